@@ -17,9 +17,12 @@ class Encoder(nn.Module, ABC):
     Attributes:
         available: the layer numbers that can be asked for, in computing order. The numbers are the
             paper's (Niizumi 2022, tables I and II) where a paper numbers them.
+        stride: frames of the representation to one fused frame, so that T_o = T // stride in Niizumi
+            2022, equation 1; None when the encoder gives one vector a window, without a time axis.
     """
 
     available: tuple[int, ...]
+    stride: int | None
 
     @abstractmethod
     def layers(
@@ -32,6 +35,18 @@ class Encoder(nn.Module, ABC):
         Raises:
             ValueError: a wanted layer is not in ``available``.
         """
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The embedding that applications of the published model use, unfused; frames of it over time.
+
+        Raises:
+            ValueError: this architecture has no customary embedding besides its layers.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no customary embedding: name the layers, of {list(self.available)}"
+        )
 
     def check_wanted(self, wanted: Sequence[int]) -> None:
         """Refuse layers that this encoder does not have."""

@@ -1,0 +1,55 @@
+"""The command line: one module a command, each parsing, calling the library and printing.
+
+Nothing heavy is imported until a command runs, so that ``soundloom --help`` answers at once. Results go
+to standard output, progress and complaints to standard error. The exit code is 0 when everything went
+well, 1 when something did not, 2 when the command was not understood.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import soundloom
+from soundloom.cli.demo import command as demo
+from soundloom.cli.doctor import command as doctor
+from soundloom.cli.embed import command as embed
+from soundloom.cli.index import command as index
+from soundloom.cli.info import command as info
+from soundloom.cli.models import command as models
+from soundloom.cli.search import command as search
+from soundloom.errors import SoundloomError
+
+__all__ = ["main"]
+
+
+class _Group(click.Group):
+    """Commands whose expected errors are told in a line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SoundloomError as error:
+            raise click.ClickException(str(error)) from None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """In the order of use rather than of the alphabet."""
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(soundloom.__version__, prog_name="soundloom")
+def main() -> None:
+    """Search, map and measure sounds by what they sound like.
+
+    \b
+    Examples:
+      soundloom index ~/sounds -l sounds.loom          make a folder of sounds searchable
+      soundloom search dog.wav -l sounds.loom          find what sounds like it
+      soundloom embed ~/sounds -o embeddings.parquet   embeddings for your own use
+    """
+
+
+for command in (index, search, embed, info, models, doctor, demo):
+    main.add_command(command)

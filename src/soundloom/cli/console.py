@@ -1,0 +1,104 @@
+"""What commands print: progress on standard error, tables and JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from soundloom.library import Failure, Hit, Progress
+
+__all__ = ["clock", "hits_table", "print_failures", "print_json", "progress_bar"]
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON; dataclasses become objects."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(data: Any) -> Any:
+    if is_dataclass(data) and not isinstance(data, type):
+        return asdict(data)
+    return str(data)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them.
+
+    >>> clock(7.25), clock(83), clock(7384)
+    ('7.2 s', '1:23', '2:03:04')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return f"{whole // 3600}:{minutes}" if whole >= 3600 else minutes.lstrip("0")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
+    """A bar with the rate and the time left; nothing if standard error is not a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def advance(reached: Progress) -> None:
+            elapsed = bar.tasks[task].elapsed or 0
+            if elapsed > 0:
+                rate = f"{reached.done / elapsed:.0f} files/s, {reached.seconds / elapsed:.0f} x real time"
+                bar.update(task, total=reached.total, completed=reached.done, rate=rate)
+
+        yield advance
+
+
+def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
+    """Name the files that failed and why, on standard error."""
+    for failure in failures[:shown]:
+        click.echo(f"  {click.style('failed', fg='red')} {failure.path!r}: {failure.reason}", err=True)
+    if len(failures) > shown:
+        click.echo(f"  ... and {len(failures) - shown} more", err=True)
+
+
+def hits_table(hits: Sequence[Hit], title: str) -> None:
+    """Print hits as a table: similarity, a bar for every part, and where."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("similar", justify="right")
+    for part in hits[0].parts if hits else ():
+        table.add_column(Text(part))
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    for rank, hit in enumerate(hits, start=1):
+        bars = [_bar(similarity) for similarity in hit.parts.values()]
+        where = f"{hit.start:.1f}-{hit.end:.1f}"
+        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, where, Text(hit.path))
+    # Piped into a file or another command, a table must not be folded to a guessed width.
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False).print(table)
+
+
+def _bar(similarity: float, width: int = 8) -> Any:
+    from rich.text import Text
+
+    filled = round(max(0.0, similarity) * width)
+    return Text.assemble(("█" * filled, "cyan"), ("░" * (width - filled), "dim"), f" {similarity:5.2f}")

@@ -1,0 +1,62 @@
+"""``soundloom demo``: the whole way from sounds to hits, on sounds that soundloom makes itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundloom.cli.console import clock, hits_table, print_failures, progress_bar
+from soundloom.errors import QueryError
+
+__all__ = ["command"]
+
+_QUERIES = ("bell", "siren", "rain")
+"""Families of the synthesiser that are searched for when there are no sounds of the user's."""
+
+
+@click.command("demo")
+@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where to write.")
+@click.option("--sounds", type=click.Path(path_type=Path), help="Your own folder.  [default: synthesised sounds]")
+@click.option("--query", type=click.Path(path_type=Path), help="A sound to search by.  [default: one of the sounds]")
+def command(out: Path, sounds: Path | None, query: Path | None) -> None:
+    """Index sounds, search them by example, and draw what was found.
+
+    \b
+    Examples:
+      soundloom demo
+      soundloom demo --sounds ~/sounds --query dog.wav
+    """
+    from soundloom.library import Library
+    from soundloom.library.pictures import draw_hits
+    from soundloom.synth import write_set
+
+    if sounds is None:
+        sounds = out / "sounds"
+        click.echo(f"making {len(write_set(sounds))} sounds in {sounds}", err=True)
+        folder = out / "sounds.loom"
+    else:
+        folder = out / f"{sounds.resolve().name or 'sounds'}.loom"
+    library = Library.open(folder) if (folder / "library.json").exists() else Library.create(folder)
+    with progress_bar("indexing") as progress:
+        report = library.add(sounds, progress=progress)
+    files, seconds = library.totals()
+    click.echo(f"{folder} holds {files} files, {clock(seconds)} of sound", err=True)
+    print_failures(report.failed)
+
+    known = library.files()
+    if not known:
+        raise QueryError(f"there is no sound in {str(sounds)!r} to search by: give another folder")
+    if query is not None:
+        queries = [str(query)]
+    else:
+        queries = [path for family in _QUERIES for path in known if Path(path).parent.name == family][::7] or known[:1]
+    for number, path in enumerate(queries):
+        hits = library.search(path, 8)
+        click.echo()
+        hits_table(hits, f"most like {path}")
+        if number == 0 and hits:
+            picture = out / "hits.png"
+            draw_hits(picture, path, 0.0, None, hits, library.model.sample_rate)
+            click.echo(f"drawn to {picture}", err=True)
+    click.echo(f"\nGo on with:  soundloom search SOUND -l {folder}")

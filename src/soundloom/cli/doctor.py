@@ -1,0 +1,33 @@
+"""``soundloom doctor``: what works on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import print_json
+
+__all__ = ["command"]
+
+
+@click.command("doctor")
+@options.as_json
+@click.pass_context
+def command(context: click.Context, json_wanted: bool) -> None:
+    """Check the installation: versions, codecs, devices, and a sound embedded twice.
+
+    \b
+    Example:
+      soundloom doctor
+    """
+    from soundloom.diagnosis import diagnose
+
+    findings = diagnose()
+    if json_wanted:
+        print_json(findings)
+    else:
+        for finding in findings:
+            mark = click.style("ok  ", fg="green") if finding.good else click.style("BAD ", fg="red")
+            click.echo(f"{mark} {finding.subject:<22} {finding.told}")
+    if not all(finding.good for finding in findings):
+        context.exit(1)

@@ -1,0 +1,69 @@
+"""``soundloom embed``: embeddings as a file for other tools."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+
+__all__ = ["command"]
+
+
+@click.command("embed")
+@options.sounds
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
+)
+@options.model
+@click.option("--frames", is_flag=True, help="One row a frame of the model, instead of one a segment.")
+@options.window
+@options.hop
+@options.workers
+@options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    sounds: tuple[Path, ...],
+    out: Path,
+    name: str | None,
+    frames: bool,
+    window: float | None,
+    hop: float | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Write the embeddings of sounds to a file.
+
+    Parquet holds path, start, end and embedding (list<float32>), and opens in embedding browsers, pandas
+    and datasets.
+
+    \b
+    Examples:
+      soundloom embed ~/sounds -o embeddings.parquet
+      soundloom embed dog.wav -o dog.csv --model mfcc --window whole
+      soundloom embed ~/sounds -o frames/ --frames
+    """
+    from soundloom.library.exporting import export
+    from soundloom.pretrained import DEFAULT, load
+
+    model = load(name or DEFAULT)
+    with nullcontext() if json_wanted else progress_bar("embedding") as progress:
+        report = export(sounds, model, out, frames=frames, window=window, hop=hop, workers=workers, progress=progress)
+    if json_wanted:
+        print_json(report)
+    else:
+        size = model.frame_dim if frames else model.dim
+        click.echo(f"{report.rows} rows of {size} from {report.files} files, {clock(report.seconds)} of sound: {out}")
+    if report.failed:
+        click.echo(f"{len(report.failed)} files could not be embedded:", err=True)
+        print_failures(report.failed)
+        context.exit(1)

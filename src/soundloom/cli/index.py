@@ -1,0 +1,97 @@
+"""``soundloom index``: make a folder of sounds searchable."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from soundloom.cli import options
+from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+from soundloom.errors import LibraryError
+
+__all__ = ["command"]
+
+
+@click.command("index")
+@options.sounds
+@options.library
+@options.model
+@options.window
+@options.hop
+@click.option(
+    "--tags",
+    "tag_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV with the columns path and tags (separated by ; or ,).",
+)
+@options.workers
+@click.option("--prune", is_flag=True, help="Forget files that are gone even if they are most of the library.")
+@options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    sounds: tuple[Path, ...],
+    folder: Path,
+    name: str | None,
+    window: float | None,
+    hop: float | None,
+    tag_file: Path | None,
+    workers: int | None,
+    prune: bool,
+    json_wanted: bool,
+) -> None:
+    """Make folders of sounds searchable.
+
+    Embeds what is new or changed, keeps the embeddings of what moved, forgets what is gone, and reports
+    what could not be read. Stop it whenever you like: run again, it goes on where it was.
+
+    \b
+    Examples:
+      soundloom index ~/sounds
+      soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
+      soundloom index ~/sounds -l sounds.loom --tags tags.csv
+    """
+    from soundloom.library import Library, TagTable
+
+    began = time.monotonic()
+    tags = TagTable(tag_file) if tag_file else None
+    if (folder / "library.json").exists():
+        library = Library.open(folder, name)
+        chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
+        if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
+            raise LibraryError(
+                f"the library {str(folder)!r} cuts files into segments of {library.settings.window} s every "
+                f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
+            )
+    else:
+        from soundloom.pretrained import DEFAULT
+
+        library = Library.create(folder, name or DEFAULT, window=window, hop=hop)
+    with nullcontext() if json_wanted else progress_bar("indexing") as progress:
+        report = library.add(sounds, tags=tags, workers=workers, prune=prune, progress=progress)
+    library.index()
+
+    if json_wanted:
+        print_json(report)
+    else:
+        counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
+        told = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
+        click.echo(
+            f"{', '.join(told) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
+            f"in {clock(time.monotonic() - began)}. {folder} holds {len(library)} segments."
+        )
+        if report.missing:
+            click.echo(
+                f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "
+                "If they were deleted on purpose, run again with --prune.",
+                err=True,
+            )
+    if report.failed:
+        click.echo(f"{len(report.failed)} files could not be indexed:", err=True)
+        print_failures(report.failed)
+        context.exit(1)

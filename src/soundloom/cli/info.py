@@ -1,0 +1,50 @@
+"""``soundloom info``: what a library holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import clock, print_failures, print_json
+
+__all__ = ["command"]
+
+
+@click.command("info")
+@options.library
+@options.as_json
+def command(folder: Path, json_wanted: bool) -> None:
+    """Tell what a library holds: its model, its files, and what could not be read.
+
+    \b
+    Example:
+      soundloom info -l sounds.loom
+    """
+    from soundloom.library import Library
+
+    library = Library.open(folder)
+    settings, failures = library.settings, library.failures()
+    files, seconds = library.totals()
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if json_wanted:
+        facts = {"files": files, "segments": len(library), "seconds": seconds, "bytes": size}
+        print_json({"library": str(folder), "settings": settings, **facts, "failures": failures})
+        return
+    cut = (
+        "every file whole" if settings.window is None else f"segments of {settings.window:g} s every {settings.hop:g} s"
+    )
+    parts = ", ".join(f"{name} ({last - first})" for name, (first, last) in settings.parts.items())
+    for label, value in (
+        ("library", str(folder)),
+        ("model", f"{settings.model}, fingerprint {settings.fingerprint[:12]}"),
+        ("parts", parts),
+        ("cut into", cut),
+        ("files", f"{files}, {clock(seconds)} of sound"),
+        ("segments", str(len(library))),
+        ("on disk", f"{size / 1e6:.1f} MB"),
+        ("failed", str(len(failures))),
+    ):
+        click.echo(f"{label:>10}  {value}")
+    print_failures(failures)

@@ -1,0 +1,96 @@
+"""Layers into one vector: time alignment, fusion and pooling (Niizumi 2022, section III, equations 1-3).
+
+A *layer* is ``[batch, channel, frequency, time]``. Equation 1 brings every layer to the same number of
+frames and keeps channel and frequency apart from time; equation 2 joins layers frame by frame; equation
+3 summarises time. The statistics here weigh each frame, which the paper did not need: a frame that lies
+half beyond the end of the sound counts half, so that padding does not leak into the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (the name everybody knows it by)
+
+__all__ = ["POOLINGS", "align", "fuse", "pool", "pooled_size"]
+
+
+def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> Float[Tensor, "batch dim {frames}"]:
+    """Equation 1: max-pool time to so many frames, flatten channel and frequency into one axis.
+
+    Kernel and stride are ``time // frames``; a remainder of frames at the end is left out, as the
+    pooling layers of the encoders do. A layer of a single time step is repeated, as the paper does for
+    layers without a time axis (section IV-A1).
+
+    Raises:
+        ValueError: the layer has more than one time step and fewer than ``frames``.
+    """
+    batch, channels, bins, time = layer.shape
+    flat = layer.reshape(batch, channels * bins, time)
+    if time == frames:
+        return flat
+    if time == 1:
+        return flat.expand(-1, -1, frames)
+    if time < frames:
+        raise ValueError(f"a layer of {time} time steps cannot be pooled to {frames} frames: fewer frames are needed")
+    stride = time // frames
+    return F.max_pool1d(flat, stride, stride)[..., :frames]
+
+
+def fuse(
+    layers: Sequence[Float[Tensor, "batch _channel _frequency _time"]], frames: int
+) -> Float[Tensor, "batch dim frames"]:
+    """Equation 2: the layers, aligned to so many frames, concatenated frame by frame."""
+    return torch.cat([align(layer, frames) for layer in layers], dim=1)
+
+
+def _mean(frames: Tensor, weights: Tensor) -> Tensor:
+    return (frames * weights).sum(-1) / weights.sum()
+
+
+def _max(frames: Tensor, weights: Tensor) -> Tensor:
+    return frames[..., weights > 0].amax(-1)
+
+
+def _mean_plus_max(frames: Tensor, weights: Tensor) -> Tensor:
+    """Equation 3, after Kong 2020 (PANNs)."""
+    return _mean(frames, weights) + _max(frames, weights)
+
+
+def _mean_and_deviation(frames: Tensor, weights: Tensor) -> Tensor:
+    mean = _mean(frames, weights)
+    # The population deviation. The floor keeps the gradient of the root finite on constant frames.
+    variance = _mean((frames - mean[..., None]).square(), weights)
+    return torch.cat([mean, variance.clamp_min(1e-12).sqrt()], dim=-1)
+
+
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": _mean,
+    "max": _max,
+    "mean+max": _mean_plus_max,
+    "mean,deviation": _mean_and_deviation,
+}
+"""Name -> function of frames ``[batch, dim, time]`` and weights ``[time]``."""
+
+
+def pooled_size(pooling: str, dim: int) -> int:
+    """Size of the embedding that a pooling makes of frames of size ``dim``."""
+    return 2 * dim if pooling == "mean,deviation" else dim
+
+
+def pool(
+    frames: Float[Tensor, "batch dim time"], weights: Float[Tensor, " time"], pooling: str
+) -> Float[Tensor, "batch pooled"]:
+    """Summarise time by one of ``POOLINGS``; ``weights`` is the share of each frame that is sound.
+
+    Raises:
+        ValueError: no such pooling, or no frame has a weight.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"no pooling {pooling!r}: choose from {', '.join(POOLINGS)}")
+    if not bool((weights > 0).any()):
+        raise ValueError("no frame to pool: every weight is zero")
+    return POOLINGS[pooling](frames, weights.to(frames))

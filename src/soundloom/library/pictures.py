@@ -1,0 +1,59 @@
+"""A search's hits as a picture: what the query and its hits look like, and by which part they are similar."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from soundloom import audio
+from soundloom.library.library import Hit
+from soundloom.pictures import Excerpt, hits_picture
+
+__all__ = ["draw_hits"]
+
+
+def draw_hits(
+    out: str | os.PathLike[str],
+    query: str | os.PathLike[str],
+    start: float,
+    end: float | None,
+    hits: Sequence[Hit],
+    sample_rate: int,
+) -> None:
+    """Draw a query and its hits to a PNG.
+
+    Args:
+        out: the picture.
+        query: the file that was searched by.
+        start: where in it the query began, in seconds.
+        end: where it ended; None for its end.
+        hits: what was found, best first.
+        sample_rate: the rate, in hertz, at which the model heard them; the spectrograms reach to its half.
+
+    Raises:
+        AudioError: the query or a hit can no longer be read.
+    """
+    samples = audio.read(query, sample_rate, start, end)
+    asked = Excerpt(
+        title=Path(query).name,
+        samples=samples,
+        sample_rate=sample_rate,
+        start=start,
+        end=start + len(samples) / sample_rate,
+        similarity=None,
+        parts={},
+    )
+    found = [
+        Excerpt(
+            title=Path(hit.path).name,
+            samples=audio.read(hit.path, sample_rate, hit.start, hit.end),
+            sample_rate=sample_rate,
+            start=hit.start,
+            end=hit.end,
+            similarity=hit.similarity,
+            parts=hit.parts,
+        )
+        for hit in hits
+    ]
+    hits_picture(asked, found, Path(out))

@@ -1,0 +1,117 @@
+"""What a library remembers about itself: the model that filled it and how files are cut.
+
+Kept as ``library.json`` beside the store, written once, compared at every opening: embeddings of two
+models in one table would make every similarity meaningless without anyone noticing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from soundloom.embedder import Embedder
+from soundloom.errors import LibraryError, ModelMismatchError
+
+__all__ = ["FORMAT", "LibrarySettings"]
+
+FORMAT = 1
+"""Version of the folder's layout; a library of another version is refused."""
+
+_FILE = "library.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibrarySettings:
+    """The settings of one library.
+
+    Attributes:
+        model: the model's name.
+        fingerprint: `Embedder.fingerprint` of the model that filled it.
+        dim: size of an embedding.
+        parts: part name -> (first column, one past the last).
+        window: seconds of the segments that long files are cut into; None keeps every file whole.
+        hop: seconds from one segment's start to the next.
+        format: version of the folder's layout.
+    """
+
+    model: str
+    fingerprint: str
+    dim: int
+    parts: dict[str, tuple[int, int]]
+    window: float | None
+    hop: float | None
+    format: int = FORMAT
+
+    @classmethod
+    def of(cls, model: Embedder, window: float | None, hop: float | None) -> LibrarySettings:
+        """Settings for a new library filled by this model.
+
+        Raises:
+            LibraryError: the window or hop is not a positive number of seconds, or the hop exceeds the window.
+        """
+        if window is None and hop is not None:
+            raise LibraryError(f"a hop of {hop} s without a window means nothing: give a window as well")
+        if window is not None:
+            hop = window if hop is None else hop
+            if not 0 < hop <= window < float("inf"):
+                raise LibraryError(f"window and hop must satisfy 0 < hop <= window, got window {window} s, hop {hop} s")
+        parts = {name: (columns.start, columns.stop) for name, columns in model.parts.items()}
+        return cls(
+            model=model.name,
+            fingerprint=model.fingerprint(),
+            dim=model.dim,
+            parts=parts,
+            window=window,
+            hop=hop,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> LibrarySettings:
+        """The settings of the library in a folder.
+
+        Raises:
+            LibraryError: there is no library, its settings are damaged, or it is of another version.
+        """
+        file = folder / _FILE
+        if not folder.exists():
+            raise LibraryError(
+                f"no library at {os.fspath(folder)!r}: make one with: soundloom index SOUNDS -l {folder}"
+            )
+        if not file.is_file():
+            raise LibraryError(f"{os.fspath(folder)!r} is not a library: it holds no {_FILE}")
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            if data["format"] != FORMAT:
+                raise LibraryError(
+                    f"the library {os.fspath(folder)!r} has layout {data['format']}, this version reads {FORMAT}: "
+                    "index the sounds again into a new library"
+                )
+            data["parts"] = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
+            return cls(**data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None
+
+    def write(self, folder: Path) -> None:
+        """Write the settings, whole or not at all."""
+        temporary = folder / f"{_FILE}.writing"
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(folder / _FILE)
+
+    def check_model(self, model: Embedder) -> None:
+        """Refuse a model other than the one that filled the library.
+
+        Raises:
+            ModelMismatchError: another name, or the same name with other settings or weights.
+        """
+        if model.name != self.model:
+            raise ModelMismatchError(
+                f"the library was filled by the model {self.model!r}, not {model.name!r}: "
+                f"use {self.model!r}, or index the sounds into a new library with {model.name!r}"
+            )
+        if model.fingerprint() != self.fingerprint:
+            raise ModelMismatchError(
+                f"the library was filled by another version of {self.model!r} (fingerprint {self.fingerprint[:12]}, "
+                f"now {model.fingerprint()[:12]}): index the sounds again into a new library"
+            )

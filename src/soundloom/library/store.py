@@ -1,0 +1,247 @@
+"""The durable part of a library: LanceDB tables of segments and of files that could not be read.
+
+One row a segment. Every change is one commit of the table, so a process killed at any moment leaves
+either all of a file's rows or none: there is nothing to repair. Rows of several files share a commit,
+because a commit costs milliseconds; the rows of one file are never split between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Failure", "FileState", "Store"]
+
+_SEGMENTS, _FAILURES = "segments", "failures"
+_CHUNK = 500
+"""Files named in one SQL expression."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What the store knows of an indexed file: size in bytes, modification time, content hash."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be indexed, and why."""
+
+    path: str
+    reason: str
+
+
+class Store:
+    """The tables of one library.
+
+    Args:
+        folder: where the tables lie; made if absent.
+        dim: the size of an embedding.
+    """
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        import lancedb
+
+        self._dim = dim
+        database = lancedb.connect(folder)
+        self._segments = database.create_table(_SEGMENTS, schema=_segment_schema(dim), exist_ok=True)
+        self._failures = database.create_table(_FAILURES, schema=_failure_schema(), exist_ok=True)
+
+    @property
+    def version(self) -> int:
+        """A number that changes with every change of the segments."""
+        self._segments.checkout_latest()
+        return int(self._segments.version)
+
+    @property
+    def count(self) -> int:
+        """How many segments there are."""
+        return int(self._segments.count_rows())
+
+    def files(self) -> dict[str, FileState]:
+        """Every indexed file, by path."""
+        columns = ["path", "size", "mtime_ns", "hash"]
+        known: dict[str, FileState] = {}
+        for batch in self.scan(columns):
+            for path, size, mtime_ns, digest in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+                known.setdefault(path, FileState(path, size, mtime_ns, digest))
+        return known
+
+    def scan(
+        self, columns: Sequence[str], where: str | None = None, *, row_ids: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows, batch by batch, in no particular order.
+
+        Args:
+            columns: which columns.
+            where: an SQL condition on the columns.
+            row_ids: whether a column ``_rowid`` comes along, valid for this version of the table.
+
+        Raises:
+            QueryError: the condition is not valid SQL, or names a column that does not exist.
+        """
+        query = self._segments.search().select(list(columns)).limit(max(1, self.count))
+        if row_ids:
+            query = query.with_row_id(True)
+        if where is not None:
+            query = query.where(where)
+        try:
+            yield from query.to_batches()
+        except (RuntimeError, ValueError, OSError) as error:
+            if where is None:
+                raise
+            names = ", ".join(name for name in _segment_schema(self._dim).names if name != "embedding")
+            raise QueryError(
+                f"the filter {where!r} cannot be evaluated: {_first_line(error)}. Columns: {names}"
+            ) from None
+
+    def append(self, rows: pa.Table) -> None:
+        """Add the rows of files that the store does not know."""
+        self._segments.add(rows)
+
+    def replace(self, rows: pa.Table, paths: Sequence[str]) -> None:
+        """Put rows in the place of all rows of the files with these paths, in one commit."""
+        (
+            self._segments.merge_insert(["path", "start"])
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+            .when_not_matched_by_source_delete(_path_in(paths))
+            .execute(rows)
+        )
+
+    def relocate(self, moves: Mapping[str, FileState]) -> None:
+        """Give the rows of known files (the keys) a new path and modification time."""
+        import pyarrow as pa
+
+        for some in _chunks(sorted(moves)):
+            rows = pa.Table.from_batches(list(self.scan(_segment_schema(self._dim).names, _path_in(some))))
+            states = [moves[path] for path in rows["path"].to_pylist()]
+            for name, values in (
+                ("path", [state.path for state in states]),
+                ("mtime_ns", [state.mtime_ns for state in states]),
+            ):
+                place = rows.schema.get_field_index(name)
+                rows = rows.set_column(place, rows.schema.field(name), pa.array(values, rows.schema.field(name).type))
+            self.replace(rows, some)
+
+    def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
+        """Set the tags of known files."""
+        import pyarrow as pa
+
+        for some in _chunks(sorted(tags)):
+            rows = pa.Table.from_batches(list(self.scan(["path", "start"], _path_in(some))))
+            lists = pa.array([list(tags[path]) for path in rows["path"].to_pylist()], pa.list_(pa.string()))
+            self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(
+                rows.append_column("tags", lists)
+            )
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Forget files."""
+        for some in _chunks(sorted(paths)):
+            self._segments.delete(_path_in(some))
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, sorted by path."""
+        rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
+        return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
+
+    def set_failures(self, failures: Sequence[Failure]) -> None:
+        """Replace the list of files that could not be indexed."""
+        import pyarrow as pa
+
+        columns = [[failure.path for failure in failures], [failure.reason for failure in failures]]
+        self._failures.add(pa.table(columns, schema=_failure_schema()), mode="overwrite")
+
+    def compact(self) -> None:
+        """Join the many small pieces that many small commits leave, and drop versions older than a day."""
+        self._segments.optimize(cleanup_older_than=timedelta(days=1))
+
+    def table(
+        self,
+        state: FileState,
+        starts: Sequence[float],
+        ends: Sequence[float],
+        embeddings: NDArray[np.float32],
+        tags: Sequence[str],
+    ) -> pa.Table:
+        """The rows of one file.
+
+        Args:
+            state: the file.
+            starts: where its segments begin, in seconds.
+            ends: where they end.
+            embeddings: ``[segments, dim]``.
+            tags: the file's tags.
+        """
+        import pyarrow as pa
+
+        count = len(starts)
+        columns: list[Any] = [
+            [state.path] * count,
+            list(starts),
+            list(ends),
+            [max(ends)] * count,
+            [state.size] * count,
+            [state.mtime_ns] * count,
+            [state.hash] * count,
+            [list(tags)] * count,
+            pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), self._dim),
+        ]
+        return pa.table(columns, schema=_segment_schema(self._dim))
+
+
+def _segment_schema(dim: int) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("start", pa.float64(), nullable=False),
+            pa.field("end", pa.float64(), nullable=False),
+            pa.field("duration", pa.float64(), nullable=False),
+            pa.field("size", pa.int64(), nullable=False),
+            pa.field("mtime_ns", pa.int64(), nullable=False),
+            pa.field("hash", pa.string(), nullable=False),
+            pa.field("tags", pa.list_(pa.string())),
+            pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
+        ]
+    )
+
+
+def _failure_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(items), _CHUNK):
+        yield items[first : first + _CHUNK]
+
+
+def _quoted(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _path_in(paths: Sequence[str]) -> str:
+    return f"path IN ({', '.join(map(_quoted, paths))})"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

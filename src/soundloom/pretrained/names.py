@@ -1,0 +1,57 @@
+"""Model names, as the papers write them.
+
+    logmel                 one model
+    cnn14#3#6              layers 3 and 6 of an encoder, fused
+    logmel+mfcc            parts woven side by side
+    cnn14#3#6+logmel       anything with anything
+
+Grammar: ``name = part {"+" part}``, ``part = word {"#" number}``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from soundloom.errors import UnknownModelError
+
+__all__ = ["PartName", "parse"]
+
+_PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)((?:#[0-9]+)*)")
+
+
+@dataclass(frozen=True)
+class PartName:
+    """One part of a model's name: a word, and the layers wanted of it (empty: its customary embedding)."""
+
+    word: str
+    layers: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return self.word + "".join(f"#{layer}" for layer in self.layers)
+
+
+def parse(name: str) -> tuple[PartName, ...]:
+    """Read a model's name.
+
+    >>> [str(part) for part in parse("cnn14#3#6+logmel")]
+    ['cnn14#3#6', 'logmel']
+
+    Raises:
+        UnknownModelError: the name does not follow the grammar, or says a part or layer twice.
+    """
+    parts = []
+    for text in name.split("+"):
+        match = _PART.fullmatch(text.strip())
+        if match is None:
+            raise UnknownModelError(
+                f"{name!r} is not a model's name: {text!r} should be a word, then layers, such as 'cnn14#3#6'; "
+                "parts are joined with '+'"
+            )
+        layers = tuple(int(number) for number in match[2].split("#")[1:])
+        if len(set(layers)) < len(layers):
+            raise UnknownModelError(f"{name!r} names a layer twice in {text!r}")
+        parts.append(PartName(match[1], layers))
+    if len(set(parts)) < len(parts):
+        raise UnknownModelError(f"{name!r} names the same part twice")
+    return tuple(parts)

@@ -1,0 +1,235 @@
+"""The commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from soundloom.cli import main
+from soundloom.cli.options import parse_weights
+from soundloom.errors import QueryError
+
+COMMANDS = ("index", "search", "embed", "info", "models", "doctor", "demo")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        times = np.arange(8000 + 1000 * number) / 16000
+        tone = np.sin(2 * np.pi * 110 * 2 ** (number / 2) * times) + 0.01 * rng.normal(size=len(times))
+        soundfile.write(folder / f"tone-{number}.wav", 0.4 * tone, 16000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(sounds: Path) -> Path:
+    folder = sounds.with_name("sounds.loom")
+    result = run("index", sounds, "-l", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_help_is_quick_and_shows_examples() -> None:
+    """Measured in benchmarks; here only that nothing heavy is imported for it."""
+    script = "import sys; from soundloom.cli import main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "numpy", "lancedb", "pyarrow", "matplotlib", "rich", "soundfile", "av", "faiss"}
+    assert not heavy & set(loaded)
+    assert "Examples:" in run("--help").output
+    for command in COMMANDS:
+        result = run(command, "--help")
+        assert result.exit_code == 0
+        assert "Example" in result.output or command == "models"
+    assert set(COMMANDS) == set(main.commands)
+
+
+def test_index_tells_what_it_did(library: Path, sounds: Path) -> None:
+    result = run("index", sounds, "-l", library)
+    assert result.exit_code == 0
+    assert "8 unchanged" in result.stdout
+    assert "holds 8 segments" in result.stdout
+    report = json.loads(run("index", sounds, "-l", library, "--json").stdout)
+    assert (report["unchanged"], report["new"], report["failed"]) == (8, 0, [])
+
+
+def test_index_with_failures_finishes_and_exits_with_1(tmp_path: Path, sounds: Path) -> None:
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "empty.wav").touch()
+    soundfile.write(tmp_path / "mixed" / "good.wav", np.zeros(16000), 16000)
+    result = run("index", tmp_path / "mixed", "-l", tmp_path / "mixed.loom")
+    assert result.exit_code == 1
+    assert "1 new" in result.stdout
+    assert "1 files could not be indexed" in result.stderr
+    assert "empty.wav" in result.stderr
+    assert "empty.wav" in run("info", "-l", tmp_path / "mixed.loom").stderr
+
+
+def test_search_prints_a_table(library: Path, sounds: Path) -> None:
+    result = run("search", sounds / "tone-3.wav", "-l", library, "-k", 3)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "similar" in lines[1]
+    assert "logmel" in lines[1]
+    assert len(lines) == 2 + 3
+    assert "tone-3.wav" not in "".join(lines[2:])
+
+
+def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "hits.png"
+    result = run(
+        *("search", sounds / "tone-3.wav", "-l", library, "--json", "--include-query", "--picture", picture),
+        *("--start", 0.1, "--end", 0.4, "--weights", "logmel=2,mfcc=0.5", "--where", "duration < 0.9"),
+    )
+    assert result.exit_code == 0, result.output
+    hits = json.loads(result.stdout)
+    assert hits[0]["path"] == str(sounds / "tone-3.wav")
+    assert set(hits[0]) == {"path", "start", "end", "duration", "tags", "similarity", "parts"}
+    assert all(hit["duration"] < 0.9 for hit in hits)
+    assert hits[0]["similarity"] == pytest.approx(
+        (2 * hits[0]["parts"]["logmel"] + 0.5 * hits[0]["parts"]["mfcc"]) / 2.5, abs=1e-5
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "nowhere.wav"), "nowhere.wav"),
+        (("search", "tone-1.wav", "--weights", "pitch=1"), "no part 'pitch'"),
+        (("search", "tone-1.wav", "--weights", "logmel"), "part=number"),
+        (("search", "tone-1.wav", "--start", "99"), "tone-1.wav"),
+        (("search", "tone-1.wav", "--where", "x = 1"), "cannot be evaluated"),
+        (("index", ".", "--model", "mfcc"), "filled by the model 'logmel+mfcc'"),
+        (("index", ".", "--window", "3"), "cuts files into segments of 10.0 s"),
+        (("index", "nowhere"), "nowhere"),
+    ],
+)
+def test_errors_are_one_line_without_a_traceback(
+    library: Path, sounds: Path, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sounds)
+    result = run(*arguments, "-l", library)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_unknown_options_are_errors(sounds: Path) -> None:
+    result = run("index", sounds, "--windows", "3")
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+    assert run("index", sounds, "--window", "long").exit_code == 2
+
+
+def test_info(library: Path) -> None:
+    result = run("info", "-l", library)
+    assert "logmel (128), mfcc (120)" in result.stdout
+    assert "segments of 10 s every 10 s" in result.stdout
+    facts = json.loads(run("info", "-l", library, "--json").stdout)
+    assert (facts["files"], facts["segments"], facts["failures"]) == (8, 8, [])
+    assert facts["seconds"] == pytest.approx(sum(8000 + 1000 * n for n in range(8)) / 16000)
+
+
+def test_models() -> None:
+    assert "logmel" in run("models").stdout
+    assert "logmel" in json.loads(run("models", "--json").stdout)
+
+
+def test_doctor_finds_this_machine_well() -> None:
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "m4a" in result.stdout
+    assert all(finding["good"] for finding in json.loads(run("doctor", "--json").stdout))
+
+
+def test_embed_writes_the_same_vectors_in_every_form(sounds: Path, tmp_path: Path) -> None:
+    for out in ("e.parquet", "e.csv", "e.npz", "folder"):
+        result = run("embed", sounds, "-o", tmp_path / out)
+        assert result.exit_code == 0, result.output
+        assert "8 rows of 248 from 8 files" in result.stdout
+    table = pyarrow.parquet.read_table(tmp_path / "e.parquet")
+    assert [(field.name, str(field.type)) for field in table.schema] == [
+        ("path", "string"),
+        ("start", "double"),
+        ("end", "double"),
+        ("embedding", "list<element: float>"),
+    ]
+    vectors = np.array(table["embedding"].to_pylist(), np.float32)
+    assert table["path"].to_pylist() == sorted(map(str, sounds.glob("*.wav")))
+    with np.load(tmp_path / "e.npz") as arrays:
+        np.testing.assert_array_equal(arrays["embedding"], vectors)
+        assert arrays["path"].tolist() == table["path"].to_pylist()
+    with (tmp_path / "e.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:4] == ["path", "start", "end", "e0"]
+    np.testing.assert_array_equal(np.array([row[3:] for row in rows[1:]], np.float32), vectors)
+    with np.load(tmp_path / "folder" / "tone-2.wav.npz") as arrays:
+        np.testing.assert_array_equal(arrays["embedding"], vectors[2:3])
+        np.testing.assert_allclose(arrays["timestamps"], [10000 / 16000 / 2])
+
+
+def test_embed_frames(sounds: Path, tmp_path: Path) -> None:
+    assert run("embed", sounds / "tone-0.wav", "-o", tmp_path / "f", "--frames", "-m", "logmel").exit_code == 0
+    with np.load(tmp_path / "f" / "tone-0.wav.npz") as arrays:
+        assert arrays["embedding"].shape == (48, 64)
+        np.testing.assert_allclose(np.diff(arrays["timestamps"]), 0.01, atol=1e-9)
+
+
+def test_embed_into_nothing_known_is_refused(sounds: Path, tmp_path: Path) -> None:
+    result = run("embed", sounds, "-o", tmp_path / "e.xlsx")
+    assert result.exit_code == 1
+    assert "end it in .parquet, .csv, .npz, or name a folder" in result.stderr
+
+
+def test_embed_with_failures_exits_with_1(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    result = run("embed", tmp_path, "-o", tmp_path / "e.parquet")
+    assert result.exit_code == 1
+    assert "1 files could not be embedded" in result.stderr
+    assert pyarrow.parquet.read_table(tmp_path / "e.parquet").num_rows == 0
+
+
+def test_demo_goes_the_whole_way(tmp_path: Path, sounds: Path) -> None:
+    result = run("demo", "--out", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    assert "most like" in result.stdout
+    assert (tmp_path / "demo" / "hits.png").read_bytes().startswith(b"\x89PNG")
+    own = run("demo", "--out", tmp_path / "own", "--sounds", sounds, "--query", sounds / "tone-5.wav")
+    assert own.exit_code == 0, own.output
+    assert "tone-4.wav" in own.stdout or "tone-6.wav" in own.stdout
+
+
+def test_weights_are_read() -> None:
+    assert parse_weights(None) == {}
+    assert parse_weights(" a = 1 ,b=-0.5,") == {"a": 1.0, "b": -0.5}
+    with pytest.raises(QueryError, match="got 'a=x'"):
+        parse_weights("a=x")
+
+
+def test_an_interrupt_is_no_traceback(sounds: Path, tmp_path: Path) -> None:
+    import signal
+
+    command = [sys.executable, "-c", "from soundloom.cli import main; main()", "index", sounds, "-l", tmp_path / "i.loom"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+    assert process.returncode in (0, 1)  # 0 if it was done already
+    assert "Traceback" not in stderr

@@ -1,0 +1,213 @@
+"""Search: exact against indexed, filters, weights, parts, ties, staleness, and its errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundloom.errors import QueryError
+from soundloom.library import Library
+from soundloom.library.index import SearchIndex, _top
+from soundloom.library.store import FileState, Store
+
+PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> np.ndarray:
+    """Clustered vectors with very different scales by column, as real features have."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16))
+    vectors = centres[rng.integers(40, size=3000)] + 0.1 * rng.normal(size=(3000, 16))
+    return (vectors * np.logspace(-2, 2, 16) - 30).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, embeddings: np.ndarray) -> Store:
+    store = Store(tmp_path_factory.mktemp("store"), 16)
+    order = np.random.default_rng(1).permutation(len(embeddings))
+    for some in np.array_split(order, 3):
+        import pyarrow as pa
+
+        tables = [
+            store.table(FileState(f"/{row:05d}.wav", row, 0, ""), [0.0], [row / 100], embeddings[row : row + 1], ["t"])
+            for row in some.tolist()
+        ]
+        store.append(pa.concat_tables(tables))
+    return store
+
+
+@pytest.fixture(scope="module", params=["exact", "cells"])
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store) -> SearchIndex:
+    exact_bytes = 2**30 if request.param == "exact" else 0
+    return SearchIndex.build(tmp_path_factory.mktemp("index") / "index", store, PARTS, exact_bytes=exact_bytes)
+
+
+def slow_search(
+    embeddings: np.ndarray, query: np.ndarray, weights: dict[str, float], admitted: np.ndarray
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """The formula of the index's docstring, row by row."""
+    mean, deviation = embeddings.mean(0, dtype=np.float64), embeddings.std(0, dtype=np.float64)
+    similarity, cosines = np.full(len(embeddings), -np.inf), np.zeros((len(embeddings), 2))
+    q = (query - mean) / deviation
+    for row in np.flatnonzero(admitted):
+        x = (embeddings[row] - mean) / deviation
+        for part, columns in enumerate(PARTS.values()):
+            cosines[row, part] = q[columns] @ x[columns] / np.linalg.norm(q[columns]) / np.linalg.norm(x[columns])
+        similarity[row] = sum(w * c for w, c in zip(weights.values(), cosines[row], strict=True))
+        similarity[row] /= sum(abs(w) for w in weights.values())
+    return np.argsort(-similarity, kind="stable").tolist(), similarity, cosines
+
+
+@pytest.mark.parametrize(
+    "weights", [{"left": 1, "right": 1}, {"left": 1, "right": 0}, {"left": 0, "right": 2}, {"left": 3, "right": -1}]
+)
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.3, 0.02, 0.0])
+def test_search_is_the_formula(
+    index: SearchIndex, embeddings: np.ndarray, weights: dict[str, float], share: float
+) -> None:
+    rng = np.random.default_rng(5)
+    admitted = rng.uniform(size=len(embeddings)) < share
+    hits = 0
+    for row in range(12):
+        query = embeddings[row] + 0.05 * embeddings.std(0) * rng.normal(size=16).astype(np.float32)
+        order, similarity, cosines = slow_search(embeddings, query, weights, admitted)
+        found = index.search(query, 10, weights, admitted if share < 1 else None)
+        assert len(found.rows) == min(10, admitted.sum())
+        assert admitted[found.rows].all()
+        hits += len(set(found.rows.tolist()) & set(order[:10]))
+        np.testing.assert_allclose(found.similarity, similarity[found.rows], atol=2e-5)
+        for part, name in enumerate(PARTS):
+            np.testing.assert_allclose(found.parts[name], cosines[found.rows, part], atol=2e-5)
+        assert (np.diff(found.similarity) <= 0).all()
+    assert hits >= 0.99 * 12 * min(10, admitted.sum())
+
+
+def test_rows_stand_in_the_order_of_their_paths(index: SearchIndex, store: Store, embeddings: np.ndarray) -> None:
+    assert index.rows["path"].to_pylist() == [f"/{row:05d}.wav" for row in range(len(embeddings))]
+    assert index.rows_of("/00042.wav").tolist() == [42]
+    ids = np.concatenate([batch["_rowid"].to_numpy() for batch in store.scan(["start"], "size < 3", row_ids=True)])
+    assert sorted(index.places(ids).tolist()) == [0, 1, 2]
+
+
+def test_cells_are_really_used(tmp_path: Path, store: Store) -> None:
+    index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
+    assert index._cells is not None
+    assert SearchIndex.build(tmp_path / "index", store, PARTS)._cells is None
+
+
+def test_an_index_of_another_version_is_stale(tmp_path: Path, store: Store) -> None:
+    index = SearchIndex.build(tmp_path / "index", store, PARTS)
+    assert SearchIndex.open(tmp_path / "index", index.version) is not None
+    assert SearchIndex.open(tmp_path / "index", index.version + 1) is None
+    assert SearchIndex.open(tmp_path / "nowhere", index.version) is None
+    (tmp_path / "index" / "index.json").write_text("{")
+    assert SearchIndex.open(tmp_path / "index", index.version) is None
+
+
+def test_of_equals_the_earlier_rows_win() -> None:
+    similarity = np.array([0.5, 0.9, 0.5, 0.5, 0.1, 0.5], np.float32)
+    assert _top(similarity, 3).tolist() == [1, 0, 2]
+    assert _top(similarity, 6).tolist() == [1, 0, 2, 3, 5, 4]
+    assert _top(similarity, 1).tolist() == [1]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    folder = tmp_path_factory.mktemp("library")
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        hertz, times = 100 * 2 ** (number / 6), np.arange(24000) / 16000
+        sound = np.sin(2 * np.pi * hertz * times) * np.exp(-times) + 0.01 * rng.normal(size=len(times))
+        soundfile.write(folder / f"{number:02d}.wav", 0.5 * sound, 16000)
+    library = Library.create(folder / "l.loom", "logmel+mfcc", window=1.0, hop=0.5)
+    library.add(folder)
+    return library
+
+
+def test_a_query_finds_itself_only_when_asked(library: Library) -> None:
+    query = library.files()[10]
+    hits = library.search(query, 60)
+    assert len(hits) == 58
+    assert query not in {hit.path for hit in hits}
+    first = library.search(query, 2, start=0.0, end=1.0, include_query=True)[0]
+    assert (first.path, first.start, first.end) == (query, 0.0, 1.0)
+    assert first.similarity == pytest.approx(1, abs=1e-3)
+    elsewhere = library.search(query, 60, start=0.0, end=0.4)
+    assert {(hit.start, hit.end) for hit in elsewhere if hit.path == query} == {(0.5, 1.5)}
+
+
+def test_neighbours_in_pitch_are_neighbours_in_the_library(library: Library) -> None:
+    query = library.files()[15]
+    nearest = {Path(hit.path).stem for hit in library.search(query, 4, weights={"mfcc": 0})}
+    assert nearest <= {"13", "14", "16", "17"}
+
+
+def test_weights_decide_by_which_part(library: Library) -> None:
+    query = library.files()[3]
+    for part in ("logmel", "mfcc"):
+        other = {"logmel": "mfcc", "mfcc": "logmel"}[part]
+        hits = library.search(query, 20, weights={other: 0})
+        np.testing.assert_allclose([hit.similarity for hit in hits], [hit.parts[part] for hit in hits], atol=1e-6)
+    by_default = library.search(query, 20)
+    assert by_default == library.search(query, 20, weights={"logmel": 2, "mfcc": 2})
+    mean = [np.mean(list(hit.parts.values())) for hit in by_default]
+    np.testing.assert_allclose([hit.similarity for hit in by_default], mean, atol=1e-6)
+
+
+def test_filters_admit_what_they_say(library: Library) -> None:
+    query = library.files()[0]
+    hits = library.search(query, 100, where="start > 0.2 AND path LIKE '%/1%'")
+    assert len(hits) == 10
+    assert all(hit.start == 0.5 and Path(hit.path).name.startswith("1") for hit in hits)
+    assert library.search(query, where="duration > 100") == []
+
+
+def test_an_array_searches_like_its_file(library: Library) -> None:
+    query = library.files()[20]
+    samples, _ = soundfile.read(query, dtype="float32")
+    from_file = library.search(query, 5, include_query=True)
+    from_array = library.search(samples, 5)
+    assert [hit.path for hit in from_array] == [hit.path for hit in from_file]
+
+
+def test_an_empty_library_finds_nothing(tmp_path: Path) -> None:
+    library = Library.create(tmp_path / "empty.loom", "logmel")
+    assert library.search(np.ones(16000, np.float32)) == []
+    assert library.search(np.ones(16000, np.float32), where="start = 0") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": {"pitch": 1}}, "no part 'pitch' in this library: its parts are logmel, mfcc"),
+        ({"weights": {"logmel": 0, "mfcc": 0}}, "every part has weight 0"),
+        ({"weights": {"logmel": float("nan")}}, "must be a finite number"),
+        ({"k": 0}, "k must be at least 1"),
+        ({"where": "colour = 'red'"}, r"the filter \"colour = 'red'\" cannot be evaluated.*Columns: path, start"),
+        ({"where": "not sql ("}, "cannot be evaluated"),
+        ({"where": "path"}, "cannot be evaluated"),
+    ],
+)
+def test_wrong_searches_are_explained(library: Library, options: dict[str, object], message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        library.search(library.files()[0], **options)  # type: ignore[arg-type]
+
+
+def test_wrong_embeddings_are_refused(library: Library) -> None:
+    with pytest.raises(QueryError, match=r"248 finite numbers, got shape \[3\]"):
+        library.search_embedding(np.zeros(3))
+    with pytest.raises(QueryError, match="248 finite numbers"):
+        library.search_embedding(np.full(248, np.nan))
+
+
+def test_a_new_row_is_found_at_once(library: Library, tmp_path: Path) -> None:
+    fresh = Library.create(tmp_path / "fresh.loom", "logmel")
+    files = library.files()
+    fresh.add(files[:5])
+    assert len(fresh.search(files[0], 10, include_query=True)) == 5
+    fresh.add(files[5])
+    assert len(fresh.search(files[0], 10, include_query=True)) == 6
