@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ def hits_table(hits: Sequence[Hit], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("similar", justify="right")
     for part in hits[0].parts if hits else ():
@@ -91,10 +92,16 @@ def hits_table(hits: Sequence[Hit], title: str) -> None:
     for rank, hit in enumerate(hits, start=1):
         bars = [_bar(similarity) for similarity in hit.parts.values()]
         where = f"{hit.start:.1f}-{hit.end:.1f}"
-        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, where, Text(hit.path))
+        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, where, Text(_nearby(hit.path)))
     # Piped into a file or another command, a table must not be folded to a guessed width.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
+
+
+def _nearby(path: str) -> str:
+    """A path as short as it can be from here."""
+    here = os.getcwd().rstrip(os.sep) + os.sep
+    return path.removeprefix(here)
 
 
 def _bar(similarity: float, width: int = 8) -> Any:

@@ -11,7 +11,7 @@ from soundloom.errors import QueryError
 
 __all__ = ["command"]
 
-_QUERIES = ("bell", "siren", "rain")
+_QUERIES = ("siren", "bird", "rain")
 """Families of the synthesiser that are searched for when there are no sounds of the user's."""
 
 
@@ -50,7 +50,8 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
     if query is not None:
         queries = [str(query)]
     else:
-        queries = [path for family in _QUERIES for path in known if Path(path).parent.name == family][::7] or known[:1]
+        members = [[path for path in known if Path(path).parent.name == family] for family in _QUERIES]
+        queries = [paths[len(paths) // 2] for paths in members if paths] or known[:1]
     for number, path in enumerate(queries):
         hits = library.search(path, 8)
         click.echo()

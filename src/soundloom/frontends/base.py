@@ -35,7 +35,7 @@ class Frontend(nn.Module, ABC):
         """Turn a batch of equally long mono waveforms in [-1, 1] into a representation.
 
         Raises:
-            ValueError: the waveforms are shorter than ``min_samples``.
+            ValueError: the waveforms are shorter than ``min_samples``, or there are none.
         """
 
     @abstractmethod
@@ -46,9 +46,17 @@ class Frontend(nn.Module, ABC):
     def times(self, frames: int) -> Float[Tensor, " time"]:
         """The centres of the first so many frames, in seconds from the waveform's first sample."""
 
+    def extra_repr(self) -> str:
+        """The settings, so that a printed model shows them and its fingerprint counts them."""
+        return repr(getattr(self, "settings", ""))
+
     def check_length(self, waveforms: Tensor) -> None:
-        """Refuse waveforms too short to give a single frame."""
-        samples = waveforms.shape[-1]
+        """Refuse waveforms too short to give a single frame, and a batch of none."""
+        batch, samples = waveforms.shape
+        if batch == 0:
+            raise ValueError(
+                f"{type(self).__name__} needs at least one waveform, got a batch of none: skip empty batches"
+            )
         if samples < self.min_samples:
             raise ValueError(
                 f"{type(self).__name__} needs at least {self.min_samples} samples "
