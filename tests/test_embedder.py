@@ -135,36 +135,57 @@ def test_silence_has_an_embedding(model: Embedder) -> None:
     assert np.isfinite(model.embed(np.zeros(16000, np.float32))).all()
 
 
-def test_fixed_windows_cut_pad_and_weigh_by_duration() -> None:
-    frontend = LogMel.vggish()
-    window = Window(seconds=0.5, fixed=True)
-    model = Stream("windowed", frontend, Halving(), layers=(2,), pooling="mean", window=window)
-    sound = torch.from_numpy(noise(1.2))[None]
+def windowed(window: Window, encoder: Encoder, min_samples: int | None = None) -> Stream:
+    last = encoder.available[-1:]
+    return Stream(
+        "windowed", LogMel.vggish(), encoder, layers=last, pooling="mean", window=window, min_samples=min_samples
+    )
+
+
+@pytest.mark.parametrize("fill", [None, 0.7])
+def test_fixed_windows_are_cut_filled_and_weighted_by_duration(fill: float | None) -> None:
+    model = windowed(Window(frames=48, fixed=True, fill=fill), Halving())
+    sound = torch.from_numpy(noise(1.2))[None]  # 118 frames: two windows and 22 frames of a third
     frames = model.frames(sound)
 
+    if fill is None:
+        representation = model.frontend(torch.nn.functional.pad(sound, (0, 8000)))[..., :144]
+    else:
+        representation = torch.nn.functional.pad(model.frontend(sound), (0, 144 - 118), value=fill)
     expected, weights = [], []
-    for start in (0, 8000, 16000):
-        piece = torch.zeros(1, 8000)
-        rest = sound[:, start : start + 8000]
-        piece[:, : rest.shape[1]] = rest
-        representation = frontend(piece)
-        layer = torch.nn.functional.max_pool2d(representation, (1, 2))[:, 0]
-        expected.append(layer)
-        share = 8000 / layer.shape[-1]
-        weights += [min(1.0, max(0.0, (rest.shape[1] - frame * share) / share)) for frame in range(layer.shape[-1])]
+    for window in representation.split(48, dim=-1):
+        layer = torch.nn.functional.max_pool2d(window, (1, 2))[:, 0]
+        for frame in range(24):
+            first = len(expected) * 2
+            expected.append(layer[..., frame])
+            weights.append(min(1.0, max(0.0, (118 - first) / 2)))
+    values = torch.stack(expected, dim=-1)
     kept = np.array(weights) > 0
-    torch.testing.assert_close(frames.values, torch.cat(expected, dim=-1)[..., kept])
+    assert kept.sum() == 59
+    torch.testing.assert_close(frames.values, values[..., kept])
     np.testing.assert_allclose(frames.weights.numpy(), np.array(weights)[kept], atol=1e-6)
-    values = torch.cat(expected, dim=-1)[0].numpy()
-    mean = (values * weights).sum(-1) / np.sum(weights)
+    np.testing.assert_allclose(frames.times.numpy(), 0.0125 + 0.005 + 0.02 * np.arange(59), atol=1e-9)
+    mean = (values[0].numpy() * weights).sum(-1) / np.sum(weights)
     np.testing.assert_allclose(model(sound)[0].numpy(), mean, atol=1e-5)
 
 
-def test_a_rest_too_short_for_a_window_of_its_own_joins_the_last() -> None:
-    window = Window(seconds=0.5, fixed=False)
-    model = Stream("windowed", LogMel.vggish(), Identity(), layers=(1,), pooling="mean", window=window)
-    assert [tuple(cut) for cut in model._cuts(8000 + 399)] == [(0, 8399)]
-    assert [tuple(cut) for cut in model._cuts(16000 + 400)] == [(0, 8000), (8000, 16000), (16000, 16400)]
+@pytest.mark.parametrize(("frames", "windows"), [(96, [48, 48]), (100, [48, 52]), (110, [48, 48, 14]), (30, [30])])
+def test_a_rest_is_heard_at_its_length_unless_too_short(frames: int, windows: list[int]) -> None:
+    model = windowed(Window(frames=48, fixed=False), Identity(), min_samples=400 + 9 * 160)
+    sound = torch.from_numpy(noise((400 + (frames - 1) * 160) / 16000))[None]
+    cut = [(first, piece.shape[1] * [piece.shape[-1]]) for first, piece in model._windows(sound, frames)]
+    assert [size for _, sizes in cut for size in sizes] == windows
+    heard = model.frames(sound)
+    torch.testing.assert_close(heard.values, model.frontend(sound)[:, 0])
+    torch.testing.assert_close(heard.times, model.frontend.times(frames))
+
+
+def test_windows_of_a_batch_stay_with_their_rows() -> None:
+    model = windowed(Window(frames=48, fixed=True), Halving())
+    batch = torch.stack([torch.from_numpy(noise(1.2, seed)) for seed in range(3)])
+    together = model.frames(batch).values
+    for row in range(3):
+        torch.testing.assert_close(together[row : row + 1], model.frames(batch[row : row + 1]).values)
 
 
 def test_several_layers_are_fused_on_the_encoders_frames() -> None:

@@ -51,18 +51,20 @@ class ShortAudioWarning(UserWarning):
     """A sound was shorter than the model can hear and was padded with silence."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Window:
-    """The longest stretch of sound a model takes at once.
+    """How much an encoder takes at once, in frames of the front-end.
 
     Attributes:
-        seconds: its length.
-        fixed: whether the model takes exactly this length, so that a shorter rest is padded with
-            silence; else the rest is heard at its own length.
+        frames: the most it takes.
+        fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
+            heard at its own length.
+        fill: what a rest is filled with, in the representation; None fills the waveform with silence.
     """
 
-    seconds: float
+    frames: int
     fixed: bool
+    fill: float | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Embedder(nn.Module, ABC):
             yield replace(block, start=block.start + start, end=block.end + start)
 
     def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
-        device = next((tensor.device for tensor in self.state_dict(keep_vars=True).values()), torch.device("cpu"))
+        device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
         return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(device)
 
     def _padded(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch _samples"]:
@@ -288,9 +290,8 @@ class Stream(Embedder):
 
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time."""
-        pieces = [self._piece(waveforms, start, stop) for start, stop in self._cuts(waveforms.shape[1])]
-        if len(pieces) == 1:
-            return pieces[0]
+        heard = self.frontend.frames(waveforms.shape[1])
+        pieces = [self._frames_of(windows, first, heard) for first, windows in self._windows(waveforms, heard)]
         return Frames(
             values=torch.cat([piece.values for piece in pieces], dim=-1),
             times=torch.cat([piece.times for piece in pieces]),
@@ -311,41 +312,68 @@ class Stream(Embedder):
         frames = self.frames(waveforms)
         return fusion.pool(frames.values, frames.weights, self.pooling)
 
-    def _cuts(self, samples: int) -> list[tuple[int, int]]:
-        """Where a waveform is cut: (start, stop) of every window; the rest joins the last one if too short alone."""
-        if self.window is None:
-            return [(0, samples)]
-        length = round(self.window.seconds * self.sample_rate)
-        cuts = [(start, min(start + length, samples)) for start in range(0, samples, length)]
-        if len(cuts) > 1 and not self.window.fixed and samples - cuts[-1][0] < self.min_samples:
-            cuts[-2:] = [(cuts[-2][0], samples)]
-        return cuts
+    def _windows(self, waveforms: Tensor, heard: int) -> Iterator[tuple[int, Tensor]]:
+        """The representation in windows of equal length, ``[batch, windows, channel, frequency, time]``.
 
-    def _piece(self, waveforms: Float[Tensor, "batch samples"], start: int, stop: int) -> Frames:
-        """Frames of one window, with their times from the waveform's beginning."""
-        piece = waveforms[:, start:stop]
-        sound = stop - start
-        if self.window is not None and self.window.fixed:
-            piece = nn.functional.pad(piece, (0, round(self.window.seconds * self.sample_rate) - sound))
-        representation = self.frontend(piece)
-        steps = representation.shape[-1]
+        Each comes with the number of its first frame. There is one group, or two: the whole windows and
+        a shorter rest. A rest too short for the encoder stays with the last whole window.
+        """
+        if self.window is None:
+            yield 0, self.frontend(waveforms).unsqueeze(1)
+            return
+        size = self.window.frames
+        if self.window.fixed:
+            count = ceil(heard / size)
+            if self.window.fill is None:
+                representation = self.frontend(
+                    nn.functional.pad(waveforms, (0, self._silence(waveforms, count * size)))
+                )
+                representation = representation[..., : count * size]
+            else:
+                missing = count * size - heard
+                representation = nn.functional.pad(self.frontend(waveforms), (0, missing), value=self.window.fill)
+        else:
+            representation = self.frontend(waveforms)
+            count = heard // size
+            if heard % size and self._too_short(heard % size):
+                count -= 1
+        if count > 0:
+            whole = representation[..., : count * size]
+            yield 0, whole.reshape(*whole.shape[:-1], count, size).movedim(-2, 1)
+        if count * size < heard:
+            first = max(0, count) * size
+            yield first, representation[..., first:].unsqueeze(1)
+
+    def _silence(self, waveforms: Tensor, frames: int) -> int:
+        """How many samples of silence a waveform needs to give so many frames."""
+        missing = 0
+        while (given := self.frontend.frames(waveforms.shape[1] + missing)) < frames:
+            missing += max(1, round((frames - given) * self.frontend.hop * self.sample_rate))
+        return missing
+
+    def _too_short(self, frames: int) -> bool:
+        """Whether the encoder cannot take so few frames."""
+        return frames < self.frontend.frames(self.min_samples)
+
+    def _frames_of(self, windows: Tensor, first: int, heard: int) -> Frames:
+        """Fused frames of windows that follow each other from the representation's frame ``first`` on."""
+        batch, count, *_, size = windows.shape
+        representation = windows.flatten(0, 1)
         if self.wanted is None:
             values = self.encoder.baseline(representation)
         else:
             stride = self.encoder.stride
             layers = self.encoder.layers(representation, self.wanted)
-            values = fusion.fuse(layers, 1 if stride is None else max(1, steps // stride))
-        count = values.shape[-1]
-        # Frames of the front-end's own grid are centred where it says. A fused frame covers an equal
-        # share of the piece, and weighs as much of that share as is sound rather than padding.
-        share = piece.shape[1] / count
-        begins = torch.arange(count, dtype=torch.float64) * share
-        times = self.frontend.times(count) if count == steps else (begins + share / 2) / self.sample_rate
-        weights = ((sound - begins) / share).clamp(0, 1)
-        kept = int((weights > 0).sum())  # frames wholly in the padding are at the end
-        return Frames(
-            values=values[..., :kept], times=times[:kept] + start / self.sample_rate, weights=weights[:kept].to(values)
-        )
+            values = fusion.fuse(layers, 1 if stride is None else max(1, size // stride))
+        per_window = values.shape[-1]
+        values = values.reshape(batch, count, -1, per_window).movedim(1, -2).flatten(-2)
+        # A fused frame covers an equal share of its window, and weighs as much of that share as was sound.
+        share = size / per_window
+        begins = first + torch.arange(count * per_window, dtype=torch.float64) * share
+        weights = ((heard - begins) / share).clamp(0, 1)
+        kept = int((weights > 0).sum())  # frames wholly of filling are at the end
+        centres = float(self.frontend.times(1)[0]) + (begins + (share - 1) / 2) * self.frontend.hop
+        return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
 
     @torch.no_grad()
     def _measured_frame_dim(self) -> int:

@@ -6,6 +6,7 @@
         UnknownModelError   no model of that name
       LibraryError          a library cannot be opened, written or searched
         ModelMismatchError  the library was filled by another model than the one asked for
+      CorpusError           a labelled collection is not as it should be (soundloom.corpora)
       QueryError            a search asks for something the library does not have
       MissingExtraError     an optional dependency is not installed
 
