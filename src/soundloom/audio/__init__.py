@@ -1,0 +1,22 @@
+"""Files and waveforms: find sound files, decode them, bring them to one rate, cut them into segments.
+
+Every waveform that leaves this room is mono, float32, within [-1, 1], at the rate asked for. Whatever is
+wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`, which says what to do.
+"""
+
+from soundloom.audio.av_process import AvProcess
+from soundloom.audio.finding import AUDIO_SUFFIXES, find
+from soundloom.audio.reading import AudioInfo, info, read, stream
+from soundloom.audio.segmenting import Segment, segments
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "AudioInfo",
+    "AvProcess",
+    "Segment",
+    "find",
+    "info",
+    "read",
+    "segments",
+    "stream",
+]
