@@ -367,9 +367,10 @@ class Stream(Embedder):
             values = fusion.fuse(layers, 1 if stride is None else max(1, size // stride))
         per_window = values.shape[-1]
         values = values.reshape(batch, count, -1, per_window).movedim(1, -2).flatten(-2)
-        # A fused frame covers an equal share of its window, and weighs as much of that share as was sound.
-        share = size / per_window
-        begins = first + torch.arange(count * per_window, dtype=torch.float64) * share
+        # A fused frame covers so many of the front-end's, and weighs as much of them as was sound.
+        share = min(size, self.encoder.stride or size) if self.wanted is not None else size / per_window
+        numbers = torch.arange(count * per_window, dtype=torch.float64)
+        begins = first + numbers // per_window * size + numbers % per_window * share
         weights = ((heard - begins) / share).clamp(0, 1)
         kept = int((weights > 0).sum())  # frames wholly of filling are at the end
         centres = float(self.frontend.times(1)[0]) + (begins + (share - 1) / 2) * self.frontend.hop

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from soundloom.embedder import Embedder, Stream, Woven
-from soundloom.encoders.identity import Identity
+from soundloom.encoders import CNN14, COALAAudioEncoder, Identity, VGGish
 from soundloom.errors import UnknownModelError
-from soundloom.frontends.mel import LogMel
-from soundloom.frontends.mfcc import MFCC
-from soundloom.frontends.peaks import PeakMap
+from soundloom.frontends import MFCC, LogMel, PeakMap
+from soundloom.pretrained import published
+from soundloom.pretrained.download import Announcement
 from soundloom.pretrained.names import PartName, parse
+from soundloom.pretrained.transfer import Progress
+from soundloom.pretrained.weights import WeightSource
 
 __all__ = ["DEFAULT", "MODELS", "Model", "load"]
 
@@ -29,23 +32,25 @@ class Model:
         source: where it comes from: a paper, a checkpoint.
         build: makes the part.
         layers: the layer numbers that can be named after '#'; none if there is nothing to choose.
+        checkpoint: the published weights' name; None if there is nothing to train.
     """
 
     title: str
     source: str
-    build: Callable[[PartName], Embedder]
+    build: Callable[[PartName, WeightSource], Embedder]
     layers: tuple[int, ...] = ()
+    checkpoint: str | None = None
 
 
-def _logmel(part: PartName) -> Embedder:
+def _logmel(part: PartName, _: WeightSource) -> Embedder:
     return Stream(str(part), LogMel.jansen(), Identity(), layers=(1,), pooling="mean,deviation")
 
 
-def _mfcc(part: PartName) -> Embedder:
+def _mfcc(part: PartName, _: WeightSource) -> Embedder:
     return Stream(str(part), MFCC.coala(), Identity(), layers=(1,), pooling="mean,deviation")
 
 
-def _peaks(part: PartName) -> Embedder:
+def _peaks(part: PartName, _: WeightSource) -> Embedder:
     return Stream(str(part), PeakMap.verma(), Identity(), layers=(1,), pooling="mean")
 
 
@@ -65,25 +70,84 @@ MODELS: dict[str, Model] = {
         source="peak map of Verma 2023, section 3.1, averaged over time; nothing to train",
         build=_peaks,
     ),
+    "vggish": Model(
+        title="VGGish, 128 numbers; layers as vggish#10#15",
+        source="Hershey 2017, trained on YouTube-8M; fusion of Niizumi 2022",
+        build=published.vggish,
+        layers=VGGish.available,
+        checkpoint="vggish",
+    ),
+    "cnn14": Model(
+        title="CNN14 at 16 kHz, 2048 numbers; layers as cnn14#3#6",
+        source="Kong 2020 (PANNs), trained on AudioSet; fusion of Niizumi 2022",
+        build=published.cnn14_16k,
+        layers=CNN14.available,
+        checkpoint="cnn14-16k",
+    ),
+    "cnn14-32k": Model(
+        title="CNN14 at 32 kHz, 2048 numbers; layers as cnn14-32k#3#6",
+        source="Kong 2020 (PANNs), trained on AudioSet",
+        build=published.cnn14_32k,
+        layers=CNN14.available,
+        checkpoint="cnn14-32k",
+    ),
+    "ast": Model(
+        title="Audio Spectrogram Transformer, 768 numbers; layers as ast#5#12",
+        source="Gong 2021, trained on AudioSet; fusion of Niizumi 2022",
+        build=published.ast,
+        layers=tuple(range(1, 13)),
+        checkpoint="ast",
+    ),
+    "coala": Model(
+        title="COALA's audio encoder, 1152 numbers, aligned with tags",
+        source="Favory 2020, trained on Freesound",
+        build=published.coala,
+        layers=COALAAudioEncoder.available,
+        checkpoint="coala-audio",
+    ),
 }
 
 
-def load(name: str = DEFAULT) -> Embedder:
+def load(
+    name: str = DEFAULT,
+    *,
+    weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] = "published",
+    seed: int = 0,
+    offline: bool = False,
+    announce: Callable[[Announcement], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Embedder:
     """Build the model of that name, ready to embed.
 
     >>> model = load("logmel+mfcc")
     >>> model.dim, model.parts
     (248, {'logmel': slice(0, 128, None), 'mfcc': slice(128, 248, None)})
 
+    Args:
+        name: the model's name, such as ``cnn14#3#6+logmel``.
+        weights: "published" fetches them once and keeps them; "random" draws them from the seed; else a
+            file of weights; or, for a model of several parts, part word -> any of these.
+        seed: what random weights are drawn from.
+        offline: never touch the network.
+        announce: told the address, size and hash of what is about to be fetched.
+        progress: told how far a download is.
+
     Raises:
         UnknownModelError: no such model, or no such layer.
+        ModelError: the weights cannot be had, or are of another model.
     """
-    embedders = [_build(part) for part in parse(name)]
+    source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
+    parts = parse(name)
+    for part in parts:
+        _check(part)
+    # Before anything is fetched: a weights file given to the wrong model should not cost a download.
+    source.check_used([part.word for part in parts if MODELS[part.word].checkpoint], name)
+    embedders = [MODELS[part.word].build(part, source) for part in parts]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
     return model.eval()
 
 
-def _build(part: PartName) -> Embedder:
+def _check(part: PartName) -> None:
     if part.word not in MODELS:
         near = difflib.get_close_matches(part.word, MODELS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -91,4 +155,5 @@ def _build(part: PartName) -> Embedder:
     row = MODELS[part.word]
     if part.layers and not row.layers:
         raise UnknownModelError(f"{part.word!r} has no numbered layers: leave out {str(part)[len(part.word) :]!r}")
-    return row.build(part)
+    if not set(part.layers) <= set(row.layers):
+        raise UnknownModelError(f"{str(part)!r}: the layers of {part.word!r} are {', '.join(map(str, row.layers))}")

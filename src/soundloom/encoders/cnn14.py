@@ -1,0 +1,123 @@
+"""CNN14 of PANNs (Kong et al. 2020), its blocks numbered as in Niizumi 2022, table II.
+
+Six blocks of two 3 x 3 convolutions over a log-mel of 64 bins, each of the first five halving time and frequency
+by averaging. The published checkpoints load without their three front-end buffers (``spectrogram_extractor.*``,
+``logmel_extractor.*``), which belong to the front-end; the tag classifier ``fc_audioset`` is kept.
+
+Any length from 32 frames on. Augmentation of the spectrogram (SpecAugment, mixup) is training's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from soundloom.encoders.base import Encoder
+from soundloom.encoders.initialisation import he_normal
+from soundloom.encoders.walking import check_shape, collect
+
+__all__ = ["CNN14"]
+
+_BINS = 64
+_TAGS = 527
+
+
+class CNN14(Encoder):
+    """A log-mel of 64 bins in, block outputs out; the channels double from 64 to 2048.
+
+    Attributes:
+        bn0: normalises every mel bin by its own statistics.
+        conv_block1: the first of six blocks, each [B, C, T, F] in the published layout.
+        fc1: the 2048-dimensional embedding.
+        fc_audioset: AudioSet's 527 tags from that embedding.
+    """
+
+    available = (1, 2, 3, 4, 5, 6)
+    stride = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn0 = nn.BatchNorm2d(_BINS)
+        self.conv_block1 = _ConvBlock(1, 64, pool=2)
+        self.conv_block2 = _ConvBlock(64, 128, pool=2)
+        self.conv_block3 = _ConvBlock(128, 256, pool=2)
+        self.conv_block4 = _ConvBlock(256, 512, pool=2)
+        self.conv_block5 = _ConvBlock(512, 1024, pool=2)
+        self.conv_block6 = _ConvBlock(1024, 2048, pool=1)
+        self.fc1 = nn.Linear(2048, 2048)
+        self.fc_audioset = nn.Linear(2048, _TAGS)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw He's normal weights, biases zero."""
+        he_normal(self)
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """The wanted block outputs, after pooling.
+
+        Raises:
+            ValueError: a wanted layer is not in ``available``, or the representation is not one channel of
+                64 bins and at least 32 frames.
+        """
+        self.check_wanted(wanted)
+        check_shape(self, representation, channels=1, bins=_BINS, min_frames=self.stride)
+        return collect(self._walk(representation), wanted)
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The embedding of a whole clip that applications of CNN14 use: [B, 2048, 1]."""
+        return self._embedding(representation)[:, :, None]
+
+    def tags(self, representation: Float[Tensor, "batch channel frequency time"]) -> Float[Tensor, "batch 527"]:
+        """The probability of each of AudioSet's 527 tags in each clip."""
+        embedding = F.dropout(self._embedding(representation), 0.5, self.training)
+        logits: Tensor = self.fc_audioset(embedding)
+        return logits.sigmoid()
+
+    def _embedding(self, representation: Tensor) -> Tensor:
+        (last,) = self.layers(representation, [6])
+        if self.training:
+            last = F.dropout(last, 0.2)
+        frames = last.mean(dim=2)
+        clip = frames.amax(dim=2) + frames.mean(dim=2)
+        embedding: Tensor = self.fc1(F.dropout(clip, 0.5, self.training))
+        return embedding.relu()
+
+    def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
+        blocks = (
+            self.conv_block1,
+            self.conv_block2,
+            self.conv_block3,
+            self.conv_block4,
+            self.conv_block5,
+            self.conv_block6,
+        )
+        # The bins are bn0's channels: [B, 1, F, T] -> [B, F, T, 1] -> published layout [B, 1, T, F].
+        x = self.bn0(representation.permute(0, 2, 3, 1)).permute(0, 3, 2, 1)
+        for number, block in enumerate(blocks, start=1):
+            x = block(x)
+            yield number, x.transpose(2, 3)
+            x = F.dropout(x, 0.2, self.training)
+
+
+class _ConvBlock(nn.Module):
+    """Twice a 3 x 3 convolution, batch normalisation and ReLU; then the mean of pool x pool."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, pool: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn1(self.conv1(x)).relu_()
+        x = self.bn2(self.conv2(x)).relu_()
+        return F.avg_pool2d(x, self.pool) if self.pool > 1 else x

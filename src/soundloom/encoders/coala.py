@@ -1,0 +1,133 @@
+"""COALA's two encoders (Favory 2020, section 2.1 and supplement): audio and tags into one space.
+
+The audio encoder is five convolutions of 128 filters of 4 x 4 with stride 2, each followed by batch
+normalisation, ReLU and dropout, over a log-mel scaled to [0, 1] of 96 frames x 96 bins. Its last feature maps,
+128 x 3 x 3, flattened, are the embedding z_a of 1152 numbers. The tag encoder takes a multi-hot vector of tags
+through layers of 512, 512 and 1152 units to z_t.
+
+The two are compared after one linear map each (equations 8 and 9; published without the constant term): use
+``align`` to search sounds by tags, and z for everything else, as the authors do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom.encoders.base import Encoder
+from soundloom.encoders.initialisation import he_normal
+from soundloom.encoders.walking import check_shape, collect
+
+__all__ = ["COALAAudioEncoder", "COALATagEncoder"]
+
+_SIDE = 96
+_CHANNELS = 128
+_DIM = 1152
+_DROPOUT = 0.25
+
+
+class COALAAudioEncoder(Encoder):
+    """Patches of 96 bins x 96 frames in, five feature maps and z out.
+
+    Layers 1 to 5 are the convolutional blocks; layer 6 is z_a, which has no time axis. A z_a holds the numbers
+    of layer 5, in the published order: channel, time, frequency.
+
+    Attributes:
+        audio_encoder: the blocks, four modules each; keys as in the published checkpoints.
+        fc_audio: the map from z_a to phi_a, where audio and tags are compared.
+    """
+
+    available = (1, 2, 3, 4, 5, 6)
+    stride = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        blocks = [_convolution(1 if block == 0 else _CHANNELS) for block in range(5)]
+        self.audio_encoder = nn.Sequential(*(module for block in blocks for module in block))
+        self.fc_audio = nn.Sequential(nn.Linear(_DIM, _DIM, bias=False), nn.Dropout(_DROPOUT))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw He's normal weights, biases zero."""
+        he_normal(self)
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """The wanted feature maps [B, 128, F, T] (1 to 5) or z_a [B, 1152, 1, 1] (6).
+
+        Raises:
+            ValueError: a wanted layer is not in ``available``, or the patches are not 96 x 96.
+        """
+        self.check_wanted(wanted)
+        check_shape(self, representation, channels=1, bins=_SIDE, frames=_SIDE)
+        return collect(self._walk(representation), wanted)
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The embedding z_a of each patch: [B, 1152, 1]."""
+        return self.layers(representation, [6])[0].flatten(2)
+
+    def align(self, z: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch 1152"]:
+        """From z_a to phi_a, to be compared with a tag encoder's phi_t."""
+        phi: Tensor = self.fc_audio(z)
+        return phi
+
+    def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
+        x = representation.transpose(2, 3)  # published layout [B, C, T, F]
+        for index, module in enumerate(self.audio_encoder, start=1):
+            x = module(x)
+            if index % 4 == 0:
+                yield index // 4, x.transpose(2, 3)
+        yield 6, x.flatten(1)[:, :, None, None]
+
+
+class COALATagEncoder(nn.Module):
+    """A multi-hot vector of tags in, z_t out.
+
+    Attributes:
+        tag_encoder: three fully connected layers, four modules each; keys as in the published checkpoints.
+        fc_tag: the map from z_t to phi_t, where audio and tags are compared.
+        vocabulary: how many tags there are; 1000 in the published models.
+    """
+
+    def __init__(self, vocabulary: int = 1000) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        widths = (vocabulary, 512, 512, _DIM)
+        blocks = [_linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
+        self.tag_encoder = nn.Sequential(*(module for block in blocks for module in block))
+        self.fc_tag = nn.Sequential(nn.Linear(_DIM, _DIM, bias=False), nn.Dropout(_DROPOUT))
+        he_normal(self)
+
+    def forward(self, tags: Float[Tensor, "batch vocabulary"]) -> Float[Tensor, "batch 1152"]:
+        """The embedding z_t of each set of tags.
+
+        Raises:
+            ValueError: the vectors are not as long as the vocabulary.
+        """
+        if tags.shape[1] != self.vocabulary:
+            raise ValueError(
+                f"this tag encoder knows {self.vocabulary} tags, got vectors of {tags.shape[1]}: "
+                "encode tags with the vocabulary it was trained with"
+            )
+        z: Tensor = self.tag_encoder(tags)
+        return z
+
+    def align(self, z: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch 1152"]:
+        """From z_t to phi_t, to be compared with an audio encoder's phi_a."""
+        phi: Tensor = self.fc_tag(z)
+        return phi
+
+
+def _convolution(in_channels: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(in_channels, _CHANNELS, 4, stride=2, padding=1)
+    return convolution, nn.BatchNorm2d(_CHANNELS), nn.ReLU(inplace=True), nn.Dropout(_DROPOUT)
+
+
+def _linear(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True), nn.Dropout(_DROPOUT)

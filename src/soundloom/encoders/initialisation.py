@@ -1,0 +1,45 @@
+"""Weights before any learning: the same seed, the same weights, and the caller's random numbers untouched.
+
+A convolutional network that has learned nothing is still a usable feature extractor, if the signal survives
+its layers. PyTorch's default (uniform, variance 1 / (3 fan-in)) shrinks the variance six times at every ReLU,
+to nothing after the 27 layers of MobileNet; He et al. 2015, "Delving deep into rectifiers", equation 10, keeps
+it: normal weights of variance 2 / fan-in, biases zero. Fan-in and not fan-out, because PyTorch counts the
+fan-out of a depthwise convolution as if it were dense.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from soundloom.encoders.base import Encoder
+
+__all__ = ["he_normal", "initialise"]
+
+
+def he_normal(module: nn.Module) -> None:
+    """Give every convolution and linear layer inside a module He's normal weights and zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def initialise(encoder: Encoder, seed: int) -> None:
+    """Draw an encoder's weights anew, in place, from a seed.
+
+    The numbers are drawn on the CPU, so that a seed means the same weights on every device; the global
+    random state is left as it was found.
+    """
+    tensors = [*encoder.parameters(), *encoder.buffers()]
+    home = tensors[0].device if tensors else torch.device("cpu")
+    encoder.cpu()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # Leaves first: an architecture that wants other weights than its layers' own has the last word.
+        for module in reversed(list(encoder.modules())):
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    encoder.to(home)

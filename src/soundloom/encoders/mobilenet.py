@@ -1,0 +1,116 @@
+"""MobileNetV1 (Howard et al. 2017), the network that Verma 2023, section 3.4, stacks into a neuralogram.
+
+A first convolution and thirteen depthwise separable blocks; layers 1 to 13 are the blocks, layer 14 the global
+average of the last: 1024 numbers a window. Both axes shrink 32 times, rounded up, so that the few frames of a
+100 ms chunk still give an answer.
+
+Keys, and TensorFlow's padding (more after than before), are those of the image checkpoints published for the
+transformers library (``mobilenet_v1.*``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from soundloom.encoders.base import Encoder
+from soundloom.encoders.initialisation import he_normal
+from soundloom.encoders.walking import check_shape, collect
+
+__all__ = ["MobileNetV1"]
+
+# Channels out of each block, and its stride (Howard et al. 2017, table 1).
+_BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
+_STEM = 32
+_EPSILON = 1e-3
+
+
+class MobileNetV1(Encoder):
+    """One channel of any size in, block outputs and their average out.
+
+    Attributes:
+        mobilenet_v1: the convolutions.
+    """
+
+    available = tuple(range(1, len(_BLOCKS) + 2))
+    stride = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mobilenet_v1 = _Trunk()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw He's normal weights, biases zero."""
+        he_normal(self)
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """The wanted block outputs [B, C, F, T], or the average of the last [B, 1024, 1, 1] (14).
+
+        Raises:
+            ValueError: a wanted layer is not in ``available``, or the representation has more than one channel.
+        """
+        self.check_wanted(wanted)
+        check_shape(self, representation, channels=1)
+        return collect(self._walk(representation), wanted)
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The global average of the last block: [B, 1024, 1]."""
+        return self.layers(representation, self.available[-1:])[0].flatten(2)
+
+    def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
+        x = self.mobilenet_v1.conv_stem(representation)
+        for index, half in enumerate(self.mobilenet_v1.layer, start=1):
+            x = half(x)
+            if index % 2 == 0:
+                yield index // 2, x
+        yield self.available[-1], x.mean(dim=(2, 3), keepdim=True)
+
+
+class _Trunk(nn.Module):
+    """The first convolution, and the depthwise and pointwise halves of the blocks in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = _Convolution(1, _STEM, size=3, stride=2)
+        self.layer = nn.ModuleList()
+        inputs = _STEM
+        for outputs, stride in _BLOCKS:
+            self.layer.append(_Convolution(inputs, inputs, size=3, stride=stride, groups=inputs))
+            self.layer.append(_Convolution(inputs, outputs, size=1))
+            inputs = outputs
+
+
+class _Convolution(nn.Module):
+    """A convolution to 1 / stride of the size, rounded up, batch normalisation, and ReLU cut at 6."""
+
+    def __init__(self, inputs: int, outputs: int, *, size: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.strided = stride == 2
+        padding = 0 if self.strided else size // 2
+        self.convolution = nn.Conv2d(inputs, outputs, size, stride=stride, padding=padding, groups=groups, bias=False)
+        self.normalization = nn.BatchNorm2d(outputs, eps=_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.strided:
+            # 3 taps at stride 2: an even axis lacks one sample, which TensorFlow adds at the end; an odd one two.
+            bins, frames = x.shape[2:]
+            x = F.pad(x, (frames % 2, 1, bins % 2, 1))
+        return F.relu6(self.normalization(self.convolution(x)), inplace=True)

@@ -1,0 +1,63 @@
+"""What every encoder does when asked for layers: look at what came in, walk, stop at the last one wanted.
+
+An architecture writes its forward pass once, as a generator that yields ``(number, layer)`` wherever a layer
+is complete. A generator runs only as far as it is asked to, so that nothing past the last wanted layer is
+computed, whatever the architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from soundloom.encoders.base import Encoder
+
+__all__ = ["check_shape", "collect"]
+
+
+def collect(walk: Iterable[tuple[int, Tensor]], wanted: Sequence[int]) -> list[Tensor]:
+    """The wanted layers of a walk, in the order asked for; the walk is left where the last of them was met."""
+    found: dict[int, Tensor] = {}
+    missing = set(wanted)
+    for number, layer in walk:
+        if number in missing:
+            found[number] = layer
+            missing.remove(number)
+        if not missing:
+            break
+    return [found[number] for number in wanted]
+
+
+def check_shape(
+    encoder: Encoder,
+    representation: Tensor,
+    *,
+    channels: int,
+    bins: int | None = None,
+    frames: int | None = None,
+    min_frames: int = 1,
+) -> None:
+    """Refuse a representation that the encoder cannot take.
+
+    Args:
+        encoder: for whom; its name goes into the message.
+        representation: [batch, channel, frequency, time].
+        channels: the size that the channel axis must have.
+        bins: the size that the frequency axis must have; None for any.
+        frames: the size that the time axis must have; None for any from ``min_frames`` on.
+        min_frames: the shortest time axis that gives a frame of output.
+
+    Raises:
+        ValueError: an axis has another size.
+    """
+    _, got_channels, got_bins, got_frames = representation.shape
+    fits_time = got_frames == frames if frames is not None else got_frames >= min_frames
+    if got_channels == channels and bins in (None, got_bins) and fits_time:
+        return
+    time = f"{frames}" if frames is not None else f"time >= {min_frames}"
+    allowed = f"[batch, {channels}, {'frequency' if bins is None else bins}, {time}]"
+    raise ValueError(
+        f"{type(encoder).__name__} takes a representation {allowed}, got {list(representation.shape)}: "
+        "check the front-end's bins and the length of the windows (pad or cut them)"
+    )

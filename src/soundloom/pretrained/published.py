@@ -1,0 +1,96 @@
+"""The published models: their front-ends, encoders, windows and checkpoints put together.
+
+Named without layers (``cnn14``) a model gives the embedding that its users take today; with layers
+(``cnn14#3#6``) the fusion of Niizumi 2022, section III. Window by window as published:
+
+    vggish   examples of 96 frames (0.96 s); fusion joins them along time before equation 3
+    cnn14    any length; cut at 10 s, the length it was trained on
+    ast      1024 frames (10.24 s), a shorter sound filled as in training
+    coala    patches of 96 frames (2.2 s)
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from soundloom.embedder import Stream, Window
+from soundloom.encoders import AST, CNN14, COALAAudioEncoder, VGGish
+from soundloom.frontends import Fbank, LogMel, Scaled
+from soundloom.pretrained.checkpoints import check_mel
+from soundloom.pretrained.names import PartName
+from soundloom.pretrained.weights import WeightSource
+
+__all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "vggish"]
+
+_MEL_TOLERANCE = 1e-6
+
+
+def vggish(part: PartName, source: WeightSource) -> Stream:
+    """VGGish (Hershey 2017); the baseline is its last layer, averaged over the examples."""
+    encoder = VGGish()
+    source.fill(part.word, encoder, "vggish")
+    return Stream(
+        str(part),
+        LogMel.vggish(),
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=96, fixed=True),
+    )
+
+
+def cnn14_16k(part: PartName, source: WeightSource) -> Stream:
+    """CNN14 (Kong 2020) at 16 kHz, the one of Niizumi 2022; the baseline is its 2048-unit layer."""
+    return _cnn14(part, source, 16000)
+
+
+def cnn14_32k(part: PartName, source: WeightSource) -> Stream:
+    """CNN14 (Kong 2020) at 32 kHz."""
+    return _cnn14(part, source, 32000)
+
+
+def _cnn14(part: PartName, source: WeightSource, sample_rate: int) -> Stream:
+    encoder, frontend = CNN14(), LogMel.panns(sample_rate)
+    stored = source.fill(part.word, encoder, f"cnn14-{sample_rate // 1000}k")
+    if stored and "logmel_extractor.melW" in stored:
+        check_mel(stored, frontend.bank.filters.T, tolerance=_MEL_TOLERANCE)
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=1000, fixed=False),
+        # Centred frames: n of them need n - 1 hops of sound.
+        min_samples=round((encoder.stride - 1) * frontend.hop * sample_rate),
+    )
+
+
+def ast(part: PartName, source: WeightSource) -> Stream:
+    """AST (Gong 2021); its layers have no time axis, so windows are averaged by duration."""
+    encoder, frontend = AST(), Fbank()
+    source.fill(part.word, encoder, "ast")
+    window = Window(frames=1024, fixed=True, fill=frontend.settings.padding_value)
+    return Stream(str(part), frontend, encoder, layers=part.layers or None, pooling="mean", window=window)
+
+
+def coala(part: PartName, source: WeightSource) -> Stream:
+    """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
+    encoder, frontend = COALAAudioEncoder(), Scaled(LogMel.coala())
+    source.fill(part.word, encoder, "coala-audio")
+    if source.chosen(part.word) == "random":
+        # Any range will do for weights that have learned nothing: that of log(x + 1.19e-7) at full scale.
+        nn.init.constant_(frontend.scale, 1 / 20)
+        nn.init.constant_(frontend.shift, 16 / 20)
+    else:
+        ranges = source.fetch("coala-scaler", source.scaler(part.word))
+        frontend.scale.copy_(ranges["scale_"])
+        frontend.shift.copy_(ranges["min_"])
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=96, fixed=True),
+    )

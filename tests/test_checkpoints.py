@@ -1,0 +1,428 @@
+"""The table of published checkpoints, and the way from a published file to tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import pickle
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from checkpoints_server import Shelf, serving
+from soundloom.encoders.ast import AST
+from soundloom.encoders.cnn14 import CNN14
+from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
+from soundloom.encoders.vggish import VGGish
+from soundloom.errors import ModelError, UnknownModelError
+from soundloom.pretrained.checkpoints import CHECKPOINTS, Checkpoint, check_mel, check_state, extract, find
+from soundloom.pretrained.download import Announcement, Source
+from soundloom.pretrained.store import fetch, fetch_vocabulary
+from soundloom.pretrained.transfer import Patience
+from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
+
+QUICK = Patience(timeout=5.0, attempts=2, pause=0.0)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("SOUNDLOOM_OFFLINE", raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return tmp_path / "home"
+
+
+def seeded(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        key: torch.tensor(3) if key.endswith("num_batches_tracked") else torch.randn(shape, generator=generator)
+        for key, shape in shapes.items()
+    }
+
+
+# The published layouts in miniature, a row of the table each, with the published file that fits it.
+SMALL: dict[str, dict[str, tuple[int, ...]]] = {
+    "cnn14-16k": {
+        "spectrogram_extractor.stft.conv_real.weight": (5, 1, 8),
+        "logmel_extractor.melW": (5, 2),
+        "bn0.weight": (2,),
+        "bn0.num_batches_tracked": (),
+        "conv_block1.conv1.weight": (4, 1, 3, 3),
+    },
+    "vggish": {"features.0.weight": (4, 1, 3, 3), "features.0.bias": (4,), "embeddings.0.weight": (6, 8)},
+    "vggish-pca": {"pca_eigen_vectors": (4, 4), "pca_means": (4,)},
+    "ast": {"audio_spectrogram_transformer.embeddings.cls_token": (1, 1, 6), "classifier.dense.bias": (5,)},
+    "coala-audio": {"audio_encoder.0.weight": (4, 1, 4, 4), "fc_audio.0.weight": (9, 9)},
+    "coala-tag": {"tag_encoder.0.weight": (5, 7), "fc_tag.0.weight": (9, 9)},
+    "coala-scaler": dict.fromkeys(("scale_", "min_", "data_min_", "data_max_"), (96,)),
+}
+
+
+def publish(name: str, path: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write a state dict the way its authors did."""
+    legacy = {"_use_new_zipfile_serialization": False}
+    if name == "cnn14-16k":
+        torch.save({"iteration": 600_000, "model": state, "sampler": panns_sampler()}, path, **legacy)
+    elif name == "vggish-pca":
+        arrays = {key: tensor.numpy().astype(np.float64) for key, tensor in state.items()}
+        torch.save({**arrays, "pca_means": arrays["pca_means"].reshape(-1, 1)}, path, **legacy)
+    elif name == "ast":
+        save_file(state, path)
+    elif name == "coala-scaler":
+        arrays = {key: tensor.numpy() for key, tensor in state.items()}
+        path.write_bytes(scaler_pickle(3, **{**published_scaler(), **arrays}))
+    else:
+        torch.save(state, path, **legacy)
+
+
+def row_for(name: str, path: Path, address: str = "http://127.0.0.1:9/none") -> Checkpoint:
+    content = path.read_bytes()
+    source = Source(address=address, filename=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return dataclasses.replace(CHECKPOINTS[name], source=source, shapes=SMALL[name])
+
+
+@dataclasses.dataclass
+class Published:
+    row: Checkpoint
+    state: dict[str, torch.Tensor]
+    path: Path
+    shelf: Shelf
+
+
+@pytest.fixture
+def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Published]:
+    name = getattr(request, "param", "cnn14-16k")
+    state, path = seeded(SMALL[name]), tmp_path / f"{name}.file"
+    publish(name, path, state)
+    with serving(Shelf(path.read_bytes())) as shelf:
+        yield Published(row_for(name, path, shelf.address), state, path, shelf)
+
+
+def assert_same(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=0)
+
+
+# The table.
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_row_says_where_from_and_under_which_licence(name: str) -> None:
+    row = find(name)
+    assert row.name == name
+    assert row.source.address.startswith("https://")
+    assert row.title
+    assert re.search(r", 20\d\d$", row.citation)
+    assert row.licence in {"CC-BY-4.0", "Apache-2.0", "BSD-3-Clause", "MIT"}
+    for digits in (row.source.sha256, row.source.md5):
+        assert digits is None or re.fullmatch(r"[0-9a-f]{8,64}", digits)
+    assert bool(row.shapes) == (row.format != "vocabulary")
+
+
+def test_names_can_name_folders() -> None:
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in CHECKPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "front_end_keys"),
+    [
+        ("cnn14-16k", CNN14, 3),
+        ("cnn14-32k", CNN14, 3),
+        ("vggish", VGGish, 0),
+        ("ast", AST, 0),
+        ("coala-audio", COALAAudioEncoder, 0),
+        ("coala-tag", COALATagEncoder, 0),
+    ],
+)
+def test_the_layouts_are_those_of_the_encoders(name: str, encoder: type[torch.nn.Module], front_end_keys: int) -> None:
+    row = CHECKPOINTS[name]
+    state = {key: torch.empty(shape, device="meta") for key, shape in row.shapes.items()}
+    share, front_end = row.split(state)
+    assert len(front_end) == front_end_keys
+    with torch.device("meta"):
+        own = encoder().state_dict()
+    assert {key: tuple(tensor.shape) for key, tensor in own.items()} == {
+        key: tuple(tensor.shape) for key, tensor in share.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["cnn14-32k", "vggish", "ast"])
+def test_the_layouts_fill_the_published_sizes(name: str) -> None:
+    # Beyond four bytes a number there is only a header of some 100 bytes a tensor. (cnn14-16k carries a big sampler.)
+    row = CHECKPOINTS[name]
+    assert row.source.bytes is not None
+    beyond = row.source.bytes - 4 * sum(math.prod(shape) for shape in row.shapes.values())
+    assert 0 < beyond < 300 * len(row.shapes)
+
+
+def test_an_unknown_name_is_told_the_known_ones() -> None:
+    with pytest.raises(UnknownModelError, match="no checkpoint 'cnn15': there are cnn14-16k, cnn14-32k, vggish"):
+        fetch("cnn15")
+
+
+# Checking.
+
+
+def test_what_differs_is_grouped_and_listed_in_part() -> None:
+    expected = {f"layer{index}.weight": (2, 3) for index in range(20)}
+    state = {"layer0.weight": torch.zeros(3, 2), **{f"block{index}.weight": torch.zeros(1) for index in range(3)}}
+    with pytest.raises(ModelError) as caught:
+        check_state(state, expected, name="ours")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "these are not the weights of ours, which has 20 tensors:"
+    assert lines[1].startswith("  19 missing: layer1.weight, layer2.weight, ")
+    assert lines[1].endswith(" and 13 more")
+    assert lines[2] == "  3 unexpected: block0.weight, block1.weight, block2.weight"
+    assert lines[3] == "  1 of another shape: layer0.weight (expected (2, 3), got (3, 2))"
+
+
+def test_what_fits_passes_in_any_order() -> None:
+    check_state({"b": torch.zeros(2), "a": torch.tensor(1)}, {"a": (), "b": (2,)}, name="ours")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "found"),
+    [
+        (3, "a int"),
+        ([torch.zeros(1)], "a list"),
+        ({}, "a dict with the keys "),
+        ({"iteration": 1, "optimizer": {}}, "a dict with the keys iteration, optimizer"),
+        ({"model": {"a": 1}}, "a dict with the keys model"),
+    ],
+)
+def test_a_file_without_a_state_dict_is_said(loaded: object, found: str) -> None:
+    with pytest.raises(ModelError, match=f"expected tensors by key under 'model', found {found}"):
+        extract(CHECKPOINTS["cnn14-16k"], loaded)
+
+
+def test_floats_become_float32_and_counters_stay() -> None:
+    row = dataclasses.replace(CHECKPOINTS["coala-tag"], shapes={"a": (2,), "b": (2,), "n": ()})
+    loaded = {"a": torch.ones(2, dtype=torch.float64), "b": torch.ones(2, dtype=torch.float16), "n": torch.tensor(7)}
+    assert [tensor.dtype for tensor in extract(row, loaded).values()] == [torch.float32, torch.float32, torch.int64]
+
+
+def test_the_other_port_of_vggish_is_renamed() -> None:
+    row = dataclasses.replace(CHECKPOINTS["vggish"], shapes=SMALL["vggish"])
+    ours = seeded(SMALL["vggish"])
+    theirs = {key.replace("embeddings.", "fc."): tensor for key, tensor in ours.items()}
+    assert "fc.0.weight" in theirs
+    assert_same(extract(row, theirs), ours)
+
+
+def test_front_end_keys_may_be_missing_and_encoder_keys_may_not() -> None:
+    row = dataclasses.replace(CHECKPOINTS["cnn14-16k"], shapes=SMALL["cnn14-16k"])
+    encoder, front_end = row.split(seeded(SMALL["cnn14-16k"]))
+    assert_same(extract(row, encoder), encoder)
+    with pytest.raises(ModelError, match=r"3 missing: bn0\.weight"):
+        extract(row, front_end)
+
+
+def test_mel_filters_are_compared_to_the_last_bit() -> None:
+    filters = torch.rand(257, 64, generator=torch.Generator().manual_seed(0))
+    state = {"logmel_extractor.melW": filters.clone()}
+    check_mel(state, filters)
+    nudged = filters.clone()
+    nudged[100, 10] = torch.nextafter(nudged[100, 10], torch.tensor(2.0))
+    with pytest.raises(ModelError, match=r"differ from the checkpoint's by up to .*Slaney"):
+        check_mel(state, nudged)
+    check_mel(state, nudged, tolerance=1e-6)
+    nudged[0, 0] = torch.nan
+    with pytest.raises(ModelError, match="by up to nan"):
+        check_mel(state, nudged, tolerance=1e-6)
+    with pytest.raises(ModelError, match=r"of shape \(513, 64\), the checkpoint has \(257, 64\)"):
+        check_mel(state, torch.zeros(513, 64))
+    with pytest.raises(ModelError, match="only PANNs checkpoints store"):
+        check_mel({}, filters)
+
+
+# Fetching.
+
+
+@pytest.mark.parametrize("published", list(SMALL), indirect=True)
+def test_every_published_format_is_fetched_once_and_read_the_same_ever_after(published: Published) -> None:
+    said: list[Announcement] = []
+    first = fetch(published.row, announce=said.append, patience=QUICK)
+    assert_same(first, published.state)
+    assert_same(fetch(published.row, announce=said.append, offline=True), published.state)
+    assert len(said) == len(published.shelf.requests) == 1
+    assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in first.values())
+
+
+@pytest.mark.parametrize("published", list(SMALL), indirect=True)
+def test_every_published_format_is_read_from_a_file_or_folder_of_ones_own(published: Published) -> None:
+    assert_same(fetch(published.row, published.path, offline=True), published.state)
+    assert_same(fetch(published.row, str(published.path.parent), offline=True), published.state)
+    assert not published.shelf.requests
+
+
+def test_after_the_first_time_the_pickle_is_not_needed(published: Published, home: Path) -> None:
+    fetch(published.row, patience=QUICK)
+    (home / "checkpoints" / "cnn14-16k" / published.path.name).unlink()
+    assert_same(fetch(published.row, offline=True), published.state)
+
+
+def test_the_converted_file_says_where_it_comes_from(published: Published, home: Path) -> None:
+    fetch(published.row, patience=QUICK)
+    (converted,) = (home / "checkpoints" / "cnn14-16k").glob("*.safetensors")
+    assert published.row.source.sha256 is not None
+    assert converted.stem == published.row.source.sha256[:16]
+    with safe_open(converted, framework="pt") as file:
+        header = file.metadata()
+    assert header["source"] == published.shelf.address
+    assert header["source_sha256"] == published.row.source.sha256
+    assert header["licence"] == "CC-BY-4.0"
+    assert header["citation"] == published.row.citation
+    assert header["checkpoint"] == "cnn14-16k"
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def test_a_damaged_converted_file_is_made_again(
+    published: Published, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch(published.row, patience=QUICK)
+    (converted,) = (home / "checkpoints" / "cnn14-16k").glob("*.safetensors")
+    whole = converted.read_bytes()
+    foreign = home / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    for damaged in (b"", whole[:5], whole[:-7], flipped(whole), b"\x00" * len(whole), foreign.read_bytes()):
+        converted.write_bytes(damaged)
+        caplog.clear()
+        assert_same(fetch(published.row, offline=True), published.state)
+        assert "damaged or out of date" in caplog.text
+        caplog.clear()
+        assert_same(fetch(published.row, offline=True), published.state)
+        assert not caplog.text
+
+
+def test_a_damaged_converted_file_without_its_pickle_asks_for_it(published: Published, home: Path) -> None:
+    fetch(published.row, patience=QUICK)
+    folder = home / "checkpoints" / "cnn14-16k"
+    (converted,) = folder.glob("*.safetensors")
+    converted.write_bytes(flipped(converted.read_bytes()))
+    (folder / published.path.name).unlink()
+    with pytest.raises(ModelError, match="offline, and"):
+        fetch(published.row, offline=True)
+    assert_same(fetch(published.row, patience=QUICK), published.state)
+
+
+def test_the_converted_file_follows_the_content_of_ones_own_file(published: Published) -> None:
+    fetch(published.row, published.path)
+    changed = {key: tensor + 1 for key, tensor in published.state.items()}
+    publish("cnn14-16k", published.path, changed)
+    assert_same(fetch(published.row, published.path), changed)
+
+
+def test_a_later_table_with_other_keys_makes_it_again(published: Published) -> None:
+    fetch(published.row, patience=QUICK)
+    renamed = dataclasses.replace(
+        published.row,
+        renames=(("bn0.", "norm."),),
+        shapes={key.replace("bn0.", "norm."): shape for key, shape in published.row.shapes.items()},
+    )
+    assert "norm.weight" in fetch(renamed, offline=True)
+
+
+def test_threads_may_fetch_at_once(published: Published) -> None:
+    results: list[dict[str, torch.Tensor]] = []
+    workers = [threading.Thread(target=lambda: results.append(fetch(published.row, patience=QUICK))) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(results) == 4
+    for result in results:
+        assert_same(result, published.state)
+    assert len(published.shelf.requests) == 1
+
+
+def test_ones_own_file_loads_though_the_cache_cannot_be_written(
+    published: Published, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        assert_same(fetch(published.row, published.path), published.state)
+    assert "cannot keep the converted weights" in caplog.text
+
+
+@pytest.mark.parametrize("published", ["coala-audio"], indirect=True)
+def test_weights_of_another_model_are_refused_by_name(published: Published) -> None:
+    with pytest.raises(
+        ModelError, match=r"(?s)coala-audio\.file: these are not the weights of vggish.*18 missing: features\.0\.weight"
+    ):
+        fetch("vggish", published.path)
+
+
+def test_a_hostile_file_of_ones_own_is_refused(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return eval, (f"open({str(tmp_path / 'trace')!r}, 'w').close()",)
+
+    torch.save({"model": {"a": Hostile()}}, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match=r"builtins\.eval"):
+        fetch("cnn14-16k", tmp_path / "a.pth")
+    (tmp_path / "scaler.pkl").write_bytes(pickle.dumps(Hostile(), protocol=4))
+    with pytest.raises(ModelError, match=r"builtins\.eval"):
+        fetch("coala-scaler", tmp_path / "scaler.pkl")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_files_that_are_not_there_are_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"no file .*none\.pth: expected the weights of vggish, such as vggish-10086976"
+    ):
+        fetch("vggish", tmp_path / "none.pth")
+    with pytest.raises(ModelError, match=r"holds neither vggish-10086976\.pth nor model\.safetensors"):
+        fetch("vggish", tmp_path)
+    with pytest.raises(ModelError, match=r"offline, and .*vggish-10086976\.pth is not there.*288\.6 MB"):
+        fetch("vggish", offline=True)
+
+
+def test_a_cut_safetensors_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(seeded(SMALL["ast"]), path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
+        fetch("ast", tmp_path)
+
+
+# The vocabulary.
+
+
+def test_the_vocabulary_comes_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    content = json.dumps(
+        {"1": "closing", "0": "close", "10": "k", **{str(n): f"tag{n}" for n in range(2, 10)}}
+    ).encode()
+    with serving(Shelf(content)) as shelf:
+        source = Source(address=shelf.address, filename="id2token.json", sha256=hashlib.sha256(content).hexdigest())
+        row = dataclasses.replace(CHECKPOINTS["coala-vocabulary"], source=source)
+        tags = fetch_vocabulary(row, patience=QUICK)
+    assert tags == ("close", "closing", *(f"tag{n}" for n in range(2, 10)), "k")
+    (tmp_path / "own.json").write_bytes(content)
+    assert fetch_vocabulary(path=tmp_path / "own.json") == tags
+    assert fetch_vocabulary(row, offline=True) == tags
+
+
+@pytest.mark.parametrize("content", ["", "[]x", "3", '{"a": "b"}', '{"1": "b"}'])
+def test_what_is_not_a_vocabulary_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(ModelError, match="is not a vocabulary: expected JSON"):
+        fetch_vocabulary(path=tmp_path / "own.json")
+
+
+def test_a_vocabulary_is_not_weights() -> None:
+    with pytest.raises(ModelError, match="read it with fetch_vocabulary"):
+        fetch("coala-vocabulary")
