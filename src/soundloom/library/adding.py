@@ -13,10 +13,11 @@ from soundloom import audio
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.library.changes import Changes, Found, is_below
-from soundloom.library.pipeline import Embedded, Failed, Recognised, process, segment_embedder
+from soundloom.library.pipeline import Embedded, Recognised, segment_embedder
 from soundloom.library.settings import LibrarySettings
 from soundloom.library.store import Failure, FileState, Store
 from soundloom.library.tags import TagTable
+from soundloom.parallel import Failed, process
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,13 +98,13 @@ def bring_up_to_date(
     embed = segment_embedder(model, settings.window, settings.hop, changes.recognise)
     results = process(changes.candidates, embed, workers=workers)
     try:
-        for done, result in enumerate(results, start=1):
+        for done, (file, result) in enumerate(zip(changes.candidates, results, strict=True), start=1):
             if isinstance(result, Failed):
-                failed[result.file.path] = result.reason
+                failed[file.path] = result.reason
             else:
                 writer.put(result)
             if progress is not None:
-                progress(Progress(done, len(changes.candidates), report.seconds, result.path))
+                progress(Progress(done, len(changes.candidates), report.seconds, file.path))
     finally:
         # Also when interrupted: what is finished is kept.
         results.close()

@@ -26,8 +26,9 @@ from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.library.adding import Progress, find_files
 from soundloom.library.changes import Found
-from soundloom.library.pipeline import Embedded, Failed, process, segment_embedder
+from soundloom.library.pipeline import Embedded, segment_embedder
 from soundloom.library.store import Failure
+from soundloom.parallel import Failed, process
 
 __all__ = ["ExportReport", "export"]
 
@@ -77,16 +78,17 @@ def export(
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
     work = _frame_embedder(model) if frames else segment_embedder(model, window, hop)
     with _sink(out, model.frame_dim if frames else model.dim, files) as write:
-        for done, result in enumerate(process(files, work, workers=workers or os.cpu_count() or 1), start=1):
+        results = process(files, work, workers=workers or os.cpu_count() or 1)
+        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Failed):
-                failed[result.path] = result.reason
+                failed[file.path] = result.reason
             elif isinstance(result, Embedded):
                 write(result)
                 report.files += 1
                 report.rows += len(result.starts)
                 report.seconds += max(result.ends)
             if progress is not None:
-                progress(Progress(done, len(files), report.seconds, result.path))
+                progress(Progress(done, len(files), report.seconds, file.path))
     report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
     return report
 
