@@ -1,0 +1,70 @@
+"""What is public, what is quick, and what the README promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import soundloom
+from soundloom import errors
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_exported_names_are_sorted_and_exist() -> None:
+    assert sorted(soundloom.__all__) == soundloom.__all__
+    for name in soundloom.__all__:
+        assert getattr(soundloom, name) is not None
+    assert set(soundloom.__all__) == set(soundloom._HOMES)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        soundloom.nothing  # noqa: B018
+
+
+def test_importing_soundloom_loads_nothing_heavy() -> None:
+    script = "import sys, soundloom; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "lancedb", "pyarrow", "matplotlib", "faiss", "librosa"} & set(loaded)
+
+
+def test_every_error_is_a_soundloom_error() -> None:
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.SoundloomError)
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:25]
+    assert any(line.startswith("make demo") for line in first)
+    assert any(line.startswith("make test") for line in first)
+
+
+def test_commands_in_the_docs_exist() -> None:
+    from soundloom.cli import main
+
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+            for name in re.findall(r"^soundloom ([a-z]+)", block, flags=re.MULTILINE):
+                assert name in main.commands, f"{page.name} names the command {name!r}"
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_dependencies_are_explained() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    needed = [
+        *project["dependencies"],
+        *(item for extra in project["optional-dependencies"].values() for item in extra),
+    ]
+    for requirement in needed:
+        name = re.split(r"[>\[]", requirement)[0]
+        assert name == "soundloom" or name in explained, f"{name} is not explained in docs/dependencies.md"
