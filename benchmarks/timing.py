@@ -1,0 +1,68 @@
+"""What the benchmarks share: fair timing, the machine's description, and writing results."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("soundloom", "torch", "numpy", "librosa", "nnAudio", "soundfile", "soxr")
+
+
+def interleaved(methods: Mapping[str, Callable[[], object]], *, repeat: int) -> dict[str, float]:
+    """Median seconds of each method, the methods taking turns so that the machine's moods strike all alike.
+
+    Each is called once before timing starts, so that caches are filled and code is loaded.
+    """
+    for method in methods.values():
+        method()
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for _ in range(repeat):
+        for name, method in methods.items():
+            start = time.perf_counter()
+            method()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def machine() -> dict[str, object]:
+    """The facts without which a timing says little."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        for line in facts.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def version(package: str) -> str | None:
+    """A package's version, or None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def write_json(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows with the machine's facts beside them."""
+    path.write_text(json.dumps({"machine": machine(), "rows": list(rows)}, indent=2) + "\n")

@@ -1,0 +1,41 @@
+"""Front-ends: waveforms in, time-frequency representations out.
+
+    LogMel           log-mel spectrograms, in the variants published models were trained on
+    Fbank            Kaldi's filter bank, for the Audio Spectrogram Transformer
+    MFCC             timbre: cepstral coefficients
+    ConstantQ        magnitudes on a pitch scale
+    PeakMap          pitch: where the constant-Q transform has peaks
+    WaveformPatches  the waveform in pieces of 25 ms
+    Chunks           the waveform in pieces of 100 ms
+    Scaled           another front-end, its bins scaled by learned ranges
+
+All keep the contract of ``Frontend``.
+"""
+
+from __future__ import annotations
+
+from soundloom.frontends.base import Frontend
+from soundloom.frontends.constantq import ConstantQ, ConstantQSettings
+from soundloom.frontends.fbank import Fbank, FbankSettings
+from soundloom.frontends.mel import LogMel, LogMelSettings
+from soundloom.frontends.mfcc import MFCC, MFCCSettings
+from soundloom.frontends.patches import Chunks, PatchSettings, WaveformPatches
+from soundloom.frontends.peaks import PeakMap
+from soundloom.frontends.scaled import Scaled
+
+__all__ = [
+    "MFCC",
+    "Chunks",
+    "ConstantQ",
+    "ConstantQSettings",
+    "Fbank",
+    "FbankSettings",
+    "Frontend",
+    "LogMel",
+    "LogMelSettings",
+    "MFCCSettings",
+    "PatchSettings",
+    "PeakMap",
+    "Scaled",
+    "WaveformPatches",
+]
