@@ -108,6 +108,15 @@ def test_an_index_of_another_version_is_stale(tmp_path: Path, store: Store) -> N
     assert SearchIndex.open(tmp_path / "index", index.version) is None
 
 
+def test_a_scan_comes_in_few_large_batches(tmp_path: Path, store: Store) -> None:
+    import pyarrow as pa
+
+    joined = Store(tmp_path / "joined", 16)
+    joined.append(pa.Table.from_batches(list(store.scan(joined._segments.schema.names))))
+    for columns in (["start"], ["embedding"]):
+        assert [batch.num_rows for batch in joined.scan(columns)] == [3000]
+
+
 def test_of_equals_the_earlier_rows_win() -> None:
     similarity = np.array([0.5, 0.9, 0.5, 0.5, 0.1, 0.5], np.float32)
     assert _top(similarity, 3).tolist() == [1, 0, 2]

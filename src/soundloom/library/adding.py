@@ -57,6 +57,7 @@ class AddReport:
         unchanged: files that were as the library knew them.
         deleted: files forgotten because they are gone.
         missing: files that are gone but were not forgotten, because they are most of the library.
+        padded: files shorter than the model can hear, embedded with silence behind them.
         segments: rows written.
         seconds: seconds of sound embedded.
         failed: the files that could not be indexed, and why.
@@ -69,6 +70,7 @@ class AddReport:
     unchanged: int = 0
     deleted: int = 0
     missing: int = 0
+    padded: int = 0
     segments: int = 0
     seconds: float = 0.0
     failed: list[Failure] = field(default_factory=list)
@@ -94,7 +96,7 @@ def bring_up_to_date(
     report.unchanged = changes.unchanged
     tags_of = tags.match([*known, *(file.path for file in changes.candidates)]) if tags else {}
 
-    writer = _Writer(store, known, tags_of, report)
+    writer = _Writer(store, known, tags_of, report, shortest=model.min_samples / model.sample_rate)
     embed = segment_embedder(model, settings.window, settings.hop, changes.recognise)
     results = process(changes.candidates, embed, workers=workers)
     try:
@@ -128,7 +130,10 @@ class _Writer:
         known: Mapping[str, FileState],
         tags: Mapping[str, Sequence[str]],
         report: AddReport,
+        *,
+        shortest: float,
     ) -> None:
+        self._shortest = shortest
         self._store = store
         self._known = known
         self._tags = tags
@@ -163,6 +168,7 @@ class _Writer:
             self._rows += rows.num_rows
             self._report.segments += rows.num_rows
             self._report.seconds += max(result.ends)
+            self._report.padded += max(result.ends) < self._shortest
         if self._rows >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 

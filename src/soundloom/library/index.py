@@ -209,7 +209,7 @@ class SearchIndex:
         if admitted is None:
             return _top(self._vectors @ steered, k)
         candidates = np.flatnonzero(admitted)
-        if count > len(self) // 2:  # reading all rows in order is quicker than gathering most of them
+        if count > len(self) // 4:  # gathering a row costs as much as reading several in order
             return candidates[_top((self._vectors @ steered)[candidates], k)]
         return candidates[_top(self._vectors[candidates] @ steered, k)]
 
