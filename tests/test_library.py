@@ -226,6 +226,13 @@ def test_a_name_that_is_not_utf8_is_reported(library: Library, tmp_path: Path) -
     assert "UTF-8" in report.failed[0].reason
 
 
+def test_short_files_are_padded_and_counted(library: Library, tmp_path: Path) -> None:
+    write_tone(tmp_path / "short" / "click.wav", 1000, seconds=0.01)
+    write_tone(tmp_path / "short" / "tone.wav", 1000, seconds=1.0)
+    report = library.add(tmp_path / "short")
+    assert (report.new, report.padded, report.failed) == (2, 1, [])
+
+
 def test_progress_counts_up_to_the_total(library: Library, sounds: Path) -> None:
     seen: list[Progress] = []
     library.add(sounds, progress=seen.append)
@@ -270,6 +277,14 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path, sounds: Path) -> None:
     library = Library.open(victim)
     library.add(sounds)
     assert contents(library) == contents(reference)
+
+
+def test_killed_while_it_is_made_it_can_be_made_again(tmp_path: Path, sounds: Path) -> None:
+    folder = tmp_path / "sounds.loom"
+    folder.mkdir()
+    (folder / "library.json.writing").write_text('{"model":')
+    assert Library.create(folder, "mfcc").add(sounds).new == 6
+    assert not (folder / "library.json.writing").exists()
 
 
 def test_two_processes_do_not_add_at_once(library: Library, sounds: Path) -> None:

@@ -8,6 +8,11 @@
     library.add("~/sounds")                            embed what is new or changed
     hits = library.search("dog.wav", k=10, weights={"mfcc": 2})
 
+    corpus = soundloom.corpora.load("esc50", "/data/ESC-50-master")
+    soundloom.evaluate(model, corpus, "linear")        how well it tells the classes apart
+
+    soundloom.save_pretrained(model, "runs/mine")      a folder that soundloom.load("./runs/mine") takes
+
 The names below are loaded when they are first used, so that importing soundloom stays quick.
 """
 
@@ -17,28 +22,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundloom import corpora
     from soundloom.embedder import Embedder
     from soundloom.errors import SoundloomError
+    from soundloom.evaluation.evaluating import evaluate
     from soundloom.library import Hit, Library
-    from soundloom.pretrained import load
+    from soundloom.pretrained import Card, from_pretrained, load, push_to_hub, save_pretrained
 
-__all__ = ["Embedder", "Hit", "Library", "SoundloomError", "load"]
+__all__ = [
+    "Card",
+    "Embedder",
+    "Hit",
+    "Library",
+    "SoundloomError",
+    "corpora",
+    "evaluate",
+    "from_pretrained",
+    "load",
+    "push_to_hub",
+    "save_pretrained",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Card": "soundloom.pretrained",
     "Embedder": "soundloom.embedder",
     "Hit": "soundloom.library",
     "Library": "soundloom.library",
     "SoundloomError": "soundloom.errors",
+    "corpora": "soundloom.corpora",
+    "evaluate": "soundloom.evaluation.evaluating",
+    "from_pretrained": "soundloom.pretrained",
     "load": "soundloom.pretrained",
+    "push_to_hub": "soundloom.pretrained",
+    "save_pretrained": "soundloom.pretrained",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    # A whole room is its own home.
+    return home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -22,7 +22,9 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import ceil
 from os import PathLike
 from typing import Any
@@ -160,7 +162,9 @@ class Embedder(nn.Module, ABC):
         total, seconds = np.zeros(self.dim, np.float64), 0.0
         for block in self._blocks(source, start, end):
             duration = block.end - block.start
-            total += duration * self.embed_samples(block.samples).astype(np.float64)
+            with _alone(self):
+                vector = self._embed_equal(self._padded(self._row(block.samples)))[0].cpu().numpy()
+            total += duration * vector.astype(np.float64)
             seconds += duration
         return (total / seconds).astype(np.float32)
 
@@ -195,9 +199,12 @@ class Embedder(nn.Module, ABC):
         return np.concatenate(values), np.concatenate(times)
 
     def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
-        """Embed one waveform, in one piece, alone and on one thread: what libraries store."""
+        """Embed one waveform, in one piece, alone and on one thread: what libraries store.
+
+        One shorter than ``min_samples`` is padded without a notice: whoever embeds many files counts them.
+        """
         with _alone(self):
-            return self._embed_equal(self._padded(self._row(samples)))[0].cpu().numpy()
+            return self._embed_equal(self._padded(self._row(samples), notice=False))[0].cpu().numpy()
 
     def fingerprint(self) -> str:
         """A hash of the settings and every weight: equal fingerprints give equal embeddings."""
@@ -225,19 +232,23 @@ class Embedder(nn.Module, ABC):
             yield replace(block, start=block.start + start, end=block.end + start)
 
     def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
-        device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        # Buffers first: every front-end has them, and walking a whole model takes as long as a short sound.
+        device = next((tensor.device for tensor in chain(self.buffers(), self.parameters())), torch.device("cpu"))
         return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(device)
 
-    def _padded(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch _samples"]:
+    def _padded(
+        self, waveforms: Float[Tensor, "batch samples"], *, notice: bool = True
+    ) -> Float[Tensor, "batch _samples"]:
         missing = self.min_samples - waveforms.shape[1]
         if missing <= 0:
             return waveforms
-        warnings.warn(
-            f"a sound of {waveforms.shape[1] / self.sample_rate:.3f} s is shorter than the "
-            f"{self.min_samples / self.sample_rate:.3f} s that {self.name} needs: padded with silence",
-            ShortAudioWarning,
-            stacklevel=3,
-        )
+        if notice:
+            warnings.warn(
+                f"a sound of {waveforms.shape[1] / self.sample_rate:.3f} s is shorter than the "
+                f"{self.min_samples / self.sample_rate:.3f} s that {self.name} needs: padded with silence",
+                ShortAudioWarning,
+                stacklevel=3,
+            )
         return nn.functional.pad(waveforms, (0, missing))
 
 
@@ -372,9 +383,19 @@ class Stream(Embedder):
         numbers = torch.arange(count * per_window, dtype=torch.float64)
         begins = first + numbers // per_window * size + numbers % per_window * share
         weights = ((heard - begins) / share).clamp(0, 1)
-        kept = int((weights > 0).sum())  # frames wholly of filling are at the end
-        centres = float(self.frontend.times(1)[0]) + (begins + (share - 1) / 2) * self.frontend.hop
+        kept = count * per_window
+        if self.window is not None and self.window.fixed:
+            # Frames wholly of filling are at the end of the last window.
+            last = first + (count - 1) * size
+            kept -= sum(last + frame * share >= heard for frame in range(per_window))
+        centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
+
+    def with_encoder(self, encoder: Encoder) -> Stream:
+        """The same stream around another encoder that gives the same layers; the front-end is shared."""
+        twin = copy(self)
+        twin._modules = {**self._modules, "encoder": encoder}
+        return twin
 
     @torch.no_grad()
     def _measured_frame_dim(self) -> int:

@@ -52,7 +52,7 @@ def _mean(frames: Tensor, weights: Tensor) -> Tensor:
 
 
 def _max(frames: Tensor, weights: Tensor) -> Tensor:
-    return frames[..., weights > 0].amax(-1)
+    return frames.masked_fill(weights <= 0, -torch.inf).amax(-1)
 
 
 def _mean_plus_max(frames: Tensor, weights: Tensor) -> Tensor:
@@ -91,6 +91,7 @@ def pool(
     """
     if pooling not in POOLINGS:
         raise ValueError(f"no pooling {pooling!r}: choose from {', '.join(POOLINGS)}")
-    if not bool((weights > 0).any()):
+    # A graph that is being recorded has no numbers to look at.
+    if not torch.compiler.is_compiling() and not bool((weights > 0).any()):
         raise ValueError("no frame to pool: every weight is zero")
     return POOLINGS[pooling](frames, weights.to(frames))

@@ -167,7 +167,7 @@ class _Embeddings(nn.Module):
         positions = self.position_embeddings[:, _SPECIAL:].mT.reshape(1, -1, *self.grid)
         positions = _fit(positions, patches.shape[3])
         special = torch.cat([self.cls_token, self.distillation_token], dim=1)
-        special = (special + self.position_embeddings[:, :_SPECIAL]).expand(len(patches), -1, -1)
+        special = (special + self.position_embeddings[:, :_SPECIAL]).expand(patches.shape[0], -1, -1)
         return torch.cat([special, (patches + positions).flatten(2).transpose(1, 2)], dim=1)
 
 

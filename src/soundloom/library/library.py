@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +19,22 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder, Source
-from soundloom.errors import LibraryError, QueryError
+from soundloom.engines import resumed
+from soundloom.errors import LibraryError, ModelError, QueryError
 from soundloom.library.adding import AddReport, Progress, bring_up_to_date
 from soundloom.library.index import SearchIndex
-from soundloom.library.settings import LibrarySettings
+from soundloom.library.settings import UNFINISHED, LibrarySettings
 from soundloom.library.store import Failure, Store
 from soundloom.library.tags import TagTable
-from soundloom.pretrained import DEFAULT, load
+from soundloom.pretrained import DEFAULT, absolute, load
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Hit", "Library"]
+
+Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
+"""What `soundloom.load` takes as weights."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,13 @@ class Library:
         settings: the model that fills it and how files are cut.
     """
 
-    def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None) -> None:
+    def __init__(
+        self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Callable[..., Embedder] = load
+    ) -> None:
         self.folder = folder
         self.settings = settings
         self._model = model
+        self._loader = loader
         self._store = Store(folder / "store", settings.dim)
         self._index: SearchIndex | None = None
         self._admitted: dict[tuple[int, str], NDArray[np.bool_]] = {}
@@ -80,56 +87,99 @@ class Library:
         *,
         window: float | None = 10.0,
         hop: float | None = None,
+        weights: Weights = "published",
+        loader: Callable[..., Embedder] = load,
     ) -> Library:
         """Make an empty library.
 
         Args:
             folder: where; must not exist, or be empty.
-            model: a model or its name.
+            model: a model or its name. By its name, and the weights, the library finds it again; a model
+                made otherwise has to be given again to `open`.
             window: seconds of the segments that longer files are cut into; None keeps every file whole.
             hop: seconds from one segment's start to the next; the window if not given.
+            weights: as for `soundloom.load`, for a model given by its name.
+            loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``.
 
         Raises:
             LibraryError: the folder is not empty or cannot be made, or window and hop make no sense.
-            UnknownModelError: no such model.
+            ModelError: no such model, or its weights cannot be had.
         """
         folder = Path(folder).expanduser().resolve()
-        embedder = load(model) if isinstance(model, str) else model
+        embedder = loader(model, weights=weights) if isinstance(model, str) else model
         settings = LibrarySettings.of(embedder, window, hop)
+        if isinstance(model, str):
+            settings = replace(settings, source=absolute(model), weights=_absolute_paths(weights))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
+            if any(entry.name != UNFINISHED for entry in folder.iterdir()):
                 raise LibraryError(f"{str(folder)!r} is not empty: open it as a library, or choose another name")
             settings.write(folder)
         except OSError as error:
             raise LibraryError(f"cannot make a library at {str(folder)!r}: {error.strerror}") from None
-        return cls(folder, settings, embedder)
+        return cls(folder, settings, embedder, loader)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], model: str | Embedder | None = None) -> Library:
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        model: str | Embedder | None = None,
+        *,
+        weights: Weights | None = None,
+        loader: Callable[..., Embedder] = load,
+    ) -> Library:
         """Open a library.
 
         Args:
             folder: where it lies.
             model: the model to use, which must be the one that filled the library; by default it is
-                loaded by the name in the library's settings when it is first needed.
+                loaded by what the library's settings say when it is first needed.
+            weights: where its weights are now, if no longer where they were; as for `soundloom.load`. If
+                they are the same weights, the library remembers the place, and so it does for a model's name.
+            loader: as for `create`.
 
         Raises:
             LibraryError: there is no library there, or it is damaged.
             ModelMismatchError: the model is not the one that filled it.
+            ModelError: the model cannot be loaded.
         """
         folder = Path(folder).expanduser().resolve()
         settings = LibrarySettings.read(folder)
-        embedder = load(model) if isinstance(model, str) else model
-        if embedder is not None:
+        if isinstance(model, Embedder) or (model is None and weights is None):
+            embedder = model
+            if embedder is not None:
+                settings.check_model(embedder)
+        else:
+            known = settings.source or settings.model
+            name = known if model is None else absolute(model)
+            places = _absolute_paths(weights or (settings.weights if name == known else "published"))
+            embedder = resumed(loader(name, weights=places), settings.engine)
             settings.check_model(embedder)
-        return cls(folder, settings, embedder)
+            moved = replace(settings, source=name, weights=places)
+            if moved != settings:
+                moved.write(folder)
+                settings = moved
+        return cls(folder, settings, embedder, loader)
 
     @property
     def model(self) -> Embedder:
-        """The model that fills the library."""
+        """The model that fills the library.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            ModelMismatchError: it is no longer the one that filled the library.
+        """
         if self._model is None:
-            model = load(self.settings.model)
+            settings = self.settings
+            try:
+                model = self._loader(settings.source or settings.model, weights=settings.weights)
+            except ModelError as error:
+                raise ModelError(
+                    f"the model of the library {str(self.folder)!r} cannot be loaded: {error}\n"
+                    "If the model or its weights have moved, say where to: Library.open(folder, model, weights=...), "
+                    f"or soundloom index SOUNDS -l {self.folder} --model NAME --weights FILE"
+                ) from error
+            model = resumed(model, settings.engine)
             self.settings.check_model(model)
             self._model = model
         return self._model
@@ -336,3 +386,15 @@ class Library:
         starts, ends = index.rows["start"].to_numpy()[rows], index.rows["end"].to_numpy()[rows]
         overlapping: NDArray[np.int64] = rows[(starts < end) & (ends > start)]
         return overlapping
+
+
+def _absolute_paths(weights: Weights) -> str | dict[str, str]:
+    """Weights as they can be written down and found again from any folder."""
+    if isinstance(weights, Mapping):
+        return {word: _absolute_path(place) for word, place in weights.items()}
+    return _absolute_path(weights)
+
+
+def _absolute_path(place: str | os.PathLike[str]) -> str:
+    text = os.fspath(place)
+    return text if text in ("published", "random") else os.path.abspath(os.path.expanduser(text))

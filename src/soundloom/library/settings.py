@@ -12,14 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from soundloom.embedder import Embedder
+from soundloom.engines import PLAIN, engine_of
 from soundloom.errors import LibraryError, ModelMismatchError
 
-__all__ = ["FORMAT", "LibrarySettings"]
+__all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 
 FORMAT = 1
 """Version of the folder's layout; a library of another version is refused."""
 
 _FILE = "library.json"
+
+UNFINISHED = f"{_FILE}.writing"
+"""What a process leaves that is killed while it makes a library: nothing of value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,9 @@ class LibrarySettings:
         parts: part name -> (first column, one past the last).
         window: seconds of the segments that long files are cut into; None keeps every file whole.
         hop: seconds from one segment's start to the next.
+        source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
+        weights: what `soundloom.load` takes as weights, paths absolute.
+        engine: what computed the embeddings, as `soundloom.engines.engine_of` tells it; another rounds differently.
         format: version of the folder's layout.
     """
 
@@ -42,6 +49,9 @@ class LibrarySettings:
     parts: dict[str, tuple[int, int]]
     window: float | None
     hop: float | None
+    source: str | None = None
+    weights: str | dict[str, str] = "published"
+    engine: str = PLAIN
     format: int = FORMAT
 
     @classmethod
@@ -65,6 +75,7 @@ class LibrarySettings:
             parts=parts,
             window=window,
             hop=hop,
+            engine=engine_of(model),
         )
 
     @classmethod
@@ -89,13 +100,18 @@ class LibrarySettings:
                     "index the sounds again into a new library"
                 )
             data["parts"] = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
-            return cls(**data)
+            settings = cls(**data)
+            if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
+                raise TypeError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
+            if not isinstance(settings.engine, str):
+                raise TypeError(f"engine {settings.engine!r} is no name")
+            return settings
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None
 
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
-        temporary = folder / f"{_FILE}.writing"
+        temporary = folder / UNFINISHED
         temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         temporary.replace(folder / _FILE)
 
@@ -113,5 +129,6 @@ class LibrarySettings:
         if model.fingerprint() != self.fingerprint:
             raise ModelMismatchError(
                 f"the library was filled by another version of {self.model!r} (fingerprint {self.fingerprint[:12]}, "
-                f"now {model.fingerprint()[:12]}): index the sounds again into a new library"
+                f"now {model.fingerprint()[:12]}): use the weights it was filled with, or index the sounds again into "
+                "a new library"
             )

@@ -13,11 +13,13 @@ from soundloom.errors import UnknownModelError
 from soundloom.frontends import MFCC, LogMel, PeakMap
 from soundloom.pretrained import published
 from soundloom.pretrained.download import Announcement
+from soundloom.pretrained.hub import is_address
 from soundloom.pretrained.names import PartName, parse
+from soundloom.pretrained.saving import from_pretrained, is_saved
 from soundloom.pretrained.transfer import Progress
 from soundloom.pretrained.weights import WeightSource
 
-__all__ = ["DEFAULT", "MODELS", "Model", "load"]
+__all__ = ["DEFAULT", "MODELS", "Model", "absolute", "load"]
 
 DEFAULT = "logmel+mfcc"
 """What `soundloom index`, `search` and `embed` use unless told otherwise."""
@@ -123,6 +125,10 @@ def load(
     >>> model.dim, model.parts
     (248, {'logmel': slice(0, 128, None), 'mfcc': slice(128, 248, None)})
 
+    Besides the models of the table a part can be one saved by `soundloom.save_pretrained`: a path, such as
+    ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a model of the table has its name),
+    or ``hf:owner/name`` on the Hugging Face hub.
+
     Args:
         name: the model's name, such as ``cnn14#3#6+logmel``.
         weights: "published" fetches them once and keeps them; "random" draws them from the seed; else a
@@ -134,20 +140,49 @@ def load(
 
     Raises:
         UnknownModelError: no such model, or no such layer.
-        ModelError: the weights cannot be had, or are of another model.
+        ModelError: the weights cannot be had, or are of another model; a saved model is missing or damaged.
     """
     source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
-    parts = parse(name)
-    for part in parts:
-        _check(part)
+    parts = _parts(name)
+    words = [part.word for part in parts if isinstance(part, PartName) and _row(part).checkpoint]
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
-    source.check_used([part.word for part in parts if MODELS[part.word].checkpoint], name)
-    embedders = [MODELS[part.word].build(part, source) for part in parts]
+    source.check_used(words, name)
+    embedders = [
+        MODELS[part.word].build(part, source)
+        if isinstance(part, PartName)
+        else from_pretrained(part, offline=offline, announce=announce)
+        for part in parts
+    ]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
     return model.eval()
 
 
-def _check(part: PartName) -> None:
+def absolute(name: str) -> str:
+    """A name that means the same in every folder: relative paths of saved models made absolute."""
+    return "+".join(
+        str(part) if isinstance(part, PartName) or is_address(part) else os.path.abspath(os.path.expanduser(part))
+        for part in _parts(name)
+    )
+
+
+def _parts(name: str) -> list[PartName | str]:
+    """The parts of a name in order: of the table, or where a saved model is."""
+
+    def saved(text: str) -> bool:
+        return text.partition("#")[0] not in MODELS and is_saved(text)
+
+    # A path may itself hold a '+'.
+    if saved(name) and os.path.isdir(os.path.expanduser(name)):
+        return [name]
+    texts = [text.strip() for text in name.split("+")]
+    if all(map(saved, texts)):
+        return list(texts)
+    named = iter(parse("+".join(text for text in texts if not saved(text))))
+    return [text if saved(text) else next(named) for text in texts]
+
+
+def _row(part: PartName) -> Model:
+    """The table's row for a part, which must ask for layers that it has."""
     if part.word not in MODELS:
         near = difflib.get_close_matches(part.word, MODELS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -157,3 +192,4 @@ def _check(part: PartName) -> None:
         raise UnknownModelError(f"{part.word!r} has no numbered layers: leave out {str(part)[len(part.word) :]!r}")
     if not set(part.layers) <= set(row.layers):
         raise UnknownModelError(f"{str(part)!r}: the layers of {part.word!r} are {', '.join(map(str, row.layers))}")
+    return row

@@ -1,0 +1,372 @@
+"""Engines: the same embedder, computed faster where only embeddings are wanted.
+
+    torch         batch normalisation folded into the convolutions, channels last in memory; needs nothing else
+    onnxruntime   encoders recorded once, kept in the cache and run by ONNX Runtime; needs soundloom[onnx]
+
+Only encoders are exchanged: front-ends, windows, fusion and pooling are what they were, so that name, parts and
+fingerprint stay, and embeddings agree to 1e-4 of their largest number, which is checked whenever an engine is made.
+To the last bit the engines differ, so whoever stores embeddings records the engine with them (``engine_of``) and takes
+the same for later ones (``resumed``).
+
+ONNX Runtime is given to convolutional encoders, where it is faster. Transformers stay with torch under either engine:
+there it is slower (0.8 times as fast for AST). Each call runs on one thread, so that an embedding does not depend on
+how many there are; batches are divided among as many threads as torch may use.
+
+torch.compile is not offered. It was never faster than ONNX Runtime here, takes up to a minute for every new model in
+every new process, and needs a C++ compiler.
+
+Not for training: no gradients flow through an accelerated embedder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom import graphs
+from soundloom.embedder import Embedder, Frames, Stream, Woven
+from soundloom.encoders.base import Encoder
+from soundloom.errors import MissingExtraError, ModelError
+from soundloom.folding import folded
+from soundloom.pretrained.download import cache_home
+
+__all__ = [
+    "ENGINES",
+    "PLAIN",
+    "TOLERANCE",
+    "Accelerated",
+    "EngineWarning",
+    "accelerate",
+    "accelerating",
+    "engine_of",
+    "resumed",
+]
+
+ENGINES = ("auto", "torch", "onnxruntime")
+"""What can be asked for; "auto" is ONNX Runtime where it is installed, else torch, and always torch on a GPU."""
+
+PLAIN = "plain"
+"""The engine of an embedder that was not accelerated."""
+
+TOLERANCE = 1e-4
+"""How far an engine may be from the encoder it stands for, as a share of the largest number."""
+
+
+_ON, _HALF = " on ", " in half precision"
+
+
+class EngineWarning(UserWarning):
+    """The engine that made a library's embeddings is not to be had here, and another takes its place."""
+
+
+def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> Embedder:
+    """The same embedder for inference only, by the fastest faithful means.
+
+    Args:
+        model: left as it is, and shares no weights with the result but the front-end's. On a GPU, its encoder
+            runs there.
+        engine: one of ``ENGINES``.
+        half: let a GPU compute encoders in half precision where it is safe to, which costs agreement: about three
+            digits are left.
+
+    Returns:
+        An embedder of the same name, parts and fingerprint, which also tells its engine.
+
+    Raises:
+        ModelError: there is no such engine, it does not run where the model is, or what it computes is not what
+            the model computes.
+        MissingExtraError: the engine is not installed.
+    """
+    if engine not in ENGINES:
+        raise ModelError(f"no engine {engine!r}: choose from {', '.join(ENGINES)}")
+    device = _device_of(model)
+    if engine == "auto":
+        engine = "onnxruntime" if device.type == "cpu" and graphs.available() else "torch"
+    if engine == "onnxruntime":
+        graphs.require("the engine onnxruntime")
+        if device.type != "cpu":
+            raise ModelError(f"the engine onnxruntime runs on the processor, and the model is on {device}: use torch")
+    if half and device.type == "cpu":
+        raise ModelError(
+            "half precision is for GPUs, and the model is on the processor, which would be ten times slower with it: "
+            "leave it out, or move the model to a GPU first"
+        )
+    if isinstance(model, Accelerated):
+        raise ModelError(f"{model.name!r} runs on the engine {model.engine} already: accelerate the model it came from")
+    training = model.training
+    model.eval()
+    try:
+        return _accelerated(model, engine, half=half)
+    finally:
+        model.train(training)
+
+
+def engine_of(model: Embedder) -> str:
+    """What computes a model's encoders, in words that `resumed` understands."""
+    return model.engine if isinstance(model, Accelerated) else PLAIN
+
+
+def resumed(model: Embedder, engine: str) -> Embedder:
+    """A model on the engine that `engine_of` told, as far as that can be had here; else, with a warning, on torch."""
+    if engine == engine_of(model):
+        return model
+    name, _, device = engine.removesuffix(_HALF).partition(_ON)
+    try:
+        load = accelerating(lambda: model, name, device=device or "cpu", half=engine.endswith(_HALF))
+        return load()
+    except (MissingExtraError, ModelError) as error:
+        warnings.warn(
+            f"these embeddings were made by the engine {engine!r}, which cannot be used here ({error}): going on with "
+            f"torch, whose numbers agree to {TOLERANCE:g} but not to the bit",
+            EngineWarning,
+            stacklevel=2,
+        )
+        return accelerate(model.to("cpu"), "torch")
+
+
+def accelerating(
+    load: Callable[..., Embedder], engine: str = "auto", *, device: str = "cpu", half: bool = False
+) -> Callable[..., Embedder]:
+    """A loader whose models are accelerated, on the device they will run on.
+
+    Args:
+        load: gives a model; `soundloom.load`, for one.
+        engine: as for `accelerate`.
+        device: torch's name of it, such as "cpu" or "cuda".
+        half: as for `accelerate`.
+    """
+
+    def load_accelerated(*arguments: Any, **options: Any) -> Embedder:
+        model = load(*arguments, **options)
+        try:
+            model = model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(f"{model.name!r} cannot be moved to the device {device!r}: {error}") from error
+        return accelerate(model, engine, half=half)
+
+    return load_accelerated
+
+
+class Accelerated(Embedder):
+    """An embedder that computes what another does, its encoders exchanged.
+
+    Args:
+        origin: whose name, parts, settings and fingerprint it keeps.
+        inner: what computes.
+        engine: what its encoders run on, as `engine_of` tells it: "torch", "onnxruntime", "torch on cuda", "torch on
+            cuda in half precision".
+    """
+
+    def __init__(self, origin: Embedder, inner: Embedder, engine: str) -> None:
+        super().__init__()
+        self.name = origin.name
+        self.sample_rate = origin.sample_rate
+        self.dim = origin.dim
+        self.parts = origin.parts
+        self.frame_dim = origin.frame_dim
+        self.min_samples = origin.min_samples
+        self.engine = engine
+        self._settings = origin.settings()
+        self._fingerprint = origin.fingerprint()
+        self.inner = inner
+        self.eval()
+
+    @torch.no_grad()
+    def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
+        """Vectors over time of equally long waveforms, without gradients."""
+        return self.inner.frames(waveforms)
+
+    def settings(self) -> dict[str, Any]:
+        """Those of the model it stands for."""
+        return self._settings
+
+    def fingerprint(self) -> str:
+        """That of the model it stands for."""
+        return self._fingerprint
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002 (torch's signature)
+        """Stay in evaluation: inside a model that is trained, this part is given."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        return self.inner._embed_equal(waveforms)
+
+
+def _accelerated(model: Embedder, engine: str, *, half: bool) -> Accelerated:
+    if isinstance(model, Woven):
+        parts = [_accelerated(part, engine, half=half) for part in model.embedders]
+        used = "onnxruntime" if any(part.engine == "onnxruntime" for part in parts) else parts[0].engine
+        return Accelerated(model, Woven(parts), used)
+    if not isinstance(model, Stream):
+        raise ModelError(f"{model.name!r} is a {type(model).__name__}, and engines are for streams and woven embedders")
+    encoder: Encoder
+    if not _is_convolutional(model.encoder):
+        engine, encoder = "torch", deepcopy(model.encoder)
+    else:
+        example = _example(model)
+        if engine == "onnxruntime":
+            encoder = _Recorded(model.encoder, _session(model, example), model.wanted)
+        else:
+            encoder = folded(model.encoder, example, max(model.wanted or model.encoder.available))
+            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
+        _check(model, encoder, example)
+    if (device := _device_of(model)).type != "cpu":
+        engine += f"{_ON}{device.type}"
+    if half:
+        engine, encoder = engine + _HALF, _Half(encoder)
+    return Accelerated(model, model.with_encoder(encoder), engine)
+
+
+class _Outputs(nn.Module):
+    """What a stream asks of its encoder: the wanted layers, or the customary embedding."""
+
+    def __init__(self, encoder: Encoder, wanted: Sequence[int] | None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.wanted = wanted
+
+    def forward(self, representation: Tensor) -> tuple[Tensor, ...]:
+        if self.wanted is None:
+            return (self.encoder.baseline(representation),)
+        return tuple(self.encoder.layers(representation, self.wanted))
+
+
+class _Recorded(Encoder):
+    """An encoder's outputs as its recorded graph gives them; only those that were recorded can be asked for."""
+
+    def __init__(self, origin: Encoder, session: graphs.Session, wanted: Sequence[int] | None) -> None:
+        super().__init__()
+        self.available = tuple(wanted or ())
+        self.stride = origin.stride
+        self._session = session
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """The recorded layers."""
+        self.check_wanted(wanted)
+        found = dict(zip(self.available, self._outputs(representation), strict=True))
+        return [found[layer] for layer in wanted]
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The recorded embedding."""
+        (embedding,) = self._outputs(representation)
+        return embedding
+
+    def _outputs(self, representation: Tensor) -> list[Tensor]:
+        threads = min(torch.get_num_threads(), len(representation))
+        if threads == 1:
+            return self._session(representation)
+        with ThreadPoolExecutor(threads) as executor:
+            parts = list(executor.map(self._session, representation.chunk(threads)))
+        return [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
+
+
+class _Half(Encoder):
+    """An encoder under automatic mixed precision; what comes out is float32 again."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.available = encoder.available
+        self.stride = encoder.stride
+        self.encoder = encoder
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """The encoder's layers, rounded on their way."""
+        with torch.autocast(representation.device.type, torch.float16):
+            return [layer.float() for layer in self.encoder.layers(representation, wanted)]
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The encoder's embedding, rounded on its way."""
+        with torch.autocast(representation.device.type, torch.float16):
+            return self.encoder.baseline(representation).float()
+
+
+def _is_convolutional(encoder: Encoder) -> bool:
+    """Whether convolutions are most of it: a transformer has one at most, which cuts its patches."""
+    return sum(isinstance(module, nn.Conv2d) for module in encoder.modules()) > 1
+
+
+def _device_of(model: Embedder) -> torch.device:
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
+@torch.no_grad()
+def _example(stream: Stream) -> Tensor:
+    """The shortest representation that the encoder is given, of two sounds; noise, for in silence all engines agree."""
+    noise = torch.randn(2, stream.min_samples, generator=torch.Generator().manual_seed(0)) / 10
+    _, windows = next(stream._windows(noise.to(_device_of(stream)), stream.frontend.frames(stream.min_samples)))
+    return windows.flatten(0, 1)
+
+
+@torch.no_grad()
+def _check(stream: Stream, encoder: Encoder, example: Tensor) -> None:
+    expected = _Outputs(stream.encoder, stream.wanted)(example)
+    for right, got in zip(expected, _Outputs(encoder, stream.wanted)(example), strict=True):
+        difference = float((right - got).abs().max() / right.abs().max().clamp_min(1e-6))
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"{stream.name}: accelerated, its encoder is {difference:.1g} off, and {TOLERANCE:g} is allowed: "
+                "use it as it is, or another engine"
+            )
+
+
+def _session(stream: Stream, example: Tensor) -> graphs.Session:
+    """The stream's encoder in ONNX Runtime, from the cache if it was recorded before."""
+    path = cache_home() / "engines" / f"{_key(stream)}.onnx"
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _record(stream, example, path)
+        except OSError as error:
+            raise ModelError(
+                f"cannot keep the recorded encoder in {path.parent}: {error}. "
+                "Name another folder in SOUNDLOOM_HOME, or use the engine torch"
+            ) from error
+    return graphs.Session(path)
+
+
+def _record(stream: Stream, example: Tensor, path: Path) -> None:
+    free = {0: "batch"}
+    if stream.window is None or not stream.window.fixed:
+        free[3] = "time"
+        # Two of the smallest, so that no size stands for all.
+        example = torch.cat([example, example], dim=3)
+    outputs = _Outputs(stream.encoder, stream.wanted)
+    names = ["embedding"] if stream.wanted is None else [f"layer {number}" for number in stream.wanted]
+    graph = graphs.record(outputs, example, free=free, takes="representation", gives=names)
+    # Whole or not at all, also when two processes record the same encoder at once.
+    writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
+    try:
+        graph.write(writing)
+        writing.replace(path)
+    finally:
+        writing.unlink(missing_ok=True)
+
+
+def _key(stream: Stream) -> str:
+    """A hash of everything that decides the recorded graph."""
+    settings: Mapping[str, Any] = stream.settings()
+    digest = hashlib.sha256(f"{torch.__version__} {graphs.OPSET} {settings['encoder']} {stream.wanted}".encode())
+    digest.update(f"{stream.window}".encode())
+    for name, tensor in sorted(stream.encoder.state_dict().items()):
+        digest.update(f"{name} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

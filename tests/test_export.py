@@ -1,0 +1,173 @@
+"""Models as ONNX files: what a file says is what the model says, and a file that does not is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor
+
+import soundloom
+from soundloom import exporting, graphs
+from soundloom.cli import main
+from soundloom.embedder import Embedder, Stream, Window, Woven
+from soundloom.encoders import AST, ASTSettings, initialise
+from soundloom.errors import MissingExtraError, ModelError
+from soundloom.exporting import export
+from soundloom.frontends import Fbank, LogMel
+from tiny import Tiny, unsettle
+
+pytestmark = pytest.mark.skipif(not graphs.available(), reason="needs soundloom[onnx]")
+
+
+def noise(batch: int, samples: int) -> Tensor:
+    return torch.randn(batch, samples, generator=torch.Generator().manual_seed(5)) / 10
+
+
+def small(window: Window | None, layers: tuple[int, ...] | None = None) -> Stream:
+    encoder = Tiny()
+    initialise(encoder, 0)
+    unsettle(encoder)
+    return Stream(
+        "small", LogMel.jansen(), encoder, layers=layers, pooling="mean", window=window, min_samples=1680
+    ).eval()
+
+
+def run(path: Path, waveforms: Tensor) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (embeddings,) = session.run(["embeddings"], {"waveforms": waveforms.numpy()})
+    return embeddings
+
+
+def facts(path: Path) -> dict[str, str]:
+    import onnx
+
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    assert [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")] == [graphs.OPSET]
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def agree(path: Path, model: Embedder, waveforms: Tensor) -> None:
+    with torch.no_grad():
+        expected = model(waveforms).numpy()
+    got = run(path, waveforms)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=1e-4 * float(np.abs(expected).max()), rtol=0)
+
+
+def test_front_ends_take_any_length(tmp_path: Path) -> None:
+    model = soundloom.load("logmel+mfcc")
+    exported = export(model, tmp_path / "model.onnx")
+    assert exported.max_samples is None
+    assert exported.min_samples == 4096  # nine frames: below, differences repeat the ends, which is another graph
+    assert exported.difference < 1e-4
+    for batch, samples in ((1, 4096), (2, 30000), (5, 100_001)):
+        agree(exported.path, model, noise(batch, samples))
+    agree(exported.path, model, torch.zeros(2, 20000))
+    told = facts(exported.path)
+    assert told["model"] == "logmel+mfcc"
+    assert told["fingerprint"] == model.fingerprint()
+    assert (told["sample_rate"], told["dim"], told["opset"]) == ("16000", "248", "18")
+    assert json.loads(told["parts"]) == {"logmel": [0, 128], "mfcc": [128, 248]}
+    assert json.loads(told["window"]) == {"logmel": "None", "mfcc": "None"}
+    assert (told["min_samples"], told["max_samples"]) == ("4096", "")
+
+
+def test_a_fixed_window_is_the_length(tmp_path: Path) -> None:
+    model = soundloom.load("coala", weights="random")
+    exported = export(model, tmp_path / "model.onnx")
+    assert exported.min_samples == exported.max_samples == 95 * 512
+    assert model.frontend.frames(95 * 512) == 96 > model.frontend.frames(95 * 512 - 1)
+    agree(exported.path, model, noise(3, 95 * 512))
+
+
+def test_a_given_length_is_cut_and_filled_as_the_library_does(tmp_path: Path) -> None:
+    model = soundloom.load("coala#2#5", weights="random")
+    exported = export(model, tmp_path / "model.onnx", seconds=5)
+    assert exported.min_samples == exported.max_samples == 110_000
+    agree(exported.path, model, noise(2, 110_000))
+
+
+def test_fused_layers_of_cnn14(tmp_path: Path) -> None:
+    model = soundloom.load("cnn14#1#2", weights="random")
+    exported = export(model, tmp_path / "model.onnx", seconds=0.6)
+    agree(exported.path, model, noise(2, 9600))
+
+
+def test_a_window_that_is_not_fixed_bounds_the_length(tmp_path: Path) -> None:
+    model = small(Window(frames=100, fixed=False))
+    exported = export(model, tmp_path / "model.onnx")
+    assert (exported.min_samples, exported.max_samples) == (1680, 16000)  # a second
+    for samples in (1680, 9000, 16000):
+        agree(exported.path, model, noise(2, samples))
+
+
+def test_fused_layers_without_a_window_need_a_length(tmp_path: Path) -> None:
+    model = small(None, layers=(1, 3))
+    with pytest.raises(ModelError, match=r"'small' can be exported for one length .*--seconds"):
+        export(model, tmp_path / "model.onnx")
+    exported = export(model, tmp_path / "model.onnx", seconds=1)
+    agree(exported.path, model, noise(2, 16000))
+
+
+def test_a_transformer_and_resampled_parts(tmp_path: Path) -> None:
+    encoder = AST(ASTSettings(depth=2, width=32, hidden=64, heads=2, frames=64))
+    initialise(encoder, 0)
+    ast = Stream("ast", Fbank(), encoder, layers=(1, 2), pooling="mean", window=Window(frames=64, fixed=True, fill=0.5))
+    woven = Woven([ast, soundloom.load("coala#3", weights="random")]).eval()
+    exported = export(woven, tmp_path / "model.onnx", seconds=1)
+    assert exported.min_samples == woven.sample_rate == 22000
+    agree(exported.path, woven, noise(2, 22000))
+
+
+def test_the_longest_window_counts() -> None:
+    lengths = exporting._lengths(
+        woven := Woven([soundloom.load("vggish", weights="random"), soundloom.load("logmel")]), woven.embedders
+    )
+    assert (lengths.least, lengths.most) == (15600, 15600)  # 95 hops of 160 and a frame of 400
+
+
+def test_peak_maps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'peaks' has a part for which ONNX has no words"):
+        export(soundloom.load("peaks"), tmp_path / "model.onnx", seconds=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"before")
+    with pytest.raises(ModelError, match=r"'logmel' in ONNX is .* off, .* was not written"):
+        export(soundloom.load("logmel"), path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_impossible_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = soundloom.load("logmel")
+    with pytest.raises(ModelError, match=r"takes sounds from 0\.025 s on, got 0\.010 s"):
+        export(model, tmp_path / "model.onnx", seconds=0.01)
+    with pytest.raises(ModelError, match="there is no folder"):
+        export(model, tmp_path / "nowhere" / "model.onnx")
+    monkeypatch.setattr(graphs, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"exporting a model needs .* 'soundloom\[onnx\]'"):
+        export(model, tmp_path / "model.onnx")
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "mfcc.onnx"
+    result = CliRunner().invoke(main, ["export", "mfcc", str(path), "--seconds", "1", "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output)
+    assert (told["min_samples"], told["max_samples"], told["dim"]) == (16000, 16000, 120)
+    agree(path, soundloom.load("mfcc"), noise(1, 16000))
+    result = CliRunner().invoke(main, ["export", "mfcc", str(tmp_path / "no" / "mfcc.onnx")])
+    assert result.exit_code == 1
+    assert "there is no folder" in result.output
