@@ -19,7 +19,7 @@ from soundloom.cli import main
 from soundloom.cli.options import parse_weights
 from soundloom.errors import QueryError
 
-COMMANDS = ("index", "search", "embed", "info", "models", "doctor", "demo")
+COMMANDS = ("index", "search", "embed", "info", "evaluate", "layers", "export", "models", "corpora", "doctor", "demo")
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,8 @@ def test_weights_are_read() -> None:
 def test_an_interrupt_is_no_traceback(sounds: Path, tmp_path: Path) -> None:
     import signal
 
-    command = [sys.executable, "-c", "from soundloom.cli import main; main()", "index", sounds, "-l", tmp_path / "i.loom"]
+    script = "from soundloom.cli import main; main()"
+    command = [sys.executable, "-c", script, "index", sounds, "-l", tmp_path / "i.loom"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from torch import Tensor
 
 import soundloom
-from soundloom import exporting, graphs
+from soundloom import graphs, onnx_export
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import AST, ASTSettings, initialise
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.exporting import export
 from soundloom.frontends import Fbank, LogMel
+from soundloom.onnx_export import export
 from tiny import Tiny, unsettle
 
 pytestmark = pytest.mark.skipif(not graphs.available(), reason="needs soundloom[onnx]")
@@ -128,7 +128,7 @@ def test_a_transformer_and_resampled_parts(tmp_path: Path) -> None:
 
 
 def test_the_longest_window_counts() -> None:
-    lengths = exporting._lengths(
+    lengths = onnx_export._lengths(
         woven := Woven([soundloom.load("vggish", weights="random"), soundloom.load("logmel")]), woven.embedders
     )
     assert (lengths.least, lengths.most) == (15600, 15600)  # 95 hops of 160 and a frame of 400
@@ -141,7 +141,7 @@ def test_peak_maps_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
     path = tmp_path / "model.onnx"
     path.write_bytes(b"before")
     with pytest.raises(ModelError, match=r"'logmel' in ONNX is .* off, .* was not written"):

@@ -37,7 +37,8 @@ class Encoder(nn.Module, ABC):
         """
 
     def baseline(
-        self, representation: Float[Tensor, "batch channel frequency time"]
+        self,
+        representation: Float[Tensor, "batch channel frequency time"],  # noqa: ARG002 (for those that have one)
     ) -> Float[Tensor, "batch _dim _frames"]:
         """The embedding that applications of the published model use, unfused; frames of it over time.
 

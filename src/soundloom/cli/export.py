@@ -1,0 +1,60 @@
+"""``soundloom export``: a model as one ONNX file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import model_loader, print_json
+
+__all__ = ["command"]
+
+
+@click.command("export")
+@click.argument("name", metavar="MODEL")
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.onnx")
+@options.weight_files
+@options.offline
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="The one length of sound that the file takes."
+)
+@options.as_json
+def command(
+    name: str, out: Path, files: tuple[str, ...], offline: bool, seconds: float | None, json_wanted: bool
+) -> None:
+    """Write a model as one ONNX file: waveforms [batch, samples] in, embeddings [batch, dim] out.
+
+    The front-end is in the file; give it mono sound in [-1, 1] at the rate in its metadata. Before the file gets its
+    name its embeddings are compared with the model's. Needs: pip install 'soundloom[onnx]'
+
+    Without --seconds a file takes sounds of any length that the model hears in one piece, if it has no fixed window and
+    fuses no layers (logmel, mfcc, cnn14); else of one length: a window (vggish 0.975 s, coala 2.21 s, ast 10.255 s), or
+    for fused layers of cnn14 10 s. Other lengths are the caller's to cut or fill with silence.
+
+    \b
+    Examples:
+      soundloom export logmel+mfcc timbre.onnx
+      soundloom export cnn14#3#6 fused.onnx --seconds 5
+      soundloom export vggish vggish.onnx --weights vggish-10086976.pth
+    """
+    from soundloom.onnx_export import export
+
+    with model_loader(offline=offline) as load:
+        model = load(name, weights=options.parse_files(files) or "published")
+    exported = export(model, out, seconds=seconds)
+    if json_wanted:
+        print_json(asdict(exported) | {"sample_rate": model.sample_rate, "dim": model.dim})
+        return
+    if exported.min_samples == exported.max_samples:
+        length = f"{exported.min_samples:,} samples"
+    elif exported.max_samples is None:
+        length = f"{exported.min_samples:,} samples or more"
+    else:
+        length = f"{exported.min_samples:,} to {exported.max_samples:,} samples"
+    click.echo(
+        f"{out}: {name}, {length} at {model.sample_rate:,} Hz to {model.dim} numbers, opset {exported.opset}, "
+        f"{exported.difference:.0e} from the model"
+    )

@@ -1,0 +1,225 @@
+"""What every embedder is: sounds in, embeddings out, whatever is inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from soundloom import audio
+from soundloom.embedder.threads import alone
+from soundloom.errors import ModelError
+
+__all__ = ["BLOCK", "Embedder", "Frames", "ShortAudioWarning", "Source"]
+
+BLOCK = 60.0
+"""Seconds of a file that are embedded at once; a longer file is embedded block by block."""
+
+Source = str | PathLike[str] | NDArray[Any] | Tensor
+"""A sound: a file, or a mono waveform in [-1, 1] at the model's sample rate."""
+
+
+class ShortAudioWarning(UserWarning):
+    """A sound was shorter than the model can hear and was padded with silence."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Embeddings over time of equally long sounds.
+
+    Attributes:
+        values: one vector a frame, ``[batch, dim, time]``.
+        times: the frames' centres in seconds, ``[time]``.
+        weights: the share of each frame that is sound and not padding, ``[time]``, in (0, 1].
+    """
+
+    values: Float[Tensor, "batch dim time"]
+    times: Float[Tensor, " time"]
+    weights: Float[Tensor, " time"]
+
+
+class Embedder(nn.Module, ABC):
+    """Sounds in, embeddings out: the interface that libraries, evaluations and the command line ask.
+
+    Attributes:
+        name: the model's name, as `soundloom.load` takes it.
+        sample_rate: the rate in hertz of the waveforms it takes.
+        dim: the size of an embedding.
+        parts: part name -> its columns of an embedding; one part, named like the model, unless woven.
+        frame_dim: the size of a frame's vector.
+        min_samples: shorter waveforms are padded with silence to this many samples.
+    """
+
+    name: str
+    sample_rate: int
+    dim: int
+    parts: Mapping[str, slice]
+    frame_dim: int
+    min_samples: int
+
+    @abstractmethod
+    def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
+        """Vectors over time of equally long waveforms."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Everything but the weights that decides an embedding, as plain JSON data."""
+
+    @abstractmethod
+    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        """Embeddings of equally long waveforms, not shorter than ``min_samples``."""
+
+    def forward(
+        self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch dim"]:
+        """Embed a batch; differentiable.
+
+        Args:
+            waveforms: mono, in [-1, 1], at ``sample_rate``, padded behind to the longest.
+            lengths: how many samples of each row are sound; all of them if not given.
+
+        Raises:
+            ModelError: the batch is not two-dimensional, is empty, or lengths do not fit it.
+        """
+        if waveforms.ndim != 2 or 0 in waveforms.shape:
+            raise ModelError(
+                f"waveforms must be [batch, samples] and not empty, got shape {list(waveforms.shape)}: "
+                "for one sound use model(waveform[None])"
+            )
+        if lengths is None:
+            return self._embed_equal(self._padded(waveforms))
+        if lengths.shape != waveforms.shape[:1] or int(lengths.min()) < 1 or int(lengths.max()) > waveforms.shape[1]:
+            raise ModelError(
+                f"lengths must be {waveforms.shape[0]} numbers from 1 to {waveforms.shape[1]}, got {lengths.tolist()}"
+            )
+        out = waveforms.new_empty(waveforms.shape[0], self.dim)
+        for length in sorted(set(lengths.tolist())):
+            rows = torch.nonzero(lengths == length).squeeze(1).to(waveforms.device)
+            out = out.index_copy(0, rows, self._embed_equal(self._padded(waveforms[rows, :length])))
+        return out
+
+    def embed(self, source: Source, start: float = 0.0, end: float | None = None) -> Float[np.ndarray, " dim"]:
+        """Embed one sound, reproducible to the bit.
+
+        A file longer than a minute is embedded minute by minute, so that memory does not grow with its
+        length; the result is the mean of the blocks' embeddings, weighted by duration.
+
+        Args:
+            source: a file, or a mono waveform in [-1, 1] at ``sample_rate``.
+            start: where to begin, in seconds.
+            end: where to stop, in seconds; the end of the sound if not given.
+
+        Raises:
+            AudioError: the file cannot be read, or the region lies outside it.
+            ModelError: the waveform is not one-dimensional, is empty, or is not finite.
+        """
+        total, seconds = np.zeros(self.dim, np.float64), 0.0
+        for block in self._blocks(source, start, end):
+            duration = block.end - block.start
+            with alone(self):
+                vector = self._embed_equal(self._padded(self._row(block.samples)))[0].cpu().numpy()
+            total += duration * vector.astype(np.float64)
+            seconds += duration
+        return (total / seconds).astype(np.float32)
+
+    def embed_frames(
+        self,
+        source: Source,
+        start: float = 0.0,
+        end: float | None = None,
+        *,
+        av: audio.AvProcess | None = None,
+    ) -> tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]:
+        """Embed one sound over time, reproducible to the bit.
+
+        Args:
+            source: as for `embed`.
+            start: as for `embed`.
+            end: as for `embed`.
+            av: a child process for the codecs that need one, if several files are embedded at a time.
+
+        Returns:
+            The frames' vectors and the seconds, from the beginning of the sound, at which they are centred.
+
+        Raises:
+            AudioError, ModelError: as for `embed`.
+        """
+        values, times = [], []
+        for block in self._blocks(source, start, end, av):
+            with alone(self):
+                frames = self.frames(self._padded(self._row(block.samples)))
+            values.append(frames.values[0].T.cpu().numpy())
+            times.append(frames.times.cpu().numpy() + block.start)
+        return np.concatenate(values), np.concatenate(times)
+
+    def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
+        """Embed one waveform, in one piece, alone and on one thread: what libraries store.
+
+        One shorter than ``min_samples`` is padded without a notice: whoever embeds many files counts them.
+        """
+        with alone(self):
+            return self._embed_equal(self._padded(self._row(samples), notice=False))[0].cpu().numpy()
+
+    def fingerprint(self) -> str:
+        """A hash of the settings and every weight: equal fingerprints give equal embeddings."""
+        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode())
+        for key, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def _blocks(
+        self, source: Source, start: float, end: float | None, av: audio.AvProcess | None = None
+    ) -> Iterator[audio.Segment]:
+        """The sound in blocks of about a minute, each with its times from the beginning of the sound."""
+        if isinstance(source, str | PathLike):
+            blocks = audio.stream(source, self.sample_rate, start, end, av=av)
+        else:
+            samples = np.asarray(source.detach().cpu() if isinstance(source, Tensor) else source, dtype=np.float32)
+            _check_waveform(samples)
+            stop = None if end is None else round(end * self.sample_rate)
+            samples = samples[round(start * self.sample_rate) : stop]
+            if not samples.size:
+                raise ModelError(f"no samples between {start} s and {end} s: the region lies outside the waveform")
+            blocks = iter([samples])
+        for block in audio.segments(blocks, self.sample_rate, BLOCK, BLOCK):
+            yield replace(block, start=block.start + start, end=block.end + start)
+
+    def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
+        # Buffers first: every front-end has them, and walking a whole model takes as long as a short sound.
+        device = next((tensor.device for tensor in chain(self.buffers(), self.parameters())), torch.device("cpu"))
+        return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(device)
+
+    def _padded(
+        self, waveforms: Float[Tensor, "batch samples"], *, notice: bool = True
+    ) -> Float[Tensor, "batch _samples"]:
+        missing = self.min_samples - waveforms.shape[1]
+        if missing <= 0:
+            return waveforms
+        if notice:
+            warnings.warn(
+                f"a sound of {waveforms.shape[1] / self.sample_rate:.3f} s is shorter than the "
+                f"{self.min_samples / self.sample_rate:.3f} s that {self.name} needs: padded with silence",
+                ShortAudioWarning,
+                stacklevel=3,
+            )
+        return nn.functional.pad(waveforms, (0, missing))
+
+
+def _check_waveform(samples: NDArray[np.float32]) -> None:
+    if samples.ndim != 1 or not samples.size:
+        raise ModelError(f"a sound must be one mono waveform [samples], not empty, got shape {list(samples.shape)}")
+    if not np.isfinite(samples).all():
+        raise ModelError(f"the waveform is not finite from sample {int(np.argmin(np.isfinite(samples)))} on")

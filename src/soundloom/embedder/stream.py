@@ -1,0 +1,192 @@
+"""A stream: front-end, encoder, fused layers, pooling; and how a long sound is cut for the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom import fusion
+from soundloom.embedder.base import Embedder, Frames
+from soundloom.encoders.base import Encoder
+from soundloom.errors import ModelError
+from soundloom.frontends.base import Frontend
+
+__all__ = ["Stream", "Window"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How much an encoder takes at once, in frames of the front-end.
+
+    Attributes:
+        frames: the most it takes.
+        fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
+            heard at its own length.
+        fill: what a rest is filled with, in the representation; None fills the waveform with silence.
+    """
+
+    frames: int
+    fixed: bool
+    fill: float | None = None
+
+
+class Stream(Embedder):
+    """A front-end, an encoder, the layers to fuse and how to pool them over time.
+
+    Args:
+        name: what the stream is called.
+        frontend: waveforms to representation.
+        encoder: representation to layers.
+        layers: the layers to fuse, by the encoder's numbers; None for the encoder's customary embedding.
+        pooling: one of `soundloom.fusion.POOLINGS`.
+        window: the longest stretch the encoder takes at once; None for any length.
+        min_samples: the shortest waveform the encoder takes, where that is more than the front-end's.
+
+    Raises:
+        ModelError: the encoder has no such layer, or there is no such pooling.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        frontend: Frontend,
+        encoder: Encoder,
+        *,
+        layers: Sequence[int] | None,
+        pooling: str,
+        window: Window | None = None,
+        min_samples: int | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in fusion.POOLINGS:
+            raise ModelError(f"{name}: no pooling {pooling!r}: choose from {', '.join(fusion.POOLINGS)}")
+        if layers is not None:
+            try:
+                encoder.check_wanted(layers)
+            except ValueError as error:
+                raise ModelError(f"{name}: {error}") from None
+        self.name = name
+        self.sample_rate = frontend.sample_rate
+        self.frontend = frontend
+        self.encoder = encoder
+        self.wanted = None if layers is None else tuple(layers)
+        self.pooling = pooling
+        self.window = window
+        self.min_samples = frontend.min_samples if min_samples is None else min_samples
+        self.frame_dim = self._measured_frame_dim()
+        self.dim = fusion.pooled_size(pooling, self.frame_dim)
+        self.parts = {name: slice(0, self.dim)}
+
+    def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
+        """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time."""
+        heard = self.frontend.frames(waveforms.shape[1])
+        pieces = [self._frames_of(windows, first, heard) for first, windows in self._windows(waveforms, heard)]
+        return Frames(
+            values=torch.cat([piece.values for piece in pieces], dim=-1),
+            times=torch.cat([piece.times for piece in pieces]),
+            weights=torch.cat([piece.weights for piece in pieces]),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The front-end and encoder with their own settings, the layers, the pooling and the window."""
+        return {
+            "frontend": f"{type(self.frontend).__name__}({self.frontend.extra_repr()})",
+            "encoder": f"{type(self.encoder).__name__}({self.encoder.extra_repr()})",
+            "layers": self.wanted,
+            "pooling": self.pooling,
+            "window": repr(self.window),
+        }
+
+    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        frames = self.frames(waveforms)
+        return fusion.pool(frames.values, frames.weights, self.pooling)
+
+    def _windows(self, waveforms: Tensor, heard: int) -> Iterator[tuple[int, Tensor]]:
+        """The representation in windows of equal length, ``[batch, windows, channel, frequency, time]``.
+
+        Each comes with the number of its first frame. There is one group, or two: the whole windows and
+        a shorter rest. A rest too short for the encoder stays with the last whole window.
+        """
+        if self.window is None:
+            yield 0, self.frontend(waveforms).unsqueeze(1)
+            return
+        size = self.window.frames
+        if self.window.fixed:
+            count = ceil(heard / size)
+            if self.window.fill is None:
+                representation = self.frontend(
+                    nn.functional.pad(waveforms, (0, self._silence(waveforms, count * size)))
+                )
+                representation = representation[..., : count * size]
+            else:
+                missing = count * size - heard
+                representation = nn.functional.pad(self.frontend(waveforms), (0, missing), value=self.window.fill)
+        else:
+            representation = self.frontend(waveforms)
+            count = heard // size
+            if heard % size and self._too_short(heard % size):
+                count -= 1
+        if count > 0:
+            whole = representation[..., : count * size]
+            yield 0, whole.reshape(*whole.shape[:-1], count, size).movedim(-2, 1)
+        if count * size < heard:
+            first = max(0, count) * size
+            yield first, representation[..., first:].unsqueeze(1)
+
+    def _silence(self, waveforms: Tensor, frames: int) -> int:
+        """How many samples of silence a waveform needs to give so many frames."""
+        missing = 0
+        while (given := self.frontend.frames(waveforms.shape[1] + missing)) < frames:
+            missing += max(1, round((frames - given) * self.frontend.hop * self.sample_rate))
+        return missing
+
+    def _too_short(self, frames: int) -> bool:
+        """Whether the encoder cannot take so few frames."""
+        return frames < self.frontend.frames(self.min_samples)
+
+    def _frames_of(self, windows: Tensor, first: int, heard: int) -> Frames:
+        """Fused frames of windows that follow each other from the representation's frame ``first`` on."""
+        batch, count, *_, size = windows.shape
+        representation = windows.flatten(0, 1)
+        if self.wanted is None:
+            values = self.encoder.baseline(representation)
+        else:
+            stride = self.encoder.stride
+            layers = self.encoder.layers(representation, self.wanted)
+            values = fusion.fuse(layers, 1 if stride is None else max(1, size // stride))
+        per_window = values.shape[-1]
+        values = values.reshape(batch, count, -1, per_window).movedim(1, -2).flatten(-2)
+        # A fused frame covers so many of the front-end's, and weighs as much of them as was sound.
+        share = min(size, self.encoder.stride or size) if self.wanted is not None else size / per_window
+        numbers = torch.arange(count * per_window, dtype=torch.float64)
+        begins = first + numbers // per_window * size + numbers % per_window * share
+        weights = ((heard - begins) / share).clamp(0, 1)
+        kept = count * per_window
+        if self.window is not None and self.window.fixed:
+            # Frames wholly of filling are at the end of the last window.
+            last = first + (count - 1) * size
+            kept -= sum(last + frame * share >= heard for frame in range(per_window))
+        centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
+        return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
+
+    def with_encoder(self, encoder: Encoder) -> Stream:
+        """The same stream around another encoder that gives the same layers; the front-end is shared."""
+        twin = copy(self)
+        twin._modules = {**self._modules, "encoder": encoder}
+        return twin
+
+    @torch.no_grad()
+    def _measured_frame_dim(self) -> int:
+        """The size of a fused frame, found by hearing the shortest silence the chain accepts."""
+        training = self.training
+        self.eval()
+        dim = self.frames(torch.zeros(1, self.min_samples)).values.shape[1]
+        self.train(training)
+        return dim

@@ -1,0 +1,92 @@
+"""Several embedders woven into one, whose parts can be weighed, searched and left out apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom.embedder.base import Embedder, Frames
+from soundloom.errors import ModelError
+
+__all__ = ["Woven"]
+
+
+class Woven(Embedder):
+    """Several embedders side by side: their embeddings concatenated, their columns remembered.
+
+    Waveforms come at the highest of the parts' sample rates; parts of a lower rate resample them.
+
+    Args:
+        embedders: the parts, in order; names must differ, and parts that are woven themselves are unravelled.
+
+    Raises:
+        ModelError: fewer than two parts, or a name twice.
+    """
+
+    def __init__(self, embedders: Sequence[Embedder]) -> None:
+        super().__init__()
+        flat: list[Embedder] = []
+        for embedder in embedders:
+            flat.extend(embedder.embedders if isinstance(embedder, Woven) else [embedder])
+        names = [embedder.name for embedder in flat]
+        if len(flat) < 2:
+            raise ModelError(f"weaving takes two parts or more, got {names}")
+        if len(set(names)) < len(names):
+            raise ModelError(f"parts must have different names to be told apart, got {names}")
+        self.name = "+".join(names)
+        self.sample_rate = max(embedder.sample_rate for embedder in flat)
+        self._modules_of_parts = nn.ModuleList(flat)
+        self._resamplers = nn.ModuleList(_resampler(self.sample_rate, embedder.sample_rate) for embedder in flat)
+        self.min_samples = max(
+            ceil(embedder.min_samples * self.sample_rate / embedder.sample_rate) for embedder in flat
+        )
+        offset, self.parts = 0, {}
+        for embedder in flat:
+            self.parts[embedder.name] = slice(offset, offset + embedder.dim)
+            offset += embedder.dim
+        self.dim = offset
+        self.frame_dim = sum(embedder.frame_dim for embedder in flat)
+
+    @property
+    def embedders(self) -> list[Embedder]:
+        """The parts, in order."""
+        return [module for module in self._modules_of_parts if isinstance(module, Embedder)]
+
+    def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
+        """Frames of all parts on the times of the part with the fewest; the others give their nearest frame."""
+        every = [embedder.frames(heard) for embedder, heard in self._each(waveforms)]
+        grid = min(every, key=lambda frames: frames.values.shape[-1])
+        aligned = []
+        for frames in every:
+            nearest = (grid.times[:, None] - frames.times[None, :]).abs().argmin(dim=1)
+            aligned.append(frames.values[..., nearest.to(frames.values.device)])
+        return Frames(values=torch.cat(aligned, dim=1), times=grid.times, weights=grid.weights)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of every part, in order."""
+        return {"parts": [[embedder.name, embedder.settings()] for embedder in self.embedders]}
+
+    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        return torch.cat([embedder._embed_equal(heard) for embedder, heard in self._each(waveforms)], dim=1)
+
+    def _each(self, waveforms: Tensor) -> Iterator[tuple[Embedder, Tensor]]:
+        """Every part with the waveforms at its own rate, at least as long as it needs."""
+        for embedder, resampler in zip(self.embedders, self._resamplers, strict=True):
+            heard = resampler(waveforms)
+            missing = embedder.min_samples - heard.shape[1]
+            yield embedder, nn.functional.pad(heard, (0, missing)) if missing > 0 else heard
+
+
+def _resampler(old: int, new: int) -> nn.Module:
+    if old == new:
+        return nn.Identity()
+    import julius
+
+    # Longer filters than its default: the error falls from 1.6e-5 to 1e-6 of full scale, for little time.
+    resampler: nn.Module = julius.ResampleFrac(old, new, zeros=64)
+    return resampler
