@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from soundloom.embedder import Embedder
     from soundloom.library import Failure, Hit, Progress
+    from soundloom.pretrained.transfer import Progress as Transferred
 
-__all__ = ["clock", "hits_table", "print_failures", "print_json", "progress_bar"]
+__all__ = ["clock", "hits_table", "model_loader", "print_failures", "print_json", "progress_bar"]
 
 
 def print_json(data: Any) -> None:
@@ -66,6 +68,37 @@ def progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
                 bar.update(task, total=reached.total, completed=reached.done, rate=rate)
 
         yield advance
+
+
+@contextmanager
+def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
+    """`soundloom.load` as commands call it: what it fetches is announced, and followed by a bar, on standard error.
+
+    The bar is there while the context is open: load within it, and show no other bar meanwhile.
+    """
+    from functools import partial
+
+    from rich import progress
+    from rich.console import Console
+
+    from soundloom.pretrained import load
+
+    columns = (
+        progress.TextColumn("fetching weights"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def advance(reached: Transferred) -> None:
+            whole = reached.done == reached.total
+            bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
+
+        yield partial(load, offline=offline, announce=lambda told: click.echo(str(told), err=True), progress=advance)
 
 
 def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:

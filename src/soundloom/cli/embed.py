@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, model_loader, print_failures, print_json, progress_bar
 
 __all__ = ["command"]
 
@@ -24,6 +24,11 @@ __all__ = ["command"]
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
 )
 @options.model
+@options.weight_files
+@options.offline
+@options.engine
+@options.device
+@options.half
 @click.option("--frames", is_flag=True, help="One row a frame of the model, instead of one a segment.")
 @options.window
 @options.hop
@@ -35,6 +40,11 @@ def command(
     sounds: tuple[Path, ...],
     out: Path,
     name: str | None,
+    files: tuple[str, ...],
+    offline: bool,
+    engine: str,
+    device: str,
+    half: bool,
     frames: bool,
     window: float | None,
     hop: float | None,
@@ -51,11 +61,15 @@ def command(
       soundloom embed ~/sounds -o embeddings.parquet
       soundloom embed dog.wav -o dog.csv --model mfcc --window whole
       soundloom embed ~/sounds -o frames/ --frames
+      soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
+    from soundloom.engines import accelerating
     from soundloom.library.exporting import export
-    from soundloom.pretrained import DEFAULT, load
+    from soundloom.pretrained import DEFAULT
 
-    model = load(name or DEFAULT)
+    with model_loader(offline=offline) as load:
+        fast = accelerating(load, engine, device=device, half=half)
+        model = fast(name or DEFAULT, weights=options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = export(sounds, model, out, frames=frames, window=window, hop=hop, workers=workers, progress=progress)
     if json_wanted:

@@ -10,16 +10,23 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, model_loader, print_failures, print_json, progress_bar
 from soundloom.errors import LibraryError
 
 __all__ = ["command"]
+
+_ENGINE_OPTIONS = ("engine", "device", "half")
 
 
 @click.command("index")
 @options.sounds
 @options.library
 @options.model
+@options.weight_files
+@options.offline
+@options.engine
+@options.device
+@options.half
 @options.window
 @options.hop
 @click.option(
@@ -38,6 +45,11 @@ def command(
     sounds: tuple[Path, ...],
     folder: Path,
     name: str | None,
+    files: tuple[str, ...],
+    offline: bool,
+    engine: str,
+    device: str,
+    half: bool,
     window: float | None,
     hop: float | None,
     tag_file: Path | None,
@@ -55,23 +67,36 @@ def command(
       soundloom index ~/sounds
       soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
       soundloom index ~/sounds -l sounds.loom --tags tags.csv
+      soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
     """
+    from soundloom.engines import accelerating
     from soundloom.library import Library, TagTable
 
     began = time.monotonic()
     tags = TagTable(tag_file) if tag_file else None
-    if (folder / "library.json").exists():
-        library = Library.open(folder, name)
-        chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
-        if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
-            raise LibraryError(
-                f"the library {str(folder)!r} cuts files into segments of {library.settings.window} s every "
-                f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
-            )
-    else:
-        from soundloom.pretrained import DEFAULT
+    weights = options.parse_files(files)
+    with model_loader(offline=offline) as loader:
+        if (folder / "library.json").exists():
+            library = Library.open(folder, name, weights=weights, loader=loader)
+            if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _ENGINE_OPTIONS):
+                raise LibraryError(
+                    f"the library {str(folder)!r} goes on with the engine it was begun with, "
+                    f"{library.settings.engine!r}: leave out --engine, --device and --half, or index into a new library"
+                )
+            chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
+            if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
+                raise LibraryError(
+                    f"the library {str(folder)!r} cuts files into segments of {library.settings.window} s every "
+                    f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
+                )
+        else:
+            from soundloom.pretrained import DEFAULT
 
-        library = Library.create(folder, name or DEFAULT, window=window, hop=hop)
+            fast = accelerating(loader, engine, device=device, half=half)
+            library = Library.create(
+                folder, name or DEFAULT, window=window, hop=hop, weights=weights or "published", loader=fast
+            )
+        _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = library.add(sounds, tags=tags, workers=workers, prune=prune, progress=progress)
     library.index()
@@ -85,6 +110,9 @@ def command(
             f"{', '.join(told) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
             f"in {clock(time.monotonic() - began)}. {folder} holds {len(library)} segments."
         )
+        if report.padded:
+            shortest = library.model.min_samples / library.model.sample_rate
+            click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
         if report.missing:
             click.echo(
                 f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "

@@ -38,7 +38,8 @@ def command(folder: Path, json_wanted: bool) -> None:
     parts = ", ".join(f"{name} ({last - first})" for name, (first, last) in settings.parts.items())
     for label, value in (
         ("library", str(folder)),
-        ("model", f"{settings.model}, fingerprint {settings.fingerprint[:12]}"),
+        ("model", f"{settings.source or settings.model}, fingerprint {settings.fingerprint[:12]}"),
+        ("weights", _places(settings.weights)),
         ("parts", parts),
         ("cut into", cut),
         ("files", f"{files}, {clock(seconds)} of sound"),
@@ -48,3 +49,9 @@ def command(folder: Path, json_wanted: bool) -> None:
     ):
         click.echo(f"{label:>10}  {value}")
     print_failures(failures)
+
+
+def _places(weights: str | dict[str, str]) -> str:
+    if isinstance(weights, str):
+        return weights
+    return ", ".join(f"{part} {place}" for part, place in weights.items())

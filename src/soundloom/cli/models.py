@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from soundloom.cli import options
 from soundloom.cli.console import print_json
+
+if TYPE_CHECKING:
+    from soundloom.pretrained.checkpoints import Checkpoint
 
 __all__ = ["command"]
 
@@ -13,22 +18,50 @@ __all__ = ["command"]
 @click.command("models")
 @options.as_json
 def command(json_wanted: bool) -> None:
-    """List the models.
+    """List the models, and where their weights come from.
 
-    Any of them can be woven with '+', such as logmel+mfcc: one embedding whose parts can be weighed apart.
+    Any of them can be woven with '+', such as logmel+mfcc: one embedding whose parts can be weighed apart. A model
+    saved by soundloom goes by its folder, ./my-model, or hf:owner/name on the Hugging Face hub.
     """
     from soundloom.pretrained import DEFAULT, MODELS
+    from soundloom.pretrained.checkpoints import CHECKPOINTS
 
+    published = {name: CHECKPOINTS[row.checkpoint] for name, row in MODELS.items() if row.checkpoint}
     if json_wanted:
-        print_json({name: {"title": row.title, "source": row.source} for name, row in MODELS.items()})
+        rows: dict[str, dict[str, Any]] = {}
+        for name, row in MODELS.items():
+            weights = _facts(published[name]) if name in published else None
+            rows[name] = {"title": row.title, "source": row.source, "weights": weights}
+        print_json(rows)
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    console = Console(highlight=False)
+    about = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("name", "what it is", "where it comes from"):
-        table.add_column(heading, overflow="fold")
+        about.add_column(heading, overflow="fold")
     for name, row in MODELS.items():
-        table.add_row(name, row.title, row.source)
-    Console(highlight=False).print(table)
-    click.echo(f"\nThe default is {DEFAULT}.")
+        about.add_row(name, row.title, row.source)
+    console.print(about)
+    click.echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
+    for name, checkpoint in published.items():
+        facts = _facts(checkpoint)
+        here = "in the cache" if facts["cached"] else "not in the cache"
+        click.echo(f"{name:<10} {facts['licence']}, {checkpoint.source.size}, {here}\n{'':<10} {facts['address']}")
+
+
+def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    from soundloom.pretrained.download import cache_home
+
+    source = checkpoint.source
+    folder = cache_home() / "checkpoints" / checkpoint.name
+    return {
+        "licence": checkpoint.licence,
+        "citation": checkpoint.citation,
+        "address": source.address,
+        "bytes": source.bytes,
+        "digest": source.digest,
+        # The published file may have been removed once it was converted.
+        "cached": (folder / source.filename).exists() or any(folder.glob("*.safetensors")),
+    }

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from soundloom.errors import QueryError
+from soundloom.errors import ModelError, QueryError
 
-__all__ = ["as_json", "hop", "library", "model", "parse_weights", "sounds", "window", "workers"]
+__all__ = [
+    "as_json",
+    "device",
+    "engine",
+    "half",
+    "hop",
+    "library",
+    "model",
+    "offline",
+    "parse_files",
+    "parse_weights",
+    "sounds",
+    "weight_files",
+    "window",
+    "workers",
+]
 
 library = click.option(
     "-l",
@@ -26,8 +41,33 @@ library = click.option(
 sounds = click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOUNDS...")
 
 model = click.option(
-    "-m", "--model", "name", metavar="NAME", help="The model, such as logmel+mfcc; see: soundloom models."
+    "-m", "--model", "name", metavar="NAME", help="The model, such as logmel+mfcc or ./saved; see: soundloom models."
 )
+
+weight_files = click.option(
+    "--weights",
+    "files",
+    multiple=True,
+    metavar="[PART=]FILE",
+    help="The model's weights from a file instead of the published ones; 'random' for none learned. "
+    "For one part of several as PART=FILE; can be repeated.",
+)
+
+offline = click.option("--offline", is_flag=True, help="Never fetch weights.")
+
+engine = click.option(
+    "--engine",
+    type=click.Choice(("auto", "torch", "onnxruntime")),
+    default="auto",
+    show_default=True,
+    help="What computes the encoder; auto is onnxruntime where it is installed, else torch. They agree to 1e-4.",
+)
+
+device = click.option(
+    "--device", default="cpu", show_default=True, metavar="DEVICE", help="Where to compute, such as cuda."
+)
+
+half = click.option("--half", is_flag=True, help="Half precision, for GPUs: faster, three digits.")
 
 window = click.option(
     "--window",
@@ -79,3 +119,22 @@ def parse_weights(text: str | None) -> Mapping[str, float]:
         if not separator:
             raise QueryError(f"weights are written part=number,part=number, such as logmel=2,mfcc=0; got {item!r}")
     return weights
+
+
+def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:
+    """Read where weights come from: ``FILE``, or ``PART=FILE`` any number of times; None if nothing is said.
+
+    A file's own name may hold a '=': only what stands before it as the name of a model is taken for a part.
+
+    Raises:
+        ModelError: a file for everything, and more besides.
+    """
+    from soundloom.pretrained import MODELS
+
+    pairs = [text.partition("=") for text in texts]
+    named = {word: file for word, _, file in pairs if word in MODELS and file}
+    if len(named) == len(texts):
+        return named or None
+    if len(texts) > 1:
+        raise ModelError(f"several --weights are written PART=FILE, such as cnn14=weights.pth; got {', '.join(texts)}")
+    return texts[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import hits_table, print_json
+from soundloom.cli.console import hits_table, model_loader, print_json
 
 __all__ = ["command"]
 
@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--picture", type=click.Path(path_type=Path), metavar="PNG", help="Also draw the query and its hits.")
+@options.offline
 @options.as_json
 def command(
     query: Path,
@@ -33,6 +34,7 @@ def command(
     where: str | None,
     include_query: bool,
     picture: Path | None,
+    offline: bool,
     json_wanted: bool,
 ) -> None:
     """Find what sounds like a sound.
@@ -46,16 +48,17 @@ def command(
     """
     from soundloom.library import Library
 
-    library = Library.open(folder)
-    hits = library.search(
-        query,
-        count,
-        start=start,
-        end=end,
-        weights=options.parse_weights(weights),
-        where=where,
-        include_query=include_query,
-    )
+    with model_loader(offline=offline) as loader:
+        library = Library.open(folder, loader=loader)
+        hits = library.search(
+            query,
+            count,
+            start=start,
+            end=end,
+            weights=options.parse_weights(weights),
+            where=where,
+            include_query=include_query,
+        )
     if json_wanted:
         print_json(hits)
     elif hits:
