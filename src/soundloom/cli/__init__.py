@@ -12,11 +12,15 @@ from typing import Any
 import click
 
 import soundloom
+from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.embed import command as embed
+from soundloom.cli.evaluate import command as evaluate
+from soundloom.cli.export import command as export
 from soundloom.cli.index import command as index
 from soundloom.cli.info import command as info
+from soundloom.cli.layers import command as layers
 from soundloom.cli.models import command as models
 from soundloom.cli.search import command as search
 from soundloom.errors import SoundloomError
@@ -48,8 +52,9 @@ def main() -> None:
       soundloom index ~/sounds -l sounds.loom          make a folder of sounds searchable
       soundloom search dog.wav -l sounds.loom          find what sounds like it
       soundloom embed ~/sounds -o embeddings.parquet   embeddings for your own use
+      soundloom evaluate logmel --on ~/sounds          how well a model tells the folders apart
     """
 
 
-for command in (index, search, embed, info, models, doctor, demo):
+for command in (index, search, embed, info, evaluate, layers, export, models, corpora, doctor, demo):
     main.add_command(command)

@@ -1,0 +1,123 @@
+"""``soundloom evaluate``: how well models serve tasks, by the papers' protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import measuring, options
+from soundloom.cli.console import clock, model_loader, print_json
+
+if TYPE_CHECKING:
+    from soundloom.evaluation.results import Result
+    from soundloom.evaluation.scores import Score
+
+__all__ = ["command"]
+
+
+@click.command("evaluate")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@measuring.on
+@click.option(
+    "--protocol",
+    "protocols",
+    default="linear",
+    show_default=True,
+    metavar="NAME,...",
+    help="linear, mlp, knn, retrieval (query-by-example and leave-one-out), shallow, few-shot, clips (chunks of 1 s), "
+    "correlation, ablation.",
+)
+@click.option("--join", is_flag=True, help="Report results of earlier runs together: MODEL... are results.json files.")
+@measuring.out
+@measuring.seed
+@options.weight_files
+@options.offline
+@measuring.cache
+@options.workers
+@options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    models: tuple[str, ...],
+    where: tuple[str, ...],
+    protocols: str,
+    join: bool,
+    out: Path | None,
+    seed: int,
+    files: tuple[str, ...],
+    offline: bool,
+    cache: Path | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Measure models on labelled collections.
+
+    Every clip is embedded once by a model and kept; a second run measures at once. Scores come with 95 %
+    intervals, and beside them what was published of the same model by the same protocol.
+
+    \b
+    Examples:
+      soundloom evaluate logmel mfcc logmel+mfcc --on esc50=/data/ESC-50-master --protocol linear,knn,retrieval
+      soundloom evaluate cnn14 cnn14#3#6 --on esc50=/data/ESC-50-master --on gtzan=/data/GTZAN -o report
+      soundloom evaluate logmel+mfcc --on ~/sounds --protocol ablation,correlation -o report
+      soundloom evaluate --join monday/results.json tuesday/results.json -o both
+    """
+    from soundloom.evaluation import results as kept
+
+    if join:
+        if where:
+            raise click.UsageError("--join reads earlier results and measures nothing: leave out --on")
+        found, whole = kept.join(result for path in models for result in kept.read(path)), True
+    else:
+        found, whole = [], True
+        weights = measuring.weights_for(models, files)
+        shared = {"seed": seed, "cache": cache, "workers": workers, "projection": out is not None}
+        for result in _measured(weights, where, protocols, offline=offline, quiet=json_wanted, **shared):
+            if result is None:
+                whole = False
+                continue
+            found.append(result)
+            if out is not None:
+                # After every result, so that a long run that is stopped keeps what it has.
+                kept.write(out / "results.json", found)
+    if out is not None and found:
+        measuring.keep(out, found)
+    if json_wanted:
+        print_json(found)
+    elif found:
+        measuring.print_table(found)
+    # What earlier runs left out is told again, but is no failure of this one.
+    if (measuring.tell_refused(found) and not join) or not whole:
+        context.exit(1)
+
+
+def _measured(
+    weights: Mapping[str, Any], where: Sequence[str], protocols: str, *, offline: bool, quiet: bool, **shared: Any
+) -> Iterator[Result | None]:
+    """Every model on every corpus, told as it goes; None where a corpus allows none of the protocols."""
+    from soundloom.evaluation.evaluating import evaluate, named
+    from soundloom.evaluation.results import EvaluationError
+
+    def scored(score: Score, took: float) -> None:
+        measuring.tell(f"  {score}, {clock(took)}", quiet=quiet)
+
+    names = named([name.strip() for name in protocols.split(",")])
+    corpora = measuring.load_corpora(where)
+    for name, chosen in weights.items():
+        with model_loader(offline=offline) as load:
+            model = load(name, weights=chosen, seed=shared["seed"])
+        for corpus in corpora:
+            measuring.tell(f"{model.name} on {corpus.name}", quiet=quiet)
+            with measuring.hearing("embedding", quiet=quiet) as progress:
+                try:
+                    result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
+                except EvaluationError as error:
+                    click.echo(f"  {click.style('refused', fg='red')} {error}", err=True)
+                    yield None
+                    continue
+            heard = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"
+            measuring.tell(heard, quiet=quiet)
+            yield result

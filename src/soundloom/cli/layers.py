@@ -1,0 +1,100 @@
+"""``soundloom layers``: which layers of an encoder serve which tasks, and which two to fuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundloom.cli import measuring, options
+from soundloom.cli.console import clock, model_loader, print_json
+
+__all__ = ["command"]
+
+
+@click.command("layers")
+@click.argument("model_name", metavar="MODEL")
+@measuring.on
+@click.option("--protocol", default="linear", show_default=True, metavar="NAME", help="linear, mlp, knn, ...")
+@measuring.out
+@measuring.seed
+@options.weight_files
+@options.offline
+@measuring.cache
+@options.workers
+@options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    model_name: str,
+    where: tuple[str, ...],
+    protocol: str,
+    out: Path | None,
+    seed: int,
+    files: tuple[str, ...],
+    offline: bool,
+    cache: Path | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Measure every layer of a model's encoder on every corpus.
+
+    All layers are embedded in one pass over the sound. Names the middle layer M and the late layer L that are
+    best to fuse, by the rule of Niizumi 2022: each the best on average of the tasks that it is for.
+
+    \b
+    Examples:
+      soundloom layers cnn14 --on esc50=/data/ESC-50-master --on speech-commands=/data/speech_commands -o layers
+      soundloom layers vggish --on esc50=/data/ESC-50-master --protocol knn --weights vggish-10086976.pth
+    """
+    from soundloom.evaluation import results as kept
+    from soundloom.evaluation.layers import all_layers, choose, curves, evaluate_layers
+
+    corpora = measuring.load_corpora(where)
+    with model_loader(offline=offline) as load:
+        model = load(all_layers(model_name), weights=options.parse_files(files) or "published", seed=seed)
+    found: list[kept.Result] = []
+    whole = True
+    for corpus in corpora:
+        measuring.tell(f"{model_name} on {corpus.name}", quiet=json_wanted)
+        with measuring.hearing("embedding", quiet=json_wanted) as progress:
+            try:
+                results = evaluate_layers(
+                    model,
+                    corpus,
+                    protocol,
+                    seed=seed,
+                    cache=cache,
+                    workers=workers,
+                    progress=progress,
+                    scored=lambda name, score, took: measuring.tell(
+                        f"  {name:>10}  {score}, {clock(took)}", quiet=json_wanted
+                    ),
+                )
+            except kept.EvaluationError as error:
+                click.echo(f"  {click.style('refused', fg='red')} {error}", err=True)
+                whole = False
+                continue
+        found += results.values()
+        if out is not None:
+            kept.write(out / "results.json", found)
+    if out is not None and found:
+        measuring.keep(out, found)
+    if found:
+        (tasks,) = curves(found).values()
+        choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
+        if json_wanted:
+            print_json({"choice": choice, "results": found})
+        else:
+            measuring.print_table(found)
+            for letter, layer, group in (
+                ("M", choice.middle, choice.middle_tasks),
+                ("L", choice.late, choice.late_tasks),
+            ):
+                click.echo(
+                    f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one"
+                )
+            fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
+            click.echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")
+    if measuring.tell_refused(found) or not whole:
+        context.exit(1)
