@@ -20,13 +20,13 @@ PACKAGES = ("soundloom", "torch", "numpy", "librosa", "nnAudio", "soundfile", "s
 def interleaved(methods: Mapping[str, Callable[[], object]], *, repeat: int) -> dict[str, float]:
     """Median seconds of each method, the methods taking turns so that the machine's moods strike all alike.
 
-    Each is called once before timing starts, so that caches are filled and code is loaded.
+    In its turn a method is called twice and the second call counts, so that none pays for finding the
+    processor's caches full of another's data.
     """
-    for method in methods.values():
-        method()
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(repeat):
         for name, method in methods.items():
+            method()
             start = time.perf_counter()
             method()
             seconds[name].append(time.perf_counter() - start)

@@ -47,23 +47,23 @@ def fuse(
     return torch.cat([align(layer, frames) for layer in layers], dim=1)
 
 
-def _mean(frames: Tensor, weights: Tensor) -> Tensor:
-    return (frames * weights).sum(-1) / weights.sum()
+def _mean(frames: Tensor, shares: Tensor) -> Tensor:
+    return frames @ shares
 
 
-def _max(frames: Tensor, weights: Tensor) -> Tensor:
-    return frames.masked_fill(weights <= 0, -torch.inf).amax(-1)
+def _max(frames: Tensor, shares: Tensor) -> Tensor:
+    return frames.masked_fill(shares <= 0, -torch.inf).amax(-1)
 
 
-def _mean_plus_max(frames: Tensor, weights: Tensor) -> Tensor:
+def _mean_plus_max(frames: Tensor, shares: Tensor) -> Tensor:
     """Equation 3, after Kong 2020 (PANNs)."""
-    return _mean(frames, weights) + _max(frames, weights)
+    return _mean(frames, shares) + _max(frames, shares)
 
 
-def _mean_and_deviation(frames: Tensor, weights: Tensor) -> Tensor:
-    mean = _mean(frames, weights)
+def _mean_and_deviation(frames: Tensor, shares: Tensor) -> Tensor:
+    mean = _mean(frames, shares)
     # The population deviation. The floor keeps the gradient of the root finite on constant frames.
-    variance = _mean((frames - mean[..., None]).square(), weights)
+    variance = _mean((frames - mean[..., None]).square(), shares)
     return torch.cat([mean, variance.clamp_min(1e-12).sqrt()], dim=-1)
 
 
@@ -73,7 +73,7 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean+max": _mean_plus_max,
     "mean,deviation": _mean_and_deviation,
 }
-"""Name -> function of frames ``[batch, dim, time]`` and weights ``[time]``."""
+"""Name -> function of frames ``[batch, dim, time]`` and each frame's share ``[time]``, which add up to 1."""
 
 
 def pooled_size(pooling: str, dim: int) -> int:
@@ -94,4 +94,4 @@ def pool(
     # A graph that is being recorded has no numbers to look at.
     if not torch.compiler.is_compiling() and not bool((weights > 0).any()):
         raise ValueError("no frame to pool: every weight is zero")
-    return POOLINGS[pooling](frames, weights.to(frames))
+    return POOLINGS[pooling](frames, (weights / weights.sum()).to(frames))

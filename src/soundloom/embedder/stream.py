@@ -88,6 +88,8 @@ class Stream(Embedder):
         """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time."""
         heard = self.frontend.frames(waveforms.shape[1])
         pieces = [self._frames_of(windows, first, heard) for first, windows in self._windows(waveforms, heard)]
+        if len(pieces) == 1:
+            return pieces[0]
         return Frames(
             values=torch.cat([piece.values for piece in pieces], dim=-1),
             times=torch.cat([piece.times for piece in pieces]),
