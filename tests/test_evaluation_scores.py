@@ -178,3 +178,13 @@ def test_the_draw_follows_the_seed():
 def test_unclean_splits_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_where_no_group_can_be_spared_clips_are_drawn_singly():
+    labels = np.tile(np.arange(10), 6)  # three groups, each with every class twice, and a class of its own
+    groups = np.repeat(["a", "b", "c"], 20)
+    labels = np.concatenate([labels, [10, 10, 11, 11, 12, 12]])
+    groups = np.concatenate([groups, ["a", "a", "b", "b", "c", "c"]])
+    train, valid = splits.carve(np.arange(66), labels, groups=groups)
+    assert len(valid) > 0
+    assert set(labels[train]) == set(range(13))

@@ -9,6 +9,7 @@ its validation clips are training clips, on loan to choose settings, and the pro
 - classes are served from the rarest to the commonest: groups that hold the class are drawn in random
   order until a share ``fraction`` of its training clips is in validation. A group is not drawn when
   that would leave one of its classes without training clips, so a class of one group stays in training;
+  where no group can be drawn at all, clips are drawn singly;
 - the draw follows from the seed and the split's name alone.
 
 This is the greedy idea of iterative stratification (Sechidis 2011) for one part; it serves single labels
@@ -158,7 +159,7 @@ def carve(
         The clips that still train and those that validate, both ascending.
 
     Raises:
-        ValueError: a fraction outside (0, 1), groups of another length, or no group that can be spared.
+        ValueError: a fraction outside (0, 1), groups of another length, or no clip that can be spared.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, got {fraction}")
@@ -182,6 +183,10 @@ def carve(
             if not carved[group] and not exhausted.any():
                 carved[group] = True
                 taken += counts[group]
+    if not carved.any() and groups is not None:
+        # Too few groups to spare one, such as three instruments: clips are drawn singly. What is tested stays
+        # apart all the same; only the choice of settings hears a group that it also trains on.
+        return carve(train, labels, fraction=fraction, seed=seed)
     if not carved.any():
-        raise ValueError("no validation part can be carved: every class has a single clip or a single group")
+        raise ValueError("no validation part can be carved: every class has a single clip")
     return train[~carved[owner]], train[carved[owner]]
