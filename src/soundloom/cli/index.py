@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -12,6 +13,9 @@ from click.core import ParameterSource
 from soundloom.cli import options
 from soundloom.cli.console import clock, model_loader, print_failures, print_json, progress_bar
 from soundloom.errors import LibraryError
+
+if TYPE_CHECKING:
+    from soundloom.library import AddReport, Library
 
 __all__ = ["command"]
 
@@ -78,17 +82,7 @@ def command(
     with model_loader(offline=offline) as loader:
         if (folder / "library.json").exists():
             library = Library.open(folder, name, weights=weights, loader=loader)
-            if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _ENGINE_OPTIONS):
-                raise LibraryError(
-                    f"the library {str(folder)!r} goes on with the engine it was begun with, "
-                    f"{library.settings.engine!r}: leave out --engine, --device and --half, or index into a new library"
-                )
-            chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
-            if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
-                raise LibraryError(
-                    f"the library {str(folder)!r} cuts files into segments of {library.settings.window} s every "
-                    f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
-                )
+            _refuse_other_settings(context, library, window, hop)
         else:
             from soundloom.pretrained import DEFAULT
 
@@ -104,22 +98,43 @@ def command(
     if json_wanted:
         print_json(report)
     else:
-        counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
-        told = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
-        click.echo(
-            f"{', '.join(told) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
-            f"in {clock(time.monotonic() - began)}. {folder} holds {len(library)} segments."
-        )
-        if report.padded:
-            shortest = library.model.min_samples / library.model.sample_rate
-            click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
-        if report.missing:
-            click.echo(
-                f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "
-                "If they were deleted on purpose, run again with --prune.",
-                err=True,
-            )
+        _tell(report, library, time.monotonic() - began)
     if report.failed:
         click.echo(f"{len(report.failed)} files could not be indexed:", err=True)
         print_failures(report.failed)
         context.exit(1)
+
+
+def _refuse_other_settings(context: click.Context, library: Library, window: float | None, hop: float | None) -> None:
+    """Refuse options that an existing library has decided already, and differently."""
+    folder = str(library.folder)
+    if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _ENGINE_OPTIONS):
+        raise LibraryError(
+            f"the library {folder!r} goes on with the engine it was begun with, "
+            f"{library.settings.engine!r}: leave out --engine, --device and --half, or index into a new library"
+        )
+    chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
+    if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
+        raise LibraryError(
+            f"the library {folder!r} cuts files into segments of {library.settings.window} s every "
+            f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
+        )
+
+
+def _tell(report: AddReport, library: Library, seconds: float) -> None:
+    """Say what was done, and what a person should know of it."""
+    counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
+    told = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
+    click.echo(
+        f"{', '.join(told) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
+        f"in {clock(seconds)}. {library.folder} holds {len(library)} segments."
+    )
+    if report.padded:
+        shortest = library.model.min_samples / library.model.sample_rate
+        click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
+    if report.missing:
+        click.echo(
+            f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "
+            "If they were deleted on purpose, run again with --prune.",
+            err=True,
+        )

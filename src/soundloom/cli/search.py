@@ -43,7 +43,7 @@ def command(
     Examples:
       soundloom search dog.wav
       soundloom search dawn.flac --start 12.5 --end 14 -l field.loom -k 20
-      soundloom search dog.wav --weights logmel=1,mfcc=0 --where "duration < 5 AND path LIKE '%/farm/%'"
+      soundloom search dog.wav --weights logmel=1,mfcc=0 --where "duration < 5 AND path LIKE '%/forest/%'"
       soundloom search dog.wav --where "array_has(tags, 'bark')" --picture hits.png
     """
     from soundloom.library import Library
