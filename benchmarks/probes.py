@@ -2,13 +2,15 @@
 
     python -m benchmarks.probes [--clips 2000] [--dim 6144] [--classes 50] [--quick] [--json out.json]
     python -m benchmarks.probes --embeddings esc50.npz
+    python -m benchmarks.probes --model logmel --on esc50=/data/ESC-50-master
 
 Ours searches the learning rate in every fold and averages three runs; scikit-learn's fits once a fold (L-BFGS, at
 most 1000 iterations, one strength of regularisation, standardised, training and validation clips together).
-Both are fed the same embeddings: those of a file (arrays ``embeddings``, ``labels`` and ``folds``), or else random
-ReLU features of overlapping classes in 256 dimensions of decaying variance: correlated, skewed, and hard, so
-that neither method is done after a few steps. Each method runs once, in turn, and seconds are given both by the clock
-and of all processors together: on a machine with other work only the latter mean something.
+Both are fed the same embeddings and splits: those of a file (arrays ``embeddings``, ``labels`` and ``folds``), those
+that a model gives of a collection with folds, or else random ReLU features of overlapping classes in 256 dimensions of
+decaying variance: correlated, skewed, and hard, so that neither method is done after a few steps. Each method runs
+once, in turn, and seconds are given both by the clock and of all processors together: on a machine with other work
+only the latter mean something.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.timing import machine, write_json
+from soundloom import corpora
+from soundloom.corpora import Corpus
 from soundloom.evaluation import Split, from_folds, linear_probe
+from soundloom.pretrained import load
 
 FOLDS = 5
 LATENT = 256
@@ -69,6 +74,13 @@ def embeddings(clips: int, dim: int, classes: int) -> tuple[np.ndarray, np.ndarr
     latent = scale * (centres[labels] + 2.5 * generator.standard_normal((clips, LATENT)))
     features = np.maximum(latent @ generator.standard_normal((LATENT, dim)), 0).astype(np.float32)
     return features, labels, np.arange(clips) // classes % FOLDS
+
+
+def embedded(name: str, corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A collection's embeddings, labels and folds."""
+    model = load(name)
+    vectors = np.stack([model.embed(path) for path in corpus.column("path")])
+    return vectors, corpus.label_ids(), np.array(corpus.column("fold"))
 
 
 def ours(features: np.ndarray, labels: np.ndarray, splits: Sequence[Split]) -> float:
@@ -138,12 +150,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dim", type=int, default=6144)
     parser.add_argument("--classes", type=int, default=50)
     parser.add_argument("--embeddings", type=Path, metavar="NPZ", help="measure on these instead")
+    parser.add_argument("--model", default="logmel+mfcc", help="whose embeddings, with --on")
+    parser.add_argument("--on", metavar="CORPUS=FOLDER", help="measure on this collection's embeddings instead")
     parser.add_argument("--quick", action="store_true", help="a small set: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there too")
     options = parser.parse_args(arguments)
     if options.embeddings is not None:
         with np.load(options.embeddings) as arrays:
             data = arrays["embeddings"].astype(np.float32), arrays["labels"], arrays["folds"]
+    elif options.on is not None:
+        name, _, root = options.on.partition("=")
+        data = embedded(options.model, corpora.load(name, root))
     elif options.quick:
         data = embeddings(300, 64, 10)
     else:
