@@ -16,6 +16,7 @@ import soundloom
 from soundloom import audio, corpora
 from soundloom.embedder import Embedder, Stream
 from soundloom.encoders import Encoder
+from soundloom.errors import ModelError
 from soundloom.evaluation import (
     FewShotSettings,
     KNNSettings,
@@ -36,7 +37,7 @@ from soundloom.evaluation.projecting import principal_components
 from soundloom.evaluation.published import PUBLISHED, elsewhere, published
 from soundloom.evaluation.results import EvaluationError, corpus_digest, join, read, write
 from soundloom.frontends import LogMel
-from soundloom.pretrained import MODELS, load
+from soundloom.pretrained import MODELS, load, save_pretrained
 from soundloom.synth import render
 
 FAMILIES = ("bell", "drum", "flute", "rain")
@@ -514,7 +515,7 @@ def test_a_layer_on_its_own_is_its_columns_of_all_layers(pooling):
 
 
 def test_all_layers_of_a_published_architecture_in_one_pass():
-    every = load(all_layers("coala"), weights="random")
+    every = all_layers(load("coala", weights="random"))
     samples = np.random.default_rng(0).normal(0, 0.1, 60_000).astype(np.float32)
     everything = every.embed(samples)
     for layer, (alone, columns) in single_layers(every).items():
@@ -542,10 +543,12 @@ def test_layers_are_heard_once_and_measured_as_models_of_their_own(sounds, tmp_p
 
 def test_layers_need_layers_and_a_protocol_on_clips(sounds):
     corpus = corpora.load(sounds)
-    with pytest.raises(EvaluationError, match="'logmel' has no layers to compare: name one of vggish"):
-        all_layers("logmel")
+    with pytest.raises(EvaluationError, match="'logmel' has no layers to compare: name a single encoder"):
+        all_layers(load("logmel"))
     with pytest.raises(EvaluationError, match="has no layers to compare"):
-        all_layers("cnn14#3")
+        all_layers(load("coala#3", weights="random"))
+    with pytest.raises(EvaluationError, match="has no layers to compare"):
+        all_layers(load("logmel+mfcc"))
     with pytest.raises(EvaluationError, match="is not a stream of named layers"):
         evaluate_layers(load("logmel+mfcc"), corpus)
     stream = pyramid(1, 2)
@@ -553,10 +556,16 @@ def test_layers_need_layers_and_a_protocol_on_clips(sounds):
         evaluate_layers(stream, corpus, "shallow")
 
 
-def test_every_model_with_layers_has_a_name_of_all_layers():
-    for word, row in MODELS.items():
-        if row.layers:
-            assert all_layers(word).count("#") == len(row.layers)
+def test_layers_of_a_saved_model(tmp_path):
+    model = load("coala", weights="random")
+    save_pretrained(model, tmp_path / "mine")
+    samples = np.random.default_rng(0).normal(0, 0.1, 60_000).astype(np.float32)
+    fused = load(f"{tmp_path / 'mine'}#2#4")
+    np.testing.assert_array_equal(fused.embed(samples), load("coala#2#4", weights="random").embed(samples))
+    assert fused.name == "coala#2#4"
+    assert all_layers(load(str(tmp_path / "mine"))).wanted == MODELS["coala"].layers
+    with pytest.raises(ModelError, match="has layers"):
+        load(f"{tmp_path / 'mine'}#99")
 
 
 def test_single_results_are_no_curve(sounds, run):

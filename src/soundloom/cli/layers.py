@@ -46,13 +46,14 @@ def command(
     Examples:
       soundloom layers cnn14 --on esc50=/data/ESC-50-master --on speech-commands=/data/speech_commands -o layers
       soundloom layers vggish --on esc50=/data/ESC-50-master --protocol knn --weights vggish-10086976.pth
+      soundloom layers runs/mine --on esc50=/data/ESC-50-master      a model trained here
     """
     from soundloom.evaluation import results as kept
     from soundloom.evaluation.layers import all_layers, choose, curves, evaluate_layers
 
     corpora = measuring.load_corpora(where)
     with model_loader(offline=offline) as load:
-        model = load(all_layers(model_name), weights=options.parse_files(files) or "published", seed=seed)
+        model = all_layers(load(model_name, weights=options.parse_files(files) or "published", seed=seed))
     found: list[kept.Result] = []
     whole = True
     for corpus in corpora:

@@ -96,6 +96,17 @@ class Stream(Embedder):
             weights=torch.cat([piece.weights for piece in pieces]),
         )
 
+    def embed_window(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim"]:
+        """Embeddings of windows that were through the front-end before: what objectives train. Differentiable.
+
+        Args:
+            representation: as the front-end gives it, not longer than the encoder takes at once.
+        """
+        frames = self._frames_of(representation.unsqueeze(1), 0, representation.shape[-1])
+        return fusion.pool(frames.values, frames.weights, self.pooling)
+
     def settings(self) -> dict[str, Any]:
         """The front-end and encoder with their own settings, the layers, the pooling and the window."""
         return {
@@ -177,6 +188,27 @@ class Stream(Embedder):
             kept -= sum(last + frame * share >= heard for frame in range(per_window))
         centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
+
+    def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:
+        """The same weights, other layers fused: the model that ``name#layers`` stands for.
+
+        Args:
+            layers: by the encoder's numbers.
+            pooling: one of `soundloom.fusion.POOLINGS`; if not given, equation 3 of Niizumi 2022, or the mean
+                where the encoder has no time axis.
+
+        Raises:
+            ModelError: the encoder has no such layer.
+        """
+        return Stream(
+            self.name.partition("#")[0] + "".join(f"#{layer}" for layer in layers),
+            self.frontend,
+            self.encoder,
+            layers=layers,
+            pooling=pooling or ("mean" if self.encoder.stride is None else "mean+max"),
+            window=self.window,
+            min_samples=self.min_samples,
+        ).train(self.training)
 
     def with_encoder(self, encoder: Encoder) -> Stream:
         """The same stream around another encoder that gives the same layers; the front-end is shared."""

@@ -35,7 +35,6 @@ from soundloom.evaluation.hearing import Heard, Listener, Progress
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.results import EvaluationError, Result
 from soundloom.evaluation.scores import Score
-from soundloom.pretrained import MODELS, parse
 
 __all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "single_layers"]
 
@@ -61,19 +60,22 @@ class Choice:
     late_means: Mapping[int, float]
 
 
-def all_layers(name: str) -> str:
-    """The name of a model with all its layers fused.
+def all_layers(model: Embedder) -> Stream:
+    """A stream with all the layers of its encoder fused.
 
-    >>> all_layers("cnn14")
-    'cnn14#1#2#3#4#5#6'
+    >>> from soundloom import load
+    >>> all_layers(load("vggish", weights="random")).name
+    'vggish#2#5#8#10#13#15#18#20#22'
 
     Raises:
-        EvaluationError: no such model, layers named already, or a model without layers.
+        EvaluationError: a woven model, one with layers named already, or one whose encoder has a single layer.
     """
-    if name not in MODELS or not MODELS[name].layers:
-        layered = [word for word, row in MODELS.items() if row.layers]
-        raise EvaluationError(f"{name!r} has no layers to compare: name one of {', '.join(layered)}, without '#'")
-    return name + "".join(f"#{layer}" for layer in MODELS[name].layers)
+    if not isinstance(model, Stream) or len(model.encoder.available) < 2 or "#" in model.name:
+        raise EvaluationError(
+            f"{model.name!r} has no layers to compare: name a single encoder that has some, without '#', such as "
+            "cnn14 or the folder of a model of your own"
+        )
+    return model.with_layers(model.encoder.available)
 
 
 def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:
@@ -87,18 +89,9 @@ def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:
     """
     if not isinstance(model, Stream) or not model.wanted:
         raise EvaluationError(f"{model.name} is not a stream of named layers, such as cnn14#3#6")
-    (part,) = parse(model.name)
     singles, first = {}, 0
     for layer in model.wanted:
-        alone = Stream(
-            f"{part.word}#{layer}",
-            model.frontend,
-            model.encoder,
-            layers=(layer,),
-            pooling=model.pooling,
-            window=model.window,
-            min_samples=model.min_samples,
-        ).eval()
+        alone = model.with_layers([layer], model.pooling)
         stretch = np.arange(first, first + alone.frame_dim)
         columns = np.concatenate([block + stretch for block in range(0, model.dim, model.frame_dim)])
         singles[layer] = alone, columns
@@ -121,7 +114,7 @@ def evaluate_layers(
     """Measure every layer of a stream on a corpus, hearing the corpus once.
 
     Args:
-        model: a stream of the layers to compare, such as ``load(all_layers("cnn14"))``.
+        model: a stream of the layers to compare, such as ``all_layers(load("cnn14"))``.
         corpus: the labelled clips.
         protocol: a protocol on clips.
         settings: as for `evaluate`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.encoders import CNN14, COALAAudioEncoder, Identity, VGGish
@@ -14,7 +14,7 @@ from soundloom.frontends import MFCC, LogMel, PeakMap
 from soundloom.pretrained import published
 from soundloom.pretrained.download import Announcement
 from soundloom.pretrained.hub import is_address
-from soundloom.pretrained.names import PartName, parse
+from soundloom.pretrained.names import PartName, SavedName, parse
 from soundloom.pretrained.saving import from_pretrained, is_saved
 from soundloom.pretrained.transfer import Progress
 from soundloom.pretrained.weights import WeightSource
@@ -127,7 +127,7 @@ def load(
 
     Besides the models of the table a part can be one saved by `soundloom.save_pretrained`: a path, such as
     ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a model of the table has its name),
-    or ``hf:owner/name`` on the Hugging Face hub.
+    or ``hf:owner/name`` on the Hugging Face hub; with layers, ``./runs/mine#2#4``, their fusion.
 
     Args:
         name: the model's name, such as ``cnn14#3#6+logmel``.
@@ -148,9 +148,7 @@ def load(
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
     source.check_used(words, name)
     embedders = [
-        MODELS[part.word].build(part, source)
-        if isinstance(part, PartName)
-        else from_pretrained(part, offline=offline, announce=announce)
+        MODELS[part.word].build(part, source) if isinstance(part, PartName) else _saved(part, offline, announce)
         for part in parts
     ]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
@@ -159,26 +157,44 @@ def load(
 
 def absolute(name: str) -> str:
     """A name that means the same in every folder: relative paths of saved models made absolute."""
-    return "+".join(
-        str(part) if isinstance(part, PartName) or is_address(part) else os.path.abspath(os.path.expanduser(part))
+    parts = [
+        part
+        if isinstance(part, PartName) or is_address(part.place)
+        else replace(part, place=os.path.abspath(os.path.expanduser(part.place)))
         for part in _parts(name)
-    )
+    ]
+    return "+".join(map(str, parts))
 
 
-def _parts(name: str) -> list[PartName | str]:
+def _parts(name: str) -> list[PartName | SavedName]:
     """The parts of a name in order: of the table, or where a saved model is."""
 
     def saved(text: str) -> bool:
-        return text.partition("#")[0] not in MODELS and is_saved(text)
+        place = SavedName.of(text).place
+        return place not in MODELS and is_saved(place)
 
-    # A path may itself hold a '+'.
-    if saved(name) and os.path.isdir(os.path.expanduser(name)):
-        return [name]
+    # A path may itself hold a '+', or end like a layer.
+    if os.path.isdir(os.path.expanduser(name)) and is_saved(name) and SavedName.of(name).place not in MODELS:
+        return [SavedName(name)]
     texts = [text.strip() for text in name.split("+")]
     if all(map(saved, texts)):
-        return list(texts)
+        return [SavedName.of(text) for text in texts]
     named = iter(parse("+".join(text for text in texts if not saved(text))))
-    return [text if saved(text) else next(named) for text in texts]
+    return [SavedName.of(text) if saved(text) else next(named) for text in texts]
+
+
+def _saved(part: SavedName, offline: bool, announce: Callable[[Announcement], None] | None) -> Embedder:
+    """The saved model, or layers of it.
+
+    Raises:
+        ModelError: layers are asked of a weaving, or of an encoder that does not have them; or as `from_pretrained`.
+    """
+    model = from_pretrained(part.place, offline=offline, announce=announce)
+    if not part.layers:
+        return model
+    if not isinstance(model, Stream):
+        raise ModelError(f"{part}: {model.name!r} is woven of {', '.join(model.parts)}: layers are of a single stream")
+    return model.with_layers(part.layers)
 
 
 def _row(part: PartName) -> Model:

@@ -5,7 +5,9 @@
     logmel+mfcc            parts woven side by side
     cnn14#3#6+logmel       anything with anything
 
-Grammar: ``name = part {"+" part}``, ``part = word {"#" number}``.
+    ./runs/mine#2#4        layers of a model of one's own
+
+Grammar: ``name = part {"+" part}``, ``part = word {"#" number}``; where a word stands, a saved model's place may.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from dataclasses import dataclass
 
 from soundloom.errors import UnknownModelError
 
-__all__ = ["PartName", "parse"]
+__all__ = ["PartName", "SavedName", "parse"]
 
 _PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)((?:#[0-9]+)*)")
+_LAYERS = re.compile(r"(?:#[0-9]+)+$")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,27 @@ class PartName:
 
     def __str__(self) -> str:
         return self.word + "".join(f"#{layer}" for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class SavedName:
+    """One part of a model's name: where a saved model is, and the layers wanted of it (empty: its own embedding)."""
+
+    place: str
+    layers: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return self.place + "".join(f"#{layer}" for layer in self.layers)
+
+    @classmethod
+    def of(cls, text: str) -> SavedName:
+        """Read a place with layers.
+
+        >>> SavedName.of("./runs/mine#2#4")
+        SavedName(place='./runs/mine', layers=(2, 4))
+        """
+        place = _LAYERS.sub("", text)
+        return cls(place, tuple(int(number) for number in text[len(place) :].split("#")[1:]))
 
 
 def parse(name: str) -> tuple[PartName, ...]:
