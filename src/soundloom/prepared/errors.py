@@ -1,0 +1,29 @@
+"""What goes wrong when clips are kept, told with the folder and the remedy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from soundloom.errors import SoundloomError
+
+__all__ = ["PreparedError", "told"]
+
+
+class PreparedError(SoundloomError):
+    """What is prepared cannot be kept or read."""
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Whatever the system or SQLite refuses, as a `PreparedError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise PreparedError(
+            f"clips cannot be kept in {str(folder)!r} ({getattr(error, 'strerror', None) or error}): make room or give "
+            "permission there, or choose another place with folder=... or, for everything that is cached, with the "
+            "environment variable SOUNDLOOM_HOME; what was finished before is not lost"
+        ) from error

@@ -1,0 +1,403 @@
+"""Prepared clips: what is kept is what the front-end gives, once, whatever happens to the process or the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from soundloom import audio, corpora
+from soundloom.corpora import Corpus, clip_table
+from soundloom.frontends import Chunks, LogMel
+from soundloom.prepared import MelEnergies, Prepared, PreparedError, Progress, Represented, forms, prepare
+from sounds import tone
+
+RATE = 16000
+RIGHT_TO = 5e-4
+
+
+def noise(seconds: float, seed: int) -> np.ndarray:
+    """A noise that fades, so that loud and soft occur."""
+    samples = np.random.default_rng(seed).normal(0, 0.2, round(seconds * RATE))
+    return (samples * np.exp(-np.linspace(0, 12, len(samples)))).clip(-1, 1).astype(np.float32)
+
+
+def corpus_of(paths: list[Path], starts: list[float | None] | None = None, ends: list[float | None] | None = None):
+    table = clip_table([str(path) for path in paths], [[] for _ in paths], starts=starts, ends=ends)
+    return Corpus(name="own", root=Path(), task="multi-label", classes=(), table=table)
+
+
+def write(folder: Path, count: int, seconds: float = 0.5) -> list[Path]:
+    """So many different sounds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:03d}.wav" for number in range(count)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, noise(seconds + 0.01 * (number % 7), seed=number), RATE)
+    return paths
+
+
+def every_row(prepared: Prepared, clip: int) -> np.ndarray:
+    return prepared.take(np.array([clip]), np.array([0]), int(prepared.lengths[clip]))[0].numpy()
+
+
+def same(one: Prepared, other: Prepared) -> bool:
+    return np.array_equal(one.lengths, other.lengths) and all(
+        np.array_equal(every_row(one, clip), every_row(other, clip)) for clip in np.flatnonzero(one.lengths).tolist()
+    )
+
+
+@pytest.fixture
+def mel() -> MelEnergies:
+    return MelEnergies(LogMel.jansen())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+class TestPrepare:
+    def test_rows_are_those_of_the_file(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 3)
+        prepared = prepare(corpus_of(paths), mel, folder=home)
+        assert len(prepared) == 3
+        assert (prepared.fresh, prepared.failures) == (3, {})
+        for clip, path in enumerate(paths):
+            assert np.array_equal(every_row(prepared, clip), mel.keep(torch.from_numpy(audio.read(path, RATE))))
+        assert prepared.nbytes == prepared.lengths.sum() * 64 * 2
+        assert "3 clips" in repr(prepared)
+
+    def test_a_region_is_what_lies_in_it(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        (path,) = write(tmp_path / "sounds", 1, seconds=2.0)
+        prepared = prepare(corpus_of([path] * 3, [None, 0.5, 0.5], [1.0, None, 0.75]), mel, folder=home)
+        wave = torch.from_numpy(audio.read(path, RATE))
+        for clip, region in enumerate([slice(0, 16000), slice(8000, None), slice(8000, 12000)]):
+            assert np.array_equal(every_row(prepared, clip), mel.keep(wave[region]))
+
+    def test_nothing_is_decoded_twice(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 4)
+        twin = tmp_path / "sounds" / "twin.wav"
+        twin.write_bytes(paths[0].read_bytes())
+        first = prepare(corpus_of([*paths, twin, paths[1]]), mel, folder=home)
+        assert first.fresh == 4
+        assert np.array_equal(every_row(first, 0), every_row(first, 4))
+        assert prepare(corpus_of([*paths, twin]), mel, folder=home).fresh == 0
+        moved = paths[2].rename(tmp_path / "moved.wav")
+        again = prepare(corpus_of([moved, paths[3]]), mel, folder=home)
+        assert again.fresh == 0
+        assert np.array_equal(every_row(again, 0), every_row(first, 2))
+
+    def test_a_file_that_changed_is_another_clip(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 2)
+        prepare(corpus_of(paths), mel, folder=home)
+        soundfile.write(paths[0], noise(0.5, seed=99), RATE)
+        os.utime(paths[1], ns=(1, 1))  # merely touched
+        prepared = prepare(corpus_of(paths), mel, folder=home)
+        assert prepared.fresh == 1
+        assert np.array_equal(every_row(prepared, 0), mel.keep(torch.from_numpy(audio.read(paths[0], RATE))))
+
+    def test_files_that_have_not_changed_are_not_read(
+        self, tmp_path: Path, home: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        corpus = corpus_of(write(tmp_path / "sounds", 3))
+        first = prepare(corpus, mel, folder=home)
+
+        def unexpected(path: str, _: object) -> bytes:
+            raise AssertionError(f"{path} was read")
+
+        monkeypatch.setattr("soundloom.prepared.contents._digest", unexpected)
+        assert same(prepare(corpus, mel, folder=home), first)
+
+    def test_forms_do_not_mix(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        corpus = corpus_of(write(tmp_path / "sounds", 2))
+        others = [Represented(Chunks(), seconds=0.2), Represented(Chunks(), seconds=0.2, hop=0.1)]
+        prepared = [prepare(corpus, form, folder=home) for form in (mel, *others)]
+        assert [one.fresh for one in prepared] == [2, 2, 2]
+        assert every_row(prepared[1], 0).shape == (3, 1, 1600, 2)
+        assert every_row(prepared[2], 0).shape == (4, 1, 1600, 2)
+
+    def test_workers_order_and_company_change_nothing(self, tmp_path: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 12)
+        one = prepare(corpus_of(paths), mel, folder=tmp_path / "one", workers=1)
+        four = prepare(corpus_of(paths), mel, folder=tmp_path / "four", workers=4)
+        prepare(corpus_of(paths[::-3]), mel, folder=tmp_path / "bits", workers=2)
+        bits = prepare(corpus_of(paths), mel, folder=tmp_path / "bits", workers=3)
+        assert same(one, four)
+        assert same(one, bits)
+
+    def test_threads_of_computation_change_nothing(self, tmp_path: Path, mel: MelEnergies) -> None:
+        corpus = corpus_of(write(tmp_path / "sounds", 2, seconds=5.0))
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)
+            one = prepare(corpus, mel, folder=tmp_path / "one")
+            torch.set_num_threads(4)
+            assert same(one, prepare(corpus, mel, folder=tmp_path / "four"))
+            assert torch.get_num_threads() == 4
+        finally:
+            torch.set_num_threads(before)
+
+    def test_what_cannot_be_heard_is_named(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 2)
+        broken, empty, missing = (tmp_path / name for name in ("broken.wav", "empty.wav", "missing.wav"))
+        broken.write_bytes(b"no sound at all" * 100)
+        empty.write_bytes(b"")
+        order = [broken, paths[0], empty, missing, paths[1], paths[1]]
+        corpus = corpus_of(order, starts=[None] * 5 + [60.0])
+        prepared = prepare(corpus, mel, folder=home)
+        assert np.flatnonzero(prepared.lengths).tolist() == [1, 4]
+        assert {clip: failed.item for clip, failed in prepared.failures.items()} == {
+            clip: str(order[clip]) for clip in (0, 2, 3, 5)
+        }
+        assert "0 bytes" in prepared.failures[2].reason
+        assert "no such file" in prepared.failures[3].reason
+        assert "no region from 60.0 s" in prepared.failures[5].reason
+        clips, _ = prepared.windows(10, 10)
+        assert set(clips.tolist()) == {1, 4}
+        assert not prepared.take(np.array([0]), np.array([0]), 5).any()
+
+    def test_a_corpus_of_nothing(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        nothing = prepare(corpus_of([]), mel, folder=home)
+        assert (len(nothing), nothing.fresh) == (0, 0)
+        clips, starts = nothing.windows(10, 10)
+        assert nothing.take(clips, starts, 10).shape == (0, 10, 64)
+        unheard = prepare(corpus_of([tmp_path / "missing.wav"]), mel, folder=home)
+        assert unheard.lengths.tolist() == [0]
+
+    def test_progress_is_told_clip_by_clip_in_order(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        paths = write(tmp_path / "sounds", 5)
+        told: list[Progress] = []
+        prepare(corpus_of(paths), mel, folder=home, workers=3, progress=told.append)
+        assert told == [Progress(number + 1, 5, str(path)) for number, path in enumerate(paths)]
+
+    def test_the_users_cache_is_where_it_lies_by_default(
+        self, tmp_path: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+        corpus = corpus_of(write(tmp_path / "sounds", 1))
+        prepare(corpus, mel)
+        assert (tmp_path / "home" / "prepared" / "files.sqlite").is_file()
+        assert prepare(corpus, mel, folder=tmp_path / "home" / "prepared").fresh == 0
+
+    def test_real_recordings(self, shared_audio: Path, home: Path, mel: MelEnergies) -> None:
+        pool = corpora.load("pool", shared_audio)
+        some = pool.filter(mask=np.arange(len(pool)) % 1000 == 0)
+        prepared = prepare(some, mel, folder=home)
+        assert prepared.failures == {}
+        for clip, path in enumerate(some.column("path")):
+            wave = torch.from_numpy(audio.read(path, RATE))[None]
+            wave = torch.nn.functional.pad(wave, (0, max(0, mel.min_samples - wave.shape[1])))
+            expected = LogMel.jansen().energies(wave)[0].T
+            restored = prepared.restore(torch.from_numpy(every_row(prepared, clip)))
+            torch.testing.assert_close(restored, expected, rtol=RIGHT_TO, atol=2.0**forms.LOWEST)
+
+
+class TestDrawing:
+    @pytest.fixture
+    def prepared(self, tmp_path: Path, home: Path, mel: MelEnergies) -> Prepared:
+        folder = tmp_path / "sounds"
+        folder.mkdir()
+        paths = []
+        # 10, 25, 26 and 7 frames.
+        for number, frames in enumerate([10, 25, 26, 7]):
+            paths.append(folder / f"{number}.wav")
+            soundfile.write(paths[-1], tone(300 * (number + 1), RATE, 0.025 + 0.01 * (frames - 1)), RATE)
+        paths.insert(2, folder / "missing.wav")
+        return prepare(corpus_of(paths), mel, folder=home)
+
+    def test_windows_end_within_their_clip(self, prepared: Prepared) -> None:
+        assert prepared.lengths.tolist() == [10, 25, 0, 26, 7]
+        for size, hop in [(10, 10), (10, 4), (8, 3), (1, 1), (100, 1), (25, 1)]:
+            expected = [
+                (clip, start)
+                for clip, length in enumerate(prepared.lengths.tolist())
+                for start in range(0, max(length, 1), hop)
+                if length and (start + size <= length or start == 0)
+            ]
+            clips, starts = prepared.windows(size, hop)
+            assert list(zip(clips.tolist(), starts.tolist(), strict=True)) == expected
+        with pytest.raises(ValueError, match="at least 1"):
+            prepared.windows(10, 0)
+
+    def test_beyond_the_end_is_silence(self, prepared: Prepared) -> None:
+        clips, starts = np.array([4, 1, 0, 3, 2]), np.array([0, 20, 10, 500, 0])
+        taken = prepared.take(clips, starts, 12)
+        assert (taken.shape, taken.dtype) == ((5, 12, 64), torch.uint16)
+        assert np.array_equal(taken[0, :7].numpy(), every_row(prepared, 4))
+        assert np.array_equal(taken[1, :5].numpy(), every_row(prepared, 1)[20:])
+        energies = prepared.restore(taken)
+        held = [7, 5, 0, 0, 0]
+        for window, rows in zip(energies, held, strict=True):
+            assert window[:rows].any(dim=1).all()
+            assert not window[rows:].any()
+
+    @pytest.mark.parametrize(("clip", "start", "count"), [(5, 0, 3), (-1, 0, 3), (0, -1, 3), (0, 0, 0)])
+    def test_impossible_windows_are_refused(self, prepared: Prepared, clip: int, start: int, count: int) -> None:
+        with pytest.raises(IndexError, match="there are clips 0 to 4"):
+            prepared.take(np.array([0, clip]), np.array([0, start]), count)
+
+    def test_what_is_taken_is_ones_own(self, prepared: Prepared) -> None:
+        clips, starts = np.array([1]), np.array([3])
+        taken = prepared.take(clips, starts, 4)
+        before = taken.numpy().copy()
+        taken.numpy()[...] = 7
+        assert np.array_equal(prepared.take(clips, starts, 4).numpy(), before)
+
+
+class TestDisasters:
+    """Whatever happens, the next call gives what an undisturbed one would."""
+
+    @pytest.fixture
+    def corpus(self, tmp_path: Path) -> Corpus:
+        return corpus_of(write(tmp_path / "sounds", 8))
+
+    @pytest.fixture
+    def undisturbed(self, corpus: Corpus, tmp_path: Path, mel: MelEnergies) -> Prepared:
+        return prepare(corpus, mel, folder=tmp_path / "undisturbed")
+
+    def rows_file(self, home: Path) -> Path:
+        (path,) = home.glob("*/rows-*.bin")
+        return path
+
+    def test_a_damaged_clip_is_prepared_again(
+        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        prepare(corpus, mel, folder=home)
+        data = bytearray(self.rows_file(home).read_bytes())
+        data[len(data) // 2] ^= 1
+        self.rows_file(home).write_bytes(data)
+        again = prepare(corpus, mel, folder=home)
+        assert again.fresh == 1
+        assert "1 of 8 clips are damaged" in caplog.text
+        assert same(again, undisturbed)
+        assert prepare(corpus, mel, folder=home).fresh == 0
+
+    @pytest.mark.parametrize("left", [0.0, 0.6])
+    def test_a_file_cut_short(
+        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, left: float
+    ) -> None:
+        prepare(corpus, mel, folder=home)
+        os.truncate(self.rows_file(home), int(left * self.rows_file(home).stat().st_size) + 1)
+        again = prepare(corpus, mel, folder=home)
+        assert 0 < again.fresh <= 8
+        assert same(again, undisturbed)
+
+    def test_rows_that_are_gone(self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies) -> None:
+        prepare(corpus, mel, folder=home)
+        self.rows_file(home).unlink()
+        again = prepare(corpus, mel, folder=home)
+        assert again.fresh == 8
+        assert same(again, undisturbed)
+
+    @pytest.mark.parametrize("name", ["index.sqlite", "files.sqlite"])
+    @pytest.mark.parametrize("damage", ["noise", "middle", "gone"])
+    def test_a_damaged_index(
+        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, name: str, damage: str
+    ) -> None:
+        before = prepare(corpus, mel, folder=home)
+        (path,) = home.rglob(name)
+        data = bytearray(path.read_bytes())
+        if damage == "gone":
+            path.unlink()
+        else:
+            begin = 0 if damage == "noise" else 4096
+            data[begin : begin + 4096] = np.random.default_rng(0).bytes(4096)
+            path.write_bytes(data)
+        assert same(prepare(corpus, mel, folder=home), undisturbed)
+        assert same(before, undisturbed)  # what was mapped before is as it was
+        assert prepare(corpus, mel, folder=home).fresh == 0
+
+    def test_a_full_disk_is_told_and_nothing_is_lost(
+        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        half = corpus.filter(mask=np.arange(8) < 4)
+        prepare(half, mel, folder=home)
+        size = self.rows_file(home).stat().st_size
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("soundloom.prepared.cache.os.fsync", full)
+            with pytest.raises(PreparedError, match=r"No space left on device.*make room"):
+                prepare(corpus, mel, folder=home)
+        assert self.rows_file(home).stat().st_size == size
+        again = prepare(corpus, mel, folder=home)
+        assert again.fresh == 4
+        assert same(again, undisturbed)
+
+    def test_a_folder_that_cannot_be(self, corpus: Corpus, tmp_path: Path, mel: MelEnergies) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(PreparedError, match=r"file/cache.*folder=.*SOUNDLOOM_HOME"):
+            prepare(corpus, mel, folder=tmp_path / "file" / "cache")
+
+    def test_part_of_a_row_left_by_a_killed_writer(
+        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies
+    ) -> None:
+        prepare(corpus.filter(mask=np.arange(8) < 4), mel, folder=home)
+        with self.rows_file(home).open("ab") as file:
+            file.write(b"x" * 1001)
+        again = prepare(corpus, mel, folder=home)
+        assert again.fresh == 4
+        assert same(again, undisturbed)
+
+    SCRIPT = """
+import sys
+from pathlib import Path
+from soundloom.corpora import Corpus
+from soundloom.frontends import LogMel
+from soundloom.prepared import MelEnergies, prepare, preparing
+
+preparing._BATCH_SECONDS = 0.0
+corpus, folder = sys.argv[1:]
+prepare(
+    Corpus.load(corpus), MelEnergies(LogMel.jansen()), folder=folder,
+    progress=lambda progress: print(progress.done, flush=True),
+)
+"""
+
+    def child(self, corpus: Corpus, home: Path) -> subprocess.Popen[str]:
+        saved = home.parent / "corpus.parquet"
+        corpus.save(saved)
+        return subprocess.Popen(
+            [sys.executable, "-c", self.SCRIPT, str(saved), str(home)], stdout=subprocess.PIPE, text=True
+        )
+
+    def test_killed_at_any_moment_it_goes_on(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        corpus = corpus_of(write(tmp_path / "many", 60))
+        undisturbed = prepare(corpus, mel, folder=tmp_path / "undisturbed")
+        done = 0
+        for more, pause in [(1, 0.003), (25, 0.007)]:
+            with self.child(corpus, home) as child:
+                assert child.stdout is not None
+                for _ in range(more):
+                    assert child.stdout.readline()
+                time.sleep(pause)
+                child.send_signal(signal.SIGKILL)
+            # A clip is written, then told: all that were told are there.
+            done += more
+        again = prepare(corpus, mel, folder=home)
+        assert 0 < again.fresh <= 60 - done
+        assert same(again, undisturbed)
+
+    def test_two_at_once(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
+        corpus = corpus_of(write(tmp_path / "many", 40))
+        undisturbed = prepare(corpus, mel, folder=tmp_path / "undisturbed")
+        children = [self.child(corpus, home) for _ in range(2)]
+        for child in children:
+            child.communicate(timeout=120)
+            assert child.returncode == 0
+        again = prepare(corpus, mel, folder=home)
+        assert again.fresh == 0
+        assert same(again, undisturbed)
+        # No clip was kept twice.
+        assert self.rows_file(home).stat().st_size == again.nbytes
