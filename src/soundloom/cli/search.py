@@ -1,8 +1,9 @@
-"""``soundloom search``: find what sounds like a sound."""
+"""``soundloom search``: find what sounds like a sound, what some words describe, or both at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,8 +14,18 @@ __all__ = ["command"]
 
 
 @click.command("search")
-@click.argument("query", type=click.Path(path_type=Path))
+@click.argument("query", type=click.Path(path_type=Path), required=False)
 @options.library
+@click.option("--tag", "tags", multiple=True, metavar="WORD", help="What the hits are; can be repeated.")
+@click.option("--not", "unwanted", multiple=True, metavar="WORD", help="What the hits are not; can be repeated.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="B",
+    help="How much the words count beside the sound.",
+)
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
 @click.option("--start", type=float, default=0.0, metavar="SECONDS", help="Where in the query to begin.")
 @click.option("--end", type=float, metavar="SECONDS", help="Where in the query to stop.")
@@ -25,8 +36,11 @@ __all__ = ["command"]
 @options.offline
 @options.as_json
 def command(
-    query: Path,
+    query: Path | None,
     folder: Path,
+    tags: tuple[str, ...],
+    unwanted: tuple[str, ...],
+    share: float,
     count: int,
     start: float,
     end: float | None,
@@ -37,36 +51,54 @@ def command(
     offline: bool,
     json_wanted: bool,
 ) -> None:
-    """Find what sounds like a sound.
+    """Find what sounds like a sound, what some words describe, or both at once.
+
+    Words need a library filled by a model that learned from tags: coala, or one of soundloom train coala.
 
     \b
     Examples:
       soundloom search dog.wav
+      soundloom search --tag dog --tag bark --not rain -l coala.loom
+      soundloom search dog.wav --tag night --share 0.3 -l coala.loom
       soundloom search dawn.flac --start 12.5 --end 14 -l field.loom -k 20
       soundloom search dog.wav --weights logmel=1,mfcc=0 --where "duration < 5 AND path LIKE '%/forest/%'"
       soundloom search dog.wav --where "array_has(tags, 'bark')" --picture hits.png
     """
     from soundloom.library import Library
 
+    if query is None and not tags and not unwanted:
+        raise click.UsageError("nothing to search for: give a sound, or words with --tag")
+    if query is None and picture:
+        raise click.UsageError("--picture draws a sound beside its hits: give a sound")
+    steering: dict[str, Any] = {
+        "start": start,
+        "end": end,
+        "weights": options.parse_weights(weights),
+        "where": where,
+        "include_query": include_query,
+    }
     with model_loader(offline=offline) as loader:
         library = Library.open(folder, loader=loader)
-        hits = library.search(
-            query,
-            count,
-            start=start,
-            end=end,
-            weights=options.parse_weights(weights),
-            where=where,
-            include_query=include_query,
-        )
+        if tags or unwanted:
+            hits = library.search_tags(
+                tags, count, not_=unwanted, sound=query, share=share, offline=offline, **steering
+            )
+        elif query is not None:
+            hits = library.search(query, count, **steering)
     if json_wanted:
         print_json(hits)
     elif hits:
-        hits_table(hits, f"most like {query}")
+        hits_table(hits, _title(query, tags, unwanted))
     else:
         click.echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
-    if picture and hits:
+    if picture and query is not None and hits:
         from soundloom.library.pictures import draw_hits
 
         draw_hits(picture, query, start, end, hits, library.model.sample_rate)
         click.echo(f"drawn to {picture}", err=True)
+
+
+def _title(query: Path | None, tags: tuple[str, ...], unwanted: tuple[str, ...]) -> str:
+    """What was asked for."""
+    words = ", ".join([*tags, *(f"not {word}" for word in unwanted)])
+    return f"most like {query}" + (f" and {words}" if words else "") if query is not None else f"most {words}"

@@ -42,10 +42,11 @@ __all__ = ["EXACT_BYTES", "Found", "SearchIndex"]
 EXACT_BYTES = 48 * 2**20
 """Up to this size of the compared matrix a search looks at every row: a few milliseconds."""
 
-_FORMAT = 1
+_FORMAT = 2
 _FEWEST_TO_STANDARDISE = 20
 _RECALL = 0.995
 _BATCH = 8192
+_SAMPLED = 512
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ class SearchIndex:
     """A library's rows, ready to be compared. Made by `build` or `open`.
 
     Attributes:
+        version: of the store that it was built from.
+        parts: part name -> its columns.
         rows: path, start, end, duration, tags and row id of every row, ordered by path and start.
+        vectors: every row's embedding, comparable: columns centred and scaled, parts of unit length.
+        sample: embeddings of every so manieth row, as the model gave them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +80,7 @@ class SearchIndex:
 
         facts = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.version: int = facts["version"]
-        self._parts = {name: slice(*columns) for name, columns in facts["parts"].items()}
+        self.parts = {name: slice(*columns) for name, columns in facts["parts"].items()}
         self._probes: int | None = facts["probes"]
         with pa.memory_map(str(folder / "rows.arrow")) as source:
             self.rows: pa.Table = pa.ipc.open_file(source).read_all()
@@ -83,7 +88,8 @@ class SearchIndex:
         self._by_row_id = np.argsort(self._row_ids)
         scaling = np.load(folder / "scaling.npz")
         self._mean, self._scale = scaling["mean"], scaling["scale"]
-        self._vectors: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
+        self.sample: Float[np.ndarray, "sampled dim"] = np.load(folder / "sample.npy")
+        self.vectors: Float[np.ndarray, "rows dim"] = np.load(folder / "vectors.npy", mmap_mode="r")
         self._cells: Any = None
         if self._probes is not None:
             import faiss
@@ -135,9 +141,15 @@ class SearchIndex:
         vectors = np.lib.format.open_memmap(
             temporary / "vectors.npy", mode="w+", dtype=np.float32, shape=(rows.num_rows, dim)
         )
+        sampled = range(0, rows.num_rows, max(1, rows.num_rows // _SAMPLED))
+        sample = np.zeros((len(sampled), dim), np.float32)
         for batch in store.scan(["embedding"], row_ids=True):
             places = by_row_id[np.searchsorted(row_ids, batch["_rowid"].to_numpy(), sorter=by_row_id)]
-            vectors[places] = _comparable(_matrix(batch, dim), mean, scale, parts)
+            raw = _matrix(batch, dim)
+            vectors[places] = _comparable(raw, mean, scale, parts)
+            chosen = places % sampled.step == 0
+            sample[places[chosen] // sampled.step] = raw[chosen]
+        np.save(temporary / "sample.npy", sample)
         vectors.flush()
 
         probes = None
@@ -156,6 +168,11 @@ class SearchIndex:
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
+
+    @property
+    def scaling(self) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+        """Mean and inverse deviation of every column, by which embeddings become comparable; 0 for a constant one."""
+        return self._mean, self._scale
 
     def places(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Where rows of the store, by row id, stand in the index."""
@@ -182,15 +199,15 @@ class SearchIndex:
             weights: part name -> weight; every part must be named and one weight must not be zero.
             admitted: which rows may be found; all if not given.
         """
-        comparable = _comparable(query[None].astype(np.float32), self._mean, self._scale, self._parts)[0]
+        comparable = _comparable(query[None].astype(np.float32), self._mean, self._scale, self.parts)[0]
         steered = np.zeros_like(comparable)
         total = sum(abs(weight) for weight in weights.values())
-        for name, columns in self._parts.items():
+        for name, columns in self.parts.items():
             steered[columns] = comparable[columns] * np.float32(weights[name] / total)
         # Cells are where alike rows are; a search for the unlike must look everywhere.
         rows = self._best(steered, k, admitted, everywhere=min(weights.values()) < 0)
-        near = np.asarray(self._vectors[rows])
-        parts = {name: near[:, columns] @ comparable[columns] for name, columns in self._parts.items()}
+        near = np.asarray(self.vectors[rows])
+        parts = {name: near[:, columns] @ comparable[columns] for name, columns in self.parts.items()}
         similarity = near @ steered
         order = np.lexsort((rows, -similarity))
         return Found(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
@@ -207,11 +224,11 @@ class SearchIndex:
             if len(found) == k:
                 return found
         if admitted is None:
-            return _top(self._vectors @ steered, k)
+            return _top(self.vectors @ steered, k)
         candidates = np.flatnonzero(admitted)
         if count > len(self) // 4:  # gathering a row costs as much as reading several in order
-            return candidates[_top((self._vectors @ steered)[candidates], k)]
-        return candidates[_top(self._vectors[candidates] @ steered, k)]
+            return candidates[_top((self.vectors @ steered)[candidates], k)]
+        return candidates[_top(self.vectors[candidates] @ steered, k)]
 
 
 def _no_rows() -> pa.Table:

@@ -1,66 +1,36 @@
-"""A library: a folder of sounds made searchable.
-
-sounds.loom/
-  library.json   the model that fills it, its parts, how files are cut (settings.py)
-  store/         LanceDB tables: one row a segment; the files that failed (store.py)
-  index/         the comparable copy that searches use; rebuilt whenever it is stale (index.py)
-"""
+"""A library: a folder of sounds made searchable, and all that can be asked of it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder, Source
-from soundloom.engines import resumed
-from soundloom.errors import LibraryError, ModelError, QueryError
-from soundloom.library.adding import AddReport, Progress, bring_up_to_date
-from soundloom.library.index import SearchIndex
-from soundloom.library.settings import UNFINISHED, LibrarySettings
-from soundloom.library.store import Failure, Store
-from soundloom.library.tags import TagTable
-from soundloom.pretrained import DEFAULT, absolute, load
+from soundloom.errors import QueryError
+from soundloom.library import searching
+from soundloom.library.examples import ExampleTagging, tagged_by_example
+from soundloom.library.holdings import Holdings
+from soundloom.library.map import Map, MapProgress, Maps
+from soundloom.library.opening import Loader
+from soundloom.library.segments import Hit, Mark
+from soundloom.library.settings import LibrarySettings
+from soundloom.library.tag_export import export_tags, tag_counts
+from soundloom.library.tag_search import tag_embedding, tags_of_library
+from soundloom.library.tagging import Edit
+from soundloom.pretrained import load
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from soundloom.tagging import AlignedTags
 
 __all__ = ["Hit", "Library"]
 
-Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
-"""What `soundloom.load` takes as weights."""
 
-
-@dataclass(frozen=True)
-class Hit:
-    """A segment that a search found.
-
-    Attributes:
-        path: the file.
-        start: where the segment begins, in seconds.
-        end: where it ends.
-        duration: length of the whole file in seconds.
-        tags: the file's tags.
-        similarity: weighted mean of the parts' similarities, in [-1, 1].
-        parts: part name -> cosine similarity by that part alone, in [-1, 1].
-    """
-
-    path: str
-    start: float
-    end: float
-    duration: float
-    tags: tuple[str, ...]
-    similarity: float
-    parts: dict[str, float]
-
-
-class Library:
+class Library(Holdings):
     """Sounds on disk, their embeddings, and search. Made by `create` or `open`.
 
     Attributes:
@@ -68,197 +38,11 @@ class Library:
         settings: the model that fills it and how files are cut.
     """
 
-    def __init__(
-        self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Callable[..., Embedder] = load
-    ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self._model = model
-        self._loader = loader
-        self._store = Store(folder / "store", settings.dim)
-        self._index: SearchIndex | None = None
-        self._admitted: dict[tuple[int, str], NDArray[np.bool_]] = {}
-
-    @classmethod
-    def create(
-        cls,
-        folder: str | os.PathLike[str],
-        model: str | Embedder = DEFAULT,
-        *,
-        window: float | None = 10.0,
-        hop: float | None = None,
-        weights: Weights = "published",
-        loader: Callable[..., Embedder] = load,
-    ) -> Library:
-        """Make an empty library.
-
-        Args:
-            folder: where; must not exist, or be empty.
-            model: a model or its name. By its name, and the weights, the library finds it again; a model
-                made otherwise has to be given again to `open`.
-            window: seconds of the segments that longer files are cut into; None keeps every file whole.
-            hop: seconds from one segment's start to the next; the window if not given.
-            weights: as for `soundloom.load`, for a model given by its name.
-            loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``.
-
-        Raises:
-            LibraryError: the folder is not empty or cannot be made, or window and hop make no sense.
-            ModelError: no such model, or its weights cannot be had.
-        """
-        folder = Path(folder).expanduser().resolve()
-        embedder = loader(model, weights=weights) if isinstance(model, str) else model
-        settings = LibrarySettings.of(embedder, window, hop)
-        if isinstance(model, str):
-            settings = replace(settings, source=absolute(model), weights=_absolute_paths(weights))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(entry.name != UNFINISHED for entry in folder.iterdir()):
-                raise LibraryError(f"{str(folder)!r} is not empty: open it as a library, or choose another name")
-            settings.write(folder)
-        except OSError as error:
-            raise LibraryError(f"cannot make a library at {str(folder)!r}: {error.strerror}") from None
-        return cls(folder, settings, embedder, loader)
-
-    @classmethod
-    def open(
-        cls,
-        folder: str | os.PathLike[str],
-        model: str | Embedder | None = None,
-        *,
-        weights: Weights | None = None,
-        loader: Callable[..., Embedder] = load,
-    ) -> Library:
-        """Open a library.
-
-        Args:
-            folder: where it lies.
-            model: the model to use, which must be the one that filled the library; by default it is
-                loaded by what the library's settings say when it is first needed.
-            weights: where its weights are now, if no longer where they were; as for `soundloom.load`. If
-                they are the same weights, the library remembers the place, and so it does for a model's name.
-            loader: as for `create`.
-
-        Raises:
-            LibraryError: there is no library there, or it is damaged.
-            ModelMismatchError: the model is not the one that filled it.
-            ModelError: the model cannot be loaded.
-        """
-        folder = Path(folder).expanduser().resolve()
-        settings = LibrarySettings.read(folder)
-        if isinstance(model, Embedder) or (model is None and weights is None):
-            embedder = model
-            if embedder is not None:
-                settings.check_model(embedder)
-        else:
-            known = settings.source or settings.model
-            name = known if model is None else absolute(model)
-            places = _absolute_paths(weights or (settings.weights if name == known else "published"))
-            embedder = resumed(loader(name, weights=places), settings.engine)
-            settings.check_model(embedder)
-            moved = replace(settings, source=name, weights=places)
-            if moved != settings:
-                moved.write(folder)
-                settings = moved
-        return cls(folder, settings, embedder, loader)
-
-    @property
-    def model(self) -> Embedder:
-        """The model that fills the library.
-
-        Raises:
-            ModelError: it cannot be loaded.
-            ModelMismatchError: it is no longer the one that filled the library.
-        """
-        if self._model is None:
-            settings = self.settings
-            try:
-                model = self._loader(settings.source or settings.model, weights=settings.weights)
-            except ModelError as error:
-                raise ModelError(
-                    f"the model of the library {str(self.folder)!r} cannot be loaded: {error}\n"
-                    "If the model or its weights have moved, say where to: Library.open(folder, model, weights=...), "
-                    f"or soundloom index SOUNDS -l {self.folder} --model NAME --weights FILE"
-                ) from error
-            model = resumed(model, settings.engine)
-            self.settings.check_model(model)
-            self._model = model
-        return self._model
-
-    def __len__(self) -> int:
-        """How many segments the library holds."""
-        return self._store.count
-
-    def files(self) -> list[str]:
-        """The indexed files, sorted."""
-        return sorted(self._store.files())
-
-    def failures(self) -> list[Failure]:
-        """The files that could not be indexed, and why."""
-        return self._store.failures()
-
-    def totals(self) -> tuple[int, float]:
-        """How many files are indexed, and how many seconds they last together."""
-        durations: dict[str, float] = {}
-        for batch in self._store.scan(["path", "duration"]):
-            durations.update(zip(batch["path"].to_pylist(), batch["duration"].to_pylist(), strict=True))
-        return len(durations), sum(durations.values())
-
-    def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
-        """Columns of the segments as an Arrow table, ordered by path and start.
-
-        Args:
-            columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding.
-            where: an SQL condition on the columns.
-        """
-        import pyarrow as pa
-
-        asked = list(dict.fromkeys([*columns, "path", "start"]))
-        batches = list(self._store.scan(asked, where))
-        if not batches:
-            return pa.table({name: [] for name in columns})
-        table = pa.Table.from_batches(batches)
-        return table.sort_by([("path", "ascending"), ("start", "ascending")]).select(list(columns))
-
-    def add(
-        self,
-        sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-        *,
-        tags: TagTable | None = None,
-        workers: int | None = None,
-        prune: bool = False,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> AddReport:
-        """Bring the library up to date with folders and files.
-
-        What is new or changed is embedded; what moved keeps its embeddings; what is gone is forgotten;
-        what cannot be read is recorded and reported. Stop it at any moment, run it again, and it goes on
-        where it was: a file is in the library whole or not at all.
-
-        Args:
-            sounds: folders, searched with their subfolders, and files.
-            tags: tags for the files.
-            workers: how many files at a time; as many as there are processors if not given.
-            prune: forget files that are gone even if they are most of the library, which otherwise is
-                taken for a disk that is not mounted.
-            progress: called after every file.
-
-        Raises:
-            LibraryError: a folder does not exist, or another process is adding to the library.
-        """
-        try:
-            with FileLock(self.folder / "add.lock", timeout=0):
-                return bring_up_to_date(
-                    self._store,
-                    self.model,
-                    self.settings,
-                    sounds,
-                    tags=tags,
-                    workers=workers or os.cpu_count() or 1,
-                    prune=prune,
-                    progress=progress,
-                )
-        except Timeout:
-            raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None
+    def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
+        super().__init__(folder, settings, model, loader)
+        self._admitted = searching.Admitted(self._store)
+        self._maps = Maps(folder / "map")
+        self._aligned: AlignedTags | None = None
 
     def search(
         self,
@@ -288,9 +72,7 @@ class Library:
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
         embedding = self.model.embed(query, start, end)
-        exclude = None
-        if isinstance(query, str | os.PathLike) and not include_query:
-            exclude = (str(Path(query).expanduser().resolve()), start, float("inf") if end is None else end)
+        exclude = None if include_query else searching.region(query, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
     def search_embedding(
@@ -322,79 +104,143 @@ class Library:
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
         index = self.index()
-        every = self._complete(weights)
+        every = searching.complete_weights(self.settings.parts, weights)
         # The excluded rows are few (one file's): ask for as many more, and drop them.
-        hidden = self._overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
-        admitted = self._rows_where(index, where) if where is not None else None
+        hidden = searching.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
+        admitted = self._admitted.rows(index, where) if where is not None else None
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
-        shown = np.flatnonzero(~np.isin(found.rows, hidden))[:k]
-        rows = index.rows.take(found.rows[shown]).to_pylist()
-        return [
-            Hit(
-                path=row["path"],
-                start=row["start"],
-                end=row["end"],
-                duration=row["duration"],
-                tags=tuple(row["tags"] or ()),
-                similarity=float(found.similarity[place]),
-                parts={name: float(cosines[place]) for name, cosines in found.parts.items()},
-            )
-            for row, place in zip(rows, shown, strict=True)
-        ]
+        return searching.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
 
-    def index(self) -> SearchIndex:
-        """The search index of the library as it is now, built if it is not there or stale."""
-        version = self._store.version
-        if self._index is None or self._index.version != version:
-            self._admitted.clear()
-            folder = self.folder / "index"
-            with FileLock(self.folder / "index.lock"):
-                self._index = SearchIndex.open(folder, version)
-                if self._index is None:
-                    parts = {name: slice(*columns) for name, columns in self.settings.parts.items()}
-                    self._index = SearchIndex.build(folder, self._store, parts)
-        return self._index
+    def search_tags(
+        self,
+        tags: Sequence[str] = (),
+        k: int = 10,
+        *,
+        not_: Sequence[str] = (),
+        sound: Source | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+        share: float = 0.5,
+        weights: Mapping[str, float] | None = None,
+        where: str | None = None,
+        include_query: bool = False,
+        offline: bool = False,
+    ) -> list[Hit]:
+        """Find the segments that some words describe, or that sound like a sound and are described so.
 
-    def _complete(self, weights: Mapping[str, float] | None) -> dict[str, float]:
-        every = dict.fromkeys(self.settings.parts, 1.0)
-        for name, weight in (weights or {}).items():
-            if name not in every:
-                raise QueryError(f"no part {name!r} in this library: its parts are {', '.join(every)}")
-            if not np.isfinite(weight):
-                raise QueryError(f"the weight of {name!r} must be a finite number, got {weight}")
-            every[name] = float(weight)
-        if not any(every.values()):
-            raise QueryError("every part has weight 0: at least one must count")
-        return every
+        The library's model must have learned from tags: ``coala``, or one of `soundloom train coala`. The words are
+        looked for in the sounds; to filter by tags that are written down use ``where="array_has(tags, 'dog')"``.
 
-    def _rows_where(self, index: SearchIndex, where: str) -> NDArray[np.bool_]:
-        """Which rows of the index satisfy a condition; remembered, because a steered search asks again and again."""
-        key = (index.version, where)
-        if key not in self._admitted:
-            admitted = np.zeros(len(index), np.bool_)
-            for batch in self._store.scan(["start"], where, row_ids=True):
-                admitted[index.places(batch["_rowid"].to_numpy())] = True
-            if len(self._admitted) >= 32:
-                self._admitted.pop(next(iter(self._admitted)))
-            self._admitted[key] = admitted
-        return self._admitted[key]
+        Args:
+            tags: words that describe the hits.
+            k: how many hits, at most.
+            not_: words that do not.
+            sound: a sound that the hits are like, as for `search`.
+            start: where in the sound to begin, in seconds.
+            end: where in the sound to stop.
+            share: how much the tags count beside the sound, from 0 to 1.
+            weights: as for `search`, with a sound.
+            where: as for `search`.
+            include_query: whether a sound from the library may find itself.
+            offline: never fetch the published tag encoder.
 
-    def _overlapping(self, index: SearchIndex, region: tuple[str, float, float]) -> NDArray[np.int64]:
-        """The rows of a file that overlap a region of it."""
-        path, start, end = region
-        rows = index.rows_of(path)
-        starts, ends = index.rows["start"].to_numpy()[rows], index.rows["end"].to_numpy()[rows]
-        overlapping: NDArray[np.int64] = rows[(starts < end) & (ends > start)]
-        return overlapping
+        Raises:
+            AudioError: the sound cannot be read.
+            QueryError: as for `search`; also a word that the model does not know (the nearest are named), or no
+                words, or a model that knows none.
+            ModelError: the tags of the model cannot be read.
+        """
+        if self._aligned is None:
+            self._aligned = tags_of_library(self.settings, offline=offline)
+        heard = None if sound is None else self.model.embed(sound, start, end)
+        embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
+        if sound is None:
+            weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}
+        exclude = None if include_query else searching.region(sound, start, end)
+        return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
+    def map(
+        self,
+        weights: Mapping[str, float] | None = None,
+        progress: Callable[[MapProgress], None] | None = None,
+        *,
+        recompute: bool = False,
+    ) -> Map:
+        """The library in two dimensions; kept in the library, computed if it is not there or mostly out of date.
 
-def _absolute_paths(weights: Weights) -> str | dict[str, str]:
-    """Weights as they can be written down and found again from any folder."""
-    if isinstance(weights, Mapping):
-        return {word: _absolute_path(place) for word, place in weights.items()}
-    return _absolute_path(weights)
+        Args:
+            weights: as for `search`, none below 0; each set of weights has a map of its own.
+            progress: called often while a map is computed; what it raises stops the computation.
+            recompute: compute it even if one is kept, which may be `Map.stale`.
 
+        Raises:
+            MissingExtraError: a map has to be computed and umap-learn is not installed.
+            QueryError: weights that a map cannot be drawn by.
+        """
+        return self._maps.get(self.index(), self.segments(), weights, progress, recompute=recompute)
 
-def _absolute_path(place: str | os.PathLike[str]) -> str:
-    text = os.fspath(place)
-    return text if text in ("published", "random") else os.path.abspath(os.path.expanduser(text))
+    def kept_map(self, weights: Mapping[str, float] | None = None) -> Map | None:
+        """The map that is kept for these weights, which may be `Map.stale`; None if none is. Computes no map.
+
+        Raises:
+            QueryError: weights that a map cannot be drawn by.
+        """
+        return self._maps.kept(self.index(), self.segments(), weights)
+
+    def tag_by_example(
+        self, tag: str, yes: Iterable[Mark], no: Iterable[Mark] = (), k: int = 50, *, above: float = 0.0
+    ) -> ExampleTagging:
+        """Rank the segments by how probably a tag fits them, learned from examples; nothing is written.
+
+        Args:
+            tag: the tag; segments that have it already are neither ranked nor doubted.
+            yes: examples that it fits, at least one.
+            no: examples that it does not fit.
+            k: how many to rank and how many to doubt, at most.
+            above: leave out of the ranking what is less probable than this.
+
+        Raises:
+            QueryError: no example, one that is both, one that is not in the library, or k below 1.
+        """
+        return tagged_by_example(self.index(), self.segments(), tag, yes, no, k, above)
+
+    def edit_tag(self, tag: str, *, add: Iterable[Mark] = (), remove: Iterable[Mark] = ()) -> Edit:
+        """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.
+
+        Args:
+            tag: the tag: a word or several, without commas, semicolons and line breaks.
+            add: segments that shall have it; a file stands for all of its segments, also those it gets later.
+            remove: segments that shall not have it.
+
+        Raises:
+            QueryError: a mark points at nothing in the library.
+            LibraryError: the tag cannot be one, or a segment shall both have it and not.
+        """
+        return self._tagging.edit(self.segments(), {tag: (tuple(add), tuple(remove))}, self._retag)
+
+    def add_tag(self, tag: str, marks: Iterable[Mark]) -> Edit:
+        """Give a tag to segments; as `edit_tag`."""
+        return self.edit_tag(tag, add=marks)
+
+    def remove_tag(self, tag: str, marks: Iterable[Mark]) -> Edit:
+        """Take a tag from segments; as `edit_tag`."""
+        return self.edit_tag(tag, remove=marks)
+
+    def set_tags(self, mark: Mark, tags: Iterable[str]) -> Edit:
+        """Make these the tags of a file or segment, and no others; as `edit_tag`."""
+        return self._tagging.set(self.segments(), mark, tags, self._retag)
+
+    def tag_counts(self) -> dict[str, int]:
+        """Every tag in the library and how many segments have it, the most frequent first."""
+        return tag_counts(self.index().rows)
+
+    def export_tags(self, out: str | os.PathLike[str]) -> int:
+        """Write the tags to a CSV, or to a folder of Audacity label tracks; see `tag_export`.
+
+        Returns:
+            How many labels were written.
+
+        Raises:
+            LibraryError: the place cannot be written.
+        """
+        return export_tags(self.index().rows, out)

@@ -164,6 +164,21 @@ class Store:
         rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
         return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
 
+    def write_tags(self, tags: Mapping[tuple[str, float], Sequence[str]]) -> None:
+        """Give segments these tags, in one commit.
+
+        Args:
+            tags: (path, start) of a segment -> all its tags.
+        """
+        import pyarrow as pa
+
+        columns = {
+            "path": pa.array([path for path, _ in tags]),
+            "start": pa.array([start for _, start in tags]),
+            "tags": pa.array(list(map(list, tags.values())), pa.list_(pa.string())),
+        }
+        self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(pa.table(columns))
+
     def set_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the list of files that could not be indexed."""
         import pyarrow as pa

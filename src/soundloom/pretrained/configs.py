@@ -20,17 +20,24 @@ from torch import nn
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import (
     AST,
+    CNN14,
     ENCODERS,
     ASTSettings,
+    CNN14Settings,
     Encoder,
+    Neuralogram,
+    NeuralogramSettings,
     ResNet,
     ResNetSettings,
     Transformer,
     TransformerSettings,
+    WaveformSettings,
+    WaveformTransformer,
 )
 from soundloom.errors import ModelError
 from soundloom.frontends import (
     MFCC,
+    BySecond,
     Chunks,
     ConstantQ,
     ConstantQSettings,
@@ -57,7 +64,18 @@ FORMAT = 1
 FRONTENDS: Mapping[str, type[Frontend]] = MappingProxyType(
     {
         kind.__name__: kind
-        for kind in (LogMel, Fbank, MFCC, ConstantQ, WaveformPatches, Chunks, PeakMap, Scaled)  # every one there is
+        for kind in (  # every one there is
+            LogMel,
+            Fbank,
+            MFCC,
+            ConstantQ,
+            WaveformPatches,
+            Chunks,
+            PeakMap,
+            Scaled,
+            BySecond,
+            Neuralogram,
+        )
     }
 )
 """The front-ends that a saved model can have, by name."""
@@ -70,7 +88,7 @@ def _class(build: Callable[[], Encoder]) -> type[Encoder]:
 
 _ENCODERS: Mapping[str, type[Encoder]] = {kind.__name__: kind for kind in map(_class, ENCODERS.values())}
 
-_INNER: Mapping[type[nn.Module], str] = {PeakMap: "constant_q", Scaled: "inner"}
+_INNER: Mapping[type[nn.Module], str] = {PeakMap: "constant_q", Scaled: "inner", BySecond: "inner"}
 """Front-ends around another front-end, and the attribute that holds it."""
 
 _SETTINGS: Mapping[type[nn.Module], type] = {
@@ -81,8 +99,11 @@ _SETTINGS: Mapping[type[nn.Module], type] = {
     WaveformPatches: PatchSettings,
     Chunks: PatchSettings,
     AST: ASTSettings,
+    CNN14: CNN14Settings,
     ResNet: ResNetSettings,
     Transformer: TransformerSettings,
+    WaveformTransformer: WaveformSettings,
+    Neuralogram: NeuralogramSettings,
 }
 """What the others are built from; those that are not here either are built from nothing."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.encoders import CNN14, COALAAudioEncoder, Identity, VGGish
-from soundloom.errors import UnknownModelError
+from soundloom.errors import ModelError, UnknownModelError
 from soundloom.frontends import MFCC, LogMel, PeakMap
 from soundloom.pretrained import published
 from soundloom.pretrained.download import Announcement

@@ -11,18 +11,25 @@ Named without layers (``cnn14``) a model gives the embedding that its users take
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import nn
 
 from soundloom.embedder import Stream, Window
-from soundloom.encoders import AST, CNN14, COALAAudioEncoder, VGGish
+from soundloom.encoders import AST, CNN14, COALAAudioEncoder, COALATagEncoder, VGGish
+from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, LogMel, Scaled
 from soundloom.pretrained.checkpoints import check_mel
 from soundloom.pretrained.names import PartName
+from soundloom.pretrained.store import fetch_vocabulary
 from soundloom.pretrained.weights import WeightSource
 
-__all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "vggish"]
+__all__ = ["COALA_DIM", "ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
 
 _MEL_TOLERANCE = 1e-6
+
+COALA_DIM = 1152
+"""Numbers of an embedding of COALA, of a sound and of tags."""
 
 
 def vggish(part: PartName, source: WeightSource) -> Stream:
@@ -94,3 +101,30 @@ def coala(part: PartName, source: WeightSource) -> Stream:
         pooling="mean+max" if part.layers else "mean",
         window=Window(frames=96, fixed=True),
     )
+
+
+def coala_tags(source: WeightSource, word: str) -> tuple[COALATagEncoder, nn.Linear, tuple[str, ...]]:
+    """The other side of COALA: its tag encoder, the map of its audio encoder to where the two meet, and its tags.
+
+    They lie beside the audio encoder's weights when those are a file of one's own.
+
+    Args:
+        source: where the weights come from.
+        word: the part's name, to look them up by.
+
+    Raises:
+        ModelError: they cannot be had, or nothing was learned.
+    """
+    chosen = source.chosen(word)
+    if chosen == "random":
+        raise ModelError(f"{word} with random weights knows no tags: use the published weights, or train it")
+    beside = source.scaler(word)
+    encoder = COALATagEncoder()
+    encoder.load_state_dict(source.fetch("coala-tag", beside))
+    linear = nn.Linear(COALA_DIM, COALA_DIM, bias=False)
+    linear.load_state_dict({"weight": source.fetch("coala-audio", chosen)["fc_audio.0.weight"]})
+    own = None if beside == "published" else Path(beside)
+    words = fetch_vocabulary(path=own, offline=source.offline, announce=source.announce)
+    if len(words) != encoder.vocabulary:
+        raise ModelError(f"the tag encoder of {word} takes {encoder.vocabulary} tags, its vocabulary has {len(words)}")
+    return encoder.eval(), linear, words

@@ -1,0 +1,82 @@
+"""``soundloom map``: a library in two dimensions, computed, kept and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import print_json
+from soundloom.errors import LibraryError
+
+if TYPE_CHECKING:
+    from soundloom.library import MapProgress
+
+__all__ = ["command"]
+
+
+@click.command("map")
+@options.library
+@click.option("--out", type=click.Path(path_type=Path), metavar="PNG", help="Also draw it.")
+@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
+@click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
+@options.as_json
+def command(folder: Path, out: Path | None, weights: str | None, recompute: bool, json_wanted: bool) -> None:
+    """Lay out a library in two dimensions, what sounds alike together.
+
+    The map is kept in the library, one for each set of weights, and is there at once the next time. When sounds were
+    added since, they are placed among their neighbours; --recompute arranges all of them anew.
+
+    \b
+    Examples:
+      soundloom map -l sounds.loom --out map.png
+      soundloom map -l sounds.loom --weights logmel=0 --out cepstra.png
+    """
+    from soundloom.library import Library
+
+    if out is not None and out.suffix.lower() != ".png":
+        raise LibraryError(f"a map is drawn to a .png, got {str(out)!r}")
+    library = Library.open(folder)
+    with _bar() as progress:
+        made = library.map(options.parse_weights(weights), progress, recompute=recompute)
+    sizes = [int((made.clusters == cluster).sum()) for cluster in range(len(made.names))]
+    if out is not None:
+        from soundloom.pictures.plane import plane_picture
+
+        plane_picture(made.coordinates, made.clusters, made.names, out, title=folder.name)
+        click.echo(f"drawn to {out}", err=True)
+    if json_wanted:
+        clusters = [{"name": name, "segments": size} for name, size in zip(made.names, sizes, strict=True)]
+        facts = {"segments": len(made), "stale": made.stale, "placed": made.placed, "gone": made.gone}
+        print_json({**facts, "weights": made.weights, "clusters": clusters})
+        return
+    click.echo(f"{len(made)} segments in {len(made.names)} clusters")
+    for name, size in zip(made.names, sizes, strict=True):
+        click.echo(f"{size:>9}  {name}")
+    if made.stale:
+        click.echo(
+            f"the library has changed since this map was computed: {made.placed} segments were placed among their "
+            f"neighbours, {made.gone} are gone. Arrange all anew with --recompute.",
+            err=True,
+        )
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[MapProgress], None]]:
+    """A bar with what is being done; nothing if standard error is not a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TaskProgressColumn())
+    console = Console(stderr=True)
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0, visible=False)
+
+        def advance(reached: MapProgress) -> None:
+            bar.update(task, description=reached.phase, completed=reached.share, visible=True)
+
+        yield advance

@@ -1,0 +1,91 @@
+"""``soundloom tag``: by a trained model, or by example; one command of two modes, told apart by their options."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+from soundloom.cli.tag_examples import command as examples
+
+__all__ = ["command"]
+
+_BY_EXAMPLE = ("--examples", "--tag")
+
+
+class _Modes(click.Group):
+    """The modes are listed as subcommands, but nobody has to name them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*ctx.help_option_names, *self.commands):
+            by_example = any(word.partition("=")[0] in _BY_EXAMPLE for word in args)
+            args = ["examples" if by_example else "model", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("tag", cls=_Modes)
+def command() -> None:
+    """Tag sounds: by a model that was trained to, or by example.
+
+    \b
+    Examples:
+      soundloom tag ~/sounds --model runs/labels --out tags.csv
+      soundloom tag --examples --tag siren --yes a.wav --no c.wav    learned from a few sounds of a library
+      soundloom tag --examples --help                                all about it
+    """
+
+
+@click.command("model")
+@options.sounds
+@click.option("--model", "run", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run's folder.")
+@click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
+@click.option("--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is told.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .txt, or a folder of label tracks."
+)
+@options.workers
+@options.as_json
+@click.pass_context
+def by_model(
+    context: click.Context,
+    sounds: tuple[Path, ...],
+    run: Path,
+    frames: bool,
+    top: int,
+    least: float,
+    out: Path | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Tag files with a model that was trained to; see: soundloom train labels.
+
+    \b
+    Examples:
+      soundloom tag ~/sounds --model runs/labels --out tags.csv
+      soundloom tag dawn.flac --model runs/labels --frames --out dawn.txt
+    """
+    from soundloom.cli.tag_model import tag_files, write_tags
+
+    with nullcontext() if json_wanted else progress_bar("tagging") as progress:
+        report = tag_files(sounds, run, frames=frames, top=top, least=least, workers=workers, progress=progress)
+    if out is not None:
+        write_tags(report.rows, out)
+    if json_wanted:
+        tags = [row._asdict() for row in report.rows]
+        print_json({"tags": tags, "files": report.files, "seconds": report.seconds, "failed": report.failed})
+    elif out is None:
+        for row in report.rows:
+            click.echo(f"{row.score:5.2f}  {row.tag}  {row.start:.1f}-{row.end:.1f}  {row.path}")
+    told = f"{report.files} files, {clock(report.seconds)} of sound, {len(report.rows)} tags"
+    click.echo(told + (f" written to {out}" if out is not None else ""), err=True)
+    if report.failed:
+        print_failures(report.failed)
+        context.exit(1)
+
+
+for mode in (by_model, examples):
+    command.add_command(mode)

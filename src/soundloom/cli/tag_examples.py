@@ -1,0 +1,138 @@
+"""``soundloom tag --examples``: from a few sounds marked yes or no, which others a tag fits."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import print_json
+from soundloom.errors import QueryError
+
+if TYPE_CHECKING:
+    from soundloom.library import ExampleTagging, Library, Mark, Suggestion
+
+__all__ = ["command", "parse_mark"]
+
+_REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+
+
+@click.command("examples")
+@options.library
+@click.option("--examples", is_flag=True, help="Tag by example; may be left out where --tag says so.")
+@click.option("--tag", required=True, metavar="TAG", help="The tag.")
+@click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound that it fits, FILE or FILE:FROM-TO.")
+@click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound that it does not fit.")
+@click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
+@click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
+@click.option("--above", type=click.FloatRange(0, 1), metavar="P", help="Tag all that are at least so probable.")
+@click.option("--export", "table", type=click.Path(path_type=Path), metavar="CSV", help="Write all tags to a table.")
+@click.option("--audacity", type=click.Path(path_type=Path), metavar="FOLDER", help="Write all tags as label tracks.")
+@options.as_json
+def command(
+    folder: Path,
+    examples: bool,  # noqa: ARG001 (says which mode is meant)
+    tag: str,
+    yes: tuple[str, ...],
+    no: tuple[str, ...],
+    count: int,
+    accept: int | None,
+    above: float | None,
+    table: Path | None,
+    audacity: Path | None,
+    json_wanted: bool,
+) -> None:
+    """Tag by example: mark a few sounds of a library yes or no, see which others the tag fits.
+
+    Shows the most probable ones, those to mark next, and how sure this is. With --accept or --above these are tagged,
+    and so are the ones marked yes. Tags are written to the library, never into the sounds.
+
+    \b
+    Examples:
+      soundloom tag --examples --tag siren --yes a.wav --yes b.wav:3.0-5.0 --no c.wav
+      soundloom tag --examples --tag siren --yes a.wav --no c.wav --above 0.9 --export labels.csv
+      soundloom tag --examples --tag siren --audacity labels
+    """
+    from soundloom.library import Library
+
+    library = Library.open(folder)
+    told: dict[str, Any] = {"tag": tag, "tagged": 0}
+    if yes:
+        marks = [parse_mark(text) for text in yes], [parse_mark(text) for text in no]
+        accepting = accept is not None or above is not None
+        most = max(count, (accept or len(library)) if accepting else count)
+        found = library.tag_by_example(tag, *marks, k=max(1, most))
+        if accepting:
+            told["tagged"] = _accept(library, found, marks, accept, above)
+        told |= {name: [_plain(one) for one in getattr(found, name)[:count]] for name in ("ranked", "doubtful")}
+        told["quality"] = asdict(found.quality)
+        if not json_wanted:
+            _tell(found, count)
+            if accepting:
+                click.echo(f"{told['tagged']} segments newly tagged {tag!r}", err=True)
+    elif no or accept or above is not None or not (table or audacity):
+        raise QueryError("nothing to learn from: mark at least one sound with --yes")
+    for out in filter(None, (table, audacity)):
+        labels = library.export_tags(out)
+        click.echo(f"{labels} tags of segments written to {out}", err=True)
+    if json_wanted:
+        print_json(told)
+
+
+def parse_mark(text: str) -> Mark:
+    """Read ``FILE`` or ``FILE:FROM-TO``, seconds; a file whose name looks like the latter is meant by it.
+
+    >>> parse_mark("b.wav:3.0-5.0"), parse_mark("a.wav")
+    (('b.wav', 3.0, 5.0), 'a.wav')
+    """
+    region = _REGION.fullmatch(text)
+    if region is None or os.path.exists(text):
+        return text
+    return region[1], float(region[2]), float(region[3])
+
+
+def _accept(
+    library: Library,
+    found: ExampleTagging,
+    marks: tuple[Sequence[Mark], Sequence[Mark]],
+    accept: int | None,
+    above: float | None,
+) -> int:
+    """Tag what is probable enough, and what was marked."""
+    probable = [one for one in found.ranked if one.probability >= (above or 0.0)][:accept]
+    return library.edit_tag(found.tag, add=[*marks[0], *probable], remove=marks[1]).changed
+
+
+def _plain(suggestion: Suggestion) -> dict[str, Any]:
+    return {"id": suggestion.id, **asdict(suggestion)}
+
+
+def _tell(found: ExampleTagging, count: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # Piped into a file or another command, a table must not be folded to a guessed width.
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    for title, suggestions in (
+        (f"most probably {found.tag}", found.ranked),
+        ("mark these next, with --yes or --no", found.doubtful),
+    ):
+        table = Table(title=Text(title, "bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
+        table.add_column("#", justify="right")
+        table.add_column("probability", justify="right")
+        table.add_column("seconds", justify="right", no_wrap=True)
+        table.add_column("file", overflow="fold")
+        here = os.getcwd().rstrip(os.sep) + os.sep
+        for rank, one in enumerate(suggestions[:count], start=1):
+            path = Text(one.path.removeprefix(here))
+            table.add_row(str(rank), f"{one.probability:.2f}", f"{one.start:.1f}-{one.end:.1f}", path)
+        console.print(table)
+    click.echo(found.quality.message)

@@ -1,0 +1,251 @@
+"""Vectors to points in the plane, neighbours near each other: UMAP (McInnes 2018), seeded, for any number of vectors.
+
+Three departures from the textbook, each for a reason:
+
+- The neighbours are found exactly, by FAISS, among at most `COMPONENTS` principal components (randomised, Halko 2011,
+  algorithm 4.4): quicker than UMAP's own approximate search, and the same on every run.
+- The layout begins from the first two principal components and not from the graph's spectrum, which keeps the large
+  structure as well (Kobak & Linderman 2021) and never fails on a graph that falls apart.
+- Beyond `ANCHORS` vectors UMAP arranges a seeded sample of that many, and every other vector is placed among its
+  nearest ones there. A million points take minutes instead of an hour; islands rarer than some ten in a million are
+  not seen as islands.
+
+When not: to read distances between islands or their sizes, which no such map keeps; nor to compare two maps point by
+point, for a map of other vectors is another map.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from soundloom.errors import MissingExtraError
+
+__all__ = ["ANCHORS", "arrange", "clusters_of", "place", "principal_components"]
+
+ANCHORS = 50_000
+"""Vectors that UMAP itself arranges, at most."""
+
+COMPONENTS = 64
+"""Principal components that neighbours are sought in: the rest is mostly noise, and costs time."""
+
+NEIGHBOURS = 15
+"""UMAP's usual size of a neighbourhood."""
+
+_PLACED_BY = 5
+_BATCH = 8192
+
+Report = Callable[[str, float], None]
+"""Told what is being done and how much of it is done, from 0 to 1."""
+
+Points = Float32[np.ndarray, "rows 2"]
+
+
+def principal_components(
+    vectors: Float[np.ndarray, "rows dim"], scale: Float[np.ndarray, " dim"], report: Report
+) -> Float32[np.ndarray, "rows components"]:
+    """The vectors, every column scaled, along the directions in which they vary most.
+
+    Args:
+        vectors: may be mapped from a file: read in order, a batch at a time.
+        scale: what every column is multiplied by; columns of 0 are not looked at.
+        report: told how far it is.
+    """
+    columns = np.flatnonzero(scale)
+    scale = scale[columns].astype(np.float32)
+    rng = np.random.default_rng(0)
+    drawn = np.sort(rng.permutation(len(vectors))[:ANCHORS])
+    sample = vectors[drawn][:, columns] * scale
+    mean = sample.mean(axis=0)
+    sample -= mean
+    basis = _directions(sample, min(COMPONENTS, len(columns)), rng)
+    reduced = np.empty((len(vectors), basis.shape[1]), np.float32)
+    for first in range(0, len(vectors), _BATCH):
+        batch = vectors[first : first + _BATCH][:, columns] * scale - mean
+        reduced[first : first + _BATCH] = batch @ basis
+        report("reading", min(1.0, (first + _BATCH) / len(vectors)))
+    return reduced
+
+
+def _directions(
+    centred: Float32[np.ndarray, "rows dim"], count: int, rng: np.random.Generator
+) -> Float32[np.ndarray, "dim count"]:
+    """The first principal directions, strongest first, by three rounds of subspace iteration."""
+    dim = centred.shape[1]
+    basis = np.linalg.qr(rng.normal(size=(dim, min(dim, count + 16))).astype(np.float32))[0]
+    for _ in range(3):
+        basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
+    # Within the subspace the directions themselves: the eigenvectors of the small covariance, ascending.
+    projected = centred @ basis
+    _, turned = np.linalg.eigh(projected.T @ projected)
+    directions = basis @ turned[:, ::-1][:, :count]
+    # A direction and its opposite are equally good; the sign must not hang on rounding elsewhere.
+    largest = np.abs(directions).argmax(axis=0)
+    signs = np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1, 1)
+    return np.asarray(directions * signs, np.float32)
+
+
+def arrange(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Points:
+    """Points in the plane for vectors, by UMAP where there are enough of them, else their first two components.
+
+    Args:
+        reduced: what `principal_components` gives.
+        report: told how far it is.
+
+    Raises:
+        MissingExtraError: umap-learn is not installed.
+    """
+    count = len(reduced)
+    start = np.zeros((count, 2), np.float32)
+    start[:, : min(2, reduced.shape[1])] = reduced[:, :2]
+    if count <= NEIGHBOURS or not np.ptp(start, axis=0).all():
+        return start
+    if count <= ANCHORS:
+        return _umap(reduced, start, report)
+    anchors = np.sort(np.random.default_rng(1).permutation(count)[:ANCHORS])
+    points = np.empty((count, 2), np.float32)
+    points[anchors] = _umap(reduced[anchors], start[anchors], report)
+    others = np.setdiff1d(np.arange(count), anchors, assume_unique=True)
+    points[others] = place(reduced[others], reduced[anchors], points[anchors], report)
+    return points
+
+
+def _umap(reduced: Float32[np.ndarray, "rows components"], start: Points, report: Report) -> Points:
+    report("starting UMAP", 0.0)
+    umap = _import_umap()
+    neighbours, distances = _neighbours(reduced, report)
+    rng = np.random.RandomState(0)
+    graph = umap.fuzzy_simplicial_set(
+        reduced, NEIGHBOURS, rng, "euclidean", knn_indices=neighbours, knn_dists=distances
+    )[0]
+    a, b = umap.find_ab_params(1.0, 0.1)
+    epochs = 500 if len(reduced) <= 10_000 else 200
+    points, _ = umap.simplicial_set_embedding(
+        reduced, graph, n_components=2, initial_alpha=1.0, a=a, b=b, gamma=1.0, negative_sample_rate=5,
+        n_epochs=epochs, init=start, random_state=rng, metric="euclidean", metric_kwds={}, densmap=False,
+        densmap_kwds={}, output_dens=False, tqdm_kwds=_ticking(epochs, report),
+    )  # fmt: skip
+    return points.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _import_umap() -> Any:
+    try:
+        with warnings.catch_warnings():
+            # What it says of optional packages is nothing that our users can act on.
+            warnings.simplefilter("ignore", ImportWarning)
+            import umap.umap_
+    except ImportError:
+        raise MissingExtraError("umap-learn", "serve", "the map of a library") from None
+    return umap.umap_
+
+
+def _neighbours(
+    reduced: Float32[np.ndarray, "rows components"], report: Report
+) -> tuple[Int[np.ndarray, "rows neighbours"], Float32[np.ndarray, "rows neighbours"]]:
+    """The nearest vectors of every vector, itself among them, and how far they are."""
+    import faiss
+
+    index = faiss.IndexFlatL2(reduced.shape[1])
+    index.add(reduced)
+    neighbours = np.empty((len(reduced), NEIGHBOURS), np.int64)
+    squares = np.empty((len(reduced), NEIGHBOURS), np.float32)
+    for first in range(0, len(reduced), _BATCH):
+        batch = slice(first, first + _BATCH)
+        squares[batch], neighbours[batch] = index.search(reduced[batch], NEIGHBOURS)
+        report("finding neighbours", min(1.0, (first + _BATCH) / len(reduced)))
+    return neighbours, np.sqrt(np.maximum(squares, 0))
+
+
+def _ticking(epochs: int, report: Report) -> dict[str, Any]:
+    """UMAP's progress bar turned into reports: a bar that writes nothing but the number of epochs done."""
+
+    class Ticker:
+        told = True
+
+        def write(self, text: str) -> None:
+            if self.told and text.strip().isdigit():
+                try:
+                    report("arranging", int(text) / epochs)
+                except BaseException:
+                    # Who asks to be stopped is not told again while the bar is taken down.
+                    self.told = False
+                    raise
+
+        def flush(self) -> None:
+            """Nothing waits."""
+
+    return {"disable": False, "file": Ticker(), "bar_format": "{n}", "mininterval": 0.1}
+
+
+def place(
+    wanted: Float32[np.ndarray, "wanted components"],
+    known: Float32[np.ndarray, "known components"],
+    points: Float32[np.ndarray, "known 2"],
+    report: Report,
+) -> Float32[np.ndarray, "wanted 2"]:
+    """Points for further vectors: each among its nearest known ones, and nearest to the nearest.
+
+    A mean of neighbours on two islands would lie in the sea between them, so only those count that lie near the
+    nearest one on the map too.
+
+    Args:
+        wanted: the vectors to place.
+        known: vectors that have a point, at least one.
+        points: their points.
+        report: told how far it is.
+    """
+    import faiss
+
+    dim, count = known.shape[1], min(_PLACED_BY, len(known))
+    index: Any = faiss.IndexFlatL2(dim)
+    if len(known) > _BATCH:
+        cells = round(np.sqrt(len(known)))
+        index = faiss.IndexIVFFlat(index, dim, cells)
+        index.cp.seed = 0
+        index.nprobe = max(8, cells // 12)
+        index.train(known)
+    index.add(known)
+    near = 0.02 * float(np.ptp(points, axis=0).max())
+    placed = np.empty((len(wanted), 2), np.float32)
+    for first in range(0, len(wanted), _BATCH):
+        squares, rows = index.search(wanted[first : first + _BATCH], count)
+        rows = np.where(rows < 0, rows[:, :1], rows)
+        distances = np.sqrt(np.maximum(squares, 0))
+        closest = distances[:, :1]
+        # Membership as in UMAP's graph: 1 for the nearest, less by the distance beyond it in units of the usual one.
+        usual = np.maximum((distances - closest).mean(axis=1, keepdims=True), 1e-12)
+        weights = np.exp(-(distances - closest) / usual)
+        around = points[rows]
+        weights[np.linalg.norm(around - around[:, :1], axis=2) > near] = 0
+        placed[first : first + _BATCH] = (weights[:, :, None] * around).sum(axis=1) / weights.sum(axis=1)[:, None]
+        report("placing the rest", min(1.0, (first + _BATCH) / len(wanted)))
+    return placed
+
+
+def clusters_of(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Int[np.ndarray, " rows"]:
+    """A cluster for every vector, by k-means; numbered from 0, the largest first.
+
+    As many clusters as a third of the square root of the vectors, from 2 to 48: enough colours to find one's way
+    by, and no more than a person can hold apart.
+    """
+    import faiss
+
+    count = len(reduced)
+    wanted = int(np.clip(round(np.sqrt(count) / 3), min(2, count), 48))
+    if wanted < 2 or not np.ptp(reduced, axis=0).any():
+        return np.zeros(count, np.int64)
+    report("finding clusters", 0.0)
+    means = faiss.Kmeans(reduced.shape[1], wanted, niter=20, seed=0, min_points_per_centroid=1)
+    means.train(reduced)
+    labels = np.concatenate(
+        [means.assign(reduced[first : first + _BATCH])[1] for first in range(0, count, _BATCH)]
+    ).astype(np.int64)
+    report("finding clusters", 1.0)
+    sizes = np.bincount(labels, minlength=wanted)
+    rank = np.empty(wanted, np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(wanted)
+    return rank[labels]

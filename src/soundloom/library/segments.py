@@ -1,0 +1,226 @@
+"""Which segment is meant: a name that lasts, a table to look it up in, and marks that a person makes.
+
+A segment's id is 64 bits of a hash of its file's path and its first and last second, in hexadecimal. It is the same in
+every process and after every re-indexing that cuts the file in the same way, and it tells nothing about the disk.
+Among a million segments two share an id once in forty million libraries; the earlier row then answers.
+
+When not: to follow a file that moves; its path is part of the name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from struct import pack
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int, UInt64
+
+from soundloom.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Hit", "Mark", "Segment", "Segments", "segment_id"]
+
+_ID = re.compile("[0-9a-f]{16}")
+_NAMED_BY = ["path", "start", "end"]
+
+
+def segment_id(path: str, start: float, end: float) -> str:
+    """The id of a segment: 16 hexadecimal digits.
+
+    >>> segment_id("/sounds/dog.wav", 0.0, 3.2)
+    '42892c95f6f1cc73'
+    """
+    return f"{_number(path, start, end):016x}"
+
+
+def _number(path: str, start: float, end: float) -> int:
+    # The seconds come first, at a fixed length: no path can then be mistaken for another's seconds.
+    spelled = pack("<dd", start, end) + path.encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(spelled, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of a library.
+
+    Attributes:
+        path: the file.
+        start: where the segment begins, in seconds.
+        end: where it ends.
+        duration: length of the whole file in seconds.
+        tags: the segment's tags, sorted.
+    """
+
+    path: str
+    start: float
+    end: float
+    duration: float
+    tags: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The segment's lasting name, `segment_id`."""
+        return segment_id(self.path, self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Hit(Segment):
+    """A segment that a search found.
+
+    Attributes:
+        similarity: weighted mean of the parts' similarities, in [-1, 1].
+        parts: part name -> cosine similarity by that part alone, in [-1, 1].
+    """
+
+    similarity: float
+    parts: dict[str, float]
+
+
+Mark = str | os.PathLike[str] | Segment | tuple[str | os.PathLike[str], float, float]
+"""How a caller points at segments: by an id, a segment or a hit; by a file, for all of its segments; by a file and a
+region of it in seconds, for the segments that share at least half of the shorter of the two."""
+
+
+class Segments:
+    """The rows of one version of a library's search index, by id, by place and by mark.
+
+    Args:
+        rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`.
+        version: of the index.
+        known: another version's, whose ids are kept where the rows are the same but for their tags.
+
+    Attributes:
+        version: as given.
+    """
+
+    def __init__(self, rows: pa.Table, version: int, known: Segments | None = None) -> None:
+        self.version = version
+        self._rows = rows
+        self._numbers: UInt64[np.ndarray, " rows"] | None = None
+        self._order: Int[np.ndarray, " rows"] | None = None
+        if known is not None and rows.select(_NAMED_BY).equals(known._rows.select(_NAMED_BY)):
+            self._numbers, self._order = known._numbers, known._order
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    @property
+    def numbers(self) -> UInt64[np.ndarray, " rows"]:
+        """Every row's id as a number; made when first asked for, two seconds for a million rows."""
+        if self._numbers is None:
+            columns = (self._rows[name].to_pylist() for name in _NAMED_BY)
+            self._numbers = np.fromiter(map(_number, *columns), np.uint64, len(self))
+        return self._numbers
+
+    def ids(self, rows: Sequence[int] | Int[np.ndarray, " n"] | slice) -> list[str]:
+        """The ids of the rows at these places."""
+        return [f"{number:016x}" for number in self.numbers[rows].tolist()]
+
+    def at(self, rows: Sequence[int] | Int[np.ndarray, " n"]) -> list[Segment]:
+        """The segments at these places, in the order asked for."""
+        table = self._rows.select(["path", "start", "end", "duration", "tags"]).take(np.asarray(rows, np.int64))
+        return [
+            Segment(path, start, end, duration, tuple(tags or ()))
+            for path, start, end, duration, tags in zip(*table.to_pydict().values(), strict=True)
+        ]
+
+    def places(self, ids: Sequence[str]) -> Int[np.ndarray, " n"]:
+        """Where the segments with these ids stand; -1 for an id that no segment has."""
+        valid = np.array([_ID.fullmatch(one) is not None for one in ids], np.bool_)
+        wanted = np.array([int(one, 16) if fit else 0 for one, fit in zip(ids, valid, strict=True)], np.uint64)
+        if not len(self):
+            return np.full(len(ids), -1, np.int64)
+        if self._order is None:
+            self._order = np.argsort(self.numbers, kind="stable")
+        near = np.searchsorted(self.numbers, wanted, sorter=self._order)
+        rows = self._order[np.minimum(near, len(self) - 1)]
+        return np.where(valid & (self.numbers[rows] == wanted), rows, -1).astype(np.int64)
+
+    def marked(self, marks: Iterable[Mark]) -> Int[np.ndarray, " n"]:
+        """The rows that marks point at, ascending and each once.
+
+        Raises:
+            QueryError: a mark points at nothing in the library.
+        """
+        rows, files = self._sorted_out(marks)
+        return np.unique(np.concatenate([rows, *files.values()]))
+
+    def meant(self, marks: Iterable[Mark]) -> dict[str, frozenset[float] | None]:
+        """The files that marks point at, and the seconds at which the segments meant begin; None where it is the file.
+
+        Raises:
+            QueryError: a mark points at nothing in the library.
+        """
+        rows, files = self._sorted_out(marks)
+        table = self._rows.select(["path", "start"]).take(rows)
+        starts: dict[str, set[float]] = defaultdict(set)
+        for path, start in zip(table["path"].to_pylist(), table["start"].to_pylist(), strict=True):
+            starts[path].add(start)
+        some: dict[str, frozenset[float] | None] = {path: frozenset(some) for path, some in starts.items()}
+        return some | dict.fromkeys(files)
+
+    def _sorted_out(self, marks: Iterable[Mark]) -> tuple[Int[np.ndarray, " n"], dict[str, Int[np.ndarray, " _m"]]]:
+        """The rows of the segments and regions among the marks, and the files among them with their rows."""
+        ids: list[str] = []
+        named: list[str] = []
+        regions: list[tuple[str, float, float]] = []
+        for mark in marks:
+            if isinstance(mark, Segment):
+                ids.append(mark.id)
+            elif isinstance(mark, tuple):
+                regions.append((os.fspath(mark[0]), mark[1], mark[2]))
+            else:
+                (ids if isinstance(mark, str) and _ID.fullmatch(mark) else named).append(os.fspath(mark))
+        rows = self.places(ids)
+        # What looks like an id and is none may still be the name of a file.
+        named += [ids[place] for place in np.flatnonzero(rows < 0)]
+        files = self._of_files([*named, *(path for path, _, _ in regions)])
+        parts = [self._in_region(files[path], path, start, end) for path, start, end in regions]
+        whole = [files[name] for name in named]
+        names = self._rows["path"]
+        return np.concatenate([rows[rows >= 0], *parts]), {names[int(some[0])].as_py(): some for some in whole}
+
+    def _in_region(self, rows: Int[np.ndarray, " n"], path: str, start: float, end: float) -> Int[np.ndarray, " _some"]:
+        if not start < end:
+            raise QueryError(f"a region must end after it begins, got {start} to {end} s of {path!r}")
+        starts, ends = (self._rows[name].to_numpy()[rows] for name in ("start", "end"))
+        shared = np.minimum(ends, end) - np.maximum(starts, start)
+        rows = rows[(shared > 0) & (shared >= 0.5 * np.minimum(ends - starts, end - start))]
+        if not len(rows):
+            raise QueryError(f"no segment of {path!r} lies at {start:g} to {end:g} s")
+        return rows
+
+    def _of_files(self, names: Sequence[str]) -> dict[str, Int[np.ndarray, " _n"]]:
+        """The rows of files, by the names they were asked for by; one pass over the paths, however many the files."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not names:
+            return {}
+        spelled = {name: (name, str(Path(name).expanduser().resolve())) for name in dict.fromkeys(names)}
+        numbers = {
+            path: number for number, path in enumerate(dict.fromkeys(p for pair in spelled.values() for p in pair))
+        }
+        file = pc.fill_null(pc.index_in(self._rows["path"], value_set=pa.array(list(numbers))), -1).to_numpy()
+        rows = np.flatnonzero(file >= 0)
+        rows = rows[np.argsort(file[rows], kind="stable")]
+        edges = np.searchsorted(file[rows], np.arange(len(numbers) + 1))
+        found = {}
+        for name, pair in spelled.items():
+            both = [rows[edges[numbers[path]] : edges[numbers[path] + 1]] for path in pair]
+            found[name] = both[0] if len(both[0]) else both[1]
+            if not len(found[name]):
+                raise QueryError(
+                    f"{name!r} is neither a file nor the id of a segment of this library: index it first, "
+                    "or look whether it is listed among the failures"
+                )
+        return found
