@@ -19,7 +19,10 @@ from soundloom.cli import main
 from soundloom.cli.options import parse_weights
 from soundloom.errors import QueryError
 
-COMMANDS = ("index", "search", "embed", "info", "evaluate", "layers", "export", "models", "corpora", "doctor", "demo")
+COMMANDS = (
+    *("index", "search", "tag", "map", "serve", "embed", "info", "train", "evaluate", "layers", "reproduce"),
+    *("export", "models", "corpora", "doctor", "demo"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ SHAPES = {
     "resnet50": (1, 64, 96),
     "mobilenet": (1, 64, 96),
     "transformer": (1, 80, 40),
+    "waveform": (1, 400, 40),
 }
 
 
@@ -130,6 +131,13 @@ PARAMETERS = {
     "transformer": (
         317_648,
         linear(80, 64)
+        + 6 * (2 * norm(64) + 3 * linear(64, 72) + linear(72, 64) + linear(64, 256) + linear(256, 64))
+        + norm(64),
+    ),
+    "waveform": (
+        346_320,
+        convolution(1, 128, 200, bias=False)
+        + linear(128, 64)
         + 6 * (2 * norm(64) + 3 * linear(64, 72) + linear(72, 64) + linear(64, 256) + linear(256, 64))
         + norm(64),
     ),
@@ -264,7 +272,7 @@ def test_a_representation_of_another_shape_is_refused(case: Case) -> None:
         case.encoder.layers(torch.zeros(1, 2, 8, 4), case.encoder.available[:1])
 
 
-@pytest.mark.parametrize("name", ["coala", "resnet18", "mobilenet", "transformer"])
+@pytest.mark.parametrize("name", ["coala", "resnet18", "mobilenet", "transformer", "waveform"])
 def test_a_seed_means_the_same_weights_and_leaves_other_random_numbers_alone(name: str) -> None:
     encoder = ENCODERS[name]()
     state = torch.get_rng_state()

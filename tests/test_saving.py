@@ -23,7 +23,16 @@ import soundloom
 from soundloom import frontends
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
-from soundloom.encoders import ENCODERS, Encoder, Identity, Transformer, TransformerSettings, initialise
+from soundloom.encoders import (
+    ENCODERS,
+    Encoder,
+    Identity,
+    Neuralogram,
+    NeuralogramSettings,
+    Transformer,
+    TransformerSettings,
+    initialise,
+)
 from soundloom.errors import LibraryError, MissingExtraError, ModelError, ModelMismatchError, UnknownModelError
 from soundloom.frontends import Fbank, FbankSettings, Frontend, LogMel, LogMelSettings, PeakMap, Scaled
 from soundloom.library import Library
@@ -138,6 +147,7 @@ def test_every_encoder_is_built_again_from_its_description(name: str) -> None:
 def test_every_front_end_can_be_saved() -> None:
     there_are = {getattr(frontends, name) for name in frontends.__all__}
     kinds = {kind for kind in there_are if issubclass(kind, Frontend)} - {Frontend}
+    kinds |= {Neuralogram}  # one that holds an encoder
     assert set(FRONTENDS.values()) == kinds
     examples: list[Frontend] = [
         LogMel.coala(),
@@ -148,6 +158,8 @@ def test_every_front_end_can_be_saved() -> None:
         frontends.Chunks(frontends.PatchSettings(length=100)),
         PeakMap.verma(),
         Scaled(PeakMap.verma()),
+        frontends.BySecond(PeakMap.verma()),
+        Neuralogram(NeuralogramSettings(length=800)),
     ]
     assert {type(example) for example in examples} == kinds
     for example in examples:

@@ -21,8 +21,13 @@ from soundloom.cli.export import command as export
 from soundloom.cli.index import command as index
 from soundloom.cli.info import command as info
 from soundloom.cli.layers import command as layers
+from soundloom.cli.map import command as map_
 from soundloom.cli.models import command as models
+from soundloom.cli.reproduce import command as reproduce
 from soundloom.cli.search import command as search
+from soundloom.cli.serve import command as serve
+from soundloom.cli.tag import command as tag
+from soundloom.cli.train import command as train
 from soundloom.errors import SoundloomError
 
 __all__ = ["main"]
@@ -52,9 +57,14 @@ def main() -> None:
       soundloom index ~/sounds -l sounds.loom          make a folder of sounds searchable
       soundloom search dog.wav -l sounds.loom          find what sounds like it
       soundloom embed ~/sounds -o embeddings.parquet   embeddings for your own use
+      soundloom serve sounds.loom                      the same, and more, in the browser
+      soundloom train triplet ~/sounds -o runs/mine    a model of your own, from the sounds alone
       soundloom evaluate logmel --on ~/sounds          how well a model tells the folders apart
     """
 
 
-for command in (index, search, embed, info, evaluate, layers, export, models, corpora, doctor, demo):
+for command in (
+    *(index, search, tag, map_, serve, embed, info, train, evaluate, layers, reproduce),
+    *(export, models, corpora, doctor, demo),
+):
     main.add_command(command)

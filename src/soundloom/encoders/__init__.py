@@ -11,14 +11,16 @@ from types import MappingProxyType
 
 from soundloom.encoders.ast import AST, ASTSettings
 from soundloom.encoders.base import Encoder
-from soundloom.encoders.cnn14 import CNN14
+from soundloom.encoders.cnn14 import CNN14, CNN14Settings
 from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.identity import Identity
 from soundloom.encoders.initialisation import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
+from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.vggish import VGGish
+from soundloom.encoders.waveform import WaveformSettings, WaveformTransformer
 
 __all__ = [
     "AST",
@@ -27,16 +29,21 @@ __all__ = [
     "RESNET18",
     "RESNET50",
     "ASTSettings",
+    "CNN14Settings",
     "COALAAudioEncoder",
     "COALATagEncoder",
     "Encoder",
     "Identity",
     "MobileNetV1",
+    "Neuralogram",
+    "NeuralogramSettings",
     "ResNet",
     "ResNetSettings",
     "Transformer",
     "TransformerSettings",
     "VGGish",
+    "WaveformSettings",
+    "WaveformTransformer",
     "initialise",
 ]
 
@@ -51,5 +58,6 @@ ENCODERS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
         "resnet50": partial(ResNet, RESNET50),
         "mobilenet": MobileNetV1,
         "transformer": Transformer,
+        "waveform": WaveformTransformer,
     }
 )

@@ -10,6 +10,7 @@ Any length from 32 frames on. Augmentation of the spectrogram (SpecAugment, mixu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,10 +20,28 @@ from soundloom.encoders.base import Encoder
 from soundloom.encoders.initialisation import he_normal
 from soundloom.encoders.walking import check_shape, collect
 
-__all__ = ["CNN14"]
+__all__ = ["CNN14", "CNN14Settings"]
 
 _BINS = 64
 _TAGS = 527
+_BLOCKS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNN14Settings:
+    """The size of a CNN14; the defaults are the published one's.
+
+    Attributes:
+        widths: channels out of each of the six blocks.
+        dim: size of the embedding.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    dim: int = 2048
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != _BLOCKS:
+            raise ValueError(f"CNN14 has {_BLOCKS} blocks and needs as many widths, got {self.widths}")
 
 
 class CNN14(Encoder):
@@ -31,29 +50,36 @@ class CNN14(Encoder):
     Attributes:
         bn0: normalises every mel bin by its own statistics.
         conv_block1: the first of six blocks, each [B, C, T, F] in the published layout.
-        fc1: the 2048-dimensional embedding.
+        fc1: the embedding, of 2048 numbers as published.
         fc_audioset: AudioSet's 527 tags from that embedding.
     """
 
     available = (1, 2, 3, 4, 5, 6)
     stride = 32
 
-    def __init__(self) -> None:
+    def __init__(self, settings: CNN14Settings | None = None) -> None:
         super().__init__()
+        self.settings = settings = settings or CNN14Settings()
+        one, two, three, four, five, six = settings.widths
         self.bn0 = nn.BatchNorm2d(_BINS)
-        self.conv_block1 = _ConvBlock(1, 64, pool=2)
-        self.conv_block2 = _ConvBlock(64, 128, pool=2)
-        self.conv_block3 = _ConvBlock(128, 256, pool=2)
-        self.conv_block4 = _ConvBlock(256, 512, pool=2)
-        self.conv_block5 = _ConvBlock(512, 1024, pool=2)
-        self.conv_block6 = _ConvBlock(1024, 2048, pool=1)
-        self.fc1 = nn.Linear(2048, 2048)
-        self.fc_audioset = nn.Linear(2048, _TAGS)
+        self.conv_block1 = _ConvBlock(1, one, pool=2)
+        self.conv_block2 = _ConvBlock(one, two, pool=2)
+        self.conv_block3 = _ConvBlock(two, three, pool=2)
+        self.conv_block4 = _ConvBlock(three, four, pool=2)
+        self.conv_block5 = _ConvBlock(four, five, pool=2)
+        self.conv_block6 = _ConvBlock(five, six, pool=1)
+        self.fc1 = nn.Linear(six, settings.dim)
+        self.fc_audioset = nn.Linear(settings.dim, _TAGS)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw He's normal weights, biases zero."""
         he_normal(self)
+
+    def extra_repr(self) -> str:
+        """The settings, where they are not the published ones: what, besides the weights, decides the layers."""
+        # Nothing for those: fingerprints of the published model stay what they were before it had settings.
+        return "" if self.settings == CNN14Settings() else repr(self.settings)
 
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
@@ -71,7 +97,7 @@ class CNN14(Encoder):
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
     ) -> Float[Tensor, "batch _dim _frames"]:
-        """The embedding of a whole clip that applications of CNN14 use: [B, 2048, 1]."""
+        """The embedding of a whole clip that applications of CNN14 use: [B, D, 1]."""
         return self._embedding(representation)[:, :, None]
 
     def tags(self, representation: Float[Tensor, "batch channel frequency time"]) -> Float[Tensor, "batch 527"]:

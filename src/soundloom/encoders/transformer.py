@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.base import Encoder
+from soundloom.encoders.dropping import drop
 from soundloom.encoders.walking import check_shape, collect
 
 __all__ = ["Transformer", "TransformerSettings", "sinusoids"]
@@ -139,7 +140,7 @@ class _Block(nn.Module):
         self.perceptron = nn.Sequential(
             nn.Linear(width, settings.hidden),
             nn.ReLU(),
-            nn.Dropout(settings.dropout),
+            _Dropout(settings.dropout),
             nn.Linear(settings.hidden, width),
         )
 
@@ -158,9 +159,20 @@ class _Block(nn.Module):
         joint = self.queries_keys_values(tokens).unflatten(2, (3, self.heads, -1))
         queries, keys, values = joint.permute(2, 0, 3, 1, 4).unbind()
         dropped = self.dropout if self.training else 0.0
-        seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
+        if dropped and tokens.device.type == "cpu":
+            shares = (queries @ keys.mT * queries.shape[3] ** -0.5).softmax(dim=3)
+            seen = drop(shares, dropped) @ values
+        else:
+            seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         mixed: Tensor = self.mix(seen.transpose(1, 2).flatten(2))
         return mixed
+
+
+class _Dropout(nn.Dropout):
+    """Dropout with cheap dice."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return drop(input, self.p) if self.training else input
 
 
 def sinusoids(frames: int, width: int) -> Float[Tensor, "{frames} {width}"]:

@@ -5,8 +5,7 @@ alone, each part i gets
 
     leave-one-out  v(all) - v(all without i): what is lost when it goes; small when another part says the same;
     alone          v({i});
-    Shapley value  the mean of v(S with i) - v(S) over all orders in which parts may join,
-                   sum over S without i of |S|! (p - |S| - 1)! / p! (v(S with i) - v(S)),
+    Shapley value  the mean of what it adds over all orders in which parts may join (`shapley`),
 
 and the Shapley values sum to v(all) - v(none), v(none) being the score of knowing nothing.
 
@@ -15,16 +14,15 @@ When not: many parts; p parts are 2^p - 1 evaluations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 
 from soundloom.evaluation import checks
 from soundloom.evaluation.scores import Score
+from soundloom.evaluation.shapley import shapley_values, subsets_of
 
 __all__ = ["Ablation", "Contribution", "ablate", "validate"]
 
@@ -95,21 +93,16 @@ def ablate(
     """
     validate(embeddings, parts)
     names = tuple(parts)
-    subsets = [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)]
     scores = {
-        subset: protocol(np.concatenate([embeddings[:, parts[name]] for name in subset], axis=1)) for subset in subsets
+        subset: protocol(np.concatenate([embeddings[:, parts[name]] for name in subset], axis=1))
+        for subset in subsets_of(names)
     }
     worth = {(): chance} | {subset: score.mean for subset, score in scores.items()}
+    shares = shapley_values(worth, names)
     contributions = {}
     for name in names:
         others = tuple(other for other in names if other != name)
-        shapley = 0.0
-        for size in range(len(names)):
-            weight = math.factorial(size) * math.factorial(len(names) - size - 1) / math.factorial(len(names))
-            for subset in combinations(others, size):
-                joined = tuple(other for other in names if other == name or other in subset)
-                shapley += weight * (worth[joined] - worth[subset])
         contributions[name] = Contribution(
-            alone=worth[(name,)], leave_one_out=worth[names] - worth[others], shapley=shapley
+            alone=worth[(name,)], leave_one_out=worth[names] - worth[others], shapley=float(shares[name])
         )
     return Ablation(scores=scores, contributions=contributions, chance=chance)

@@ -8,6 +8,7 @@
     WaveformPatches  the waveform in pieces of 25 ms
     Chunks           the waveform in pieces of 100 ms
     Scaled           another front-end, its bins scaled by learned ranges
+    BySecond         another front-end, every second heard alone
 
 All keep the contract of ``Frontend``.
 """
@@ -22,9 +23,11 @@ from soundloom.frontends.mfcc import MFCC, MFCCSettings
 from soundloom.frontends.patches import Chunks, PatchSettings, WaveformPatches
 from soundloom.frontends.peaks import PeakMap
 from soundloom.frontends.scaled import Scaled
+from soundloom.frontends.seconds import BySecond
 
 __all__ = [
     "MFCC",
+    "BySecond",
     "Chunks",
     "ConstantQ",
     "ConstantQSettings",

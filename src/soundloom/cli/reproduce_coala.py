@@ -1,0 +1,152 @@
+"""``soundloom reproduce coala``: sounds aligned with their tags, the paper's tables 1 and 2."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import measuring
+from soundloom.cli.console import print_json
+from soundloom.cli.following import followed
+
+if TYPE_CHECKING:
+    from soundloom.recipes.coala import CoalaRecipe
+
+__all__ = ["command"]
+
+
+@click.command("coala")
+@measuring.on
+@click.option(
+    "--train-on",
+    "tagged",
+    required=True,
+    metavar="CORPUS[=ROOT]",
+    help="Sounds with tags to learn from: a corpus and its folder, a folder, or a CSV; none that is measured on.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="runs/coala",
+    show_default=True,
+    metavar="FOLDER",
+    help="Runs, results.json and tables.md.",
+)
+@click.option(
+    "--preset", type=click.Choice(["paper", "small"]), default="paper", show_default=True, help="See: train coala."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Settings of `train coala` in YAML.",
+)
+@click.option("--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded.")
+@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")
+@click.option("--batch", type=click.IntRange(min=2), help="Sounds a step, instead of the preset's.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
+@click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Trainings of each perceptron.")
+@click.option(
+    "--components",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Principal components of the embeddings that are correlated with acoustic features.",
+)
+@measuring.seed
+@click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
+def command(
+    where: tuple[str, ...],
+    tagged: str,
+    out: Path,
+    preset: str,
+    config: Path | None,
+    runs: int,
+    components: int,
+    seed: int,
+    json_wanted: bool,
+    **flags: Any,
+) -> None:
+    """Learn from sounds with free-form tags in the paper's three ways, and measure what each is worth.
+
+    AE-C, E-C and CNN are trained on the same sounds and measured beside MFCCs: accuracy of a perceptron on every
+    collection, correlation with acoustic features, and how well sounds that were not learned from are found by their
+    tags. Runs are kept: the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      soundloom reproduce coala --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
+      soundloom reproduce coala --on urbansound8k=/data/US8K --on gtzan=/data/GTZAN --train-on fsd50k=/data/FSD50K
+    """
+    from soundloom.reproduce.coala import CoalaSettings, reproduce
+    from soundloom.reproduce.jansen import Teller
+
+    (sounds,) = measuring.load_corpora([tagged])
+    corpora = measuring.load_corpora(where)
+    recipe = _recipe(preset, config, {**flags, "seed": seed})
+    settings = CoalaSettings(runs=runs, components=components, seed=seed)
+    with followed() as (preparing, training):
+        tell = Teller(
+            began=lambda text: measuring.tell(text, quiet=json_wanted), preparing=preparing, training=training
+        )
+        found = reproduce(corpora, sounds, recipe, settings, out, tell)
+    results = _results(asdict(found), recipe, asdict(settings), sounds.name)
+    _keep(out, results)
+    if json_wanted:
+        print_json(results)
+    else:
+        click.echo(_page(results))
+        click.echo(f"results.json and tables.md are in {out}", err=True)
+
+
+def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRecipe:
+    """The preset, changed by a file, and that by flags."""
+    from soundloom.recipes.coala import PRESETS
+    from soundloom.training.flat import read_yaml, resolve
+
+    recipe = PRESETS[preset]
+    if config is not None:
+        recipe = resolve(recipe, read_yaml(config), str(config))
+    return resolve(recipe, {name: value for name, value in flags.items() if value is not None}, "reproduce coala")
+
+
+def _results(found: dict[str, Any], recipe: CoalaRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
+    """Everything measured, as plain data."""
+    from soundloom.evaluation.evaluating import environment
+    from soundloom.training.flat import flatten
+
+    return {
+        "paper": "Favory 2020",
+        "learned from": sounds,
+        "recipe": flatten(recipe),
+        "settings": settings,
+        "environment": environment(),
+        **found,
+    }
+
+
+def _keep(out: Path, results: dict[str, Any]) -> None:
+    import json
+
+    from soundloom.evaluation.results import write_whole
+
+    write_whole(out / "results.json", json.dumps(results, indent=1))
+    write_whole(out / "tables.md", _page(results))
+
+
+def _page(results: dict[str, Any]) -> str:
+    from soundloom.reproduce.coala_tables import markdown
+
+    settings = results["settings"]
+    about = (
+        f"Learned from {results['learned']} sounds of {results['learned from']} with {results['tags']} tags. "
+        f"Accuracies in percent are means of {settings['runs']} runs, in brackets the paper's; correlations are with "
+        f"{settings['components']} principal components; {results['apart']} sounds were kept apart and ranked for "
+        f"{results['ranked']} tags."
+    )
+    return markdown(results["tasks"], results["correlations"], results["retrieval"], about)

@@ -1,0 +1,204 @@
+"""``soundloom reproduce jansen``: triplets from unlabelled sounds, the paper's tables 1 and 2."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import measuring
+from soundloom.cli.console import print_json
+from soundloom.cli.following import followed
+
+if TYPE_CHECKING:
+    from soundloom.recipes.triplet import TripletRecipe
+    from soundloom.reproduce.jansen import Reproduced
+
+__all__ = ["command"]
+
+
+@click.command("jansen")
+@measuring.on
+@click.option(
+    "--train-on",
+    "unlabelled",
+    required=True,
+    metavar="CORPUS[=ROOT]",
+    help="What to learn from without labels: a corpus and its folder, or a folder of sounds; none that is measured on.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="runs/jansen",
+    show_default=True,
+    metavar="FOLDER",
+    help="Runs, results.json, tables.md and a picture for each corpus.",
+)
+@click.option(
+    "--preset", type=click.Choice(["paper", "small"]), default="paper", show_default=True, help="See: train triplet."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Settings of `train triplet` in YAML.",
+)
+@click.option("--stream", metavar="NAME", help="What learns, instead of the preset's.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, at most half of them warming up.")
+@click.option("--batch", type=click.IntRange(min=2), help="Triplets a step, instead of the preset's.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
+@click.option(
+    "--folds", type=click.IntRange(min=1), help="Measure on so many of each corpus's folds; the topline learns in each."
+)
+@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each classifier.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=200, show_default=True, help="Most epochs of each classifier."
+)
+@click.option(
+    "--segments",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Clips a class of table 2; 0: no table.",
+)
+@click.option("--draws", type=click.IntRange(min=1), default=3, show_default=True, help="How often they are drawn.")
+@click.option(
+    "--scratch-steps",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Steps of the network from scratch.",
+)
+@measuring.seed
+@click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
+def command(
+    where: tuple[str, ...],
+    unlabelled: str,
+    out: Path,
+    preset: str,
+    config: Path | None,
+    folds: int | None,
+    runs: int,
+    epochs: int,
+    segments: int,
+    draws: int,
+    scratch_steps: int,
+    seed: int,
+    json_wanted: bool,
+    **flags: Any,
+) -> None:
+    """Learn from unlabelled sounds by each of the paper's samplers, and measure what it is worth.
+
+    Seven embeddings (log-mel, four samplers, all together, and sampled by label in each fold), retrieval, classifiers
+    of one and two layers, and classifiers of 20 clips a class beside a network from scratch. What was done is kept:
+    the same command goes on where it was stopped.
+
+    \\b
+    Examples:
+      soundloom reproduce jansen --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
+      soundloom reproduce jansen --on fsd50k=/data/FSD50K --train-on ~/sounds --stream resnet18 --steps 20000
+    """
+    from soundloom.reproduce.jansen import JansenSettings, Teller, reproduce
+
+    (sounds,) = measuring.load_corpora([unlabelled])
+    corpora = measuring.load_corpora(where)
+    recipe = _recipe(preset, config, {**flags, "seed": seed})
+    settings = JansenSettings(
+        splits=folds or 0,
+        runs=runs,
+        epochs=epochs,
+        segments=segments,
+        draws=draws,
+        scratch_steps=scratch_steps,
+        seed=seed,
+    )
+    found = []
+    for corpus in corpora:
+        with followed() as (preparing, training):
+            tell = Teller(
+                began=lambda text: measuring.tell(text, quiet=json_wanted), preparing=preparing, training=training
+            )
+            found.append(reproduce(corpus, sounds, recipe, settings, out, tell))
+        # After every corpus, so that a long reproduction that is stopped keeps what it has.
+        results = _results(found, recipe, asdict(settings), sounds.name)
+        _keep(out, found, results)
+    if json_wanted:
+        print_json(results)
+    else:
+        for each in found:
+            _print(each)
+        click.echo(f"results.json, tables.md and pictures are in {out}", err=True)
+
+
+def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletRecipe:
+    """The preset, changed by a file, and that by flags."""
+    from soundloom.recipes.triplet import PRESETS
+    from soundloom.training.flat import read_yaml, resolve
+
+    recipe = PRESETS[preset]
+    if config is not None:
+        recipe = resolve(recipe, read_yaml(config), str(config))
+    changes = {name: value for name, value in flags.items() if value is not None}
+    if "steps" in changes:
+        changes["warmup"] = min(recipe.training.warmup, changes["steps"] // 2)
+    return resolve(recipe, changes, "reproduce jansen")
+
+
+def _results(found: list[Reproduced], recipe: TripletRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
+    """Everything measured, as plain data."""
+    from soundloom.evaluation.evaluating import environment
+    from soundloom.reproduce.jansen_tables import cells
+    from soundloom.training.flat import flatten
+
+    return {
+        "paper": "Jansen 2017",
+        "learned from": sounds,
+        "recipe": flatten(recipe),
+        "settings": settings,
+        "environment": environment(),
+        "corpora": [{**asdict(each), "table 1": cells(each.table), "table 2": each.few} for each in found],
+    }
+
+
+def _keep(out: Path, found: list[Reproduced], results: dict[str, Any]) -> None:
+    import json
+
+    from soundloom.evaluation.results import write_whole
+    from soundloom.reproduce.jansen_tables import draw_bars, markdown
+
+    write_whole(out / "results.json", json.dumps(results, indent=1, default=asdict))
+    write_whole(out / "tables.md", "\n".join(markdown(each.corpus, each.table, each.whole, each.few) for each in found))
+    for each in found:
+        draw_bars(each.corpus, each.table, each.few, out / f"{each.corpus}.png")
+
+
+def _print(found: Reproduced) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from soundloom.reproduce.jansen_tables import COLUMNS, PAPER_FEW, TITLES, cells
+
+    # Piped into a file or another command, a table must not be folded to a guessed width.
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(f"{found.corpus}, splits {', '.join(found.splits)}", no_wrap=True)
+    for title in (*COLUMNS.values(), "query by example,\\nall clips"):
+        table.add_column(title, justify="right")
+    for row, values in cells(found.table).items():
+        whole = f"{found.whole[row]:.3f}" if row in found.whole else "-"
+        table.add_row(TITLES[row], *(str(values[column]) for column in COLUMNS), whole)
+    console.print(table)
+    if found.few:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("a few clips a class", no_wrap=True)
+        table.add_column("mAP", justify="right")
+        for row, value in found.few.items():
+            table.add_row(TITLES[row], f"{value:.3f} ({PAPER_FEW[row]:.3f})")
+        console.print(table)
+    click.echo(
+        "mAP and the share of the gap between log-mel and the topline; in brackets the paper's, on AudioSet", err=True
+    )

@@ -1,0 +1,185 @@
+"""``soundloom train``: the recipes of `soundloom.recipes`, every setting of theirs a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli.console import clock
+from soundloom.recipes import RECIPES, Row
+
+if TYPE_CHECKING:
+    from soundloom.corpora import Corpus
+    from soundloom.training import Run
+    from soundloom.training.flat import Setting
+
+__all__ = ["command"]
+
+
+class _Recipes(click.Group):
+    """A command a recipe, built from its settings when it is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """In the order of the table."""
+        return list(RECIPES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a recipe, whose module is imported now."""
+        return _command_of(cmd_name, RECIPES[cmd_name]) if cmd_name in RECIPES else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The recipes, of which none is imported for it."""
+        with formatter.section("Recipes"):
+            formatter.write_dl([(name, row.title) for name, row in RECIPES.items()])
+
+
+class _Sectioned(click.Command):
+    """A command whose help shows the settings section by section."""
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, str], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """General options, then a section for each class of settings."""
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                rows.setdefault(self.sections.get(parameter.name or "", "Options"), []).append(record)
+        for section in ("Options", *(name for name in rows if name != "Options")):
+            with formatter.section(section):
+                formatter.write_dl(rows[section])
+
+
+@click.group("train", cls=_Recipes)
+def command() -> None:
+    """Learn an embedding from your sounds.
+
+    A recipe names what is learned from: the sounds alone, their labels, their tags. The run's folder holds settings,
+    metrics, curves and checkpoints, and in the end is a model that every other command takes. A run that was stopped,
+    even by a power cut, goes on when the same command is given again.
+
+    \b
+    Examples:
+      soundloom train triplet ~/sounds --out runs/mine --preset small
+      soundloom train triplet --help                                    every setting of the recipe
+    """
+
+
+def _command_of(name: str, row: Row) -> click.Command:
+    """The command of one recipe."""
+    from soundloom.training.flat import settings_of
+
+    module = import_module(row.module)
+    settings = settings_of(type(next(iter(module.PRESETS.values()))))
+
+    def callback(corpus: str, out: Path, **given: Any) -> None:
+        _train(name, module, corpus, out, **given)
+
+    examples = "\n".join(f"  {line}" for line in row.examples)
+    return _Sectioned(
+        name,
+        callback=callback,
+        params=[*_general(list(module.PRESETS)), *(_option(setting, module.PRESETS) for setting in settings.values())],
+        help=f"{row.title}\n\nSettings come from the preset, then from the file of --config, then from the flags.\n\n"
+        f"\b\nExamples:\n{examples}",
+        short_help=row.title,
+        sections={setting.name: setting.section for setting in settings.values()},
+        context_settings={"max_content_width": 110},
+    )
+
+
+def _general(presets: list[str]) -> list[click.Parameter]:
+    """What every recipe takes besides its settings."""
+    folder, file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, dir_okay=False, exists=True)
+    return [
+        click.Argument(["corpus"], metavar="CORPUS[=ROOT]"),
+        click.Option(["-o", "--out"], type=folder, required=True, metavar="FOLDER", help="The run's folder."),
+        click.Option(
+            ["--preset"], type=click.Choice(presets), default=presets[0], show_default=True, help="Where to begin."
+        ),
+        click.Option(["--config"], type=file, metavar="FILE", help="Settings in YAML, such as a run's settings.yaml."),
+        click.Option(["--restart"], is_flag=True, help="Throw away what the folder holds of a run, and begin anew."),
+        click.Option(["--split"], metavar="NAME,...", help="Learn from these splits.  [default: all but test]"),
+        click.Option(["--fold"], metavar="NUMBER,...", help="Learn from these folds.  [default: all]"),
+    ]
+
+
+def _option(setting: Setting, presets: Mapping[str, Any]) -> click.Option:
+    """The flag of a setting; it has no default, so that only what is given changes the preset."""
+    from soundloom.training.flat import flatten
+
+    flag = setting.name.replace("_", "-")
+    values = {name: _shown(flatten(recipe)[setting.name]) for name, recipe in presets.items()}
+    first = next(iter(values.values()))
+    others = [f"{name}: {value}" for name, value in values.items() if value != first]
+    told = f"{setting.help[:1].upper()}{setting.help[1:]}  [{'; '.join([first, *others])}]"
+    if setting.kind is bool:
+        return click.Option([f"--{flag}/--no-{flag}", setting.name], default=None, help=told)
+    return click.Option([f"--{flag}", setting.name], metavar="VALUE", help=told)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _train(
+    name: str,
+    module: Any,
+    text: str,
+    out: Path,
+    *,
+    preset: str,
+    config: Path | None,
+    restart: bool,
+    split: str | None,
+    fold: str | None,
+    **flags: Any,
+) -> None:
+    """Resolve the settings, read the corpus, train, and say where the model is."""
+    from soundloom.cli.following import followed
+    from soundloom.training.flat import read_yaml, resolve
+
+    recipe = module.PRESETS[preset]
+    if config is not None:
+        recipe = resolve(recipe, read_yaml(config), str(config))
+    recipe = resolve(recipe, {key: value for key, value in flags.items() if value is not None}, name)
+    corpus = _corpus(text, split, fold)
+    with followed() as (preparing, progress):
+        run = module.train(recipe, corpus, out, resume=not restart, progress=progress, preparing=preparing)
+    _tell(run)
+
+
+def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
+    """The corpus, or the part of it to learn from."""
+    from soundloom.cli.measuring import load_corpora
+
+    (corpus,) = load_corpora([text])
+    if fold is not None:
+        try:
+            corpus = corpus.filter(fold={int(number) for number in fold.split(",")})
+        except ValueError:
+            raise click.BadParameter(f"{fold!r} are no numbers", param_hint="--fold") from None
+    if split is not None:
+        return corpus.filter(split={name.strip() for name in split.split(",")})
+    tests = [name == "test" for name in corpus.column("split")]
+    if any(tests) and not all(tests):
+        click.echo(f"{sum(tests)} clips of the split test are left out; --split takes them in", err=True)
+        corpus = corpus.filter(split={name for name in corpus.column("split") if name != "test"})
+    return corpus
+
+
+def _tell(run: Run) -> None:
+    best = "" if run.loss is None else f", lowest validation loss {run.loss:.4f} after {run.best_step} steps"
+    stopped = " (stopped early)" if run.early else ""
+    click.echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}", err=True)
+    click.echo(f"The model is {run.folder}; to search your sounds with it: soundloom index SOUNDS -m {run.folder}")

@@ -1,0 +1,70 @@
+"""Another front-end, second by second.
+
+Verma 2023 hears sound in chunks of 1 s, and two of its representations look at a whole chunk at once: a peak must
+reach the median of its second, a cepstrum is cut 80 dB below its chunk's loudest band. Of a long sound taken in one
+piece they, and every frame whose filter reaches over the seam, would differ from what was learned on chunks. Here
+every second is heard alone, so that a long sound's representation is its seconds', side by side.
+
+A rest shorter than a second is filled with silence before it is heard, and gives the frames that its sound fills.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from soundloom.frontends.base import Frontend
+
+__all__ = ["BySecond"]
+
+
+class BySecond(Frontend):
+    """``inner`` of every second alone, joined along time.
+
+    Raises:
+        ValueError: a second is not a whole number of the inner front-end's frames.
+    """
+
+    def __init__(self, inner: Frontend) -> None:
+        super().__init__()
+        frames = inner.frames(inner.sample_rate)
+        if abs(frames * inner.hop - 1) > 1e-9:
+            raise ValueError(
+                f"{type(inner).__name__} makes {frames} frames, one every {inner.hop:g} s, of a second: "
+                "seconds would not follow one another evenly; choose a hop that divides a second, and no frame "
+                "centred on its end"
+            )
+        self.inner = inner
+        self.second = frames
+        self.sample_rate = inner.sample_rate
+        self.hop = inner.hop
+        self.channels = inner.channels
+        self.bins = inner.bins
+        self.min_samples = inner.min_samples
+
+    @property
+    def settings(self) -> object:
+        """Those of the front-end within."""
+        return getattr(self.inner, "settings", "")
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
+        """The seconds' representations, one after another."""
+        self.check_length(waveforms)
+        batch, samples = waveforms.shape
+        padded = functional.pad(waveforms, (0, -samples % self.sample_rate))
+        seconds = self.inner(padded.reshape(-1, self.sample_rate))
+        joined = torch.unflatten(seconds, 0, (batch, -1)).movedim(1, 3).flatten(3)
+        return joined[..., : self.frames(samples)]
+
+    def frames(self, samples: int) -> int:
+        """How many frames a waveform of so many samples gives."""
+        seconds, rest = divmod(samples, self.sample_rate)
+        return seconds * self.second + (self.inner.frames(rest) if rest >= self.min_samples else 0)
+
+    def times(self, frames: int) -> Float[Tensor, " time"]:
+        """Frame centres in seconds."""
+        within = self.inner.times(self.second)
+        count = -(-frames // self.second)
+        return (torch.arange(count, dtype=within.dtype)[:, None] + within).flatten()[:frames]

@@ -1,0 +1,23 @@
+"""How a stream learns: objectives, and the draws that feed them.
+
+objective = TripletObjective(TripletSettings(), form)
+draw = triplet_draw(TripletSettings(), prepared, Recordings.of(corpus), clips, batch=128, seed=0)
+objective(stream, draw(0))["loss"].backward()
+"""
+
+from soundloom.objectives.base import Batch, Draw, Objective
+from soundloom.objectives.triplet import TripletObjective, TripletSettings, only
+from soundloom.objectives.triplet_draw import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_pairs import Recordings
+
+__all__ = [
+    "Batch",
+    "Draw",
+    "Objective",
+    "Recordings",
+    "TripletDraw",
+    "TripletObjective",
+    "TripletSettings",
+    "only",
+    "triplet_draw",
+]

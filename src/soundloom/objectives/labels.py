@@ -1,0 +1,227 @@
+"""Learning from labels: a head on the embedding tells the classes of the clip that a window was cut from.
+
+Verma 2023, section 3: the embedding "is passed onto a linear layer of 2048 neurons followed by a 200-neuron final
+layer", and the loss is "Huber loss between the predicted vector [...] and a 200-dim vector binary vector"; section 2:
+"the labels of the entire clip are assigned to each one of the audio chunks of 1s". Cross-entropies are there for those
+who do without the paper's loss: ``bce`` takes classes for independent, ``cross-entropy`` for exclusive.
+
+Between the two layers stands a ReLU, which the paper does not mention: without it they would be one.
+
+When not: clips longer than the sounds that they are labelled for; most windows would then carry a wrong label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from soundloom.embedder import Stream
+from soundloom.objectives.base import Batch, Objective
+from soundloom.objectives.windows import representation
+from soundloom.prepared import Prepared
+from soundloom.prepared.forms import Form
+
+__all__ = ["LOSSES", "SCORES", "LabelDraw", "LabelHead", "LabelObjective", "LabelSettings", "label_draw"]
+
+Loss = Literal["huber", "bce", "cross-entropy"]
+
+TOP = 5
+"""Outputs among which a window's class is looked for, as in the paper's table 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings:
+    """The head and its loss; the defaults are the paper's.
+
+    Attributes:
+        loss: "huber" (delta 1) against zeros and ones, "bce" for independent logistic outputs, or
+            "cross-entropy" of a softmax, a window's classes sharing one.
+        hidden: units between embedding and classes; 0 for none, a linear head.
+    """
+
+    loss: Loss = "huber"
+    hidden: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss is one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.hidden < 0:
+            raise ValueError(f"hidden must be 0 (a linear head) or the number of hidden units, got {self.hidden}")
+
+
+class LabelHead(nn.Sequential):
+    """Embeddings in, one output a class out: [B, D] -> [B, classes]."""
+
+    def __init__(self, settings: LabelSettings, dim: int, classes: int) -> None:
+        if settings.hidden:
+            super().__init__(nn.Linear(dim, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, classes))
+        else:
+            super().__init__(nn.Linear(dim, classes))
+
+
+class LabelObjective(Objective):
+    """The labels' loss of a batch of windows.
+
+    Args:
+        settings: head and loss.
+        form: what the windows' rows are.
+        dim: size of the stream's embedding.
+        classes: how many there are.
+
+    Attributes:
+        head: trained with the stream.
+    """
+
+    def __init__(self, settings: LabelSettings, form: Form, *, dim: int, classes: int) -> None:
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"labels need 2 classes or more, got {classes}: nothing could be told apart")
+        self.settings = settings
+        self.form = form
+        self.head = LabelHead(settings, dim, classes)
+
+    def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
+        """The loss, and ``top5``: the share of windows with a class of theirs among the five highest outputs.
+
+        Args:
+            stream: what learns.
+            batch: ``windows``, rows as they are kept [B, R, *shape]; ``targets``, zeros and ones [B, classes].
+        """
+        outputs = self.head(stream.embed_window(representation(batch["windows"], self.form, stream)))
+        targets = batch["targets"]
+        highest = outputs.detach().topk(min(TOP, outputs.shape[1]), dim=1).indices
+        found = targets.gather(1, highest).amax(dim=1)
+        return {"loss": LOSSES[self.settings.loss](outputs, targets), "top5": found.mean()}
+
+
+def exclusive(outputs: Float[Tensor, "batch classes"], targets: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+    """Cross-entropy of a softmax; several classes share one equally, and none costs nothing."""
+    shares = targets / targets.sum(dim=1, keepdim=True).clamp_min(1)
+    return functional.cross_entropy(outputs, shares)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "huber": functional.huber_loss,
+    "bce": functional.binary_cross_entropy_with_logits,
+    "cross-entropy": exclusive,
+}
+"""Name -> loss of outputs and zeros and ones, both [B, classes], averaged over windows (and classes)."""
+
+
+def _clipped(outputs: Tensor) -> Tensor:
+    return outputs.clamp(0, 1)
+
+
+def _softmax(outputs: Tensor) -> Tensor:
+    return outputs.softmax(dim=-1)
+
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "huber": _clipped,
+    "bce": torch.sigmoid,
+    "cross-entropy": _softmax,
+}
+"""Name of the loss -> what makes scores in [0, 1] of outputs [..., classes]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelDraw:
+    """Batches of labelled windows; every window once an epoch, epochs following each other without a gap.
+
+    Step s takes places s x batch, s x batch + 1 ... of an endless row in which a fresh shuffle of all windows
+    follows the last. So every batch is full, and which windows it has is decided by the seed and s alone.
+
+    Attributes:
+        prepared: where the windows' rows are.
+        clips: the clip of each window, [W].
+        starts: the first row of each window, [W].
+        size: rows of a window.
+        targets: zeros and ones of each clip, [clips, classes].
+        batch: windows a step.
+        seed: of the shuffles.
+    """
+
+    prepared: Prepared
+    clips: Int[np.ndarray, " windows"]
+    starts: Int[np.ndarray, " windows"]
+    size: int
+    targets: Float[np.ndarray, "clips classes"]
+    batch: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not len(self.clips):
+            raise ValueError("no windows to draw from: could none of the clips be heard? See prepared.failures")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+
+    def __len__(self) -> int:
+        """Windows in an epoch."""
+        return len(self.clips)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps after which every window was drawn at least once."""
+        return -(-len(self) // self.batch)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step: ``windows`` as they are kept, and ``targets``."""
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        epochs, within = np.divmod(places, len(self))
+        chosen = np.concatenate(
+            [_shuffle(len(self), self.seed, int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
+        )
+        clips = self.clips[chosen]
+        windows = self.prepared.take(clips, self.starts[chosen], self.size)
+        return {"windows": windows, "targets": torch.from_numpy(self.targets[clips])}
+
+
+def label_draw(
+    prepared: Prepared,
+    targets: Bool[np.ndarray, "clips classes"],
+    clips: Int[np.ndarray, " chosen"],
+    *,
+    size: int = 1,
+    hop: int = 1,
+    batch: int,
+    seed: int,
+) -> LabelDraw:
+    """Draw from all windows of some clips.
+
+    Args:
+        prepared: the corpus.
+        targets: true where a clip of the corpus has the class (`Corpus.label_matrix`).
+        clips: the clips to draw from, by their places in the corpus.
+        size: rows of a window: 1 where a row is a chunk.
+        hop: rows from one window to the next.
+        batch: windows a step.
+        seed: of the shuffles.
+
+    Raises:
+        ValueError: none of the clips has a window, or the batch is empty.
+    """
+    owners, starts = prepared.windows(size, hop)
+    mine = np.isin(owners, clips)
+    return LabelDraw(
+        prepared=prepared,
+        clips=owners[mine],
+        starts=starts[mine],
+        size=size,
+        targets=targets.astype(np.float32),
+        batch=batch,
+        seed=seed,
+    )
+
+
+@lru_cache(maxsize=4)
+def _shuffle(count: int, seed: int, epoch: int) -> Int[np.ndarray, " {count}"]:
+    """The order of an epoch; a step asks for one or two, and the next step for the same."""
+    return np.random.default_rng([seed, epoch]).permutation(count)

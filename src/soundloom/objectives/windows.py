@@ -1,0 +1,54 @@
+"""From rows as they are kept to the representation that a stream takes; on the device, inside an objective.
+
+What is kept of a clip (`soundloom.prepared`) is compact: codes of mel energies, halves. A row is either a frame of
+mel energies, before the logarithm so that sounds can be added, or the representation of a whole chunk. Learned ranges
+(`Scaled`) are not part of it: they may be taken from what is kept, and change without anything being kept anew.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from soundloom.embedder import Stream
+from soundloom.frontends import Frontend, LogMel, Scaled
+from soundloom.prepared.forms import Form
+
+__all__ = ["representation", "unscaled"]
+
+
+def unscaled(frontend: Frontend) -> Frontend:
+    """The front-end without its learned ranges, if it has any: what clips are kept for."""
+    return frontend.inner if isinstance(frontend, Scaled) else frontend
+
+
+def representation(
+    kept: Shaped[Tensor, "batch rows *shape"], form: Form, stream: Stream
+) -> Float[Tensor, "batch channel frequency time"]:
+    """Windows of rows as the stream's encoder takes them.
+
+    Frames of mel energies ``[F]`` are compressed by the stream's own front-end, and time comes last; chunks
+    ``[C, F, T]`` are joined along time. Both are then scaled, if the stream's front-end is.
+
+    Raises:
+        ValueError: frames of energies for a stream whose front-end is not a log-mel spectrogram, or rows of
+            another shape than the form's.
+    """
+    if tuple(kept.shape[2:]) != form.shape:
+        raise ValueError(
+            f"windows must be [batch, rows, {', '.join(map(str, form.shape))}], got {list(kept.shape)}: "
+            "were they drawn from another form than the objective was given?"
+        )
+    rows, frontend = form.restore(kept), unscaled(stream.frontend)
+    if rows.ndim == 5:
+        heard = rows.movedim(1, 3).flatten(3)
+    elif isinstance(frontend, LogMel):
+        heard = frontend.compress(rows).transpose(1, 2).unsqueeze(1)
+    else:
+        raise ValueError(
+            f"{stream.name}: frames of mel energies are for a log-mel front-end, this one's is "
+            f"{type(frontend).__name__}: prepare the corpus as Represented(frontend, seconds=1.0)"
+        )
+    if isinstance(stream.frontend, Scaled):
+        return heard * stream.frontend.scale[:, None] + stream.frontend.shift[:, None]
+    return heard

@@ -1,0 +1,153 @@
+"""Labels: an embedding from a collection whose classes are known, by a head that is thrown away afterwards.
+
+Head and loss are those of Verma 2023, section 3, by default, and so are the learning rates (from 2e-4 to 1e-6); what
+the paper does not tell is Adam, in batches of 128. Any stream learns so; for its four streams and their weaving see
+`diverse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from soundloom.corpora import Corpus, CorpusError
+from soundloom.embedder import Stream
+from soundloom.frontends import LogMel, Scaled
+from soundloom.objectives.labels import LabelDraw, LabelObjective, LabelSettings, label_draw
+from soundloom.objectives.windows import unscaled
+from soundloom.prepared import Progress as Preparing
+from soundloom.prepared import prepare
+from soundloom.pretrained.cards import Card
+from soundloom.recipes.parting import fingerprint, part
+from soundloom.recipes.standardising import standardise
+from soundloom.recipes.streams import build_stream, form_of
+from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
+from soundloom.training.flat import flatten
+from soundloom.training.randomness import seeded
+
+__all__ = ["PRESETS", "LabelRecipe", "learn", "train"]
+
+_TRAINING = TrainingSettings(rate=2e-4, final_rate=1e-6, schedule="exponential")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRecipe:
+    """What learns from what.
+
+    Attributes:
+        stream: what learns; see soundloom.recipes.STREAMS.
+        validation: share of the clips, in whole groups, that is kept apart to validate on; 0 for none.
+        objective: head and loss.
+        training: the trainer.
+    """
+
+    stream: str = "resnet50"
+    validation: float = 0.1
+    objective: LabelSettings = field(default_factory=LabelSettings)
+    training: TrainingSettings = field(default_factory=lambda: _TRAINING)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+
+
+PRESETS: Mapping[str, LabelRecipe] = MappingProxyType(
+    {
+        "paper": LabelRecipe(),
+        "small": LabelRecipe(
+            stream="resnet-small",
+            objective=LabelSettings(loss="cross-entropy", hidden=0),
+            training=TrainingSettings(
+                steps=2000, rate=1e-3, final_rate=1e-5, schedule="cosine", warmup=100, validate_every=200, log_every=20
+            ),
+        ),
+    }
+)
+
+
+def train(
+    recipe: LabelRecipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    resume: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    preparing: Callable[[Preparing], None] | None = None,
+) -> Run:
+    """Train a stream to tell the classes of a corpus.
+
+    Args:
+        recipe: what learns from what.
+        corpus: labelled sounds.
+        out: the run's folder.
+        resume: go on with the run that the folder holds, if it holds one.
+        progress: told after every step.
+        preparing: told after every clip that is decoded.
+
+    Raises:
+        CorpusError: the corpus has no two classes.
+        TrainingError: as for `soundloom.training.fit`.
+    """
+    stream = build_stream(recipe.stream, recipe.training.seed, out.absolute().name)
+    return learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
+
+
+def learn(
+    stream: Stream,
+    recipe: LabelRecipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    resume: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    preparing: Callable[[Preparing], None] | None = None,
+) -> Run:
+    """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
+    if len(corpus.classes) < 2:
+        raise CorpusError(
+            f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more"
+        )
+    settings = recipe.training
+    prepared = prepare(corpus, form_of(stream), progress=preparing)
+    size = stream.window.frames if stream.window is not None and isinstance(unscaled(stream.frontend), LogMel) else 1
+    targets = corpus.label_matrix()
+    learned, validated = part(corpus, recipe.validation, settings.seed, by_class=True)
+
+    def draw(clips: np.ndarray) -> LabelDraw:
+        return label_draw(prepared, targets, clips, size=size, hop=size, batch=settings.batch, seed=settings.seed)
+
+    if isinstance(stream.frontend, Scaled):
+        standardise(stream, draw(learned))
+    validation = None
+    if len(validated):
+        once = draw(validated)
+        validation = Validation(draw=once, batches=once.epoch_steps)
+    with seeded(settings.seed):
+        objective = LabelObjective(recipe.objective, prepared.form, dim=stream.dim, classes=len(corpus.classes))
+    data = fingerprint(corpus, prepared)
+    return fit(
+        stream,
+        objective,
+        draw(learned),
+        settings=settings,
+        folder=out,
+        about=flatten(recipe),
+        data=data,
+        heading="soundloom train labels",
+        validation=validation,
+        card=_card(recipe, data),
+        resume=resume,
+        progress=progress,
+    )
+
+
+def _card(recipe: LabelRecipe, data: str) -> Card:
+    return Card(
+        tags=("classification",),
+        summary=f"An audio embedding ({recipe.stream}), learned from labels by the loss {recipe.objective.loss}.",
+        provenance=f"Trained with `soundloom train labels` on {data}. Its settings are in `settings.yaml`.",
+    )

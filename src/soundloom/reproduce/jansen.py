@@ -1,0 +1,319 @@
+"""Jansen 2017 over again: which sampler recovers how much of what labels would teach.
+
+Rows are the samplers, all of them together, log-mel without learning, and triplets sampled by label. Every embedding is
+measured on the same windows of 0.96 s (`windows`), in each of the corpus's splits, and averaged over the splits:
+
+    retrieval     4.2: the mean over a clip's windows; pairs of a class among the test clips, by cosine
+    classifiers   4.3: one or two layers of 512 on windows, whose scores are averaged over the clip
+    20 a class    table 2: the same from a few training clips, a deeper one on log-mel, and a network from scratch
+
+What is learned without labels comes from another collection, or from none of the clips that are tested: it is given
+apart. The topline learns in each split from the clips that split trains on. In a split of few test clips chance is a
+little lower than the paper's 0.331, and there is less to search among; so retrieval among all clips of the corpus is
+measured too, for all but the topline, of which there is one a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundloom.corpora import Corpus
+from soundloom.embedder import Stream
+from soundloom.errors import ModelError
+from soundloom.evaluation.measuring import splits_of, targets_of
+from soundloom.evaluation.results import corpus_digest
+from soundloom.evaluation.retrieval import query_by_example
+from soundloom.evaluation.shallow import FewShotSettings, ShallowSettings, draw_few, few_shot, shallow_classifier
+from soundloom.evaluation.splits import Split
+from soundloom.evaluation.training import Training
+from soundloom.objectives import only
+from soundloom.prepared import Progress as Preparing
+from soundloom.prepared import prepare
+from soundloom.recipes import triplet
+from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.triplet import TripletRecipe
+from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
+from soundloom.reproduce.ledger import Ledger
+from soundloom.reproduce.scratch import from_scratch
+from soundloom.reproduce.windows import Windows, embedded, log_mel
+from soundloom.training import Progress
+
+__all__ = ["JansenSettings", "Reproduced", "Teller", "reproduce"]
+
+SAMPLERS = {name: (name,) for name in ("noise", "translation", "mixing", "proximity")}
+UNLABELLED: Mapping[str, tuple[str, ...]] = {**SAMPLERS, "joint": tuple(SAMPLERS)}
+"""Row -> the samplers that share its triplets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JansenSettings:
+    """What is measured, besides the recipe that trains.
+
+    Attributes:
+        splits: how many of a corpus's splits (folds) to measure on, the first ones; 0 for all.
+        runs: trainings of each shallow classifier that are averaged; 1 in the paper.
+        epochs: most epochs of each; validation stops it earlier.
+        segments: clips a class of the lightly supervised setting; 0 does without table 2.
+        draws: how often those are drawn.
+        scratch_steps: steps of the network from scratch.
+        seed: of draws and classifiers.
+    """
+
+    splits: int = 0
+    runs: int = 1
+    epochs: int = 200
+    segments: int = 20
+    draws: int = 3
+    scratch_steps: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("splits", 0),
+            ("runs", 1),
+            ("epochs", 1),
+            ("segments", 0),
+            ("draws", 1),
+            ("scratch_steps", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduced:
+    """What was measured on a corpus.
+
+    Attributes:
+        corpus: its name.
+        splits: names of the splits measured on.
+        by_split: row -> column -> mAP in each split; the rows of table 2 have one column, "few".
+        whole: row -> retrieval mAP among all clips.
+    """
+
+    corpus: str
+    splits: tuple[str, ...]
+    by_split: Mapping[str, Mapping[str, tuple[float, ...]]]
+    whole: Mapping[str, float]
+
+    @property
+    def table(self) -> dict[str, dict[str, float]]:
+        """Table 1: means over the splits."""
+        return {
+            row: {column: float(np.mean(values)) for column, values in found.items()}
+            for row, found in self.by_split.items()
+            if not row.startswith("few")
+        }
+
+    @property
+    def few(self) -> dict[str, float]:
+        """Table 2: means over the splits."""
+        return {row: float(np.mean(found["few"])) for row, found in self.by_split.items() if row.startswith("few")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teller:
+    """Who is told how far things have come; see `cli.following`.
+
+    Attributes:
+        began: that something begins, in words.
+        preparing: clips that are prepared.
+        training: steps of training.
+    """
+
+    began: Callable[[str], None] = lambda _: None
+    preparing: Callable[[Preparing], None] | None = None
+    training: Callable[[Progress], None] | None = None
+
+
+def reproduce(
+    corpus: Corpus, unlabelled: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, tell: Teller
+) -> Reproduced:
+    """Train and measure every row.
+
+    Args:
+        corpus: labelled clips to measure on.
+        unlabelled: clips to learn from without their labels; none of the corpus's.
+        recipe: what learns, how, and for how long; its samplers are the rows'.
+        settings: what is measured.
+        out: a folder for runs and the ledger of what was measured; a stopped reproduction goes on from there.
+        tell: who is told.
+
+    Raises:
+        CorpusError: a collection has not what a sampler or a protocol needs.
+        TrainingError: a run cannot begin, go on, or be kept.
+    """
+    return _Reproduction(corpus, recipe, settings, out, tell).over(unlabelled)
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """A representation of every window of the corpus, and what tells it from others."""
+
+    identity: str
+    windows: Windows
+
+
+class _Reproduction:
+    """One corpus, prepared and split."""
+
+    def __init__(
+        self, corpus: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, tell: Teller
+    ) -> None:
+        self.recipe, self.settings, self.out, self.tell = recipe, settings, out, tell
+        self.blank = build_stream(recipe.stream, recipe.training.seed, BASELINE)
+        form = form_of(self.blank)
+        # Clips that could not be heard are left out, of every row alike.
+        heard = prepare(corpus, form, progress=tell.preparing).lengths > 0
+        self.corpus = corpus.filter(mask=heard)
+        self.prepared = prepare(self.corpus, form)
+        self.labels = targets_of(self.corpus)
+        splits = splits_of(self.corpus, self.labels, seed=settings.seed)
+        self.splits = splits[: settings.splits or None]
+        self.ledger = Ledger(out / "measured.json")
+
+    def over(self, unlabelled: Corpus) -> Reproduced:
+        """All rows of both tables; the topline, which takes a training a split, last."""
+        baseline = heard = _Heard(repr(self.blank.frontend), log_mel(self.blank, self.prepared))
+        found, whole = {BASELINE: self.in_splits(BASELINE, baseline)}, {BASELINE: self.whole(BASELINE, baseline)}
+        for row, samplers in UNLABELLED.items():
+            heard = self.learned(row, samplers, unlabelled)
+            found[row], whole[row] = self.in_splits(row, heard), self.whole(row, heard)
+        if self.settings.segments:
+            # The last row learned is the joint model's.
+            found["few joint"] = self.few("few joint", heard, layers=1)
+            found["few log-mel"] = self.few("few log-mel", baseline, layers=4)
+            found["few scratch"] = self.scratch()
+        found[TOPLINE] = self.in_splits(TOPLINE, self.topline)
+        return Reproduced(
+            corpus=self.corpus.name,
+            splits=tuple(split.name for split in self.splits),
+            by_split={row: found[row] for row in TITLES if row in found},
+            whole=whole,
+        )
+
+    def learned(self, run: str, samplers: Sequence[str], corpus: Corpus) -> _Heard:
+        """What triplets of these samplers teach; the run goes on where it was stopped."""
+        self.tell.began(f"{run}: learning from {corpus.name}")
+        recipe = replace(self.recipe, objective=replace(self.recipe.objective, **only(*samplers)))
+        trained = triplet.train(
+            recipe, corpus, self.out / "runs" / run, progress=self.tell.training, preparing=self.tell.preparing
+        )
+        model = trained.model()
+        if not isinstance(model, Stream):
+            raise ModelError(f"{trained.folder} holds a {type(model).__name__}, not a stream: choose another folder")
+        return _Heard(model.fingerprint(), embedded(model, self.prepared))
+
+    def topline(self, split: Split) -> _Heard:
+        """What labels teach, of the clips that a split does not test."""
+        known = np.zeros(len(self.corpus), bool)
+        known[split.known] = True
+        name = f"{TOPLINE}-{self.corpus.name}-{split.name}"
+        return self.learned(name, ("labelled",), self.corpus.filter(mask=known))
+
+    def in_splits(self, row: str, heard_of: _Heard | Callable[[Split], _Heard]) -> dict[str, tuple[float, ...]]:
+        """The columns of table 1, in each split, of one representation for all or one for each."""
+        columns: dict[str, list[float]] = {column: [] for column in COLUMNS}
+        for split in self.splits:
+            heard = heard_of if isinstance(heard_of, _Heard) else heard_of(split)
+            self.tell.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            for column, measure in self.measures(heard, split).items():
+                decides = [heard.identity, self.settings.runs, self.settings.epochs]
+                columns[column].append(self.once(f"{row}, {column}", split, decides, measure))
+        return {column: tuple(values) for column, values in columns.items()}
+
+    def measures(self, heard: _Heard, split: Split) -> dict[str, Callable[[], float]]:
+        """How each column of table 1 is measured."""
+
+        def retrieval() -> float:
+            means = heard.windows.means()
+            return query_by_example(means[split.test], self.labels[split.test], seed=self.settings.seed).mean
+
+        def classifier(layers: int) -> Callable[[], float]:
+            settings = self.shallow(layers, self.settings.runs)
+            windows, seed = heard.windows, self.settings.seed
+            return lambda: (
+                shallow_classifier(
+                    windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=seed
+                ).mean
+            )
+
+        return {"retrieval": retrieval, "1 layer": classifier(1), "2 layers": classifier(2)}
+
+    def shallow(self, layers: int, runs: int) -> ShallowSettings:
+        """A classifier of so many hidden layers, of the paper's width."""
+        return ShallowSettings(layers=layers, runs=runs, training=Training(epochs=self.settings.epochs))
+
+    def whole(self, row: str, heard: _Heard) -> float:
+        """Retrieval among all clips, test or not: who learned nothing from them may be asked for any."""
+        return self.once(
+            f"{row}, retrieval",
+            None,
+            [heard.identity],
+            lambda: query_by_example(heard.windows.means(), self.labels, seed=self.settings.seed).mean,
+        )
+
+    def few(self, row: str, heard: _Heard, *, layers: int) -> dict[str, tuple[float, ...]]:
+        """Table 2: a classifier of a few clips a class, the mean over draws in each split."""
+        settings = FewShotSettings(
+            segments=self.settings.segments,
+            draws=self.settings.draws,
+            classifier=self.shallow(layers, 1),
+        )
+        windows = heard.windows
+
+        def measure(split: Split) -> float:
+            self.tell.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            return few_shot(
+                windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=self.settings.seed
+            ).mean
+
+        decides = [heard.identity, asdict(settings)]
+        return {"few": tuple(self.once(row, split, decides, partial(measure, split)) for split in self.splits)}
+
+    def scratch(self) -> dict[str, tuple[float, ...]]:
+        """Table 2: the network itself, trained on the very clips that `few` draws."""
+        settings = self.settings
+        training = replace(
+            self.recipe.training,
+            steps=settings.scratch_steps,
+            warmup=min(self.recipe.training.warmup, settings.scratch_steps // 2),
+            seed=settings.seed,
+        )
+
+        def measure(split: Split) -> float:
+            values = []
+            for draw in range(settings.draws):
+                self.tell.began(f"few scratch: draw {draw + 1} in split {split.name} of {self.corpus.name}")
+                clips = draw_few(split.train, self.labels, settings.segments, seed=(settings.seed, 0, draw))
+                folder = self.out / "runs" / f"scratch-{self.corpus.name}-{split.name}-{draw + 1}"
+                values.append(
+                    from_scratch(
+                        self.recipe.stream,
+                        self.corpus,
+                        self.prepared,
+                        self.labels,
+                        clips,
+                        split,
+                        training,
+                        folder,
+                        self.tell.training,
+                    )
+                )
+            return float(np.mean(values))
+
+        decides = [self.recipe.stream, asdict(training), settings.segments, settings.draws]
+        values = (self.once("few scratch", split, decides, partial(measure, split)) for split in self.splits)
+        return {"few": tuple(values)}
+
+    def once(self, name: str, split: Split | None, decides: Sequence[Any], measure: Callable[[], float]) -> float:
+        """A number of this corpus, from the ledger if it is there."""
+        where = f"{self.corpus.name} {'all clips' if split is None else f'split {split.name}'}"
+        everything = [corpus_digest(self.corpus), self.settings.seed, *decides]
+        return self.ledger.once(f"{where}: {name}", everything, measure)

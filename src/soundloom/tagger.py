@@ -1,0 +1,206 @@
+"""Tagging: which of the classes that it learned a model hears in a sound, per clip and per second.
+
+A tagger is an embedder and a head from its embeddings to classes (Verma 2023, section 3.5), and lies in a folder with
+the model that it listens with:
+
+    FOLDER/tagger.safetensors    the head's weights
+    FOLDER/tagger.json           classes, loss, units, and the fingerprint of the model it was trained on
+
+It hears a second at a time, as it was trained; a clip's scores are its seconds', weighted by duration ("the labels
+are averaged across the entire clip", section 2). Scores lie in [0, 1]; they order classes, and are no probabilities
+unless the loss made them so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from soundloom import audio
+from soundloom.embedder import Embedder
+from soundloom.embedder.threads import alone
+from soundloom.errors import ModelError
+from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
+from soundloom.pretrained.plain import from_plain
+from soundloom.pretrained.saving import from_pretrained
+
+__all__ = ["TAGGER", "WEIGHTS", "Tagged", "Tagger", "TaggerConfig"]
+
+TAGGER, WEIGHTS = "tagger.json", "tagger.safetensors"
+
+FORMAT = 1
+
+# Seconds that are embedded at a time: bounds what a long sound takes in memory.
+BLOCK = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerConfig:
+    """``tagger.json``.
+
+    Attributes:
+        format: version of the layout.
+        classes: names of the head's outputs.
+        head: its loss and units.
+        dim: size of the embeddings it takes.
+        fingerprint: of the model that makes them.
+    """
+
+    format: int = FORMAT
+    classes: tuple[str, ...]
+    head: LabelSettings
+    dim: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tagged:
+    """The scores of one sound.
+
+    Attributes:
+        clip: of the whole, [classes].
+        seconds: of every second, [seconds, classes].
+        starts: where each begins, in seconds.
+        ends: where each ends.
+    """
+
+    clip: Float[np.ndarray, " classes"]
+    seconds: Float[np.ndarray, "seconds classes"]
+    starts: Float[np.ndarray, " seconds"]
+    ends: Float[np.ndarray, " seconds"]
+
+
+class Tagger:
+    """An embedder with a head.
+
+    Args:
+        model: makes the embeddings.
+        head: makes classes of them.
+        settings: the head's loss and units.
+        classes: names of the head's outputs.
+    """
+
+    def __init__(self, model: Embedder, head: nn.Module, settings: LabelSettings, classes: Sequence[str]) -> None:
+        self.model = model
+        self.head = head.eval()
+        self.settings = settings
+        self.classes = tuple(classes)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Tagger:
+        """The tagger that a run left in its folder.
+
+        Raises:
+            ModelError: there is none, it is damaged, or the model beside it is not the one it was trained on.
+        """
+        folder = Path(folder).expanduser()
+        if not (folder / TAGGER).is_file():
+            raise ModelError(
+                f"no tagger in {os.fspath(folder)!r}: there is no {TAGGER}. Taggers are trained by: soundloom train "
+                "diverse CORPUS --out FOLDER"
+            )
+        try:
+            data = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
+            state = load_file(folder / WEIGHTS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ModelError(f"the tagger in {os.fspath(folder)!r} is damaged: {error}") from None
+        config = from_plain(TaggerConfig, data, os.fspath(folder / TAGGER))
+        if config.format != FORMAT:
+            raise ModelError(f"{folder / TAGGER} has format {config.format}, this soundloom reads {FORMAT}: train anew")
+        model = from_pretrained(folder)
+        if model.fingerprint() != config.fingerprint:
+            raise ModelError(
+                f"the tagger in {os.fspath(folder)!r} was trained on another model than the one beside it: train "
+                "again, or copy the whole folder anew"
+            )
+        head = LabelHead(config.head, config.dim, len(config.classes))
+        try:
+            head.load_state_dict(state)
+        except RuntimeError as error:
+            raise ModelError(f"{folder / WEIGHTS} does not fit {TAGGER}: {error}") from None
+        return cls(model, head, config.head, config.classes)
+
+    def save(self, folder: Path) -> None:
+        """Write the head beside its model, which is in the folder already."""
+        config = TaggerConfig(
+            classes=self.classes, head=self.settings, dim=self.model.dim, fingerprint=self.model.fingerprint()
+        )
+        fresh = folder / f"{WEIGHTS}.new"
+        save_file({key: tensor.contiguous() for key, tensor in self.head.state_dict().items()}, fresh)
+        fresh.replace(folder / WEIGHTS)
+        fresh = folder / f"{TAGGER}.new"
+        fresh.write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.replace(folder / TAGGER)
+
+    def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:
+        """Scores in [0, 1] of embeddings of seconds."""
+        with torch.inference_mode():
+            outputs = self.head(torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32)))
+            found: Float[np.ndarray, "rows classes"] = SCORES[self.settings.loss](outputs).numpy()
+        return found
+
+    def tag(
+        self,
+        path: str | os.PathLike[str],
+        start: float = 0.0,
+        end: float | None = None,
+        *,
+        av: audio.AvProcess | None = None,
+    ) -> Tagged:
+        """Tag a file, or a stretch of it, a minute at a time.
+
+        Args:
+            path: the file.
+            start: where to begin, in seconds.
+            end: where to stop, in seconds; the file's end if not given.
+            av: a child process for the codecs that need one, if several files are tagged at a time.
+
+        Raises:
+            AudioError: the file cannot be read, or has nothing there.
+        """
+        rate = self.model.sample_rate
+        pieces = audio.segments(audio.stream(path, rate, start, end, av=av), rate, 1.0, 1.0)
+        found: list[np.ndarray] = []
+        starts: list[float] = []
+        ends: list[float] = []
+        while block := list(islice(pieces, BLOCK)):
+            found.append(self.scores(self._embedded([piece.samples for piece in block])))
+            starts.extend(piece.start + start for piece in block)
+            ends.extend(piece.end + start for piece in block)
+        seconds = np.concatenate(found)
+        spans = np.asarray(ends) - np.asarray(starts)
+        return Tagged(
+            clip=(spans @ seconds / spans.sum()).astype(np.float32),
+            seconds=seconds,
+            starts=np.asarray(starts),
+            ends=np.asarray(ends),
+        )
+
+    def highest(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> Iterator[tuple[str, float]]:
+        """The classes with the highest scores: so many at most, none below the least."""
+        for place in np.argsort(-scores, kind="stable")[:top]:
+            if scores[place] >= least:
+                yield self.classes[place], float(scores[place])
+
+    def _embedded(self, pieces: Sequence[np.ndarray]) -> Float[np.ndarray, "pieces dim"]:
+        """Embeddings of seconds: whole ones together, the last one, which may be longer or shorter, alone."""
+        lengths = [len(piece) for piece in pieces]
+        vectors = np.empty((len(pieces), self.model.dim), np.float32)
+        for length in sorted(set(lengths)):
+            rows = [row for row, one in enumerate(lengths) if one == length]
+            batch = np.stack([pieces[row] for row in rows])
+            missing = max(0, self.model.min_samples - length)
+            with alone(self.model):
+                vectors[rows] = self.model(torch.from_numpy(np.pad(batch, ((0, 0), (0, missing))))).numpy()
+        return vectors

@@ -1,0 +1,75 @@
+"""The devices of a run, by way of Lightning's Fabric, and the peace and determinism that a run needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from soundloom.errors import MissingExtraError
+from soundloom.training.settings import TrainingError, TrainingSettings
+
+__all__ = ["devices"]
+
+# A property of a module that types do not know.
+_FILLING: Any = torch.utils.deterministic
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+@contextmanager
+def devices(settings: TrainingSettings) -> Iterator[Any]:
+    """A Fabric on the devices that are asked for, all processes of the run begun.
+
+    Inside, torch's generators are the run's own to seed, and a CPU computes the same each time.
+
+    Raises:
+        TrainingError: there are no such devices.
+        MissingExtraError: Lightning is not installed.
+    """
+    try:
+        from lightning.fabric import Fabric
+        from lightning.fabric.strategies import DDPStrategy
+    except ImportError:
+        raise MissingExtraError("lightning", "train", "training") from None
+    found = torch.cuda.device_count()
+    device = "cuda" if settings.device == "auto" and found else settings.device.replace("auto", "cpu")
+    if device == "cuda" and found < settings.devices:
+        raise TrainingError(f"{settings.devices} CUDA devices are wanted and {found} are here: use --device cpu")
+    several = settings.devices * settings.nodes > 1
+    log = logging.getLogger("lightning.fabric")
+    level = log.level
+    # What it announces at "info" (processes, precision, advice) is the same at every start.
+    log.setLevel(logging.WARNING)
+    try:
+        fabric = Fabric(
+            accelerator=device,
+            # Which parameters get a gradient is the same in every step; those that never do are not waited for.
+            strategy=DDPStrategy(static_graph=True) if several else "auto",
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            precision=_PRECISIONS[settings.precision],
+        )
+        fabric.launch()
+        with torch.random.fork_rng(devices=range(found)), _deterministic(device):
+            yield fabric
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _deterministic(device: str) -> Iterator[None]:
+    """Algorithms that sum in the same order each time, on a CPU, where they cost next to nothing."""
+    if device != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), _FILLING.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    _FILLING.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        _FILLING.fill_uninitialized_memory = before[1]

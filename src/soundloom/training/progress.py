@@ -1,0 +1,64 @@
+"""What a run tells while it goes on: where it is, how fast, and how long it will take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["Pace", "Progress"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: steps done.
+        steps: steps to do.
+        loss: mean training loss of late; None before it is known.
+        validation: the last validation's loss; None before the first.
+        rate: examples a second, of late; 0 before it is known.
+        left: seconds that the rest will take at that rate, validations left out.
+        validated: whether a validation has just been made.
+    """
+
+    step: int
+    steps: int
+    loss: float | None
+    validation: float | None
+    rate: float
+    left: float
+    validated: bool = False
+
+
+class Pace:
+    """Steps a second over the last few dozen, validations left out.
+
+    Args:
+        loss_weight: what share of the mean loss the last step's makes.
+    """
+
+    def __init__(self, *, loss_weight: float = 0.05) -> None:
+        self.rate = 0.0
+        self.loss: float | None = None
+        self._weight = loss_weight
+        self._seen: deque[tuple[int, float]] = deque(maxlen=50)
+
+    def step(self, done: int, loss: float | None) -> None:
+        """A step is done."""
+        self._seen.append((done, time.monotonic()))
+        (first, since), (last, now) = self._seen[0], self._seen[-1]
+        if last > first:
+            self.rate = (last - first) / (now - since)
+        if loss is not None:
+            self.loss = loss if self.loss is None else self.loss + self._weight * (loss - self.loss)
+
+    def pause(self) -> None:
+        """The time until the next step does not count."""
+        self._seen.clear()
+
+    def left(self, steps: int) -> float:
+        """Seconds that so many steps take."""
+        return steps / self.rate if self.rate else math.inf

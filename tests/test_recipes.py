@@ -1,0 +1,254 @@
+"""Recipes and their command: any folder of sounds becomes a model, and every setting is a flag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+import soundloom
+from soundloom import corpora
+from soundloom.cli import main
+from soundloom.corpora import Corpus, CorpusError, clip_table
+from soundloom.errors import UnknownModelError
+from soundloom.frontends import LogMel
+from soundloom.prepared import MelEnergies, prepare
+from soundloom.recipes import RECIPES
+from soundloom.recipes.parting import fingerprint, part
+from soundloom.recipes.streams import FRAMES, STREAMS, build_stream, form_of
+from soundloom.training.flat import flatten, resolve, settings_of
+
+CLASSES = ("hum", "hiss")
+TINY = (
+    "--steps",
+    4,
+    "--batch",
+    8,
+    "--stream",
+    "transformer",
+    "--validate-every",
+    2,
+    "--warmup",
+    0,
+    "--validation",
+    0.25,
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of our own."""
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of eight recordings of 2.5 s."""
+    folder = tmp_path_factory.mktemp("sounds")
+    generator = np.random.default_rng(0)
+    times = np.arange(40_000) / 16_000
+    for name in CLASSES:
+        (folder / name).mkdir()
+        for number in range(8):
+            hum = np.sin(2 * np.pi * 150 * (1 + number / 8) * times)
+            sound = 0.2 * (hum if name == "hum" else generator.normal(size=len(times)))
+            soundfile.write(folder / name / f"{number}.wav", sound + 0.01 * generator.normal(size=len(times)), 16_000)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def told(result: Result) -> str:
+    """What was said, without the box that errors come in."""
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_stream_is_built_and_hears_its_window(name: str) -> None:
+    stream = STREAMS[name](0).eval()
+    form = form_of(stream)
+    rows = FRAMES if isinstance(stream.frontend, LogMel) else 1
+    assert form.restore(torch.zeros(1, rows, *form.shape)).isfinite().all()
+    window = stream.frontend(torch.zeros(1, stream.sample_rate))[..., : stream.window.frames]
+    with torch.no_grad():
+        assert stream.embed_window(window).shape == (1, stream.dim)
+
+
+@pytest.mark.parametrize("name", ["resnet-small", "transformer", "pitch"])
+def test_a_stream_is_its_seeds(name: str) -> None:
+    one, same, other = (list(STREAMS[name](seed).parameters()) for seed in (0, 0, 1))
+    assert all(map(torch.equal, one, same))
+    assert not all(map(torch.equal, one, other))
+
+
+def test_silence_fills_the_last_window_of_log_mel_streams() -> None:
+    """Half a window of sound, filled by the stream, is that sound and digital silence."""
+    stream = build_stream("transformer", 0, "mine").eval()
+    half = torch.randn(1, 160 * 50, generator=torch.Generator().manual_seed(0)) / 10
+    heard = stream.frontend(half)
+    silence = stream.frontend(torch.zeros(1, 16_000))[..., : FRAMES - heard.shape[-1]]
+    with torch.no_grad():
+        whole = stream.embed_window(torch.cat([heard, silence], dim=-1))
+        assert torch.allclose(stream(half), whole, atol=1e-5)
+
+
+def test_a_stream_is_called_after_its_run() -> None:
+    stream = build_stream("transformer", 0, "mine")
+    assert (stream.name, stream.parts) == ("mine", {"mine": slice(0, 64)})
+    with pytest.raises(UnknownModelError, match="no stream 'resnet': there are resnet50-hershey, resnet50"):
+        build_stream("resnet", 0, "mine")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None:
+    from importlib import import_module
+
+    presets = import_module(RECIPES[name].module).PRESETS
+    assert next(iter(presets)).startswith("paper")
+    for recipe in presets.values():
+        assert resolve(recipe, flatten(recipe), name) == recipe
+    settings = settings_of(type(next(iter(presets.values()))))
+    assert not [setting.name for setting in settings.values() if not setting.help]
+
+
+def test_the_papers_values_are_the_defaults() -> None:
+    from soundloom.recipes.triplet import PRESETS
+
+    paper, objective = PRESETS["paper"], PRESETS["paper"].objective
+    assert (objective.sigma, objective.shift, objective.alpha, objective.delta_t) == (0.5, 10, 0.25, None)
+    stream = build_stream(paper.stream, 0, "paper")
+    assert (stream.dim, stream.window.frames, stream.frontend.bins) == (128, 96, 64)
+    # Hershey 2017: the first convolution has no stride, so that the last stage is 4 x 6 and not 2 x 3.
+    assert stream.encoder.layers(torch.zeros(1, 1, 64, 96), [4])[0].shape == (1, 2048, 4, 6)
+
+
+def corpus_of(groups: list[str | None], labels: list[str]) -> Corpus:
+    table = clip_table([f"/nowhere/{n}.wav" for n in range(len(groups))], labels, groups=groups)
+    return Corpus(name="made", root=Path(), task="single-label", classes=tuple(sorted(set(labels))), table=table)
+
+
+def test_no_group_is_learned_from_and_validated_on() -> None:
+    groups = [f"g{n // 3}" if n < 60 else None for n in range(100)]
+    corpus = corpus_of(groups, [("a", "b")[n % 2] for n in range(100)])
+    for by_class in (False, True):
+        learned, validated = part(corpus, 0.1, 3, by_class=by_class)
+        assert sorted([*learned, *validated]) == list(range(100))
+        assert 5 <= len(validated) <= 15
+        of = [{groups[clip] for clip in clips} - {None} for clips in (learned, validated)]
+        assert not of[0] & of[1]
+        again = part(corpus, 0.1, 3, by_class=by_class)
+        assert np.array_equal(validated, again[1])
+        assert not np.array_equal(validated, part(corpus, 0.1, 4, by_class=by_class)[1])
+    assert len(part(corpus, 0.0, 3, by_class=True)[1]) == 0
+    with pytest.raises(CorpusError, match="set validation to 0"):
+        part(corpus_of(["one"] * 4, ["a"] * 4), 0.1, 0, by_class=False)
+
+
+def test_parting_does_not_look_at_labels_unless_asked() -> None:
+    groups = [None] * 40
+    one, other = corpus_of(groups, ["a"] * 40), corpus_of(groups, ["a", "b"] * 20)
+    assert np.array_equal(part(one, 0.2, 0, by_class=False)[1], part(other, 0.2, 0, by_class=False)[1])
+
+
+def test_a_corpus_is_known_by_its_clips(sounds: Path) -> None:
+    corpus = corpora.load(sounds)
+    form = MelEnergies(LogMel.jansen())
+    line = fingerprint(corpus, prepare(corpus, form))
+    assert line.startswith("folder, 16 of 16 clips heard, ")
+    fewer = corpus.filter(label="hum")
+    assert fingerprint(fewer, prepare(fewer, form)) != line
+
+
+def test_triplets_from_a_folder_by_command(sounds: Path, tmp_path: Path) -> None:
+    arguments = ("train", "triplet", sounds, "-o", tmp_path / "mine", *TINY, "--validation-batches", 1)
+    result = run(*arguments, "--preset", "small")
+    assert result.exit_code == 0, result.output
+    assert "step 4 of 4: loss" in result.output
+    assert f"soundloom index SOUNDS -m {tmp_path / 'mine'}" in result.output
+    model = soundloom.load(str(tmp_path / "mine"))
+    assert model.name == "mine"
+    assert "soundloom train triplet` on folder, 16 of 16 clips" in (tmp_path / "mine" / "README.md").read_text()
+    again = run(*arguments, "--preset", "small")
+    assert again.exit_code == 0
+    assert "step" not in again.output.partition("4 steps")[0]
+    refused = run(*arguments, "--preset", "small", "--margin", 0.3)
+    assert refused.exit_code == 1
+    assert "margin is 0.2 there and 0.3 here" in told(refused)
+
+
+def test_labels_from_a_folder_by_command(sounds: Path, tmp_path: Path) -> None:
+    result = run("train", "labels", sounds, "-o", tmp_path / "mine", *TINY, "--loss", "bce")
+    assert result.exit_code == 0, result.output
+    assert soundloom.load(str(tmp_path / "mine")).dim == 64
+    values = yaml.safe_load((tmp_path / "mine" / "settings.yaml").read_text())
+    assert (values["loss"], values["hidden"]) == ("bce", 2048)
+
+
+def test_flags_beat_the_file_and_the_file_the_preset(sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("rate: 5e-4\nmargin: 0.4\n")
+    arguments = ("train", "triplet", sounds, "-o", tmp_path / "run", *TINY, "--validation-batches", 1)
+    result = run(*arguments, "--preset", "small", "--config", tmp_path / "mine.yaml", "--rate", "2e-4")
+    assert result.exit_code == 0, result.output
+    values = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    assert (values["rate"], values["margin"], values["schedule"]) == (2e-4, 0.4, "cosine")
+    # What is saved is what --config takes.
+    saved = run("train", "triplet", sounds, "-o", tmp_path / "run", "--config", tmp_path / "run" / "settings.yaml")
+    assert saved.exit_code == 0, saved.output
+
+
+def test_unknown_flags_and_keys_are_errors(sounds: Path, tmp_path: Path) -> None:
+    flag = run("train", "triplet", sounds, "-o", tmp_path / "run", "--ratee", 1)
+    assert flag.exit_code == 2
+    assert "No such option" in flag.output
+    (tmp_path / "mine.yaml").write_text("ratee: 1\n")
+    key = run("train", "triplet", sounds, "-o", tmp_path / "run", "--config", tmp_path / "mine.yaml")
+    assert key.exit_code == 1
+    assert "no setting 'ratee' (did you mean rate?). The settings are stream, validation" in told(key)
+    value = run("train", "triplet", sounds, "-o", tmp_path / "run", "--margin", "-1")
+    assert value.exit_code == 1
+    assert "margin must be at least 0" in told(value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_test_part_is_left_out_and_folds_can_be_chosen(sounds: Path, tmp_path: Path) -> None:
+    lines = ["path,label,split,fold"]
+    for number in range(8):
+        split = "test" if number == 7 else "train"
+        lines += [f"{sounds / name / str(number)}.wav,{name},{split},{number % 4}" for name in CLASSES]
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    result = run("train", "labels", tmp_path / "clips.csv", "-o", tmp_path / "run", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "2 clips of the split test are left out" in result.output
+    assert "14 of 14 clips heard" in (tmp_path / "run" / "settings.yaml").read_text()
+    run("train", "labels", tmp_path / "clips.csv", "-o", tmp_path / "two", *TINY, "--fold", "0,1", "--split", "train")
+    assert "8 of 8 clips heard" in (tmp_path / "two" / "settings.yaml").read_text()
+    assert run("train", "labels", tmp_path / "clips.csv", "-o", tmp_path / "x", "--fold", "one").exit_code == 2
+
+
+def test_help_has_sections_defaults_and_examples() -> None:
+    result = run("train", "triplet", "--help")
+    assert result.exit_code == 0
+    text = told(result)
+    for part_of in ("The trainer:", "The samplers and the loss", "--delta-t", "[100000; small: 2000]", "--no-compile"):
+        assert part_of in text
+    assert "Examples:" in result.output
+    for name, row in RECIPES.items():
+        assert name in run("train", "--help").output
+        assert all(f"soundloom train {name} " in example for example in row.examples)
+    assert run("train", "nothing").exit_code == 2
+
+
+def test_a_corpus_that_cannot_be_parted_into_triplets_is_told(sounds: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "0.wav").write_bytes((sounds / "hum" / "0.wav").read_bytes())
+    result = run("train", "triplet", alone, "-o", tmp_path / "run", *TINY, "--validation", 0)
+    assert result.exit_code == 1
+    assert "one recording" in told(result)

@@ -1,0 +1,312 @@
+"""The recipe of diverse embeddings, its linear model, its tagger and its tables, in miniature."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import soundloom
+from soundloom.cli.reproduce_verma import command as reproduce_command
+from soundloom.cli.tag_model import tag_files, write_tags
+from soundloom.corpora import Corpus, CorpusError
+from soundloom.corpora.clips import clip_table
+from soundloom.encoders import Neuralogram
+from soundloom.errors import LibraryError, ModelError
+from soundloom.frontends import Scaled
+from soundloom.objectives.labels import LOSSES, LabelSettings
+from soundloom.objectives.windows import representation
+from soundloom.prepared import prepare
+from soundloom.recipes import diverse
+from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
+from soundloom.recipes.labels import LabelRecipe
+from soundloom.recipes.labels import train as train_labels
+from soundloom.recipes.linear import LinearSettings, Windows, hear_windows, train_head
+from soundloom.recipes.standardising import standardise
+from soundloom.recipes.streams import build_stream, form_of
+from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
+from soundloom.tagger import Tagger
+from soundloom.training import TrainingError, TrainingSettings
+from soundloom.training.flat import flatten, resolve
+
+CLASSES = tuple("abc")
+
+TINY = DiverseRecipe(
+    epochs=1,
+    network_epochs=0,
+    validation=0.25,
+    head=LabelSettings(loss="bce", hidden=0),
+    linear=LinearSettings(linear_epochs=3, linear_rate=1e-2, linear_final_rate=1e-3, linear_batch=8),
+    training=TrainingSettings(steps=2, batch=8, rate=1e-3, validate_every=1, device="cpu", log_every=1),
+)
+
+
+def corpus_of(folder: Path) -> Corpus:
+    """Two folds of 1.5 s tones in three classes, two of each in a fold."""
+    import soundfile
+
+    time = np.arange(24000) / 16000
+    paths, labels, folds = [], [], []
+    for number in range(12):
+        path = folder / f"{number}.wav"
+        tone = np.sin(2 * np.pi * 150 * 4 ** (number % 3) * time + number)
+        soundfile.write(path, 0.2 * tone + 0.01 * np.random.default_rng(number).normal(size=24000), 16000)
+        paths.append(str(path))
+        labels.append(CLASSES[number % 3])
+        folds.append(1 + number // 6)
+    table = clip_table(paths, labels, folds=folds)
+    return Corpus(name="tones", root=folder, task="single-label", classes=CLASSES, table=table, split_origin="official")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("SOUNDLOOM_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def corpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return corpus_of(tmp_path_factory.mktemp("tones"))
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "diverse"
+    told: list[int] = []
+    result = diverse.train(TINY, corpus, folder, progress=lambda progress: told.append(progress.step))
+    assert result.steps == 4 * 3  # 9 clips of two seconds, the last half filled, in batches of 8
+    assert len(told) == result.steps + 2, "the network has two steps of its own"
+    return folder
+
+
+def test_one_model_comes_out_that_loads_by_its_folder(run: Path, corpus: Corpus) -> None:
+    model = soundloom.load(str(run))
+    assert list(model.parts) == list(DIVERSE)
+    assert model.dim == 256
+    for name in DIVERSE:
+        alone = soundloom.load(str(run / name))
+        vector = model.embed(corpus.column("path")[0])
+        np.testing.assert_array_equal(vector[model.parts[name]], alone.embed(corpus.column("path")[0]))
+
+
+def test_the_neuralogram_hears_with_the_network_that_was_trained(run: Path) -> None:
+    network = soundloom.load(str(run / "network"))
+    frontend = soundloom.load(str(run / "neuralogram")).frontend
+    assert isinstance(frontend, Scaled)
+    assert isinstance(frontend.inner, Neuralogram)
+    trained, held = network.encoder.state_dict(), frontend.inner.network.state_dict()
+    assert all(torch.equal(trained[key], held[key]) for key in trained)
+
+
+def test_going_on_trains_nothing_twice_and_ends_with_the_same_bytes(run: Path, corpus: Corpus) -> None:
+    before = {path: path.read_bytes() for path in (run / "model.safetensors", run / "tagger.safetensors")}
+    told: list[int] = []
+    diverse.train(TINY, corpus, run, progress=lambda progress: told.append(progress.step))
+    assert not told
+    assert all(path.read_bytes() == content for path, content in before.items())
+    with pytest.raises(TrainingError, match=r"holds a run with other settings: .*rate is 0\.001 there"):
+        diverse.train(replace(TINY, training=replace(TINY.training, rate=0.5)), corpus, run)
+
+
+def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(TrainingError, match="is not empty and holds no run"):
+        diverse.train(TINY, corpus, tmp_path)
+
+
+def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
+    import soundfile
+
+    model = soundloom.load(str(run))
+    windows = hear_windows(model, corpus)
+    assert windows.clips.tolist() == [clip for clip in range(12) for _ in range(2)]
+    samples = torch.from_numpy(soundfile.read(corpus.column("path")[3], dtype="float32")[0])[None, :16000]
+    with torch.inference_mode():
+        expected = model(samples)[0].numpy()
+    # What was kept is in half precision.
+    np.testing.assert_allclose(windows.vectors[6], expected, atol=0.02)
+
+
+def test_a_stream_of_log_mel_windows_has_no_seconds(corpus: Corpus) -> None:
+    with pytest.raises(ModelError, match="resnet-small does not hear seconds"):
+        hear_windows(build_stream("resnet-small", 0, "resnet-small"), corpus)
+
+
+def test_ranges_are_those_of_what_is_trained_on(corpus: Corpus) -> None:
+    from soundloom.objectives.labels import label_draw
+
+    stream = build_stream("timbre", 0, "timbre")
+    prepared = prepare(corpus, form_of(stream))
+    draw = label_draw(prepared, corpus.label_matrix(), np.arange(6), batch=12, seed=0)
+    standardise(stream, draw)
+    values = representation(draw(0)["windows"], prepared.form, stream)
+    torch.testing.assert_close(values.mean(dim=(0, 1, 3)), torch.zeros(12), rtol=0, atol=1e-3)
+    torch.testing.assert_close(values.std(dim=(0, 1, 3), correction=0), torch.ones(12), rtol=0, atol=1e-3)
+    with pytest.raises(ModelError, match="waveform: a WaveformPatches has no ranges to set"):
+        standardise(build_stream("waveform", 0, "waveform"), draw)
+
+
+def separable(rows: int = 60) -> tuple[Windows, np.ndarray]:
+    """Embeddings far from mean 0 and deviation 1 in which the class is easily seen."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(rows)[:, None] % 3 == np.arange(3)
+    vectors = 50 + 20 * labels @ generator.normal(size=(3, 5)) + generator.normal(size=(rows, 5))
+    return Windows(vectors=vectors.astype(np.float32), clips=np.arange(rows)), labels
+
+
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_the_linear_model_learns_and_takes_embeddings_as_they_are(hidden: int) -> None:
+    windows, labels = separable()
+    settings = LinearSettings(linear_epochs=60, linear_rate=3e-2, linear_final_rate=1e-3, linear_batch=16)
+    head = LabelSettings(loss="cross-entropy", hidden=hidden)
+    state = torch.get_rng_state()
+    trained = train_head(windows.of(np.arange(40)), windows.of(np.arange(40, 50)), labels, head, settings, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.inference_mode():
+        outputs = trained(torch.from_numpy(windows.vectors[50:]))
+    assert (outputs.argmax(dim=1).numpy() == labels[50:].argmax(axis=1)).all()
+    again = train_head(windows.of(np.arange(40)), windows.of(np.arange(40, 50)), labels, head, settings, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), again.parameters(), strict=True))
+
+
+def test_the_epoch_is_chosen_by_validation() -> None:
+    windows, labels = separable()
+    wrong = np.roll(labels, 1, axis=1)  # what is learned is the worse for validation the longer it is learned
+    known = np.concatenate([labels[:40], wrong[40:]])
+    settings = LinearSettings(linear_epochs=40, linear_rate=1e-1, linear_final_rate=1e-1, linear_batch=16)
+    head = LabelSettings(loss="cross-entropy", hidden=0)
+    fitted = windows.of(np.arange(40)), windows.of(np.arange(40, 60))
+    losses = []
+    for validated in (fitted[1], None):
+        trained = train_head(fitted[0], validated, known, head, settings, seed=0)
+        with torch.inference_mode():
+            outputs = trained(torch.from_numpy(fitted[1].vectors))
+        losses.append(float(LOSSES["cross-entropy"](outputs, torch.from_numpy(known[40:].astype(np.float32)))))
+    assert losses[0] < losses[1]
+    with pytest.raises(ModelError, match="no windows to train the linear model on"):
+        train_head(windows.of(np.zeros(0, np.int64)), None, labels, head, settings, seed=0)
+
+
+def test_a_file_is_tagged_by_the_mean_of_its_seconds(run: Path, corpus: Corpus) -> None:
+    tagger = Tagger.load(run)
+    tagged = tagger.tag(corpus.column("path")[5])
+    assert tagger.classes == CLASSES
+    assert tagged.starts.tolist() == [0.0, 1.0]
+    assert tagged.ends.tolist() == [1.0, 1.5]
+    np.testing.assert_allclose(tagged.clip, (tagged.seconds[0] + 0.5 * tagged.seconds[1]) / 1.5, rtol=1e-5)
+    assert ((tagged.seconds >= 0) & (tagged.seconds <= 1)).all()
+    part = tagger.tag(corpus.column("path")[5], 1.0, 1.5)
+    assert (part.starts.tolist(), part.ends.tolist()) == ([1.0], [1.5])
+    np.testing.assert_allclose(part.seconds, tagged.seconds[1:], atol=1e-5)
+
+
+def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    paths = corpus.column("path")[:2]
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    report = tag_files([*paths, broken], run, top=2, least=0.0)
+    assert (report.files, report.seconds, [failure.path for failure in report.failed]) == (2, 3.0, [str(broken)])
+    assert [row.path for row in report.rows] == [paths[0]] * 2 + [paths[1]] * 2
+    assert report.rows[0].score >= report.rows[1].score
+    frames = tag_files(paths[:1], run, frames=True, top=1, least=0.0).rows
+    assert [(row.start, row.end) for row in frames] == [(0.0, 1.0), (1.0, 1.5)]
+    write_tags(report.rows, tmp_path / "tags.csv")
+    with open(tmp_path / "tags.csv", newline="", encoding="utf-8") as stream:
+        assert [row["tag"] for row in csv.DictReader(stream)] == [row.tag for row in report.rows]
+    write_tags(report.rows, tmp_path / "tags.parquet")
+    assert parquet.read_table(tmp_path / "tags.parquet").column("path").to_pylist() == [row.path for row in report.rows]
+    write_tags(frames, tmp_path / "track.txt")
+    assert (tmp_path / "track.txt").read_text().startswith("0.000000\t1.")
+    write_tags(report.rows, tmp_path / "tracks")
+    assert sorted(path.name for path in (tmp_path / "tracks").iterdir()) == ["0.wav.txt", "1.wav.txt"]
+    with pytest.raises(LibraryError, match="a label track is of one file, got 2"):
+        write_tags(report.rows, tmp_path / "both.txt")
+    with pytest.raises(LibraryError, match=r"end it in \.csv, \.parquet or \.txt, or name a folder"):
+        write_tags(report.rows, tmp_path / "tags.xml")
+
+
+def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
+    small = replace(TINY, streams=("pitch", "timbre"))
+    told: list[str] = []
+    found = reproduce(corpus, tmp_path, small, folds=1, tell=told.append)
+    assert told == ["tones, fold-1: 6 clips to learn from, 6 to test"]
+    assert found.folds == ("fold-1",)
+    text = write(found, tmp_path)
+    assert "| pitch | 27.2 | " in text
+    assert "| pitch+timbre | - | " in text
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert [subset["parts"] for subset in data["subsets"]] == [["pitch"], ["timbre"], ["pitch", "timbre"]]
+    assert len(data["shares of each test clip's output"]["pitch"]) == 6
+    assert (tmp_path / "subsets.png").stat().st_size > 1000
+    kept = sorted(tmp_path.glob("*/outputs-*.npz"))
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    again = reproduce(corpus, tmp_path, small, folds=1)
+    assert markdown(again) == text
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
+
+
+def test_a_corpus_without_a_test_part_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="tones has neither folds nor a train and a test part"):
+        reproduce(corpus.filter(fold=1), tmp_path, TINY)
+    refused = CliRunner().invoke(reproduce_command, ["--on", "a", "--on", "b", "--out", str(tmp_path)])
+    assert "one corpus at a time, got 2" in refused.output
+
+
+def test_the_papers_numbers_are_of_its_streams() -> None:
+    assert set(PAPER_TOP) == {*((name,) for name in DIVERSE), DIVERSE}
+
+
+def test_the_papers_preset_is_the_papers() -> None:
+    recipe = PRESETS["paper"]
+    assert (recipe.epochs, recipe.training.rate, recipe.training.final_rate) == (300, 2e-4, 1e-6)
+    assert recipe.head == LabelSettings(loss="huber", hidden=2048)
+    for preset in PRESETS.values():
+        assert resolve(preset, flatten(preset), "x") == preset, "every setting has one flat name"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"streams": ("pitch", "pitch")}, "streams must be different ones of .*pitch"),
+        ({"streams": ("rhythm",)}, "got rhythm"),
+        ({"objective": "triplet"}, "objective is labels or alignment, got 'triplet'"),
+        ({"validation": 1.0}, "validation must be a share from 0 to below 1"),
+        ({"epochs": -1}, "epochs must be 0 or more, got -1"),
+    ],
+)
+def test_impossible_recipes_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DiverseRecipe(**settings)  # type: ignore[arg-type]
+
+
+def test_any_stream_learns_from_labels(corpus: Corpus, tmp_path: Path) -> None:
+    recipe = LabelRecipe(stream="timbre", validation=0.0, objective=TINY.head, training=TINY.training)
+    result = train_labels(recipe, corpus, tmp_path / "mine")
+    model = result.model()
+    assert (model.name, model.dim) == ("mine", 64)
+    assert isinstance(model.frontend, Scaled)
+    assert not torch.equal(model.frontend.scale, torch.ones(12))
+
+
+def test_streams_learn_from_tags_too(corpus: Corpus, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    words = dict(zip(CLASSES, ("rumble", "hum", "whistle"), strict=True))
+    tags = pa.array([[words[label]] for (label,) in corpus.column("labels")])
+    table = corpus.table.set_column(corpus.table.column_names.index("tags"), "tags", tags)
+    recipe = replace(TINY, streams=("timbre",), objective="alignment", epochs=0)
+    diverse.train(recipe, replace(corpus, table=table), tmp_path / "run")
+    stream = soundloom.load(str(tmp_path / "run" / "timbre"))
+    assert not torch.equal(stream.frontend.scale, torch.ones(12))
+    assert Tagger.load(tmp_path / "run").classes == CLASSES
