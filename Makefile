@@ -8,7 +8,7 @@ SOUNDS ?=
 QUERY  ?=
 DEMO   ?= demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The page that `soundloom serve` shows, out of its sources in web/: needs Node. What it makes is kept in git.
+page:
+	npm --prefix web ci
+	npm --prefix web run build
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
@@ -40,7 +45,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	touch $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed-dev
+$(VENV)/.installed-# The page that `soundloom serve` shows, out of its sources in web/: needs Node. What it makes is kept in git.
+page:
+	npm --prefix web ci
+	npm --prefix web run build
+
+bench: $(VENV)/.installed-dev
 	$(PIP) -e '.[bench]'
 	touch $@
 

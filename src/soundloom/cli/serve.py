@@ -1,0 +1,66 @@
+"""``soundloom serve``: search, map and tag a library in the browser."""
+
+from __future__ import annotations
+
+import secrets
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import model_loader
+from soundloom.errors import QueryError
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.argument("folder", type=click.Path(path_type=Path), default="sounds.loom", metavar="[LIBRARY]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
+@click.option("--token", help="What others must show.  [default: made up where the address is not this machine's own]")
+@click.option("--allow-host", "allowed", multiple=True, metavar="NAME", help="Answer to this name too, of a proxy say.")
+@click.option("--open/--no-open", "opened", default=True, show_default=True, help="Open the page in the browser.")
+@options.offline
+def command(
+    folder: Path, host: str, port: int, token: str | None, allowed: tuple[str, ...], opened: bool, offline: bool
+) -> None:
+    """Search, map and tag a library in the browser.
+
+    Only this machine can reach the page, unless --host says otherwise; then whoever asks must show the token, which
+    is part of the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json.
+
+    \b
+    Examples:
+      soundloom serve sounds.loom
+      soundloom serve sounds.loom --port 9000 --no-open
+      soundloom serve sounds.loom --host 0.0.0.0
+    """
+    from soundloom.library import Library
+    from soundloom.library.tag_search import tags_of_library
+    from soundloom.server import ServerSettings, serve
+    from soundloom.server.settings import is_loopback
+
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(24)
+    try:
+        settings = ServerSettings(host=host, port=port, token=token, allowed_hosts=allowed)
+    except ValueError as error:
+        raise QueryError(str(error)) from None
+    with model_loader(offline=offline) as loader:
+        library = Library.open(folder, loader=loader)
+        _ = library.model
+        # Fetched now, if it is to be had: the server itself fetches nothing.
+        with suppress(QueryError):
+            tags_of_library(library.settings, offline=offline)
+
+    def ready(address: str) -> None:
+        click.echo(f"{folder} is at {address}  (Ctrl-C stops)")
+        if opened:
+            webbrowser.open(address)
+
+    # Stopping it so is how it ends.
+    with suppress(KeyboardInterrupt):
+        serve(library, settings, ready=ready)

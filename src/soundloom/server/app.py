@@ -1,0 +1,67 @@
+"""The application: routes, checks and errors put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+import soundloom
+from soundloom.library import Library
+from soundloom.server import health, mapping, searching, sounds, tags, uploading, working
+from soundloom.server.bounds import Bounds
+from soundloom.server.failures import add_handlers
+from soundloom.server.page import page_routes
+from soundloom.server.security import Guard
+from soundloom.server.service import Service
+from soundloom.server.settings import ServerSettings
+
+__all__ = ["API", "create_app"]
+
+API = "/api/v1"
+
+_RESOURCES = (health, searching, sounds, uploading, tags, mapping, working)
+
+
+def create_app(library: Library, settings: ServerSettings | None = None) -> FastAPI:
+    """The ASGI application that serves a library.
+
+    Its lifespan ends the child processes and forgets the uploads; a server runs it, and so does a test client that
+    is used as a context manager.
+
+    Args:
+        library: what is served.
+        settings: who may ask, and how much is taken.
+    """
+    settings = settings or ServerSettings()
+    service = Service(library, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            service.close()
+
+    # FastAPI's own pages of documentation load scripts from another host.
+    app = FastAPI(
+        title="soundloom",
+        version=soundloom.__version__,
+        description="Search, map and tag a library of sounds.",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    api = APIRouter(prefix=API)
+    for resource in _RESOURCES:
+        api.include_router(resource.routes)
+    app.include_router(api)
+    app.include_router(page_routes(settings.page))
+    add_handlers(app)
+    # The last one added is asked first.
+    app.add_middleware(Bounds, settings=settings, uploads=f"{API}/uploads")
+    app.add_middleware(Guard, settings=settings)
+    return app

@@ -1,0 +1,108 @@
+"""What was made of sounds, kept on disk within a bound: thumbnails, outlines, transcoded files.
+
+An entry is a file named by the hash of everything that decides its content, so that an entry is never wrong, only
+unused. The one used longest ago goes first. Several servers may share a folder: each counts what it adds, and
+looks at the whole folder when it has added a sixteenth of the bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
+
+__all__ = ["FileCache"]
+
+_SHARE = 16
+
+
+class FileCache:
+    """Files by key, made when they are first asked for. Safe to share between threads.
+
+    Args:
+        folder: where they lie; made if absent.
+        bound: bytes that they may take together.
+    """
+
+    def __init__(self, folder: Path, bound: int) -> None:
+        self.folder = folder
+        self._bound = bound
+        self._lock = threading.Lock()
+        self._making: dict[str, tuple[threading.Lock, int]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._added = bound
+
+    def open(self, key: object, make: Callable[[str], object]) -> BinaryIO:
+        """The file of a key, open for reading, so that it stays whole while others are thrown away.
+
+        Args:
+            key: plain data that decides the content.
+            make: writes the content to the path it is given; called once, however many ask at the same time.
+        """
+        name = hashlib.blake2b(json.dumps(key).encode(), digest_size=20).hexdigest()
+        path = self.folder / name[:2] / name
+        with suppress(FileNotFoundError):
+            return self._used(path)
+        with self._alone(name):
+            with suppress(FileNotFoundError):
+                return self._used(path)
+            path.parent.mkdir(exist_ok=True)
+            with NamedTemporaryFile(dir=self.folder, suffix=".making", delete=False) as unfinished:
+                pass
+            try:
+                make(unfinished.name)
+                os.replace(unfinished.name, path)
+            except BaseException:
+                os.unlink(unfinished.name)
+                raise
+            file = self._used(path)
+        self._count(os.fstat(file.fileno()).st_size)
+        return file
+
+    def _used(self, path: Path) -> BinaryIO:
+        file = open(path, "rb")  # noqa: SIM115 (the caller's to close)
+        with suppress(OSError):
+            os.utime(path)
+        return file
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold the lock of one key; locks exist only while somebody holds or awaits them."""
+        with self._lock:
+            lock, holders = self._making.get(name, (threading.Lock(), 0))
+            self._making[name] = lock, holders + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, holders = self._making.pop(name)
+                if holders > 1:
+                    self._making[name] = lock, holders - 1
+
+    def _count(self, size: int) -> None:
+        """Note what was added, and make room when that is much."""
+        with self._lock:
+            self._added += size
+            if self._added < self._bound // _SHARE:
+                return
+            self._added = 0
+        entries = []
+        for path in self.folder.glob("??/*"):
+            with suppress(OSError):
+                status = path.stat()
+                entries.append((status.st_mtime_ns, status.st_size, path))
+        # As much room as is added until the next look, so that the bound holds in between.
+        excess = sum(size for _, size, _ in entries) - (self._bound - self._bound // _SHARE)
+        for _, entry, path in sorted(entries):
+            if excess <= 0:
+                break
+            with suppress(OSError):
+                path.unlink()
+                excess -= entry

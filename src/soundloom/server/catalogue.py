@@ -1,0 +1,124 @@
+"""A version of the library as people see it: segments by id, and folders relative to what all sounds share."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import PurePath
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from soundloom.library import Library
+from soundloom.library.examples import Suggestion
+from soundloom.library.segments import Hit, Segment
+from soundloom.server import models
+from soundloom.server.failures import Refusal
+
+__all__ = ["Catalogue"]
+
+_MOST = 2**16 - 1
+
+_FOLDERS = 2000
+"""Folders that are listed; of more, the smallest are left out."""
+
+
+class Catalogue:
+    """The rows of one version of a library.
+
+    Args:
+        library: the library.
+
+    Attributes:
+        segments: its rows.
+        version: their version.
+        files: how many files there are.
+        seconds: how long they are together.
+        folders: every folder with the number of files at any depth in it, by name.
+        left_out: how many small folders are not among them.
+        roots: the absolute folders that sounds lie in, without those that lie in another of them.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.segments = library.segments()
+        self.version = self.segments.version
+        self._rows = library.index().rows
+        files = self._rows.group_by("path").aggregate([("duration", "max")])
+        self.files = files.num_rows
+        self.seconds = float(pc.sum(files["duration_max"]).as_py() or 0.0)
+        paths = files["path"].to_pylist()
+        parents = Counter(os.path.dirname(path) for path in paths)
+        # Whole components: "birds of prey" does not lie in "birds".
+        self.roots = [folder for folder in sorted(parents) if not any(map(parents.__contains__, _above(folder)))]
+        self._root = os.path.commonpath(parents) if parents else os.sep
+        below: Counter[str] = Counter()
+        for parent, count in parents.items():
+            name = self.folder_name(parent)
+            for folder in (PurePath(name), *PurePath(name).parents):
+                below[str(folder)] += count
+        largest = below.most_common(_FOLDERS)
+        self.folders = [models.Folder(name=name, files=count) for name, count in sorted(largest)]
+        self.left_out = len(below) - len(largest)
+
+    @cached_property
+    def folder_places(self) -> tuple[list[str], NDArray[np.uint16]]:
+        """The folders that files lie in directly, by name, and for every row the number of its own.
+
+        Of more than 65,535 folders the rarest share the last number.
+        """
+        paths = self._rows["path"].combine_chunks().dictionary_encode()
+        parents = [self.folder_name(os.path.dirname(path)) for path in paths.dictionary.to_pylist()]
+        names = [name for name, _ in Counter(parents).most_common()]
+        if len(names) > _MOST:
+            names = [*names[: _MOST - 1], "(others)"]
+        numbers = {name: number for number, name in enumerate(names)}
+        of_path = np.array([numbers.get(name, _MOST - 1) for name in parents], np.uint16)
+        return names, of_path[paths.indices.to_numpy()]
+
+    def folder_name(self, folder: str) -> str:
+        """A folder relative to the one that all sounds share."""
+        return os.path.relpath(folder, self._root)
+
+    def folder(self, name: str) -> str:
+        """A folder's absolute path, by its name."""
+        return os.path.join(self._root, name)
+
+    def segment(self, identity: str) -> Segment:
+        """The segment with an id.
+
+        Raises:
+            Refusal: there is none.
+        """
+        place = int(self.segments.places([identity])[0])
+        if place < 0:
+            raise Refusal(
+                404, "not_found", f"no segment {identity!r} in this library: it may have changed, search again"
+            )
+        return self.segments.at([place])[0]
+
+    def show(self, segments: Sequence[Segment]) -> list[models.Hit]:
+        """Segments, and what a search says of them if it found them."""
+        return [self._shown(segment) for segment in segments]
+
+    def _shown(self, segment: Segment) -> models.Hit:
+        found = segment if isinstance(segment, Hit) else None
+        return models.Hit(
+            id=segment.id,
+            path=segment.path,
+            name=os.path.basename(segment.path),
+            folder=self.folder_name(os.path.dirname(segment.path)),
+            start=segment.start,
+            end=segment.end,
+            duration=segment.duration,
+            tags=list(segment.tags),
+            similarity=found.similarity if found else None,
+            parts=found.parts if found else None,
+            probability=segment.probability if isinstance(segment, Suggestion) else None,
+        )
+
+
+def _above(folder: str) -> list[str]:
+    return [str(parent) for parent in PurePath(folder).parents]

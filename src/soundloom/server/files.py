@@ -1,0 +1,178 @@
+"""The sounds of a library's own rows, as the page needs them: to hear, to see, to outline.
+
+Nothing else on the disk is ever opened: callers come with a segment of the library, never with a path. What is made
+of a file is kept by its path, size and modification time, so that a changed file is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.errors import AudioError
+from soundloom.library.segments import Segment
+from soundloom.server.cache import FileCache
+from soundloom.server.failures import Refusal
+from soundloom.server.playing import TRANSCODED, playable
+from soundloom.server.workshop import Workshop
+
+__all__ = ["Files", "Playable", "open_sound"]
+
+_TRANSCODING_SECONDS = 300.0
+_DRAWING_SECONDS = 60.0
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Playable:
+    """An open file that browsers play, and its media type."""
+
+    file: BinaryIO
+    media_type: str
+
+
+class Files:
+    """What is served of files. Safe to share between threads.
+
+    Args:
+        workshop: the processes that decode.
+        cache: where what they make is kept.
+    """
+
+    def __init__(self, workshop: Workshop, cache: FileCache) -> None:
+        self._workshop = workshop
+        self._cache = cache
+        self._codecs: OrderedDict[tuple[Any, ...], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def whole(self, segment: Segment) -> Playable:
+        """The segment's file: itself where browsers play it, else transcoded.
+
+        Raises:
+            Refusal: the file is gone.
+            AudioError: it is no sound any more.
+        """
+        return self.played(segment.path)
+
+    def played(self, path: str) -> Playable:
+        """A file as browsers play it; the path must come from a row or from an upload."""
+        file = open_sound(path)
+        try:
+            identity = _identity(path, os.fstat(file.fileno()))
+            media_type = playable(self._codec(path, identity))
+            if media_type is not None:
+                return Playable(file, media_type)
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return Playable(self._transcoded(path, identity, 0.0, None, "FLAC"), TRANSCODED)
+
+    def part(self, segment: Segment) -> Playable:
+        """The segment alone, as WAV.
+
+        Raises:
+            Refusal: the file is gone.
+            AudioError: it is no sound any more, or shorter than it was.
+        """
+        identity = self._look(segment.path)
+        return Playable(self._transcoded(segment.path, identity, segment.start, segment.end, "WAV"), "audio/wav")
+
+    def thumbnail(self, segment: Segment, sample_rate: int, width: int, height: int, theme: str) -> BinaryIO:
+        """The segment's spectrogram as a PNG, up to half the sample rate; errors as for `part`."""
+        details = {
+            "start": segment.start,
+            "end": segment.end,
+            "sample_rate": sample_rate,
+            "width": width,
+            "height": height,
+            "theme": theme,
+        }
+        key = ["picture", *self._look(segment.path), details]
+
+        def draw(out: str) -> None:
+            self._workshop.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+
+        return self._cache.open(key, draw)
+
+    def peaks(self, segment: Segment, points: int) -> dict[str, Any]:
+        """The outline of the segment's file, and its seconds; errors as for `part`."""
+
+        def outline(out: str) -> None:
+            told = self._workshop.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
+            with open(out, "w", encoding="utf-8") as file:
+                json.dump(told, file)
+
+        with self._cache.open(["peaks", *self._look(segment.path), points], outline) as file:
+            told: dict[str, Any] = json.load(file)
+            return told
+
+    def samples(self, segment: Segment, start: float, end: float | None, sample_rate: int) -> NDArray[np.float32]:
+        """A region of the segment's file at the model's rate, to be embedded; errors as for `part`."""
+        details = {"start": start, "end": end, "sample_rate": sample_rate}
+
+        def listen(out: str) -> None:
+            self._workshop.do("samples", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+
+        with self._cache.open(["samples", *self._look(segment.path), details], listen) as file:
+            return np.fromfile(file, np.float32)
+
+    def _transcoded(
+        self, path: str, identity: tuple[Any, ...], start: float, end: float | None, container: str
+    ) -> BinaryIO:
+        details = {"start": start, "end": end, "container": container}
+
+        def transcode(out: str) -> None:
+            self._workshop.do("transcode", path, timeout=_TRANSCODING_SECONDS, out=out, **details)
+
+        return self._cache.open(["transcoded", *identity, details], transcode)
+
+    def _codec(self, path: str, identity: tuple[Any, ...]) -> str:
+        """What is in a file, remembered while it stays the same."""
+        with self._lock:
+            if identity in self._codecs:
+                self._codecs.move_to_end(identity)
+                return self._codecs[identity]
+        codec = str(self._workshop.do("codec", path, timeout=_DRAWING_SECONDS)["codec"])
+        with self._lock:
+            self._codecs[identity] = codec
+            while len(self._codecs) > _REMEMBERED:
+                self._codecs.popitem(last=False)
+        return codec
+
+    def _look(self, path: str) -> tuple[Any, ...]:
+        with open_sound(path) as file:
+            return _identity(path, os.fstat(file.fileno()))
+
+
+def open_sound(path: str) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        Refusal: it is gone.
+        AudioError: it cannot be opened, or is not a file any more.
+    """
+    try:
+        # Not blocking: a pipe of that name would never open.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise Refusal(404, "gone", f"{path!r} is not there any more: bring the library up to date") from None
+    except OSError as error:
+        raise AudioError(path, f"it cannot be opened ({error.strerror})") from None
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise AudioError(path, "it is not a regular file any more: bring the library up to date")
+    return file
+
+
+def _identity(path: str, status: os.stat_result) -> tuple[Any, ...]:
+    return path, status.st_size, status.st_mtime_ns

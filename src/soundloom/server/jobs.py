@@ -1,0 +1,137 @@
+"""Work that takes minutes, done beside the requests: its progress can be asked for, and it can be stopped."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+from soundloom.errors import SoundloomError
+from soundloom.server.failures import Refusal
+
+__all__ = ["Job", "Jobs", "Kind"]
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED = 50
+
+Kind = Literal["index", "map"]
+
+
+class _Cancelled(Exception):  # noqa: N818 (the job is)
+    pass
+
+
+class Job:
+    """One piece of work and how far it is.
+
+    Attributes:
+        id: its name.
+        kind: what it does.
+        state: running, done or failed; a job that was stopped has failed.
+        done: how much is done, in the unit of the job.
+        total: how much there is; 0 while that is not known.
+        message: what it does now, or what came of it.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.id = "j_" + secrets.token_urlsafe(9)
+        self.kind = kind
+        self.state: Literal["running", "done", "failed"] = "running"
+        self.done = 0
+        self.total = 0
+        self.message = "waiting to begin"
+        self._began = time.monotonic()
+        self._stop = threading.Event()
+
+    def reached(self, done: int, total: int, message: str) -> None:
+        """Told by the work as it goes on; raises where the job is to stop."""
+        if self._stop.is_set():
+            raise _Cancelled
+        self.done, self.total, self.message = done, total, message
+
+    def cancel(self) -> None:
+        """Ask the job to stop; it does at its next step."""
+        self._stop.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will go on at the pace so far; None where that cannot be told."""
+        if self.state != "running" or not 0 < self.done <= self.total:
+            return None
+        return (time.monotonic() - self._began) / self.done * (self.total - self.done)
+
+
+class Jobs:
+    """The jobs of a server, one at a time: they all write to the same library."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def start(self, kind: Kind, work: Callable[[Job], str]) -> Job:
+        """Begin a job in a thread of its own.
+
+        Args:
+            kind: what it does.
+            work: does it, telling the job how far it is; returns what came of it.
+
+        Raises:
+            Refusal: another one is running.
+        """
+        job = Job(kind)
+        with self._lock:
+            running = next((known for known in self._jobs.values() if known.state == "running"), None)
+            if running is not None:
+                raise Refusal(
+                    409, "job_running", f"the job {running.id} ({running.kind}) is running: wait or cancel it"
+                )
+            self._jobs[job.id] = job
+            while len(self._jobs) > _REMEMBERED:
+                self._jobs.popitem(last=False)
+            self._thread = threading.Thread(target=_run, args=(job, work), name=job.id, daemon=True)
+            self._thread.start()
+        return job
+
+    def get(self, identity: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            Refusal: there is none.
+        """
+        with self._lock:
+            if identity in self._jobs:
+                return self._jobs[identity]
+        raise Refusal(404, "no_job", f"there is no job {identity!r}: jobs are forgotten when the server stops")
+
+    def close(self, patience: float = 10.0) -> None:
+        """Stop what runs, and wait for it a while."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.cancel()
+            thread = self._thread
+        if thread is not None:
+            thread.join(patience)
+
+
+def _run(job: Job, work: Callable[[Job], str]) -> None:
+    try:
+        job.message = work(job)
+        job.state = "done"
+    except _Cancelled:
+        job.message, job.state = "cancelled: what was done until then is kept", "failed"
+    except SoundloomError as error:
+        job.message, job.state = str(error), "failed"
+    except Exception as error:
+        _log.exception("the job %s failed", job.id)
+        job.message, job.state = f"a defect of the server ({type(error).__name__}): its log holds the details", "failed"

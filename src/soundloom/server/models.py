@@ -1,0 +1,286 @@
+"""What the API says and takes, as OpenAPI documents it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Applied",
+    "Apply",
+    "Counted",
+    "Examples",
+    "Failed",
+    "Failures",
+    "Folder",
+    "Found",
+    "Hit",
+    "Identity",
+    "Ids",
+    "IndexRequest",
+    "Indices",
+    "JobAbout",
+    "JobStarted",
+    "LibraryAbout",
+    "MapAbout",
+    "MapRequest",
+    "Part",
+    "Peaks",
+    "Places",
+    "Problem",
+    "Quality",
+    "Ranking",
+    "Segments",
+    "TagList",
+    "Undo",
+    "Uploaded",
+    "Where",
+]
+
+Identity = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="A segment's id.", examples=["9f3a0c5d1e2b4a68"])]
+Tag = Annotated[str, Field(min_length=1, max_length=200, examples=["siren"])]
+_Ids = Annotated[list[Identity], Field(max_length=200_000)]
+
+
+class _Said(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class _Taken(BaseModel):
+    """A request; what it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Trouble(_Said):
+    """What is wrong."""
+
+    code: str = Field(description="For programs: one word that does not change.")
+    message: str = Field(description="For people: what is wrong and what to do.")
+
+
+class Problem(_Said):
+    """How every error looks."""
+
+    error: Trouble
+
+
+class Part(_Said):
+    """A part of the model's embedding: a slider."""
+
+    name: str
+    dim: int
+
+
+class Folder(_Said):
+    """A folder that sounds lie in, with everything below it."""
+
+    name: str = Field(description="Relative to the folder that all sounds share; '.' is that folder itself.")
+    files: int
+
+
+class LibraryAbout(_Said):
+    """What a library holds."""
+
+    name: str
+    model: str
+    parts: list[Part]
+    segments: int
+    files: int
+    seconds: float
+    failures: int
+    tags_searchable: bool = Field(description="Whether the model understands tags as queries.")
+    version: str = Field(description="Changes with every change of the library.")
+    folders: list[Folder]
+    folders_left_out: int = Field(description="How many small folders are not listed.")
+
+
+class Hit(_Said):
+    """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
+
+    id: Identity
+    path: str
+    name: str
+    folder: str = Field(description="As in the library's folders.")
+    start: float = Field(description="Where the segment begins, in seconds.")
+    end: float
+    duration: float = Field(description="Length of the whole file in seconds.")
+    tags: list[str]
+    similarity: float | None = Field(default=None, description="In [-1, 1].")
+    parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
+    probability: float | None = Field(default=None, ge=0, le=1, description="That the segment deserves the tag.")
+
+
+class Found(_Said):
+    """What a search found."""
+
+    hits: list[Hit]
+    total: int = Field(description="How many segments satisfy the filters, found or not.")
+    milliseconds: float
+
+
+class Peaks(_Said):
+    """The outline of a file."""
+
+    peaks: list[Annotated[float, Field(ge=0, le=1)]]
+    duration: float
+
+
+class Uploaded(Peaks):
+    """A sound that was uploaded, to be searched by."""
+
+    upload: str
+    name: str
+
+
+class Counted(_Said):
+    """A tag and how many segments have it."""
+
+    name: str
+    count: int
+
+
+class TagList(_Said):
+    """Tags that begin in a certain way."""
+
+    tags: list[Counted]
+    vocabulary: list[str] = Field(description="Tags that the model understands as queries.")
+
+
+class Apply(_Taken):
+    """A tag to give to segments, and to take from others."""
+
+    tag: Tag
+    add: _Ids = []
+    remove: _Ids = []
+
+
+class Applied(_Said):
+    """A change of tags that was made."""
+
+    edit: str = Field(description="To undo it by.")
+    changed: int
+
+
+class Undo(_Taken):
+    """Which change of tags to take back."""
+
+    edit: Annotated[str, Field(max_length=100)]
+
+
+class Examples(_Taken):
+    """Segments that deserve a tag, and segments that do not."""
+
+    tag: Tag
+    yes: Annotated[list[Identity], Field(max_length=5000)]
+    no: Annotated[list[Identity], Field(max_length=5000)] = []
+    k: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class Quality(_Said):
+    """How sure the classifier is, by cross-validation on the examples."""
+
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    average_precision: float | None = None
+    message: str
+
+
+class Ranking(_Said):
+    """What deserves a tag, by the examples."""
+
+    ranked: list[Hit]
+    doubtful: list[Hit] = Field(description="Those the classifier is least sure of: mark them next.")
+    quality: Quality
+
+
+class MapAbout(_Said):
+    """Whether there is a map, and what it shows."""
+
+    computed: bool
+    stale: bool
+    n: int
+    folders: list[str]
+    clusters: list[str]
+    tags: list[Counted]
+
+
+class Ids(_Said):
+    """Segments in the order of the map."""
+
+    ids: list[Identity]
+
+
+class Indices(_Said):
+    """Where segments stand on the map; -1 for those that do not."""
+
+    indices: list[int]
+
+
+class Places(_Taken):
+    """Places on the map."""
+
+    indices: Annotated[list[Annotated[int, Field(ge=0, lt=2**53)]], Field(max_length=500)]
+
+
+class Where(_Taken):
+    """Segments to be found on the map."""
+
+    ids: _Ids
+
+
+class Segments(_Said):
+    """Some segments."""
+
+    segments: list[Hit]
+
+
+class MapRequest(_Taken):
+    """By which parts the map is to be arranged."""
+
+    weights: Annotated[dict[str, float], Field(max_length=100)] = {}
+
+
+class IndexRequest(_Taken):
+    """What is to be brought up to date."""
+
+    folders: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=100)] | None = (
+        Field(
+            default=None,
+            description="Folders; those that the library knows if not given. New ones only from this machine.",
+        )
+    )
+
+
+class JobStarted(_Said):
+    """A job that runs now."""
+
+    job: str
+
+
+class JobAbout(_Said):
+    """How far a job is."""
+
+    kind: Literal["index", "map"]
+    state: Literal["running", "done", "failed"]
+    done: int
+    total: int = Field(description="0 while it is not known.")
+    message: str
+    seconds_left: float | None = None
+
+
+class Failed(_Said):
+    """A file that could not be indexed, and why."""
+
+    path: str
+    reason: str
+
+
+class Failures(_Said):
+    """Files that could not be indexed."""
+
+    failures: list[Failed]

@@ -1,0 +1,63 @@
+"""The built page: index.html and its assets, shipped in the package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from soundloom.server.failures import Refusal
+
+__all__ = ["page_routes"]
+
+_MISSING = """\
+The API of this library runs at /api/v1 (its description: /api/v1/openapi.json).
+The page is not built. In a checkout of soundloom, with Node at hand:
+
+    make page
+
+and load this address again.
+"""
+_NAME = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""By our own table: a system's registry may call a script plain text, which browsers then refuse to run."""
+
+
+def page_routes(folder: Path) -> APIRouter:
+    """The routes of the page that lies in a folder."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    async def index() -> Response:
+        file = folder / "index.html"
+        if not file.is_file():
+            return PlainTextResponse(_MISSING, headers={"Cache-Control": "no-store"})
+        # Asked for anew each time, and answered with 304: it names the assets of this version.
+        return FileResponse(file, media_type=_TYPES[".html"], headers={"Cache-Control": "no-cache"})
+
+    @routes.get("/assets/{name:path}")
+    async def asset(request: Request, name: str) -> Response:
+        assets = (folder / "assets").resolve()
+        # One folder deep, as the build writes them; a link may not lead out of it.
+        file = (assets / name).resolve() if _NAME.fullmatch(name) else assets
+        if not (file.parent == assets and file.suffix in _TYPES and file.is_file()):
+            raise Refusal(404, "not_found", f"the page has no {request.url.path[:200]!r}")
+        # The build puts a hash of the content into the name, so that a copy is good for ever.
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return FileResponse(file, media_type=_TYPES[file.suffix], headers=headers)
+
+    return routes

@@ -1,0 +1,87 @@
+"""A search as its address spells it: `GET /search` and the page's own address have the same parameters."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from soundloom.errors import QueryError
+from soundloom.library.filters import Filter
+from soundloom.server.catalogue import Catalogue
+from soundloom.server.failures import Refusal
+from soundloom.server.models import Identity, Tag
+
+__all__ = ["Query", "parse_weights"]
+
+_Seconds = Annotated[float, Field(ge=0, lt=1e9)]
+
+
+class Query(BaseModel):
+    """What to search by and among what; with neither, every segment in the order of its path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    like: Identity | None = None
+    upload: Annotated[str | None, Field(max_length=64, description="An upload's id, instead of like.")] = None
+    start: Annotated[_Seconds | None, Field(description="Where in that sound's file to begin, in seconds.")] = None
+    end: Annotated[_Seconds | None, Field(description="Where to stop.")] = None
+    tag: Annotated[list[Tag], Field(max_length=20, description="What it should sound like, in words.")] = []
+    without: Annotated[list[Tag], Field(max_length=20, alias="not", description="What it should not sound like.")] = []
+    share: Annotated[float, Field(ge=0, le=1, description="How much the words count beside a sound.")] = 0.5
+    weights: Annotated[str, Field(max_length=2000, description="PART:NUMBER,...", examples=["pitch:2,timbre:0"])] = ""
+    folder: Annotated[str | None, Field(max_length=4096, description="Only below this folder of the library.")] = None
+    has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
+    min_duration: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
+    max_duration: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
+    after: Annotated[date | None, Field(description="Only files changed on this day or later.")] = None
+    before: Annotated[date | None, Field(description="Only files changed before this day.")] = None
+    k: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    def where(self, catalogue: Catalogue) -> str | None:
+        """The filters, as the library takes them."""
+        return Filter(
+            folder=None if self.folder is None else catalogue.folder(self.folder),
+            tags=tuple(self.has_tag),
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            modified_after=self.after,
+            modified_before=self.before,
+        ).sql()
+
+    def check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            Refusal: two sounds, or a region of none, or one that ends before it begins.
+        """
+        if self.like is not None and self.upload is not None:
+            raise Refusal(422, "bad_query", "search by like= or by upload=, not by both")
+        region = self.start is not None or self.end is not None
+        if region and self.like is None and self.upload is None:
+            raise Refusal(422, "bad_query", "start= and end= are a region of a sound: name it by like= or upload=")
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise Refusal(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Read ``part:weight,part:weight``.
+
+    >>> parse_weights("pitch:2,timbre:0")
+    {'pitch': 2.0, 'timbre': 0.0}
+
+    Raises:
+        QueryError: not of that form.
+    """
+    weights: dict[str, float] = {}
+    for item in filter(None, text.split(",")):
+        name, separator, number = item.rpartition(":")
+        try:
+            weights[name.strip()] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise QueryError(f"weights are written part:number,part:number, such as pitch:2,timbre:0; got {item!r}")
+    return weights

@@ -1,0 +1,93 @@
+"""What a server is told when it starts: where it listens, who may ask, and how much it takes."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["PAGE", "ServerSettings", "is_loopback"]
+
+PAGE = Path(__file__).parent / "page"
+"""Where the built page lies."""
+
+_SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """The settings of one server.
+
+    Attributes:
+        host: the address to listen on.
+        port: the port; 0 lets the system choose.
+        token: what callers must show; may be None on a loopback address only.
+        allowed_hosts: further names under which the server may be asked, such as that of a proxy.
+        upload_bytes: the largest upload.
+        upload_seconds: the longest sound that may be uploaded.
+        upload_wait: seconds that an upload may take to arrive.
+        decode_wait: seconds that an upload may take to be decoded.
+        uploads_kept: how many uploads are remembered; the one asked for longest ago is forgotten first.
+        uploads_bytes: what they may take on disk together.
+        body_bytes: the largest request of any other kind.
+        cache_bytes: how much of what was made of sounds (thumbnails, transcoded files) is kept on disk.
+        cache: where it is kept; the user's cache if not given.
+        searches: how many searches are computed at a time; the others wait.
+        page: the folder of the built page.
+
+    Raises:
+        ValueError: an address that others can reach without a token, a token that can be guessed, or a bound that
+            is not positive.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    upload_bytes: int = 64 * 2**20
+    upload_seconds: float = 600.0
+    upload_wait: float = 120.0
+    decode_wait: float = 20.0
+    uploads_kept: int = 64
+    uploads_bytes: int = 2**30
+    body_bytes: int = 8 * 2**20
+    cache_bytes: int = 2 * 2**30
+    cache: Path | None = None
+    searches: int = max(2, os.cpu_count() or 1)
+    page: Path = PAGE
+
+    def __post_init__(self) -> None:
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(
+                f"the address {self.host!r} can be reached by others, so a token is needed: give one, or listen on "
+                "127.0.0.1"
+            )
+        if self.token is not None and (len(self.token) < _SHORTEST_TOKEN or not self.token.isascii()):
+            raise ValueError(
+                f"the token must be {_SHORTEST_TOKEN} ASCII characters or more, got {len(self.token)}: "
+                "make one with python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port must lie between 0 and 65535, got {self.port}")
+        bounds = (
+            *("upload_bytes", "upload_seconds", "upload_wait", "decode_wait"),
+            *("uploads_kept", "uploads_bytes", "body_bytes", "cache_bytes", "searches"),
+        )
+        for name in bounds:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

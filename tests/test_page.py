@@ -1,0 +1,326 @@
+"""The page in a real browser, against a real server: search, steer, map, tag, and what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+import soundloom.library.map
+from soundloom.library import Library
+from soundloom.server import ServerSettings, create_app
+from soundloom.synth import render, write_set
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AXE = files("axe_playwright_python") / "axe.min.js"
+WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PATIENCE = 30_000
+"""Milliseconds; generous, because a busy machine is no fault of the page."""
+expect.set_options(timeout=PATIENCE)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
+    """Instead of UMAP, which takes seconds to start; how that arranges is tested with the library."""
+    report("arranging", 1.0)
+    return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page")
+    write_set(folder / "sounds", count=3)
+    library = Library.create(folder / "page.loom", "logmel+mfcc")
+    library.add(folder / "sounds")
+    with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(soundloom.library.map, "arrange", arrange)
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        application = create_app(library, ServerSettings(port=port, cache=folder / "cache"))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *WEBGL])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    opened = browser.new_context(base_url=address, color_scheme="dark", viewport={"width": 1280, "height": 800})
+    opened.set_default_timeout(PATIENCE)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    """A page that asks no other host and breaks no rule of the content security policy."""
+    opened = context.new_page()
+    strangers: list[str] = []
+    complaints: list[str] = []
+    opened.on("request", lambda asked: None if asked.url.startswith(address) else strangers.append(asked.url))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    # The browser itself reports every 4xx here; tests that provoke one look at what the page makes of it.
+    opened.on(
+        "console",
+        lambda said: (
+            complaints.append(said.text)
+            if said.type == "error" and "Failed to load resource" not in said.text
+            else None
+        ),
+    )
+    yield opened
+    opened.close()
+    assert strangers == []
+    assert complaints == []
+
+
+def wav(family: str, index: int, folder: Path) -> Path:
+    import soundfile
+
+    sound = render(family, index)
+    path = folder / f"{family}-mine.wav"
+    soundfile.write(path, sound.samples, sound.sample_rate)
+    return path
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    page.evaluate(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name));
+            document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
+
+
+def visit(page: Page, place: str = "/") -> None:
+    page.goto(place)
+    expect(page.locator("[data-ready=true]")).to_be_visible(timeout=PATIENCE)
+
+
+def cards(page: Page, label: str = "Sounds") -> list[str]:
+    shown = page.get_by_role("list", name=label, exact=True).locator("[data-card]")
+    return shown.evaluate_all("cards => cards.map((card) => card.dataset.card)")
+
+
+def names(page: Page, label: str = "Sounds") -> list[str]:
+    return page.get_by_role("list", name=label, exact=True).locator(".name").all_inner_texts()
+
+
+def asked(page: Page, path: str, **parameters: str) -> dict[str, Any]:
+    answer: dict[str, Any] = page.request.get(f"/api/v1{path}", params=parameters).json()
+    return answer
+
+
+def first(page: Page, folder: str) -> str:
+    return str(asked(page, "/search", folder=folder)["hits"][0]["id"])
+
+
+def until(page: Page, condition: str, argument: object = None) -> None:
+    page.wait_for_function(condition, arg=argument, timeout=PATIENCE)
+
+
+def test_a_dropped_sound_finds_its_like(page: Page, tmp_path: Path) -> None:
+    visit(page)
+    drop(page, "mine.wav", wav("siren", 0, tmp_path).read_bytes())
+    expect(page.get_by_role("heading", name="Nearest first")).to_be_visible()
+    assert names(page)[0] == "siren-00.wav"
+    assert re.search(r"\?upload=u_", page.url)
+    expect(page.get_by_role("img", name="Waveform of mine.wav")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("img", name="Waveform of mine.wav")).to_be_visible()
+    assert names(page)[0] == "siren-00.wav"
+
+
+def test_a_broken_upload_says_what_to_do_and_harms_nothing(page: Page) -> None:
+    visit(page)
+    before = names(page)
+    drop(page, "broken.wav", b"RIFF nothing at all")
+    alert = page.get_by_role("alert")
+    expect(alert).to_be_visible()
+    assert len(alert.inner_text()) > 20
+    assert names(page) == before
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("Drop a sound anywhere")).to_be_visible()
+
+
+def test_a_region_dragged_on_the_waveform_is_searched_by(page: Page) -> None:
+    visit(page, f"/?like={first(page, 'applause')}")
+    wave = page.get_by_role("img", name=re.compile("Waveform"))
+    until(page, "() => document.querySelector('.wave > div')?.shadowRoot.querySelector('canvas')")
+    box = wave.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 30, steps=4)
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 30, steps=4)
+    page.mouse.up()
+    until(page, "() => /start=[\\d.]+&end=[\\d.]+/.test(location.search)")
+    start, end = (float(page.get_by_label(label, exact=True).input_value()) for label in ("From", "to"))
+    length = asked(page, f"/segments/{first(page, 'applause')}")["duration"]
+    assert start == pytest.approx(0.2 * length, abs=0.05 * length)
+    assert end == pytest.approx(0.7 * length, abs=0.05 * length)
+    page.get_by_role("button", name="Whole sound").click()
+    until(page, "() => !location.search.includes('start')")
+
+
+def test_filters_live_in_the_address_and_the_back_button_undoes_them(page: Page) -> None:
+    visit(page)
+    page.get_by_role("combobox", name="Folder").fill("rain")
+    page.get_by_role("combobox", name="Folder").press("Enter")
+    expect(page.locator(".said")).to_contain_text("3 sounds")
+    assert all(name.startswith("rain") for name in names(page))
+    page.get_by_label("At least, in seconds").fill("100")
+    page.get_by_label("At least, in seconds").press("Enter")
+    expect(page.get_by_text("No sound passes these filters")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".said")).to_contain_text("3 sounds")
+    page.go_back()
+    expect(page.locator(".said")).to_contain_text("48 sounds")
+    visit(page, "/?folder=rain")
+    assert len(names(page)) == 3
+
+
+def test_the_slider_steers_while_it_moves(page: Page) -> None:
+    like = first(page, "bell")
+    visit(page, f"/?like={like}")
+    even = cards(page)
+    page.keyboard.press("s")
+    slider = page.get_by_role("slider", name="logmel")
+    expect(slider).to_be_focused()
+    slider.press("Home")
+    wanted = [hit["id"] for hit in asked(page, "/search", like=like, weights="logmel:0", k="50")["hits"]]
+    assert wanted != even
+    until(
+        page,
+        """wanted => JSON.stringify(wanted) === JSON.stringify(
+            [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))""",
+        wanted,
+    )
+    until(page, "() => location.search.includes('weights=logmel:0')")
+    slider.press("o")
+    expect(page.get_by_role("slider", name="mfcc")).to_have_value("0")
+    page.get_by_role("button", name="Even").click()
+    until(page, "wanted => document.querySelector('[data-card]').dataset.card === wanted", even[0])
+
+
+def test_sounds_are_walked_played_and_followed_by_keys(page: Page) -> None:
+    visit(page)
+    page.keyboard.press("g")
+    page.keyboard.press("ArrowRight")
+    focused = page.locator("[data-card]:focus")
+    assert focused.get_attribute("data-card") == cards(page)[1]
+    page.keyboard.press("Space")
+    expect(page.get_by_role("contentinfo").get_by_role("button", name="Stop")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("contentinfo").get_by_role("button", name="Play again")).to_be_visible()
+    followed = str(focused.get_attribute("data-card"))
+    page.keyboard.press("Enter")
+    until(page, "id => location.search.includes(`like=${id}`)", followed)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+
+
+def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> None:
+    visit(page, f"/?view=tag&like={first(page, 'cricket')}")
+    page.get_by_role("combobox", name="Tag", exact=True).fill("insect")
+    page.get_by_role("combobox", name="Tag", exact=True).press("Escape")
+    page.keyboard.press("g")
+    for key in "yyy":
+        page.keyboard.press(key)
+    page.keyboard.press("End")
+    for _ in range(3):
+        page.keyboard.press("n")
+        page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("heading", name="Ranked")).to_be_visible()
+    expect(page.get_by_text("right, between")).to_be_visible()
+    until(page, "() => location.search.includes('yes=') && location.search.includes('no=')")
+    page.get_by_role("button", name=re.compile("^Tag [0-9]+ sounds? “insect”")).click()
+    toast = page.get_by_text(re.compile("^Tagged"))
+    expect(toast.first).to_be_visible()
+    count = {tag["name"]: tag["count"] for tag in asked(page, "/tags")["tags"]}
+    assert count["insect"] >= 3
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(re.compile("^Undone")).first).to_be_visible()
+    assert "insect" not in {tag["name"] for tag in asked(page, "/tags")["tags"] if tag["count"]}
+
+
+def test_the_lasso_lists_and_tags_what_it_holds(page: Page) -> None:
+    page.goto("/?view=map")
+    page.get_by_role("button", name="Compute the map").click()
+    map_ = page.get_by_role("application")
+    expect(map_).to_be_visible(timeout=120_000)
+    page.get_by_role("button", name="Lasso", exact=True).click()
+    box = map_.bounding_box()
+    assert box is not None
+    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02)]
+    spots = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in corners]
+    # The panels lie over the map: the outline begins in a free corner.
+    spots = [spots[1], spots[2], spots[3], spots[0], spots[1]]
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot, steps=5)
+    page.mouse.up()
+    selection = page.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("heading", name="48 sounds")).to_be_visible()
+    expect(selection.locator("[data-card]")).to_have_count(48)
+    selection.get_by_role("button", name="Tag all").click()
+    page.get_by_role("combobox", name="Tag 48 sounds").fill("everything")
+    page.get_by_role("combobox", name="Tag 48 sounds").press("Enter")
+    expect(page.get_by_text("Tagged 48 sounds “everything”").first).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(re.compile("^Undone")).first).to_be_visible()
+
+
+def test_health_indexes_again(page: Page) -> None:
+    page.goto("/?view=health")
+    page.get_by_role("button", name="Index again").click()
+    expect(page.get_by_text("The library is up to date").first).to_be_visible(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_view_has_an_accessibility_violation(page: Page, theme: str, width: int) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 800})
+    bell, drum = first(page, "bell"), first(page, "drum")
+    places = ["/", f"/?like={bell}&tag=x", "/?view=map", f"/?view=tag&name=bell&yes={bell}&no={drum}", "/?view=health"]
+    for place in [*places, "/?folder=nowhere"]:
+        page.goto(place)
+        page.wait_for_load_state("networkidle")
+        violations = page.evaluate(
+            AXE.read_text("utf-8") + ";axe.run().then(({ violations }) => violations.map(({ id, nodes }) => "
+            "[id, ...nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary)]))"
+        )
+        assert violations == [], place

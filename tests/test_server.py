@@ -1,0 +1,530 @@
+"""The API over a library: searching, hearing, seeing, tagging, mapping, keeping it up to date."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import struct
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+import soundfile
+import torch
+from starlette.testclient import TestClient
+
+import soundloom.library.map
+import soundloom.server.revealing
+import soundloom.server.service
+from serving import API, RATE, by_name, made_library, refused, served, write_sound
+from soundloom.errors import QueryError
+from soundloom.library import Library
+from soundloom.tagging import AlignedTags, Vocabulary
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library, TestClient]]:
+    """A library that tests only read."""
+    folder = tmp_path_factory.mktemp("served")
+    library = made_library(folder)
+    with served(library, folder / "cache") as client:
+        yield library, client
+
+
+@pytest.fixture
+def client(shared: tuple[Library, TestClient]) -> TestClient:
+    return shared[1]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[Library, TestClient]]:
+    """A library that a test may change."""
+    library = made_library(tmp_path)
+    with served(library, tmp_path / "cache") as client:
+        yield library, client
+
+
+def search(client: TestClient, **asked: Any) -> list[str]:
+    answer = client.get(f"{API}/search", params=asked)
+    assert answer.status_code == 200, answer.text
+    return [hit["name"] for hit in answer.json()["hits"]]
+
+
+def finished(client: TestClient, job: str) -> dict[str, Any]:
+    """The job, once it is over."""
+    for _ in range(300):
+        about = client.get(f"{API}/jobs/{job}").json()
+        if about["state"] != "running":
+            return about
+        time.sleep(0.1)
+    raise AssertionError(f"the job goes on: {about}")
+
+
+def test_the_library_says_what_it_holds(client: TestClient) -> None:
+    about = client.get(f"{API}/library").json()
+    assert (about["segments"], about["files"], about["failures"], about["model"]) == (16, 14, 1, "logmel+mfcc")
+    assert about["seconds"] == pytest.approx(13 * 0.6 + 4.5)
+    assert about["parts"] == [{"name": "logmel", "dim": 128}, {"name": "mfcc", "dim": 120}]
+    assert about["folders"] == [
+        {"name": ".", "files": 14},
+        {"name": "high", "files": 7},
+        {"name": "low", "files": 7},
+    ]
+
+
+def test_failures_are_told_with_their_reasons(client: TestClient) -> None:
+    (failure,) = client.get(f"{API}/failures").json()["failures"]
+    assert failure["path"].endswith("broken.wav")
+    assert failure["reason"]
+
+
+def test_without_a_query_every_segment_comes_in_order_of_its_path(shared: tuple[Library, TestClient]) -> None:
+    library, client = shared
+    whole = client.get(f"{API}/search", params={"k": 500}).json()
+    assert whole["total"] == len(whole["hits"]) == 16
+    assert [hit["path"] for hit in whole["hits"]] == sorted(library.rows(["path"])["path"].to_pylist())
+    assert all("similarity" not in hit and "parts" not in hit for hit in whole["hits"])
+    pages = [client.get(f"{API}/search", params={"k": 5, "offset": at}).json()["hits"] for at in range(0, 20, 5)]
+    assert [hit for page in pages for hit in page] == whole["hits"]
+
+
+def test_more_like_this_gives_what_the_library_gives(shared: tuple[Library, TestClient]) -> None:
+    library, client = shared
+    one = by_name(client, "low-3.wav")
+    hits = client.get(f"{API}/search", params={"like": one["id"], "k": 4, "weights": "logmel:2,mfcc:0.5"}).json()[
+        "hits"
+    ]
+    expected = library.search(one["path"], 4, weights={"logmel": 2, "mfcc": 0.5})
+    assert [hit["path"] for hit in hits] == [hit.path for hit in expected]
+    assert [hit["similarity"] for hit in hits] == pytest.approx([hit.similarity for hit in expected], abs=1e-5)
+    assert hits[0]["parts"] == pytest.approx(expected[0].parts, abs=1e-5)
+    assert {hit["name"] for hit in hits[:2]} == {"low-2.wav", "low-4.wav"}
+
+
+def test_words_are_searched_by_where_the_model_knows_them(
+    shared: tuple[Library, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, client = shared
+    low, high = by_name(client, "low-0.wav"), by_name(client, "high-5.flac")
+    meant = np.array(library.rows(["embedding"], f"path = '{low['path']}'")["embedding"][0].as_py())
+    asked: list[tuple[Any, ...]] = []
+
+    def tag_embedding(
+        aligned: Any, settings: Any, index: Any, tags: Any, not_: Any, *, sound: Any, share: float
+    ) -> np.ndarray:
+        """What words mean is the library's own affair; here they mean what low-0 is."""
+        if "cat" in tags:
+            raise QueryError("no word 'cat'")
+        asked.append((aligned.part, tags, not_, sound is not None, share))
+        return meant
+
+    monkeypatch.setattr(soundloom.server.service, "tag_embedding", tag_embedding)
+    words = Vocabulary(tags=("drone", "Dripping", "wind"))
+    aligned = AlignedTags("logmel", 128, words, head=torch.nn.Sequential(torch.nn.Linear(128, 3)))
+    monkeypatch.setattr(client.app.state.service, "tags", aligned, raising=False)
+    assert client.get(f"{API}/library").json()["tags_searchable"] is True
+    assert client.get(f"{API}/tags", params={"prefix": "dr"}).json()["vocabulary"] == ["drone", "Dripping"]
+
+    best = client.get(f"{API}/search", params={"tag": ["drone", "wind"], "not": "rain", "k": 3}).json()["hits"][0]
+    # Without a sound the parts that know no words do not count.
+    assert (best["id"], best["similarity"]) == (low["id"], pytest.approx(best["parts"]["logmel"], abs=1e-5))
+    search(client, tag="drone", like=high["id"], share=0.25)
+    assert asked == [("logmel", ["drone", "wind"], ["rain"], False, 0.5), ("logmel", ["drone"], [], True, 0.25)]
+    refused(client.get(f"{API}/search", params={"tag": "cat"}), 422, "bad_query")
+
+
+def test_offset_goes_on_where_the_last_page_ended(client: TestClient) -> None:
+    like = by_name(client, "low-0.wav")["id"]
+    assert search(client, like=like, k=3) + search(client, like=like, k=3, offset=3) == search(client, like=like, k=6)
+
+
+def test_a_region_of_a_sound_is_searched_by(shared: tuple[Library, TestClient]) -> None:
+    library, client = shared
+    long = by_name(client, "long.wav")
+    answer = client.get(f"{API}/search", params={"like": long["id"], "start": 0.25, "end": 1.0, "k": 5}).json()
+    expected = library.search(long["path"], 5, start=0.25, end=1.0)
+    assert [(hit["path"], hit["start"]) for hit in answer["hits"]] == [(hit.path, hit.start) for hit in expected]
+    # The query's own segment is not found; the rest of its file may be.
+    assert (long["path"], 0.0) not in [(hit["path"], hit["start"]) for hit in answer["hits"]]
+
+
+def test_filters_narrow_what_is_found_and_counted(client: TestClient) -> None:
+    like = by_name(client, "low-0.wav")["id"]
+    assert set(search(client, like=like, folder="high")) == {*(f"high-{n}.flac" for n in range(6)), "odd.aiff"}
+    assert set(search(client, min_duration=4)) == {"long.wav"}
+    assert "long.wav" not in search(client, max_duration=1, k=100)
+    assert search(client, after="2999-01-01") == []
+    assert len(search(client, before="2999-01-01")) == 16
+    assert search(client, has_tag="nothing") == []
+    total = client.get(f"{API}/search", params={"like": like, "folder": "high", "k": 2}).json()["total"]
+    assert total == 7
+    # Nothing that a person types becomes part of the condition.
+    assert search(client, folder="high' OR '1'='1") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"like": "0" * 16}, 404, "not_found"),
+        ({"like": "../../etc/passwd"}, 422, "invalid"),
+        ({"upload": "u_none"}, 404, "no_upload"),
+        ({"like": "0" * 16, "upload": "u_none"}, 422, "bad_query"),
+        ({"start": 1}, 422, "bad_query"),
+        ({"weights": "pitch"}, 422, "bad_query"),
+        ({"tag": "dog"}, 409, "tags_not_searchable"),
+        ({"k": 0}, 422, "invalid"),
+        ({"k": 501}, 422, "invalid"),
+        ({"offset": -1}, 422, "invalid"),
+        ({"min_duration": "nan"}, 422, "invalid"),
+        ({"after": "yesterday"}, 422, "invalid"),
+        ({"unheard": "of"}, 422, "invalid"),
+    ],
+)
+def test_what_cannot_be_searched_by_is_refused(
+    client: TestClient, asked: dict[str, Any], status: int, code: str
+) -> None:
+    refused(client.get(f"{API}/search", params=asked), status, code)
+
+
+def test_weights_that_make_no_sense_are_refused(client: TestClient) -> None:
+    like = by_name(client, "low-0.wav")["id"]
+    assert "logmel, mfcc" in refused(
+        client.get(f"{API}/search", params={"like": like, "weights": "pitch:1"}), 422, "bad_query"
+    )
+    for weights in ("logmel:0,mfcc:0", "logmel:nan", "logmel:1:2", "logmel"):
+        refused(client.get(f"{API}/search", params={"like": like, "weights": weights}), 422, "bad_query")
+    refused(client.get(f"{API}/search", params={"like": like, "start": 2, "end": 1}), 422, "bad_query")
+    refused(client.get(f"{API}/search", params={"like": like, "start": 900}), 422, "unreadable")
+
+
+def test_a_segment_is_found_by_its_id(client: TestClient) -> None:
+    one = by_name(client, "low-1.wav")
+    assert client.get(f"{API}/segments/{one['id']}").json() == one
+    assert one["folder"] == "low"
+    refused(client.get(f"{API}/segments/{'0' * 16}"), 404, "not_found")
+
+
+def test_a_file_that_browsers_play_comes_as_it_is(client: TestClient) -> None:
+    one = by_name(client, "high-0.flac")
+    answer = client.get(f"{API}/segments/{one['id']}/audio")
+    assert (answer.headers["content-type"], answer.content) == ("audio/flac", Path(one["path"]).read_bytes())
+
+
+def test_a_file_that_browsers_do_not_play_is_transcoded(client: TestClient) -> None:
+    one = by_name(client, "odd.aiff")
+    answer = client.get(f"{API}/segments/{one['id']}/audio")
+    assert answer.headers["content-type"] == "audio/flac"
+    heard, rate = soundfile.read(io.BytesIO(answer.content))
+    kept, _ = soundfile.read(one["path"])
+    assert rate == RATE
+    np.testing.assert_array_equal(heard, kept)
+
+
+def test_a_segment_alone_is_a_wav_of_its_stretch(client: TestClient) -> None:
+    hits = client.get(f"{API}/search", params={"k": 100}).json()["hits"]
+    second = [hit for hit in hits if hit["name"] == "long.wav"][1]
+    answer = client.get(f"{API}/segments/{second['id']}/audio", params={"part": "segment"})
+    assert answer.headers["content-type"] == "audio/wav"
+    heard, _ = soundfile.read(io.BytesIO(answer.content))
+    kept, _ = soundfile.read(second["path"], start=2 * RATE, stop=round(second["end"] * RATE))
+    np.testing.assert_allclose(heard, kept, atol=1e-4)
+
+
+def test_ranges_are_slices_of_the_file(client: TestClient) -> None:
+    one = by_name(client, "low-0.wav")
+    address, whole = f"{API}/segments/{one['id']}/audio", Path(one["path"]).read_bytes()
+    size = len(whole)
+    for asked, first, last in (
+        ("bytes=0-0", 0, 1),
+        ("bytes=5-99", 5, 100),
+        ("bytes=100-", 100, size),
+        ("bytes=-7", size - 7, size),
+        (f"bytes=-{10 * size}", 0, size),
+        (f"bytes=10-{10 * size}", 10, size),
+        ("Bytes = 3 - 4", 3, 5),
+    ):
+        answer = client.get(address, headers={"Range": asked})
+        assert (answer.status_code, answer.content) == (206, whole[first:last]), asked
+        assert answer.headers["content-range"] == f"bytes {first}-{last - 1}/{size}"
+        assert answer.headers["content-length"] == str(last - first)
+    for ignored in ("bytes=9-3", "bytes=a-b", "bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=" + "9" * 400 + "-"):
+        answer = client.get(address, headers={"Range": ignored})
+        assert (answer.status_code, answer.content) == (200, whole), ignored
+    for beyond in (f"bytes={size}-", "bytes=-0"):
+        answer = client.get(address, headers={"Range": beyond})
+        refused(answer, 416, "no_such_range")
+        assert answer.headers["content-range"] == f"bytes */{size}"
+
+
+def test_a_copy_is_not_sent_again_and_a_stale_range_not_mixed(client: TestClient) -> None:
+    one = by_name(client, "low-0.wav")
+    address = f"{API}/segments/{one['id']}/audio"
+    etag = client.get(address).headers["etag"]
+    assert client.get(address, headers={"If-None-Match": etag}).status_code == 304
+    assert client.get(address, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
+    assert client.get(address, headers={"Range": "bytes=0-1", "If-Range": '"another"'}).status_code == 200
+
+
+def test_a_thumbnail_shows_where_the_tone_is(client: TestClient) -> None:
+    low, high = by_name(client, "low-0.wav")["id"], by_name(client, "high-0.flac")["id"]
+    pictures = {}
+    for name, one in (("low", low), ("high", high)):
+        answer = client.get(f"{API}/segments/{one}/thumbnail.png", params={"width": 120, "height": 48})
+        assert answer.headers["content-type"] == "image/png"
+        picture = matplotlib.image.imread(io.BytesIO(answer.content))
+        assert picture.shape[:2] == (48, 120)
+        pictures[name] = picture[:, :60, :3].sum(axis=(1, 2))  # brightness of each line while the tone is loud
+    assert pictures["low"].argmax() > pictures["high"].argmax()
+    light = client.get(f"{API}/segments/{low}/thumbnail.png", params={"theme": "light"}).content
+    assert (
+        matplotlib.image.imread(io.BytesIO(light)).mean()
+        > matplotlib.image.imread(io.BytesIO(client.get(f"{API}/segments/{low}/thumbnail.png").content)).mean()
+    )
+    for bad in ({"width": 5}, {"height": 5000}, {"theme": "pink"}):
+        refused(client.get(f"{API}/segments/{low}/thumbnail.png", params=bad), 422, "invalid")
+
+
+def test_peaks_are_the_loudest_samples_around(client: TestClient) -> None:
+    one = by_name(client, "long.wav")
+    told = client.get(f"{API}/segments/{one['id']}/peaks", params={"points": 4}).json()
+    samples = np.abs(soundfile.read(one["path"])[0])
+    assert told["duration"] == pytest.approx(4.5)
+    bins = [chunk.max() for chunk in np.split(samples, range(256, len(samples), 256))]
+    starts = np.linspace(0, len(bins), 4, endpoint=False).astype(int)
+    expected = [max(bins[a:b]) for a, b in zip(starts, [*starts[1:], len(bins)], strict=True)]
+    assert told["peaks"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_file_that_is_gone_or_changed_is_told_so(own: tuple[Library, TestClient]) -> None:
+    _, client = own
+    gone, changed, pipe = (by_name(client, f"low-{n}.wav") for n in range(3))
+    Path(gone["path"]).unlink()
+    Path(changed["path"]).write_text("not a sound any more")
+    for address in ("audio", "audio?part=segment", "thumbnail.png", "peaks"):
+        refused(client.get(f"{API}/segments/{gone['id']}/{address}"), 404, "gone")
+        refused(client.get(f"{API}/segments/{changed['id']}/{address}"), 422, "unreadable")
+    Path(pipe["path"]).unlink()
+    os.mkfifo(pipe["path"])
+    refused(client.get(f"{API}/segments/{pipe['id']}/audio"), 422, "unreadable")
+    # What it sounded like is in the library still.
+    assert client.get(f"{API}/search", params={"like": gone["id"]}).status_code == 200
+
+
+def test_the_folder_of_a_file_is_opened_here_and_only_for_this_machine(
+    shared: tuple[Library, TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, client = shared
+    one = by_name(client, "low-0.wav")
+    started: list[list[str]] = []
+    monkeypatch.setattr(soundloom.server.revealing.sys, "platform", "linux")
+    monkeypatch.setattr(soundloom.server.revealing.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(soundloom.server.revealing.subprocess, "Popen", lambda command, **_: started.append(command))
+    assert client.post(f"{API}/segments/{one['id']}/reveal").status_code == 204
+    assert started == [["xdg-open", str(Path(one["path"]).parent)]]
+    with served(library, tmp_path, host="0.0.0.0", token="t" * 20) as other:
+        answer = other.post(f"{API}/segments/{one['id']}/reveal", headers={"Authorization": f"Bearer {'t' * 20}"})
+        refused(answer, 403, "not_here")
+    monkeypatch.setattr(soundloom.server.revealing.shutil, "which", lambda _: None)
+    refused(client.post(f"{API}/segments/{one['id']}/reveal"), 501, "no_desktop")
+
+
+def test_tags_are_given_found_exported_and_taken_back(own: tuple[Library, TestClient]) -> None:
+    library, client = own
+    low = [by_name(client, f"low-{n}.wav")["id"] for n in range(3)]
+    high = by_name(client, "high-0.flac")["id"]
+    first = client.post(f"{API}/tags/apply", json={"tag": "drone", "add": low}).json()
+    assert first["changed"] == 3
+    client.post(f"{API}/tags/apply", json={"tag": "Drizzle", "add": [high]})
+    assert client.get(f"{API}/tags", params={"prefix": "DR"}).json()["tags"] == [
+        {"name": "drone", "count": 3},
+        {"name": "Drizzle", "count": 1},
+    ]
+    assert client.get(f"{API}/tags", params={"prefix": "x"}).json()["tags"] == []
+    assert len(client.get(f"{API}/tags", params={"limit": 1}).json()["tags"]) == 1
+    assert search(client, has_tag="drone") == ["low-0.wav", "low-1.wav", "low-2.wav"]
+    assert client.get(f"{API}/segments/{low[0]}").json()["tags"] == ["drone"]
+
+    table = list(csv.reader(io.StringIO(client.get(f"{API}/tags/export").text)))
+    assert sum("drone" in row for row in table) == 3
+    labels = client.get(f"{API}/tags/export", params={"format": "audacity"})
+    with zipfile.ZipFile(io.BytesIO(labels.content)) as archive:
+        assert len(archive.namelist()) == 4
+        assert any("drone" in archive.read(name).decode() for name in archive.namelist())
+
+    undone = client.post(f"{API}/tags/undo", json={"edit": first["edit"]}).json()
+    assert undone["changed"] == 3
+    assert search(client, has_tag="drone") == []
+    client.post(f"{API}/tags/undo", json={"edit": undone["edit"]})
+    assert library.tag_counts() == {"drone": 3, "Drizzle": 1}
+
+
+def test_an_edit_of_tags_that_cannot_be_is_refused(client: TestClient) -> None:
+    refused(client.post(f"{API}/tags/undo", json={"edit": "none"}), 404, "no_edit")
+    refused(client.post(f"{API}/tags/apply", json={"tag": "a", "add": ["0" * 16]}), 422, "bad_query")
+    refused(client.post(f"{API}/tags/apply", json={"tag": "", "add": []}), 422, "invalid")
+    refused(client.post(f"{API}/tags/apply", json={"tag": "a", "adds": []}), 422, "invalid")
+    one = by_name(client, "low-0.wav")["id"]
+    refused(client.post(f"{API}/tags/apply", json={"tag": "a,b", "add": [one]}), 409, "library")
+    refused(client.post(f"{API}/tags/apply", json={"tag": "a", "add": [one], "remove": [one]}), 409, "library")
+
+
+def test_a_tag_is_learned_from_examples(client: TestClient) -> None:
+    yes = [by_name(client, f"low-{n}.wav")["id"] for n in range(4)]
+    no = [by_name(client, f"high-{n}.flac")["id"] for n in range(4)]
+    learned = client.post(f"{API}/examples", json={"tag": "low", "yes": yes, "no": no, "k": 2}).json()
+    assert {hit["name"] for hit in learned["ranked"]} <= {"low-4.wav", "low-5.wav", "long.wav"}
+    assert learned["ranked"][0]["probability"] > 0.5
+    assert len(learned["doubtful"]) == 2
+    assert learned["quality"]["message"]
+    refused(client.post(f"{API}/examples", json={"tag": "low", "yes": []}), 422, "bad_query")
+
+
+@pytest.fixture
+def quick_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UMAP takes seconds to start; how it arranges is tested with the library."""
+
+    def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
+        report("arranging", 1.0)
+        return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
+
+    monkeypatch.setattr(soundloom.library.map, "arrange", arrange)
+
+
+@pytest.mark.usefixtures("quick_map")
+def test_a_map_is_computed_sent_and_coloured(own: tuple[Library, TestClient]) -> None:
+    library, client = own
+    refused(client.get(f"{API}/map"), 404, "no_map")
+    assert client.get(f"{API}/map/about").json()["computed"] is False
+    job = client.post(f"{API}/map/compute", json={}).json()["job"]
+    about = finished(client, job)
+    assert (about["kind"], about["state"], about["message"]) == ("map", "done", "16 segments are on the map")
+
+    answer = client.get(f"{API}/map")
+    content, count = answer.content, 16
+    assert (content[:4], struct.unpack_from("<I", content, 4)[0]) == (b"SLM1", count)
+    x, y = np.frombuffer(content, "<f4", 2 * count, 8).reshape(2, count)
+    folders, clusters = np.frombuffer(content, "<u2", 2 * count, 8 + 8 * count).reshape(2, count)
+    assert len(content) == 8 + 12 * count
+    kept = library.kept_map()
+    assert kept is not None
+    np.testing.assert_array_equal(clusters, kept.clusters)
+    span = np.ptp(kept.coordinates, axis=0)
+    assert [np.ptp(x), np.ptp(y)] == pytest.approx(2 * span / span.max(), rel=1e-4)
+    assert max(np.abs(x).max(), np.abs(y).max()) == pytest.approx(1)
+
+    told = client.get(f"{API}/map/about").json()
+    assert (told["computed"], told["stale"], told["n"]) == (True, False, count)
+    ids = client.get(f"{API}/map/ids").json()["ids"]
+    segments = client.post(f"{API}/map/at", json={"indices": list(range(count))}).json()["segments"]
+    assert [one["id"] for one in segments] == ids
+    assert [told["folders"][number] for number in folders] == [one["folder"] for one in segments]
+    assert client.post(f"{API}/map/where", json={"ids": [ids[3], "0" * 16, ids[0]]}).json()["indices"] == [3, -1, 0]
+    assert client.get(f"{API}/map/ids", params={"from": 3, "count": 2}).json()["ids"] == ids[3:5]
+    refused(client.post(f"{API}/map/at", json={"indices": [count]}), 422, "no_such_point")
+
+    client.post(f"{API}/tags/apply", json={"tag": "drone", "add": ids[:2]})
+    tagged = client.get(f"{API}/map/colour", params={"by": "tag", "value": "drone"}).content
+    assert list(tagged) == [255, 255] + [0] * 14
+    alike = client.get(f"{API}/map/colour", params={"by": "part", "value": "mfcc", "like": ids[5]}).content
+    assert alike[5] == 255
+    hits = client.get(f"{API}/search", params={"like": ids[5], "k": 100}).json()["hits"]
+    cosine = next(hit["parts"]["mfcc"] for hit in hits if hit["id"] == ids[0])
+    assert alike[0] == round(255 * max(0.0, cosine))
+    refused(client.get(f"{API}/map/colour", params={"by": "part", "value": "pitch", "like": ids[5]}), 422, "bad_query")
+    again = client.get(f"{API}/map")
+    assert client.get(f"{API}/map", headers={"If-None-Match": again.headers["etag"]}).status_code == 304
+    refused(client.get(f"{API}/map", params={"weights": "mfcc:2"}), 404, "no_map")
+    refused(client.get(f"{API}/map", params={"weights": "mfcc:-2"}), 422, "bad_query")
+
+
+def test_the_library_is_brought_up_to_date_in_the_background(own: tuple[Library, TestClient]) -> None:
+    library, client = own
+    folder = Path(by_name(client, "low-0.wav")["path"]).parent
+    write_sound(folder / "new.wav", 130)
+    (folder / "low-1.wav").unlink()
+    version = client.get(f"{API}/library").json()["version"]
+    about = finished(client, client.post(f"{API}/index", json={}).json()["job"])
+    assert about["state"] == "done"
+    assert about["message"].startswith("1 new, 0 changed, 0 moved, 1 deleted")
+    assert "seconds_left" not in about
+    now = client.get(f"{API}/library").json()
+    assert (now["files"], now["version"] != version) == (14, True)
+    assert "new.wav" in search(client, k=100)
+    elsewhere = write_sound(library.folder.parent / "elsewhere" / "more.wav", 700).parent
+    finished(client, client.post(f"{API}/index", json={"folders": [str(elsewhere)]}).json()["job"])
+    assert "more.wav" in search(client, k=100)
+
+
+def test_only_this_machine_brings_in_new_folders(own: tuple[Library, TestClient], tmp_path: Path) -> None:
+    library, client = own
+    refused(client.post(f"{API}/index", json={"folders": ["sounds"]}), 422, "bad_folder")
+    with served(library, tmp_path / "other", host="0.0.0.0", token="t" * 20) as other:
+        other.headers["Authorization"] = f"Bearer {'t' * 20}"
+        for folder in ("/etc", str(tmp_path), str(tmp_path / "sounds" / "low" / ".." / "..")):
+            refused(other.post(f"{API}/index", json={"folders": [folder]}), 403, "not_here")
+        job = other.post(f"{API}/index", json={"folders": [str(tmp_path / "sounds" / "low")]}).json()["job"]
+        assert finished(other, job)["state"] == "done"
+
+
+def test_a_job_that_fails_says_why(own: tuple[Library, TestClient]) -> None:
+    _, client = own
+    about = finished(client, client.post(f"{API}/index", json={"folders": ["/no/such/folder"]}).json()["job"])
+    assert about["state"] == "failed"
+    assert "no folder or file '/no/such/folder'" in about["message"]
+    refused(client.get(f"{API}/jobs/j_none"), 404, "no_job")
+    refused(client.delete(f"{API}/jobs/j_none"), 404, "no_job")
+
+
+def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    library, client = own
+
+    def endless(*_: Any, progress: Any, **__: Any) -> None:
+        from soundloom.library import Progress
+
+        for done in range(10_000):
+            progress(Progress(done, 10_000, 0.0, "/sounds/a.wav"))
+            time.sleep(0.01)
+
+    monkeypatch.setattr(library, "add", endless)
+    job = client.post(f"{API}/index", json={}).json()["job"]
+    time.sleep(0.2)
+    about = client.get(f"{API}/jobs/{job}").json()
+    assert (about["state"], about["total"], about["message"]) == ("running", 10_000, "embedded a.wav")
+    assert about["seconds_left"] > 0
+    assert job in refused(client.post(f"{API}/map/compute", json={}), 409, "job_running")
+    assert client.delete(f"{API}/jobs/{job}").status_code == 202
+    assert finished(client, job)["message"].startswith("cancelled")
+
+
+OPERATIONS = {
+    "getLibrary", "getFailures", "search", "getSegment", "getSegmentAudio", "getSegmentThumbnail", "getSegmentPeaks",
+    "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag", "exportTags",
+    "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap", "computeMap",
+    "updateLibrary", "getJob", "cancelJob",
+}  # fmt: skip
+
+
+def test_the_api_is_described_under_names_that_stay(client: TestClient) -> None:
+    described = client.get(f"{API}/openapi.json").json()
+    operations = [one for path in described["paths"].values() for one in path.values()]
+    assert {one["operationId"] for one in operations} == OPERATIONS
+    assert len(operations) == len(OPERATIONS)
+    assert all(path.startswith(API) for path in described["paths"])
+    assert all(one.get("description") for one in operations)
+    # FastAPI's pages of documentation would load scripts from another host.
+    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
+
+
+def test_an_empty_library_is_served_too(tmp_path: Path) -> None:
+    with served(Library.create(tmp_path / "empty.loom", "logmel"), tmp_path / "cache") as client:
+        assert client.get(f"{API}/library").json()["segments"] == 0
+        assert client.get(f"{API}/search").json()["hits"] == []
+        assert client.get(f"{API}/tags").json() == {"tags": [], "vocabulary": []}
+        assert client.get(f"{API}/map/about").json()["n"] == 0
+        refused(client.post(f"{API}/index", json={}), 409, "no_folders")

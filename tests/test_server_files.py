@@ -1,0 +1,370 @@
+"""What comes in and what is made of files: uploads, the processes that decode, the cache."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from starlette.testclient import TestClient
+
+from hostile import HOSTILE, Hostile
+from serving import API, RATE, by_name, made_library, refused, served, write_sound
+from soundloom.errors import AudioError
+from soundloom.library import Library
+from soundloom.server.cache import FileCache
+from soundloom.server.failures import Refusal
+from soundloom.server.jobs import Jobs
+from soundloom.server.playing import playable
+from soundloom.server.ranged import asked_range
+from soundloom.server.service import Recent
+from soundloom.server.workshop import Overrun, Workshop
+from sounds import tone, write_with_av
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return made_library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def client(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with served(library, tmp_path_factory.mktemp("cache"), upload_seconds=30) as client:
+        yield client
+
+
+def upload(client: TestClient, content: bytes, name: str = "query.wav") -> Any:
+    return client.post(f"{API}/uploads", files={"file": (name, content)})
+
+
+def silence(container: str, seconds: int) -> bytes:
+    """A file far smaller than its sound."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 8000, 1, format=container) as out:
+        for _ in range(seconds // 10):
+            out.write(np.zeros(80_000, np.float32))
+    return file.getvalue()
+
+
+def test_an_upload_is_searched_by_like_a_file_of_the_library(client: TestClient, library: Library) -> None:
+    one = by_name(client, "high-2.flac")
+    brought = upload(client, Path(one["path"]).read_bytes(), "mine.flac")
+    assert brought.status_code == 201
+    about = brought.json()
+    assert (about["name"], about["duration"], len(about["peaks"])) == ("mine.flac", pytest.approx(0.6), 38)
+    hits = client.get(f"{API}/search", params={"upload": about["upload"], "k": 3}).json()["hits"]
+    assert hits[0]["id"] == one["id"]
+    assert hits[0]["similarity"] == pytest.approx(1, abs=1e-5)
+    region = client.get(f"{API}/search", params={"upload": about["upload"], "start": 0.1, "end": 0.4, "k": 3}).json()
+    expected = library.search(one["path"], 3, start=0.1, end=0.4, include_query=True)
+    assert [hit["path"] for hit in region["hits"]] == [hit.path for hit in expected]
+    assert [hit["similarity"] for hit in region["hits"]] == pytest.approx(
+        [hit.similarity for hit in expected], abs=1e-5
+    )
+    refused(client.get(f"{API}/search", params={"upload": about["upload"], "start": 7}), 422, "unreadable")
+
+
+def test_an_upload_is_embedded_once_for_each_region(
+    client: TestClient, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = []
+    embed = library.model.embed
+    monkeypatch.setattr(library.model, "embed", lambda *asked: embedded.append(asked) or embed(*asked))
+    brought = upload(client, Path(by_name(client, "low-0.wav")["path"]).read_bytes()).json()["upload"]
+    for weights in ("logmel:1", "logmel:2", "mfcc:0"):
+        for region in ({}, {"start": 0.1, "end": 0.3}):
+            client.get(f"{API}/search", params={"upload": brought, "weights": weights, **region})
+    assert len(embedded) == 2
+
+
+def test_an_upload_is_heard_again_and_forgotten(client: TestClient, tmp_path: Path) -> None:
+    content = write_sound(tmp_path / "a.wav", 300).read_bytes()
+    one = upload(client, content).json()["upload"]
+    answer = client.get(f"{API}/uploads/{one}/audio", headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (206, content[:10], "audio/wav")
+    recorded = write_with_av(tmp_path / "a.webm", tone(300, 48000, 0.5)[None], 48000, "libopus").read_bytes()
+    other = upload(client, recorded, "recording.webm").json()["upload"]
+    answer = client.get(f"{API}/uploads/{other}/audio")
+    assert answer.headers["content-type"] == "audio/flac"
+    assert len(soundfile.read(io.BytesIO(answer.content))[0]) / 48000 == pytest.approx(0.5, abs=0.05)
+    assert client.delete(f"{API}/uploads/{one}").status_code == 204
+    refused(client.get(f"{API}/uploads/{one}/audio"), 404, "no_upload")
+    refused(client.delete(f"{API}/uploads/{one}"), 404, "no_upload")
+
+
+BYTES = [one for one in HOSTILE if one.make is not os.mkfifo and one.outcome != "passed over"]
+
+
+@pytest.mark.parametrize("hostile", BYTES, ids=[ascii(one.told)[:40] for one in BYTES])
+def test_every_hostile_file_is_heard_or_refused(client: TestClient, tmp_path: Path, hostile: Hostile) -> None:
+    if "leads" in hostile.told:
+        pytest.skip("a link is no content")
+    path = hostile.path(tmp_path)
+    hostile.make(path)
+    path.chmod(0o600)
+    answer = upload(client, path.read_bytes(), hostile.told)
+    # What is odd about a name alone does not matter here.
+    if hostile.outcome == "embedded" or "utf-8" in hostile.told or hostile.told == "unreadable.wav":
+        assert answer.status_code == 201, answer.text
+    else:
+        refused(answer, 415, "not_audio")
+
+
+def test_bombs_are_refused_before_they_unfold(client: TestClient) -> None:
+    for container, seconds in (("FLAC", 3600), ("OGG", 60), ("MP3", 60)):
+        bomb = silence(container, seconds)
+        assert len(bomb) < 2**19
+        assert "30 s" in refused(upload(client, bomb), 413, "too_long")
+    # A pipe's flac does not tell its length: it is counted while it is decoded.
+    counted = bytearray(silence("FLAC", 60))
+    counted[21] &= 0xF0
+    counted[22:26] = bytes(4)
+    refused(upload(client, bytes(counted)), 413, "too_long")
+
+
+def test_uploads_are_bounded_in_size_time_and_number(library: Library, tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "a.wav", 300).read_bytes()
+    with served(library, tmp_path / "a", upload_bytes=len(sound) - 1) as client:
+        refused(upload(client, sound), 413, "too_large")
+        refused(upload(client, bytes(200_000)), 413, "too_large")
+
+        def endless() -> Iterator[bytes]:
+            for _ in range(100):
+                yield bytes(10_000)
+
+        head = {"Content-Type": "multipart/form-data; boundary=x"}
+        refused(client.post(f"{API}/uploads", content=endless(), headers=head), 413, "too_large")
+    with served(library, tmp_path / "b", decode_wait=0.001) as client:
+        refused(upload(client, sound), 408, "too_slow")
+    with served(library, tmp_path / "c", uploads_kept=2) as client:
+        first, *others = [upload(client, sound).json()["upload"] for _ in range(3)]
+        refused(client.get(f"{API}/uploads/{first}/audio"), 404, "no_upload")
+        assert all(client.get(f"{API}/uploads/{one}/audio").status_code == 200 for one in others)
+        folder = client.app.state.service.uploads._folder
+        assert len(list(folder.iterdir())) == 2
+    assert not folder.exists()
+    with served(library, tmp_path / "d", body_bytes=1000) as client:
+        refused(client.post(f"{API}/tags/apply", json={"tag": "a", "add": ["0" * 16] * 100}), 413, "too_large")
+        refused(client.post(f"{API}/tags/apply", headers={"Content-Length": "-5"}), 413, "too_large")
+
+
+def test_an_upload_that_trickles_in_is_given_up(library: Library, tmp_path: Path) -> None:
+    """Asked of the application itself: a test client cannot be slow."""
+    told: list[dict[str, Any]] = []
+    chunks = [b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n']
+
+    async def trickle() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": chunks.pop() if chunks else b"a", "more_body": True}
+
+    async def take(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": f"{API}/uploads", "raw_path": f"{API}/uploads".encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=x")],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765),
+    }  # fmt: skip
+    with served(library, tmp_path, upload_wait=0.3) as client:
+        began = time.monotonic()
+        asyncio.run(client.app(scope, trickle, take))
+        assert time.monotonic() - began < 5
+    assert told[0]["status"] == 408
+    # A server would go on taking, and throwing away, what comes after the answer.
+    assert (b"connection", b"close") in told[0]["headers"]
+    assert b"too_slow" in told[1]["body"]
+
+
+def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "a.wav", 300)
+    workshop = Workshop(1)
+    try:
+        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        (before,) = workshop.pids()
+        with pytest.raises(Overrun, match=r"could not be decoded within 0\.05 s"):
+            workshop.do(
+                "transcode",
+                big_sound(tmp_path),
+                timeout=0.05,
+                out=str(tmp_path / "o"),
+                start=0,
+                end=None,
+                container="FLAC",
+            )
+        assert not Path(f"/proc/{before}").exists()
+        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        (after,) = workshop.pids()
+        os.kill(after, 9)
+        with pytest.raises(AudioError, match="died of it"):
+            workshop.do("codec", sound, timeout=30)
+        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+    finally:
+        workshop.close()
+    assert workshop.pids() == []
+    with pytest.raises(AudioError, match="the server is stopping"):
+        workshop.do("codec", sound, timeout=30)
+
+
+def test_a_child_has_little_memory_to_waste(tmp_path: Path) -> None:
+    workshop = Workshop(1, memory=2**29)
+    path = big_sound(tmp_path)
+    try:
+        with pytest.raises(AudioError, match=r"more memory than there is|died of it"):
+            workshop.do(
+                "picture",
+                path,
+                timeout=60,
+                out=str(tmp_path / "o"),
+                start=0,
+                end=299,
+                sample_rate=768_000,
+                width=16,
+                height=16,
+                theme="dark",
+            )
+    finally:
+        workshop.close()
+
+
+def big_sound(folder: Path) -> Path:
+    """Five minutes of silence."""
+    path = folder / "big.flac"
+    path.write_bytes(silence("FLAC", 300))
+    return path
+
+
+def test_the_outline_of_a_long_segment_is_sampled(tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    path.write_bytes(silence("FLAC", 1200))
+    workshop = Workshop(1)
+    try:
+        workshop.do(
+            "picture",
+            path,
+            timeout=60,
+            out=str(tmp_path / "o"),
+            start=0,
+            end=1200,
+            sample_rate=RATE,
+            width=64,
+            height=32,
+            theme="dark",
+        )
+    finally:
+        workshop.close()
+    assert (tmp_path / "o").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_cache_stays_within_its_bound_and_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path, 100_000)
+
+    def entry(number: int) -> bytes:
+        with cache.open(["entry", number], lambda out: Path(out).write_bytes(bytes([number]) * 5000)) as file:
+            return file.read()
+
+    for number in range(60):
+        assert entry(number) == bytes([number]) * 5000
+        entry(0)
+        time.sleep(0.002)
+    kept = list(tmp_path.glob("??/*"))
+    assert sum(path.stat().st_size for path in kept) <= 100_000
+    assert {path.read_bytes()[0] for path in kept} >= {0, 59}
+    assert not list(tmp_path.glob("*.making"))
+
+
+def test_an_entry_is_made_once_and_not_kept_when_making_it_fails(tmp_path: Path) -> None:
+    cache, made = FileCache(tmp_path, 10_000), []
+
+    def make(out: str) -> None:
+        made.append(out)
+        time.sleep(0.1)
+        Path(out).write_bytes(b"content")
+
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with cache.open("key", make) as file:
+            answers.append(file.read())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), answers) == (1, [b"content"] * 8)
+
+    def fail(out: str) -> None:
+        Path(out).write_bytes(b"half")
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        cache.open("other", fail)
+    assert len(list(tmp_path.glob("**/*.making"))) == 0
+    with cache.open("other", lambda out: Path(out).write_bytes(b"whole")) as file:
+        assert file.read() == b"whole"
+
+
+def test_recent_values_are_made_once_and_forgotten_in_turn() -> None:
+    recent: Recent[int] = Recent(2)
+    made: list[str] = []
+
+    def value(key: str) -> int:
+        return recent.get(key, lambda: made.append(key) or len(made))
+
+    assert [value(key) for key in "ababcab"] == [1, 2, 1, 2, 3, 4, 5]
+    with pytest.raises(ZeroDivisionError):
+        recent.get("x", lambda: 1 // 0)
+    assert recent.get("x", lambda: 7) == 7
+
+
+def test_ranges_agree_with_slices() -> None:
+    content = bytes(range(20))
+    for first in range(25):
+        for last in range(first, 25):
+            if first < 20:
+                assert asked_range(f"bytes={first}-{last}", 20) == (first, min(20, last + 1))
+            else:
+                with pytest.raises(Exception, match="416"):
+                    asked_range(f"bytes={first}-{last}", 20)
+    for suffix in range(1, 25):
+        begin, end = asked_range(f"bytes=-{suffix}", 20) or (0, 0)
+        assert content[begin:end] == content[-suffix:]
+    assert asked_range(None, 20) is None
+
+
+def test_only_what_every_browser_plays_is_sent_as_it_is() -> None:
+    assert playable("WAV PCM_16") == "audio/wav"
+    assert playable("MP3 MPEG_LAYER_III") == "audio/mpeg"
+    for other in ("WAV PCM_32", "WAV ALAW", "AIFF PCM_16", "mov,mp4,m4a,3gp,3g2,mj2 aac", "matroska,webm opus", ""):
+        assert playable(other) is None
+
+
+def test_jobs_are_forgotten_but_never_a_running_one() -> None:
+    jobs, go = Jobs(), threading.Event()
+    first = jobs.start("index", lambda _: "done")
+    while first.state == "running":
+        time.sleep(0.01)
+    second = jobs.start("map", lambda _: "went" if go.wait(10) else "stuck")
+    with pytest.raises(Refusal, match="409"):
+        jobs.start("index", lambda _: "")
+    assert second.seconds_left is None
+    go.set()
+    jobs.close()
+    assert (first.message, second.state, second.message, second.cancelled) == ("done", "done", "went", True)
+
+
+def test_a_defect_in_a_job_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs()
+    job = jobs.start("index", lambda _: str(1 // 0))
+    jobs.close()
+    assert (job.state, "ZeroDivisionError" in job.message) == ("failed", True)
+    assert "division" in caplog.text

@@ -1,0 +1,89 @@
+/** The calls of the HTTP API, typed. Every failure arrives as one ApiError whose message a person can act on. */
+import type * as t from './types';
+
+const ROOT = '/api/v1';
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(ROOT + path, init);
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
+    throw new ApiError(0, 'unreachable', 'The server does not answer. Is “soundloom serve” still running?');
+  }
+  if (response.ok) return response;
+  let code = 'http';
+  let message = `The server answered ${response.status}.`;
+  try {
+    const body = (await response.json()) as { error?: { code: string; message: string } };
+    if (body.error) ({ code, message } = body.error);
+  } catch {
+    // An answer that is not JSON comes from something in between: the status is all there is to say.
+  }
+  throw new ApiError(response.status, code, message);
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await ask(path, signal ? { signal } : {})).json() as Promise<T>;
+}
+
+async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  if (signal) init.signal = signal;
+  return (await ask(path, init)).json() as Promise<T>;
+}
+
+const at = encodeURIComponent;
+const weighed = (weights: string): string => (weights ? `?weights=${at(weights)}` : '');
+
+export const api = {
+  library: () => get<t.Library>('/library'),
+  search: (parameters: string, signal: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
+  segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
+  peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
+  reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),
+  async upload(file: Blob, name: string, signal: AbortSignal): Promise<t.Upload> {
+    const body = new FormData();
+    body.append('file', file, name);
+    return (await ask('/uploads', { method: 'POST', body, signal })).json() as Promise<t.Upload>;
+  },
+  tags: (prefix: string, limit = 8, signal?: AbortSignal) =>
+    get<{ tags: t.TagCount[]; vocabulary: string[] }>(`/tags?prefix=${at(prefix)}&limit=${limit}`, signal),
+  applyTag: (tag: string, add: string[], remove: string[] = []) =>
+    post<{ edit: string; changed: number }>('/tags/apply', { tag, add, remove }),
+  undoTag: (edit: string) => post<{ changed: number }>('/tags/undo', { edit }),
+  examples: (tag: string, yes: string[], no: string[], k: number, signal: AbortSignal) =>
+    post<t.Examples>('/examples', { tag, yes, no, k }, signal),
+  /** There is a map for every set of weights that was computed: these calls take which one. */
+  mapAbout: (weights: string) => get<t.MapAbout>(`/map/about${weighed(weights)}`),
+  map: async (weights: string) => (await ask(`/map${weighed(weights)}`)).arrayBuffer(),
+  mapColour: async (parameters: Record<string, string>) =>
+    new Uint8Array(await (await ask(`/map/colour?${new URLSearchParams(parameters)}`)).arrayBuffer()),
+  mapAt: (indices: number[], signal?: AbortSignal) => post<{ segments: t.Segment[] }>('/map/at', { indices }, signal),
+  mapWhere: (ids: string[]) => post<{ indices: number[] }>('/map/where', { ids }),
+  computeMap: (weights: Record<string, number>) => post<{ job: string }>('/map/compute', { weights }),
+  reindex: (folders: string[] | null) => post<{ job: string }>('/index', { folders }),
+  job: (id: string) => get<t.Job>(`/jobs/${at(id)}`),
+  cancel: (id: string) => ask(`/jobs/${at(id)}`, { method: 'DELETE' }),
+  failures: () => get<{ failures: t.Failure[] }>('/failures'),
+};
+
+/** Addresses that the browser itself fetches. */
+export const address = {
+  thumbnail: (id: string, theme: 'dark' | 'light') =>
+    `${ROOT}/segments/${at(id)}/thumbnail.png?width=240&height=96&theme=${theme}`,
+  segmentAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio?part=segment`,
+  fileAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio`,
+  uploadAudio: (id: string) => `${ROOT}/uploads/${at(id)}/audio`,
+  tagExport: (format: 'csv' | 'audacity') => `${ROOT}/tags/export?format=${format}`,
+};

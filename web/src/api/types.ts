@@ -1,0 +1,99 @@
+/** What the HTTP API answers (GET /api/v1/openapi.json is the reference). Times are seconds. */
+
+export interface Part {
+  name: string;
+  dim: number;
+}
+
+export interface Library {
+  name: string;
+  model: string;
+  parts: Part[];
+  segments: number;
+  files: number;
+  seconds: number;
+  failures: number;
+  tags_searchable: boolean;
+  version: string;
+  folders: { name: string; files: number }[];
+}
+
+export interface Segment {
+  id: string;
+  path: string;
+  name: string;
+  folder: string;
+  start: number;
+  end: number;
+  duration: number;
+  tags: string[];
+}
+
+export interface Hit extends Segment {
+  similarity?: number | null;
+  parts?: Record<string, number>;
+}
+
+export interface Ranked extends Segment {
+  probability: number;
+}
+
+export interface Found {
+  hits: Hit[];
+  total: number;
+  milliseconds: number;
+}
+
+export interface Upload {
+  upload: string;
+  name: string;
+  duration: number;
+  peaks: number[];
+}
+
+export interface Peaks {
+  peaks: number[];
+  duration: number;
+}
+
+export interface TagCount {
+  name: string;
+  count: number;
+}
+
+export interface Quality {
+  accuracy: number | null;
+  low: number | null;
+  high: number | null;
+  average_precision: number | null;
+  message: string;
+}
+
+export interface Examples {
+  ranked: Ranked[];
+  doubtful: Ranked[];
+  quality: Quality;
+}
+
+export interface MapAbout {
+  computed: boolean;
+  stale: boolean;
+  n: number;
+  folders: string[];
+  clusters: string[];
+  tags: TagCount[];
+}
+
+export interface Job {
+  kind: 'index' | 'map';
+  state: 'running' | 'done' | 'failed' | 'cancelled';
+  done: number;
+  total: number;
+  message: string;
+  seconds_left: number | null;
+}
+
+export interface Failure {
+  path: string;
+  reason: string;
+}

@@ -1,0 +1,32 @@
+/** Colours of points: twelve that can be told apart for kinds, one ramp for amounts. */
+
+export const KINDS = [
+  '#f0a83c', '#4fb6c4', '#e0708c', '#8fbf5a', '#9b8cf0', '#d98a5b',
+  '#5c9cec', '#c9b84a', '#c77bd0', '#5fbf9a', '#b0a090', '#ee6f57',
+] as const;
+
+const RAMP = { dark: ['#2c3038', '#6b5a86', '#c9637e', '#f7b267', '#fff1c9'], light: ['#dcdad4', '#e3b98a', '#d9735b', '#93366b', '#2b1440'] };
+
+export type Theme = 'dark' | 'light';
+
+const channels = (hex: string): number[] => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+
+/** 256 RGBA texels: kinds repeat every twelve values. */
+export function kinds(): Uint8Array {
+  const texels = new Uint8Array(4 * 256);
+  for (let value = 0; value < 256; value++) texels.set([...channels(KINDS[value % KINDS.length]!), 255], 4 * value);
+  return texels;
+}
+
+/** 256 RGBA texels from little to much. */
+export function ramp(theme: Theme): Uint8Array {
+  const stops = RAMP[theme].map(channels);
+  const texels = new Uint8Array(4 * 256);
+  for (let value = 0; value < 256; value++) {
+    const place = (value / 255) * (stops.length - 1);
+    const below = Math.min(stops.length - 2, Math.floor(place));
+    const mixed = stops[below]!.map((from, channel) => from + (place - below) * (stops[below + 1]![channel]! - from));
+    texels.set([...mixed.map(Math.round), 255], 4 * value);
+  }
+  return texels;
+}

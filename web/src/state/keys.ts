@@ -1,0 +1,108 @@
+/** Every key of the page in one table: the help sheet prints it, `pressed` runs it. */
+import { messages } from './messages.svelte';
+import { VIEWS, place } from './place.svelte';
+import { player } from './player.svelte';
+import { sending } from './sending.svelte';
+import { settings } from './settings.svelte';
+import { tagging } from './tagging.svelte';
+
+interface Key {
+  key: string;
+  /** How the help sheet shows it. */
+  shown: string;
+  does: string;
+  /** Keys without an action here are handled by the thing that has the focus. */
+  run?: () => void;
+}
+
+function focus(selector: string, missing: string): void {
+  const found = [...document.querySelectorAll<HTMLElement>(selector)].find((element) => element.checkVisibility());
+  if (found) found.focus();
+  else messages.say(missing);
+}
+
+const view = (index: number) => () => {
+  const name = VIEWS[index];
+  if (name) place.go({ view: name });
+};
+
+export const KEYS: { title: string; keys: Key[] }[] = [
+  {
+    title: 'Anywhere',
+    keys: [
+      { key: '/', shown: '/', does: 'Type words', run: () => focus('[data-key=words]', 'Words are typed in Search.') },
+      { key: 'u', shown: 'U', does: 'Search with a file', run: () => document.querySelector<HTMLElement>('#file')?.click() },
+      { key: 'r', shown: 'R', does: 'Record, and stop recording', run: () => void sending.record() },
+      { key: 's', shown: 'S', does: 'Steer: the first slider', run: () => focus('[data-key=slider]', 'No sliders here.') },
+      { key: 'g', shown: 'G', does: 'To the sounds', run: () => focus('[data-card][tabindex="0"]', 'No sounds here.') },
+      { key: '1', shown: '1', does: 'Search', run: view(0) },
+      { key: '2', shown: '2', does: 'Map', run: view(1) },
+      { key: '3', shown: '3', does: 'Tag by example', run: view(2) },
+      { key: '4', shown: '4', does: 'Health', run: view(3) },
+      { key: 'p', shown: 'P', does: 'Play again, or stop', run: () => player.again() },
+      { key: 'h', shown: 'H', does: 'Play on hover, on or off', run: toggleHover },
+      { key: 'd', shown: 'D', does: 'Dark or light', run: () => settings.toggleTheme() },
+      { key: 'z', shown: 'Z', does: 'Undo the last tagging', run: () => void tagging.undo() },
+      { key: 'Escape', shown: 'Esc', does: 'Stop the sound', run: () => player.stop() },
+    ],
+  },
+  {
+    title: 'On a sound',
+    keys: [
+      { key: ' ', shown: 'Space', does: 'Play or stop' },
+      { key: 'Enter', shown: 'Enter', does: 'More like this' },
+      { key: 'arrows', shown: '← ↑ ↓ →', does: 'Walk, and Home, End' },
+      { key: 'c', shown: 'C', does: 'Copy the path' },
+      { key: 'o', shown: 'O', does: 'Open the folder' },
+      { key: 't', shown: 'T', does: 'Tag it' },
+      { key: 'y', shown: 'Y  N', does: 'Yes or no, in Tag by example' },
+    ],
+  },
+  {
+    title: 'On a slider',
+    keys: [
+      { key: 'arrows', shown: '← →', does: 'Less or more' },
+      { key: 'o', shown: 'O', does: 'Only this part, and back' },
+      { key: '0', shown: '0', does: 'Back to 1' },
+    ],
+  },
+  {
+    title: 'On the map',
+    keys: [
+      { key: 'arrows', shown: '← ↑ ↓ →', does: 'Move' },
+      { key: '+', shown: '+  −', does: 'Closer, farther' },
+      { key: '0', shown: '0', does: 'See all' },
+      { key: ' ', shown: 'Space', does: 'Play the sound in the cross' },
+      { key: 'Enter', shown: 'Enter', does: 'More like it' },
+      { key: 'l', shown: 'L', does: 'Lasso, instead of holding Shift' },
+      { key: 'a', shown: 'A', does: 'Select all in view' },
+    ],
+  },
+];
+
+function toggleHover(): void {
+  settings.hover = !settings.hover;
+  messages.say(`Play on hover is ${settings.hover ? 'on' : 'off'}`);
+}
+
+const ACTIONS = new Map(KEYS.flatMap(({ keys }) => keys).flatMap(({ key, run }) => (run ? [[key, run] as const] : [])));
+
+/** Typing belongs to the field that has the focus. */
+export function typing(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return !['range', 'checkbox', 'radio', 'button', 'file'].includes(target.type);
+  return target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
+}
+
+export function pressed(event: KeyboardEvent): void {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (document.querySelector('dialog[open]')) return;
+  if (typing(event.target)) {
+    if (event.key === 'Escape') (event.target as HTMLElement).blur();
+    return;
+  }
+  const run = ACTIONS.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  if (!run) return;
+  event.preventDefault();
+  run();
+}

@@ -1,0 +1,42 @@
+/** Toasts, and the sentence that the live region reads out. */
+
+export interface Toast {
+  key: number;
+  text: string;
+  kind: 'said' | 'failed';
+  action?: { label: string; run: () => void };
+}
+
+class Messages {
+  toasts = $state.raw<Toast[]>([]);
+  spoken = $state('');
+  private keys = 0;
+  private speaking: ReturnType<typeof setTimeout> | undefined;
+
+  /** For screen readers only; waits a moment so that a moving slider does not talk all the time. */
+  speak(text: string): void {
+    clearTimeout(this.speaking);
+    this.speaking = setTimeout(() => (this.spoken = text), 400);
+  }
+
+  say(text: string, action?: Toast['action']): void {
+    this.add({ key: ++this.keys, text, kind: 'said', ...(action && { action }) }, action ? 12_000 : 4_000);
+  }
+
+  fail(cause: unknown): void {
+    if (cause instanceof DOMException && cause.name === 'AbortError') return;
+    this.add({ key: ++this.keys, text: cause instanceof Error ? cause.message : String(cause), kind: 'failed' }, 12_000);
+  }
+
+  dismiss(key: number): void {
+    this.toasts = this.toasts.filter((toast) => toast.key !== key);
+  }
+
+  private add(toast: Toast, milliseconds: number): void {
+    this.toasts = [...this.toasts.slice(-2), toast];
+    this.speak(toast.text);
+    setTimeout(() => this.dismiss(toast.key), milliseconds);
+  }
+}
+
+export const messages = new Messages();

@@ -1,0 +1,99 @@
+/** One voice: whatever plays stops what played before. */
+import { address } from '../api/client';
+import type { Segment } from '../api/types';
+import { messages } from './messages.svelte';
+import { settings } from './settings.svelte';
+
+/** Resting on a card this long starts it, so that crossing the page stays silent. */
+const HOVER = 90;
+
+class Player {
+  sound = $state.raw<Segment | null>(null);
+  playing = $state(false);
+  /** Part of the sound that was heard, 0 to 1. */
+  progress = $state(0);
+  private audio = new Audio();
+  private frame = 0;
+  private hovering: ReturnType<typeof setTimeout> | undefined;
+  private hovered = false;
+
+  constructor() {
+    this.audio.preload = 'auto';
+    this.audio.addEventListener('ended', () => this.stop());
+    this.audio.addEventListener('error', () => {
+      if (!this.playing) return;
+      this.stop();
+      messages.fail(new Error(`${this.sound?.name ?? 'The sound'} cannot be played: is its file still there?`));
+    });
+  }
+
+  isPlaying(id: string): boolean {
+    return this.playing && this.sound?.id === id;
+  }
+
+  toggle(sound: Segment): void {
+    clearTimeout(this.hovering);
+    if (this.isPlaying(sound.id) && !this.hovered) this.stop();
+    else if (this.isPlaying(sound.id)) this.hovered = false;
+    else this.play(sound);
+  }
+
+  play(sound: Segment): void {
+    if (this.sound?.id !== sound.id || !this.audio.src) this.audio.src = address.segmentAudio(sound.id);
+    this.audio.currentTime = 0;
+    this.audio.volume = settings.volume;
+    this.sound = sound;
+    this.playing = true;
+    this.hovered = false;
+    this.progress = 0;
+    this.audio.play().catch((cause: unknown) => {
+      if (cause instanceof DOMException && cause.name === 'NotAllowedError') {
+        this.stop();
+        messages.say('Click anywhere once: browsers play sounds only after a click or a key.');
+      }
+    });
+    cancelAnimationFrame(this.frame);
+    this.follow();
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.frame);
+    this.playing = false;
+    this.progress = 0;
+    this.audio.pause();
+  }
+
+  again(): void {
+    if (this.playing) this.stop();
+    else if (this.sound) this.play(this.sound);
+  }
+
+  enter(sound: Segment): void {
+    clearTimeout(this.hovering);
+    // Before the first click or key the browser refuses sound: hovering then stays silent instead of complaining.
+    if (!settings.hover || !navigator.userActivation.hasBeenActive || this.isPlaying(sound.id)) return;
+    this.hovering = setTimeout(() => {
+      this.play(sound);
+      this.hovered = true;
+    }, HOVER);
+  }
+
+  leave(): void {
+    clearTimeout(this.hovering);
+    if (this.hovered) this.stop();
+    this.hovered = false;
+  }
+
+  setVolume(volume: number): void {
+    settings.volume = volume;
+    this.audio.volume = volume;
+  }
+
+  private follow(): void {
+    this.frame = requestAnimationFrame(() => this.follow());
+    const { currentTime, duration } = this.audio;
+    this.progress = duration > 0 ? currentTime / duration : 0;
+  }
+}
+
+export const player = new Player();
