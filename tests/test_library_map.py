@@ -15,7 +15,6 @@ from soundloom.cli.map import command
 from soundloom.errors import MissingExtraError, QueryError
 from soundloom.library import Library, Map, MapProgress, layout
 from soundloom.library.cluster_names import cluster_names
-from soundloom.library.map import vectors_of
 
 needs_umap = pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="umap-learn is not installed")
 # What numba and its parts say of themselves is not ours to mend.
@@ -88,7 +87,7 @@ def test_weights_make_a_map_of_their_own(mapped: tuple[Library, Map, list[MapPro
     reported: list[tuple[str, float]] = []
     scale = np.zeros(DIM)
     scale[:6] = 1.0
-    reduced = layout.principal_components(vectors_of(index), scale, lambda *told: reported.append(told))
+    reduced = layout.principal_components(index.vectors, scale, lambda *told: reported.append(told))
     assert reduced.shape == (len(library), 6)
     left = library.map({"right": 0})
     assert left.weights == {"left": 1.0, "right": 0.0}

@@ -32,7 +32,7 @@ def command() -> None:
 
     \b
     Examples:
-      soundloom tag ~/sounds --model runs/labels --out tags.csv
+      soundloom tag ~/sounds --model runs/four --out tags.csv
       soundloom tag --examples --tag siren --yes a.wav --no c.wav    learned from a few sounds of a library
       soundloom tag --examples --help                                all about it
     """
@@ -61,12 +61,12 @@ def by_model(
     workers: int | None,
     json_wanted: bool,
 ) -> None:
-    """Tag files with a model that was trained to; see: soundloom train labels.
+    """Tag files with a model that was trained to; see: soundloom train diverse.
 
     \b
     Examples:
-      soundloom tag ~/sounds --model runs/labels --out tags.csv
-      soundloom tag dawn.flac --model runs/labels --frames --out dawn.txt
+      soundloom tag ~/sounds --model runs/four --out tags.csv
+      soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
     """
     from soundloom.cli.tag_model import tag_files, write_tags
 

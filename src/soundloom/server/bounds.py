@@ -46,7 +46,7 @@ class Bounds:
             return
         patience = self._settings.upload_wait
         deadline = time.monotonic() + patience
-        taken, whole = 0, claimed == "0" and "transfer-encoding" not in headers
+        taken, whole = 0, headers.get("content-length") == "0"
 
         async def bounded() -> Message:
             nonlocal taken, whole

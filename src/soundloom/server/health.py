@@ -32,6 +32,8 @@ def _about(service: Service) -> LibraryAbout:
         tags_searchable=service.tags is not None,
         version=str(catalogue.version),
         folders=catalogue.folders,
+        upload_bytes=service.settings.upload_bytes,
+        upload_seconds=service.settings.upload_seconds,
         folders_left_out=catalogue.left_out,
     )
 

@@ -95,6 +95,8 @@ class LibraryAbout(_Said):
     tags_searchable: bool = Field(description="Whether the model understands tags as queries.")
     version: str = Field(description="Changes with every change of the library.")
     folders: list[Folder]
+    upload_bytes: int = Field(description="The largest upload that is taken.")
+    upload_seconds: float = Field(description="The longest.")
     folders_left_out: int = Field(description="How many small folders are not listed.")
 
 
