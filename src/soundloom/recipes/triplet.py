@@ -61,7 +61,7 @@ PRESETS: Mapping[str, TripletRecipe] = MappingProxyType(
         "small": TripletRecipe(
             stream="resnet-small",
             training=TrainingSettings(
-                steps=2000, rate=1e-3, final_rate=1e-5, schedule="cosine", warmup=100, validate_every=200, log_every=20
+                steps=500, rate=1e-3, final_rate=1e-5, schedule="cosine", warmup=100, validate_every=200, log_every=20
             ),
         ),
     }

@@ -162,7 +162,7 @@ def draw_bars(corpus: str, table: Table, few: Mapping[str, float], path: Path) -
         panel.spines[["top", "right"]].set_visible(False)
     for panel in axes[len(rows) :]:
         panel.set_visible(False)
-    axes[0].legend(frameon=False, prop=font(8), loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, prop=font(8), loc="outside upper right")
     try:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white")
     except OSError as error:
