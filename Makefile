@@ -45,12 +45,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	touch $@
 
-$(VENV)/.installed-# The page that `soundloom serve` shows, out of its sources in web/: needs Node. What it makes is kept in git.
-page:
-	npm --prefix web ci
-	npm --prefix web run build
-
-bench: $(VENV)/.installed-dev
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
 	$(PIP) -e '.[bench]'
 	touch $@
 
