@@ -48,7 +48,8 @@ class Checkpoints:
             TrainingError: it cannot be written; the one before is still there.
         """
         path = self.folder / f"{name}.pt"
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        # One name, so that what a killed process leaves is written over.
+        fresh = path.with_name(f"{path.name}.new")
         # By way of memory, because torch's own writer does not say why it failed.
         packed = BytesIO()
         torch.save({"format": FORMAT, **state}, packed)
