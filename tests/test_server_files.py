@@ -175,7 +175,9 @@ def test_an_upload_that_trickles_in_is_given_up(library: Library, tmp_path: Path
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765),
     }  # fmt: skip
     with served(library, tmp_path, upload_wait=0.3) as client:
-        asyncio.run(asyncio.wait_for(client.app(scope, trickle, take), 20))
+        assert client.portal is not None
+        # In the loop that the application was started in; a server has no other.
+        client.portal.call(asyncio.wait_for, client.app(scope, trickle, take), 20)
     assert told[0]["status"] == 408
     # A server would go on taking, and throwing away, what comes after the answer.
     assert (b"connection", b"close") in told[0]["headers"]
