@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import measuring
+from soundloom.cli import measuring, reproducing
 from soundloom.cli.console import print_json
 from soundloom.cli.following import followed
 
@@ -27,24 +27,9 @@ __all__ = ["command"]
     metavar="CORPUS[=ROOT]",
     help="Sounds with tags to learn from: a corpus and its folder, a folder, or a CSV; none that is measured on.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="runs/coala",
-    show_default=True,
-    metavar="FOLDER",
-    help="Runs, results.json and tables.md.",
-)
-@click.option(
-    "--preset", type=click.Choice(["paper", "small"]), default="paper", show_default=True, help="See: train coala."
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Settings of `train coala` in YAML.",
-)
+@reproducing.out("coala", "Runs, results.json and tables.md.")
+@reproducing.preset("coala")
+@reproducing.config("coala")
 @click.option("--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import measuring
+from soundloom.cli import measuring, reproducing
 from soundloom.cli.console import print_json
 from soundloom.cli.following import followed
 
@@ -29,24 +29,9 @@ __all__ = ["command"]
     metavar="CORPUS[=ROOT]",
     help="What to learn from without labels: a corpus and its folder, or a folder of sounds; none that is measured on.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="runs/jansen",
-    show_default=True,
-    metavar="FOLDER",
-    help="Runs, results.json, tables.md and a picture for each corpus.",
-)
-@click.option(
-    "--preset", type=click.Choice(["paper", "small"]), default="paper", show_default=True, help="See: train triplet."
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Settings of `train triplet` in YAML.",
-)
+@reproducing.out("jansen", "Runs, results.json, tables.md and a picture for each corpus.")
+@reproducing.preset("triplet")
+@reproducing.config("triplet")
 @click.option("--stream", metavar="NAME", help="What learns, instead of the preset's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, at most half of them warming up.")
 @click.option("--batch", type=click.IntRange(min=2), help="Triplets a step, instead of the preset's.")
@@ -97,7 +82,7 @@ def command(
     of one and two layers, and classifiers of 20 clips a class beside a network from scratch. What was done is kept:
     the same command goes on where it was stopped.
 
-    \\b
+    \b
     Examples:
       soundloom reproduce jansen --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
       soundloom reproduce jansen --on fsd50k=/data/FSD50K --train-on ~/sounds --stream resnet18 --steps 20000

@@ -6,30 +6,17 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import measuring
+from soundloom.cli import measuring, reproducing
 
 __all__ = ["command"]
 
 
 @click.command("verma")
 @measuring.on
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Runs and results are here."
-)
+@reproducing.out("verma", "Runs, results.json, tables.md and subsets.png.")
 @click.option("--folds", type=click.IntRange(min=1), metavar="N", help="Test the first N folds.  [default: all]")
-@click.option(
-    "--preset",
-    type=click.Choice(("paper", "small")),
-    default="paper",
-    show_default=True,
-    help="The paper's settings, or some that a laptop trains in half an hour a fold.",
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Further settings in YAML; they are those of: soundloom train diverse --help.",
-)
+@reproducing.preset("diverse")
+@reproducing.config("diverse")
 def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, config: Path | None) -> None:
     """Train four streams and every linear model over them, and print the paper's tables beside.
 

@@ -62,10 +62,9 @@ def write_csv(labels: Iterable[Label], stream: TextIO) -> int:
     """Write labels as a CSV. Returns how many."""
     writer = csv.writer(stream)
     writer.writerow(Label._fields)
-    count = 0
-    for count, label in enumerate(labels, start=1):  # noqa: B007 (the count is what is wanted)
-        writer.writerow(label)
-    return count
+    written = list(labels)
+    writer.writerows(written)
+    return len(written)
 
 
 def audacity_tracks(labels: Iterable[Label]) -> Iterator[tuple[str, str]]:
