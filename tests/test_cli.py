@@ -88,7 +88,7 @@ def test_search_prints_a_table(library: Path, sounds: Path) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert "similar" in lines[1]
-    assert "logmel" in lines[1]
+    assert "texture" in lines[1]
     assert len(lines) == 2 + 3
     assert "tone-3.wav" not in "".join(lines[2:])
 
@@ -97,7 +97,16 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     picture = tmp_path / "hits.png"
     result = run(
         *("search", sounds / "tone-3.wav", "-l", library, "--json", "--include-query", "--picture", picture),
-        *("--start", 0.1, "--end", 0.4, "--weights", "logmel=2,mfcc=0.5", "--where", "duration < 0.9"),
+        *(
+            "--start",
+            0.1,
+            "--end",
+            0.4,
+            "--weights",
+            "texture=2,general=0.5,pitch=0,timbre=0",
+            "--where",
+            "duration < 0.9",
+        ),
     )
     assert result.exit_code == 0, result.output
     hits = json.loads(result.stdout)
@@ -105,7 +114,7 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     assert set(hits[0]) == {"path", "start", "end", "duration", "tags", "similarity", "parts"}
     assert all(hit["duration"] < 0.9 for hit in hits)
     assert hits[0]["similarity"] == pytest.approx(
-        (2 * hits[0]["parts"]["logmel"] + 0.5 * hits[0]["parts"]["mfcc"]) / 2.5, abs=1e-5
+        (2 * hits[0]["parts"]["texture"] + 0.5 * hits[0]["parts"]["general"]) / 2.5, abs=1e-5
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -114,11 +123,11 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     ("arguments", "message"),
     [
         (("search", "nowhere.wav"), "nowhere.wav"),
-        (("search", "tone-1.wav", "--weights", "pitch=1"), "no part 'pitch'"),
-        (("search", "tone-1.wav", "--weights", "logmel"), "part=number"),
+        (("search", "tone-1.wav", "--weights", "colour=1"), "no part 'colour'"),
+        (("search", "tone-1.wav", "--weights", "pitch"), "part=number"),
         (("search", "tone-1.wav", "--start", "99"), "tone-1.wav"),
         (("search", "tone-1.wav", "--where", "x = 1"), "cannot be evaluated"),
-        (("index", ".", "--model", "mfcc"), "filled by the model 'logmel+mfcc'"),
+        (("index", ".", "--model", "mfcc"), "filled by the model 'loom'"),
         (("index", ".", "--window", "3"), "cuts files into segments of 10.0 s"),
         (("index", "nowhere"), "nowhere"),
     ],
@@ -143,7 +152,7 @@ def test_unknown_options_are_errors(sounds: Path) -> None:
 
 def test_info(library: Path) -> None:
     result = run("info", "-l", library)
-    assert "logmel (128), mfcc (120)" in result.stdout
+    assert "pitch (64), timbre (48), texture (192), general (256)" in result.stdout
     assert "segments of 10 s every 10 s" in result.stdout
     facts = json.loads(run("info", "-l", library, "--json").stdout)
     assert (facts["files"], facts["segments"], facts["failures"]) == (8, 8, [])
@@ -166,7 +175,7 @@ def test_embed_writes_the_same_vectors_in_every_form(sounds: Path, tmp_path: Pat
     for out in ("e.parquet", "e.csv", "e.npz", "folder"):
         result = run("embed", sounds, "-o", tmp_path / out)
         assert result.exit_code == 0, result.output
-        assert "8 rows of 248 from 8 files" in result.stdout
+        assert "8 rows of 560 from 8 files" in result.stdout
     table = pyarrow.parquet.read_table(tmp_path / "e.parquet")
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("path", "string"),
@@ -237,3 +246,22 @@ def test_an_interrupt_is_no_traceback(sounds: Path, tmp_path: Path) -> None:
         _, stderr = process.communicate()
     assert process.returncode in (0, 1)  # 0 if it was done already
     assert "Traceback" not in stderr
+
+
+def test_search_explains_itself(library: Path, sounds: Path) -> None:
+    result = run("search", sounds / "tone-1.wav", "-l", library, "--explain")
+    assert result.exit_code == 0, result.output
+    assert "because of" in result.stdout
+    assert " %" in result.stdout
+    hits = json.loads(run("search", sounds / "tone-1.wav", "-l", library, "--explain", "--json").stdout)
+    assert all(set(hit["standings"]) == {"pitch", "timbre", "texture", "general"} for hit in hits)
+    assert all(0 <= standing <= 1 for hit in hits for standing in hit["standings"].values())
+    nothing = run("search", "--tag", "bell", "-l", library, "--explain")
+    assert (nothing.exit_code, "give a sound" in nothing.output) == (2, True)
+
+
+def test_the_default_library_is_searched_by_words(library: Path) -> None:
+    hits = json.loads(run("search", "--tag", "bell", "-k", 3, "-l", library, "--json").stdout)
+    assert len(hits) == 3
+    unknown = run("search", "--tag", "guitarr", "-l", library)
+    assert (unknown.exit_code, "guitar" in unknown.output) == (1, True)

@@ -108,7 +108,7 @@ def test_frames_have_times_within_the_sound(model: Embedder) -> None:
     assert (np.diff(times) > 0).all()
     assert times[0] >= 0
     assert times[-1] <= 1.5
-    assert len(times) > 30
+    assert len(times) > (1 if model.name == "loom" else 30)  # whose slowest part hears a second at a time
 
 
 def test_an_event_shows_at_its_time() -> None:

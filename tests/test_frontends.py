@@ -8,7 +8,18 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from soundloom.frontends import MFCC, BySecond, Chunks, ConstantQ, Fbank, Frontend, LogMel, PeakMap, WaveformPatches
+from soundloom.frontends import (
+    MFCC,
+    BySecond,
+    Chunks,
+    ConstantQ,
+    Fbank,
+    Frontend,
+    LogMel,
+    PeakMap,
+    Texture,
+    WaveformPatches,
+)
 
 PRESETS: dict[str, Callable[[], Frontend]] = {
     "vggish": LogMel.vggish,
@@ -24,6 +35,7 @@ PRESETS: dict[str, Callable[[], Frontend]] = {
     "peaks": PeakMap.verma,
     "patches": WaveformPatches,
     "chunks": Chunks,
+    "texture": Texture,
     "mfcc-by-second": lambda: BySecond(MFCC.verma()),
 }
 

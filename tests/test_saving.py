@@ -159,6 +159,7 @@ def test_every_front_end_can_be_saved() -> None:
         PeakMap.verma(),
         Scaled(PeakMap.verma()),
         frontends.BySecond(PeakMap.verma()),
+        frontends.Texture(frontends.TextureSettings(hop=24)),
         Neuralogram(NeuralogramSettings(length=800)),
     ]
     assert {type(example) for example in examples} == kinds

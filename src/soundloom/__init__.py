@@ -1,6 +1,6 @@
 """soundloom learns, composes, measures and searches audio embeddings.
 
-    model = soundloom.load("logmel+mfcc")              an embedder, a torch module
+    model = soundloom.load()                           an embedder, a torch module
     clip = model.embed("dog.wav")                      one vector
     frames, times = model.embed_frames("dog.wav")      vectors over time
 

@@ -175,6 +175,7 @@ class Accelerated(Embedder):
         self.parts = origin.parts
         self.frame_dim = origin.frame_dim
         self.min_samples = origin.min_samples
+        self.balance = origin.balance
         self.engine = engine
         self._settings = origin.settings()
         self._fingerprint = origin.fingerprint()

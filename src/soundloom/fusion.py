@@ -60,6 +60,10 @@ def _mean_plus_max(frames: Tensor, shares: Tensor) -> Tensor:
     return _mean(frames, shares) + _max(frames, shares)
 
 
+def _mean_and_max(frames: Tensor, shares: Tensor) -> Tensor:
+    return torch.cat([_mean(frames, shares), _max(frames, shares)], dim=-1)
+
+
 def _mean_and_deviation(frames: Tensor, shares: Tensor) -> Tensor:
     mean = _mean(frames, shares)
     # The population deviation. The floor keeps the gradient of the root finite on constant frames.
@@ -71,6 +75,7 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean": _mean,
     "max": _max,
     "mean+max": _mean_plus_max,
+    "mean,max": _mean_and_max,
     "mean,deviation": _mean_and_deviation,
 }
 """Name -> function of frames ``[batch, dim, time]`` and each frame's share ``[time]``, which add up to 1."""
@@ -78,7 +83,7 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def pooled_size(pooling: str, dim: int) -> int:
     """Size of the embedding that a pooling makes of frames of size ``dim``."""
-    return 2 * dim if pooling == "mean,deviation" else dim
+    return 2 * dim if "," in pooling else dim
 
 
 def pool(

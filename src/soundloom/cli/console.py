@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
-    from soundloom.library import Failure, Hit, Progress
+    from soundloom.library import Explanation, Failure, Hit, Progress
     from soundloom.pretrained.transfer import Progress as Transferred
 
 __all__ = ["clock", "hits_table", "model_loader", "print_failures", "print_json", "progress_bar"]
@@ -109,8 +110,8 @@ def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
         click.echo(f"  ... and {len(failures) - shown} more", err=True)
 
 
-def hits_table(hits: Sequence[Hit], title: str) -> None:
-    """Print hits as a table: similarity, a bar for every part, and where."""
+def hits_table(hits: Sequence[Hit], title: str, reasons: Sequence[Explanation] | None = None) -> None:
+    """Print hits as a table: similarity, a bar for every part, why if that is wanted, and where."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -120,15 +121,29 @@ def hits_table(hits: Sequence[Hit], title: str) -> None:
     table.add_column("similar", justify="right")
     for part in hits[0].parts if hits else ():
         table.add_column(Text(part))
+    if reasons is not None:
+        table.add_column("because of")
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("file", overflow="fold")
     for rank, hit in enumerate(hits, start=1):
         bars = [_bar(similarity) for similarity in hit.parts.values()]
         where = f"{hit.start:.1f}-{hit.end:.1f}"
-        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, where, Text(_nearby(hit.path)))
+        why = [] if reasons is None else [_reasons(reasons[rank - 1])]
+        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, *why, where, Text(_nearby(hit.path)))
     # Piped into a file or another command, a table must not be folded to a guessed width.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
+
+
+def _reasons(explanation: Explanation) -> str:
+    """The parts that speak for a hit, and how unusual that is: closer than so many percent of the library."""
+    told = [f"{part} {_percent(explanation.standings[part])}" for part in explanation.reasons]
+    return ", ".join(told) or "nothing in particular"
+
+
+def _percent(share: float) -> str:
+    """Never rounded up to all: 99.9 % at most."""
+    return f"{math.floor(1000 * min(share, 0.999)) / 10:.1f} %" if share >= 0.99 else f"{100 * share:.0f} %"
 
 
 def _nearby(path: str) -> str:

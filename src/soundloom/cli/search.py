@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from soundloom.cli import options
 from soundloom.cli.console import hits_table, model_loader, print_json
+
+if TYPE_CHECKING:
+    from soundloom.library import Explanation, Hit
 
 __all__ = ["command"]
 
@@ -32,6 +36,7 @@ __all__ = ["command"]
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out, below 0 repels.")
 @click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
+@click.option("--explain", "explained", is_flag=True, help="Tell by which parts each hit is unusually alike the sound.")
 @click.option("--picture", type=click.Path(path_type=Path), metavar="PNG", help="Also draw the query and its hits.")
 @options.offline
 @options.as_json
@@ -47,29 +52,33 @@ def command(
     weights: str | None,
     where: str | None,
     include_query: bool,
+    explained: bool,
     picture: Path | None,
     offline: bool,
     json_wanted: bool,
 ) -> None:
     """Find what sounds like a sound, what some words describe, or both at once.
 
-    Words need a library filled by a model that learned from tags: coala, or one of soundloom train coala.
+    Words need a library filled by a model that knows some: the default one, coala, or one of soundloom train coala.
 
     \b
     Examples:
       soundloom search dog.wav
-      soundloom search --tag dog --tag bark --not rain -l coala.loom
-      soundloom search dog.wav --tag night --share 0.3 -l coala.loom
+      soundloom search --tag bell --tag metal --not water
+      soundloom search door.wav --tag metal --share 0.3
       soundloom search dawn.flac --start 12.5 --end 14 -l field.loom -k 20
-      soundloom search dog.wav --weights logmel=1,mfcc=0 --where "duration < 5 AND path LIKE '%/forest/%'"
-      soundloom search dog.wav --where "array_has(tags, 'bark')" --picture hits.png
+      soundloom search note.wav --weights timbre=0,texture=0,general=0
+      soundloom search dog.wav --where "duration < 5 AND path LIKE '%/forest/%'"
+      soundloom search dog.wav --where "array_has(tags, 'bark')" --explain --picture hits.png
+
+    --explain tells a part's standing: closer in it than so many percent of the library's sounds.
     """
     from soundloom.library import Library
 
     if query is None and not tags and not unwanted:
         raise click.UsageError("nothing to search for: give a sound, or words with --tag")
-    if query is None and picture:
-        raise click.UsageError("--picture draws a sound beside its hits: give a sound")
+    if query is None and (picture or explained):
+        raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
     steering: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -85,10 +94,11 @@ def command(
             )
         elif query is not None:
             hits = library.search(query, count, **steering)
+        reasons = library.explain(query, hits, start=start, end=end) if explained and query is not None else None
     if json_wanted:
-        print_json(hits)
+        print_json(hits if reasons is None else _with_reasons(hits, reasons))
     elif hits:
-        hits_table(hits, _title(query, tags, unwanted))
+        hits_table(hits, _title(query, tags, unwanted), reasons)
     else:
         click.echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
     if picture and query is not None and hits:
@@ -96,6 +106,11 @@ def command(
 
         draw_hits(picture, query, start, end, hits, library.model.sample_rate)
         click.echo(f"drawn to {picture}", err=True)
+
+
+def _with_reasons(hits: list[Hit], reasons: list[Explanation]) -> list[dict[str, Any]]:
+    """Hits as JSON has them, with their standings."""
+    return [{**asdict(hit), "standings": why.standings} for hit, why in zip(hits, reasons, strict=True)]
 
 
 def _title(query: Path | None, tags: tuple[str, ...], unwanted: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
-"""Embedders: a front-end, an encoder, fused layers and a pooling; and several of them woven into one.
+"""Embedders: a front-end, an encoder, fused layers, a pooling, a reduction; and several of them woven into one.
 
-    waveform -> front-end -> encoder -> layers -> (fusion) frames -> (pooling) embedding
+    waveform -> front-end -> encoder -> layers -> (fusion) frames -> (pooling) embedding -> (reduction)
 
 A `Stream` is one such chain. A `Woven` embedder holds several and remembers which columns came from
 which part, so that a search can weigh the parts and an ablation can leave them out.
@@ -14,6 +14,7 @@ one thread, so that neither order nor company can change a rounding.
 """
 
 from soundloom.embedder.base import BLOCK, Embedder, Frames, ShortAudioWarning, Source
+from soundloom.embedder.reduction import Reduction
 from soundloom.embedder.stream import Stream, Window
 from soundloom.embedder.threads import one_thread
 from soundloom.embedder.woven import Woven
@@ -22,6 +23,7 @@ __all__ = [
     "BLOCK",
     "Embedder",
     "Frames",
+    "Reduction",
     "ShortAudioWarning",
     "Source",
     "Stream",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from os import PathLike
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Embedder(nn.Module, ABC):
         parts: part name -> its columns of an embedding; one part, named like the model, unless woven.
         frame_dim: the size of a frame's vector.
         min_samples: shorter waveforms are padded with silence to this many samples.
+        balance: part name -> how much it counts in a search that weighs all parts evenly; 1 for those not named.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Embedder(nn.Module, ABC):
     parts: Mapping[str, slice]
     frame_dim: int
     min_samples: int
+    balance: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:

@@ -1,4 +1,4 @@
-"""A stream: front-end, encoder, fused layers, pooling; and how a long sound is cut for the encoder."""
+"""A stream: front-end, encoder, fused layers, pooling, reduction; and how a long sound is cut for the encoder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from soundloom import fusion
 from soundloom.embedder.base import Embedder, Frames
+from soundloom.embedder.reduction import Reduction
 from soundloom.encoders.base import Encoder
 from soundloom.errors import ModelError
 from soundloom.frontends.base import Frontend
@@ -48,6 +49,7 @@ class Stream(Embedder):
         pooling: one of `soundloom.fusion.POOLINGS`.
         window: the longest stretch the encoder takes at once; None for any length.
         min_samples: the shortest waveform the encoder takes, where that is more than the front-end's.
+        reduction: what the pooled embedding goes through last; None for nothing.
 
     Raises:
         ModelError: the encoder has no such layer, or there is no such pooling.
@@ -63,6 +65,7 @@ class Stream(Embedder):
         pooling: str,
         window: Window | None = None,
         min_samples: int | None = None,
+        reduction: Reduction | None = None,
     ) -> None:
         super().__init__()
         if pooling not in fusion.POOLINGS:
@@ -80,12 +83,29 @@ class Stream(Embedder):
         self.pooling = pooling
         self.window = window
         self.min_samples = frontend.min_samples if min_samples is None else min_samples
-        self.frame_dim = self._measured_frame_dim()
-        self.dim = fusion.pooled_size(pooling, self.frame_dim)
+        fused = self._measured_frame_dim()
+        self.frame_dim, self.dim = fused, fusion.pooled_size(pooling, fused)
+        self.reduction = reduction
+        if reduction is not None:
+            wide, dim = reduction.size
+            if wide != self.dim:
+                raise ModelError(f"{name}: the reduction takes {wide} numbers, the pooled embedding has {self.dim}")
+            self.frame_dim = self.dim = dim
         self.parts = {name: slice(0, self.dim)}
 
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
-        """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time."""
+        """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time.
+
+        Of a stream with a reduction each frame is what a sound of that frame alone would be embedded as.
+        """
+        fused = self._fused(waveforms)
+        if self.reduction is None:
+            return fused
+        alone = fused.values.movedim(1, -1).flatten(0, 1)[..., None]
+        values = torch.unflatten(self._pooled(alone, torch.ones(1)), 0, (len(waveforms), -1)).movedim(-1, 1)
+        return Frames(values=values, times=fused.times, weights=fused.weights)
+
+    def _fused(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         heard = self.frontend.frames(waveforms.shape[1])
         pieces = [self._frames_of(windows, first, heard) for first, windows in self._windows(waveforms, heard)]
         if len(pieces) == 1:
@@ -105,10 +125,11 @@ class Stream(Embedder):
             representation: as the front-end gives it, not longer than the encoder takes at once.
         """
         frames = self._frames_of(representation.unsqueeze(1), 0, representation.shape[-1])
-        return fusion.pool(frames.values, frames.weights, self.pooling)
+        return self._pooled(frames.values, frames.weights)
 
     def settings(self) -> dict[str, Any]:
         """The front-end and encoder with their own settings, the layers, the pooling and the window."""
+        # A reduction is in the weights, keys and all; no word of it keeps fingerprints of streams without one.
         return {
             "frontend": f"{type(self.frontend).__name__}({self.frontend.extra_repr()})",
             "encoder": f"{type(self.encoder).__name__}({self.encoder.extra_repr()})",
@@ -118,8 +139,12 @@ class Stream(Embedder):
         }
 
     def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
-        frames = self.frames(waveforms)
-        return fusion.pool(frames.values, frames.weights, self.pooling)
+        frames = self._fused(waveforms)
+        return self._pooled(frames.values, frames.weights)
+
+    def _pooled(self, frames: Float[Tensor, "batch _fused time"], weights: Tensor) -> Float[Tensor, "batch dim"]:
+        pooled = fusion.pool(frames, weights, self.pooling)
+        return pooled if self.reduction is None else self.reduction(pooled)
 
     def _windows(self, waveforms: Tensor, heard: int) -> Iterator[tuple[int, Tensor]]:
         """The representation in windows of equal length, ``[batch, windows, channel, frequency, time]``.
@@ -210,6 +235,23 @@ class Stream(Embedder):
             min_samples=self.min_samples,
         ).train(self.training)
 
+    def with_reduction(self, reduction: Reduction | None) -> Stream:
+        """The same stream with another last step, or none; front-end and encoder are shared.
+
+        Raises:
+            ModelError: the reduction is of embeddings of another size.
+        """
+        return Stream(
+            self.name,
+            self.frontend,
+            self.encoder,
+            layers=self.wanted,
+            pooling=self.pooling,
+            window=self.window,
+            min_samples=self.min_samples,
+            reduction=reduction,
+        ).train(self.training)
+
     def with_encoder(self, encoder: Encoder) -> Stream:
         """The same stream around another encoder that gives the same layers; the front-end is shared."""
         twin = copy(self)
@@ -221,6 +263,6 @@ class Stream(Embedder):
         """The size of a fused frame, found by hearing the shortest silence the chain accepts."""
         training = self.training
         self.eval()
-        dim = self.frames(torch.zeros(1, self.min_samples)).values.shape[1]
+        dim = self._fused(torch.zeros(1, self.min_samples)).values.shape[1]
         self.train(training)
         return dim

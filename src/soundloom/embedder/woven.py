@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import ceil
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil, inf
 from typing import Any
 
 import torch
@@ -23,22 +24,29 @@ class Woven(Embedder):
 
     Args:
         embedders: the parts, in order; names must differ, and parts that are woven themselves are unravelled.
+        name: what the whole is called; its parts' names, joined by '+', if not given.
+        balance: as for `Embedder`; that of the embedders if not given.
 
     Raises:
         ModelError: fewer than two parts, or a name twice.
     """
 
-    def __init__(self, embedders: Sequence[Embedder]) -> None:
+    def __init__(
+        self, embedders: Sequence[Embedder], name: str | None = None, balance: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__()
         flat: list[Embedder] = []
         for embedder in embedders:
             flat.extend(embedder.embedders if isinstance(embedder, Woven) else [embedder])
         names = [embedder.name for embedder in flat]
+        self.balance = dict(ChainMap(*(dict(each.balance) for each in embedders)) if balance is None else balance)
+        if not self.balance.keys() <= set(names) or any(not 0 < share < inf for share in self.balance.values()):
+            raise ModelError(f"balance is a number above 0 for each of {', '.join(names)}, got {self.balance}")
         if len(flat) < 2:
             raise ModelError(f"weaving takes two parts or more, got {names}")
         if len(set(names)) < len(names):
             raise ModelError(f"parts must have different names to be told apart, got {names}")
-        self.name = "+".join(names)
+        self.name = name or "+".join(names)
         self.sample_rate = max(embedder.sample_rate for embedder in flat)
         self._modules_of_parts = nn.ModuleList(flat)
         self._resamplers = nn.ModuleList(_resampler(self.sample_rate, embedder.sample_rate) for embedder in flat)

@@ -17,6 +17,7 @@ from soundloom.encoders.identity import Identity
 from soundloom.encoders.initialisation import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
 from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
+from soundloom.encoders.notes import Notes, NotesSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.vggish import VGGish
@@ -37,6 +38,8 @@ __all__ = [
     "MobileNetV1",
     "Neuralogram",
     "NeuralogramSettings",
+    "Notes",
+    "NotesSettings",
     "ResNet",
     "ResNetSettings",
     "Transformer",
@@ -59,5 +62,6 @@ ENCODERS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
         "mobilenet": MobileNetV1,
         "transformer": Transformer,
         "waveform": WaveformTransformer,
+        "notes": Notes,
     }
 )

@@ -4,6 +4,7 @@
     Fbank            Kaldi's filter bank, for the Audio Spectrogram Transformer
     MFCC             timbre: cepstral coefficients
     ConstantQ        magnitudes on a pitch scale
+    Texture          texture: statistics of a log-mel in windows of a second
     PeakMap          pitch: where the constant-Q transform has peaks
     WaveformPatches  the waveform in pieces of 25 ms
     Chunks           the waveform in pieces of 100 ms
@@ -24,6 +25,7 @@ from soundloom.frontends.patches import Chunks, PatchSettings, WaveformPatches
 from soundloom.frontends.peaks import PeakMap
 from soundloom.frontends.scaled import Scaled
 from soundloom.frontends.seconds import BySecond
+from soundloom.frontends.texture import Texture, TextureSettings
 
 __all__ = [
     "MFCC",
@@ -40,5 +42,7 @@ __all__ = [
     "PatchSettings",
     "PeakMap",
     "Scaled",
+    "Texture",
+    "TextureSettings",
     "WaveformPatches",
 ]

@@ -2,6 +2,7 @@
 
 from soundloom.library.adding import AddReport, Progress
 from soundloom.library.examples import ExampleTagging, Quality, Suggestion
+from soundloom.library.explaining import Explanation
 from soundloom.library.filters import Filter
 from soundloom.library.library import Hit, Library
 from soundloom.library.map import Map, MapProgress
@@ -15,6 +16,7 @@ __all__ = [
     "AddReport",
     "Edit",
     "ExampleTagging",
+    "Explanation",
     "Failure",
     "Filter",
     "Hit",

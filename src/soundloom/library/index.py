@@ -174,6 +174,12 @@ class SearchIndex:
         """Mean and inverse deviation of every column, by which embeddings become comparable; 0 for a constant one."""
         return self._mean, self._scale
 
+    def cosines_of_sample(self, query: Float[np.ndarray, " dim"]) -> dict[str, Float[np.ndarray, " sampled"]]:
+        """How alike the sampled rows are to an embedding, by each part."""
+        asked = _comparable(query[None], self._mean, self._scale, self.parts)[0]
+        sampled = _comparable(self.sample, self._mean, self._scale, self.parts)
+        return {name: sampled[:, columns] @ asked[columns] for name, columns in self.parts.items()}
+
     def places(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Where rows of the store, by row id, stand in the index."""
         return self._by_row_id[np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)]

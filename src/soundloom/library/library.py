@@ -14,6 +14,7 @@ from soundloom.embedder import Embedder, Source
 from soundloom.errors import QueryError
 from soundloom.library import searching
 from soundloom.library.examples import ExampleTagging, tagged_by_example
+from soundloom.library.explaining import Explanation, explain
 from soundloom.library.holdings import Holdings
 from soundloom.library.map import Map, MapProgress, Maps
 from soundloom.library.opening import Loader
@@ -41,7 +42,7 @@ class Library(Holdings):
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
         super().__init__(folder, settings, model, loader)
         self._admitted = searching.Admitted(self._store)
-        self._maps = Maps(folder / "map")
+        self._maps = Maps(folder / "map", settings.balance)
         self._aligned: AlignedTags | None = None
 
     def search(
@@ -63,7 +64,7 @@ class Library(Holdings):
             start: where in the query to begin, in seconds.
             end: where in the query to stop; its end if not given.
             weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
-                below 0 looks for the unlike.
+                below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
             where: an SQL condition on path, start, end, duration, size, mtime_ns and tags.
             include_query: whether a query from the library may find itself.
 
@@ -104,12 +105,28 @@ class Library(Holdings):
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
         index = self.index()
-        every = searching.complete_weights(self.settings.parts, weights)
+        every = searching.balanced(searching.complete_weights(self.settings.parts, weights), self.settings.balance)
         # The excluded rows are few (one file's): ask for as many more, and drop them.
         hidden = searching.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
         admitted = self._admitted.rows(index, where) if where is not None else None
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
         return searching.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
+
+    def explain(
+        self, query: Source, hits: Sequence[Hit], *, start: float = 0.0, end: float | None = None
+    ) -> list[Explanation]:
+        """Tell by which parts each hit is unusually alike a sound; see `soundloom.library.explaining`.
+
+        Args:
+            query: as for `search`.
+            hits: what a search of this library found.
+            start: as for `search`.
+            end: as for `search`.
+
+        Raises:
+            AudioError: the query cannot be read, or the region lies outside it.
+        """
+        return explain(self.index(), self.model.embed(query, start, end), hits)
 
     def search_tags(
         self,

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Float32, Int, UInt64
 from soundloom.errors import QueryError
 from soundloom.library.cluster_names import cluster_names
 from soundloom.library.layout import ANCHORS, arrange, clusters_of, place, principal_components
-from soundloom.library.searching import complete_weights
+from soundloom.library.searching import balanced, complete_weights
 
 if TYPE_CHECKING:
     from soundloom.library.index import SearchIndex
@@ -94,10 +94,12 @@ class Maps:
 
     Args:
         folder: where they lie; made when the first map is kept.
+        balance: of the library's parts, which weights multiply.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, balance: Mapping[str, float]) -> None:
         self._folder = folder
+        self._balance = balance
 
     def kept(self, index: SearchIndex, segments: Segments, weights: Mapping[str, float] | None) -> Map | None:
         """The kept map for these weights, brought to the rows of this index; None if there is none, or it is damaged.
@@ -141,7 +143,7 @@ class Maps:
         every = _map_weights(index, weights)
         report = _reporter(progress)
         if len(index):
-            reduced = principal_components(index.vectors, _column_scale(index, every), report)
+            reduced = principal_components(index.vectors, _column_scale(index, balanced(every, self._balance)), report)
             coordinates, clusters = arrange(reduced, report), clusters_of(reduced, report)
         else:
             coordinates, clusters = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
@@ -157,7 +159,7 @@ class Maps:
         clusters: Int[np.ndarray, " rows"],
     ) -> None:
         """Fill in the rows that are not known, from the nearest of a sample of those that are."""
-        vectors, scale = index.vectors, _column_scale(index, weights).astype(np.float32)
+        vectors, scale = index.vectors, _column_scale(index, balanced(weights, self._balance)).astype(np.float32)
         rows = np.flatnonzero(known)
         anchors = np.sort(np.random.default_rng(2).permutation(rows)[:ANCHORS])
         new = np.flatnonzero(~known)

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from soundloom.library.index import Found, SearchIndex
     from soundloom.library.store import Store
 
-__all__ = ["Admitted", "complete_weights", "hits_at", "overlapping", "region"]
+__all__ = ["Admitted", "balanced", "complete_weights", "hits_at", "overlapping", "region"]
 
 _REMEMBERED = 32
+
+
+def balanced(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
+    """Weights as a caller gives them, to which 1 is the usual, as the parts then count."""
+    return {name: weight * balance.get(name, 1.0) for name, weight in weights.items()}
 
 
 def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) -> dict[str, float]:

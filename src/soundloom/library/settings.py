@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from soundloom.embedder import Embedder
@@ -39,6 +39,7 @@ class LibrarySettings:
         hop: seconds from one segment's start to the next.
         source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
         weights: what `soundloom.load` takes as weights, paths absolute.
+        balance: `Embedder.balance` of that model.
         engine: what computed the embeddings, as `soundloom.engines.engine_of` tells it; another rounds differently.
         format: version of the folder's layout.
     """
@@ -51,6 +52,7 @@ class LibrarySettings:
     hop: float | None
     source: str | None = None
     weights: str | dict[str, str] = "published"
+    balance: dict[str, float] = field(default_factory=dict)
     engine: str = PLAIN
     format: int = FORMAT
 
@@ -75,6 +77,7 @@ class LibrarySettings:
             parts=parts,
             window=window,
             hop=hop,
+            balance=dict(model.balance),
             engine=engine_of(model),
         )
 
@@ -103,6 +106,7 @@ class LibrarySettings:
             settings = cls(**data)
             if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
                 raise TypeError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
+            settings.balance.update({name: float(share) for name, share in settings.balance.items()})
             if not isinstance(settings.engine, str):
                 raise TypeError(f"engine {settings.engine!r} is no name")
             return settings

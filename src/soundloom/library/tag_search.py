@@ -50,7 +50,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
     if found is None:
         raise QueryError(
             f"the library's model {settings.model!r} knows no tags, so sounds cannot be searched by them: index with "
-            "coala, or with a model of your own from: soundloom train coala"
+            "loom (the default), coala, or a model of your own from: soundloom train coala"
         )
     return found
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from soundloom.embedder import Embedder, Stream, Window, Woven
+from soundloom.embedder import Embedder, Reduction, Stream, Window, Woven
 from soundloom.encoders import (
     AST,
     CNN14,
@@ -27,6 +27,8 @@ from soundloom.encoders import (
     Encoder,
     Neuralogram,
     NeuralogramSettings,
+    Notes,
+    NotesSettings,
     ResNet,
     ResNetSettings,
     Transformer,
@@ -50,6 +52,8 @@ from soundloom.frontends import (
     PatchSettings,
     PeakMap,
     Scaled,
+    Texture,
+    TextureSettings,
     WaveformPatches,
 )
 from soundloom.pretrained.plain import from_plain
@@ -72,6 +76,7 @@ FRONTENDS: Mapping[str, type[Frontend]] = MappingProxyType(
             WaveformPatches,
             Chunks,
             PeakMap,
+            Texture,
             Scaled,
             BySecond,
             Neuralogram,
@@ -98,12 +103,14 @@ _SETTINGS: Mapping[type[nn.Module], type] = {
     ConstantQ: ConstantQSettings,
     WaveformPatches: PatchSettings,
     Chunks: PatchSettings,
+    Texture: TextureSettings,
     AST: ASTSettings,
     CNN14: CNN14Settings,
     ResNet: ResNetSettings,
     Transformer: TransformerSettings,
     WaveformTransformer: WaveformSettings,
     Neuralogram: NeuralogramSettings,
+    Notes: NotesSettings,
 }
 """What the others are built from; those that are not here either are built from nothing."""
 
@@ -163,7 +170,7 @@ class ModuleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
-    """A stream; the attributes are those of `soundloom.embedder.Stream`."""
+    """A stream; attributes are those of `soundloom.embedder.Stream`, a reduction being from how many to how many."""
 
     name: str
     frontend: ModuleConfig
@@ -172,6 +179,7 @@ class StreamConfig:
     pooling: str
     window: Window | None
     min_samples: int
+    reduction: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, stream: Embedder) -> StreamConfig:
@@ -192,10 +200,11 @@ class StreamConfig:
             pooling=stream.pooling,
             window=stream.window,
             min_samples=stream.min_samples,
+            reduction=None if stream.reduction is None else stream.reduction.size,
         )
 
     def modules(self, where: str) -> nn.ModuleDict:
-        """The front-end, and the encoder with nothing in its parameters, not even numbers.
+        """Front-end, reduction if there is one, and the encoder with nothing in its parameters, not even numbers.
 
         A full-sized encoder takes seconds to draw weights that a file is about to replace.
 
@@ -205,7 +214,12 @@ class StreamConfig:
         frontend = self.frontend.build(FRONTENDS, f"{where}.frontend")
         with torch.device("meta"):
             encoder = self.encoder.build(_ENCODERS, f"{where}.encoder")
-        return nn.ModuleDict({"frontend": frontend, "encoder": encoder})
+        modules = nn.ModuleDict({"frontend": frontend, "encoder": encoder})
+        if self.reduction is not None:
+            if len(self.reduction) != 2 or min(self.reduction) < 1:
+                raise ModelError(f"{where}.reduction is from how many numbers to how many, got {self.reduction}")
+            modules["reduction"] = Reduction(*self.reduction)
+        return modules
 
     def stream(self, modules: nn.ModuleDict, where: str) -> Stream:
         """The stream of those modules, weights and all.
@@ -222,6 +236,7 @@ class StreamConfig:
                 pooling=self.pooling,
                 window=self.window,
                 min_samples=self.min_samples,
+                reduction=cast(Reduction, modules["reduction"]) if self.reduction is not None else None,
             )
         except ValueError as error:
             raise ModelError(f"{where}: {error}") from None
@@ -239,6 +254,7 @@ class ModelConfig:
         dim: size of its embeddings.
         weights_sha256: hash of the file of weights beside it.
         parts: its streams; one, unless woven.
+        balance: as for `soundloom.embedder.Embedder`.
     """
 
     format: int = FORMAT
@@ -248,6 +264,7 @@ class ModelConfig:
     dim: int
     weights_sha256: str
     parts: tuple[StreamConfig, ...]
+    balance: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Embedder, weights_sha256: str) -> ModelConfig:
@@ -263,6 +280,7 @@ class ModelConfig:
             dim=model.dim,
             weights_sha256=weights_sha256,
             parts=tuple(StreamConfig.of(stream) for stream in streams(model)),
+            balance=dict(model.balance),
         )
 
     @classmethod

@@ -15,13 +15,13 @@ from soundloom.pretrained import published
 from soundloom.pretrained.download import Announcement
 from soundloom.pretrained.hub import is_address
 from soundloom.pretrained.names import PartName, SavedName, parse
-from soundloom.pretrained.saving import from_pretrained, is_saved
+from soundloom.pretrained.saving import PACKAGED, from_pretrained, is_saved
 from soundloom.pretrained.transfer import Progress
 from soundloom.pretrained.weights import WeightSource
 
 __all__ = ["DEFAULT", "MODELS", "Model", "absolute", "load"]
 
-DEFAULT = "logmel+mfcc"
+DEFAULT = "loom"
 """What `soundloom index`, `search` and `embed` use unless told otherwise."""
 
 
@@ -56,7 +56,16 @@ def _peaks(part: PartName, _: WeightSource) -> Embedder:
     return Stream(str(part), PeakMap.verma(), Identity(), layers=(1,), pooling="mean")
 
 
+def _packaged(part: PartName, _: WeightSource) -> Embedder:
+    return from_pretrained(PACKAGED / part.word)
+
+
 MODELS: dict[str, Model] = {
+    "loom": Model(
+        title="pitch, timbre, texture and a general ear, 560 numbers that can be steered; knows words",
+        source="trained by soundloom on openly licensed sounds; comes with the package",
+        build=_packaged,
+    ),
     "logmel": Model(
         title="mean and deviation over time of 64 log-mel bands",
         source="front-end of Jansen 2017, section 4.1; nothing to train",

@@ -32,7 +32,10 @@ from soundloom.pretrained.checkpoints import check_state
 from soundloom.pretrained.configs import ModelConfig, streams
 from soundloom.pretrained.download import Announcement, sha256_of
 
-__all__ = ["CONFIG", "WEIGHTS", "from_pretrained", "is_saved", "push_to_hub", "save_pretrained"]
+__all__ = ["CONFIG", "PACKAGED", "WEIGHTS", "from_pretrained", "is_saved", "push_to_hub", "save_pretrained"]
+
+PACKAGED = Path(__file__).parent
+"""Where the models lie that come with the package, each in a folder of its name."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
@@ -160,7 +163,7 @@ def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path) -> Em
         mine = {key.removeprefix(prefix): tensor.clone() for key, tensor in state.items() if key.startswith(prefix)}
         module.load_state_dict(mine, assign=True)
         parts.append(part.stream(module, place))
-    model = parts[0] if len(parts) == 1 else Woven(parts)
+    model = parts[0] if len(parts) == 1 else Woven(parts, config.name, config.balance)
     if (model.sample_rate, model.dim) != (config.sample_rate, config.dim):
         raise ModelError(
             f"{folder / CONFIG} says {config.dim} numbers at {config.sample_rate} Hz, but its parts make "

@@ -59,5 +59,15 @@ RECIPES: Mapping[str, Row] = MappingProxyType(
             module="soundloom.recipes.diverse",
             examples=("soundloom train diverse fsd50k=/data/FSD50K --out runs/diverse --preset small",),
         ),
+        "loom": Row(
+            title="The default model: pitch, timbre, texture and a general ear, woven, with words.",
+            module="soundloom.recipes.loom",
+            examples=("soundloom train loom pool=/data/audio --out runs/loom",),
+        ),
+        "notes": Row(
+            title="Learn which note sounds, from single notes whose MIDI number is known.",
+            module="soundloom.recipes.notes",
+            examples=("soundloom train notes pool=/data/audio --out runs/notes",),
+        ),
     }
 )

@@ -7,6 +7,8 @@ Those of Verma 2023 (section 3) hear 1 s at a time, each one property of it, wit
 `waveform`, `neuralogram`. A rest is filled with silence and weighs as much as it is long. What the paper is silent
 about: cepstral coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions
 that are added to them, come scaled to mean 0 and deviation 1 over the training sounds (`recipes.standardising`).
+
+`notes` hears which note sounds, every 50 ms, at any length (`soundloom.encoders.Notes`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from soundloom.encoders import (
     Encoder,
     MobileNetV1,
     Neuralogram,
+    Notes,
     ResNet,
     ResNetSettings,
     Transformer,
@@ -33,14 +36,27 @@ from soundloom.encoders import (
     initialise,
 )
 from soundloom.errors import UnknownModelError
-from soundloom.frontends import MFCC, BySecond, Frontend, LogMel, PeakMap, Scaled, WaveformPatches
+from soundloom.frontends import (
+    MFCC,
+    BySecond,
+    ConstantQ,
+    ConstantQSettings,
+    Frontend,
+    LogMel,
+    PeakMap,
+    Scaled,
+    WaveformPatches,
+)
 from soundloom.objectives.windows import unscaled
 from soundloom.prepared import Form, MelEnergies, Represented
 
-__all__ = ["FRAMES", "STREAMS", "build_stream", "form_of"]
+__all__ = ["FRAMES", "LOWEST_NOTE", "STREAMS", "build_stream", "form_of"]
 
 FRAMES = 96
 """Frames of a log-mel window."""
+
+LOWEST_NOTE = 24
+"""MIDI number of the first of the 84 notes that the stream of notes hears: C1, 32.7 Hz."""
 
 CHUNK = 1.0
 """Seconds of a window of the streams that are not of log-mel frames."""
@@ -93,9 +109,20 @@ _VERMA: Mapping[str, tuple[Callable[[], Frontend], Callable[[], Encoder]]] = {
     "neuralogram": (lambda: Scaled(Neuralogram()), _transformer(Neuralogram.bins)),
 }
 
+
+def _notes(seed: int) -> Stream:
+    """A stream of notes."""
+    frequency = 440 * 2 ** ((LOWEST_NOTE - 69) / 12)
+    frontend = ConstantQ(ConstantQSettings(bins=84, fmin=frequency, hop_length=800))
+    encoder = Notes()
+    initialise(encoder, seed)
+    return Stream("notes", frontend, encoder, layers=(1,), pooling="mean")
+
+
 STREAMS: Mapping[str, Callable[[int], Stream]] = MappingProxyType(
     {name: partial(_windows, name, encoder) for name, encoder in _LOG_MEL.items()}
     | {name: partial(_seconds, name, *parts) for name, parts in _VERMA.items()}
+    | {"notes": _notes}
 )
 """Name -> what builds the stream, its weights drawn from a seed.
 

@@ -159,14 +159,21 @@ class AlignedTags(nn.Module):
         assert self.encoder is not None
         return functional.normalize(self.encoder.align(self.encoder(tags)), dim=1)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write the tags' side beside a saved stream.
+
+        Args:
+            folder: where the stream was saved.
+            half: in half the bytes; cosines then differ by some ten-thousandths.
 
         Raises:
             ModelError: there is no saved stream of such embeddings there, or the folder cannot be written.
         """
         place = Path(folder)
-        state = {key: tensor.detach().cpu().contiguous() for key, tensor in self.state_dict().items()}
+        state = {
+            key: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+            for key, tensor in self.state_dict().items()
+        }
         try:
             about = {"format": _FORMAT, "part": self.part, "weights_sha256": sha256_of(place / WEIGHTS)}
             fresh = place / f".{TAGS}.{os.getpid()}"
@@ -201,8 +208,9 @@ class AlignedTags(nn.Module):
             if about.get("weights_sha256") != sha256_of(place / WEIGHTS):
                 raise ValueError(f"{WEIGHTS} beside it is of another saving")
             tags = cls._empty(about["part"], Vocabulary.load(place / VOCABULARY), state)
-            # Copies: tensors mapped from a file lie anyhow aligned, and matrix products round by alignment.
-            tags.load_state_dict({key: tensor.clone() for key, tensor in state.items()})
+            # Copied into tensors of its own: those mapped from a file lie anyhow aligned, and matrix products round
+            # by alignment. Halves become floats again.
+            tags.load_state_dict(state)
         except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{place / TAGS} is damaged or does not fit ({error}): train or save it again") from None
         return tags

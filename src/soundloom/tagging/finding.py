@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from soundloom.errors import ModelError
-from soundloom.pretrained import from_pretrained
+from soundloom.pretrained import MODELS, from_pretrained
 from soundloom.pretrained.download import Announcement
 from soundloom.pretrained.hub import is_address
 from soundloom.pretrained.published import COALA_DIM, coala_tags
-from soundloom.pretrained.saving import is_saved
+from soundloom.pretrained.saving import PACKAGED, is_saved
 from soundloom.pretrained.weights import WeightSource
 from soundloom.tagging.aligned import TAGS, AlignedTags
 from soundloom.tagging.vocabulary import Vocabulary
@@ -47,6 +47,9 @@ def aligned_tags(
     for part in parts:
         if part == _COALA:
             return _published(WeightSource(weights=weights, offline=offline, announce=announce))
+        packaged = PACKAGED / part
+        if part in MODELS and (packaged / TAGS).is_file():
+            return _checked(AlignedTags.load(packaged), packaged)
         folder = Path(part).expanduser()
         if is_saved(part) and not is_address(part) and (folder / TAGS).is_file():
             return _checked(AlignedTags.load(folder), folder)

@@ -1,0 +1,121 @@
+"""The default model on sounds that it never heard: every part alone, the whole, and what needs no learning.
+
+    python -m benchmarks.loom --audio FOLDER [--model loom] [--json out.json]
+
+FOLDER holds esc50/, fsdd/, arabic_commands.csv and pitch.csv with their sounds. Two tables: the linear probe of Niizumi
+2022 (accuracy in percent; five folds, official takes or speakers, or unheard instruments), and precision at 10 of
+leave-one-out retrieval as a library ranks: columns standardised over the collection, parts at unit length, weighed by
+the model's balance. Notes by instrument and instruments by note tell whether parts earn their names: a search by pitch
+alone should find the same notes, one by timbre alone the same instrument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.timing import write_json
+from soundloom import corpora
+from soundloom.corpora import Corpus
+from soundloom.embedder import Embedder
+from soundloom.evaluation import hearing
+from soundloom.evaluation.evaluating import default_cache
+from soundloom.evaluation.linear import LinearSettings
+from soundloom.evaluation.measuring import measure
+from soundloom.evaluation.retrieval import LeaveOneOutSettings, leave_one_out
+from soundloom.evaluation.standardise import moments, standardise
+from soundloom.pretrained import load
+
+Vectors = Float[np.ndarray, "clips dim"]
+
+TASKS = {
+    "esc50": "esc50",
+    "fsdd-digits": "fsdd",
+    "fsdd-speakers": "fsdd",
+    "arabic-commands": "",
+    "notes-pitch": "",
+    "notes-instrument": "",
+}
+"""Corpus -> its folder in the one that is given."""
+
+BASELINES = ("logmel", "mfcc")
+
+
+PLACES = 10
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--audio", type=Path, required=True, help="folder of the test collections")
+    parser.add_argument("--model", default="loom", help="the model; its parts are rows")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="where embeddings are kept")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    asked = parser.parse_args()
+    tasks = {name: corpora.load(name, asked.audio / folder) for name, folder in TASKS.items()}
+    linear: dict[str, dict[str, float]] = {}
+    retrieval: dict[str, dict[str, float]] = {}
+    for name in (*BASELINES, asked.model):
+        model = load(name)
+        for task, corpus in tasks.items():
+            heard = hearing.hear(corpus, hearing.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
+            for row, vectors in _rows(name, model, heard.vectors).items():
+                linear.setdefault(row, {})[task] = measure(
+                    "linear", replace(heard, vectors=vectors), settings=LinearSettings(), seed=0
+                ).mean
+            for row, vectors in _ranked(name, model, heard.vectors).items():
+                retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
+    _show("linear probe, accuracy in percent", linear)
+    _show(f"retrieval as a library ranks, precision at {PLACES} in percent", retrieval)
+    if asked.json:
+        rows = [{"row": row, "linear": linear[row], "retrieval": retrieval[row]} for row in linear]
+        write_json(asked.json, rows)
+
+
+def _rows(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
+    """The whole, and every part if there are several."""
+    parts = {f"{name}: {part}": vectors[:, columns] for part, columns in model.parts.items()}
+    return {**(parts if len(parts) > 1 else {}), name: vectors}
+
+
+def _ranked(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
+    """The same, as a library compares: a cosine of these is its similarity."""
+    every = torch.from_numpy(vectors)
+    standard = standardise(every, *moments(every)).numpy()
+    scaled = np.zeros_like(standard)
+    for part, columns in model.parts.items():
+        norms = np.linalg.norm(standard[:, columns], axis=1, keepdims=True)
+        share = model.balance.get(part, 1.0) ** 0.5
+        np.divide(share * standard[:, columns], norms, out=scaled[:, columns], where=norms > 0)
+    return _rows(name, model, scaled)
+
+
+def _precision(corpus: Corpus, vectors: Vectors) -> float:
+    labels = corpus.label_matrix()
+    settings = LeaveOneOutSettings(k=PLACES, standardised=False)
+    return leave_one_out(
+        vectors, labels if corpus.task == "multi-label" else labels.argmax(axis=1), settings=settings
+    ).mean
+
+
+def _show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    table = Table(title=title, title_justify="left", box=None)
+    for heading in ("", *TASKS, "mean"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row, scores in rows.items():
+        cells = [100 * scores[task] for task in TASKS]
+        table.add_row(row, *(f"{cell:.1f}" for cell in [*cells, float(np.mean(cells))]))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The default model's recipe, its notes and its words; and the model that comes with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+import soundloom
+from soundloom.corpora import Corpus, CorpusError, clip_table
+from soundloom.embedder import one_thread
+from soundloom.encoders import Notes, NotesSettings, initialise
+from soundloom.errors import QueryError
+from soundloom.library import Library
+from soundloom.pretrained.saving import PACKAGED
+from soundloom.recipes import loom, notes
+from soundloom.recipes.aligning import AligningSettings, align
+from soundloom.recipes.streams import LOWEST_NOTE, build_stream
+from soundloom.tagging import AlignedTags, Vocabulary, aligned_tags
+
+RATE = 16000
+MIDI = (48, 50, 53, 57, 60, 62, 65, 69, 72, 76)
+
+
+def note(midi: int, kind: str, seconds: float = 2.2) -> np.ndarray:
+    """A note with all harmonics, or with the odd ones."""
+    times = np.arange(round(RATE * seconds)) / RATE
+    frequency = 440 * 2 ** ((midi - 69) / 12)
+    numbers = range(1, 8) if kind == "string" else range(1, 12, 2)
+    wave = sum(np.sin(2 * np.pi * frequency * k * times) / k for k in numbers if frequency * k < RATE / 2)
+    return (0.2 * wave * np.exp(-2 * times)).astype(np.float32)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """Ten notes of two instruments, and ten hisses."""
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    chance = np.random.default_rng(0)
+    rows: list[tuple[str, str, int | None]] = []
+    for number, midi in enumerate(MIDI):
+        for kind in ("string", "reed", "hiss"):
+            path = folder / f"{kind}-{midi}.wav"
+            wave = note(midi, kind) if kind != "hiss" else chance.normal(0, 0.02 * (1 + number), RATE)
+            soundfile.write(path, wave, RATE)
+            rows.append((str(path), kind, None if kind == "hiss" else midi))
+    table = clip_table([row[0] for row in rows], [row[1] for row in rows])
+    table = table.append_column("midi", pa.array([row[2] for row in rows], pa.int64()))
+    classes = ("hiss", "reed", "string")
+    return Corpus(name="mine", root=folder, task="single-label", classes=classes, table=table, split_origin="listed")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    with one_thread:
+        yield
+
+
+def test_a_transposed_frame_gives_transposed_notes() -> None:
+    encoder = Notes().eval()
+    initialise(encoder, 1)
+    for name, parameter in encoder.named_parameters():  # beyond the ends of the scale there are none
+        parameter.data *= 0 if name.endswith("bias") else 4
+    frame = torch.zeros(1, 1, 84, 2)
+    frame[0, 0, [30, 42, 49], :] = torch.tensor([1.0, 0.6, 0.4])[:, None]
+    moved = torch.roll(frame, 5, dims=2)
+    with torch.inference_mode():
+        (told,), (later,) = encoder.layers(frame, [1]), encoder.layers(moved, [1])
+    first, second = told[0, 0, :79, 0].log(), later[0, 0, 5:, 0].log()
+    torch.testing.assert_close(first - first.mean(), second - second.mean(), atol=1e-5, rtol=1e-4)
+
+
+def test_quiet_frames_count_as_little_as_they_are_heard() -> None:
+    encoder = Notes().eval()
+    frames = torch.rand(1, 1, 84, 3)
+    frames[..., 1] *= 0.01
+    frames[..., 2] = 0
+    (told,) = encoder.layers(frames, [1])
+    loudness = frames.norm(dim=2)[0, 0]
+    torch.testing.assert_close(told.square().sum(dim=2)[0, 0], loudness / loudness.max())
+    silence = encoder.layers(torch.zeros(1, 1, 84, 3), [1])[0].detach()
+    torch.testing.assert_close(silence.square(), torch.full_like(silence, 1 / 84), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("given", [{"bins": 0}, {"reach": 4}, {"channels": 0}])
+def test_impossible_encoders_are_refused(given: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="reach odd"):
+        NotesSettings(**given)
+
+
+def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:
+    recipe = notes.PRESETS["small"]
+    training = replace(recipe.training, steps=60, batch=16, warmup=2, device="cpu")
+    run = notes.train(replace(recipe, training=training), corpus, tmp_path / "run")
+    model = run.model()
+    heard = [int(model.embed(note(midi, "string", 0.6)).argmax()) + LOWEST_NOTE for midi in MIDI]
+    assert np.mean([told == midi for told, midi in zip(heard, MIDI, strict=True)]) >= 0.8
+
+
+def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> None:
+    mute = replace(corpus, table=corpus.table.drop_columns("midi"))
+    with pytest.raises(CorpusError, match="no column midi"):
+        notes.train(notes.PRESETS["small"], mute, tmp_path / "run")
+    high = corpus.table.set_column(
+        corpus.table.column_names.index("midi"), "midi", pa.array([140] * len(corpus), pa.int64())
+    )
+    with pytest.raises(CorpusError, match="no clip has a MIDI number from 24 to 107"):
+        notes.train(notes.PRESETS["small"], replace(corpus, table=high), tmp_path / "run")
+
+
+SMALL = loom.LoomRecipe(
+    general_steps=2, timbre_steps=3, pitch_steps=3, general_dim=6, texture_dim=6, timbre_dim=4, pitch_dim=8,
+    fewest_sounds=2, aligning=AligningSettings(tag_steps=4, tag_batch=8),
+)  # fmt: skip
+
+
+def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "loom"
+    loom.train(SMALL, corpus, out)
+    model = soundloom.load(f"{out}")
+    assert (model.name, list(model.parts), model.dim) == ("loom", list(loom.PARTS), 8 + 4 + 6 + 6)
+    assert dict(model.balance) == loom.BALANCE
+    assert set(AlignedTags.load(out).vocabulary.tags) == {"hiss", "reed", "string"}
+    weights = [load_file(out / name) for name in ("model.safetensors", "tags.safetensors")]
+    loom.train(SMALL, corpus, out)
+    for name, before in zip(("model.safetensors", "tags.safetensors"), weights, strict=True):
+        after = load_file(out / name)
+        assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+
+
+def test_tags_align_with_frozen_embeddings() -> None:
+    chance = np.random.default_rng(0)
+    kinds = np.arange(120) % 4
+    embeddings = (np.eye(8)[kinds] + 0.1 * chance.normal(size=(120, 8))).astype(np.float32)
+    tags = np.eye(4, dtype=bool)[kinds]
+    losses: list[float] = []
+    aligned = align(
+        "part", embeddings, tags, Vocabulary(tags=("a", "b", "c", "d")),
+        AligningSettings(tag_steps=80, tag_batch=64), 0, lambda _, loss: losses.append(loss),
+    )  # fmt: skip
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    told = aligned.scores(torch.from_numpy(embeddings)).argmax(dim=1).numpy()
+    assert (told == kinds).mean() > 0.95
+
+
+def test_half_the_bytes_keep_the_order(tmp_path: Path) -> None:
+    whole = aligned_tags("loom")
+    assert whole is not None
+    assert whole.part == "general"
+    scores = whole.scores(torch.randn(20, 256, generator=torch.Generator().manual_seed(0)))
+    assert scores.dtype == torch.float32
+    assert bool(torch.isfinite(scores).all())
+
+
+class TestPackaged:
+    """What comes with the package."""
+
+    def test_is_the_default(self) -> None:
+        model = soundloom.load()
+        assert (model.name, tuple(model.parts)) == ("loom", loom.PARTS)
+        assert sum(file.stat().st_size for file in (PACKAGED / "loom").glob("*.safetensors")) <= 20 * 1024**2
+
+    def test_hears_notes_alike_on_whatever_they_are_played(self) -> None:
+        model = soundloom.load("loom")
+        strings, reeds = (
+            np.stack([model.embed(note(midi, kind))[model.parts["pitch"]] for midi in MIDI])
+            for kind in ("string", "reed")
+        )
+        units = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (strings, reeds)]
+        assert np.mean((units[0] @ units[1].T).argmax(axis=1) == np.arange(len(MIDI))) >= 0.8
+
+    def test_is_found_steered_explained_and_asked_by_words(self, corpus: Corpus, tmp_path: Path) -> None:
+        library = Library.create(tmp_path / "l.loom")
+        library.add(corpus.root)
+        assert library.settings.model == "loom"
+        assert library.settings.balance == loom.BALANCE
+        query = corpus.root / "string-60.wav"
+        by_pitch = library.search(query, 1, weights={"timbre": 0, "texture": 0, "general": 0})
+        assert Path(by_pitch[0].path).name == "reed-60.wav"
+        hits = library.search(query, 29)
+        shares = {name: library.settings.balance.get(name, 1.0) for name in loom.PARTS}
+        for hit in hits:
+            expected = sum(shares[name] * cosine for name, cosine in hit.parts.items()) / sum(shares.values())
+            assert hit.similarity == pytest.approx(expected, abs=1e-5)
+        why = library.explain(query, by_pitch + hits[-1:])
+        assert why[0].standings["pitch"] > 0.9
+        assert "pitch" in why[0].reasons
+        for name in loom.PARTS:  # the share of sounds that are less alike, counted
+            cosines = [hit.parts[name] for hit in library.search(query, 30, include_query=True)]
+            below = np.sum(np.array(cosines) < by_pitch[0].parts[name] - 1e-6) / 29
+            assert why[0].standings[name] == pytest.approx(below, abs=1.01 / 29)
+        assert len(library.search_tags(["bell"], 3)) == 3
+        with pytest.raises(QueryError, match="bell"):
+            library.search_tags(["bel"])
+
+
+def test_a_stream_of_notes_has_no_window() -> None:
+    stream = build_stream("notes", 0, "mine").eval()
+    assert stream.window is None
+    assert stream.embed(note(60, "reed", 3.0)).shape == (84,)

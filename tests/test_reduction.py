@@ -1,0 +1,105 @@
+"""Reductions: principal components against scikit-learn's, and streams that end with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+import soundloom
+from soundloom.embedder import Reduction, Stream, Woven
+from soundloom.encoders import Identity
+from soundloom.errors import ModelError
+from soundloom.frontends import LogMel, Texture
+from soundloom.pretrained.saving import from_pretrained, save_pretrained
+
+
+def sounds(count: int = 200, wide: int = 24) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(wide, wide, generator=generator)
+    return torch.randn(count, wide, generator=generator) @ mixing + 5
+
+
+def test_it_is_principal_components_of_standardised_numbers() -> None:
+    values = sounds()
+    standard = ((values - values.mean(0)) / values.std(0, correction=0)).numpy()
+    ours = Reduction.fit(values, 6)(values).numpy()
+    theirs = PCA(6, whiten=True).fit_transform(standard)
+    theirs *= np.sign((ours * theirs).sum(axis=0))
+    np.testing.assert_allclose(ours, theirs * np.sqrt(200 / 199), atol=1e-3)
+
+
+def test_half_whitening_and_length() -> None:
+    values = sounds()
+    raw, half = (Reduction.fit(values, 6, whiten=power)(values) for power in (0.0, 0.5))
+    torch.testing.assert_close(half.std(0, correction=0).square(), raw.std(0, correction=0), rtol=1e-3, atol=1e-3)
+    scaled = Reduction.fit(values, 6, whiten=0.75, length=0.3)(values)
+    assert float(scaled.square().sum(dim=1).mean().sqrt()) == pytest.approx(0.3, rel=1e-4)
+
+
+def test_too_few_directions_are_refused() -> None:
+    flat = sounds()[:, :3].repeat(1, 4)
+    with pytest.raises(ValueError, match="fewer than 5 directions"):
+        Reduction.fit(flat, 5)
+
+
+def test_a_constant_number_counts_for_nothing() -> None:
+    values = torch.cat([sounds(), torch.full((200, 1), 7.0)], dim=1)
+    torch.testing.assert_close(
+        Reduction.fit(values, 4)(values), Reduction.fit(sounds(), 4)(sounds()), atol=1e-3, rtol=1e-3
+    )
+
+
+@pytest.fixture
+def reduced() -> Stream:
+    stream = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation").eval()
+    generator = torch.Generator().manual_seed(2)
+    noise = 0.1 * torch.randn(40, 24000, generator=generator) * torch.linspace(0.1, 2, 40)[:, None]
+    with torch.inference_mode():
+        return stream.with_reduction(Reduction.fit(stream(noise), 8)).eval()
+
+
+def test_a_reduced_stream_embeds_and_saves(reduced: Stream, tmp_path: Path) -> None:
+    sound = 0.1 * torch.randn(30000, generator=torch.Generator().manual_seed(3))
+    embedding = reduced.embed(sound)
+    assert embedding.shape == (reduced.dim,) == (8,)
+    frames, times = reduced.embed_frames(sound)
+    assert frames.shape == (len(times), 8)
+    again = from_pretrained(
+        save_pretrained(Woven([reduced, soundloom.load("logmel")], "two", {"texture": 0.5}), tmp_path / "m")
+    )
+    assert (again.name, dict(again.balance)) == ("two", {"texture": 0.5})
+    assert np.array_equal(again.embed(sound)[:8], embedding)
+
+
+def test_a_frame_is_the_embedding_of_that_frame_alone(reduced: Stream) -> None:
+    sound = 0.1 * torch.randn(15600, generator=torch.Generator().manual_seed(4))
+    frames, _ = reduced.embed_frames(sound)
+    assert len(frames) == 1
+    np.testing.assert_allclose(frames[0], reduced.embed(sound), atol=1e-4)
+
+
+def test_a_reduction_of_another_size_is_refused() -> None:
+    with pytest.raises(ModelError, match="the reduction takes 7 numbers, the pooled embedding has 64"):
+        Stream("x", LogMel.jansen(), Identity(), layers=(1,), pooling="mean", reduction=Reduction(7, 2))
+
+
+@pytest.mark.parametrize("size", [[3], [0, 2]])
+def test_a_damaged_size_is_told(reduced: Stream, tmp_path: Path, size: list[int]) -> None:
+    import json
+
+    folder = save_pretrained(reduced, tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    config["parts"][0]["reduction"] = size
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"reduction is from how many"):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize("balance", [{"nobody": 1.0}, {"logmel": 0.0}, {"mfcc": float("inf")}])
+def test_a_balance_of_no_part_is_refused(balance: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match="balance is a number above 0"):
+        Woven([soundloom.load("logmel"), soundloom.load("mfcc")], balance=balance)
