@@ -34,6 +34,7 @@ SHAPES = {
     "mobilenet": (1, 64, 96),
     "transformer": (1, 80, 40),
     "waveform": (1, 400, 40),
+    "notes": (1, 84, 20),
 }
 
 
@@ -134,6 +135,7 @@ PARAMETERS = {
         + 6 * (2 * norm(64) + 3 * linear(64, 72) + linear(72, 64) + linear(64, 256) + linear(256, 64))
         + norm(64),
     ),
+    "notes": (4_608, convolution(1, 16, 7, bias=True) + convolution(16, 16, 7, bias=True) + 16 * (2 * 84 - 1)),
     "waveform": (
         346_320,
         convolution(1, 128, 200, bias=False)

@@ -60,6 +60,7 @@ def test_pool_against_numpy(pooling: str) -> None:
         "mean": values.mean(-1),
         "max": values.max(-1),
         "mean+max": values.mean(-1) + values.max(-1),  # equation 3
+        "mean,max": np.concatenate([values.mean(-1), values.max(-1)], axis=1),
         "mean,deviation": np.concatenate([values.mean(-1), values.std(-1)], axis=1),
     }[pooling]
     pooled = fusion.pool(frames, torch.ones(9), pooling)

@@ -30,6 +30,9 @@ PATIENCE = 30_000
 """Milliseconds; generous, because a busy machine is no fault of the page."""
 expect.set_options(timeout=PATIENCE)
 
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""A microphone that hears a beep a second, and somebody who lets it."""
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
@@ -43,7 +46,7 @@ def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     write_set(folder / "sounds", count=3)
-    library = Library.create(folder / "page.loom", "logmel+mfcc")
+    library = Library.create(folder / "page.loom")
     library.add(folder / "sounds")
     with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
         patch.setattr(soundloom.library.map, "arrange", arrange)
@@ -63,7 +66,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *WEBGL])
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *WEBGL, *MICROPHONE])
         yield started
         started.close()
 
@@ -97,6 +100,10 @@ def page(context: BrowserContext, address: str) -> Iterator[Page]:
     opened.close()
     assert strangers == []
     assert complaints == []
+
+
+SHOWN = """wanted => JSON.stringify(wanted) === JSON.stringify(
+    [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))"""
 
 
 def wav(family: str, index: int, folder: Path) -> Path:
@@ -213,22 +220,46 @@ def test_the_slider_steers_while_it_moves(page: Page) -> None:
     visit(page, f"/?like={like}")
     even = cards(page)
     page.keyboard.press("s")
-    slider = page.get_by_role("slider", name="logmel")
+    slider = page.get_by_role("slider", name="pitch")
     expect(slider).to_be_focused()
     slider.press("Home")
-    wanted = [hit["id"] for hit in asked(page, "/search", like=like, weights="logmel:0", k="50")["hits"]]
+    wanted = [hit["id"] for hit in asked(page, "/search", like=like, weights="pitch:0", k="50")["hits"]]
     assert wanted != even
-    until(
-        page,
-        """wanted => JSON.stringify(wanted) === JSON.stringify(
-            [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))""",
-        wanted,
-    )
-    until(page, "() => location.search.includes('weights=logmel:0')")
+    until(page, SHOWN, wanted)
+    until(page, "() => location.search.includes('weights=pitch:0')")
     slider.press("o")
-    expect(page.get_by_role("slider", name="mfcc")).to_have_value("0")
+    expect(page.get_by_role("slider", name="general")).to_have_value("0")
     page.get_by_role("button", name="Even").click()
     until(page, "wanted => document.querySelector('[data-card]').dataset.card === wanted", even[0])
+
+
+def test_words_are_completed_searched_by_and_excluded(page: Page) -> None:
+    visit(page)
+    words = page.get_by_role("combobox", name="Words")
+    words.fill("bel")
+    expect(page.get_by_role("option", name="bell heard")).to_be_visible()
+    words.press("ArrowDown")
+    words.press("Enter")
+    until(page, "() => location.search.includes('tag=bell')")
+    found = [hit["id"] for hit in asked(page, "/search", tag="bell", k="50")["hits"]]
+    until(page, SHOWN, found)
+    words.fill("-water")
+    words.press("Enter")
+    until(page, "() => location.search.includes('not=water')")
+    drier = [hit["id"] for hit in asked(page, "/search", **{"tag": "bell", "not": "water", "k": "50"})["hits"]]
+    assert drier != found
+    until(page, SHOWN, drier)
+    page.reload()  # the address is the search
+    until(page, SHOWN, drier)
+
+
+def test_the_microphone_is_searched_by(page: Page) -> None:
+    visit(page)
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("button", name="Recording")).to_contain_text("1.", timeout=PATIENCE)
+    page.get_by_role("button", name="Recording").click()
+    until(page, "() => location.search.includes('upload=')")
+    expect(page.locator("[data-card]").first).to_be_visible()
 
 
 def test_sounds_are_walked_played_and_followed_by_keys(page: Page) -> None:

@@ -76,7 +76,8 @@ def test_every_stream_is_built_and_hears_its_window(name: str) -> None:
     form = form_of(stream)
     rows = FRAMES if isinstance(stream.frontend, LogMel) else 1
     assert form.restore(torch.zeros(1, rows, *form.shape)).isfinite().all()
-    window = stream.frontend(torch.zeros(1, stream.sample_rate))[..., : stream.window.frames]
+    most = None if stream.window is None else stream.window.frames
+    window = stream.frontend(torch.zeros(1, stream.sample_rate))[..., :most]
     with torch.no_grad():
         assert stream.embed_window(window).shape == (1, stream.dim)
 
@@ -111,7 +112,8 @@ def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None
     from importlib import import_module
 
     presets = import_module(RECIPES[name].module).PRESETS
-    assert next(iter(presets)).startswith("paper")
+    # Two recipes are of no paper.
+    assert next(iter(presets)).startswith("paper") or name in ("loom", "notes")
     for recipe in presets.values():
         assert resolve(recipe, flatten(recipe), name) == recipe
     settings = settings_of(type(next(iter(presets.values()))))

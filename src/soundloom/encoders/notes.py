@@ -81,7 +81,7 @@ class Notes(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=self.settings.bins, min_frames=1)
-        frames = representation[:, 0].transpose(1, 2)
+        frames = representation[:, 0].transpose(1, 2).clamp_min(0)
         tiny = torch.finfo(frames.dtype).tiny
         # From 0 for what is too faint, as for what lies beyond the ends of the scale, to 1.
         relative = 1 - (frames / frames.amax(dim=2, keepdim=True).clamp_min(tiny) + _FAINT).log() / log(_FAINT)
@@ -91,6 +91,13 @@ class Notes(Encoder):
         shares = notes * (loudness / loudness.amax(dim=1, keepdim=True))
         roots = shares.clamp_min(tiny).sqrt()
         return [roots.transpose(1, 2).unsqueeze(1) for _ in wanted]
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The roots of the shares, averaged over time: [B, bins, 1]."""
+        (notes,) = self.layers(representation, [1])
+        return notes[:, 0].mean(dim=2, keepdim=True)
 
     def _toeplitz(self) -> Float[Tensor, "channels bins bins"]:
         """From every bin to every note by how far apart they are: a convolution as a matrix, which is faster."""
