@@ -1,6 +1,6 @@
 """What indexing costs beside what cannot be saved: decoding and resampling the files.
 
-    python -m benchmarks.indexing [FOLDER] [--model logmel+mfcc] [--files 1000] [--workers 2] [--repeat 3] [--json OUT]
+    python -m benchmarks.indexing [FOLDER] [--model loom] [--files 1000] [--workers 2] [--repeat 3] [--json OUT]
 
 Six runs over the same files take turns: decoding and resampling alone, embedding alone (of waveforms that are in
 memory), both, writing the rows alone, `Library.add`, and the whole command ``soundloom index`` with the start of its
@@ -40,7 +40,7 @@ SOUNDLOOM = [sys.executable, "-c", "from soundloom.cli import main; main()"]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing", description="time the making of a library")
     parser.add_argument("folder", nargs="?", type=Path, help="of sounds (ESC-50, else the synthesiser's)")
-    parser.add_argument("--model", default="logmel+mfcc", help="(%(default)s)")
+    parser.add_argument("--model", default="loom", help="(%(default)s)")
     parser.add_argument("--files", type=int, default=1000, help="at most so many (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="files at a time (%(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="times each runs (%(default)s)")
