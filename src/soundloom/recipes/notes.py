@@ -107,13 +107,17 @@ def train(
         data=data,
         heading="soundloom train notes",
         validation=validation,
-        card=Card(
-            tags=("pitch",),
-            summary="An embedding whose numbers are notes, learned from single notes.",
-            provenance=f"Trained with `soundloom train notes` on {data}. Its settings are in `settings.yaml`.",
-        ),
+        card=_card(data),
         resume=resume,
         progress=progress,
+    )
+
+
+def _card(data: str) -> Card:
+    return Card(
+        tags=("pitch",),
+        summary="An embedding whose numbers are notes, learned from single notes.",
+        provenance=f"Trained with `soundloom train notes` on {data}. Its settings are in `settings.yaml`.",
     )
 
 
