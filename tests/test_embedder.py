@@ -54,8 +54,10 @@ def test_rows_of_a_ragged_batch_are_as_if_alone(model: Embedder) -> None:
         batch[row, :length] = torch.from_numpy(noise(1.0, row))[:length]
     together = model(batch, lengths)
     assert together.shape == (4, model.dim)
+    # Reductions divide by small deviations, which magnifies what a batch's products round otherwise than a row's.
+    close = 1e-5 if model.name == "loom" else 1e-6
     for row, length in enumerate(lengths.tolist()):
-        torch.testing.assert_close(together[row], model(batch[row : row + 1, :length])[0], atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(together[row], model(batch[row : row + 1, :length])[0], atol=close, rtol=close)
 
 
 def test_embed_is_the_same_to_the_bit_in_any_thread_and_order(model: Embedder) -> None:
