@@ -35,6 +35,7 @@ from soundloom.evaluation.retrieval import LeaveOneOutSettings, leave_one_out
 from soundloom.evaluation.scores import average_precisions
 from soundloom.evaluation.standardise import moments, standardise
 from soundloom.pretrained import load
+from soundloom.reproduce.coala import as_a_library
 from soundloom.tagging import aligned_tags
 
 Vectors = Float[np.ndarray, "clips dim"]
@@ -50,7 +51,6 @@ TASKS = {
 """Corpus -> its folder in the one that is given."""
 
 BASELINES = ("logmel", "mfcc")
-
 
 PLACES = 10
 
@@ -120,15 +120,14 @@ def _words(name: str, model: Embedder, heard: hearing.Heard) -> dict[str, float]
     aligned = aligned_tags(name)
     if aligned is None:
         return {}
-    vectors = torch.from_numpy(heard.vectors[:, model.parts[aligned.part]].copy())
-    standard = torch.nn.functional.normalize(standardise(vectors, *moments(vectors)), dim=1)
-    scale, around = vectors.std(dim=0, correction=0), aligned.common(vectors)
-    truth = heard.corpus.label_matrix()
-    found = {}
-    for column, label in enumerate(heard.corpus.classes):
-        for word in set(label.split("_")) & set(aligned.vocabulary.tags):
-            scores = (standard @ (aligned.direction([word], around=around) * scale)).numpy()
-            found[word] = float(average_precisions(scores[:, None], truth[:, [column]])[0])
+    pairs = [
+        (word, column)
+        for column, label in enumerate(heard.corpus.classes)
+        for word in sorted(set(label.split("_")) & set(aligned.vocabulary.tags))
+    ]
+    words, columns = zip(*pairs, strict=True)
+    scores = as_a_library(np.ascontiguousarray(heard.vectors[:, model.parts[aligned.part]]), aligned, words)
+    found = dict(zip(words, average_precisions(scores, heard.corpus.label_matrix()[:, columns]).tolist(), strict=True))
     return dict(sorted(found.items(), key=lambda row: -row[1]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +15,19 @@ import torch
 from safetensors.torch import load_file
 
 import soundloom
+import soundloom.library.map
 from soundloom.corpora import Corpus, CorpusError, clip_table
-from soundloom.embedder import one_thread
-from soundloom.encoders import Notes, NotesSettings, initialise
+from soundloom.embedder import Woven, one_thread
+from soundloom.encoders import COALATagEncoder, Notes, NotesSettings, initialise
 from soundloom.errors import QueryError
 from soundloom.library import Library
-from soundloom.pretrained.saving import PACKAGED
+from soundloom.pretrained.saving import PACKAGED, save_pretrained
 from soundloom.recipes import loom, notes
 from soundloom.recipes.aligning import AligningSettings, align
 from soundloom.recipes.streams import LOWEST_NOTE, build_stream
-from soundloom.tagging import AlignedTags, Vocabulary, aligned_tags
+from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.training import TrainingError
+from soundloom.training.randomness import seeded
 
 RATE = 16000
 MIDI = (48, 50, 53, 57, 60, 62, 65, 69, 72, 76)
@@ -136,6 +140,12 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
         assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
 
 
+def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="is not empty and holds no run"):
+        loom.train(SMALL, corpus, tmp_path)
+
+
 def test_tags_align_with_frozen_embeddings() -> None:
     chance = np.random.default_rng(0)
     kinds = np.arange(120) % 4
@@ -144,20 +154,51 @@ def test_tags_align_with_frozen_embeddings() -> None:
     losses: list[float] = []
     aligned = align(
         "part", embeddings, tags, Vocabulary(tags=("a", "b", "c", "d")),
-        AligningSettings(tag_steps=80, tag_batch=64), 0, lambda _, loss: losses.append(loss),
+        AligningSettings(tag_steps=80, tag_batch=64), 0, lambda reached: losses.append(reached.loss or 0),
     )  # fmt: skip
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert len(losses) == 80
+    assert losses[-1] < losses[0]
     told = aligned.scores(torch.from_numpy(embeddings)).argmax(dim=1).numpy()
     assert (told == kinds).mean() > 0.95
 
 
 def test_half_the_bytes_keep_the_order(tmp_path: Path) -> None:
-    whole = aligned_tags("loom")
-    assert whole is not None
-    assert whole.part == "general"
-    scores = whole.scores(torch.randn(20, 256, generator=torch.Generator().manual_seed(0)))
-    assert scores.dtype == torch.float32
-    assert bool(torch.isfinite(scores).all())
+    save_pretrained(soundloom.load("mfcc"), tmp_path)
+    with seeded(3):
+        whole = AlignedTags(
+            "mfcc", 120, Vocabulary(tags=("a", "b", "c")), encoder=COALATagEncoder(3),
+            audio_map=torch.nn.Linear(120, 1152, bias=False),
+        )  # fmt: skip
+    sizes = []
+    for half in (False, True):
+        whole.save(tmp_path, half=half)
+        sizes.append((tmp_path / "tags.safetensors").stat().st_size)
+        again = AlignedTags.load(tmp_path)
+        sounds = torch.randn(20, 120, generator=torch.Generator().manual_seed(0))
+        assert again.scores(sounds).dtype == torch.float32
+        torch.testing.assert_close(again.scores(sounds), whole.scores(sounds), atol=2e-3 if half else 0, rtol=0)
+    assert sizes[1] < 0.51 * sizes[0]
+
+
+def test_a_balance_steers_searches_and_maps_as_weights_do(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
+        report("arranging", 1.0)
+        return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
+
+    monkeypatch.setattr(soundloom.library.map, "arrange", arrange)
+    parts = [soundloom.load("logmel"), soundloom.load("mfcc")]
+    plain = Library.create(tmp_path / "plain.loom", Woven(parts))
+    biased = Library.create(tmp_path / "biased.loom", Woven(parts, balance={"mfcc": 0.25}))
+    for library in (plain, biased):
+        library.add(corpus.root)
+    query = corpus.root / "string-60.wav"
+    expected = plain.search(query, 5, weights={"mfcc": 0.25})
+    assert biased.search(query, 5) == expected != plain.search(query, 5)
+    steered, usual = plain.map({"mfcc": 0.25}).coordinates, biased.map().coordinates
+    np.testing.assert_allclose(np.abs(steered), np.abs(usual), atol=1e-5)
+    assert not np.allclose(np.abs(plain.map().coordinates), np.abs(usual), atol=1e-3)
 
 
 class TestPackaged:

@@ -215,7 +215,7 @@ class Stream(Embedder):
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
 
     def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:
-        """The same weights, other layers fused: the model that ``name#layers`` stands for.
+        """The same weights, other layers fused, without a reduction: the model that ``name#layers`` stands for.
 
         Args:
             layers: by the encoder's numbers.

@@ -87,8 +87,8 @@ def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:
     Raises:
         EvaluationError: a woven model, or a stream without named layers.
     """
-    if not isinstance(model, Stream) or not model.wanted:
-        raise EvaluationError(f"{model.name} is not a stream of named layers, such as cnn14#3#6")
+    if not isinstance(model, Stream) or not model.wanted or model.reduction is not None:
+        raise EvaluationError(f"{model.name} is not a stream of named layers, unreduced, such as cnn14#3#6")
     singles, first = {}, 0
     for layer in model.wanted:
         alone = model.with_layers([layer], model.pooling)

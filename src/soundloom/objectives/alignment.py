@@ -55,6 +55,7 @@ __all__ = [
     "can_decode",
     "contrast",
     "generalised_kl",
+    "same_tags",
     "tag_cross_entropy",
 ]
 
@@ -169,6 +170,12 @@ def contrast(
     return loss
 
 
+def same_tags(tags: Float[Tensor, "batch tags"]) -> Bool[Tensor, "batch batch"]:
+    """Which sounds have the very same tags, of zeros and ones."""
+    together, counts = tags @ tags.T, tags.sum(dim=1)
+    return (together == counts[:, None]) & (together == counts[None, :])
+
+
 def _among(anchors: Tensor, others: Tensor, settings: AlignmentSettings, alike: Tensor | None) -> Tensor:
     """The mean over the anchors, unit vectors as their partners ``others``."""
     itself = torch.eye(len(anchors), dtype=torch.bool, device=anchors.device)
@@ -270,10 +277,7 @@ class AlignmentObjective(Objective):
     def _contrast(self, audio: Tensor, said: Tensor, tags: Tensor) -> Tensor:
         alike = None
         if not self.settings.same_tags_repel:
-            every = gather(tags)
-            together = every @ every.T
-            counts = every.sum(dim=1)
-            alike = (together == counts[:, None]) & (together == counts[None, :])
+            alike = same_tags(gather(tags))
         return contrast(gather(audio), gather(said), self.settings, alike)
 
     def heard(self, stream: Stream, windows: Tensor) -> Tensor:

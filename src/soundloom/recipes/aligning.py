@@ -1,7 +1,7 @@
 """A tag encoder for embeddings that are already there: Favory 2020's alignment with the audio side frozen.
 
-Of the audio only the linear map into the common space is learned (equation 8). It takes a minute where training the
-stream takes an hour, and leaves the embedding as it is, so that a library need not be indexed anew to learn new words.
+Of the audio only the linear map into the common space is learned (equation 8). The embedding is left as it is, so that
+a library need not be indexed anew to learn new words.
 
 When not: embeddings that do not tell the tags' sounds apart; train the stream with its tags then (`coala`).
 """
@@ -17,10 +17,11 @@ from jaxtyping import Bool, Float
 
 from soundloom.encoders import COALATagEncoder
 from soundloom.encoders.initialisation import he_normal
-from soundloom.objectives.alignment import AlignmentSettings, contrast
+from soundloom.objectives.alignment import AlignmentSettings, contrast, same_tags
 from soundloom.objectives.decoders import DIM
 from soundloom.tagging import AlignedTags, Vocabulary
-from soundloom.training import TrainingSettings
+from soundloom.training import Progress, TrainingSettings
+from soundloom.training.progress import Pace
 from soundloom.training.randomness import seeded
 from soundloom.training.schedule import rate_at
 
@@ -49,7 +50,7 @@ def align(
     vocabulary: Vocabulary,
     settings: AligningSettings,
     seed: int,
-    step_done: Callable[[int, float], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> AlignedTags:
     """Learn the tags' side of a part of a model.
 
@@ -60,14 +61,14 @@ def align(
         vocabulary: the tags.
         settings: how long.
         seed: of weights, batches and dropout.
-        step_done: told after every step its number and loss.
+        progress: told after every step.
     """
     form = AlignmentSettings(audio_weight=0, tag_weight=0, same_tags_repel=False)
     rates = TrainingSettings(
         steps=settings.tag_steps, rate=settings.tag_rate, final_rate=settings.tag_rate / 100, schedule="cosine"
     )
+    pace = Pace()
     vectors, targets = torch.from_numpy(embeddings), torch.from_numpy(tags.astype(np.float32))
-    counts = targets.sum(dim=1)
     with seeded(seed, 1):
         encoder = COALATagEncoder(len(vocabulary))
         audio_map = torch.nn.Linear(vectors.shape[1], DIM, bias=False)
@@ -76,17 +77,22 @@ def align(
         for step in range(settings.tag_steps):
             rows = torch.from_numpy(_batch(len(vectors), settings.tag_batch, seed, step))
             said = targets[rows]
-            together = said @ said.T
-            alike = (together == counts[rows, None]) & (together == counts[None, rows])
             for group in optimiser.param_groups:
                 group["lr"] = rate_at(rates, step)
             optimiser.zero_grad()
             heard = torch.nn.functional.dropout(audio_map(vectors[rows]), 0.25)
-            loss = contrast(heard, encoder.align(encoder(said)), form, alike)
+            loss = contrast(heard, encoder.align(encoder(said)), form, same_tags(said))
             torch.autograd.backward(loss)
             optimiser.step()
-            if step_done is not None:
-                step_done(step + 1, float(loss.detach()))
+            if progress is not None:
+                done, steps, batch = step + 1, settings.tag_steps, len(rows)
+                pace.step(done, float(loss.detach()))
+                progress(
+                    Progress(
+                        step=done, steps=steps, loss=pace.loss, validation=None, rate=batch * pace.rate,
+                        left=pace.left(steps - done),
+                    )
+                )  # fmt: skip
     aligned = AlignedTags(part, vectors.shape[1], vocabulary, encoder=encoder, audio_map=audio_map)
     aligned.centre.copy_(aligned.common(vectors))
     return aligned

@@ -38,13 +38,13 @@ from soundloom.prepared import prepare
 from soundloom.pretrained.cards import Card
 from soundloom.pretrained.saving import save_pretrained
 from soundloom.recipes import labels
+from soundloom.recipes.folder import open_folder
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, hear_windows, train_head
 from soundloom.recipes.parting import part
 from soundloom.recipes.streams import STREAMS, build_stream, form_of
 from soundloom.tagger import Tagger
-from soundloom.training import Progress, Run, TrainingError, TrainingSettings
-from soundloom.training.flat import flatten, write_yaml
+from soundloom.training import Progress, Run, TrainingSettings
 
 __all__ = ["DIVERSE", "PRESETS", "DiverseRecipe", "model_of", "train"]
 
@@ -139,7 +139,7 @@ def train(
         ModelError: the streams do not hear seconds.
     """
     began = time.monotonic()
-    _open(out, recipe)
+    open_folder(out, recipe, "soundloom train diverse")
     runs = [_train_stream(name, recipe, corpus, out, resume, progress, preparing) for name in recipe.streams]
     model = model_of(out, recipe.streams)
     card = Card(
@@ -171,22 +171,6 @@ def model_of(out: Path, streams: tuple[str, ...]) -> Embedder:
 
     parts = [from_pretrained(out / name) for name in streams]
     return (Woven(parts) if len(parts) > 1 else parts[0]).eval()
-
-
-def _open(out: Path, recipe: DiverseRecipe) -> None:
-    """Make the folder and say in it what it is; the streams' runs compare their own settings.
-
-    Raises:
-        TrainingError: the folder holds something else, or cannot be written.
-    """
-    settings = out / "settings.yaml"
-    try:
-        if out.is_dir() and any(out.iterdir()) and not settings.is_file():
-            raise TrainingError(f"{out} is not empty and holds no run: choose another folder")
-        out.mkdir(parents=True, exist_ok=True)
-        write_yaml(settings, flatten(recipe), "soundloom train diverse")
-    except OSError as error:
-        raise TrainingError(f"cannot make the run's folder {out}: {error.strerror or error}") from None
 
 
 def _train_stream(

@@ -9,8 +9,8 @@
 
 Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Pitch has one, too:
 in a small collection some notes hardly sound, and whoever standardises such columns blows up what little there is;
-components are of many notes each. Last, a tag encoder is
-aligned with the frozen general part, so that sounds are found by words (`aligning`).
+components are of many notes each. Last, a tag encoder is aligned with the frozen general part, so that sounds are found
+by words (`aligning`).
 
     FOLDER/general/ timbre/ pitch/     the streams' runs, each stopped and resumed on its own
     FOLDER/config.json, model.safetensors, README.md      the model
@@ -30,6 +30,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
@@ -46,9 +47,9 @@ from soundloom.pretrained.saving import save_pretrained
 from soundloom.recipes import coala, notes, triplet
 from soundloom.recipes.aligning import AligningSettings, align
 from soundloom.recipes.coala import CoalaRecipe
+from soundloom.recipes.folder import open_folder
 from soundloom.tagging import VocabularySettings
-from soundloom.training import Progress, Run, TrainingError, TrainingSettings
-from soundloom.training.flat import flatten, write_yaml
+from soundloom.training import Progress, Run, TrainingSettings
 
 __all__ = ["PARTS", "PRESETS", "LoomRecipe", "train"]
 
@@ -114,7 +115,7 @@ def train(
         TrainingError: as for `soundloom.training.fit`.
     """
     began = time.monotonic()
-    _open(out, recipe)
+    open_folder(out, recipe, "soundloom train loom")
     worded = _worded(corpus)
     runs = [
         triplet.train(_general(recipe), corpus, out / "general", resume=resume, progress=progress, preparing=preparing),
@@ -124,18 +125,24 @@ def train(
     general = _stream(out / "general").with_layers(recipe.layers, "mean,max")
     general.name, general.parts = "general", {"general": slice(0, general.dim)}
     texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
-    reduced = [
-        _reduced(_stream(out / "pitch"), recipe.pitch_dim, corpus, ASIDE),
-        _reduced(_stream(out / "timbre"), recipe.timbre_dim, corpus, ASIDE),
-        _reduced(texture, recipe.texture_dim, corpus, 1.0),
-        _reduced(general, recipe.general_dim, corpus, 1.0),
-    ]
-    model = Woven(reduced, "loom", BALANCE).eval()
+    streams = (_stream(out / "pitch"), _stream(out / "timbre"), texture, general)
+    # Woven, so that every clip is decoded once for all of them.
+    wide = Woven(streams).eval()
+    vectors = _heard(wide, corpus, preparing).vectors
+    dims = (recipe.pitch_dim, recipe.timbre_dim, recipe.texture_dim, recipe.general_dim)
+    model = Woven(
+        [
+            _reduced(stream, vectors[:, columns], dim, length)
+            for stream, columns, dim, length in zip(streams, wide.parts.values(), dims, LENGTHS, strict=True)
+        ],
+        "loom",
+        BALANCE,
+    ).eval()
     save_pretrained(model, out, card=_card(corpus))
     known, vocabulary = coala.tagged(worded, _timbre(recipe))
-    heard = _heard(model, known)
-    vectors = np.ascontiguousarray(heard.vectors[:, model.parts["general"]])
-    tags = align("general", vectors, heard.corpus.label_matrix(), vocabulary, recipe.aligning, recipe.seed)
+    heard = _heard(model, known, preparing)
+    ours = np.ascontiguousarray(heard.vectors[:, model.parts["general"]])
+    tags = align("general", ours, heard.corpus.label_matrix(), vocabulary, recipe.aligning, recipe.seed, progress)
     tags.save(out, half=True)
     return Run(
         folder=out,
@@ -153,14 +160,13 @@ WHITENING = 0.75
 BALANCE = {"pitch": 0.3, "timbre": 0.3}
 """What counts in a search where nobody says what matters; notes and voices are for those who ask for them."""
 
-ASIDE = 0.3
-"""Length of pitch and timbre beside texture and the general part, where embeddings are compared whole and unweighed."""
+LENGTHS = (0.3, 0.3, 1.0, 1.0)
+"""Lengths of the parts beside each other, for where embeddings are compared whole and unweighed."""
 
 
-def _reduced(stream: Stream, dim: int, corpus: Corpus, length: float) -> Stream:
-    """The stream with the reduction of a corpus."""
-    vectors = torch.from_numpy(_heard(stream.eval(), corpus).vectors)
-    return stream.with_reduction(Reduction.fit(vectors, dim, whiten=WHITENING, length=length))
+def _reduced(stream: Stream, vectors: Float[np.ndarray, "clips wide"], dim: int, length: float) -> Stream:
+    """The stream with the reduction of its embeddings of a corpus."""
+    return stream.with_reduction(Reduction.fit(torch.from_numpy(vectors), dim, whiten=WHITENING, length=length))
 
 
 def _general(recipe: LoomRecipe) -> triplet.TripletRecipe:
@@ -218,27 +224,21 @@ def _worded(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _heard(model: Embedder, corpus: Corpus) -> hearing.Heard:
-    return hearing.hear(corpus, hearing.whole(model), cache=default_cache(), workers=os.cpu_count() or 1)
+def _heard(model: Embedder, corpus: Corpus, told: Callable[[Preparing], None] | None) -> hearing.Heard:
+    """Embeddings of the clips; who listens to decoding is told of them, too."""
+
+    def heard(reached: hearing.Progress) -> None:
+        if told is not None:
+            told(Preparing(reached.done, reached.total, reached.path))
+
+    listener = hearing.whole(model)
+    return hearing.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard)
 
 
 def _stream(folder: Path) -> Stream:
     stream = from_pretrained(folder)
     assert isinstance(stream, Stream)
     return stream
-
-
-def _open(out: Path, recipe: LoomRecipe) -> None:
-    """Make the folder and say in it what it is; the streams' runs compare their own settings.
-
-    Raises:
-        TrainingError: the folder cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_yaml(out / "settings.yaml", flatten(recipe), "soundloom train loom")
-    except OSError as error:
-        raise TrainingError(f"cannot make the run's folder {out}: {error.strerror or error}") from None
 
 
 def _card(corpus: Corpus) -> Card:

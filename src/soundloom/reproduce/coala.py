@@ -44,7 +44,7 @@ from soundloom.recipes.parting import part
 from soundloom.reproduce.jansen import Teller
 from soundloom.tagging import AlignedTags, Vocabulary
 
-__all__ = ["CASES", "CoalaSettings", "Reproduced", "reproduce"]
+__all__ = ["CASES", "CoalaSettings", "Reproduced", "as_a_library", "reproduce"]
 
 CASES: Mapping[str, Callable[[], AlignmentSettings]] = {
     "ae-c": AlignmentSettings,
@@ -227,7 +227,7 @@ def _retrieval(
         found[case] = _mean_precision(scores, truth, frequent)
         if sides[case].encoder is not None:
             found[f"{case}, as a library ranks"] = _mean_precision(
-                _as_a_library(heard.vectors, sides[case], vocabulary), truth, frequent
+                as_a_library(heard.vectors, sides[case], vocabulary.tags), truth, frequent
             )
         chance = np.random.default_rng(settings.seed)
         draws = [_mean_precision(chance.random(truth.shape), truth, frequent) for _ in range(20)]
@@ -235,16 +235,16 @@ def _retrieval(
     return found, ranked
 
 
-def _as_a_library(
-    vectors: Float[np.ndarray, "clips dim"], side: AlignedTags, vocabulary: Vocabulary
+def as_a_library(
+    vectors: Float[np.ndarray, "clips dim"], side: AlignedTags, tags: Sequence[str]
 ) -> Float[np.ndarray, "clips tags"]:
-    """What a library of these clips would rank by; see `soundloom.library.tag_search`."""
+    """What a library of these clips would rank by for each tag; see `soundloom.library.tag_search`."""
     centred = vectors - vectors.mean(axis=0)
     deviations = vectors.std(axis=0)
     standard = np.divide(centred, deviations, out=np.zeros_like(centred), where=deviations > 0)
     standard /= np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     middle = side.common(torch.from_numpy(vectors))
-    directions = np.stack([side.direction([tag], around=middle).numpy() for tag in vocabulary.tags])
+    directions = np.stack([side.direction([tag], around=middle).numpy() for tag in tags])
     return np.asarray(standard @ (directions * deviations).T)
 
 
