@@ -96,6 +96,23 @@ def test_a_vocabulary_by_counting() -> None:
     assert everything.tags == ("dog", "bark", "cat", "rain", "wind")  # a share that is reached is not exceeded
 
 
+def test_words_of_one_group_alone_are_no_tags() -> None:
+    sounds = [["dog", "rex", "rex"], ["dog", "rex"], ["dog", "waldi"], ["rain", "dog"], ["rain"]]
+    groups = ["rex", "rex", "waldi", None, None]
+    spread = {
+        word: len({group for words, group in zip(sounds, groups, strict=True) if word in words})
+        for word in ["dog", "rex", "rain"]
+    }
+    assert spread == {"dog": 3, "rex": 1, "rain": 1}
+    settings = VocabularySettings(fewest_groups=2, common_share=1)
+    assert Vocabulary.build(sounds, settings, groups=groups).tags == ("dog",)
+    assert Vocabulary.build(sounds, settings).tags == ("dog", "rain", "rex")  # every sound its own group
+    with pytest.raises(ModelError, match="2 sounds of 4 groups"):
+        Vocabulary.build(sounds, VocabularySettings(fewest_sounds=2, fewest_groups=4), groups=groups)
+    with pytest.raises(ValueError, match="fewest_groups must be at least 1, got 0"):
+        VocabularySettings(fewest_groups=0)
+
+
 def test_multi_hot_vectors() -> None:
     vocabulary = Vocabulary(tags=("dog", "bark", "rain"))
     vectors = vocabulary.encode([["rain", "dog", "dog"], [], ["unheard"]])

@@ -162,11 +162,13 @@ def contrast(
     """
     if len(audio) < 2:
         raise ValueError(f"a contrast needs two examples or more, got {len(audio)}: make the batch larger")
-    sounds = functional.normalize(audio.float(), dim=1)
-    words = functional.normalize(tags.float(), dim=1)
-    loss = _among(sounds, words, settings, alike)
-    if settings.directions == "both":
-        loss = (loss + _among(words, sounds, settings, alike)) / 2
+    # Cosines over a temperature need more digits than mixed precision has.
+    with torch.autocast(audio.device.type, enabled=False):
+        sounds = functional.normalize(audio.float(), dim=1)
+        words = functional.normalize(tags.float(), dim=1)
+        loss = _among(sounds, words, settings, alike)
+        if settings.directions == "both":
+            loss = (loss + _among(words, sounds, settings, alike)) / 2
     return loss
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
@@ -63,7 +63,7 @@ class CoalaSettings:
     Attributes:
         runs: trainings of each perceptron that are averaged.
         components: principal components of the embeddings that table 2 looks at.
-        fewest: sounds kept apart that a tag needs to be ranked for.
+        fewest: sounds that a tag needs, among those kept apart as among those learned from, to be ranked for.
         seed: of perceptrons and random rankings.
     """
 
@@ -135,9 +135,10 @@ def reproduce(
     ranked = 0
     if len(apart):
         tell.began("ranking sounds by tags")
+        taught = known.label_matrix()[learned].sum(axis=0) >= settings.fewest
         held_out = known.filter(mask=np.isin(np.arange(len(known)), apart))
         sides = {case: AlignedTags.load(out / case) for case in CASES}
-        retrieval, ranked = _retrieval(models, sides, held_out, vocabulary, settings)
+        retrieval, ranked = _retrieval(models, sides, held_out, vocabulary, taught, settings)
     return Reproduced(
         tasks=tasks,
         spreads=spreads,
@@ -210,6 +211,7 @@ def _retrieval(
     sides: Mapping[str, AlignedTags],
     held_out: Corpus,
     vocabulary: Vocabulary,
+    taught: Bool[np.ndarray, " tags"],
     settings: CoalaSettings,
 ) -> tuple[dict[str, float], int]:
     """MAP over tags of each way to rank the sounds kept apart, and how many tags they were ranked for."""
@@ -219,7 +221,7 @@ def _retrieval(
         heard = _heard(held_out, hearing.whole(model))
         truth = heard.corpus.label_matrix()
         told = truth.sum(axis=0)
-        frequent = (told >= settings.fewest) & (told < len(truth))
+        frequent = taught & (told >= settings.fewest) & (told < len(truth))
         if not frequent.any():
             return {}, 0
         ranked = int(frequent.sum())

@@ -44,7 +44,8 @@ class TrainingSettings:
         device: "cpu", "cuda", or "auto" for the latter where there is one.
         devices: of them in each machine; batches are parted among them.
         nodes: machines.
-        precision: numbers to compute with: "32" bits, or "bf16" mixed with them (for GPUs).
+        precision: numbers to compute with: "32" bits, or "bf16" mixed with them: for GPUs, and for processors
+            that compute in it (on others it is many times slower).
         channels_last: convolutions keep the channels of a cell side by side, which is faster.
         compile: compile the model before the first step: a minute that long runs of small models gain back.
         tensorboard: log for TensorBoard, too.
