@@ -310,8 +310,10 @@ def _aligned(stream: Stream, objective: AlignmentObjective, vocabulary: Vocabula
     linear = chain[0] if chain is not None else None
     if not isinstance(linear, nn.Linear):
         raise TrainingError(f"{stream.name}: nothing maps its embeddings to the tags'")
-    encoder = objective.tag_encoder
-    return AlignedTags(stream.name, stream.dim, vocabulary, encoder=encoder, audio_map=linear, head=objective.head)
+    return AlignedTags(
+        stream.name, stream.dim, vocabulary, encoder=objective.tag_encoder, audio_map=linear,
+        decoder=objective.tag_decoder, head=objective.head,
+    )  # fmt: skip
 
 
 @torch.inference_mode()

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from soundloom.encoders import COALA_DIM
 from soundloom.errors import ModelError
 from soundloom.pretrained import MODELS, from_pretrained
 from soundloom.pretrained.download import Announcement
-from soundloom.pretrained.published import COALA_DIM, coala_tags
+from soundloom.pretrained.published import coala_tags
 from soundloom.pretrained.saving import PACKAGED, folder_of, is_saved
 from soundloom.pretrained.weights import WeightSource
 from soundloom.tagging.aligned import TAGS, AlignedTags
