@@ -103,7 +103,7 @@ _SMALL = CoalaRecipe(
     shift=440,
     vocabulary=VocabularySettings(fewest_sounds=5, fewest_groups=3),
     training=TrainingSettings(
-        steps=1000, batch=128, rate=1e-3, final_rate=1e-5, schedule="cosine", warmup=20, keep="last",
+        steps=600, batch=128, rate=1e-3, final_rate=1e-5, schedule="cosine", warmup=20, keep="last",
         validate_every=100, log_every=10,
     ),
 )  # fmt: skip
