@@ -72,11 +72,11 @@ def tag_files(
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TagReport:
-    """Tag files with the tagger of a run.
+    """Tag files with the tagger of a model.
 
     Args:
         sounds: folders, searched with their subfolders, and files.
-        run: the run's folder.
+        run: the run's folder, or the model's name.
         frames: tags of every second instead of every clip.
         top: most tags of a stretch.
         least: lowest score that is told.
@@ -84,7 +84,7 @@ def tag_files(
         progress: called after every file.
 
     Raises:
-        ModelError: there is no tagger in the run's folder.
+        ModelError: the model has no tagger and knows no words.
     """
     from soundloom.library import Failure
     from soundloom.library.adding import Progress, find_files
