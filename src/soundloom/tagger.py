@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from soundloom import audio
-from soundloom.embedder import Embedder
+from soundloom.embedder import Embedder, Stream
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
@@ -159,7 +159,9 @@ class Tagger:
             tags: of that part.
         """
         (part,) = [stream for stream in streams(model) if stream.name == tags.part]
-        window = part.window.frames * part.frontend.hop if part.window is not None and part.window.fixed else 0.0
+        window = 0.0
+        if isinstance(part, Stream) and part.window is not None and part.window.fixed:
+            window = part.window.frames * part.frontend.hop
         return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=max(1.0, window))
 
     @classmethod
