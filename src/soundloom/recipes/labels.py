@@ -24,7 +24,7 @@ from soundloom.prepared import prepare
 from soundloom.pretrained.cards import Card
 from soundloom.recipes.parting import fingerprint, part
 from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.streams import alone, build_stream, form_of
 from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
 from soundloom.training.flat import flatten
 from soundloom.training.randomness import seeded
@@ -92,7 +92,7 @@ def train(
         CorpusError: the corpus has no two classes.
         TrainingError: as for `soundloom.training.fit`.
     """
-    stream = build_stream(recipe.stream, recipe.training.seed, out.absolute().name)
+    stream = alone(build_stream(recipe.stream, recipe.training.seed, out.absolute().name), "labels")
     return learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
 
 

@@ -37,6 +37,7 @@ from soundloom.recipes.linear import Windows, hear_windows, train_head
 from soundloom.recipes.parting import part
 from soundloom.training import Progress
 from soundloom.training.flat import flatten
+from soundloom.training.run import FREE
 
 __all__ = ["PAPER_MAP", "PAPER_TOP", "Reproduction", "markdown", "reproduce", "write"]
 
@@ -221,7 +222,8 @@ def _outputs(
 ) -> tuple[dict[Subset, Float[np.ndarray, "windows classes"]], Windows]:
     """Every subset's outputs for the test windows, kept in the folder."""
     windows = hear_windows(model, tested)
-    decides = json.dumps([model.fingerprint(), flatten(recipe), len(windows.clips)], sort_keys=True)
+    settings = {name: value for name, value in flatten(recipe).items() if name not in FREE}
+    decides = json.dumps([model.fingerprint(), settings, len(windows.clips)], sort_keys=True)
     kept = folder / f"outputs-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.npz"
     subsets = subsets_of(recipe.streams)
     if kept.is_file():
