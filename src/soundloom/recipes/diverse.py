@@ -15,8 +15,9 @@ here Adam, 128 and exponentially. Nor does it validate; a tenth of the clips is 
 
 Streams can learn from something else than labels, ``--objective``. From free-form tags (``alignment``, `recipes.coala`
 without decoders); or from the sounds alone (``triplet``, `recipes.triplet`), with every sampler of Jansen 2017, made on
-waveforms for what these streams hear. The Neuralogram's network then learns by triplets as well, of chunks; by tags it
-learns from the labels, or where there are none by triplets. A collection without labels gives a model and no tagger.
+waveforms for what these streams hear; but the stream of pitches is not told that a transposed sound is the same. The
+Neuralogram's network then learns by triplets as well, of chunks; by tags it learns from the labels, or where there are
+none by triplets. A collection without labels gives a model and no tagger.
 
 Streams are trained side by side (``--jobs``), each in a process of its own and on as many threads of computation as
 ``threads`` says, so that how many are trained at a time changes no bit of what comes out.
@@ -50,11 +51,11 @@ from soundloom.recipes import labels, triplet
 from soundloom.recipes.beside import Job, Tell, side_by_side
 from soundloom.recipes.folder import open_folder
 from soundloom.recipes.labels import LabelRecipe
-from soundloom.recipes.linear import LinearSettings, hear_windows, train_head
+from soundloom.recipes.linear import LinearSettings, learn_classes
 from soundloom.recipes.parting import part
 from soundloom.recipes.streams import STREAMS, build_stream, form_of
 from soundloom.recipes.triplet import TripletRecipe
-from soundloom.tagger import TAGGER, WEIGHTS, Tagger
+from soundloom.tagger import TAGGER, WEIGHTS
 from soundloom.training import Progress, Run, TrainingSettings
 
 __all__ = ["DIVERSE", "PRESETS", "DiverseRecipe", "model_of", "train"]
@@ -188,7 +189,8 @@ def train(
     for left in (TAGGER, WEIGHTS):
         (out / left).unlink(missing_ok=True)
     if labelled:
-        _learn_classes(model, recipe, corpus).save(out)
+        seed = recipe.training.seed
+        learn_classes(model, corpus, recipe.validation, recipe.head, recipe.linear, seed).save(out)
     return Run(
         folder=out,
         steps=sum(run.steps for run in runs),
@@ -205,16 +207,6 @@ def model_of(out: Path, streams: tuple[str, ...]) -> Embedder:
 
     parts = [from_pretrained(out / name) for name in streams]
     return (Woven(parts) if len(parts) > 1 else parts[0]).eval()
-
-
-def _learn_classes(model: Embedder, recipe: DiverseRecipe, corpus: Corpus) -> Tagger:
-    """The linear model over the frozen streams."""
-    learned, validated = part(corpus, recipe.validation, recipe.training.seed, by_class=True)
-    windows, targets = hear_windows(model, corpus), corpus.label_matrix()
-    head = train_head(
-        windows.of(learned), windows.of(validated), targets, recipe.head, recipe.linear, recipe.training.seed
-    )
-    return Tagger(model, head, recipe.head, corpus.classes)
 
 
 def _card(recipe: DiverseRecipe, corpus: Corpus, *, labelled: bool) -> Card:
@@ -284,7 +276,13 @@ def _by_labels(school: _School, stream: Stream, epochs: int, common: dict[str, A
     size = CHUNK_FRAMES if stream.name == NETWORK else 1
     training = school.lasting(epochs, form_of(stream), size, common["preparing"], by_class=True)
     mine = school.recipe
-    lesson = LabelRecipe(stream=stream.name, validation=mine.validation, objective=mine.head, training=training)
+    lesson = LabelRecipe(
+        stream=stream.name,
+        validation=mine.validation,
+        objective=mine.head,
+        linear=mine.linear,
+        training=training,
+    )
     return labels.learn(stream, lesson, school.corpus, school.out / stream.name, **common)
 
 
@@ -304,8 +302,10 @@ def _by_tags(school: _School, stream: Stream, epochs: int, common: dict[str, Any
 def _by_triplets(school: _School, stream: Stream, epochs: int, common: dict[str, Any]) -> Run:
     form, size, _ = triplet.windows_of(stream)
     mine = school.recipe
+    # Transposed sounds are alike to every stream but the one that is to tell pitches.
+    objective = replace(mine.triplet, shift=0) if stream.name == "pitch" else mine.triplet
     training = school.lasting(epochs, form, size, common["preparing"], by_class=bool(mine.triplet.labelled))
-    lesson = TripletRecipe(stream=stream.name, validation=mine.validation, objective=mine.triplet, training=training)
+    lesson = TripletRecipe(stream=stream.name, validation=mine.validation, objective=objective, training=training)
     return triplet.learn(stream, lesson, school.corpus, school.out / stream.name, **common)
 
 

@@ -37,7 +37,6 @@ from soundloom.recipes.linear import Windows, hear_windows, train_head
 from soundloom.recipes.parting import part
 from soundloom.training import Progress
 from soundloom.training.flat import flatten
-from soundloom.training.run import FREE
 
 __all__ = ["PAPER_MAP", "PAPER_TOP", "Reproduction", "markdown", "reproduce", "write"]
 
@@ -222,7 +221,7 @@ def _outputs(
 ) -> tuple[dict[Subset, Float[np.ndarray, "windows classes"]], Windows]:
     """Every subset's outputs for the test windows, kept in the folder."""
     windows = hear_windows(model, tested)
-    settings = {name: value for name, value in flatten(recipe).items() if name not in FREE}
+    settings = {name: value for name, value in flatten(recipe).items() if name != "jobs"}
     decides = json.dumps([model.fingerprint(), settings, len(windows.clips)], sort_keys=True)
     kept = folder / f"outputs-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.npz"
     subsets = subsets_of(recipe.streams)

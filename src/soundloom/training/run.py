@@ -21,10 +21,18 @@ from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.flat import write_yaml
 from soundloom.training.settings import TrainingError
 
-__all__ = ["FREE", "Run", "prepare_folder"]
+__all__ = ["Run", "prepare_folder"]
 
-FREE = ("checkpoint_minutes", "tensorboard", "jobs")
-"""Settings that decide nothing about the weights, and may change when a run is resumed."""
+FREE = (
+    "checkpoint_minutes",
+    "tensorboard",
+    "jobs",
+    "linear_epochs",
+    "linear_rate",
+    "linear_final_rate",
+    "linear_batch",
+)
+"""Settings that decide nothing about a stream's weights, and may change when a run is resumed."""
 
 SINCE = {"threads": 0}
 """Settings that came later, and what a run that does not know them was trained with."""
