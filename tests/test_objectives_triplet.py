@@ -20,7 +20,8 @@ from soundloom.objectives import Recordings, TripletObjective, TripletSettings, 
 from soundloom.objectives.base import Batch
 from soundloom.objectives.mining import MINING, Known
 from soundloom.objectives.samplers import MADE, SAMPLERS
-from soundloom.prepared import MelEnergies, Prepared
+from soundloom.prepared import MelEnergies, Prepared, Represented, Samples
+from soundloom.recipes.streams import build_stream
 from tiny import Tiny
 
 FORM = MelEnergies(LogMel.jansen())
@@ -265,12 +266,50 @@ def test_positives_are_made_from_energies_by_each_row_s_sampler() -> None:
             assert torch.equal(positives[rows], seconds[rows])
 
 
-def test_the_samplers_need_a_log_mel_front_end() -> None:
+def test_mel_energies_need_a_log_mel_front_end_and_positives_a_form_that_they_are_made_in() -> None:
     stream = tiny_stream()
     stream.frontend = PeakMap.verma()
     settings = TripletSettings()
-    with pytest.raises(ValueError, match="work on mel energies, its front-end is PeakMap"):
+    with pytest.raises(ValueError, match="mel energies are for a log-mel front-end, this one's is PeakMap"):
         TripletObjective(settings, FORM)(stream, draw(settings, held(200, 200))(0))
+    with pytest.raises(ValueError, match="made of mel energies or samples, and not of what Represented keeps"):
+        TripletObjective(settings, Represented(PeakMap.verma(), seconds=1.0))
+
+
+def seconds_of_samples(*counts: int) -> Prepared:
+    """Clips of so many seconds: a tone each, and noise."""
+    form = Samples(16000)
+    generator = np.random.default_rng(0)
+    time = np.arange(16000 * max(counts)) / 16000
+    rows = [
+        form.keep_blocks(
+            [
+                (0.3 * np.sin(2 * np.pi * 150 * (2 + clip) * time) + 0.02 * generator.normal(size=len(time)))[
+                    : 16000 * count
+                ].astype(np.float32)
+            ]
+        )
+        for clip, count in enumerate(counts)
+    ]
+    lengths = np.array([len(each) for each in rows])
+    return Prepared(form, np.concatenate(rows), np.cumsum(lengths) - lengths, lengths, {}, fresh=0, seconds=0.0)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("name", ["pitch", "timbre", "waveform", "neuralogram", "notes"])
+def test_every_sampler_trains_streams_of_any_front_end(name: str, sampler: str) -> None:
+    settings = TripletSettings(**only(sampler), margin=1.0)
+    prepared = seconds_of_samples(3, 2, 2, 1, 2)
+    labels = np.eye(2, dtype=bool)[[0, 1, 0, 1, 0]] if sampler == "labelled" else None
+    stream = build_stream(name, 0, name).train()
+    drawn = draw(settings, prepared, batch=6, labels=labels, frames=100)
+    torch.manual_seed(0)
+    told = TripletObjective(settings, prepared.form)(stream, drawn(0))
+    told["loss"].backward()
+    assert told["positive distance"] > 0, "a positive is not its anchor"
+    gradients = [weight.grad for weight in stream.encoder.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert all(weight.grad is None for weight in stream.frontend.parameters()), "a front-end does not learn"
 
 
 # --- several processes

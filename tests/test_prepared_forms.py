@@ -8,7 +8,7 @@ import torch
 
 from soundloom.frontends import Chunks, Frontend, LogMel, PeakMap, Scaled
 from soundloom.frontends.mel import LogMelSettings
-from soundloom.prepared import Form, MelEnergies, PreparedError, Represented, forms
+from soundloom.prepared import Form, MelEnergies, PreparedError, Represented, Samples, forms
 from soundloom.prepared.pieces import overlapping
 
 RATE = 16000
@@ -173,7 +173,9 @@ class TestRepresented:
             Represented(Chunks(), seconds=0.1).keep(torch.full((1600,), 1e6))
 
 
-@pytest.mark.parametrize("form", [MelEnergies(LogMel.jansen()), Represented(Chunks(), seconds=0.3, hop=0.2)])
+@pytest.mark.parametrize(
+    "form", [MelEnergies(LogMel.jansen()), Represented(Chunks(), seconds=0.3, hop=0.2), Samples(RATE)]
+)
 def test_where_blocks_end_changes_nothing(form: Form) -> None:
     wave = noise(50.0)
     whole = form.keep(torch.from_numpy(wave))
@@ -193,3 +195,35 @@ def test_pieces_are_the_slices_of_the_whole(size: int, step: int, enough: int) -
             begin = number * step
             assert (length - begin < enough) == last
             assert np.array_equal(piece, wave[begin:length] if last else wave[begin : begin + size])
+
+
+class TestSamples:
+    def test_samples_come_back_within_half_a_step_of_their_row_s_loudest(self) -> None:
+        form = Samples(RATE)
+        wave = noise(1.0)
+        kept = form.keep(torch.from_numpy(wave))
+        assert (kept.shape, kept.dtype) == ((100, *form.shape), np.int16)
+        restored = form.restore(torch.from_numpy(kept)).numpy()
+        rows = wave.reshape(100, 160)
+        loudest = np.abs(rows).max(axis=1, keepdims=True)
+        assert (np.abs(restored - rows) <= loudest / 65534 * 1.01).all()
+
+    def test_silence_and_what_lies_beyond_a_clip_are_zero(self) -> None:
+        form = Samples(RATE)
+        kept = form.keep(torch.cat([torch.zeros(160), torch.ones(10)]))
+        assert not kept[0].any()
+        restored = form.restore(torch.from_numpy(np.stack([*kept, np.zeros_like(kept[0])])))
+        assert restored.sum(dim=1).tolist() == [0, pytest.approx(10, rel=1e-5), 0]
+
+    def test_the_quietest_sound_is_not_blown_up(self) -> None:
+        form = Samples(RATE)
+        quiet = torch.full((160,), 3e-45)
+        assert (form.restore(torch.from_numpy(form.keep(quiet))).abs() <= 1e-40).all()
+
+    def test_what_cannot_be_kept_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="11025 Hz is no whole number of samples"):
+            Samples(11025)
+        with pytest.raises(ValueError, match="without samples"):
+            Samples(RATE).keep(torch.zeros(0))
+        with pytest.raises(PreparedError, match="samples that are no numbers"):
+            Samples(RATE).keep(torch.tensor([0.0, torch.nan]))

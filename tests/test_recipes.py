@@ -191,6 +191,11 @@ def test_labels_from_a_folder_by_command(sounds: Path, tmp_path: Path) -> None:
     assert soundloom.load(str(tmp_path / "mine")).dim == 64
     values = yaml.safe_load((tmp_path / "mine" / "settings.yaml").read_text())
     assert (values["loss"], values["hidden"]) == ("bce", 2048)
+    # And it tags, which the command says.
+    assert f"soundloom tag SOUNDS --model {tmp_path / 'mine'}" in result.output
+    tagged = run("tag", sounds / "hum" / "0.wav", "--model", tmp_path / "mine", "--least", 0)
+    assert tagged.exit_code == 0, tagged.output
+    assert {line.split()[1] for line in tagged.stdout.splitlines()} == set(CLASSES)
 
 
 def test_flags_beat_the_file_and_the_file_the_preset(sounds: Path, tmp_path: Path) -> None:

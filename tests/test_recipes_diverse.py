@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 
 import soundloom
+from soundloom import corpora
 from soundloom.cli.reproduce_verma import command as reproduce_command
 from soundloom.cli.tag_model import tag_files, write_tags
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import clip_table
+from soundloom.embedder import Woven
 from soundloom.encoders import Neuralogram
 from soundloom.errors import LibraryError, ModelError
 from soundloom.frontends import Scaled
+from soundloom.objectives import TripletSettings
 from soundloom.objectives.labels import LOSSES, LabelSettings
 from soundloom.objectives.windows import representation
 from soundloom.prepared import prepare
@@ -31,9 +35,11 @@ from soundloom.recipes.labels import train as train_labels
 from soundloom.recipes.linear import LinearSettings, Windows, hear_windows, train_head
 from soundloom.recipes.standardising import standardise
 from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.triplet import TripletRecipe
+from soundloom.recipes.triplet import train as train_triplets
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
-from soundloom.training import TrainingError, TrainingSettings
+from soundloom.training import Progress, TrainingError, TrainingSettings
 from soundloom.training.flat import flatten, resolve
 
 CLASSES = tuple("abc")
@@ -44,14 +50,24 @@ TINY = DiverseRecipe(
     validation=0.25,
     head=LabelSettings(loss="bce", hidden=0),
     linear=LinearSettings(linear_epochs=3, linear_rate=1e-2, linear_final_rate=1e-3, linear_batch=8),
-    training=TrainingSettings(steps=2, batch=8, rate=1e-3, validate_every=1, device="cpu", log_every=1),
+    jobs=1,
+    training=TrainingSettings(
+        steps=2, batch=8, rate=1e-3, validate_every=1, device="cpu", log_every=1, checkpoint_minutes=0.0, threads=1
+    ),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two would wait for each other longer than such small steps take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def corpus_of(folder: Path) -> Corpus:
     """Two folds of 1.5 s tones in three classes, two of each in a fold."""
-    import soundfile
-
     time = np.arange(24000) / 16000
     paths, labels, folds = [], [], []
     for number in range(12):
@@ -81,10 +97,10 @@ def corpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture(scope="module")
 def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "diverse"
-    told: list[int] = []
-    result = diverse.train(TINY, corpus, folder, progress=lambda progress: told.append(progress.step))
+    told: list[str] = []
+    result = diverse.train(TINY, corpus, folder, progress=lambda progress: told.append(progress.name))
     assert result.steps == 4 * 3  # 9 clips of two seconds, the last half filled, in batches of 8
-    assert len(told) == result.steps + 2, "the network has two steps of its own"
+    assert {name: told.count(name) for name in told} == {"network": 2, **dict.fromkeys(DIVERSE, 3)}
     return folder
 
 
@@ -117,6 +133,88 @@ def test_going_on_trains_nothing_twice_and_ends_with_the_same_bytes(run: Path, c
         diverse.train(replace(TINY, training=replace(TINY.training, rate=0.5)), corpus, run)
 
 
+FEW = ("pitch", "timbre")
+"""Streams that learn quickly, where it does not matter which learn."""
+
+
+def weights_of(folder: Path, streams: Sequence[str] = FEW) -> dict[str, bytes]:
+    return {name: (folder / name / "model.safetensors").read_bytes() for name in streams}
+
+
+def test_side_by_side_stopped_and_resumed_gives_the_same_bytes(run: Path, corpus: Corpus, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.name)
+        if set(told) == set(FEW):
+            raise KeyboardInterrupt
+
+    several = replace(TINY, streams=FEW, jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        diverse.train(several, corpus, tmp_path, progress=stop)
+    assert not (tmp_path / "config.json").exists()
+    diverse.train(several, corpus, tmp_path, progress=lambda progress: told.append(progress.name))
+    assert weights_of(tmp_path) == weights_of(run)
+    # Both went on: 3 steps each, of which those after the interruption were taken twice at most by a step.
+    assert len(told) <= 2 * 3 + 2
+
+
+def test_how_many_at_a_time_follows_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    for jobs, threads, expected in ((0, 1, 4), (0, 2, 3), (0, 8, 1), (0, 0, 1), (3, 0, 3), (9, 1, 4)):
+        recipe = replace(TINY, jobs=jobs, training=replace(TINY.training, threads=threads))
+        assert recipe.at_a_time() == expected
+
+
+TRIPLETS = replace(
+    TINY,
+    objective="triplet",
+    # The clips of this corpus have one whole second.
+    triplet=TripletSettings(proximity=0.0),
+)
+
+
+def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None:
+    unlabelled = corpora.load(corpus.root)
+    assert unlabelled.classes == ()
+    told: list[str] = []
+    two = replace(TRIPLETS, streams=("timbre", "neuralogram"))
+    diverse.train(two, unlabelled, tmp_path / "a", progress=lambda progress: told.append(progress.name))
+    assert told.count("network") == 2
+    model = soundloom.load(str(tmp_path / "a"))
+    assert (list(model.parts), model.dim) == (["timbre", "neuralogram"], 128)
+    with pytest.raises(ModelError, match="no tagger"):
+        Tagger.load(tmp_path / "a")
+    network = soundloom.load(str(tmp_path / "a" / "network")).encoder.state_dict()
+    untrained = build_stream("neuralogram", 0, "n").frontend.inner.network.state_dict()
+    held = soundloom.load(str(tmp_path / "a" / "neuralogram")).frontend.inner.network.state_dict()
+    assert all(torch.equal(network[key], held[key]) for key in held)
+    assert not all(torch.equal(untrained[key], held[key]) for key in held)
+
+
+def test_labels_of_sounds_that_were_learned_alone_make_a_tagger(corpus: Corpus, tmp_path: Path) -> None:
+    diverse.train(replace(TRIPLETS, streams=FEW), corpus, tmp_path / "a")
+    assert Tagger.load(tmp_path / "a").classes == CLASSES
+    # And by the recipe of triplets, a stream is the same.
+    recipe = TripletRecipe(
+        stream="pitch", validation=TINY.validation, objective=replace(TRIPLETS.triplet, shift=0),
+        training=replace(TINY.training, steps=2),
+    )  # fmt: skip
+    alone = train_triplets(recipe, corpus, tmp_path / "pitch")
+    assert alone.steps == 2
+    diverse.train(replace(TRIPLETS, streams=("pitch",), epochs=0), corpus, tmp_path / "b")
+    assert weights_of(tmp_path, ["pitch"]) == weights_of(tmp_path / "b", ["pitch"])
+
+
+def test_a_neuralogram_is_not_trained_without_its_network(corpus: Corpus, tmp_path: Path) -> None:
+    for recipe, trained, name in (
+        (TripletRecipe(stream="neuralogram"), train_triplets, "triplet"),
+        (LabelRecipe(stream="neuralogram"), train_labels, "labels"),
+    ):
+        with pytest.raises(TrainingError, match=f"diverse CORPUS --streams neuralogram --objective {name} trains both"):
+            trained(recipe, corpus, tmp_path / "run")  # type: ignore[operator]
+
+
 def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(TrainingError, match="is not empty and holds no run"):
@@ -124,8 +222,6 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path
 
 
 def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
-    import soundfile
-
     model = soundloom.load(str(run))
     windows = hear_windows(model, corpus)
     assert windows.clips.tolist() == [clip for clip in range(12) for _ in range(2)]
@@ -136,9 +232,15 @@ def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
     np.testing.assert_allclose(windows.vectors[6], expected, atol=0.02)
 
 
-def test_a_stream_of_log_mel_windows_has_no_seconds(corpus: Corpus) -> None:
-    with pytest.raises(ModelError, match="resnet-small does not hear seconds"):
-        hear_windows(build_stream("resnet-small", 0, "resnet-small"), corpus)
+def test_a_stream_of_log_mel_windows_is_heard_in_its_own_and_not_in_seconds(corpus: Corpus) -> None:
+    small = build_stream("transformer", 0, "small").eval()
+    with pytest.raises(ModelError, match="small does not hear seconds"):
+        hear_windows(Woven([small, build_stream("timbre", 0, "timbre")]), corpus)
+    windows = hear_windows(small, corpus)
+    assert windows.clips.tolist() == list(range(12)), "1.5 s have one window of 0.96 s"
+    samples = torch.from_numpy(soundfile.read(corpus.column("path")[3], dtype="float32")[0])[None, :15600]
+    with torch.inference_mode():
+        np.testing.assert_allclose(windows.vectors[3], small(samples)[0].numpy(), atol=0.02)
 
 
 def test_ranges_are_those_of_what_is_trained_on(corpus: Corpus) -> None:
@@ -280,7 +382,9 @@ def test_the_papers_preset_is_the_papers() -> None:
     [
         ({"streams": ("pitch", "pitch")}, "streams must be different ones of .*pitch"),
         ({"streams": ("rhythm",)}, "got rhythm"),
-        ({"objective": "triplet"}, "objective is labels or alignment, got 'triplet'"),
+        ({"objective": "tags"}, "objective is one of labels, alignment, triplet, got 'tags'"),
+        ({"jobs": -1}, "jobs must be 0 .by itself. or more, got -1"),
+        ({"jobs": 2, "training": TrainingSettings(devices=2)}, "several devices learn one at a time"),
         ({"validation": 1.0}, "validation must be a share from 0 to below 1"),
         ({"epochs": -1}, "epochs must be 0 or more, got -1"),
     ],

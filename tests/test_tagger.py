@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 import soundloom
+from soundloom.cli import main
 from soundloom.embedder import Embedder, Woven
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import ModelError
-from soundloom.objectives.labels import LabelHead, LabelSettings
+from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.pretrained import load, save_pretrained
 from soundloom.tagger import Tagger
 from soundloom.tagging import AlignedTags, Vocabulary
@@ -171,7 +174,7 @@ def edited(folder: Path, **changes: object) -> None:
     ("changes", "message"),
     [
         ({"fingerprint": "0"}, "was trained on another model than the one beside it"),
-        ({"format": 2}, "has format 2, this soundloom reads 1"),
+        ({"format": 3}, "has format 3, this soundloom reads 1 to 2"),
         ({"classes": ["rain", "dog"]}, r"tagger\.safetensors does not fit tagger\.json"),
         ({"tempo": 1}, "unknown tempo"),
     ],
@@ -180,3 +183,118 @@ def test_a_tagger_that_does_not_fit_is_refused(saved: Path, changes: dict[str, o
     edited(saved, **changes)
     with pytest.raises(ModelError, match=message):
         Tagger.load(saved)
+
+
+# --- what moved a score
+
+
+@pytest.fixture(scope="module")
+def woven() -> Embedder:
+    return soundloom.load("logmel+mfcc")
+
+
+def explaining(woven: Embedder, *, loss: str = "bce", hidden: int = 0) -> Tagger:
+    torch.manual_seed(0)
+    settings = LabelSettings(loss=loss, hidden=hidden)  # type: ignore[arg-type]
+    mean = np.random.default_rng(3).normal(size=woven.dim).astype(np.float32)
+    return Tagger(woven, LabelHead(settings, woven.dim, len(CLASSES)), settings, CLASSES, mean)
+
+
+def some(model: Embedder, rows: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(rows, model.dim)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+@pytest.mark.parametrize("loss", ["huber", "bce", "cross-entropy"])
+def test_shares_and_the_average_add_up_to_the_score(woven: Embedder, loss: str, hidden: int) -> None:
+    tagger, vectors = explaining(woven, loss=loss, hidden=hidden), some(woven)
+    shares = tagger.shares(vectors)
+    assert list(shares) == ["logmel", "mfcc"]
+    average = tagger.scores(tagger.average()[None])
+    np.testing.assert_allclose(average + sum(shares.values()), tagger.scores(vectors), atol=1e-5)
+
+
+def test_of_a_linear_head_each_share_is_the_part_s_own_product(
+    woven: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagger, vectors = explaining(woven), some(woven)
+    monkeypatch.setitem(SCORES, "bce", lambda outputs: outputs)
+    weights = tagger.head.state_dict()["0.weight"].numpy()
+    for part, share in tagger.shares(vectors).items():
+        columns = woven.parts[part]
+        expected = (vectors[:, columns] - tagger.average()[columns]) @ weights[:, columns].T
+        np.testing.assert_allclose(share, expected, atol=1e-5)
+
+
+def test_a_part_like_the_average_moves_nothing(woven: Embedder) -> None:
+    tagger, vectors = explaining(woven, hidden=8), some(woven)
+    vectors[:, woven.parts["mfcc"]] = tagger.average()[woven.parts["mfcc"]]
+    shares = tagger.shares(vectors)
+    np.testing.assert_allclose(shares["mfcc"], 0, atol=1e-6)
+    assert np.abs(shares["logmel"]).max() > 0.01
+
+
+def test_a_clip_s_shares_are_its_seconds_mean(woven: Embedder, tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "x.wav", noise(2.5), 16000, subtype="FLOAT")
+    tagger = explaining(woven)
+    assert tagger.tag(tmp_path / "x.wav").explained is None
+    tagged = tagger.tag(tmp_path / "x.wav", explain=True)
+    explained = tagged.explained
+    assert explained is not None
+    for part in woven.parts:
+        expected = np.array([1, 1, 0.5]) @ explained.seconds[part] / 2.5
+        np.testing.assert_allclose(explained.clip[part], expected, atol=1e-6)
+    np.testing.assert_allclose(explained.average + sum(explained.clip.values()), tagged.clip, atol=1e-5)
+    np.testing.assert_allclose(explained.average + sum(explained.seconds.values()), tagged.seconds, atol=1e-5)
+
+
+def test_the_average_is_saved_and_taggers_without_one_do_not_explain(woven: Embedder, tmp_path: Path) -> None:
+    save_pretrained(woven, tmp_path)
+    explaining(woven).save(tmp_path)
+    again = Tagger.load(tmp_path)
+    np.testing.assert_array_equal(again.average(), explaining(woven).average())
+    # As version 1 left them.
+    tagger_of(woven).save(tmp_path)
+    edited(tmp_path, format=1)
+    old = Tagger.load(tmp_path)
+    assert old.scores(some(woven)).shape == (5, 3)
+    with pytest.raises(ModelError, match=r"does not know the average sound.* Give the command that trained it again"):
+        old.shares(some(woven))
+
+
+def test_explained_tags_by_command(woven: Embedder, tmp_path: Path) -> None:
+    import soundfile
+    from pyarrow import parquet
+
+    run, sound = tmp_path / "run", tmp_path / "x.wav"
+    run.mkdir()
+    save_pretrained(woven, run)
+    explaining(woven).save(run)
+    soundfile.write(sound, noise(2.5), 16000)
+    command = ["tag", str(sound), "--model", str(run), "--explain", "--least", "0"]
+    shown = CliRunner().invoke(main, command)
+    assert shown.exit_code == 0, shown.output
+    heading, *lines = shown.stdout.splitlines()
+    assert heading.split() == ["score", "average", "logmel", "mfcc", "tag"]
+    assert len(lines) == len(CLASSES)
+    score, average, *moved = (float(number) for number in lines[0].split()[:4])
+    assert average + sum(moved) == pytest.approx(score, abs=0.021), "rounded to two digits"
+    for name, read in (("t.csv", read_csv), ("t.parquet", lambda path: parquet.read_table(path).to_pylist())):
+        written = CliRunner().invoke(main, [*command, "--frames", "--out", str(tmp_path / name)])
+        assert written.exit_code == 0, written.output
+        rows = read(tmp_path / name)
+        assert list(rows[0]) == ["path", "start", "end", "tag", "score", "average", "from_logmel", "from_mfcc"]
+        assert len(rows) == 3 * len(CLASSES)
+        for row in rows:
+            parts = float(row["average"]) + float(row["from_logmel"]) + float(row["from_mfcc"])
+            assert parts == pytest.approx(float(row["score"]), abs=1e-5)
+    plain = CliRunner().invoke(main, [*command[:-3], "--least", "0", "--out", str(tmp_path / "plain.csv")])
+    assert plain.exit_code == 0, plain.output
+    assert list(read_csv(tmp_path / "plain.csv")[0]) == ["path", "start", "end", "tag", "score"]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

@@ -3,7 +3,7 @@
 A tagger is an embedder and a head from its embeddings to classes (Verma 2023, section 3.5), and lies in a folder with
 the model that it listens with:
 
-    FOLDER/tagger.safetensors    the head's weights
+    FOLDER/tagger.safetensors    the head's weights, and the mean of the embeddings that it learned from
     FOLDER/tagger.json           classes, loss, units, and the fingerprint of the model it was trained on
 
 It hears a second at a time, as it was trained; a clip's scores are its seconds', weighted by duration ("the labels
@@ -13,13 +13,19 @@ unless the loss made them so.
 A model that learned from free-form tags (`soundloom.tagging`) has no such head, and tags all the same: its classes are
 the words that it knows, scored by its tag decoder if it has one, else by how much nearer they lie to the sound than to
 the sounds that it learned from.
+
+Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
+sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of
+the sound and the others of the average sound; each part's share is its Shapley value over the answers
+(`soundloom.evaluation.shapley`). The shares add up to the score. Of a linear head's outputs the share of part p is
+W_p (x_p - m_p), of no other part's doing; the scores are bent on the way (by a sigmoid, say), which the shares follow.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,6 +41,7 @@ from soundloom import audio
 from soundloom.embedder import Embedder, Stream
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
+from soundloom.evaluation.shapley import shapley_values, subsets_of
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.pretrained import load
 from soundloom.pretrained.configs import streams
@@ -43,11 +50,14 @@ from soundloom.pretrained.saving import folder_of, from_pretrained, is_saved
 from soundloom.tagging import AlignedTags, aligned_tags
 from soundloom.tagging.suggesting import suggestion_scores
 
-__all__ = ["TAGGER", "WEIGHTS", "Tagged", "Tagger", "TaggerConfig"]
+__all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
 
 TAGGER, WEIGHTS = "tagger.json", "tagger.safetensors"
 
-FORMAT = 1
+FORMAT = 2
+"""Version of the layout. Version 1 had no mean; its taggers tag, and do not explain."""
+
+_MEAN = "mean"
 
 # Seconds that are embedded at a time: bounds what a long sound takes in memory.
 BLOCK = 60
@@ -73,6 +83,21 @@ class TaggerConfig:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Explained:
+    """What moved the scores of one sound: of each score, ``average`` and the parts' shares are the sum.
+
+    Attributes:
+        average: scores of the average sound of those that were learned from, [classes].
+        clip: part -> how much it moved the scores of the whole, [classes].
+        seconds: part -> how much it moved those of every second, [seconds, classes].
+    """
+
+    average: Float[np.ndarray, " classes"]
+    clip: Mapping[str, Float[np.ndarray, " classes"]]
+    seconds: Mapping[str, Float[np.ndarray, "seconds classes"]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Tagged:
     """The scores of one sound.
 
@@ -81,12 +106,14 @@ class Tagged:
         seconds: of every second, [seconds, classes].
         starts: where each begins, in seconds.
         ends: where each ends.
+        explained: what moved them, if that was asked for.
     """
 
     clip: Float[np.ndarray, " classes"]
     seconds: Float[np.ndarray, "seconds classes"]
     starts: Float[np.ndarray, " seconds"]
     ends: Float[np.ndarray, " seconds"]
+    explained: Explained | None = None
 
 
 class _Told(nn.Module):
@@ -109,6 +136,7 @@ class Tagger:
         head: makes classes of them.
         settings: the head's loss and units.
         classes: names of the head's outputs.
+        mean: of the embeddings that the head learned from, [dim]; without it nothing can be explained.
         length: seconds that are tagged at a time.
     """
 
@@ -118,6 +146,7 @@ class Tagger:
         head: nn.Module,
         settings: LabelSettings,
         classes: Sequence[str],
+        mean: Float[np.ndarray, " dim"] | None = None,
         *,
         length: float = 1.0,
     ) -> None:
@@ -125,6 +154,7 @@ class Tagger:
         self.head = head.eval()
         self.settings = settings
         self.classes = tuple(classes)
+        self.mean = mean
         self.length = length
 
     @classmethod
@@ -172,8 +202,10 @@ class Tagger:
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"the tagger in {os.fspath(folder)!r} is damaged: {error}") from None
         config = from_plain(TaggerConfig, data, os.fspath(folder / TAGGER))
-        if config.format != FORMAT:
-            raise ModelError(f"{folder / TAGGER} has format {config.format}, this soundloom reads {FORMAT}: train anew")
+        if not 1 <= config.format <= FORMAT:
+            raise ModelError(
+                f"{folder / TAGGER} has format {config.format}, this soundloom reads 1 to {FORMAT}: train anew"
+            )
         model = from_pretrained(folder)
         if model.fingerprint() != config.fingerprint:
             raise ModelError(
@@ -181,11 +213,12 @@ class Tagger:
                 "again, or copy the whole folder anew"
             )
         head = LabelHead(config.head, config.dim, len(config.classes))
+        mean = state.pop(_MEAN, None)
         try:
             head.load_state_dict(state)
         except RuntimeError as error:
             raise ModelError(f"{folder / WEIGHTS} does not fit {TAGGER}: {error}") from None
-        return cls(model, head, config.head, config.classes)
+        return cls(model, head, config.head, config.classes, None if mean is None else mean.numpy())
 
     def save(self, folder: Path) -> None:
         """Write the head beside its model, which is in the folder already."""
@@ -193,7 +226,8 @@ class Tagger:
             classes=self.classes, head=self.settings, dim=self.model.dim, fingerprint=self.model.fingerprint()
         )
         fresh = folder / f"{WEIGHTS}.new"
-        save_file({key: tensor.contiguous() for key, tensor in self.head.state_dict().items()}, fresh)
+        mean = {} if self.mean is None else {_MEAN: torch.from_numpy(np.ascontiguousarray(self.mean))}
+        save_file({**{key: tensor.contiguous() for key, tensor in self.head.state_dict().items()}, **mean}, fresh)
         fresh.replace(folder / WEIGHTS)
         fresh = folder / f"{TAGGER}.new"
         fresh.write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -206,12 +240,34 @@ class Tagger:
             found: Float[np.ndarray, "rows classes"] = SCORES[self.settings.loss](outputs).numpy()
         return found
 
+    def shares(self, embeddings: Float[np.ndarray, "rows dim"]) -> dict[str, Float[np.ndarray, "rows classes"]]:
+        """How much each part moved the scores of embeddings of seconds from those of the average sound.
+
+        Returns:
+            Part -> its shares, [rows, classes]; those of all parts add up to the scores less the average sound's.
+
+        Raises:
+            ModelError: the tagger does not know the average sound.
+        """
+        mean = self.average()
+
+        def worth(subset: tuple[str, ...]) -> Float[np.ndarray, "rows classes"]:
+            heard = np.tile(mean, (len(embeddings), 1))
+            for part in subset:
+                columns = self.model.parts[part]
+                heard[:, columns] = embeddings[:, columns]
+            return self.scores(heard)
+
+        parts = tuple(self.model.parts)
+        return shapley_values({subset: worth(subset) for subset in [(), *subsets_of(parts)]}, parts)
+
     def tag(
         self,
         path: str | os.PathLike[str],
         start: float = 0.0,
         end: float | None = None,
         *,
+        explain: bool = False,
         av: audio.AvProcess | None = None,
     ) -> Tagged:
         """Tag a file, or a stretch of it, a minute at a time.
@@ -220,27 +276,32 @@ class Tagger:
             path: the file.
             start: where to begin, in seconds.
             end: where to stop, in seconds; the file's end if not given.
+            explain: tell how much each part moved the scores, too.
             av: a child process for the codecs that need one, if several files are tagged at a time.
 
         Raises:
             AudioError: the file cannot be read, or has nothing there.
+            ModelError: the tagger is to explain, and does not know the average sound.
         """
         rate = self.model.sample_rate
         pieces = audio.segments(audio.stream(path, rate, start, end, av=av), rate, self.length, self.length)
-        found: list[np.ndarray] = []
+        vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []
         while block := list(islice(pieces, BLOCK)):
-            found.append(self.scores(self._embedded([piece.samples for piece in block])))
+            vectors.append(self._embedded([piece.samples for piece in block]))
             starts.extend(piece.start + start for piece in block)
             ends.extend(piece.end + start for piece in block)
-        seconds = np.concatenate(found)
-        spans = np.asarray(ends) - np.asarray(starts)
+        embeddings = np.concatenate(vectors)
+        seconds = self.scores(embeddings)
+        weights = np.asarray(ends) - np.asarray(starts)
+        weights /= weights.sum()
         return Tagged(
-            clip=(spans @ seconds / spans.sum()).astype(np.float32),
+            clip=(weights @ seconds).astype(np.float32),
             seconds=seconds,
             starts=np.asarray(starts),
             ends=np.asarray(ends),
+            explained=self._explained(embeddings, weights) if explain else None,
         )
 
     def highest(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> Iterator[tuple[str, float]]:
@@ -248,6 +309,31 @@ class Tagger:
         for place in np.argsort(-scores, kind="stable")[:top]:
             if scores[place] >= least:
                 yield self.classes[place], float(scores[place])
+
+    def _explained(
+        self, embeddings: Float[np.ndarray, "seconds dim"], weights: Float[np.ndarray, " seconds"]
+    ) -> Explained:
+        """Shares of seconds, and of the whole: a clip's score is its seconds' mean, and so are its shares."""
+        shares = self.shares(embeddings)
+        return Explained(
+            average=self.scores(self.average()[None])[0],
+            clip={part: (weights @ share).astype(np.float32) for part, share in shares.items()},
+            seconds={part: share.astype(np.float32) for part, share in shares.items()},
+        )
+
+    def average(self) -> Float[np.ndarray, " dim"]:
+        """The mean of the embeddings that the head learned from: what the shares begin at.
+
+        Raises:
+            ModelError: the tagger does not know it.
+        """
+        if self.mean is None:
+            raise ModelError(
+                "this tagger does not know the average sound, from which parts move scores: it was saved by an "
+                "earlier version. Give the command that trained it again, which keeps the streams and trains the "
+                "head anew"
+            )
+        return self.mean
 
     def _embedded(self, pieces: Sequence[np.ndarray]) -> Float[np.ndarray, "pieces dim"]:
         """Embeddings of seconds: whole ones together, the last one, which may be longer or shorter, alone."""

@@ -37,22 +37,26 @@ def followed() -> Iterator[tuple[Callable[[Preparing], None], Callable[[Training
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: int, total: int, told: str) -> None:
+        def show(what: str, name: str, done: int, total: int, told: str) -> None:
+            what = f"{what} {name}".rstrip()
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total, told="")
-            bar.update(tasks[what], completed=done, told=told, visible=done < total)
+                tasks[what] = bar.add_task(what, told="")
+            bar.update(tasks[what], completed=done, total=total, told=told, visible=done < total)
 
         def prepared(reached: Preparing) -> None:
-            show("preparing", reached.done, reached.total, "clips")
+            show("preparing", reached.name, reached.done, reached.total, "clips")
 
         def trained(reached: Training) -> None:
             pace = f"{reached.rate:.0f} examples/s" + (
                 f", {clock(reached.left)} left" if reached.left < math.inf else ""
             )
             loss = "" if reached.loss is None else f"loss {reached.loss:.4f}, "
-            show("training", reached.step, reached.steps, loss + pace)
+            show("training", reached.name, reached.step, reached.steps, loss + pace)
             if reached.validated:
-                line = f"step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}"
+                whose = f"{reached.name}: " if reached.name else ""
+                line = (
+                    f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}"
+                )
                 bar.console.print(line) if console.is_terminal else click.echo(line, err=True)
 
         yield prepared, trained

@@ -42,6 +42,7 @@ def command() -> None:
 @options.sounds
 @click.option("-m", "--model", "run", metavar="MODEL", help="A run's folder, or a model that knows words.  [loom]")
 @click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
+@click.option("--explain", is_flag=True, help="Tell how much each part of the model moved a score.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
 @click.option("--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is told.")
 @click.option(
@@ -55,6 +56,7 @@ def by_model(
     sounds: tuple[Path, ...],
     run: str | None,
     frames: bool,
+    explain: bool,
     top: int,
     least: float,
     out: Path | None,
@@ -71,22 +73,30 @@ def by_model(
       soundloom tag door.wav
       soundloom tag ~/sounds --model runs/four --out tags.csv
       soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
+      soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
-    from soundloom.cli.tag_model import tag_files, write_tags
+    from soundloom.cli.tag_model import tag_files, tag_lines, write_tags
     from soundloom.pretrained import DEFAULT
 
     with nullcontext() if json_wanted else progress_bar("tagging") as progress:
         report = tag_files(
-            sounds, run or DEFAULT, frames=frames, top=top, least=least, workers=workers, progress=progress
+            sounds,
+            run or DEFAULT,
+            frames=frames,
+            explain=explain,
+            top=top,
+            least=least,
+            workers=workers,
+            progress=progress,
         )
     if out is not None:
         write_tags(report.rows, out)
     if json_wanted:
-        tags = [row._asdict() for row in report.rows]
+        tags = [row.columns() for row in report.rows]
         print_json({"tags": tags, "files": report.files, "seconds": report.seconds, "failed": report.failed})
     elif out is None:
-        for row in report.rows:
-            click.echo(f"{row.score:5.2f}  {row.tag}  {row.start:.1f}-{row.end:.1f}  {row.path}")
+        for line in tag_lines(report.rows):
+            click.echo(line)
     told = f"{report.files} files, {clock(report.seconds)} of sound, {len(report.rows)} tags"
     click.echo(told + (f" written to {out}" if out is not None else ""), err=True)
     if report.failed:

@@ -1,6 +1,6 @@
 """Tagging with a trained model: what ``soundloom tag --model RUN`` does.
 
-    .csv        path, start, end, then a score for every tag, a line a tag: path, start, end, tag, score
+    .csv        a line a tag: path, start, end, tag, score; explained, then average, and from_PART for every part
     .parquet    the same columns
     .txt        Audacity's label track of a single file: first second, last second, tag
     a folder    a label track for every file, named after it
@@ -20,11 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
+    from soundloom.audio import AvProcess
     from soundloom.library import Failure
     from soundloom.library.adding import Progress
-    from soundloom.tagger import Tagged, Tagger
+    from soundloom.library.changes import Found
+    from soundloom.tagger import Explained, Tagged, Tagger
 
-__all__ = ["Row", "TagReport", "tag_files", "write_tags"]
+__all__ = ["Row", "TagReport", "tag_files", "tag_lines", "write_tags"]
+
+_COLUMNS = ("path", "start", "end", "tag", "score")
 
 
 class Row(NamedTuple):
@@ -36,6 +40,8 @@ class Row(NamedTuple):
         end: in seconds.
         tag: what is heard.
         score: how clearly, from 0 to 1.
+        shares: if explained, what it is the sum of: "average", its score for the average sound, and "from_PART", how
+            much each part of the model moved it from there.
     """
 
     path: str
@@ -43,6 +49,18 @@ class Row(NamedTuple):
     end: float
     tag: str
     score: float
+    shares: dict[str, float] | None = None
+
+    def columns(self) -> dict[str, str | float]:
+        """All of it by the name of a column."""
+        plain: dict[str, str | float] = {
+            "path": self.path,
+            "start": self.start,
+            "end": self.end,
+            "tag": self.tag,
+            "score": self.score,
+        }
+        return {**plain, **(self.shares or {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +85,7 @@ def tag_files(
     run: str | os.PathLike[str],
     *,
     frames: bool = False,
+    explain: bool = False,
     top: int = 5,
     least: float = 0.1,
     workers: int | None = None,
@@ -78,13 +97,14 @@ def tag_files(
         sounds: folders, searched with their subfolders, and files.
         run: the run's folder, or the model's name.
         frames: tags of every second instead of every clip.
+        explain: tell how much each part of the model moved a score, too.
         top: most tags of a stretch.
         least: lowest score that is told.
         workers: how many files at a time; as many as there are processors if not given.
         progress: called after every file.
 
     Raises:
-        ModelError: the model has no tagger and knows no words.
+        ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
     from soundloom.library import Failure
     from soundloom.library.adding import Progress, find_files
@@ -92,11 +112,18 @@ def tag_files(
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run)
+    if explain:
+        # Asked now, so that a tagger that cannot is told of once and not file by file.
+        tagger.average()
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
     rows: list[Row] = []
     seconds = 0.0
-    results = process(files, lambda file, av: tagger.tag(file.path, av=av), workers=workers or os.cpu_count() or 1)
+
+    def tag(file: Found, av: AvProcess) -> Tagged:
+        return tagger.tag(file.path, explain=explain, av=av)
+
+    results = process(files, tag, workers=workers or os.cpu_count() or 1)
     for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
         if isinstance(result, Failed):
             failed[file.path] = result.reason
@@ -108,6 +135,21 @@ def tag_files(
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
     heard = len(files) - sum(file.path in failed for file in files)
     return TagReport(rows=rows, files=heard, seconds=seconds, failed=failures)
+
+
+def tag_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """The tags as lines for people; explained, below a heading, with what each score is the sum of."""
+    names = list(rows[0].shares or {}) if rows else []
+    headings = [name.removeprefix("from_") for name in names]
+    if names:
+        yield "  ".join(["score", *headings, "tag"])
+    for row in rows:
+        # The average is a score, the rest are movements from it.
+        numbers = [
+            f"{(row.shares or {})[name]:{'' if name == 'average' else '+'}.2f}".rjust(len(heading))
+            for name, heading in zip(names, headings, strict=True)
+        ]
+        yield "  ".join([f"{row.score:5.2f}", *numbers, row.tag, f"{row.start:.1f}-{row.end:.1f}", row.path])
 
 
 def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
@@ -134,15 +176,17 @@ def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
 def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:
     if suffix == ".csv":
         with open(file, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(Row._fields)
-            writer.writerows(rows)
+            writer = csv.DictWriter(stream, _COLUMNS if not rows else list(rows[0].columns()))
+            writer.writeheader()
+            writer.writerows(row.columns() for row in rows)
     elif suffix == ".parquet":
         import pyarrow as pa
         from pyarrow import parquet
 
-        kinds = zip(Row._fields, (pa.string(), pa.float64(), pa.float64(), pa.string(), pa.float32()), strict=True)
-        parquet.write_table(pa.Table.from_pylist([row._asdict() for row in rows], schema=pa.schema(list(kinds))), file)
+        kinds = dict(zip(_COLUMNS, (pa.string(), pa.float64(), pa.float64(), pa.string(), pa.float32()), strict=True))
+        kinds.update({name: pa.float32() for row in rows[:1] for name in row.shares or {}})
+        table = pa.Table.from_pylist([row.columns() for row in rows], schema=pa.schema(list(kinds.items())))
+        parquet.write_table(table, file)
     elif suffix == ".txt":
         paths = {row.path for row in rows}
         if len(paths) > 1:
@@ -153,14 +197,23 @@ def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:
 
 
 def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[Row]:
-    stretches: Iterable[tuple[float, float, object]] = (
-        zip(tagged.starts.tolist(), tagged.ends.tolist(), tagged.seconds, strict=True)
-        if frames
-        else [(float(tagged.starts[0]), float(tagged.ends[-1]), tagged.clip)]
-    )
-    for start, end, scores in stretches:
-        for tag, score in tagger.highest(scores, top, least):  # type: ignore[arg-type]
-            yield Row(path, start, end, tag, score)
+    for second in range(len(tagged.starts)) if frames else (None,):
+        first, last = (0, -1) if second is None else (second, second)
+        scores = tagged.clip if second is None else tagged.seconds[second]
+        for tag, score in tagger.highest(scores, top, least):
+            shares = _shares(tagged.explained, second, tagger.classes.index(tag))
+            yield Row(path, float(tagged.starts[first]), float(tagged.ends[last]), tag, score, shares)
+
+
+def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[str, float] | None:
+    """What a score is the sum of: of a second, or of the whole."""
+    if explained is None:
+        return None
+    moved = explained.clip if second is None else {part: shares[second] for part, shares in explained.seconds.items()}
+    return {
+        "average": float(explained.average[tag]),
+        **{f"from_{part}": float(shares[tag]) for part, shares in moved.items()},
+    }
 
 
 def _tracks(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:

@@ -179,7 +179,11 @@ def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
 
 
 def _tell(run: Run) -> None:
+    from soundloom.tagger import TAGGER
+
     best = "" if run.loss is None else f", lowest validation loss {run.loss:.4f} after {run.best_step} steps"
     stopped = " (stopped early)" if run.early else ""
     click.echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}", err=True)
     click.echo(f"The model is {run.folder}; to search your sounds with it: soundloom index SOUNDS -m {run.folder}")
+    if (run.folder / TAGGER).is_file():
+        click.echo(f"To tag your sounds with it: soundloom tag SOUNDS --model {run.folder}")

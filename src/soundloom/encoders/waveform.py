@@ -7,8 +7,7 @@ transformer.
 
 Left open by the paper and chosen here: an even filter has 99 zeros before a patch and 100 behind it, as TensorFlow
 pads; filters have no bias, for the projection that follows has one; and the maxima are compressed by log(x + 0.01), x
-cut at zero, as in "the classical work" that the section says it follows (Sainath et al. 2015, section 2.1).
-Without that a quiet sound would reach the transformer as next to nothing beside its positions.
+cut at zero: without that a quiet sound would reach the transformer as next to nothing beside its positions.
 
 Convolving naively costs 400 x 200 x 128 products a patch, and three times that in training. Only the maximum is
 wanted, which both halves of `strongest` make use of; ``benchmarks/streams.py`` measures what that saves.
@@ -32,7 +31,7 @@ from soundloom.encoders.walking import check_shape
 __all__ = ["WaveformFilters", "WaveformSettings", "WaveformTransformer", "strongest"]
 
 OFFSET = 0.01
-"""What keeps the logarithm of a silent patch finite (Sainath et al. 2015)."""
+"""What keeps the logarithm of a silent patch finite: 40 dB below a filter's output of 1."""
 
 # Patches convolved at a time: 8 x 128 outputs of 512 samples are 2 MB, which a core's cache holds.
 BLOCK = 8

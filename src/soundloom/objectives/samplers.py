@@ -14,7 +14,8 @@ such as Jansen's, a cell holds a magnitude and is taken as it is.
 
 Random numbers are torch's own: the same state of torch's generator gives the same positives.
 
-When not: on log-mel values, where the noise would be a power and a mixture a product.
+When not: on log-mel values, where the noise would be a power and a mixture a product; and for front-ends of other
+things than mel energies, before which the waveform is changed (`waveform_samplers`).
 """
 
 from __future__ import annotations

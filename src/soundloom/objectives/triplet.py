@@ -7,7 +7,8 @@ device, that is not known to be like an anchor may be its negative, and "the ava
 anchors-positives to make more difficult triplets" (`mining`). The mean over the batch is minimised, not the sum, so
 that the rate does not depend on the batch.
 
-Where anchors and second windows come from is `triplet_draw`; how positives are made of them is `samplers`.
+Where anchors and second windows come from is `triplet_draw`; how positives are made of them is `samplers`, where clips
+are kept as mel energies, and `waveform_samplers`, where they are kept as samples for any front-end.
 
 When not: labels of good quality for all the sounds; cross-entropy (`labels`) then learns faster.
 """
@@ -25,11 +26,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.embedder import Stream
-from soundloom.frontends import LogMel
-from soundloom.objectives import samplers
+from soundloom.objectives import samplers, waveform_samplers
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.mining import MINING, Known, negatives_of
-from soundloom.prepared.forms import Form
+from soundloom.objectives.windows import represented, restored
+from soundloom.prepared.forms import Form, MelEnergies
+from soundloom.prepared.samples import Samples
 
 __all__ = ["TripletObjective", "TripletSettings", "only"]
 
@@ -48,7 +50,8 @@ class TripletSettings:
         proximity: weight of the sampler.
         labelled: weight of the sampler, which needs labels: the supervised topline.
         sigma: deviation of the noise, as a share of a cell's energy.
-        shift: the farthest translation in frequency, in bins (the paper's S).
+        shift: the farthest translation in frequency (the paper's S), in mel bins or, of streams that do not hear mel
+            bands, semitones.
         alpha: the share of its energy that is mixed into an anchor.
         delta_t: the longest time between the starts of an anchor and its positive in a recording, in seconds; None
             for any.
@@ -123,19 +126,28 @@ class TripletObjective(Objective):
 
     Args:
         settings: samplers and loss.
-        form: mel energies, as the windows are kept.
+        form: how the windows are kept: mel energies, or samples.
+
+    Raises:
+        ValueError: they are kept in another form, of which no positives can be made.
     """
 
     def __init__(self, settings: TripletSettings, form: Form) -> None:
         super().__init__()
+        if not isinstance(form, MelEnergies | Samples):
+            raise ValueError(
+                f"positives are made of mel energies or samples, and not of what {type(form).__name__} keeps: "
+                "prepare the corpus as MelEnergies(frontend) or Samples(sample_rate)"
+            )
         self.settings = settings
         self.form = form
+        self._making = samplers if isinstance(form, MelEnergies) else waveform_samplers
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss, and what tells how hard the triplets are.
 
         Args:
-            stream: what learns; its front-end is a `LogMel`.
+            stream: what learns; of log-mel windows, if the form is mel energies.
             batch: as `triplet_draw` gives it.
 
         Returns:
@@ -143,17 +155,11 @@ class TripletObjective(Objective):
             ``negative distance``, mean squared distances from the anchor.
 
         Raises:
-            ValueError: an anchor without any negative, or a stream whose front-end is not log-mel.
+            ValueError: an anchor without any negative, or mel energies for a stream that does not hear them.
         """
-        frontend = stream.frontend
-        if not isinstance(frontend, LogMel):
-            raise ValueError(
-                f"{stream.name}: the samplers work on mel energies, its front-end is {type(frontend).__name__}: "
-                "take a stream of log-mel windows"
-            )
-        anchors = self.form.restore(batch["anchor"])
+        anchors = restored(batch["anchor"], self.form)
         positives, known = self._positives(anchors, batch)
-        representation = frontend.compress(torch.cat([anchors, positives])).transpose(1, 2).unsqueeze(1)
+        representation = represented(torch.cat([anchors, positives]), self.form, stream)
         embeddings = functional.normalize(stream.embed_window(representation).float(), dim=1)
         return self.loss(embeddings, known)
 
@@ -181,21 +187,21 @@ class TripletObjective(Objective):
         }
 
     def _positives(self, anchors: Tensor, batch: Batch) -> tuple[Tensor, Known]:
-        """The positive of each anchor by its sampler, [B, T, F], and what is then known of all."""
-        known = Known.of(batch)
-        positives = self.form.restore(batch["positive"])
+        """The positive of each anchor by its sampler, of its shape, and what is then known of all."""
+        known, making = Known.of(batch), self._making
+        positives = restored(batch["positive"], self.form)
         for name in self.settings.shares:
             if name not in samplers.MADE:
                 continue
             rows = batch["sampler"] == samplers.SAMPLERS.index(name)
             # Made for every row and kept for some: which those are need not be waited for.
             if name == "noise":
-                made = samplers.noisy(anchors, self.settings.sigma)
+                made = making.noisy(anchors, self.settings.sigma)
             elif name == "translation":
-                made = samplers.translated(anchors, self.settings.shift)
+                made = making.translated(anchors, self.settings.shift)
             else:
                 partners = known.partners()
-                made = samplers.mixed(anchors, anchors[partners], self.settings.alpha)
+                made = making.mixed(anchors, anchors[partners], self.settings.alpha)
                 known = known.mixed(rows, partners)
-            positives = torch.where(rows[:, None, None], made, positives)
+            positives = torch.where(rows.reshape(-1, *[1] * (made.ndim - 1)), made, positives)
         return positives, known

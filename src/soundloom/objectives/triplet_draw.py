@@ -1,20 +1,22 @@
 """Which windows a step learns from: anchors, and the second windows that some positives need.
 
 Jansen 2017, section 4.1: "We then process these per-recording spectrograms into nonoverlapping 0.96 second context
-windows, such that each training example is a F = 64 by T = 96 matrix." Every window is as likely an anchor as any
-other; each anchor has its sampler by the samplers' shares. What is left of a clip after its last whole window is not
-used; a clip shorter than a window is one window, silence at its end. A batch whose anchors all came of one recording,
+windows, such that each training example is a F = 64 by T = 96 matrix." Of streams that do not hear mel bands a window
+is a second of samples, 100 rows of 10 ms. Every window is as likely an anchor as any other; each anchor has its sampler
+by the samplers' shares. What is left of a clip after its last whole window is not used; a clip shorter than a window
+is one window, silence at its end. A batch whose anchors all came of one recording,
 which then had no negatives, is drawn anew, every recording being as likely.
 
-    noise, translation, mixing   any window; the positive is made of it later, on the device (`samplers`)
+    noise, translation, mixing   any window; the positive is made of it later, on the device (`samplers`,
+                                 `waveform_samplers`)
     proximity                    a window with another of the same recording that begins at most delta_t away and does
                                  not overlap it; the positive is one of those
     labelled                     a class, two of its clips, a window of each
 
 A batch is a function of the seed and the step's number alone:
 
-    anchor       windows as they are kept [B, T, bins]
-    positive     the second windows [B, T, bins]; the anchors again where samplers make them
+    anchor       windows as they are kept, [B, T, *shape of a row]
+    positive     the second windows, as much; the anchors again where samplers make them
     sampler      number of each anchor's sampler, its place in `SAMPLERS`, int64 [B]
     recordings   number of the anchor's and the positive's recording, int64 [B, 2]
     labels       their classes, bool [B, 2, classes]; only with labels
@@ -71,6 +73,21 @@ class TripletDraw:
     def __len__(self) -> int:
         """How many windows there are to draw from."""
         return len(self.windows.clips)
+
+    @property
+    def clips(self) -> Int[np.ndarray, " windows"]:
+        """The clip of each window."""
+        return self.windows.clips
+
+    @property
+    def starts(self) -> Int[np.ndarray, " windows"]:
+        """The first row of each window."""
+        return self.windows.starts
+
+    @property
+    def size(self) -> int:
+        """Rows of a window."""
+        return self.windows.frames
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -141,15 +158,15 @@ def triplet_draw(
 
     Args:
         settings: samplers and their shares.
-        prepared: the corpus, as mel energies.
+        prepared: the corpus, as mel energies or samples.
         recordings: where its clips were cut from.
         clips: the clips to draw from, by their places in the corpus.
         batch: anchors a step.
         seed: of everything drawn.
         labels: true where a clip of the corpus has a class (`Corpus.label_matrix`); for the labelled sampler, and to
             keep sounds of a class from being each other's negatives. Leave out to learn without labels.
-        frames: of a window.
-        hop: seconds from frame to frame.
+        frames: rows of a window.
+        hop: seconds from row to row.
 
     Raises:
         CorpusError: no clip could be heard, all are of one recording (or class), no recording has two windows for the

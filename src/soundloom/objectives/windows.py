@@ -1,8 +1,9 @@
 """From rows as they are kept to the representation that a stream takes; on the device, inside an objective.
 
-What is kept of a clip (`soundloom.prepared`) is compact: codes of mel energies, halves. A row is either a frame of
-mel energies, before the logarithm so that sounds can be added, or the representation of a whole chunk. Learned ranges
-(`Scaled`) are not part of it: they may be taken from what is kept, and change without anything being kept anew.
+What is kept of a clip (`soundloom.prepared`) is compact: codes of mel energies, halves, shares of the loudest sample. A
+row is a frame of mel energies, before the logarithm so that sounds can be added; or the representation of a whole
+chunk; or a stretch of the waveform. Learned ranges (`Scaled`) are not part of it: they may be taken from what is
+kept, and change without anything being kept anew.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from torch import Tensor
 from soundloom.embedder import Stream
 from soundloom.frontends import Frontend, LogMel, Scaled
 from soundloom.prepared.forms import Form
+from soundloom.prepared.samples import Samples
 
-__all__ = ["representation", "unscaled"]
+__all__ = ["representation", "represented", "restored", "unscaled"]
 
 
 def unscaled(frontend: Frontend) -> Frontend:
@@ -25,25 +27,48 @@ def unscaled(frontend: Frontend) -> Frontend:
 def representation(
     kept: Shaped[Tensor, "batch rows *shape"], form: Form, stream: Stream
 ) -> Float[Tensor, "batch channel frequency time"]:
-    """Windows of rows as the stream's encoder takes them.
-
-    Frames of mel energies ``[F]`` are compressed by the stream's own front-end, and time comes last; chunks
-    ``[C, F, T]`` are joined along time. Both are then scaled, if the stream's front-end is.
+    """Windows of rows as the stream's encoder takes them: `restored`, then `represented`.
 
     Raises:
-        ValueError: frames of energies for a stream whose front-end is not a log-mel spectrogram, or rows of
-            another shape than the form's.
+        ValueError: as for these.
+    """
+    return represented(restored(kept, form), form, stream)
+
+
+def restored(kept: Shaped[Tensor, "batch rows *shape"], form: Form) -> Float[Tensor, "batch ..."]:
+    """Windows of rows as what the form stands for: energies [B, T, F], chunks [B, R, C, F, T], or waveforms [B, N].
+
+    Raises:
+        ValueError: rows of another shape than the form's.
     """
     if tuple(kept.shape[2:]) != form.shape:
         raise ValueError(
             f"windows must be [batch, rows, {', '.join(map(str, form.shape))}], got {list(kept.shape)}: "
             "were they drawn from another form than the objective was given?"
         )
-    rows, frontend = form.restore(kept), unscaled(stream.frontend)
-    if rows.ndim == 5:
-        heard = rows.movedim(1, 3).flatten(3)
+    rows = form.restore(kept)
+    return rows.flatten(1) if isinstance(form, Samples) else rows
+
+
+def represented(
+    sounds: Float[Tensor, "batch ..."], form: Form, stream: Stream
+) -> Float[Tensor, "batch channel frequency time"]:
+    """What `restored` gave as the stream's encoder takes it.
+
+    Frames of mel energies are compressed by the stream's own front-end, and time comes last; chunks are joined along
+    time. Both are then scaled, if the stream's front-end is. Waveforms go through the whole front-end.
+
+    Raises:
+        ValueError: frames of energies for a stream whose front-end is not a log-mel spectrogram.
+    """
+    if isinstance(form, Samples):
+        heard: Tensor = stream.frontend(sounds)
+        return heard
+    frontend = unscaled(stream.frontend)
+    if sounds.ndim == 5:
+        heard = sounds.movedim(1, 3).flatten(3)
     elif isinstance(frontend, LogMel):
-        heard = frontend.compress(rows).transpose(1, 2).unsqueeze(1)
+        heard = frontend.compress(sounds).transpose(1, 2).unsqueeze(1)
     else:
         raise ValueError(
             f"{stream.name}: frames of mel energies are for a log-mel front-end, this one's is "

@@ -7,7 +7,7 @@
 
 Learning draws from every clip hundreds of times, and decoding, resampling and transforming take far longer than
 copying what came of them (``python -m benchmarks.preparing``). So a corpus is prepared once, in a *form*
-(`MelEnergies`, `Represented`), in the user's cache, where it is shared by all corpora and runs.
+(`MelEnergies`, `Represented`, `Samples`), in the user's cache, where it is shared by all corpora and runs.
 
 Not for measuring models: they hear the files themselves (``evaluation``).
 """
@@ -16,5 +16,6 @@ from soundloom.prepared.drawing import Prepared
 from soundloom.prepared.errors import PreparedError
 from soundloom.prepared.forms import Form, MelEnergies, Represented
 from soundloom.prepared.preparing import Progress, prepare
+from soundloom.prepared.samples import Samples
 
-__all__ = ["Form", "MelEnergies", "Prepared", "PreparedError", "Progress", "Represented", "prepare"]
+__all__ = ["Form", "MelEnergies", "Prepared", "PreparedError", "Progress", "Represented", "Samples", "prepare"]

@@ -4,6 +4,7 @@ A *form* turns a waveform into rows and rows back into what is learned from.
 
     MelEnergies   a row is a frame of mel energies; samplers that add, mix and shift sounds work on these
     Represented   a row is the whole representation of one chunk of so many seconds
+    Samples       a row is 10 ms of the waveform (`samples`), for what is changed before it is represented
 
 A waveform comes in blocks of any lengths and is kept piece by piece, so that what is held of a clip of hours is its
 rows, 46 MB an hour for the energies of 64 bands every 10 ms, and not its spectra. Where one block ends and the next

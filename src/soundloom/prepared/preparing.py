@@ -43,11 +43,12 @@ _BATCH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far preparing a corpus has come: clips done, clips to do, and the last file."""
+    """How far preparing a corpus has come: clips done, clips to do, the last file; and for which of several runs."""
 
     done: int
     total: int
     path: str
+    name: str = ""
 
 
 @dataclass(frozen=True)

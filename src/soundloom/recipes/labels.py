@@ -1,5 +1,9 @@
 """Labels: an embedding from a collection whose classes are known, by a head that is thrown away afterwards.
 
+What the folder then holds tags sounds, too: the same head is trained anew on the embeddings of the weights that were
+kept (`recipes.linear`), for which every sound is heard once more, and lies beside the model as its tagger. The head of
+the training itself is that of the last step, and the model's weights are the best.
+
 Head and loss are those of Verma 2023, section 3, by default, and so are the learning rates (from 2e-4 to 1e-6); what
 the paper does not tell is Adam, in batches of 128. Any stream learns so; for its four streams and their weaving see
 `diverse`.
@@ -17,14 +21,16 @@ import numpy as np
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
 from soundloom.frontends import LogMel, Scaled
+from soundloom.objectives.gathering import place
 from soundloom.objectives.labels import LabelDraw, LabelObjective, LabelSettings, label_draw
 from soundloom.objectives.windows import unscaled
 from soundloom.prepared import Progress as Preparing
 from soundloom.prepared import prepare
 from soundloom.pretrained.cards import Card
+from soundloom.recipes.linear import LinearSettings, learn_classes
 from soundloom.recipes.parting import fingerprint, part
 from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.streams import alone, build_stream, form_of
 from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
 from soundloom.training.flat import flatten
 from soundloom.training.randomness import seeded
@@ -42,12 +48,14 @@ class LabelRecipe:
         stream: what learns; see soundloom.recipes.STREAMS.
         validation: share of the clips, in whole groups, that is kept apart to validate on; 0 for none.
         objective: head and loss.
+        linear: how the tagger's head is trained.
         training: the trainer.
     """
 
     stream: str = "resnet50"
     validation: float = 0.1
     objective: LabelSettings = field(default_factory=LabelSettings)
+    linear: LinearSettings = field(default_factory=lambda: LinearSettings(linear_epochs=30, linear_rate=1e-3))
     training: TrainingSettings = field(default_factory=lambda: _TRAINING)
 
     def __post_init__(self) -> None:
@@ -78,7 +86,7 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     preparing: Callable[[Preparing], None] | None = None,
 ) -> Run:
-    """Train a stream to tell the classes of a corpus.
+    """Train a stream to tell the classes of a corpus, and leave a tagger beside it.
 
     Args:
         recipe: what learns from what.
@@ -92,8 +100,13 @@ def train(
         CorpusError: the corpus has no two classes.
         TrainingError: as for `soundloom.training.fit`.
     """
-    stream = build_stream(recipe.stream, recipe.training.seed, out.absolute().name)
-    return learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
+    stream = alone(build_stream(recipe.stream, recipe.training.seed, out.absolute().name), "labels")
+    run = learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
+    if place()[0] == 0:
+        settings = recipe.training
+        model = run.model()
+        learn_classes(model, corpus, recipe.validation, recipe.objective, recipe.linear, settings.seed).save(out)
+    return run
 
 
 def learn(

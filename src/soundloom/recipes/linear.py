@@ -25,13 +25,15 @@ from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
 from soundloom.objectives.labels import LOSSES, LabelHead, LabelSettings
 from soundloom.objectives.windows import representation
-from soundloom.prepared import Prepared, prepare
+from soundloom.prepared import MelEnergies, Prepared, prepare
+from soundloom.recipes.parting import part
 from soundloom.recipes.streams import form_of
+from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
 from soundloom.training.randomness import seeded, set_seed
 from soundloom.training.schedule import rate_at
 
-__all__ = ["LinearSettings", "Windows", "hear_windows", "train_head"]
+__all__ = ["LinearSettings", "Windows", "hear_windows", "learn_classes", "train_head"]
 
 _AT_ONCE = 128
 
@@ -60,7 +62,7 @@ class LinearSettings:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Windows:
-    """Embeddings of every second of a corpus.
+    """Embeddings of every window of a corpus.
 
     Attributes:
         vectors: [windows, dim].
@@ -80,14 +82,47 @@ class Windows:
         return replace(self, vectors=np.ascontiguousarray(self.vectors[:, columns]))
 
 
+def learn_classes(
+    model: Embedder, corpus: Corpus, validation: float, head: LabelSettings, settings: LinearSettings, seed: int
+) -> Tagger:
+    """A tagger: the linear model on the frozen embeddings of a corpus.
+
+    Args:
+        model: one stream, or several woven.
+        corpus: labelled sounds.
+        validation: share of the clips to choose the epoch by; see `parting`.
+        head: loss and units.
+        settings: epochs and rates.
+        seed: of the parting, the weights and the shuffles.
+
+    Raises:
+        ModelError: as for `hear_windows` and `train_head`.
+    """
+    learned, validated = part(corpus, validation, seed, by_class=True)
+    windows = hear_windows(model, corpus)
+    fitted = windows.of(learned)
+    trained = train_head(fitted, windows.of(validated), corpus.label_matrix(), head, settings, seed)
+    return Tagger(model, trained, head, corpus.classes, fitted.vectors.mean(axis=0))
+
+
 def hear_windows(model: Embedder, corpus: Corpus) -> Windows:
     """Embed every second of a corpus, by representations that are prepared once and kept.
 
+    A stream of log-mel frames that is alone is heard in its own windows, side by side; of a second that it is given
+    later (`soundloom.tagger`) all but the last two hundredths is such a window.
+
     Raises:
-        ModelError: a part does not hear seconds, such as one of log-mel windows.
+        ModelError: a part of several does not hear seconds, such as one of log-mel windows.
     """
-    streams = [part for part in (model.embedders if isinstance(model, Woven) else [model]) if isinstance(part, Stream)]
+    streams = [one for one in (model.embedders if isinstance(model, Woven) else [model]) if isinstance(one, Stream)]
     every = [(stream, prepare(corpus, form_of(stream))) for stream in streams]
+    if len(every) == 1 and isinstance(every[0][1].form, MelEnergies):
+        ((stream, prepared),) = every
+        if stream.window is None:
+            raise ModelError(f"{stream.name} hears sounds of any length: there are no windows to learn from")
+        size = stream.window.frames
+        owners, starts = prepared.windows(size, size)
+        return Windows(vectors=_embedded(stream, prepared, owners, starts, size), clips=owners)
     for stream, prepared in every:
         if len(prepared.form.shape) != 3:
             raise ModelError(f"{stream.name} does not hear seconds: weave streams such as pitch and timbre")
@@ -95,7 +130,7 @@ def hear_windows(model: Embedder, corpus: Corpus) -> Windows:
     heard = np.min([prepared.lengths for _, prepared in every], axis=0)
     owners = np.repeat(np.arange(len(corpus)), heard)
     starts = np.concatenate([np.arange(length) for length in heard]) if len(heard) else np.zeros(0, np.int64)
-    vectors = [_embedded(stream, prepared, owners, starts) for stream, prepared in every]
+    vectors = [_embedded(stream, prepared, owners, starts, 1) for stream, prepared in every]
     return Windows(vectors=np.concatenate(vectors, axis=1), clips=owners)
 
 
@@ -186,12 +221,16 @@ def _tensors(windows: Windows, labels: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def _embedded(
-    stream: Stream, prepared: Prepared, owners: Int[np.ndarray, " windows"], starts: Int[np.ndarray, " windows"]
+    stream: Stream,
+    prepared: Prepared,
+    owners: Int[np.ndarray, " windows"],
+    starts: Int[np.ndarray, " windows"],
+    size: int,
 ) -> Float[np.ndarray, "windows dim"]:
     stream = stream.eval()
     vectors = np.empty((len(owners), stream.dim), np.float32)
     for rows in _slices(len(owners)):
-        kept = prepared.take(owners[rows], starts[rows], 1)
+        kept = prepared.take(owners[rows], starts[rows], size)
         vectors[rows] = stream.embed_window(representation(kept, prepared.form, stream)).numpy()
     return vectors
 

@@ -8,17 +8,19 @@ When not: binary peaks, whose zeros are to stay zeros.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from jaxtyping import Int
 
-from soundloom.embedder import Stream
+from soundloom.embedder import Stream, one_thread
 from soundloom.errors import ModelError
 from soundloom.frontends import Scaled
-from soundloom.objectives.labels import LabelDraw
 from soundloom.objectives.windows import representation
+from soundloom.prepared import Prepared
 
-__all__ = ["standardise"]
+__all__ = ["Windowed", "standardise"]
 
 MOST = 4096
 """Windows that are looked at: a hundred thousand frames tell a mean well enough."""
@@ -27,8 +29,28 @@ MOST = 4096
 _LEAST = 1e-3
 
 
+class Windowed(Protocol):
+    """What draws windows, of which it is asked where they lie."""
+
+    @property
+    def prepared(self) -> Prepared:
+        """Where the windows' rows are."""
+
+    @property
+    def clips(self) -> Int[np.ndarray, " windows"]:
+        """The clip of each window."""
+
+    @property
+    def starts(self) -> Int[np.ndarray, " windows"]:
+        """The first row of each window."""
+
+    @property
+    def size(self) -> int:
+        """Rows of a window."""
+
+
 @torch.no_grad()
-def standardise(stream: Stream, draw: LabelDraw) -> None:
+def standardise(stream: Stream, draw: Windowed) -> None:
     """Set the ranges of the stream's front-end by windows that it will be trained on.
 
     Args:
@@ -43,14 +65,16 @@ def standardise(stream: Stream, draw: LabelDraw) -> None:
         raise ModelError(f"{stream.name}: a {type(frontend).__name__} has no ranges to set: wrap it in Scaled")
     frontend.scale.fill_(1)
     frontend.shift.fill_(0)
-    chosen = _spread(len(draw), MOST)
+    chosen = _spread(len(draw.clips), MOST)
     count, total, squares = 0, torch.zeros(frontend.bins).double(), torch.zeros(frontend.bins).double()
-    for places in np.array_split(chosen, -(-len(chosen) // 256)):
-        kept = draw.prepared.take(draw.clips[places], draw.starts[places], draw.size)
-        values = representation(kept, draw.prepared.form, stream).double()
-        count += values.numel() // frontend.bins
-        total += values.sum(dim=(0, 1, 3))
-        squares += values.square().sum(dim=(0, 1, 3))
+    # What a stream begins with must not depend on how many threads there are.
+    with one_thread:
+        for places in np.array_split(chosen, -(-len(chosen) // 256)):
+            kept = draw.prepared.take(draw.clips[places], draw.starts[places], draw.size)
+            values = representation(kept, draw.prepared.form, stream).double()
+            count += values.numel() // frontend.bins
+            total += values.sum(dim=(0, 1, 3))
+            squares += values.square().sum(dim=(0, 1, 3))
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(_LEAST)
     frontend.scale.copy_(1 / deviation)

@@ -8,6 +8,8 @@ Those of Verma 2023 (section 3) hear 1 s at a time, each one property of it, wit
 about: cepstral coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions
 that are added to them, come scaled to mean 0 and deviation 1 over the training sounds (`recipes.standardising`).
 
+`neuralogram` stacks what a network says that is trained before it, which `recipes.diverse` does.
+
 `notes` hears which note sounds, every 50 ms, at any length (`soundloom.encoders.Notes`).
 """
 
@@ -48,9 +50,10 @@ from soundloom.frontends import (
     WaveformPatches,
 )
 from soundloom.objectives.windows import unscaled
-from soundloom.prepared import Form, MelEnergies, Represented
+from soundloom.prepared import Form, MelEnergies, Represented, Samples
+from soundloom.training import TrainingError
 
-__all__ = ["FRAMES", "LOWEST_NOTE", "STREAMS", "build_stream", "form_of"]
+__all__ = ["CHUNK", "FRAMES", "LOWEST_NOTE", "STREAMS", "alone", "build_stream", "changing_form_of", "form_of"]
 
 FRAMES = 96
 """Frames of a log-mel window."""
@@ -150,3 +153,27 @@ def form_of(stream: Stream) -> Form:
     """How clips are kept for a stream: frames of mel energies for log-mel windows, else representations of chunks."""
     frontend = unscaled(stream.frontend)
     return MelEnergies(frontend) if isinstance(frontend, LogMel) else Represented(frontend, seconds=CHUNK)
+
+
+def changing_form_of(stream: Stream) -> Form:
+    """As `form_of`, for objectives that change sounds before they are heard: mel energies, else samples."""
+    frontend = unscaled(stream.frontend)
+    return MelEnergies(frontend) if isinstance(frontend, LogMel) else Samples(frontend.sample_rate)
+
+
+def alone(stream: Stream, recipe: str) -> Stream:
+    """The stream, if it can be trained by itself.
+
+    Args:
+        stream: what is to learn.
+        recipe: what `soundloom train` calls the objective that it is to learn by.
+
+    Raises:
+        TrainingError: a network within its front-end has to be trained before.
+    """
+    if isinstance(unscaled(stream.frontend), Neuralogram):
+        raise TrainingError(
+            "the columns of the stream neuralogram come from a network that is trained before it: soundloom train "
+            f"diverse CORPUS --streams neuralogram --objective {recipe} trains both"
+        )
+    return stream

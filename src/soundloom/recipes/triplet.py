@@ -4,6 +4,10 @@ The defaults are the paper's: ResNet-50 on 64 x 96 log-mel windows with 128 line
 of its table 1, mixed. The paper does not tell the optimiser's settings; Adam in batches of 128 is that of Hershey et
 al. 2017, whose network it takes, and the rate a customary one. It learned from 3 million clips; the preset ``small``
 from a few thousand, on a CPU, in minutes.
+
+A stream of other front-ends than log-mel learns from seconds of sound that are changed before it hears them
+(`soundloom.objectives.waveform_samplers`): its front-end is then part of every step. All such streams share what is
+prepared, the sounds themselves.
 """
 
 from __future__ import annotations
@@ -15,19 +19,21 @@ from types import MappingProxyType
 from typing import Any
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.frontends import LogMel
+from soundloom.embedder import Stream
+from soundloom.frontends import Scaled
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
 from soundloom.objectives.triplet_draw import TripletDraw, triplet_draw
 from soundloom.objectives.triplet_pairs import Recordings
+from soundloom.prepared import Form, Samples, prepare
 from soundloom.prepared import Progress as Preparing
-from soundloom.prepared import prepare
 from soundloom.pretrained.cards import Card
 from soundloom.recipes.parting import fingerprint, part
-from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.standardising import standardise
+from soundloom.recipes.streams import CHUNK, alone, build_stream, changing_form_of
 from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
 from soundloom.training.flat import flatten
 
-__all__ = ["PRESETS", "TripletRecipe", "train"]
+__all__ = ["PRESETS", "TripletRecipe", "learn", "train", "windows_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,7 @@ class TripletRecipe:
     """What learns from what.
 
     Attributes:
-        stream: what learns, of log-mel windows; see soundloom.recipes.STREAMS.
+        stream: what learns; see soundloom.recipes.STREAMS.
         validation: share of the clips, in whole groups, that is kept apart to validate on; 0 for none.
         validation_batches: batches of a validation.
         objective: samplers and loss.
@@ -89,23 +95,51 @@ def train(
 
     Raises:
         CorpusError: the corpus has not what a sampler needs, such as two recordings.
-        TrainingError: as for `soundloom.training.fit`; or the stream does not hear log-mel windows.
+        TrainingError: as for `soundloom.training.fit`; or the stream cannot be trained by itself.
     """
+    stream = alone(build_stream(recipe.stream, recipe.training.seed, out.absolute().name), "triplet")
+    return learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
+
+
+def windows_of(stream: Stream) -> tuple[Form, int, float]:
+    """How clips are kept to draw triplets for a stream: the form, rows of a window, and seconds from row to row.
+
+    Raises:
+        TrainingError: a stream of log-mel frames that has no window.
+    """
+    form = changing_form_of(stream)
+    if isinstance(form, Samples):
+        return form, round(CHUNK / form.hop), form.hop
+    if stream.window is None:
+        raise TrainingError(f"{stream.name} takes mel energies of any length, and triplets are of windows: give it one")
+    return form, stream.window.frames, stream.frontend.hop
+
+
+def learn(
+    stream: Stream,
+    recipe: TripletRecipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    resume: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    preparing: Callable[[Preparing], None] | None = None,
+) -> Run:
+    """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
     settings = recipe.training
-    stream = build_stream(recipe.stream, settings.seed, out.absolute().name)
-    if not isinstance(stream.frontend, LogMel) or stream.window is None:
-        raise TrainingError(
-            f"triplets are sampled from mel energies, and {recipe.stream} does not hear log-mel windows"
-        )
-    prepared = prepare(corpus, form_of(stream), progress=preparing)
+    form, frames, hop = windows_of(stream)
+    prepared = prepare(corpus, form, progress=preparing)
     labels = corpus.label_matrix() if recipe.objective.labelled else None
     learned, validated = part(corpus, recipe.validation, settings.seed, by_class=labels is not None)
-    recordings, frames, hop = Recordings.of(corpus), stream.window.frames, stream.frontend.hop
+    recordings = Recordings.of(corpus)
 
     def draw(clips: Any, seed: int) -> TripletDraw:
         chosen = recipe.objective, prepared, recordings, clips, settings.batch, seed, labels
         return triplet_draw(*chosen, frames=frames, hop=hop)
 
+    drawn = draw(learned, settings.seed)
+    if isinstance(stream.frontend, Scaled):
+        standardise(stream, drawn)
     validation = None
     if len(validated):
         try:
@@ -116,7 +150,7 @@ def train(
     return fit(
         stream,
         TripletObjective(recipe.objective, prepared.form),
-        draw(learned, settings.seed),
+        drawn,
         settings=settings,
         folder=out,
         about=flatten(recipe),

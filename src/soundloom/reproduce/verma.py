@@ -221,7 +221,8 @@ def _outputs(
 ) -> tuple[dict[Subset, Float[np.ndarray, "windows classes"]], Windows]:
     """Every subset's outputs for the test windows, kept in the folder."""
     windows = hear_windows(model, tested)
-    decides = json.dumps([model.fingerprint(), flatten(recipe), len(windows.clips)], sort_keys=True)
+    settings = {name: value for name, value in flatten(recipe).items() if name != "jobs"}
+    decides = json.dumps([model.fingerprint(), settings, len(windows.clips)], sort_keys=True)
     kept = folder / f"outputs-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.npz"
     subsets = subsets_of(recipe.streams)
     if kept.is_file():

@@ -49,7 +49,7 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
             precision=_PRECISIONS[settings.precision],
         )
         fabric.launch()
-        with torch.random.fork_rng(devices=range(found)), _deterministic(device):
+        with torch.random.fork_rng(devices=range(found)), _deterministic(device), _threads(settings.threads):
             yield fabric
 
 
@@ -66,6 +66,19 @@ def _quietly() -> Iterator[None]:
     finally:
         for log, level in zip(logs, levels, strict=True):
             log.setLevel(level)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads of computation; 0 leaves them."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(before)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Progress:
         rate: examples a second, of late; 0 before it is known.
         left: seconds that the rest will take at that rate, validations left out.
         validated: whether a validation has just been made.
+        name: which run it is, where a recipe trains several.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Progress:
     rate: float
     left: float
     validated: bool = False
+    name: str = ""
 
 
 class Pace:

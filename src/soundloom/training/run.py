@@ -23,8 +23,19 @@ from soundloom.training.settings import TrainingError
 
 __all__ = ["Run", "prepare_folder"]
 
-FREE = ("checkpoint_minutes", "tensorboard")
-"""Settings that decide nothing about the weights, and may change when a run is resumed."""
+FREE = (
+    "checkpoint_minutes",
+    "tensorboard",
+    "jobs",
+    "linear_epochs",
+    "linear_rate",
+    "linear_final_rate",
+    "linear_batch",
+)
+"""Settings that decide nothing about a stream's weights, and may change when a run is resumed."""
+
+SINCE = {"threads": 0}
+"""Settings that came later, and what a run that does not know them was trained with."""
 
 _SETTINGS = "settings.yaml"
 
@@ -91,6 +102,7 @@ def prepare_folder(
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    there, here = {**SINCE, **there}, {**SINCE, **here}
     names = [name for name in {**there, **here} if name not in FREE and there.get(name) != here.get(name)]
     if names:
         told = "; ".join(f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names)

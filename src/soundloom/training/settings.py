@@ -44,6 +44,7 @@ class TrainingSettings:
         device: "cpu", "cuda", or "auto" for the latter where there is one.
         devices: of them in each machine; batches are parted among them.
         nodes: machines.
+        threads: of computation on a processor, which decide how sums round; 0 for as many as torch finds.
         precision: numbers to compute with: "32" bits, or "bf16" mixed with them: for GPUs, and for processors
             that compute in it (on others it is many times slower).
         channels_last: convolutions keep the channels of a cell side by side, which is faster.
@@ -70,6 +71,7 @@ class TrainingSettings:
     device: Device = "auto"
     devices: int = 1
     nodes: int = 1
+    threads: int = 0
     precision: Precision = "32"
     channels_last: bool = True
     compile: bool = False
@@ -78,7 +80,16 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "log_every", "devices", "nodes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("final_rate", "warmup", "weight_decay", "clip", "patience", "checkpoint_minutes", "seed"):
+        for name in (
+            "final_rate",
+            "warmup",
+            "weight_decay",
+            "clip",
+            "patience",
+            "checkpoint_minutes",
+            "seed",
+            "threads",
+        ):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("rate", self.rate > 0, "above 0")
         self._check("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")

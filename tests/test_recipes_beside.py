@@ -1,0 +1,111 @@
+"""Jobs side by side: what they give and tell, how they fail, and that none outlives who started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chores
+from soundloom.recipes.beside import Job, side_by_side
+from soundloom.training import TrainingError
+
+
+def doubling(*numbers: int) -> list[Job]:
+    return [Job(name=str(number), work=chores.double, arguments=(number,)) for number in numbers]
+
+
+def running(process: int) -> bool:
+    """Whether there is such a process, a zombie not counted."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone(processes: list[int]) -> bool:
+    """Whether they end soon; a busy machine is given time."""
+    deadline = time.monotonic() + 60
+    while any(map(running, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(running, processes))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(count: int) -> None:
+    told: list[Any] = []
+    assert side_by_side(doubling(3, 1, 2), count, told.append) == [6, 2, 4]
+    assert sorted(told) == [1, 2, 3]
+    with pytest.raises(ValueError, match="there must be 1 or more"):
+        side_by_side(doubling(1), 0, told.append)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_job_that_fails_is_named_and_the_others_are_done(count: int) -> None:
+    told: list[Any] = []
+    jobs = [Job(name="pitch", work=chores.fail, arguments=("no sound",)), *doubling(1, 2)]
+    with pytest.raises(TrainingError, match=r"^pitch: no sound \(the others are done and kept: the same command"):
+        side_by_side(jobs, count, told.append)
+    assert set(told) == {"no sound", 1, 2}
+
+
+def test_a_reason_is_told_once() -> None:
+    jobs = [Job(name=name, work=chores.fail, arguments=("full disk",)) for name in ("a", "b")]
+    with pytest.raises(TrainingError, match=r"^full disk$"):
+        side_by_side(jobs, 1, lambda _: None)
+    with pytest.raises(TrainingError, match=r"^a, b: full disk"):
+        side_by_side([*jobs, *doubling(1)], 1, lambda _: None)
+
+
+def test_what_was_not_foreseen_is_told_by_name_too() -> None:
+    jobs = [
+        Job(name="one", work=chores.crash, arguments=()),
+        Job(name="two", work=chores.die, arguments=()),
+        *doubling(1),
+    ]
+    with pytest.raises(TrainingError) as refused:
+        side_by_side(jobs, 2, lambda _: None)
+    assert "one: unexpected KeyError: 'nobody thought of this'" in str(refused.value)
+    assert "two: its process was ended by SIGKILL" in str(refused.value)
+
+
+def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def stop(name: str) -> None:
+        heard.append(name)
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    jobs = [Job(name=name, work=chores.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(jobs, 2, stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "the third was never begun"
+    # They are ended and waited for, so that none is left when the interruption is heard of.
+    assert not any(running(int(path.read_text())) for path in tmp_path.iterdir())
+
+
+def test_who_is_killed_takes_the_jobs_along(tmp_path: Path) -> None:
+    script = (
+        "import sys, chores\n"
+        "from soundloom.recipes.beside import Job, side_by_side\n"
+        "jobs = [Job(name=name, work=chores.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
+        "side_by_side(jobs, 2, lambda name: print(name, flush=True))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    assert sorted(parent.stdout.readline().strip() for _ in range(2)) == ["a", "b"]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert gone([int(path.read_text()) for path in tmp_path.iterdir()])
