@@ -389,16 +389,25 @@ def test_tags_are_decoded_from_those_that_are_near(tmp_path: Path) -> None:
         AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head, decoder=TagDecoder(2))
 
 
-def test_suggestions_are_what_fits_better_than_it_fits_the_rest() -> None:
+@pytest.mark.parametrize("counts", [(), (40, 2, 40)])
+def test_suggestions_are_by_nearness_and_frequency(counts: tuple[int, ...]) -> None:
     known = aligned()
+    known.vocabulary = Vocabulary(tags=known.vocabulary.tags, counts=counts, sounds=80 if counts else 0)
     learned = torch.randn(9, 6, generator=torch.Generator().manual_seed(2))
     known.centre.copy_(known.common(learned))
     z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
-    better = known.scores(z) - known.scores(learned).mean(dim=0)
-    for row, found in zip(better.tolist(), suggest_tags(known, z.numpy(), k=2), strict=True):
-        best = sorted(range(3), key=lambda tag: -row[tag])[:2]
+    nearer = (known.scores(z) - known.scores(learned).mean(dim=0)).tolist()
+    shares = [(count + 0.5) / 81 for count in counts] or [1 / 4] * 3
+    for row, found in zip(nearer, suggest_tags(known, z.numpy(), k=2), strict=True):
+        odds = [share / (1 - share) * math.exp(near / 0.1) for share, near in zip(shares, row, strict=True)]
+        probable = [each / (1 + each) for each in odds]
+        best = sorted(range(3), key=lambda tag: -probable[tag])[:2]
         assert [suggestion.tag for suggestion in found] == [known.vocabulary.tags[tag] for tag in best]
-        assert [suggestion.score for suggestion in found] == pytest.approx([row[tag] for tag in best], abs=1e-6)
+        assert [suggestion.score for suggestion in found] == pytest.approx([probable[tag] for tag in best], abs=1e-5)
+
+
+def test_suggestions_of_other_things() -> None:
+    known = aligned()
     assert suggest_tags(known, np.zeros((0, 6), np.float32)) == []
     assert len(suggest_tags(known, np.ones((1, 6), np.float32), k=9)[0]) == 3
     with pytest.raises(ValueError, match="embeddings of 6, got 5"):

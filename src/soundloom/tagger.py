@@ -11,8 +11,7 @@ are averaged across the entire clip", section 2). Scores lie in [0, 1]; they ord
 unless the loss made them so.
 
 A model that learned from free-form tags (`soundloom.tagging`) has no such head, and tags all the same: its classes are
-the words that it knows, scored by its tag decoder if it has one, else by how much nearer they lie to the sound than to
-the sounds that it learned from.
+the words that it knows, by how probable they are (`soundloom.tagging.suggesting`).
 
 Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
 sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of
@@ -124,8 +123,7 @@ class _Told(nn.Module):
         self.tags = tags
 
     def forward(self, embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows words"]:
-        told = self.tags.told(embeddings)
-        return suggestion_scores(self.tags, embeddings) if told is None else told
+        return suggestion_scores(self.tags, embeddings)
 
 
 class Tagger:

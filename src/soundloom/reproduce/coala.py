@@ -15,7 +15,7 @@ collections to measure on, not on the few sounds kept apart.
 
 Tags are ranked for among the sounds kept apart to validate on, which decide nothing in training. The CNN
 ranks by its probabilities, AE-C and E-C by the cosine that they were trained for and also as a library does. Tags are
-suggested by how much nearer they lie than they usually do, and by the tag decoder where there is one.
+suggested by how probable they are (`soundloom.tagging.suggesting`), and by the tag decoder where there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
@@ -139,7 +139,7 @@ def reproduce(
     found = _Apart(retrieval={}, suggestions={}, ranked=0)
     if len(apart):
         tell.began("ranking sounds by tags")
-        taught = known.label_matrix()[learned].sum(axis=0) >= settings.fewest
+        taught = known.label_matrix()[learned].sum(axis=0)
         held_out = known.filter(mask=np.isin(np.arange(len(known)), apart))
         sides = {case: AlignedTags.load(out / case) for case in CASES}
         found = _apart(models, sides, held_out, taught, settings)
@@ -230,10 +230,18 @@ def _apart(
     models: Mapping[str, Embedder],
     sides: Mapping[str, AlignedTags],
     held_out: Corpus,
-    taught: Bool[np.ndarray, " tags"],
+    taught: Int[np.ndarray, " tags"],
     settings: CoalaSettings,
 ) -> _Apart:
-    """Rank the sounds kept apart for each tag, and the tags that were learned for each of them."""
+    """Rank the sounds kept apart for each tag, and the tags that were learned for each of them.
+
+    Args:
+        models: case -> what was trained.
+        sides: case -> its tags' side.
+        held_out: the sounds kept apart.
+        taught: on how many of the sounds that were learned from each tag was.
+        settings: what is measured.
+    """
     sounds: dict[str, np.ndarray] = {}
     words: dict[str, np.ndarray] = {}
     truth = held_out.label_matrix()
@@ -248,18 +256,26 @@ def _apart(
         told = side.told(vectors)
         if told is not None and side.encoder is not None:
             words[f"{case}, decoded"] = told.numpy()
+    words["how frequent each is"] = np.tile(taught, (len(truth), 1))
     count = truth.sum(axis=0)
-    frequent = taught & (count >= settings.fewest) & (count < len(truth))
+    known = taught >= settings.fewest
+    frequent = known & (count >= settings.fewest) & (count < len(truth))
     if not frequent.any():
         return _Apart(retrieval={}, suggestions={}, ranked=0)
-    tagged = truth[:, taught].any(axis=1)
-    for_sounds, for_words = truth[:, frequent], np.ascontiguousarray(truth[tagged][:, taught].T)
-    chance = np.random.default_rng(settings.seed)
-    draws = [chance.random(truth.shape) for _ in range(20)]
-    retrieval = {name: _mean_precision(scores[:, frequent], for_sounds) for name, scores in sounds.items()}
-    suggestions = {name: _mean_precision(scores[tagged][:, taught].T, for_words) for name, scores in words.items()}
-    retrieval["chance"] = float(np.mean([_mean_precision(draw[:, frequent], for_sounds) for draw in draws]))
-    suggestions["chance"] = float(np.mean([_mean_precision(draw[tagged][:, taught].T, for_words) for draw in draws]))
+    tagged = truth[:, known].any(axis=1)
+    generator = np.random.default_rng(settings.seed)
+    draws = [generator.random(truth.shape) for _ in range(20)]
+
+    def found(scores: Float[np.ndarray, "clips tags"]) -> float:
+        return _mean_precision(scores[:, frequent], truth[:, frequent])
+
+    def suggested(scores: Float[np.ndarray, "clips tags"]) -> float:
+        return _mean_precision(scores[tagged][:, known].T, truth[tagged][:, known].T)
+
+    retrieval = {name: found(scores) for name, scores in sounds.items()}
+    suggestions = {name: suggested(scores) for name, scores in words.items()}
+    retrieval["chance"] = float(np.mean([found(draw) for draw in draws]))
+    suggestions["chance"] = float(np.mean([suggested(draw) for draw in draws]))
     return _Apart(retrieval=retrieval, suggestions=suggestions, ranked=int(frequent.sum()))
 
 
@@ -277,7 +293,7 @@ def as_a_library(
 
 
 def _mean_precision(scores: Float[np.ndarray, "rows columns"], truth: Bool[np.ndarray, "rows columns"]) -> float:
-    return float(average_precisions(np.ascontiguousarray(scores), truth).mean())
+    return float(average_precisions(np.ascontiguousarray(scores), np.ascontiguousarray(truth)).mean())
 
 
 def _heard(corpus: Corpus, listener: hearing.Listener) -> hearing.Heard:

@@ -27,8 +27,6 @@ weighted by how near it lies:
 
     z  =  sum_t softmax_t( (s_t - s_t usually) / tau )  e_t(tag t),         tau = 0.1, as in training (equation 11).
 
-The decoder has learned which tags occur together, and how often each does.
-
 A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction.
 """
 
@@ -58,7 +56,8 @@ TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 
 _FORMAT = "1"
 
-_TEMPERATURE = 0.1
+TEMPERATURE = 0.1
+"""Of the cosines in training (Favory 2020, equation 11)."""
 
 
 class AlignedTags(nn.Module):
@@ -175,7 +174,7 @@ class AlignedTags(nn.Module):
             return self.scores(embeddings)
         if self.decoder is None:
             return None
-        nearness = ((self.scores(embeddings) - self.usual()) / _TEMPERATURE).softmax(dim=1)
+        nearness = ((self.scores(embeddings) - self.usual()) / TEMPERATURE).softmax(dim=1)
         probabilities: Tensor = self.decoder(nearness @ self.encoder(torch.eye(len(self.vocabulary)))).sigmoid()
         return probabilities
 

@@ -1,10 +1,18 @@
-"""Words for sounds that have none: the tags nearest to a sound in the space that it shares with them.
+"""Words for sounds that have none: how probable each tag is for a sound, by how near it lies and how frequent it is.
 
-A model that learned to agree with tags scores each tag by the cosine of sound and tag. Some tags lie nearer to every
-sound than others, so what counts is by how much a tag fits a sound better than it fits the sounds that were learned
-from: the cosine less its mean over them.
+A model that learned to agree with tags scores each tag by the cosine s_t of sound and tag. What such a loss teaches
+(Favory 2020, equation 10) is how much more often the two are met together than apart: where it is lowest
 
-A model trained to tell tags directly (the paper's CNN) gives its probabilities.
+    exp(s_t / tau)  ~  p(t | sound) / p(t)                      (van den Oord et al. 2018, appendix A.1),
+
+and a rare tag that lies as near as a frequent one is the less probable of the two. Some tags besides lie nearer to
+every sound than others, so what counts is by how much a tag fits a sound better than it fits those that were learned
+from. Hence, with p_t the share of the sounds that had the tag,
+
+    score  =  sigmoid( logit(p_t)  +  (s_t - s_t usually) / tau ),         tau = 0.1, as in training.
+
+Where nobody has counted (COALA's published tags) all are taken for equally frequent. A model trained to tell tags
+directly (the paper's CNN) gives its probabilities.
 """
 
 from __future__ import annotations
@@ -18,9 +26,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from soundloom.tagging.aligned import AlignedTags
+from soundloom.tagging.aligned import TEMPERATURE, AlignedTags
+from soundloom.tagging.vocabulary import Vocabulary
 
-__all__ = ["Suggestion", "suggest_tags", "suggestion_scores"]
+__all__ = ["Suggestion", "frequencies", "suggest_tags", "suggestion_scores"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,7 @@ class Suggestion:
 
     Attributes:
         tag: the word.
-        score: how well it fits: a probability where the model tells tags directly, else by how much the cosine of
-            sound and tag exceeds its mean over the sounds that were learned from.
+        score: how probable it is, in [0, 1].
     """
 
     tag: str
@@ -64,9 +72,21 @@ def suggest_tags(
     ]
 
 
+@torch.inference_mode()
 def suggestion_scores(tags: AlignedTags, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
-    """How well each tag fits each sound, comparable from tag to tag."""
-    return tags.scores(embeddings) - tags.usual()
+    """How probable each tag is for each sound, in [0, 1]."""
+    scores = tags.scores(embeddings)
+    if tags.encoder is None:
+        return scores
+    return (frequencies(tags.vocabulary).logit() + (scores - tags.usual()) / TEMPERATURE).sigmoid()
+
+
+def frequencies(vocabulary: Vocabulary) -> Float[Tensor, " tags"]:
+    """The share of the sounds that had each tag; equal ones where that is not known."""
+    if not vocabulary.counts or not vocabulary.sounds:
+        return torch.full((len(vocabulary),), 1 / (len(vocabulary) + 1))
+    # As if one more sound had half of each tag: none is certain.
+    return (torch.tensor(vocabulary.counts) + 0.5) / (vocabulary.sounds + 1)
 
 
 def _row(tags: Sequence[str], places: list[int], values: list[float]) -> list[Suggestion]:
