@@ -177,6 +177,9 @@ TRIPLETS = replace(
 def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None:
     unlabelled = corpora.load(corpus.root)
     assert unlabelled.classes == ()
+    with pytest.raises(CorpusError, match=r"has 0 classes, .* train diverse --objective triplet"):
+        diverse.train(TINY, unlabelled, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     told: list[str] = []
     two = replace(TRIPLETS, streams=("timbre", "neuralogram"))
     diverse.train(two, unlabelled, tmp_path / "a", progress=lambda progress: told.append(progress.name))

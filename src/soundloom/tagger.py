@@ -144,7 +144,7 @@ class Tagger:
         if not (folder / TAGGER).is_file():
             raise ModelError(
                 f"no tagger in {os.fspath(folder)!r}: there is no {TAGGER}. Taggers are trained by: soundloom train "
-                "diverse CORPUS --out FOLDER"
+                "diverse CORPUS --out FOLDER, and by: soundloom train labels CORPUS --out FOLDER"
             )
         try:
             data = json.loads((folder / TAGGER).read_text(encoding="utf-8"))

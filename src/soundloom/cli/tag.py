@@ -63,7 +63,7 @@ def by_model(
     workers: int | None,
     json_wanted: bool,
 ) -> None:
-    """Tag files with a model that was trained to; see: soundloom train diverse.
+    """Tag files with a model that was trained to; see: soundloom train diverse, train labels.
 
     \b
     Examples:
