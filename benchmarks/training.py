@@ -32,8 +32,9 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from soundloom import corpora, synth
 from soundloom.embedder import Stream
+from soundloom.objectives.base import Draw, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
-from soundloom.objectives.triplet_draw import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_draw import triplet_draw
 from soundloom.objectives.triplet_pairs import Recordings
 from soundloom.prepared import Prepared, prepare
 from soundloom.recipes.streams import FRAMES, build_stream, form_of
@@ -86,7 +87,7 @@ def passes(stream: Stream, windows: torch.Tensor, times: int) -> list[float]:
     return taken[1:]
 
 
-def steps(stream: Stream, objective: TripletObjective, draw: TripletDraw, settings: TrainingSettings) -> list[float]:
+def steps(stream: Stream, objective: Objective, draw: Draw, settings: TrainingSettings) -> list[float]:
     """Seconds of each step of the trainer, from the end of one to the end of the next."""
     ends: list[float] = []
 

@@ -23,8 +23,9 @@ from soundloom.objectives.alignment import (
     generalised_kl,
     tag_cross_entropy,
 )
-from soundloom.objectives.decoders import AudioDecoder, TagDecoder
+from soundloom.objectives.decoders import AudioDecoder
 from soundloom.prepared import Form, MelEnergies
+from soundloom.tagging.decoder import TagDecoder
 from tiny import Tiny
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,26 @@ def test_windows_carry_their_clips_labels_and_come_from_the_chosen_clips(seconds
         matches = [int(place) for place in range(4) if torch.equal(window, own[place])]
         assert matches
         assert target[1 if matches[0] < 2 else 2] == 1
+
+
+def test_windows_with_room_begin_anywhere_in_it(tmp_path: Path) -> None:
+    import soundfile
+
+    paths = [str(tmp_path / f"{number}.wav") for number in range(2)]
+    for path, wave in zip(paths, np.random.default_rng(0).normal(0, 0.1, (2, 48000)), strict=True):
+        soundfile.write(path, wave, 16000)
+    table = clip_table(paths, ["a", "b"])
+    noises = Corpus(name="noises", root=tmp_path, task="single-label", classes=("a", "b"), table=table)
+    prepared = prepare(noises, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path / "prepared")
+    draw = LabelDraw(
+        prepared=prepared, clips=np.array([0, 1]), starts=np.array([1, 0]), size=1, batch=2, seed=0,
+        targets=noises.label_matrix().astype(np.float32), room=np.array([0, 2]),
+    )  # fmt: skip
+    own = prepared.take(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 2, 0, 1, 2]), 1)
+    batches = [draw(step)["windows"] for step in range(30)]
+    found = [[place for place in range(6) if torch.equal(window, own[place])] for batch in batches for window in batch]
+    assert {place for (place,) in found} == {1, 3, 4, 5}  # the first clip's window has no room
+    assert all(torch.equal(batch, replace(draw)(step)["windows"]) for step, batch in enumerate(batches))
 
 
 def test_nothing_to_draw_is_refused(seconds: Prepared, corpus: Corpus) -> None:

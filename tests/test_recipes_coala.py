@@ -20,7 +20,7 @@ from soundloom.embedder import Stream, one_thread
 from soundloom.frontends import LogMel, Scaled
 from soundloom.prepared import MelEnergies, prepare
 from soundloom.recipes.coala import PRESETS, tagged, train
-from soundloom.recipes.patches import band_ranges, loudest_starts
+from soundloom.recipes.patches import band_ranges, loudest_starts, shifted
 from soundloom.tagging import AlignedTags, suggest_tags
 from soundloom.training import TrainingError
 from tagged import beeps_and_hisses, quick
@@ -48,6 +48,17 @@ def test_the_loudest_patch_as_loops(tmp_path: Path, loudness: str) -> None:
         best = max(sums)
         assert sums[starts[clip] // step] == pytest.approx(best, rel=1e-6)
         assert starts[clip] % step == 0
+
+
+def test_a_patch_is_moved_within_its_clip() -> None:
+    starts, lengths = np.array([0, 60, 60, 0, 24]), np.array([40, 100, 400, 200, 30])
+    earliest, room = shifted(starts, lengths, size=50, shift=20)
+    for clip, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        moved = [row for row in range(start - 20, start + 21) if row >= 0 and (row + 50 <= length or row <= start)]
+        assert (earliest[clip], earliest[clip] + room[clip]) == (moved[0], moved[-1])
+    earliest, room = shifted(starts, lengths, size=50, shift=0)
+    np.testing.assert_array_equal(earliest, starts)
+    assert not room.any()
 
 
 def test_bands_come_to_the_range_of_the_patches(tmp_path: Path) -> None:

@@ -29,11 +29,12 @@ def test_the_papers_numbers() -> None:
 def test_the_page() -> None:
     tasks = {"urbansound8k": dict.fromkeys(TITLES, 0.5), "mine": {"ae-c": 0.25}}
     cells = {feature: dict.fromkeys(("mean", "variance", "skewness"), 0.1) for feature, _ in CELLS}
-    page = markdown(tasks, {"mine": {"ae-c": cells}}, {"ae-c": 0.5, "chance": 0.1}, "about")
+    page = markdown(tasks, {"mine": {"ae-c": cells}}, {"ae-c": 0.5, "chance": 0.1}, {"cnn": 0.3}, "about")
     assert "| AE-C | 50.0 (72.7) | 25.0 | 60.7 | 73.1 |" in page
     assert "| MFCCs | 50.0 (65.8) | - | 49.8 | 62.6 |" in page
     assert "0.10 (0.84)" in page
     assert "| chance | 0.1000 |" in page
+    assert "|  | mAP over sounds |\n| --- | ---: |\n| cnn | 0.3000 |" in page
 
 
 def test_principal_components_are_the_directions_of_most_variance() -> None:
@@ -80,6 +81,8 @@ def test_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(results["retrieval"]) == {
         "ae-c", "ae-c, as a library ranks", "e-c", "e-c, as a library ranks", "cnn", "chance",
     }  # fmt: skip
+    assert set(results["suggestions"]) == {"ae-c", "ae-c, decoded", "e-c", "cnn", "chance"}
+    assert all(0 < value <= 1 for value in [*results["retrieval"].values(), *results["suggestions"].values()])
     assert results["learned from"] == "folder"
     assert (tmp_path / "out" / "tables.md").read_text().count("| AE-C |") == 2
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == results

@@ -40,7 +40,9 @@ from soundloom.pretrained import MODELS, Card, absolute, from_pretrained, save_p
 from soundloom.pretrained.configs import FRONTENDS, ModuleConfig
 from soundloom.pretrained.download import Announcement, sha256_of
 from soundloom.pretrained.plain import from_plain
-from soundloom.pretrained.saving import push_to_hub
+from soundloom.pretrained.saving import COMPANIONS, push_to_hub
+from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.tagging.finding import aligned_tags
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -498,11 +500,20 @@ def test_models_come_from_the_hub_once(shelf: list[dict[str, Any]], model: Strea
     assert shelf[-1] == {
         "repo_id": "someone/mine",
         "revision": "v2",
-        "allow_patterns": ["config.json", "model.safetensors"],
+        "allow_patterns": ["config.json", "model.safetensors", *COMPANIONS],
     }
     assert_same(from_pretrained("hf:someone/mine", announce=told.append, offline=True), model)
     assert len(told) == 1
     assert list(soundloom.load("logmel+hf:someone/mine").parts) == ["logmel", "mine"]
+
+
+def test_tags_come_from_the_hub_with_their_model(shelf: list[dict[str, Any]], saved: Path, model: Stream) -> None:
+    assert aligned_tags("hf:someone/mine") is None
+    head = torch.nn.Sequential(torch.nn.Linear(model.dim, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    AlignedTags(model.name, model.dim, Vocabulary(tags=("dog", "rain")), head=head).save(saved)
+    found = aligned_tags("logmel+hf:someone/mine", offline=True)
+    assert found is not None
+    assert (found.part, found.vocabulary.tags) == (model.name, ("dog", "rain"))
 
 
 def test_hub_errors(shelf: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,6 +562,19 @@ def test_push_to_hub(model: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert page == "https://huggingface.co/someone/mine"
     assert_same(from_pretrained(tmp_path / "there"), model)
     assert 'soundloom.load("hf:someone/mine")' in (tmp_path / "there" / "README.md").read_text()
+    shutil.move(tmp_path / "there", tmp_path / "saved")
+    for name in (*COMPANIONS, "metrics.csv"):
+        (tmp_path / "saved" / name).write_text(name)
+    push_to_hub(tmp_path / "saved", "someone/mine", private=True, token="secret")
+    pushed = {file.name: file.read_bytes() for file in (tmp_path / "there").iterdir()}
+    assert pushed == {
+        name: (tmp_path / "saved" / name).read_bytes()
+        for name in ("config.json", "model.safetensors", "README.md", *COMPANIONS)
+    }
+    with pytest.raises(ValueError, match="a card of its own"):
+        push_to_hub(tmp_path / "saved", "someone/mine", card=card)
+    with pytest.raises(ModelError, match="no saved model"):
+        push_to_hub(tmp_path, "someone/mine", token="secret")
     with pytest.raises(ModelError, match="cannot publish someone/mine: 403"):
         push_to_hub(model, "someone/mine", private=True, token="secret")
     monkeypatch.setenv("SOUNDLOOM_OFFLINE", "1")

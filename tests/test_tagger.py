@@ -8,16 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 import soundloom
 from soundloom.cli import main
-from soundloom.embedder import Embedder
+from soundloom.embedder import Embedder, Woven
+from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import ModelError
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
-from soundloom.pretrained import save_pretrained
+from soundloom.pretrained import load, save_pretrained
 from soundloom.tagger import Tagger
+from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.tagging.decoder import TagDecoder
+from soundloom.tagging.suggesting import suggestion_scores
 
 CLASSES = ("rain", "siren", "dog")
 
@@ -106,8 +112,51 @@ def test_scores_are_of_the_loss_that_trained_them(model: Embedder, loss: str) ->
 
 def test_a_folder_without_a_tagger_says_how_to_get_one(model: Embedder, tmp_path: Path) -> None:
     save_pretrained(model, tmp_path)
-    with pytest.raises(ModelError, match=r"no tagger in .*: there is no tagger\.json\. .*soundloom train diverse"):
+    with pytest.raises(ModelError, match=r"there is no tagger\.json, nor .* words .*soundloom train diverse"):
         Tagger.load(tmp_path)
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_a_model_tags_with_the_words_that_it_knows(model: Embedder, tmp_path: Path, decoded: bool) -> None:
+    knowing = load("logmel")
+    torch.manual_seed(3)
+    words = Vocabulary(tags=("beep", "hiss", "rain"))
+    tags = AlignedTags(
+        "logmel", knowing.dim, words, encoder=COALATagEncoder(3).eval(),
+        audio_map=nn.Linear(knowing.dim, COALA_DIM, bias=False), decoder=TagDecoder(3) if decoded else None,
+    )  # fmt: skip
+    tags.centre.normal_(std=0.01)
+    save_pretrained(Woven([load("mfcc"), knowing]), tmp_path / "woven")
+    tags.save(tmp_path / "woven")
+    path = tmp_path / "three.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 40000).astype(np.float32), 16000)
+    found = Tagger.load(tmp_path / "woven").tag(path)
+    seconds = torch.stack(
+        [torch.from_numpy(knowing.embed(path, start, end)) for start, end in ((0, 1), (1, 2), (2, 2.5))]
+    )
+    told = tags.told(seconds)
+    scores = (suggestion_scores(tags, seconds) if told is None else told).clamp(0, 1).numpy()
+    assert (scores > 0).any()
+    np.testing.assert_allclose(found.seconds, scores, atol=1e-5)
+    np.testing.assert_allclose(found.clip, np.array([1, 1, 0.5]) @ scores / 2.5, atol=1e-5)
+
+
+def test_a_second_is_no_shorter_than_what_a_model_hears_at_a_time(tmp_path: Path) -> None:
+    hearing = load("coala", weights="random", seed=0)
+    path = tmp_path / "five.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 5 * 22000).astype(np.float32), 22000)
+    tags = AlignedTags(
+        "coala", COALA_DIM, Vocabulary(tags=("beep", "hiss")), head=nn.Sequential(nn.Linear(COALA_DIM, 2))
+    )
+    found = Tagger.of_tags(hearing, tags).tag(path)
+    patch = 96 * 512 / 22000
+    np.testing.assert_allclose(found.ends - found.starts, [patch, 5 - patch], atol=1e-4)  # a short rest joins
+
+
+def test_the_default_model_tags(tmp_path: Path) -> None:
+    tagger = Tagger.load("loom")
+    assert "bell" in tagger.classes
+    assert list(tagger.model.parts) == ["general"]  # what knows no words is not heard
 
 
 def test_a_damaged_tagger_is_told(saved: Path) -> None:
@@ -211,7 +260,9 @@ def test_the_average_is_saved_and_taggers_without_one_do_not_explain(woven: Embe
     edited(tmp_path, format=1)
     old = Tagger.load(tmp_path)
     assert old.scores(some(woven)).shape == (5, 3)
-    with pytest.raises(ModelError, match=r"does not know the average sound.* Give the command that trained it again"):
+    with pytest.raises(
+        ModelError, match=r"does not know the average sound.* the command that trained it is given again"
+    ):
         old.shares(some(woven))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import struct
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ from soundloom import corpora
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.encoders import COALATagEncoder
 from soundloom.errors import MissingExtraError, ModelError, QueryError
+from soundloom.pretrained.saving import WEIGHTS
 from soundloom.tagging import (
     AlignedTags,
     TagFile,
@@ -32,6 +34,7 @@ from soundloom.tagging import (
     words_of_path,
 )
 from soundloom.tagging import words as words_module
+from soundloom.tagging.decoder import TagDecoder
 from soundloom.tagging.riff import chunks
 from soundloom.tagging.words import STOP_WORDS, singular
 
@@ -94,6 +97,23 @@ def test_a_vocabulary_by_counting() -> None:
     assert built.sounds == 6
     everything = Vocabulary.build(sounds, VocabularySettings(common_share=0.5))
     assert everything.tags == ("dog", "bark", "cat", "rain", "wind")  # a share that is reached is not exceeded
+
+
+def test_words_of_one_group_alone_are_no_tags() -> None:
+    sounds = [["dog", "rex", "rex"], ["dog", "rex"], ["dog", "waldi"], ["rain", "dog"], ["rain"]]
+    groups = ["rex", "rex", "waldi", None, None]
+    spread = {
+        word: len({group for words, group in zip(sounds, groups, strict=True) if word in words})
+        for word in ["dog", "rex", "rain"]
+    }
+    assert spread == {"dog": 3, "rex": 1, "rain": 1}
+    settings = VocabularySettings(fewest_groups=2, common_share=1)
+    assert Vocabulary.build(sounds, settings, groups=groups).tags == ("dog",)
+    assert Vocabulary.build(sounds, settings).tags == ("dog", "rain", "rex")  # every sound its own group
+    with pytest.raises(ModelError, match="2 sounds of 4 groups"):
+        Vocabulary.build(sounds, VocabularySettings(fewest_sounds=2, fewest_groups=4), groups=groups)
+    with pytest.raises(ValueError, match="fewest_groups must be at least 1, got 0"):
+        VocabularySettings(fewest_groups=0)
 
 
 def test_multi_hot_vectors() -> None:
@@ -338,6 +358,35 @@ def test_a_direction_scores_as_the_space_does() -> None:
     torch.testing.assert_close(known.direction(["dog"], ["rain"]), known.direction(["dog"]) - known.direction(["rain"]))
     with pytest.raises(QueryError, match="no tags to search by"):
         known.direction([])
+
+
+def test_tags_are_decoded_from_those_that_are_near(tmp_path: Path) -> None:
+    known = aligned()
+    assert known.told(torch.zeros(1, 6)) is None
+    known.decoder = TagDecoder(3).eval()
+    known.centre.copy_(known.common(torch.randn(9, 6, generator=torch.Generator().manual_seed(2))))
+    z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
+    found = known.told(z)
+    assert found is not None
+    assert known.encoder is not None
+    with torch.inference_mode():
+        near = (known.scores(z) - known.usual()).tolist()
+        each = [known.encoder(torch.eye(3)[[tag]])[0] for tag in range(3)]
+        for row, scores in zip(found, near, strict=True):
+            powers = [math.exp(score / 0.1) for score in scores]
+            mean = sum(power / sum(powers) * side for power, side in zip(powers, each, strict=True))
+            assert isinstance(mean, torch.Tensor)
+            torch.testing.assert_close(row, 1 / (1 + (-known.decoder(mean[None])[0]).exp()))
+    (tmp_path / WEIGHTS).write_bytes(b"of the stream")
+    known.save(tmp_path)
+    again = AlignedTags.load(tmp_path).told(z)
+    assert again is not None
+    torch.testing.assert_close(again, found)
+    head = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    telling = AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head)
+    torch.testing.assert_close(telling.told(z), telling.scores(z))
+    with pytest.raises(ValueError, match="needs the tag encoder"):
+        AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head, decoder=TagDecoder(2))
 
 
 def test_suggestions_are_what_fits_better_than_it_fits_the_rest() -> None:

@@ -10,6 +10,10 @@ It hears a second at a time, as it was trained; a clip's scores are its seconds'
 are averaged across the entire clip", section 2). Scores lie in [0, 1]; they order classes, and are no probabilities
 unless the loss made them so.
 
+A model that learned from free-form tags (`soundloom.tagging`) has no such head, and tags all the same: its classes are
+the words that it knows, scored by its tag decoder if it has one, else by how much nearer they lie to the sound than to
+the sounds that it learned from.
+
 Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
 sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of
 the sound and the others of the average sound; each part's share is its Shapley value over the answers
@@ -31,16 +35,20 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from soundloom import audio
-from soundloom.embedder import Embedder
+from soundloom.embedder import Embedder, Stream
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.evaluation.shapley import shapley_values, subsets_of
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
+from soundloom.pretrained import load
+from soundloom.pretrained.configs import streams
 from soundloom.pretrained.plain import from_plain
-from soundloom.pretrained.saving import from_pretrained
+from soundloom.pretrained.saving import folder_of, from_pretrained, is_saved
+from soundloom.tagging import AlignedTags, aligned_tags
+from soundloom.tagging.suggesting import suggestion_scores
 
 __all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
 
@@ -108,6 +116,18 @@ class Tagged:
     explained: Explained | None = None
 
 
+class _Told(nn.Module):
+    """What a model's tags' side says of its embeddings, as a head."""
+
+    def __init__(self, tags: AlignedTags) -> None:
+        super().__init__()
+        self.tags = tags
+
+    def forward(self, embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows words"]:
+        told = self.tags.told(embeddings)
+        return suggestion_scores(self.tags, embeddings) if told is None else told
+
+
 class Tagger:
     """An embedder with a head.
 
@@ -117,6 +137,7 @@ class Tagger:
         settings: the head's loss and units.
         classes: names of the head's outputs.
         mean: of the embeddings that the head learned from, [dim]; without it nothing can be explained.
+        length: seconds that are tagged at a time.
     """
 
     def __init__(
@@ -126,26 +147,55 @@ class Tagger:
         settings: LabelSettings,
         classes: Sequence[str],
         mean: Float[np.ndarray, " dim"] | None = None,
+        *,
+        length: float = 1.0,
     ) -> None:
         self.model = model
         self.head = head.eval()
         self.settings = settings
         self.classes = tuple(classes)
         self.mean = mean
+        self.length = length
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Tagger:
-        """The tagger that a run left in its folder.
+    def load(cls, name: str | os.PathLike[str], *, offline: bool = False) -> Tagger:
+        """The tagger of a model: the head beside it, else the words that it knows.
+
+        Args:
+            name: the folder of a run, ``hf:owner/name``, or a model's name, as for `soundloom.load`.
+            offline: never touch the network.
 
         Raises:
             ModelError: there is none, it is damaged, or the model beside it is not the one it was trained on.
         """
-        folder = Path(folder).expanduser()
-        if not (folder / TAGGER).is_file():
+        name = os.fspath(name)
+        folder = folder_of(name, offline=offline) if is_saved(name) else None
+        if folder is not None and (folder / TAGGER).is_file():
+            return cls._beside(folder)
+        tags = aligned_tags(name, offline=offline)
+        if tags is None:
             raise ModelError(
-                f"no tagger in {os.fspath(folder)!r}: there is no {TAGGER}. Taggers are trained by: soundloom train "
-                "diverse CORPUS --out FOLDER, and by: soundloom train labels CORPUS --out FOLDER"
+                f"no tagger in {name!r}: there is no {TAGGER}, nor are there words that it knows. Models that tag are "
+                "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train labels, or coala"
             )
+        return cls.of_tags(load(name, offline=offline), tags)
+
+    @classmethod
+    def of_tags(cls, model: Embedder, tags: AlignedTags) -> Tagger:
+        """A tagger of the words that a model knows, second by second, or as much as the model hears at a time.
+
+        Args:
+            model: has the part that knows them; the others are not heard.
+            tags: of that part.
+        """
+        (part,) = [stream for stream in streams(model) if stream.name == tags.part]
+        window = 0.0
+        if isinstance(part, Stream) and part.window is not None and part.window.fixed:
+            window = part.window.frames * part.frontend.hop
+        return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=max(1.0, window))
+
+    @classmethod
+    def _beside(cls, folder: Path) -> Tagger:
         try:
             data = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
             state = load_file(folder / WEIGHTS)
@@ -234,7 +284,7 @@ class Tagger:
             ModelError: the tagger is to explain, and does not know the average sound.
         """
         rate = self.model.sample_rate
-        pieces = audio.segments(audio.stream(path, rate, start, end, av=av), rate, 1.0, 1.0)
+        pieces = audio.segments(audio.stream(path, rate, start, end, av=av), rate, self.length, self.length)
         vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []
@@ -279,9 +329,9 @@ class Tagger:
         """
         if self.mean is None:
             raise ModelError(
-                "this tagger does not know the average sound, from which parts move scores: it was saved by an "
-                "earlier version. Give the command that trained it again, which keeps the streams and trains the "
-                "head anew"
+                "this tagger does not know the average sound, from which parts move scores. Of words that a model "
+                "knows, one part alone tells; a tagger of an earlier version learns the average when the command that "
+                "trained it is given again, which keeps the streams and trains the head anew"
             )
         return self.mean
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from soundloom.cli import measuring, options
 from soundloom.cli.console import clock, model_loader, print_json
+
+if TYPE_CHECKING:
+    from soundloom.evaluation.results import Result
 
 __all__ = ["command"]
 
@@ -49,7 +54,7 @@ def command(
       soundloom layers runs/mine --on esc50=/data/ESC-50-master      a model trained here
     """
     from soundloom.evaluation import results as kept
-    from soundloom.evaluation.layers import all_layers, choose, curves, evaluate_layers
+    from soundloom.evaluation.layers import all_layers, evaluate_layers
 
     corpora = measuring.load_corpora(where)
     with model_loader(offline=offline) as load:
@@ -82,20 +87,22 @@ def command(
     if out is not None and found:
         measuring.keep(out, found)
     if found:
-        (tasks,) = curves(found).values()
-        choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
-        if json_wanted:
-            print_json({"choice": choice, "results": found})
-        else:
-            measuring.print_table(found)
-            for letter, layer, group in (
-                ("M", choice.middle, choice.middle_tasks),
-                ("L", choice.late, choice.late_tasks),
-            ):
-                click.echo(
-                    f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one"
-                )
-            fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
-            click.echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")
+        _tell_choice(model_name, found, json_wanted)
     if measuring.tell_refused(found) or not whole:
         context.exit(1)
+
+
+def _tell_choice(model_name: str, found: Sequence[Result], json_wanted: bool) -> None:
+    """Print the scores, and which layers to fuse."""
+    from soundloom.evaluation.layers import choose, curves
+
+    (tasks,) = curves(found).values()
+    choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
+    if json_wanted:
+        print_json({"choice": choice, "results": found})
+        return
+    measuring.print_table(found)
+    for letter, layer, group in (("M", choice.middle, choice.middle_tasks), ("L", choice.late, choice.late_tasks)):
+        click.echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
+    fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
+    click.echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")

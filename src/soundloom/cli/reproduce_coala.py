@@ -134,4 +134,4 @@ def _page(results: dict[str, Any]) -> str:
         f"{settings['components']} principal components; {results['apart']} sounds were kept apart and ranked for "
         f"{results['ranked']} tags."
     )
-    return markdown(results["tasks"], results["correlations"], results["retrieval"], about)
+    return markdown(results["tasks"], results["correlations"], results["retrieval"], results["suggestions"], about)

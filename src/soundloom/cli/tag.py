@@ -40,7 +40,7 @@ def command() -> None:
 
 @click.command("model")
 @options.sounds
-@click.option("--model", "run", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run's folder.")
+@click.option("-m", "--model", "run", metavar="MODEL", help="A run's folder, or a model that knows words.  [loom]")
 @click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
 @click.option("--explain", is_flag=True, help="Tell how much each part of the model moved a score.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
@@ -54,7 +54,7 @@ def command() -> None:
 def by_model(
     context: click.Context,
     sounds: tuple[Path, ...],
-    run: Path,
+    run: str | None,
     frames: bool,
     explain: bool,
     top: int,
@@ -63,19 +63,31 @@ def by_model(
     workers: int | None,
     json_wanted: bool,
 ) -> None:
-    """Tag files with a model that was trained to; see: soundloom train diverse, train labels.
+    """Tag files with a model that was trained to, or with the words that a model knows.
+
+    Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala, as the default
+    one does: its words are suggestions, the nearer to the sound the higher the score.
 
     \b
     Examples:
+      soundloom tag door.wav
       soundloom tag ~/sounds --model runs/four --out tags.csv
       soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
       soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
     from soundloom.cli.tag_model import tag_files, tag_lines, write_tags
+    from soundloom.pretrained import DEFAULT
 
     with nullcontext() if json_wanted else progress_bar("tagging") as progress:
         report = tag_files(
-            sounds, run, frames=frames, explain=explain, top=top, least=least, workers=workers, progress=progress
+            sounds,
+            run or DEFAULT,
+            frames=frames,
+            explain=explain,
+            top=top,
+            least=least,
+            workers=workers,
+            progress=progress,
         )
     if out is not None:
         write_tags(report.rows, out)

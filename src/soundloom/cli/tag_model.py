@@ -91,11 +91,11 @@ def tag_files(
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TagReport:
-    """Tag files with the tagger of a run.
+    """Tag files with the tagger of a model.
 
     Args:
         sounds: folders, searched with their subfolders, and files.
-        run: the run's folder.
+        run: the run's folder, or the model's name.
         frames: tags of every second instead of every clip.
         explain: tell how much each part of the model moved a score, too.
         top: most tags of a stretch.
@@ -104,7 +104,7 @@ def tag_files(
         progress: called after every file.
 
     Raises:
-        ModelError: there is no tagger in the run's folder, or it cannot explain.
+        ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
     from soundloom.library import Failure
     from soundloom.library.adding import Progress, find_files

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from soundloom.encoders.ast import AST, ASTSettings
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.cnn14 import CNN14, CNN14Settings
-from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
+from soundloom.encoders.coala import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.identity import Identity
 from soundloom.encoders.initialisation import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
@@ -26,6 +26,7 @@ from soundloom.encoders.waveform import WaveformSettings, WaveformTransformer
 __all__ = [
     "AST",
     "CNN14",
+    "COALA_DIM",
     "ENCODERS",
     "RESNET18",
     "RESNET50",

@@ -21,11 +21,13 @@ from soundloom.encoders.base import Encoder
 from soundloom.encoders.initialisation import he_normal
 from soundloom.encoders.walking import check_shape, collect
 
-__all__ = ["COALAAudioEncoder", "COALATagEncoder"]
+__all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
+
+COALA_DIM = 1152
+"""Numbers of z and of phi, of audio and of tags."""
 
 _SIDE = 96
 _CHANNELS = 128
-_DIM = 1152
 _DROPOUT = 0.25
 
 
@@ -47,7 +49,7 @@ class COALAAudioEncoder(Encoder):
         super().__init__()
         blocks = [_convolution(1 if block == 0 else _CHANNELS) for block in range(5)]
         self.audio_encoder = nn.Sequential(*(module for block in blocks for module in block))
-        self.fc_audio = nn.Sequential(nn.Linear(_DIM, _DIM, bias=False), nn.Dropout(_DROPOUT))
+        self.fc_audio = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -98,10 +100,10 @@ class COALATagEncoder(nn.Module):
     def __init__(self, vocabulary: int = 1000) -> None:
         super().__init__()
         self.vocabulary = vocabulary
-        widths = (vocabulary, 512, 512, _DIM)
+        widths = (vocabulary, 512, 512, COALA_DIM)
         blocks = [_linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
         self.tag_encoder = nn.Sequential(*(module for block in blocks for module in block))
-        self.fc_tag = nn.Sequential(nn.Linear(_DIM, _DIM, bias=False), nn.Dropout(_DROPOUT))
+        self.fc_tag = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
         he_normal(self)
 
     def forward(self, tags: Float[Tensor, "batch vocabulary"]) -> Float[Tensor, "batch 1152"]:

@@ -146,12 +146,7 @@ def assess(
             heard["acoustics"] = hear(hearing.acoustics())
         began = time.monotonic()
         try:
-            if name == "correlation":
-                score = correlate(heard[name], heard["acoustics"], seed=seed)
-            elif name == "ablation":
-                score = weigh_parts(heard[name], model.parts, settings=chosen[name], seed=seed)
-            else:
-                score = measure(name, heard[name], settings=chosen[name], seed=seed)
+            score = _score(name, model, heard, chosen, seed)
         except EvaluationError as error:
             # One protocol that a corpus does not allow must not cost the others.
             refused[name] = str(error)
@@ -189,6 +184,15 @@ def assess(
         refused=refused,
         projection=shown,
     )
+
+
+def _score(name: str, model: Embedder, heard: Mapping[str, Heard], chosen: Mapping[str, Any], seed: int) -> Score:
+    """What one protocol says of what was heard for it."""
+    if name == "correlation":
+        return correlate(heard[name], heard["acoustics"], seed=seed)
+    if name == "ablation":
+        return weigh_parts(heard[name], model.parts, settings=chosen[name], seed=seed)
+    return measure(name, heard[name], settings=chosen[name], seed=seed)
 
 
 def environment() -> dict[str, Any]:

@@ -40,14 +40,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.embedder import Stream
-from soundloom.encoders import COALAAudioEncoder, COALATagEncoder
+from soundloom.encoders import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.initialisation import he_normal
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.base import Batch, Objective
-from soundloom.objectives.decoders import DIM, SIDE, AudioDecoder, TagDecoder
+from soundloom.objectives.decoders import SIDE, AudioDecoder
 from soundloom.objectives.gathering import gather
 from soundloom.objectives.windows import representation
 from soundloom.prepared.forms import Form
+from soundloom.tagging.decoder import TagDecoder
 
 __all__ = [
     "AlignmentObjective",
@@ -162,11 +163,13 @@ def contrast(
     """
     if len(audio) < 2:
         raise ValueError(f"a contrast needs two examples or more, got {len(audio)}: make the batch larger")
-    sounds = functional.normalize(audio.float(), dim=1)
-    words = functional.normalize(tags.float(), dim=1)
-    loss = _among(sounds, words, settings, alike)
-    if settings.directions == "both":
-        loss = (loss + _among(words, sounds, settings, alike)) / 2
+    # Cosines over a temperature need more digits than mixed precision has.
+    with torch.autocast(audio.device.type, enabled=False):
+        sounds = functional.normalize(audio.float(), dim=1)
+        words = functional.normalize(tags.float(), dim=1)
+        loss = _among(sounds, words, settings, alike)
+        if settings.directions == "both":
+            loss = (loss + _among(words, sounds, settings, alike)) / 2
     return loss
 
 
@@ -222,11 +225,11 @@ class AlignmentObjective(Objective):
         if settings.audio_weight and not can_decode(stream):
             raise ValueError(
                 f"{stream.name}: windows can be decoded for COALA's front-end and encoder only ({SIDE} x {SIDE} in "
-                f"[0, 1] to {DIM} numbers): set audio_weight to 0"
+                f"[0, 1] to {COALA_DIM} numbers): set audio_weight to 0"
             )
         self.audio_map = None
         if settings.contrast_weight and not has_own_map(stream):
-            self.audio_map = nn.Sequential(nn.Linear(stream.dim, DIM, bias=False), nn.Dropout(_DROPOUT))
+            self.audio_map = nn.Sequential(nn.Linear(stream.dim, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
             he_normal(self.audio_map)
         needed = settings.contrast_weight or settings.tag_weight
         self.tag_encoder = COALATagEncoder(tags) if needed else None
@@ -234,7 +237,7 @@ class AlignmentObjective(Objective):
         self.audio_decoder = AudioDecoder() if settings.audio_weight else None
         self.head = None
         if settings.direct_weight:
-            self.head = nn.Sequential(nn.Linear(stream.dim, DIM), nn.ReLU(), nn.Linear(DIM, tags))
+            self.head = nn.Sequential(nn.Linear(stream.dim, COALA_DIM), nn.ReLU(), nn.Linear(COALA_DIM, tags))
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss and its terms, unweighted: ``audio``, ``tags``, ``contrast``, ``direct``, as far as they count.
@@ -296,4 +299,4 @@ def has_own_map(stream: Stream) -> bool:
 
 def can_decode(stream: Stream) -> bool:
     """Whether windows can be decoded from the stream's embeddings: COALA's own, scaled to [0, 1]."""
-    return has_own_map(stream) and stream.dim == DIM and isinstance(stream.frontend, Scaled)
+    return has_own_map(stream) and stream.dim == COALA_DIM and isinstance(stream.frontend, Scaled)

@@ -1,31 +1,27 @@
-"""COALA's decoders (Favory 2020, section 2.1 and supplement): back from the embeddings to what was heard and said.
+"""COALA's audio decoder (Favory 2020, section 2.1 and supplement): back from an embedding to what was heard.
 
-They are trained with the encoders so that the embeddings keep what the alignment alone would forget, and are thrown
-away afterwards. The paper says that they mirror the encoders; the published code differs from a mirror in four
-places, which are kept: the audio decoder drops out its input, neither decoder drops out before its last layer, and
-the last layers end in batch normalisation and a logistic function instead of a ReLU.
+It is trained with the encoder so that the embedding keeps what the alignment alone would forget, and is thrown away
+afterwards; that of the tags is kept, for it tells tags (`soundloom.tagging.decoder`). The paper says that the decoders
+mirror the encoders; the published code differs from a mirror in three places here, which are kept: the decoder drops
+out its input, does not drop out before its last layer, and its last layer ends in batch normalisation and a logistic
+function instead of a ReLU.
 
 When not: for embeddings of another size than 1152, and windows of other than 96 bins and 96 frames.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.encoders.initialisation import he_normal
 
-__all__ = ["AudioDecoder", "TagDecoder"]
+__all__ = ["AudioDecoder"]
 
 _CHANNELS = 128
 _LATENT = 3
 _BLOCKS = 5
 _DROPOUT = 0.25
-
-DIM = _CHANNELS * _LATENT * _LATENT
-"""Size of the embedding that both decode."""
 
 SIDE = _LATENT * 2**_BLOCKS
 """Bins, and frames, of a decoded window."""
@@ -48,24 +44,6 @@ class AudioDecoder(nn.Module):
         maps = z.reshape(-1, _CHANNELS, _LATENT, _LATENT)  # [B, C, T, F], as the encoder flattens them
         window: Tensor = self.blocks(maps)
         return window.transpose(2, 3)
-
-
-class TagDecoder(nn.Module):
-    """From z_t to a logit for each tag: layers of 512, 512 and as many units as there are tags."""
-
-    def __init__(self, tags: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((DIM, 512, 512)):
-            layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]
-            layers += [nn.Dropout(_DROPOUT)] if inputs == DIM else []
-        self.layers = nn.Sequential(*layers, nn.Linear(512, tags), nn.BatchNorm1d(tags))
-        he_normal(self)
-
-    def forward(self, z: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch tags"]:
-        """How much the embedding says that each tag was there, before the logistic function."""
-        logits: Tensor = self.layers(z)
-        return logits
 
 
 def _doubling(outputs: int) -> nn.Module:

@@ -147,6 +147,7 @@ class LabelDraw:
         targets: zeros and ones of each clip, [clips, classes].
         batch: windows a step.
         seed: of the shuffles.
+        room: rows by which each window may begin later, [W], how many being drawn anew every time; None for none.
     """
 
     prepared: Prepared
@@ -156,6 +157,7 @@ class LabelDraw:
     targets: Float[np.ndarray, "clips classes"]
     batch: int
     seed: int
+    room: Int[np.ndarray, " windows"] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.clips):
@@ -180,7 +182,11 @@ class LabelDraw:
             [_shuffle(len(self), self.seed, int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
         )
         clips = self.clips[chosen]
-        windows = self.prepared.take(clips, self.starts[chosen], self.size)
+        starts = self.starts[chosen]
+        if self.room is not None:
+            # A key apart from the shuffles': they are of epochs, this is of steps.
+            starts = starts + np.random.default_rng([self.seed, step, 1]).integers(0, self.room[chosen] + 1)
+        windows = self.prepared.take(clips, starts, self.size)
         return {"windows": windows, "targets": torch.from_numpy(self.targets[clips])}
 
 

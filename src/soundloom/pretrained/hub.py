@@ -29,13 +29,19 @@ def is_address(text: str | os.PathLike[str]) -> bool:
 
 
 def snapshot(
-    address: str, files: tuple[str, ...], *, offline: bool, announce: Callable[[Announcement], None] | None
+    address: str,
+    files: tuple[str, ...],
+    *,
+    besides: tuple[str, ...] = (),
+    offline: bool,
+    announce: Callable[[Announcement], None] | None,
 ) -> Path:
     """The folder of a model, from the hub's cache or else the hub.
 
     Args:
         address: ``hf:owner/name`` or ``hf:owner/name@revision``.
         files: what is needed of it.
+        besides: what is taken along where it is there.
         offline: never touch the network (the environment may say so as well).
         announce: told what is about to be fetched.
 
@@ -46,7 +52,7 @@ def snapshot(
     repository, _, revision = address.removeprefix(_PREFIX).partition("@")
     _check(repository)
     client = _client(f"loading {address}")
-    wanted = {"repo_id": repository, "revision": revision or None, "allow_patterns": list(files)}
+    wanted = {"repo_id": repository, "revision": revision or None, "allow_patterns": [*files, *besides]}
     try:
         folder = Path(client.snapshot_download(**wanted, local_files_only=True))
         if all((folder / name).is_file() for name in files):
@@ -67,6 +73,12 @@ def snapshot(
 
 def push(repository: str, save: Callable[[Path], object], *, private: bool | None, token: str | None) -> str:
     """Save into a folder and upload it as one commit; returns the address of its page.
+
+    Args:
+        repository: ``owner/name``.
+        save: told the folder.
+        private: whether a new repository is hidden.
+        token: what to log in with.
 
     Raises:
         ModelError: offline, or the hub refuses.

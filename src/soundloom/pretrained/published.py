@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import nn
 
 from soundloom.embedder import Stream, Window
-from soundloom.encoders import AST, CNN14, COALAAudioEncoder, COALATagEncoder, VGGish
+from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, LogMel, Scaled
 from soundloom.pretrained.checkpoints import check_mel
@@ -24,12 +24,9 @@ from soundloom.pretrained.names import PartName
 from soundloom.pretrained.store import fetch_vocabulary
 from soundloom.pretrained.weights import WeightSource
 
-__all__ = ["COALA_DIM", "ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
+__all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
 
 _MEL_TOLERANCE = 1e-6
-
-COALA_DIM = 1152
-"""Numbers of an embedding of COALA, of a sound and of tags."""
 
 
 def vggish(part: PartName, source: WeightSource) -> Stream:

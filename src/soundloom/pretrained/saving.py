@@ -4,6 +4,9 @@
     FOLDER/model.safetensors    the weights, keys ``parts.NUMBER.frontend.*`` and ``parts.NUMBER.encoder.*``
     FOLDER/README.md            the model card (cards.py)
 
+What else soundloom keeps beside a model, the tags that it knows (`soundloom.tagging`) and its tagger
+(`soundloom.tagger`), goes to the hub and comes from it along with the model.
+
 What is loaded is what was saved: the same embeddings to the bit, the same fingerprint. Each file is written beside
 its name and renamed when whole, the configuration last; as it carries the hash of the weights, two savings that got
 mixed are noticed. Nothing is unpickled.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +42,9 @@ PACKAGED = Path(__file__).parent
 """Where the models lie that come with the package, each in a folder of its name."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json")
+"""Files of a model's folder that are no part of the model itself."""
 
 
 def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Card | None = None) -> Path:
@@ -90,28 +97,57 @@ def from_pretrained(
         ModelError: there is no such model, or it is damaged; says which file and what in it.
         MissingExtraError: the hub is asked for and huggingface_hub is not installed.
     """
+    return _read(folder_of(source, offline=offline, announce=announce))
+
+
+def folder_of(
+    source: str | os.PathLike[str], *, offline: bool = False, announce: Callable[[Announcement], None] | None = None
+) -> Path:
+    """Where a saved model lies on this machine, fetched from the hub if need be; see `from_pretrained`."""
     if hub.is_address(source):
-        return _read(hub.snapshot(os.fspath(source), (CONFIG, WEIGHTS), offline=offline, announce=announce))
-    return _read(Path(source).expanduser())
+        address = os.fspath(source)
+        return hub.snapshot(address, (CONFIG, WEIGHTS), besides=COMPANIONS, offline=offline, announce=announce)
+    return Path(source).expanduser()
 
 
 def push_to_hub(
-    model: Embedder, repository: str, *, card: Card | None = None, private: bool | None = None, token: str | None = None
+    model: Embedder | str | os.PathLike[str],
+    repository: str,
+    *,
+    card: Card | None = None,
+    private: bool | None = None,
+    token: str | None = None,
 ) -> str:
-    """Save a model and put it on the Hugging Face hub; returns its address there.
+    """Put a model on the Hugging Face hub; returns its address there.
 
     Args:
-        model: a stream or a weaving of streams.
+        model: a stream or a weaving of streams, which is saved for it; or the folder of a saved model, whose card,
+            tags and tagger go with it.
         repository: ``owner/name``; made if it is not there.
-        card: as for `save_pretrained`.
+        card: as for `save_pretrained`; a folder has its own.
         private: whether a new repository is hidden; the owner's default if not given.
         token: what to log in with; that of the hub's own login if not given.
 
     Raises:
-        ModelError: the model cannot be saved, or the hub refuses it.
+        ModelError: the model cannot be saved, there is none in the folder, or the hub refuses it.
         MissingExtraError: huggingface_hub is not installed.
+        ValueError: a folder and a card.
     """
-    return hub.push(repository, lambda folder: save_pretrained(model, folder, card=card), private=private, token=token)
+    if not isinstance(model, Embedder):
+        if card is not None:
+            raise ValueError("a saved model has a card of its own: edit its README.md")
+        _read(Path(model).expanduser())  # whatever is wrong with it is told before anything is uploaded
+
+    def save(place: Path) -> None:
+        if isinstance(model, Embedder):
+            save_pretrained(model, place, card=card)
+            return
+        saved = Path(model).expanduser()
+        for name in (CONFIG, WEIGHTS, CARD, *COMPANIONS):
+            if (saved / name).is_file():
+                shutil.copyfile(saved / name, place / name)
+
+    return hub.push(repository, save, private=private, token=token)
 
 
 def is_saved(source: str | os.PathLike[str]) -> bool:

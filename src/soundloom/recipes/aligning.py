@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from soundloom.encoders import COALATagEncoder
+from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.encoders.initialisation import he_normal
 from soundloom.objectives.alignment import AlignmentSettings, contrast, same_tags
-from soundloom.objectives.decoders import DIM
 from soundloom.tagging import AlignedTags, Vocabulary
 from soundloom.training import Progress, TrainingSettings
 from soundloom.training.progress import Pace
@@ -71,7 +70,7 @@ def align(
     vectors, targets = torch.from_numpy(embeddings), torch.from_numpy(tags.astype(np.float32))
     with seeded(seed, 1):
         encoder = COALATagEncoder(len(vocabulary))
-        audio_map = torch.nn.Linear(vectors.shape[1], DIM, bias=False)
+        audio_map = torch.nn.Linear(vectors.shape[1], COALA_DIM, bias=False)
         he_normal(audio_map)
         optimiser = torch.optim.Adam([*encoder.parameters(), *audio_map.parameters()], fused=True)
         for step in range(settings.tag_steps):

@@ -12,7 +12,7 @@ from soundloom.corpora.clips import label_pairs
 from soundloom.corpora.splits import draw_splits
 from soundloom.prepared import Prepared
 
-__all__ = ["fingerprint", "part"]
+__all__ = ["fingerprint", "groups_of", "part"]
 
 
 def part(
@@ -32,16 +32,20 @@ def part(
     everything = np.arange(len(corpus))
     if share == 0:
         return everything, everything[:0]
-    numbers: dict[tuple[str, object], int] = {}
-    named = zip(corpus.column("group"), corpus.column("path"), strict=True)
-    keys = [("path", path) if group is None else ("group", group) for group, path in named]
-    groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+    numbers: dict[tuple[str, str], int] = {}
+    groups = np.array([numbers.setdefault(key, len(numbers)) for key in groups_of(corpus)], dtype=np.int64)
     owners, classes = label_pairs(corpus.table, corpus.classes) if by_class else (everything[:0], everything[:0])
     try:
         splits = draw_splits(groups, owners, classes, (1 - share, share, 0.0), seed=seed)
     except ValueError as error:
         raise CorpusError(f"{corpus.name}: {error}; set validation to 0 to do without one") from None
     return np.flatnonzero(splits == 0), np.flatnonzero(splits == 1)
+
+
+def groups_of(corpus: Corpus) -> list[tuple[str, str]]:
+    """What each clip must not be parted from: its group's name, or where it has none its file's."""
+    named = zip(corpus.column("group"), corpus.column("path"), strict=True)
+    return [("path", path) if group is None else ("group", group) for group, path in named]
 
 
 def fingerprint(corpus: Corpus, prepared: Prepared) -> str:

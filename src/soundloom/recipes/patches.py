@@ -25,7 +25,7 @@ from soundloom.embedder import one_thread
 from soundloom.frontends import LogMel
 from soundloom.prepared import Prepared
 
-__all__ = ["Loudness", "band_ranges", "loudest_starts"]
+__all__ = ["Loudness", "band_ranges", "loudest_starts", "shifted"]
 
 Loudness = Literal["logarithm", "energy"]
 
@@ -59,6 +59,25 @@ def loudest_starts(
         candidates = np.arange(0, len(sums) - size + 1, step)
         starts[clip] = candidates[np.argmax(before[candidates + size] - before[candidates])]
     return starts
+
+
+def shifted(
+    starts: Int[np.ndarray, " clips"], lengths: Int[np.ndarray, " clips"], *, size: int, shift: int
+) -> tuple[Int[np.ndarray, " clips"], Int[np.ndarray, " clips"]]:
+    """The earliest row at which each clip's patch may begin, and how many rows later it may at the latest.
+
+    A patch is moved by ``shift`` rows at most either way, and within its clip: never before it, and further beyond
+    its end than the loudest patch already lies not at all.
+
+    Args:
+        starts: the first row of each clip's loudest patch.
+        lengths: rows of each clip.
+        size: rows of a patch.
+        shift: how far a patch may be moved; 0 for not at all.
+    """
+    earliest = np.maximum(starts - shift, 0)
+    latest = np.minimum(starts + shift, np.maximum(lengths - size, starts))
+    return earliest, latest - earliest
 
 
 def band_ranges(

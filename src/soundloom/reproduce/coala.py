@@ -3,6 +3,7 @@
     table 1      a perceptron of 256 on standardised embeddings of clips, ten runs, the corpus's own splits
     table 2      mean canonical correlations with acoustic features
     tags         tag -> sounds that were not learned from: mean over tags of the average precision
+    suggestions  sound that was not learned from -> tags: mean over sounds of the average precision
 
 Rows are AE-C, E-C and CNN, trained on the same sounds from the same seed, and MFCCs without learning. The collections
 to measure on are given; none of their clips may be among the sounds to learn from.
@@ -13,7 +14,8 @@ first principal components of the embeddings alone (as Raghu 2017 begins), equal
 collections to measure on, not on the few sounds kept apart.
 
 Tags are ranked for among the sounds kept apart to validate on, which decide nothing in training. The CNN
-ranks by its probabilities, AE-C and E-C by the cosine that they were trained for and also as a library does.
+ranks by its probabilities, AE-C and E-C by the cosine that they were trained for and also as a library does. Tags are
+suggested by how much nearer they lie than they usually do, and by the tag decoder where there is one.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
@@ -42,7 +44,8 @@ from soundloom.recipes import coala
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.parting import part
 from soundloom.reproduce.jansen import Teller
-from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.tagging import AlignedTags
+from soundloom.tagging.suggesting import suggestion_scores
 
 __all__ = ["CASES", "CoalaSettings", "Reproduced", "as_a_library", "reproduce"]
 
@@ -63,7 +66,7 @@ class CoalaSettings:
     Attributes:
         runs: trainings of each perceptron that are averaged.
         components: principal components of the embeddings that table 2 looks at.
-        fewest: sounds kept apart that a tag needs to be ranked for.
+        fewest: sounds that a tag needs, among those kept apart as among those learned from, to be ranked for.
         seed: of perceptrons and random rankings.
     """
 
@@ -86,7 +89,8 @@ class Reproduced:
         tasks: corpus -> row -> accuracy (or macro mAP, where clips have several labels), the mean over runs.
         spreads: corpus -> row -> half the 95 % interval of it.
         correlations: corpus -> row -> feature -> statistic -> mean canonical correlation.
-        retrieval: what ranked -> mAP over tags.
+        retrieval: what ranked sounds for a tag -> mAP over tags.
+        suggestions: what ranked tags for a sound -> mAP over sounds.
         learned: sounds that were learned from.
         apart: sounds kept apart.
         tags: words of the vocabulary.
@@ -97,6 +101,7 @@ class Reproduced:
     spreads: Mapping[str, Mapping[str, float]]
     correlations: Mapping[str, Mapping[str, Any]]
     retrieval: Mapping[str, float]
+    suggestions: Mapping[str, float]
     learned: int
     apart: int
     tags: int
@@ -131,22 +136,23 @@ def reproduce(
     learned, apart = part(known, recipe.validation, recipe.training.seed, by_class=True)
 
     tasks, spreads, correlations = _measured(corpora, {**models, "mfcc": load("mfcc")}, settings, tell)
-    retrieval: dict[str, float] = {}
-    ranked = 0
+    found = _Apart(retrieval={}, suggestions={}, ranked=0)
     if len(apart):
         tell.began("ranking sounds by tags")
+        taught = known.label_matrix()[learned].sum(axis=0) >= settings.fewest
         held_out = known.filter(mask=np.isin(np.arange(len(known)), apart))
         sides = {case: AlignedTags.load(out / case) for case in CASES}
-        retrieval, ranked = _retrieval(models, sides, held_out, vocabulary, settings)
+        found = _apart(models, sides, held_out, taught, settings)
     return Reproduced(
         tasks=tasks,
         spreads=spreads,
         correlations=correlations,
-        retrieval=retrieval,
+        retrieval=found.retrieval,
+        suggestions=found.suggestions,
         learned=len(learned),
         apart=len(apart),
         tags=len(vocabulary),
-        ranked=ranked,
+        ranked=found.ranked,
     )
 
 
@@ -205,34 +211,56 @@ def principal_components(vectors: Float[np.ndarray, "clips dim"], count: int) ->
     return np.asarray(left[:, :kept] * values[:kept])
 
 
-def _retrieval(
+@dataclass(frozen=True, kw_only=True)
+class _Apart:
+    """How well tags and the sounds kept apart find each other.
+
+    Attributes:
+        retrieval: what ranked sounds for a tag -> mAP over tags.
+        suggestions: what ranked tags for a sound -> mAP over sounds.
+        ranked: tags that were ranked for.
+    """
+
+    retrieval: Mapping[str, float]
+    suggestions: Mapping[str, float]
+    ranked: int
+
+
+def _apart(
     models: Mapping[str, Embedder],
     sides: Mapping[str, AlignedTags],
     held_out: Corpus,
-    vocabulary: Vocabulary,
+    taught: Bool[np.ndarray, " tags"],
     settings: CoalaSettings,
-) -> tuple[dict[str, float], int]:
-    """MAP over tags of each way to rank the sounds kept apart, and how many tags they were ranked for."""
-    found: dict[str, float] = {}
-    ranked = 0
+) -> _Apart:
+    """Rank the sounds kept apart for each tag, and the tags that were learned for each of them."""
+    sounds: dict[str, np.ndarray] = {}
+    words: dict[str, np.ndarray] = {}
+    truth = held_out.label_matrix()
     for case, model in models.items():
-        heard = _heard(held_out, hearing.whole(model))
+        heard, side = _heard(held_out, hearing.whole(model)), sides[case]
         truth = heard.corpus.label_matrix()
-        told = truth.sum(axis=0)
-        frequent = (told >= settings.fewest) & (told < len(truth))
-        if not frequent.any():
-            return {}, 0
-        ranked = int(frequent.sum())
-        scores = sides[case].scores(torch.from_numpy(heard.vectors)).numpy()
-        found[case] = _mean_precision(scores, truth, frequent)
-        if sides[case].encoder is not None:
-            found[f"{case}, as a library ranks"] = _mean_precision(
-                as_a_library(heard.vectors, sides[case], vocabulary.tags), truth, frequent
-            )
-        chance = np.random.default_rng(settings.seed)
-        draws = [_mean_precision(chance.random(truth.shape), truth, frequent) for _ in range(20)]
-        found["chance"] = float(np.mean(draws))
-    return found, ranked
+        vectors = torch.from_numpy(heard.vectors)
+        sounds[case] = side.scores(vectors).numpy()
+        words[case] = suggestion_scores(side, vectors).numpy()
+        if side.encoder is not None:
+            sounds[f"{case}, as a library ranks"] = as_a_library(heard.vectors, side, side.vocabulary.tags)
+        told = side.told(vectors)
+        if told is not None and side.encoder is not None:
+            words[f"{case}, decoded"] = told.numpy()
+    count = truth.sum(axis=0)
+    frequent = taught & (count >= settings.fewest) & (count < len(truth))
+    if not frequent.any():
+        return _Apart(retrieval={}, suggestions={}, ranked=0)
+    tagged = truth[:, taught].any(axis=1)
+    for_sounds, for_words = truth[:, frequent], np.ascontiguousarray(truth[tagged][:, taught].T)
+    chance = np.random.default_rng(settings.seed)
+    draws = [chance.random(truth.shape) for _ in range(20)]
+    retrieval = {name: _mean_precision(scores[:, frequent], for_sounds) for name, scores in sounds.items()}
+    suggestions = {name: _mean_precision(scores[tagged][:, taught].T, for_words) for name, scores in words.items()}
+    retrieval["chance"] = float(np.mean([_mean_precision(draw[:, frequent], for_sounds) for draw in draws]))
+    suggestions["chance"] = float(np.mean([_mean_precision(draw[tagged][:, taught].T, for_words) for draw in draws]))
+    return _Apart(retrieval=retrieval, suggestions=suggestions, ranked=int(frequent.sum()))
 
 
 def as_a_library(
@@ -248,8 +276,8 @@ def as_a_library(
     return np.asarray(standard @ (directions * deviations).T)
 
 
-def _mean_precision(scores: Float[np.ndarray, "clips tags"], truth: np.ndarray, frequent: np.ndarray) -> float:
-    return float(average_precisions(np.ascontiguousarray(scores[:, frequent]), truth[:, frequent]).mean())
+def _mean_precision(scores: Float[np.ndarray, "rows columns"], truth: Bool[np.ndarray, "rows columns"]) -> float:
+    return float(average_precisions(np.ascontiguousarray(scores), truth).mean())
 
 
 def _heard(corpus: Corpus, listener: hearing.Listener) -> hearing.Heard:

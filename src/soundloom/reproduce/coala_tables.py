@@ -43,6 +43,7 @@ def markdown(
     tasks: Mapping[str, Mapping[str, float]],
     correlations: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
     retrieval: Mapping[str, float],
+    suggestions: Mapping[str, float],
     about: str,
 ) -> str:
     """The tables, the paper's numbers in brackets.
@@ -50,7 +51,8 @@ def markdown(
     Args:
         tasks: corpus -> row -> accuracy.
         correlations: corpus -> row -> feature -> statistic -> mean canonical correlation.
-        retrieval: what ranked -> mAP over tags.
+        retrieval: what ranked sounds for a tag -> mAP over tags.
+        suggestions: what ranked tags for a sound -> mAP over sounds.
         about: what was done, in a line.
     """
     paper = {name: values for name, values in PAPER_TASKS.items() if name not in tasks}
@@ -77,9 +79,13 @@ def markdown(
         ]
         names = ["", *(f"{feature} {statistic}" for feature, statistic in CELLS)]
         pages += [f"## Canonical correlations with acoustic features on {corpus} (table 2)", _table(names, rows)]
-    if retrieval:
-        rows = [[name, f"{value:.4f}"] for name, value in retrieval.items()]
-        pages += ["## From tags to sounds that were not learned from", _table(["", "mAP over tags"], rows)]
+    for title, over, values in (
+        ("From tags to sounds that were not learned from", "mAP over tags", retrieval),
+        ("From sounds that were not learned from to tags", "mAP over sounds", suggestions),
+    ):
+        if values:
+            rows = [[name, f"{value:.4f}"] for name, value in values.items()]
+            pages += [f"## {title}", _table(["", over], rows)]
     return "\n\n".join(pages) + "\n"
 
 

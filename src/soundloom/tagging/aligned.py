@@ -2,7 +2,8 @@
 
     FOLDER/config.json, model.safetensors, README.md     the stream, as `soundloom.save_pretrained` writes it
     FOLDER/vocabulary.json                               the tags
-    FOLDER/tags.safetensors                              the tag encoder, or the head that tells tags, and the maps
+    FOLDER/tags.safetensors                              the tag encoder, the tag decoder, the head that tells tags,
+                                                         as far as there are, and the maps
 
 Sound and tags are compared as they were trained to agree (Favory 2020, equations 8 to 12): with W the audio's linear
 map and phi_t the tags' side, by
@@ -20,6 +21,14 @@ the gradient of s at a sound whose W z points along u, up to its length. An inde
 whatever is long would agree with any tag. For u stands the mean of W z / |W z| (`AlignedTags.common`), in which a
 sound counts the same however long its embedding is.
 
+Where the tags were decoded, too, the decoder tells which tags go with a sound (`AlignedTags.told`). It takes z_t, which
+a sound has not; but the sound lies nearer to some tags than to others, and for its z_t stands the mean of theirs, each
+weighted by how near it lies:
+
+    z  =  sum_t softmax_t( (s_t - s_t usually) / tau )  e_t(tag t),         tau = 0.1, as in training (equation 11).
+
+The decoder has learned which tags occur together, and how often each does.
+
 A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction.
 """
 
@@ -36,10 +45,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundloom.encoders import COALATagEncoder
+from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import ModelError, QueryError
 from soundloom.pretrained.download import sha256_of
 from soundloom.pretrained.saving import WEIGHTS
+from soundloom.tagging.decoder import TagDecoder
 from soundloom.tagging.vocabulary import Vocabulary
 
 __all__ = ["TAGS", "VOCABULARY", "AlignedTags"]
@@ -48,8 +58,7 @@ TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 
 _FORMAT = "1"
 
-DIM = 1152
-"""Numbers of the space in which sounds and tags are compared."""
+_TEMPERATURE = 0.1
 
 
 class AlignedTags(nn.Module):
@@ -61,13 +70,14 @@ class AlignedTags(nn.Module):
         vocabulary: the tags.
         encoder: the tag encoder, with its map to phi_t.
         audio_map: W, without a constant term; with the tag encoder.
+        decoder: from z_t to a logit for each tag; with the tag encoder, if there is one.
         head: from an embedding to a logit for each tag, where the stream tells tags directly.
 
     Attributes:
         centre: what the sounds that were learned from have in common, [1152] (`common`); zeros if it is not known.
 
     Raises:
-        ValueError: neither a tag encoder with its audio map, nor a head.
+        ValueError: neither a tag encoder with its audio map, nor a head; or a decoder without an encoder.
     """
 
     centre: Tensor
@@ -80,18 +90,22 @@ class AlignedTags(nn.Module):
         *,
         encoder: COALATagEncoder | None = None,
         audio_map: nn.Linear | None = None,
+        decoder: TagDecoder | None = None,
         head: nn.Sequential | None = None,
     ) -> None:
         super().__init__()
         if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
             raise ValueError(f"{part}: tags need a tag encoder and the audio's map to it, or a head")
+        if decoder is not None and encoder is None:
+            raise ValueError(f"{part}: a tag decoder needs the tag encoder whose embeddings it takes")
         self.part = part
         self.dim = dim
         self.vocabulary = vocabulary
         self.encoder = encoder
         self.audio_map = audio_map
+        self.decoder = decoder
         self.head = head
-        self.register_buffer("centre", torch.zeros(DIM))
+        self.register_buffer("centre", torch.zeros(COALA_DIM))
         self.eval()
 
     @torch.inference_mode()
@@ -134,7 +148,7 @@ class AlignedTags(nn.Module):
     def common(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, " 1152"]:
         """The mean of W z / |W z| over some sounds; zeros of none, or where a head tells tags."""
         if self.audio_map is None or not len(embeddings):
-            return torch.zeros(DIM)
+            return torch.zeros(COALA_DIM)
         return functional.normalize(self.audio_map(embeddings), dim=1).mean(dim=0)
 
     @torch.inference_mode()
@@ -153,6 +167,17 @@ class AlignedTags(nn.Module):
         if self.encoder is None:
             return torch.zeros(len(self.vocabulary))
         return self._phi(torch.eye(len(self.vocabulary))) @ self.centre
+
+    @torch.inference_mode()
+    def told(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"] | None:
+        """Probabilities of the tags of each sound; None where there is neither a head nor a decoder to tell them."""
+        if self.encoder is None:
+            return self.scores(embeddings)
+        if self.decoder is None:
+            return None
+        nearness = ((self.scores(embeddings) - self.usual()) / _TEMPERATURE).softmax(dim=1)
+        probabilities: Tensor = self.decoder(nearness @ self.encoder(torch.eye(len(self.vocabulary)))).sigmoid()
+        return probabilities
 
     def _phi(self, tags: Tensor) -> Tensor:
         """phi_t at unit length."""
@@ -218,12 +243,14 @@ class AlignedTags(nn.Module):
     @classmethod
     def _empty(cls, part: str, vocabulary: Vocabulary, state: dict[str, Tensor]) -> AlignedTags:
         """The modules that a file's tensors are of."""
-        audio_map, encoder, head = None, None, None
+        audio_map, encoder, decoder, head = None, None, None, None
         dim = state["audio_map.weight" if "audio_map.weight" in state else "head.0.weight"].shape[1]
         if "audio_map.weight" in state:
             encoder = COALATagEncoder(len(vocabulary))
             audio_map = nn.Linear(dim, len(state["audio_map.weight"]), bias=False)
+        if any(key.startswith("decoder.") for key in state):
+            decoder = TagDecoder(len(vocabulary))
         if "head.0.weight" in state:
             hidden = len(state["head.0.weight"])
             head = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, len(vocabulary)))
-        return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, head=head)
+        return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)

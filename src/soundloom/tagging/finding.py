@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from soundloom.encoders import COALA_DIM
 from soundloom.errors import ModelError
 from soundloom.pretrained import MODELS, from_pretrained
 from soundloom.pretrained.download import Announcement
-from soundloom.pretrained.hub import is_address
-from soundloom.pretrained.published import COALA_DIM, coala_tags
-from soundloom.pretrained.saving import PACKAGED, is_saved
+from soundloom.pretrained.published import coala_tags
+from soundloom.pretrained.saving import PACKAGED, folder_of, is_saved
 from soundloom.pretrained.weights import WeightSource
 from soundloom.tagging.aligned import TAGS, AlignedTags
 from soundloom.tagging.vocabulary import Vocabulary
@@ -50,9 +50,10 @@ def aligned_tags(
         packaged = PACKAGED / part
         if part in MODELS and (packaged / TAGS).is_file():
             return _checked(AlignedTags.load(packaged), packaged)
-        folder = Path(part).expanduser()
-        if is_saved(part) and not is_address(part) and (folder / TAGS).is_file():
-            return _checked(AlignedTags.load(folder), folder)
+        if is_saved(part):
+            folder = folder_of(part, offline=offline, announce=announce)
+            if (folder / TAGS).is_file():
+                return _checked(AlignedTags.load(folder), folder)
     return None
 
 

@@ -36,17 +36,19 @@ class VocabularySettings:
         most_tags: how many tags are kept, the most frequent first.
         common_share: words on a larger share of the sounds are left out.
         fewest_sounds: words on fewer sounds are left out; 10 in the published code.
+        fewest_groups: words that fewer groups of sounds share (speakers, instruments, recordings) are left out: what
+            is said of one group alone cannot be told from that group's own sound.
     """
 
     most_tags: int = 1000
     common_share: float = 0.7
     fewest_sounds: int = 1
+    fewest_groups: int = 1
 
     def __post_init__(self) -> None:
-        if self.most_tags < 1 or self.fewest_sounds < 1:
-            raise ValueError(
-                f"most_tags and fewest_sounds must be at least 1, got {self.most_tags} and {self.fewest_sounds}"
-            )
+        for name in ("most_tags", "fewest_sounds", "fewest_groups"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.common_share <= 1:
             raise ValueError(f"common_share is a share of the sounds, above 0 and at most 1, got {self.common_share}")
 
@@ -72,28 +74,40 @@ class Vocabulary:
             raise ValueError(f"{len(self.tags)} tags but {len(self.counts)} counts")
 
     @classmethod
-    def build(cls, sounds: Sequence[Collection[str]], settings: VocabularySettings | None = None) -> Vocabulary:
+    def build(
+        cls,
+        sounds: Sequence[Collection[str]],
+        settings: VocabularySettings | None = None,
+        *,
+        groups: Sequence[object] | None = None,
+    ) -> Vocabulary:
         """The vocabulary of a collection; equally frequent tags in the order of the alphabet.
 
         Args:
             sounds: the words of each sound, as `normalise` gives them.
             settings: which words become tags.
+            groups: the group of each sound, anything that can be compared; each its own if not given.
 
         Raises:
             ModelError: no word is left.
         """
         settings = settings or VocabularySettings()
         frequency = Counter(word for words in sounds for word in set(words))
+        owners = range(len(sounds)) if groups is None else groups
+        places = {(word, owner) for words, owner in zip(sounds, owners, strict=True) for word in words}
+        spread = Counter(word for word, _ in places)
         kept = [
             (word, count)
             for word, count in frequency.items()
             if settings.fewest_sounds <= count <= settings.common_share * len(sounds)
+            and spread[word] >= settings.fewest_groups
         ]
         chosen = sorted(kept, key=lambda entry: (-entry[1], entry[0]))[: settings.most_tags]
         if not chosen:
             raise ModelError(
                 f"no tags are left of {len(frequency)} words on {len(sounds)} sounds: a tag is on at least "
-                f"{settings.fewest_sounds} sounds and at most {settings.common_share:.0%} of them"
+                f"{settings.fewest_sounds} sounds of {settings.fewest_groups} groups and at most "
+                f"{settings.common_share:.0%} of them"
             )
         tags, counts = zip(*chosen, strict=True)
         return cls(tags=tags, counts=counts, sounds=len(sounds))

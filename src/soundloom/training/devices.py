@@ -39,11 +39,7 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
     if device == "cuda" and found < settings.devices:
         raise TrainingError(f"{settings.devices} CUDA devices are wanted and {found} are here: use --device cpu")
     several = settings.devices * settings.nodes > 1
-    log = logging.getLogger("lightning.fabric")
-    level = log.level
-    # What it announces at "info" (processes, precision, advice) is the same at every start.
-    log.setLevel(logging.WARNING)
-    try:
+    with _quietly():
         fabric = Fabric(
             accelerator=device,
             # Which parameters get a gradient is the same in every step; those that never do are not waited for.
@@ -55,8 +51,21 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
         fabric.launch()
         with torch.random.fork_rng(devices=range(found)), _deterministic(device), _threads(settings.threads):
             yield fabric
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what Lightning announces at "info" (processes, precision, advice), which is the same at every start."""
+    # Fabric speaks through the logger of whichever of the two was imported last.
+    logs = [logging.getLogger(name) for name in ("lightning.fabric", "lightning.pytorch")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class TrainingSettings:
         devices: of them in each machine; batches are parted among them.
         nodes: machines.
         threads: of computation on a processor, which decide how sums round; 0 for as many as torch finds.
-        precision: numbers to compute with: "32" bits, or "bf16" mixed with them (for GPUs).
+        precision: numbers to compute with: "32" bits, or "bf16" mixed with them: for GPUs, and for processors
+            that compute in it (on others it is many times slower).
         channels_last: convolutions keep the channels of a cell side by side, which is faster.
         compile: compile the model before the first step: a minute that long runs of small models gain back.
         tensorboard: log for TensorBoard, too.
