@@ -25,14 +25,14 @@ from soundloom.encoders import Neuralogram
 from soundloom.errors import LibraryError, ModelError
 from soundloom.frontends import Scaled
 from soundloom.objectives import TripletSettings
-from soundloom.objectives.labels import LOSSES, LabelSettings
+from soundloom.objectives.labels import LabelSettings
 from soundloom.objectives.windows import representation
 from soundloom.prepared import prepare
 from soundloom.recipes import diverse
 from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.labels import train as train_labels
-from soundloom.recipes.linear import LinearSettings, Windows, hear_windows, train_head
+from soundloom.recipes.linear import LinearSettings, hear_windows
 from soundloom.recipes.standardising import standardise
 from soundloom.recipes.streams import build_stream, form_of
 from soundloom.recipes.triplet import TripletRecipe
@@ -177,6 +177,9 @@ TRIPLETS = replace(
 def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None:
     unlabelled = corpora.load(corpus.root)
     assert unlabelled.classes == ()
+    with pytest.raises(CorpusError, match=r"has 0 classes, .* train diverse --objective triplet"):
+        diverse.train(TINY, unlabelled, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     told: list[str] = []
     two = replace(TRIPLETS, streams=("timbre", "neuralogram"))
     diverse.train(two, unlabelled, tmp_path / "a", progress=lambda progress: told.append(progress.name))
@@ -255,47 +258,6 @@ def test_ranges_are_those_of_what_is_trained_on(corpus: Corpus) -> None:
     torch.testing.assert_close(values.std(dim=(0, 1, 3), correction=0), torch.ones(12), rtol=0, atol=1e-3)
     with pytest.raises(ModelError, match="waveform: a WaveformPatches has no ranges to set"):
         standardise(build_stream("waveform", 0, "waveform"), draw)
-
-
-def separable(rows: int = 60) -> tuple[Windows, np.ndarray]:
-    """Embeddings far from mean 0 and deviation 1 in which the class is easily seen."""
-    generator = np.random.default_rng(0)
-    labels = np.arange(rows)[:, None] % 3 == np.arange(3)
-    vectors = 50 + 20 * labels @ generator.normal(size=(3, 5)) + generator.normal(size=(rows, 5))
-    return Windows(vectors=vectors.astype(np.float32), clips=np.arange(rows)), labels
-
-
-@pytest.mark.parametrize("hidden", [0, 32])
-def test_the_linear_model_learns_and_takes_embeddings_as_they_are(hidden: int) -> None:
-    windows, labels = separable()
-    settings = LinearSettings(linear_epochs=60, linear_rate=3e-2, linear_final_rate=1e-3, linear_batch=16)
-    head = LabelSettings(loss="cross-entropy", hidden=hidden)
-    state = torch.get_rng_state()
-    trained = train_head(windows.of(np.arange(40)), windows.of(np.arange(40, 50)), labels, head, settings, seed=1)
-    assert torch.equal(torch.get_rng_state(), state)
-    with torch.inference_mode():
-        outputs = trained(torch.from_numpy(windows.vectors[50:]))
-    assert (outputs.argmax(dim=1).numpy() == labels[50:].argmax(axis=1)).all()
-    again = train_head(windows.of(np.arange(40)), windows.of(np.arange(40, 50)), labels, head, settings, seed=1)
-    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), again.parameters(), strict=True))
-
-
-def test_the_epoch_is_chosen_by_validation() -> None:
-    windows, labels = separable()
-    wrong = np.roll(labels, 1, axis=1)  # what is learned is the worse for validation the longer it is learned
-    known = np.concatenate([labels[:40], wrong[40:]])
-    settings = LinearSettings(linear_epochs=40, linear_rate=1e-1, linear_final_rate=1e-1, linear_batch=16)
-    head = LabelSettings(loss="cross-entropy", hidden=0)
-    fitted = windows.of(np.arange(40)), windows.of(np.arange(40, 60))
-    losses = []
-    for validated in (fitted[1], None):
-        trained = train_head(fitted[0], validated, known, head, settings, seed=0)
-        with torch.inference_mode():
-            outputs = trained(torch.from_numpy(fitted[1].vectors))
-        losses.append(float(LOSSES["cross-entropy"](outputs, torch.from_numpy(known[40:].astype(np.float32)))))
-    assert losses[0] < losses[1]
-    with pytest.raises(ModelError, match="no windows to train the linear model on"):
-        train_head(windows.of(np.zeros(0, np.int64)), None, labels, head, settings, seed=0)
 
 
 def test_a_file_is_tagged_by_the_mean_of_its_seconds(run: Path, corpus: Corpus) -> None:

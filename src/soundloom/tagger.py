@@ -174,7 +174,7 @@ class Tagger:
         if tags is None:
             raise ModelError(
                 f"no tagger in {name!r}: there is no {TAGGER}, nor are there words that it knows. Models that tag are "
-                "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train coala"
+                "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train labels, or coala"
             )
         return cls.of_tags(load(name, offline=offline), tags)
 
@@ -327,9 +327,9 @@ class Tagger:
         """
         if self.mean is None:
             raise ModelError(
-                "this tagger does not know the average sound, from which parts move scores: it was saved by an "
-                "earlier version. Give the command that trained it again, which keeps the streams and trains the "
-                "head anew"
+                "this tagger does not know the average sound, from which parts move scores. Of words that a model "
+                "knows, one part alone tells; a tagger of an earlier version learns the average when the command that "
+                "trained it is given again, which keeps the streams and trains the head anew"
             )
         return self.mean
 

@@ -65,8 +65,8 @@ def by_model(
 ) -> None:
     """Tag files with a model that was trained to, or with the words that a model knows.
 
-    Models are trained to by soundloom train diverse, and know words by soundloom train coala, as the default one does:
-    its words are suggestions, the nearer to the sound the higher the score.
+    Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala, as the default
+    one does: its words are suggestions, the nearer to the sound the higher the score.
 
     \b
     Examples:

@@ -38,6 +38,7 @@ RECIPES: Mapping[str, Row] = MappingProxyType(
                 "soundloom train triplet ~/sounds --out runs/mine --preset small",
                 "soundloom train triplet pool=/data/audio --out runs/near --preset small --noise 0 --translation 0 "
                 "--mixing 0",
+                "soundloom train triplet ~/sounds --out runs/timbre --preset small --stream timbre",
                 "soundloom train triplet ~/sounds --out runs/paper --device cuda --devices 4 --precision bf16",
             ),
         ),
@@ -57,7 +58,11 @@ RECIPES: Mapping[str, Row] = MappingProxyType(
         "diverse": Row(
             title="Pitch, timbre, waveform and neuralogram, learned apart and woven (Verma 2023).",
             module="soundloom.recipes.diverse",
-            examples=("soundloom train diverse fsd50k=/data/FSD50K --out runs/diverse --preset small",),
+            examples=(
+                "soundloom train diverse fsd50k=/data/FSD50K --out runs/diverse --preset small",
+                "soundloom train diverse ~/sounds --out runs/heard --preset small --objective triplet",
+                "soundloom train diverse ~/sounds --out runs/two --streams pitch,timbre --jobs 1 --threads 2",
+            ),
         ),
         "loom": Row(
             title="The default model: pitch, timbre, texture and a general ear, woven, with words.",

@@ -166,10 +166,13 @@ def train(
         preparing: told after every clip that is decoded, with the name of the run that it is for.
 
     Raises:
+        CorpusError: the streams are to learn from labels, and the corpus has no two classes.
         TrainingError: a stream cannot be trained, which the others do not suffer from; or as for `open_folder`.
         ModelError: the streams do not hear seconds.
     """
     began = time.monotonic()
+    if recipe.objective == "labels":
+        labels.check_classes(corpus)
     open_folder(out, recipe, "soundloom train diverse")
 
     def tell(reached: Progress | Preparing) -> None:

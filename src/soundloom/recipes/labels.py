@@ -35,7 +35,7 @@ from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
 from soundloom.training.flat import flatten
 from soundloom.training.randomness import seeded
 
-__all__ = ["PRESETS", "LabelRecipe", "learn", "train"]
+__all__ = ["PRESETS", "LabelRecipe", "check_classes", "learn", "train"]
 
 _TRAINING = TrainingSettings(rate=2e-4, final_rate=1e-6, schedule="exponential")
 
@@ -109,6 +109,19 @@ def train(
     return run
 
 
+def check_classes(corpus: Corpus) -> None:
+    """Refuse a collection in which nothing could be told apart.
+
+    Raises:
+        CorpusError: it has fewer than two classes.
+    """
+    if len(corpus.classes) < 2:
+        raise CorpusError(
+            f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more; triplets "
+            "learn from the sounds alone (train triplet, or train diverse --objective triplet)"
+        )
+
+
 def learn(
     stream: Stream,
     recipe: LabelRecipe,
@@ -120,10 +133,7 @@ def learn(
     preparing: Callable[[Preparing], None] | None = None,
 ) -> Run:
     """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
-    if len(corpus.classes) < 2:
-        raise CorpusError(
-            f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more"
-        )
+    check_classes(corpus)
     settings = recipe.training
     prepared = prepare(corpus, form_of(stream), progress=preparing)
     size = stream.window.frames if stream.window is not None and isinstance(unscaled(stream.frontend), LogMel) else 1
