@@ -49,6 +49,20 @@ def test_an_id_names_a_segment_for_good(library: Library) -> None:
         library.segment("nonsense")
 
 
+def test_an_embedding_is_found_by_its_id(library: Library) -> None:
+    rows = library.rows(["embedding"])["embedding"].to_pylist()
+    for place, one in enumerate(library.segments().ids(slice(None))):
+        embedding = library.embedding(one)
+        assert embedding.dtype == np.float32
+        assert embedding.tolist() == rows[place]
+    with pytest.raises(QueryError, match="no segment of this library has the id 'nonsense'"):
+        library.embedding("nonsense")
+    gone = library.segments().ids([8])[0]
+    library._store.remove([PATHS[2]])
+    with pytest.raises(QueryError, match="may have gone, moved or changed"):
+        library.embedding(gone)
+
+
 def test_ids_tell_apart_what_differs_in_anything() -> None:
     names = [("a", 0.0, 1.0), ("a", 0.0, 2.0), ("a", 1.0, 1.0), ("b", 0.0, 1.0), ("a0", 0.0, 1.0), ("", 0.0, 1.0)]
     assert len({segment_id(*name) for name in names}) == len(names)

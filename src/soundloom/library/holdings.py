@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
@@ -230,11 +232,27 @@ class Holdings:
         """
         row = int(self.segments().places([id])[0])
         if row < 0:
-            raise QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")
+            raise _no_segment(id)
         return self.segments().at([row])[0]
+
+    def embedding(self, id: str) -> NDArray[np.float32]:
+        """The embedding ``[dim]`` of the segment with an id, as the model gave it.
+
+        Raises:
+            QueryError: no segment has it.
+        """
+        segment = self.segment(id)
+        embedding = self._store.embedding(segment.path, segment.start)
+        if embedding is None:
+            raise _no_segment(id)
+        return embedding
 
     def _retag(self, version: int) -> None:
         """After a commit that changed nothing but tags, bring the index up to date without building it again."""
         if self._index is not None and self._index.version == version:
             with FileLock(self.folder / "index.lock"):
                 self._index = retagged(self.folder / "index", self._store, self._index)
+
+
+def _no_segment(id: str) -> QueryError:
+    return QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")

@@ -114,6 +114,13 @@ class Store:
                 f"the filter {where!r} cannot be evaluated: {_first_line(error)}. Columns: {names}"
             ) from None
 
+    def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
+        """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
+        for batch in self.scan(["embedding"], f"{_path_in([path])} AND start = {start!r}"):
+            for row in batch["embedding"]:
+                return np.array(row.as_py(), np.float32)
+        return None
+
     def append(self, rows: pa.Table) -> None:
         """Add the rows of files that the store does not know."""
         self._segments.add(rows)
