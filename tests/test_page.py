@@ -25,7 +25,7 @@ from soundloom.synth import render, write_set
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = files("axe_playwright_python") / "axe.min.js"
-WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+WEBGL = ["--enable-unsafe-swiftshader"]
 PATIENCE = 30_000
 """Milliseconds; generous, because a busy machine is no fault of the page."""
 expect.set_options(timeout=PATIENCE)
