@@ -67,8 +67,8 @@ export const api = {
   /** There is a map for every set of weights that was computed: these calls take which one. */
   mapAbout: (weights: string) => get<t.MapAbout>(`/map/about${weighed(weights)}`),
   map: async (weights: string) => (await ask(`/map${weighed(weights)}`)).arrayBuffer(),
-  mapColour: async (parameters: Record<string, string>) =>
-    new Uint8Array(await (await ask(`/map/colour?${new URLSearchParams(parameters)}`)).arrayBuffer()),
+  mapColour: async (parameters: Record<string, string>, signal: AbortSignal) =>
+    new Uint8Array(await (await ask(`/map/colour?${new URLSearchParams(parameters)}`, { signal })).arrayBuffer()),
   mapAt: (indices: number[], signal?: AbortSignal) => post<{ segments: t.Segment[] }>('/map/at', { indices }, signal),
   mapWhere: (ids: string[]) => post<{ indices: number[] }>('/map/where', { ids }),
   computeMap: (weights: Record<string, number>) => post<{ job: string }>('/map/compute', { weights }),
