@@ -11,6 +11,7 @@ sounds.loom/
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Holdings"]
 
+_ADDING = "add.lock"
+"""Held by who adds files."""
+_PROBED = 1.0
+"""Seconds to wait for it: a search that asks whether it is held holds it for a moment."""
+_REST = 10.0
+"""How much longer than its building an index is used while files are being added."""
+
 
 class Holdings:
     """Sounds on disk and their embeddings; what is asked of them is in `Library`.
@@ -55,6 +63,7 @@ class Holdings:
         self._store = Store(folder / "store", settings.dim)
         self._tagging = Tagging(folder, self._store)
         self._index: SearchIndex | None = None
+        self._due = 0.0
         self._segments: Segments | None = None
 
     @classmethod
@@ -189,7 +198,7 @@ class Holdings:
             LibraryError: a folder does not exist, or another process is adding to the library.
         """
         try:
-            with FileLock(self.folder / "add.lock", timeout=0):
+            with FileLock(self.folder / _ADDING, timeout=_PROBED):
                 report = bring_up_to_date(
                     self._store,
                     self.model,
@@ -206,16 +215,42 @@ class Holdings:
         return report
 
     def index(self) -> SearchIndex:
-        """The search index of the library as it is now, built if it is not there or stale."""
+        """The search index of the library as it is now, built if it is not there or stale.
+
+        While files are being added, by whatever process, every few seconds bring a new version. Searches then share
+        the index of a version that was whole some moments ago: it is built anew, for the columns' means and deviations
+        change with every row, but only after a rest of ten times what that takes. The first search after the adding
+        has the library as it is then.
+        """
         version = self._store.version
-        if self._index is None or self._index.version != version:
-            folder = self.folder / "index"
-            with FileLock(self.folder / "index.lock"):
-                self._index = SearchIndex.open(folder, version)
-                if self._index is None:
+        if self._index is not None and self._index.version == version:
+            return self._index
+        kept = self._index if self._index is not None and self._adding() else None
+        if kept is not None and time.monotonic() < self._due:
+            return kept
+        try:
+            with FileLock(self.folder / "index.lock", timeout=-1 if kept is None else 0):
+                began = time.monotonic()
+                folder = self.folder / "index"
+                index = SearchIndex.open(folder, version)
+                if index is None:
                     parts = {name: slice(*columns) for name, columns in self.settings.parts.items()}
-                    self._index = SearchIndex.build(folder, self._store, parts)
-        return self._index
+                    index = SearchIndex.build(folder, self._store, parts)
+                self._index = index
+                self._due = time.monotonic() + _REST * (time.monotonic() - began)
+        except Timeout:
+            # Somebody is building it: nobody else need wait for that while there is one to search.
+            assert kept is not None
+            return kept
+        return index
+
+    def _adding(self) -> bool:
+        """Whether somebody is adding files."""
+        try:
+            with FileLock(self.folder / _ADDING, timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def segments(self) -> Segments:
         """The segments by id, by place and by mark; their rows are those of `index` and of a `map`."""

@@ -184,8 +184,12 @@ class SearchIndex:
         return {name: sampled[:, columns] @ asked[columns] for name, columns in self.parts.items()}
 
     def places(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """Where rows of the store, by row id, stand in the index."""
-        return self._by_row_id[np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)]
+        """Where rows of the store, by row id, stand in the index; those that it does not have are left out."""
+        if not len(self):
+            return np.zeros(0, np.int64)
+        near = np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)
+        places = self._by_row_id[np.minimum(near, len(self) - 1)]
+        return places[self._row_ids[places] == row_ids]
 
     def rows_of(self, path: str) -> Int[np.ndarray, " n"]:
         """Where the rows of a file stand; they are neighbours, because rows are ordered by path."""

@@ -18,7 +18,7 @@ from soundloom.library.explaining import Explanation, explain
 from soundloom.library.holdings import Holdings
 from soundloom.library.map import Map, MapProgress, Maps
 from soundloom.library.opening import Loader
-from soundloom.library.segments import Hit, Mark
+from soundloom.library.segments import Hit, Mark, Segment, Segments
 from soundloom.library.settings import LibrarySettings
 from soundloom.library.tag_export import export_tags, tag_counts
 from soundloom.library.tag_search import tag_embedding, tags_of_library
@@ -111,6 +111,20 @@ class Library(Holdings):
         admitted = self._admitted.rows(index, where) if where is not None else None
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
         return searching.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
+
+    def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
+        """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
+
+        Args:
+            where: as for `search`; every segment if not given.
+            shown: which of them.
+
+        Raises:
+            QueryError: the condition cannot be evaluated.
+        """
+        index = self.index()
+        rows = range(len(index)) if where is None else np.flatnonzero(self._admitted.rows(index, where))
+        return Segments(index.rows, index.version).at(rows[shown]), len(rows)
 
     def explain(
         self, query: Source, hits: Sequence[Hit], *, start: float = 0.0, end: float | None = None

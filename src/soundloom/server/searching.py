@@ -45,7 +45,6 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
     """What was found, as JSON: written here, in a thread, so that the others are not kept waiting."""
     catalogue = service.catalogue()
     where, weights = query.where(catalogue), parse_weights(query.weights)
-    total = len(catalogue.segments) if where is None else service.count(catalogue, where)
     embedding, exclude = heard, None
     if query.like is not None:
         segment = catalogue.segment(query.like)
@@ -56,9 +55,9 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
     if query.tag or query.without:
         embedding, weights = service.worded(query, embedding, weights)
     shown = slice(query.offset, query.offset + query.k)
-    if embedding is None:
-        hits: Sequence[Segment] = service.browse(catalogue, where, shown)
-    else:
+    hits: Sequence[Segment]
+    hits, total = service.library.browse(where, shown if embedding is None else slice(0))
+    if embedding is not None:
         found = service.library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
         hits = found[shown]
     taken = 1000 * (time.perf_counter() - began)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.library.map import Map
-from soundloom.library.segments import Segment, Segments
+from soundloom.library.segments import Segment
 from soundloom.library.tag_search import tag_embedding, tags_of_library
 from soundloom.library.tagging import Edit
 from soundloom.pretrained.download import cache_home
@@ -79,7 +79,6 @@ class Service:
         self.edits: OrderedDict[str, Edit] = OrderedDict()
         self.maps: Recent[Map] = Recent(4)
         self._tags: Recent[dict[str, int]] = Recent(2)
-        self._counts: Recent[int] = Recent(256)
         self._pools = {
             "search": ThreadPoolExecutor(settings.searches, "search"),
             "embed": ThreadPoolExecutor(2, "embed"),
@@ -112,18 +111,6 @@ class Service:
         if catalogue is None or time.monotonic() - asked > _LATELY or identity not in catalogue:
             catalogue = await self.run("search", self.catalogue)
         return catalogue.segment(identity)
-
-    def count(self, catalogue: Catalogue, where: str) -> int:
-        """How many segments satisfy a condition."""
-        return self._counts.get((catalogue.version, where), lambda: self.library.rows(["start"], where).num_rows)
-
-    def browse(self, catalogue: Catalogue, where: str | None, shown: slice) -> list[Segment]:
-        """The segments that satisfy a condition, in the order of their paths."""
-        if where is None:
-            return catalogue.segments.at(range(*shown.indices(len(catalogue.segments))))
-        columns = ["path", "start", "end", "duration", "tags"]
-        rows = self.library.rows(columns, where).slice(shown.start, shown.stop - shown.start)
-        return Segments(rows, catalogue.version).at(range(rows.num_rows))
 
     def stored(self, catalogue: Catalogue, segment: Segment) -> NDArray[np.float32]:
         """The embedding that the library holds of a segment."""
