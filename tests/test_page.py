@@ -118,6 +118,24 @@ def test_the_slider_steers_while_it_moves(page: Page) -> None:
     until(page, "wanted => document.querySelector('[data-card]').dataset.card === wanted", even[0])
 
 
+def test_a_hit_tells_why_it_was_found(page: Page) -> None:
+    like = first(page, "bell")
+    visit(page, f"/?like={like}")
+    hit = asked(page, "/search", like=like, k="50", explain="true")["hits"][0]
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    told = page.get_by_role("dialog", name=f"Why {hit['name']}")
+    expect(told.get_by_role("listitem")).to_have_count(len(hit["standings"]))
+    best = max(hit["standings"], key=hit["standings"].__getitem__)
+    expect(told.get_by_role("listitem").first).to_contain_text(best)
+    page.keyboard.press("Escape")
+    expect(told).to_have_count(0)
+    visit(page)
+    page.keyboard.press("g")
+    page.keyboard.press("w")  # in a list nothing was found
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_words_are_completed_searched_by_and_excluded(page: Page) -> None:
     visit(page)
     words = page.get_by_role("combobox", name="Words")

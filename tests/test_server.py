@@ -301,6 +301,22 @@ def test_peaks_are_the_loudest_samples_around(client: TestClient) -> None:
     assert told["peaks"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_search_by_a_sound_is_explained_when_asked_for(shared: tuple[Library, TestClient]) -> None:
+    library, client = shared
+    one = by_name(client, "low-0.wav")
+    asked = {"like": one["id"], "k": 5}
+    plain = client.get(f"{API}/search", params=asked).json()["hits"]
+    hits = client.get(f"{API}/search", params={**asked, "explain": "true"}).json()["hits"]
+    embedding = library.embedding(one["id"])
+    exclude = (one["path"], one["start"], one["end"])
+    expected = library.explain_embedding(embedding, library.search_embedding(embedding, 5, exclude=exclude))
+    assert [hit.pop("standings") for hit in hits] == [why.standings for why in expected]
+    assert hits == plain
+    assert all(0 <= standing <= 1 for why in expected for standing in why.standings.values())
+    # Where there is no sound there is nothing to be alike.
+    assert "standings" not in client.get(f"{API}/search", params={"explain": "true"}).json()["hits"][0]
+
+
 def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(
     own: tuple[Library, TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:

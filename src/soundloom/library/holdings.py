@@ -5,6 +5,7 @@ sounds.loom/
   store/         LanceDB tables: one row a segment; the files that failed (store.py)
   index/         the comparable copy that searches use; rebuilt whenever it is stale (index.py)
   map/           the library in two dimensions; a cache like the index (map.py)
+  roots.json     the folders that it was filled from (roots.py)
   tags.jsonl     what persons decided about tags (tagging.py)
 """
 
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library import opening
-from soundloom.library.adding import AddReport, Progress, bring_up_to_date
+from soundloom.library.adding import AddReport, Progress, bring_up_to_date, roots_of
 from soundloom.library.index import SearchIndex
 from soundloom.library.opening import Loader, Weights
 from soundloom.library.retagging import retagged
+from soundloom.library.roots import Roots, folders_of
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.settings import LibrarySettings
 from soundloom.library.store import Failure, Store
@@ -41,6 +43,8 @@ __all__ = ["Holdings"]
 
 _ADDING = "add.lock"
 """Held by who adds files."""
+_PIECES = 64
+"""Pieces of the store that edits of tags may leave: each costs every scan some time, and disk until it is joined."""
 _PROBED = 1.0
 """Seconds to wait for it: a search that asks whether it is held holds it for a moment."""
 _REST = 10.0
@@ -62,6 +66,7 @@ class Holdings:
         self._loader = loader
         self._store = Store(folder / "store", settings.dim)
         self._tagging = Tagging(folder, self._store)
+        self._roots = Roots(folder)
         self._index: SearchIndex | None = None
         self._due = 0.0
         self._segments: Segments | None = None
@@ -144,6 +149,13 @@ class Holdings:
         """The indexed files, sorted."""
         return sorted(self._store.files())
 
+    def roots(self) -> list[Path]:
+        """The folders and files that the library was filled from, without what lies in another of them.
+
+        Where none was remembered: the outermost folders that its files lie in.
+        """
+        return self._roots.known() or folders_of(self._store.files())
+
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, and why."""
         return self._store.failures()
@@ -173,7 +185,7 @@ class Holdings:
 
     def add(
         self,
-        sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
         *,
         tags: TagTable | None = None,
         workers: int | None = None,
@@ -187,7 +199,7 @@ class Holdings:
         where it was: a file is in the library whole or not at all.
 
         Args:
-            sounds: folders, searched with their subfolders, and files.
+            sounds: folders, searched with their subfolders, and files; the library's `roots` if not given.
             tags: tags for the files.
             workers: how many files at a time; as many as there are processors if not given.
             prune: forget files that are gone even if they are most of the library, which otherwise is
@@ -195,15 +207,18 @@ class Holdings:
             progress: called after every file.
 
         Raises:
-            LibraryError: a folder does not exist, or another process is adding to the library.
+            LibraryError: a folder does not exist, none is given and none of the roots is there, or another process
+                is adding to the library.
         """
+        roots, absent = (roots_of(sounds), []) if sounds is not None else self._present()
         try:
             with FileLock(self.folder / _ADDING, timeout=_PROBED):
+                self._roots.remember(roots)
                 report = bring_up_to_date(
                     self._store,
                     self.model,
                     self.settings,
-                    sounds,
+                    roots,
                     tags=tags,
                     workers=workers or os.cpu_count() or 1,
                     prune=prune,
@@ -212,7 +227,17 @@ class Holdings:
         except Timeout:
             raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None
         self._tagging.lay_over()
+        report.absent = absent
         return report
+
+    def _present(self) -> tuple[list[Path], list[str]]:
+        """The roots that are there, and those that are not."""
+        roots = self.roots()
+        there = [root for root in roots if root.exists()]
+        if not there:
+            named = ", ".join(map(str, roots)) or "none is remembered"
+            raise LibraryError(f"none of the folders of {str(self.folder)!r} is there ({named}): name the folders")
+        return there, [str(root) for root in roots if root not in there]
 
     def index(self) -> SearchIndex:
         """The search index of the library as it is now, built if it is not there or stale.
@@ -283,10 +308,28 @@ class Holdings:
         return embedding
 
     def _retag(self, version: int) -> None:
-        """After a commit that changed nothing but tags, bring the index up to date without building it again."""
+        """After a commit that changed nothing but tags, bring the index up to date without building it again.
+
+        Args:
+            version: of the store before that commit; nobody else has committed since.
+        """
+        self._join_pieces(version + 1)
         if self._index is not None and self._index.version == version:
             with FileLock(self.folder / "index.lock"):
                 self._index = retagged(self.folder / "index", self._store, self._index)
+
+    def _join_pieces(self, version: int) -> None:
+        """Join the pieces that many small edits have left, while the store is still of this version."""
+        if self._store.pieces <= _PIECES:
+            return
+        try:
+            # Under the lock of adding nobody else writes rows: what the index shows stays what the store holds.
+            with FileLock(self.folder / _ADDING, timeout=0):
+                if self._store.version == version:
+                    self._store.compact()
+        except Timeout:
+            # Who adds files joins them in the end.
+            return
 
 
 def _no_segment(id: str) -> QueryError:

@@ -140,7 +140,16 @@ class Library(Holdings):
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        return explain(self.index(), self.model.embed(query, start, end), hits)
+        return self.explain_embedding(self.model.embed(query, start, end), hits)
+
+    def explain_embedding(self, embedding: NDArray[np.floating[Any]], hits: Sequence[Hit]) -> list[Explanation]:
+        """Tell by which parts each hit is unusually alike an embedding; as `explain`.
+
+        Args:
+            embedding: ``[dim]``, what was searched for, as the model gives it.
+            hits: what a search of this library found.
+        """
+        return explain(self.index(), embedding, hits)
 
     def search_tags(
         self,

@@ -76,6 +76,11 @@ class Store:
         """How many segments there are."""
         return int(self._segments.count_rows())
 
+    @property
+    def pieces(self) -> int:
+        """Of how many pieces the table consists; every commit adds some, and `compact` joins them."""
+        return int(self._segments.stats()["fragment_stats"]["num_fragments"])
+
     def files(self) -> dict[str, FileState]:
         """Every indexed file, by path."""
         columns = ["path", "size", "mtime_ns", "hash"]

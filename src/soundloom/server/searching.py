@@ -11,6 +11,7 @@ from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from soundloom.library import Explanation
 from soundloom.library.segments import Segment
 from soundloom.server.failures import documented
 from soundloom.server.models import Found
@@ -57,11 +58,14 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
     shown = slice(query.offset, query.offset + query.k)
     hits: Sequence[Segment]
     hits, total = service.library.browse(where, shown if embedding is None else slice(0))
+    explained: Sequence[Explanation] = ()
     if embedding is not None:
         found = service.library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
         hits = found[shown]
+        if query.explain and (query.like is not None or query.upload is not None):
+            explained = service.library.explain_embedding(embedding, found[shown])
     taken = 1000 * (time.perf_counter() - began)
-    return Found(hits=catalogue.show(hits), total=total, milliseconds=round(taken, 2)).model_dump_json(
+    return Found(hits=catalogue.show(hits, explained), total=total, milliseconds=round(taken, 2)).model_dump_json(
         exclude_none=True
     )
 

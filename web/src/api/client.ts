@@ -48,7 +48,7 @@ const weighed = (weights: string): string => (weights ? `?weights=${at(weights)}
 
 export const api = {
   library: () => get<t.Library>('/library'),
-  search: (parameters: string, signal: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
+  search: (parameters: string, signal?: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
   segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
   peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
   reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),

@@ -32,6 +32,8 @@ export interface Segment {
 export interface Hit extends Segment {
   similarity?: number;
   parts?: Record<string, number>;
+  /** Share of the library that is less alike by each part; where it was asked for. */
+  standings?: Record<string, number>;
 }
 
 export interface Ranked extends Segment {
