@@ -273,7 +273,7 @@ def run_server(folder: Path, port: int) -> None:
     def draw(_: Files, segment: Segment, *__: object) -> BinaryIO:
         return open(pictures / str(int(segment.id, 16) % PICTURES), "rb")
 
-    Files.thumbnail = draw  # type: ignore[method-assign]
+    Files.thumbnail = draw
     library = Library.open(folder / "library.loom", TwoParts(DIM))
     settings = ServerSettings(port=port, cache=folder / "cache", upload_bytes=UPLOAD_BYTES, upload_wait=UPLOAD_WAIT)
     serve(library, settings)
