@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import httpx
 import numpy as np
@@ -36,7 +37,11 @@ from rich.table import Table
 from benchmarks.search import TwoParts, clustered, filled
 from benchmarks.timing import machine, write_json
 from soundloom.library import Library
+from soundloom.library.segments import Segment
+from soundloom.pictures import Excerpt
 from soundloom.server import ServerSettings, serve
+from soundloom.server.files import Files
+from soundloom.server.thumbnail import thumbnail
 
 API = "/api/v1"
 DIM = 256
@@ -44,6 +49,7 @@ KNOWN = 500
 """Segments that are asked for."""
 ATTACKERS = 8
 HUNG_UP = 499
+PICTURES, RATE = 64, 16000
 UPLOAD_BYTES, UPLOAD_WAIT = 4 * 2**20, 2.0
 
 
@@ -255,7 +261,19 @@ def children(pid: int) -> list[str]:
 
 
 def run_server(folder: Path, port: int) -> None:
-    """Be the server, of the library that `main` wrote."""
+    """Be the server, of the library that `main` wrote; its rows have no files, so their thumbnails are stand-ins."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(PICTURES):
+        noise = (rng.standard_normal(RATE) * np.exp(-np.arange(RATE) / RATE * number / 8)).astype(np.float32)
+        excerpt = Excerpt(title="", samples=noise, sample_rate=RATE, start=0.0, end=1.0)
+        (pictures / str(number)).write_bytes(thumbnail(excerpt, 240, 96, "dark"))
+
+    def draw(_: Files, segment: Segment, *__: object) -> BinaryIO:
+        return open(pictures / str(int(segment.id, 16) % PICTURES), "rb")
+
+    Files.thumbnail = draw
     library = Library.open(folder / "library.loom", TwoParts(DIM))
     settings = ServerSettings(port=port, cache=folder / "cache", upload_bytes=UPLOAD_BYTES, upload_wait=UPLOAD_WAIT)
     serve(library, settings)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,30 @@ def shared_audio() -> Path:
     if not folder.is_dir():
         pytest.skip("no real audio here: set SOUNDLOOM_AUDIO to a folder with esc50/, formats/, pitch/ ...")
     return folder.resolve()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a page over a small library is served."""
+    from browsing import serving
+
+    with serving(tmp_path_factory.mktemp("page")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def context(address: str) -> Iterator[BrowserContext]:
+    """A browser that knows the address."""
+    from browsing import browsing
+
+    with browsing(address) as context:
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    """A page of that browser, which must ask no other host and break no rule."""
+    from browsing import watched
+
+    with watched(context, address) as page:
+        yield page

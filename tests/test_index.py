@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from soundloom.errors import QueryError
-from soundloom.library import Library
+from soundloom.library import Library, cosines
+from soundloom.library.cosines import Cosines
 from soundloom.library.index import SearchIndex, _top
 from soundloom.library.store import FileState, Store
 
@@ -84,6 +85,27 @@ def test_search_is_the_formula(
             np.testing.assert_allclose(found.parts[name], cosines[found.rows, part], atol=2e-5)
         assert (np.diff(found.similarity) <= 0).all()
     assert hits >= 0.99 * 12 * min(10, admitted.sum())
+
+
+def test_what_was_asked_before_changes_nothing(
+    index: SearchIndex, embeddings: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+    asked = [
+        (int(row), float(weight)) for row, weight in zip(rng.integers(4, size=40), rng.normal(size=40), strict=True)
+    ]
+    monkeypatch.setattr(cosines, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
+    steered = Cosines(index.vectors, PARTS)
+    for row, weight in asked:
+        query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}
+        fresh = Cosines(index.vectors, PARTS).weighed(query, weights)
+        assert np.array_equal(steered.weighed(query, weights), fresh)
+        assert len(steered._known) <= 2
+    for row, weight in asked:
+        weights = {"left": weight, "right": 1.0}
+        found, again = (index.search(embeddings[row], 10, weights) for _ in range(2))
+        assert np.array_equal(found.rows, again.rows)
+        assert np.array_equal(found.similarity, again.similarity)
 
 
 def test_rows_stand_in_the_order_of_their_paths(index: SearchIndex, store: Store, embeddings: np.ndarray) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 
 from filled import append, clustered, filled
 from soundloom.errors import LibraryError, QueryError
-from soundloom.library import Library, TagTable, segment_id
+from soundloom.library import Library, TagTable, holdings, segment_id
 from soundloom.library.index import SearchIndex
 from soundloom.library.segments import Segments
 
@@ -47,6 +48,20 @@ def test_an_id_names_a_segment_for_good(library: Library) -> None:
     assert library.segment(hit.id).path == hit.path
     with pytest.raises(QueryError, match="no segment of this library has the id 'nonsense'"):
         library.segment("nonsense")
+
+
+def test_an_embedding_is_found_by_its_id(library: Library) -> None:
+    rows = library.rows(["embedding"])["embedding"].to_pylist()
+    for place, one in enumerate(library.segments().ids(slice(None))):
+        embedding = library.embedding(one)
+        assert embedding.dtype == np.float32
+        assert embedding.tolist() == rows[place]
+    with pytest.raises(QueryError, match="no segment of this library has the id 'nonsense'"):
+        library.embedding("nonsense")
+    gone = library.segments().ids([8])[0]
+    library._store.remove([PATHS[2]])
+    with pytest.raises(QueryError, match="may have gone, moved or changed"):
+        library.embedding(gone)
 
 
 def test_ids_tell_apart_what_differs_in_anything() -> None:
@@ -264,3 +279,35 @@ def test_ids_are_kept_when_only_tags_change(library: Library) -> None:
     numbers = first.numbers
     assert Segments(rows, 2, known=first).numbers is numbers
     assert Segments(rows.slice(1), 2, known=first).numbers is not numbers
+
+
+def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holdings, "_PIECES", 5)
+    index = library.index()
+    monkeypatch.setattr(SearchIndex, "build", None)  # tags alone never need it
+    expected = tags(library)
+    edits = []
+    for number in range(30):
+        one = library.segments().at([number % 12])[0]
+        edits.append(library.add_tag(f"t{number}", [one]))
+        place = (one.path, one.start)
+        expected[place] = tuple(sorted({*expected.get(place, ()), f"t{number}"}))
+        assert library._store.pieces <= 6
+        assert tags(library) == expected
+    assert library.index().version == library._store.version
+    assert np.array_equal(library.index().vectors, index.vectors)
+    assert [hit.tags for hit in library.search_embedding(np.ones(16, np.float32), 12, where="array_has(tags, 't29')")]
+    edits[3].revert()
+    assert "t3" not in library.tag_counts()
+
+
+def test_pieces_are_left_to_who_adds_files(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holdings, "_PIECES", 0)
+    library.index()
+    with FileLock(library.folder / "add.lock"):
+        library.add_tag("x", [PATHS[1]])
+        pieces = library._store.pieces
+        assert pieces > 1
+    library.add_tag("y", [PATHS[1]])
+    assert library._store.pieces < pieces
+    assert library.tag_counts() == {"old": 4, "x": 4, "y": 4}

@@ -4,106 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-import soundloom.library.map
-from soundloom.library import Library
-from soundloom.server import ServerSettings, create_app
-from soundloom.synth import render, write_set
+from browsing import NEEDS_CHROMIUM, PATIENCE, SHOWN, asked, cards, first, names, until, visit
+from soundloom.synth import render
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = files("axe_playwright_python") / "axe.min.js"
-WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PATIENCE = 30_000
-"""Milliseconds; generous, because a busy machine is no fault of the page."""
-expect.set_options(timeout=PATIENCE)
 
-MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-"""A microphone that hears a beep a second, and somebody who lets it."""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
-    """Instead of UMAP, which takes seconds to start; how that arranges is tested with the library."""
-    report("arranging", 1.0)
-    return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("page")
-    write_set(folder / "sounds", count=3)
-    library = Library.create(folder / "page.loom")
-    library.add(folder / "sounds")
-    with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soundloom.library.map, "arrange", arrange)
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-        application = create_app(library, ServerSettings(port=port, cache=folder / "cache"))
-        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *WEBGL, *MICROPHONE])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
-    opened = browser.new_context(base_url=address, color_scheme="dark", viewport={"width": 1280, "height": 800})
-    opened.set_default_timeout(PATIENCE)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext, address: str) -> Iterator[Page]:
-    """A page that asks no other host and breaks no rule of the content security policy."""
-    opened = context.new_page()
-    strangers: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda asked: None if asked.url.startswith(address) else strangers.append(asked.url))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    # The browser itself reports every 4xx here; tests that provoke one look at what the page makes of it.
-    opened.on(
-        "console",
-        lambda said: (
-            complaints.append(said.text)
-            if said.type == "error" and "Failed to load resource" not in said.text
-            else None
-        ),
-    )
-    yield opened
-    opened.close()
-    assert strangers == []
-    assert complaints == []
-
-
-SHOWN = """wanted => JSON.stringify(wanted) === JSON.stringify(
-    [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))"""
+pytestmark = NEEDS_CHROMIUM
 
 
 def wav(family: str, index: int, folder: Path) -> Path:
@@ -125,33 +37,6 @@ def drop(page: Page, name: str, content: bytes) -> None:
         }""",
         [name, base64.b64encode(content).decode()],
     )
-
-
-def visit(page: Page, place: str = "/") -> None:
-    page.goto(place)
-    expect(page.locator("[data-ready=true]")).to_be_visible(timeout=PATIENCE)
-
-
-def cards(page: Page, label: str = "Sounds") -> list[str]:
-    shown = page.get_by_role("list", name=label, exact=True).locator("[data-card]")
-    return shown.evaluate_all("cards => cards.map((card) => card.dataset.card)")
-
-
-def names(page: Page, label: str = "Sounds") -> list[str]:
-    return page.get_by_role("list", name=label, exact=True).locator(".name").all_inner_texts()
-
-
-def asked(page: Page, path: str, **parameters: str) -> dict[str, Any]:
-    answer: dict[str, Any] = page.request.get(f"/api/v1{path}", params=parameters).json()
-    return answer
-
-
-def first(page: Page, folder: str) -> str:
-    return str(asked(page, "/search", folder=folder)["hits"][0]["id"])
-
-
-def until(page: Page, condition: str, argument: object = None) -> None:
-    page.wait_for_function(condition, arg=argument, timeout=PATIENCE)
 
 
 def test_a_dropped_sound_finds_its_like(page: Page, tmp_path: Path) -> None:
@@ -233,6 +118,24 @@ def test_the_slider_steers_while_it_moves(page: Page) -> None:
     until(page, "wanted => document.querySelector('[data-card]').dataset.card === wanted", even[0])
 
 
+def test_a_hit_tells_why_it_was_found(page: Page) -> None:
+    like = first(page, "bell")
+    visit(page, f"/?like={like}")
+    hit = asked(page, "/search", like=like, k="50", explain="true")["hits"][0]
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    told = page.get_by_role("dialog", name=f"Why {hit['name']}")
+    expect(told.get_by_role("listitem")).to_have_count(len(hit["standings"]))
+    best = max(hit["standings"], key=hit["standings"].__getitem__)
+    expect(told.get_by_role("listitem").first).to_contain_text(best)
+    page.keyboard.press("Escape")
+    expect(told).to_have_count(0)
+    visit(page)
+    page.keyboard.press("g")
+    page.keyboard.press("w")  # in a list nothing was found
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_words_are_completed_searched_by_and_excluded(page: Page) -> None:
     visit(page)
     words = page.get_by_role("combobox", name="Words")
@@ -287,6 +190,12 @@ def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> 
     page.get_by_role("combobox", name="Tag", exact=True).fill("insect")
     page.get_by_role("combobox", name="Tag", exact=True).press("Escape")
     page.keyboard.press("g")
+    page.keyboard.press("y")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", name="Ranked")).to_be_visible()
+    expect(page.get_by_text("NaN")).to_have_count(0)  # two examples say nothing of how sure it is
+    page.go_back()
+    page.keyboard.press("g")
     for key in "yyy":
         page.keyboard.press(key)
     page.keyboard.press("End")
@@ -295,6 +204,7 @@ def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> 
         page.keyboard.press("ArrowUp")
     expect(page.get_by_role("heading", name="Ranked")).to_be_visible()
     expect(page.get_by_text("right, between")).to_be_visible()
+    expect(page.get_by_text("NaN")).to_have_count(0)
     until(page, "() => location.search.includes('yes=') && location.search.includes('no=')")
     page.get_by_role("button", name=re.compile("^Tag [0-9]+ sounds? “insect”")).click()
     toast = page.get_by_text(re.compile("^Tagged"))
@@ -304,34 +214,6 @@ def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> 
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text(re.compile("^Undone")).first).to_be_visible()
     assert "insect" not in {tag["name"] for tag in asked(page, "/tags")["tags"] if tag["count"]}
-
-
-def test_the_lasso_lists_and_tags_what_it_holds(page: Page) -> None:
-    page.goto("/?view=map")
-    page.get_by_role("button", name="Compute the map").click()
-    map_ = page.get_by_role("application")
-    expect(map_).to_be_visible(timeout=120_000)
-    page.get_by_role("button", name="Lasso", exact=True).click()
-    box = map_.bounding_box()
-    assert box is not None
-    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02)]
-    spots = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in corners]
-    # The panels lie over the map: the outline begins in a free corner.
-    spots = [spots[1], spots[2], spots[3], spots[0], spots[1]]
-    page.mouse.move(*spots[0])
-    page.mouse.down()
-    for spot in spots[1:]:
-        page.mouse.move(*spot, steps=5)
-    page.mouse.up()
-    selection = page.get_by_role("region", name="Selection")
-    expect(selection.get_by_role("heading", name="48 sounds")).to_be_visible()
-    expect(selection.locator("[data-card]")).to_have_count(48)
-    selection.get_by_role("button", name="Tag all").click()
-    page.get_by_role("combobox", name="Tag 48 sounds").fill("everything")
-    page.get_by_role("combobox", name="Tag 48 sounds").press("Enter")
-    expect(page.get_by_text("Tagged 48 sounds “everything”").first).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text(re.compile("^Undone")).first).to_be_visible()
 
 
 def test_health_indexes_again(page: Page) -> None:

@@ -24,7 +24,7 @@ import soundloom.server.revealing
 import soundloom.server.service
 from serving import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import QueryError
-from soundloom.library import Library
+from soundloom.library import Library, segment_id
 from soundloom.tagging import AlignedTags, Vocabulary
 
 
@@ -299,6 +299,44 @@ def test_peaks_are_the_loudest_samples_around(client: TestClient) -> None:
     starts = np.linspace(0, len(bins), 4, endpoint=False).astype(int)
     expected = [max(bins[a:b]) for a, b in zip(starts, [*starts[1:], len(bins)], strict=True)]
     assert told["peaks"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_search_by_a_sound_is_explained_when_asked_for(shared: tuple[Library, TestClient]) -> None:
+    library, client = shared
+    one = by_name(client, "low-0.wav")
+    asked = {"like": one["id"], "k": 5}
+    plain = client.get(f"{API}/search", params=asked).json()["hits"]
+    hits = client.get(f"{API}/search", params={**asked, "explain": "true"}).json()["hits"]
+    embedding = library.embedding(one["id"])
+    exclude = (one["path"], one["start"], one["end"])
+    expected = library.explain_embedding(embedding, library.search_embedding(embedding, 5, exclude=exclude))
+    assert [hit.pop("standings") for hit in hits] == [why.standings for why in expected]
+    assert hits == plain
+    assert all(0 <= standing <= 1 for why in expected for standing in why.standings.values())
+    # Where there is no sound there is nothing to be alike.
+    assert "standings" not in client.get(f"{API}/search", params={"explain": "true"}).json()["hits"][0]
+
+
+def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(
+    own: tuple[Library, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, client = own
+    ids = [hit["id"] for hit in client.get(f"{API}/search").json()["hits"]]
+    looked: list[int] = []
+    index = library.index
+    monkeypatch.setattr(library, "index", lambda: (looked.append(1), index())[1])
+    monkeypatch.setattr(soundloom.server.service, "_LATELY", 1000.0)
+    for one in ids:
+        assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
+    assert not looked
+    # What is not known may be new.
+    new = write_sound(Path(client.get(f"{API}/segments/{ids[0]}").json()["path"]).parent / "new.wav", 500)
+    library.add(new)
+    one = segment_id(str(new), 0.0, 0.6)
+    assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
+    monkeypatch.setattr(soundloom.server.service, "_LATELY", 0.0)
+    library._store.remove([str(new)])
+    refused(client.get(f"{API}/segments/{one}/thumbnail.png"), 404, "not_found")
 
 
 def test_a_file_that_is_gone_or_changed_is_told_so(own: tuple[Library, TestClient]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
@@ -273,6 +276,25 @@ def test_the_command_refuses_what_cannot_be_served(tmp_path: Path) -> None:
     assert "no library at" in str(told.exception)
     told = CliRunner().invoke(command, [str(tmp_path), "--token", "short"])
     assert "16 ASCII characters" in str(told.exception)
+
+
+def test_answers_are_sent_at_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    delayed: list[bool] = []
+
+    async def answer(listening: socket.socket) -> None:
+        def asked(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            delayed.append(not connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(asked, sock=listening):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            await reader.read()
+            writer.close()
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda _, sockets: asyncio.run(answer(sockets[0])))
+    soundloom.server.serve(library, ServerSettings(port=0))
+    assert delayed == [False]
 
 
 def test_the_command_serves_until_it_is_interrupted(library: Library) -> None:

@@ -23,7 +23,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 
 
 @click.command("index")
-@options.sounds
+@options.sounds_if_any
 @options.library
 @options.model
 @options.weight_files
@@ -64,11 +64,13 @@ def command(
     """Make folders of sounds searchable.
 
     Embeds what is new or changed, keeps the embeddings of what moved, forgets what is gone, and reports
-    what could not be read. Stop it whenever you like: run again, it goes on where it was.
+    what could not be read. Stop it whenever you like: run again, it goes on where it was. Without SOUNDS
+    it looks again through the folders that the library was filled from.
 
     \b
     Examples:
       soundloom index ~/sounds
+      soundloom index
       soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
       soundloom index ~/sounds -l sounds.loom --tags tags.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
@@ -83,6 +85,8 @@ def command(
         if (folder / "library.json").exists():
             library = Library.open(folder, name, weights=weights, loader=loader)
             _refuse_other_settings(context, library, window, hop)
+        elif not sounds:
+            raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
         else:
             from soundloom.pretrained import DEFAULT
 
@@ -92,7 +96,7 @@ def command(
             )
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
-        report = library.add(sounds, tags=tags, workers=workers, prune=prune, progress=progress)
+        report = library.add(sounds or None, tags=tags, workers=workers, prune=prune, progress=progress)
     library.index()
 
     if json_wanted:
@@ -132,6 +136,8 @@ def _tell(report: AddReport, library: Library, seconds: float) -> None:
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
+    if report.absent:
+        click.echo(f"not there, and kept as they were: {', '.join(report.absent)}", err=True)
     if report.missing:
         click.echo(
             f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "

@@ -22,6 +22,7 @@ __all__ = [
     "parse_files",
     "parse_weights",
     "sounds",
+    "sounds_if_any",
     "weight_files",
     "window",
     "workers",
@@ -39,6 +40,8 @@ library = click.option(
 )
 
 sounds = click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOUNDS...")
+
+sounds_if_any = click.argument("sounds", nargs=-1, type=click.Path(path_type=Path), metavar="[SOUNDS...]")
 
 model = click.option(
     "-m", "--model", "name", metavar="NAME", help="The model, such as logmel+mfcc or ./saved; see: soundloom models."

@@ -22,7 +22,7 @@ from soundloom.parallel import Failed, process
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["AddReport", "Progress", "bring_up_to_date", "find_files"]
+__all__ = ["AddReport", "Progress", "bring_up_to_date", "find_files", "roots_of"]
 
 _FLUSH_ROWS = 4096
 _FLUSH_SECONDS = 2.0
@@ -61,6 +61,7 @@ class AddReport:
         segments: rows written.
         seconds: seconds of sound embedded.
         failed: the files that could not be indexed, and why.
+        absent: folders that the library was filled from and that are not there now; what they held is kept.
     """
 
     new: int = 0
@@ -74,13 +75,14 @@ class AddReport:
     segments: int = 0
     seconds: float = 0.0
     failed: list[Failure] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
 
 def bring_up_to_date(
     store: Store,
     model: Embedder,
     settings: LibrarySettings,
-    sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    roots: Sequence[Path],
     *,
     tags: TagTable | None,
     workers: int,
@@ -88,7 +90,6 @@ def bring_up_to_date(
     progress: Callable[[Progress], None] | None,
 ) -> AddReport:
     """Make a store hold the embeddings of the sounds as they are on disk; see `Library.add`."""
-    roots = roots_of(sounds)
     report = AddReport()
     failed: dict[str, str] = {}
     known = store.files()

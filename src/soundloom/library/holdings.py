@@ -5,25 +5,30 @@ sounds.loom/
   store/         LanceDB tables: one row a segment; the files that failed (store.py)
   index/         the comparable copy that searches use; rebuilt whenever it is stale (index.py)
   map/           the library in two dimensions; a cache like the index (map.py)
+  roots.json     the folders that it was filled from (roots.py)
   tags.jsonl     what persons decided about tags (tagging.py)
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library import opening
-from soundloom.library.adding import AddReport, Progress, bring_up_to_date
+from soundloom.library.adding import AddReport, Progress, bring_up_to_date, roots_of
 from soundloom.library.index import SearchIndex
 from soundloom.library.opening import Loader, Weights
 from soundloom.library.retagging import retagged
+from soundloom.library.roots import Roots, folders_of
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.settings import LibrarySettings
 from soundloom.library.store import Failure, Store
@@ -35,6 +40,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Holdings"]
+
+_ADDING = "add.lock"
+"""Held by who adds files."""
+_PIECES = 64
+"""Pieces of the store that edits of tags may leave: each costs every scan some time, and disk until it is joined."""
+_PROBED = 1.0
+"""Seconds to wait for it: a search that asks whether it is held holds it for a moment."""
+_REST = 10.0
+"""How much longer than its building an index is used while files are being added."""
 
 
 class Holdings:
@@ -52,7 +66,9 @@ class Holdings:
         self._loader = loader
         self._store = Store(folder / "store", settings.dim)
         self._tagging = Tagging(folder, self._store)
+        self._roots = Roots(folder)
         self._index: SearchIndex | None = None
+        self._due = 0.0
         self._segments: Segments | None = None
 
     @classmethod
@@ -133,6 +149,13 @@ class Holdings:
         """The indexed files, sorted."""
         return sorted(self._store.files())
 
+    def roots(self) -> list[Path]:
+        """The folders and files that the library was filled from, without what lies in another of them.
+
+        Where none was remembered: the outermost folders that its files lie in.
+        """
+        return self._roots.known() or folders_of(self._store.files())
+
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, and why."""
         return self._store.failures()
@@ -162,7 +185,7 @@ class Holdings:
 
     def add(
         self,
-        sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
         *,
         tags: TagTable | None = None,
         workers: int | None = None,
@@ -176,7 +199,7 @@ class Holdings:
         where it was: a file is in the library whole or not at all.
 
         Args:
-            sounds: folders, searched with their subfolders, and files.
+            sounds: folders, searched with their subfolders, and files; the library's `roots` if not given.
             tags: tags for the files.
             workers: how many files at a time; as many as there are processors if not given.
             prune: forget files that are gone even if they are most of the library, which otherwise is
@@ -184,15 +207,18 @@ class Holdings:
             progress: called after every file.
 
         Raises:
-            LibraryError: a folder does not exist, or another process is adding to the library.
+            LibraryError: a folder does not exist, none is given and none of the roots is there, or another process
+                is adding to the library.
         """
+        roots, absent = (roots_of(sounds), []) if sounds is not None else self._present()
         try:
-            with FileLock(self.folder / "add.lock", timeout=0):
+            with FileLock(self.folder / _ADDING, timeout=_PROBED):
+                self._roots.remember(roots)
                 report = bring_up_to_date(
                     self._store,
                     self.model,
                     self.settings,
-                    sounds,
+                    roots,
                     tags=tags,
                     workers=workers or os.cpu_count() or 1,
                     prune=prune,
@@ -201,19 +227,55 @@ class Holdings:
         except Timeout:
             raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None
         self._tagging.lay_over()
+        report.absent = absent
         return report
 
+    def _present(self) -> tuple[list[Path], list[str]]:
+        """The roots that are there, and those that are not."""
+        roots = self.roots()
+        there = [root for root in roots if root.exists()]
+        if not there:
+            named = ", ".join(map(str, roots)) or "none is remembered"
+            raise LibraryError(f"none of the folders of {str(self.folder)!r} is there ({named}): name the folders")
+        return there, [str(root) for root in roots if root not in there]
+
     def index(self) -> SearchIndex:
-        """The search index of the library as it is now, built if it is not there or stale."""
+        """The search index of the library as it is now, built if it is not there or stale.
+
+        While files are being added, by whatever process, every few seconds bring a new version. Searches then share
+        the index of a version that was whole some moments ago: it is built anew, for the columns' means and deviations
+        change with every row, but only after a rest of ten times what that takes. The first search after the adding
+        has the library as it is then.
+        """
         version = self._store.version
-        if self._index is None or self._index.version != version:
-            folder = self.folder / "index"
-            with FileLock(self.folder / "index.lock"):
-                self._index = SearchIndex.open(folder, version)
-                if self._index is None:
+        if self._index is not None and self._index.version == version:
+            return self._index
+        kept = self._index if self._index is not None and self._adding() else None
+        if kept is not None and time.monotonic() < self._due:
+            return kept
+        try:
+            with FileLock(self.folder / "index.lock", timeout=-1 if kept is None else 0):
+                began = time.monotonic()
+                folder = self.folder / "index"
+                index = SearchIndex.open(folder, version)
+                if index is None:
                     parts = {name: slice(*columns) for name, columns in self.settings.parts.items()}
-                    self._index = SearchIndex.build(folder, self._store, parts)
-        return self._index
+                    index = SearchIndex.build(folder, self._store, parts)
+                self._index = index
+                self._due = time.monotonic() + _REST * (time.monotonic() - began)
+        except Timeout:
+            # Somebody is building it: nobody else need wait for that while there is one to search.
+            assert kept is not None
+            return kept
+        return index
+
+    def _adding(self) -> bool:
+        """Whether somebody is adding files."""
+        try:
+            with FileLock(self.folder / _ADDING, timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def segments(self) -> Segments:
         """The segments by id, by place and by mark; their rows are those of `index` and of a `map`."""
@@ -230,11 +292,45 @@ class Holdings:
         """
         row = int(self.segments().places([id])[0])
         if row < 0:
-            raise QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")
+            raise _no_segment(id)
         return self.segments().at([row])[0]
 
+    def embedding(self, id: str) -> NDArray[np.float32]:
+        """The embedding ``[dim]`` of the segment with an id, as the model gave it.
+
+        Raises:
+            QueryError: no segment has it.
+        """
+        segment = self.segment(id)
+        embedding = self._store.embedding(segment.path, segment.start)
+        if embedding is None:
+            raise _no_segment(id)
+        return embedding
+
     def _retag(self, version: int) -> None:
-        """After a commit that changed nothing but tags, bring the index up to date without building it again."""
+        """After a commit that changed nothing but tags, bring the index up to date without building it again.
+
+        Args:
+            version: of the store before that commit; nobody else has committed since.
+        """
+        self._join_pieces(version + 1)
         if self._index is not None and self._index.version == version:
             with FileLock(self.folder / "index.lock"):
                 self._index = retagged(self.folder / "index", self._store, self._index)
+
+    def _join_pieces(self, version: int) -> None:
+        """Join the pieces that many small edits have left, while the store is still of this version."""
+        if self._store.pieces <= _PIECES:
+            return
+        try:
+            # Under the lock of adding nobody else writes rows: what the index shows stays what the store holds.
+            with FileLock(self.folder / _ADDING, timeout=0):
+                if self._store.version == version:
+                    self._store.compact()
+        except Timeout:
+            # Who adds files joins them in the end.
+            return
+
+
+def _no_segment(id: str) -> QueryError:
+    return QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")

@@ -32,6 +32,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from soundloom.library.cosines import Cosines
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -90,6 +92,7 @@ class SearchIndex:
         self._mean, self._scale = scaling["mean"], scaling["scale"]
         self.sample: Float[np.ndarray, "sampled dim"] = np.load(folder / "sample.npy")
         self.vectors: Float[np.ndarray, "rows dim"] = np.load(folder / "vectors.npy", mmap_mode="r")
+        self._cosines = Cosines(self.vectors, self.parts)
         self._cells: Any = None
         if self._probes is not None:
             import faiss
@@ -181,8 +184,12 @@ class SearchIndex:
         return {name: sampled[:, columns] @ asked[columns] for name, columns in self.parts.items()}
 
     def places(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """Where rows of the store, by row id, stand in the index."""
-        return self._by_row_id[np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)]
+        """Where rows of the store, by row id, stand in the index; those that it does not have are left out."""
+        if not len(self):
+            return np.zeros(0, np.int64)
+        near = np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)
+        places = self._by_row_id[np.minimum(near, len(self) - 1)]
+        return places[self._row_ids[places] == row_ids]
 
     def rows_of(self, path: str) -> Int[np.ndarray, " n"]:
         """Where the rows of a file stand; they are neighbours, because rows are ordered by path."""
@@ -206,12 +213,11 @@ class SearchIndex:
             admitted: which rows may be found; all if not given.
         """
         comparable = _comparable(query[None].astype(np.float32), self._mean, self._scale, self.parts)[0]
-        steered = np.zeros_like(comparable)
         total = sum(abs(weight) for weight in weights.values())
+        steered = np.zeros_like(comparable)
         for name, columns in self.parts.items():
             steered[columns] = comparable[columns] * np.float32(weights[name] / total)
-        # Cells are where alike rows are; a search for the unlike must look everywhere.
-        rows = self._best(steered, k, admitted, everywhere=min(weights.values()) < 0)
+        rows = self._best(comparable, weights, steered, k, admitted)
         near = np.asarray(self.vectors[rows])
         parts = {name: near[:, columns] @ comparable[columns] for name, columns in self.parts.items()}
         similarity = near @ steered
@@ -219,21 +225,28 @@ class SearchIndex:
         return Found(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
 
     def _best(
-        self, steered: NDArray[np.float32], k: int, admitted: NDArray[np.bool_] | None, *, everywhere: bool
+        self,
+        comparable: NDArray[np.float32],
+        weights: Mapping[str, float],
+        steered: NDArray[np.float32],
+        k: int,
+        admitted: NDArray[np.bool_] | None,
     ) -> NDArray[np.int64]:
         count = len(self) if admitted is None else int(admitted.sum())
         k = min(k, count)
         if k == 0:
             return np.zeros(0, np.int64)
-        if self._cells is not None and self._probes is not None and not everywhere and count > len(self) // 10:
+        # Cells are where alike rows are; a search for the unlike must look everywhere.
+        everywhere = min(weights.values()) < 0 or count <= len(self) // 10
+        if self._cells is not None and self._probes is not None and not everywhere:
             found = _search_cells(self._cells, steered, k, self._probes, admitted)
             if len(found) == k:
                 return found
         if admitted is None:
-            return _top(self.vectors @ steered, k)
+            return _top(self._cosines.weighed(comparable, weights), k)
         candidates = np.flatnonzero(admitted)
         if count > len(self) // 4:  # gathering a row costs as much as reading several in order
-            return candidates[_top((self.vectors @ steered)[candidates], k)]
+            return candidates[_top(self._cosines.weighed(comparable, weights)[candidates], k)]
         return candidates[_top(self.vectors[candidates] @ steered, k)]
 
 

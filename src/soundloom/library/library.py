@@ -18,7 +18,7 @@ from soundloom.library.explaining import Explanation, explain
 from soundloom.library.holdings import Holdings
 from soundloom.library.map import Map, MapProgress, Maps
 from soundloom.library.opening import Loader
-from soundloom.library.segments import Hit, Mark
+from soundloom.library.segments import Hit, Mark, Segment, Segments
 from soundloom.library.settings import LibrarySettings
 from soundloom.library.tag_export import export_tags, tag_counts
 from soundloom.library.tag_search import tag_embedding, tags_of_library
@@ -112,6 +112,20 @@ class Library(Holdings):
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
         return searching.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
 
+    def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
+        """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
+
+        Args:
+            where: as for `search`; every segment if not given.
+            shown: which of them.
+
+        Raises:
+            QueryError: the condition cannot be evaluated.
+        """
+        index = self.index()
+        rows = range(len(index)) if where is None else np.flatnonzero(self._admitted.rows(index, where))
+        return Segments(index.rows, index.version).at(rows[shown]), len(rows)
+
     def explain(
         self, query: Source, hits: Sequence[Hit], *, start: float = 0.0, end: float | None = None
     ) -> list[Explanation]:
@@ -126,7 +140,16 @@ class Library(Holdings):
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        return explain(self.index(), self.model.embed(query, start, end), hits)
+        return self.explain_embedding(self.model.embed(query, start, end), hits)
+
+    def explain_embedding(self, embedding: NDArray[np.floating[Any]], hits: Sequence[Hit]) -> list[Explanation]:
+        """Tell by which parts each hit is unusually alike an embedding; as `explain`.
+
+        Args:
+            embedding: ``[dim]``, what was searched for, as the model gives it.
+            hits: what a search of this library found.
+        """
+        return explain(self.index(), embedding, hits)
 
     def search_tags(
         self,

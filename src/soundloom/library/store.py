@@ -76,6 +76,11 @@ class Store:
         """How many segments there are."""
         return int(self._segments.count_rows())
 
+    @property
+    def pieces(self) -> int:
+        """Of how many pieces the table consists; every commit adds some, and `compact` joins them."""
+        return int(self._segments.stats()["fragment_stats"]["num_fragments"])
+
     def files(self) -> dict[str, FileState]:
         """Every indexed file, by path."""
         columns = ["path", "size", "mtime_ns", "hash"]
@@ -113,6 +118,13 @@ class Store:
             raise QueryError(
                 f"the filter {where!r} cannot be evaluated: {_first_line(error)}. Columns: {names}"
             ) from None
+
+    def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
+        """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
+        for batch in self.scan(["embedding"], f"{_path_in([path])} AND start = {start!r}"):
+            for row in batch["embedding"]:
+                return np.array(row.as_py(), np.float32)
+        return None
 
     def append(self, rows: pa.Table) -> None:
         """Add the rows of files that the store does not know."""

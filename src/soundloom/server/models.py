@@ -113,6 +113,9 @@ class Hit(_Said):
     tags: list[str]
     similarity: float | None = Field(default=None, description="In [-1, 1].")
     parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
+    standings: dict[str, float] | None = Field(
+        default=None, description="Part -> share of the library that is less alike by it, if explain= asked for it."
+    )
     probability: float | None = Field(default=None, ge=0, le=1, description="That the segment deserves the tag.")
 
 

@@ -39,6 +39,7 @@ class Query(BaseModel):
     before: Annotated[date | None, Field(description="Only files changed before this day.")] = None
     k: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+    explain: Annotated[bool, Field(description="Tell by which parts each hit is unusually alike the sound.")] = False
 
     def where(self, catalogue: Catalogue) -> str | None:
         """The filters, as the library takes them."""

@@ -11,6 +11,7 @@ from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from soundloom.library import Explanation
 from soundloom.library.segments import Segment
 from soundloom.server.failures import documented
 from soundloom.server.models import Found
@@ -45,7 +46,6 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
     """What was found, as JSON: written here, in a thread, so that the others are not kept waiting."""
     catalogue = service.catalogue()
     where, weights = query.where(catalogue), parse_weights(query.weights)
-    total = len(catalogue.segments) if where is None else service.count(catalogue, where)
     embedding, exclude = heard, None
     if query.like is not None:
         segment = catalogue.segment(query.like)
@@ -56,13 +56,16 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
     if query.tag or query.without:
         embedding, weights = service.worded(query, embedding, weights)
     shown = slice(query.offset, query.offset + query.k)
-    if embedding is None:
-        hits: Sequence[Segment] = service.browse(catalogue, where, shown)
-    else:
+    hits: Sequence[Segment]
+    hits, total = service.library.browse(where, shown if embedding is None else slice(0))
+    explained: Sequence[Explanation] = ()
+    if embedding is not None:
         found = service.library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
         hits = found[shown]
+        if query.explain and (query.like is not None or query.upload is not None):
+            explained = service.library.explain_embedding(embedding, found[shown])
     taken = 1000 * (time.perf_counter() - began)
-    return Found(hits=catalogue.show(hits), total=total, milliseconds=round(taken, 2)).model_dump_json(
+    return Found(hits=catalogue.show(hits, explained), total=total, milliseconds=round(taken, 2)).model_dump_json(
         exclude_none=True
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.library.map import Map
-from soundloom.library.segments import Segment, Segments
+from soundloom.library.segments import Segment
 from soundloom.library.tag_search import tag_embedding, tags_of_library
 from soundloom.library.tagging import Edit
 from soundloom.pretrained.download import cache_home
@@ -40,6 +41,7 @@ Value = TypeVar("Value")
 
 _CHILDREN = 2
 _EDITS = 1000
+_LATELY = 1.0
 
 
 class Service:
@@ -73,10 +75,10 @@ class Service:
         self.jobs = Jobs()
         self._embeddings: Recent[NDArray[np.float32]] = Recent(512)
         self._catalogues: Recent[Catalogue] = Recent(2)
+        self._latest: tuple[float, Catalogue | None] = (0.0, None)
         self.edits: OrderedDict[str, Edit] = OrderedDict()
         self.maps: Recent[Map] = Recent(4)
         self._tags: Recent[dict[str, int]] = Recent(2)
-        self._counts: Recent[int] = Recent(256)
         self._pools = {
             "search": ThreadPoolExecutor(settings.searches, "search"),
             "embed": ThreadPoolExecutor(2, "embed"),
@@ -92,29 +94,27 @@ class Service:
     def catalogue(self) -> Catalogue:
         """The rows of the library as it is now."""
         version = self.library.index().version
-        return self._catalogues.get(version, partial(Catalogue, self.library))
+        catalogue = self._catalogues.get(version, partial(Catalogue, self.library))
+        self._latest = time.monotonic(), catalogue
+        return catalogue
 
-    def count(self, catalogue: Catalogue, where: str) -> int:
-        """How many segments satisfy a condition."""
-        return self._counts.get((catalogue.version, where), lambda: self.library.rows(["start"], where).num_rows)
+    async def segment(self, identity: str) -> Segment:
+        """The segment with an id, of the library as it was at most a second ago.
 
-    def browse(self, catalogue: Catalogue, where: str | None, shown: slice) -> list[Segment]:
-        """The segments that satisfy a condition, in the order of their paths."""
-        if where is None:
-            return catalogue.segments.at(range(*shown.indices(len(catalogue.segments))))
-        columns = ["path", "start", "end", "duration", "tags"]
-        rows = self.library.rows(columns, where).slice(shown.start, shown.stop - shown.start)
-        return Segments(rows, catalogue.version).at(range(rows.num_rows))
+        Fifty pictures are asked for right after the search that found them: asking the store each time whether it has
+        changed would take longer than sending them, and keep the next search waiting.
+
+        Raises:
+            Refusal: there is none.
+        """
+        asked, catalogue = self._latest
+        if catalogue is None or time.monotonic() - asked > _LATELY or identity not in catalogue:
+            catalogue = await self.run("search", self.catalogue)
+        return catalogue.segment(identity)
 
     def stored(self, catalogue: Catalogue, segment: Segment) -> NDArray[np.float32]:
         """The embedding that the library holds of a segment."""
-
-        def read() -> NDArray[np.float32]:
-            path = segment.path.replace("'", "''")
-            rows = self.library.rows(["embedding"], f"path = '{path}' AND start = {segment.start!r}")
-            return np.array(rows["embedding"][0].as_py(), np.float32)
-
-        return self._embeddings.get((catalogue.version, segment.id), read)
+        return self._embeddings.get((catalogue.version, segment.id), lambda: self.library.embedding(segment.id))
 
     def heard(self, catalogue: Catalogue, segment: Segment, start: float, end: float | None) -> NDArray[np.float32]:
         """The embedding of a region of a segment's file."""

@@ -46,8 +46,7 @@ async def audio(
     ] = "file",
 ) -> Response:
     """The sound as browsers play it: the file itself where they all do, else FLAC. Ranges are served."""
-    catalogue = await service.run("search", service.catalogue)
-    one = catalogue.segment(identity)
+    one = await service.segment(identity)
     played = await service.run("decode", service.files.whole if part == "file" else service.files.part, one)
     return file_response(played.file, request, played.media_type)
 
@@ -67,17 +66,16 @@ async def thumbnail(
     theme: Literal["dark", "light"] = "dark",
 ) -> Response:
     """The segment's spectrogram: low tones below, silence in the page's ground colour."""
-    catalogue = await service.run("search", service.catalogue)
+    one = await service.segment(identity)
     rate = service.library.model.sample_rate
-    file = await service.run("decode", service.files.thumbnail, catalogue.segment(identity), rate, width, height, theme)
+    file = await service.run("decode", service.files.thumbnail, one, rate, width, height, theme)
     return file_response(file, request, "image/png", {"Cache-Control": "private, max-age=3600"})
 
 
 @routes.get("/peaks", operation_id="getSegmentPeaks", responses=documented(404))
 async def peaks(service: Asked, identity: Id, points: Annotated[int, Query(ge=1, le=8000)] = 800) -> Peaks:
     """The outline of the segment's whole file, for a waveform; fewer points where the file has fewer."""
-    catalogue = await service.run("search", service.catalogue)
-    told = await service.run("decode", service.files.peaks, catalogue.segment(identity), points)
+    told = await service.run("decode", service.files.peaks, await service.segment(identity), points)
     return Peaks(**told)
 
 
@@ -85,8 +83,8 @@ async def peaks(service: Asked, identity: Id, points: Annotated[int, Query(ge=1,
 async def reveal_segment(service: Asked, request: Request, identity: Id) -> None:
     """Open the folder that the file lies in, on the machine of the server; asked from there only."""
     _only_here(service, request)
-    catalogue = await service.run("search", service.catalogue)
-    await service.run("write", reveal, catalogue.segment(identity).path)
+    one = await service.segment(identity)
+    await service.run("write", reveal, one.path)
 
 
 def _only_here(service: Service, request: Request) -> None:

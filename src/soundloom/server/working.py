@@ -34,9 +34,10 @@ async def index(service: Asked, request: Request, asked: IndexRequest) -> JobSta
         job.reached(0, 0, "looking for what is new")
         report = service.library.add(folders, progress=told)
         service.library.index()
+        absent = f"; not there: {', '.join(report.absent)}" if report.absent else ""
         return (
             f"{report.new} new, {report.changed} changed, {report.moved} moved, {report.deleted} deleted, "
-            f"{report.unchanged} unchanged, {len(report.failed)} failed"
+            f"{report.unchanged} unchanged, {len(report.failed)} failed{absent}"
         )
 
     return JobStarted(job=service.jobs.start("index", work).id)
@@ -73,14 +74,13 @@ def _about(job: Job) -> JobAbout:
     )
 
 
-def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str]:
-    """The folders to look through."""
-    known = service.catalogue().roots
+def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str] | None:
+    """The folders to look through; None for those that the library knows."""
+    known = service.library.roots()
     if asked is None:
-        there = [folder for folder in known if os.path.isdir(folder)]
-        if not there:
+        if not any(folder.exists() for folder in known):
             raise Refusal(409, "no_folders", "none of the folders that were indexed is there: name the folders")
-        return there
+        return None
     for folder in asked:
         if not os.path.isabs(folder) or "\0" in folder:
             raise Refusal(422, "bad_folder", f"folders are named in full, from the root of the disk on; got {folder!r}")

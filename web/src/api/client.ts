@@ -48,7 +48,7 @@ const weighed = (weights: string): string => (weights ? `?weights=${at(weights)}
 
 export const api = {
   library: () => get<t.Library>('/library'),
-  search: (parameters: string, signal: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
+  search: (parameters: string, signal?: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
   segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
   peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
   reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),
@@ -67,8 +67,8 @@ export const api = {
   /** There is a map for every set of weights that was computed: these calls take which one. */
   mapAbout: (weights: string) => get<t.MapAbout>(`/map/about${weighed(weights)}`),
   map: async (weights: string) => (await ask(`/map${weighed(weights)}`)).arrayBuffer(),
-  mapColour: async (parameters: Record<string, string>) =>
-    new Uint8Array(await (await ask(`/map/colour?${new URLSearchParams(parameters)}`)).arrayBuffer()),
+  mapColour: async (parameters: Record<string, string>, signal: AbortSignal) =>
+    new Uint8Array(await (await ask(`/map/colour?${new URLSearchParams(parameters)}`, { signal })).arrayBuffer()),
   mapAt: (indices: number[], signal?: AbortSignal) => post<{ segments: t.Segment[] }>('/map/at', { indices }, signal),
   mapWhere: (ids: string[]) => post<{ indices: number[] }>('/map/where', { ids }),
   computeMap: (weights: Record<string, number>) => post<{ job: string }>('/map/compute', { weights }),

@@ -30,8 +30,10 @@ export interface Segment {
 }
 
 export interface Hit extends Segment {
-  similarity?: number | null;
+  similarity?: number;
   parts?: Record<string, number>;
+  /** Share of the library that is less alike by each part; where it was asked for. */
+  standings?: Record<string, number>;
 }
 
 export interface Ranked extends Segment {
@@ -62,10 +64,11 @@ export interface TagCount {
 }
 
 export interface Quality {
-  accuracy: number | null;
-  low: number | null;
-  high: number | null;
-  average_precision: number | null;
+  /** Absent where too few examples tell nothing yet. */
+  accuracy?: number;
+  low?: number;
+  high?: number;
+  average_precision?: number;
   message: string;
 }
 
@@ -86,11 +89,12 @@ export interface MapAbout {
 
 export interface Job {
   kind: 'index' | 'map';
-  state: 'running' | 'done' | 'failed' | 'cancelled';
+  state: 'running' | 'done' | 'failed';
   done: number;
   total: number;
   message: string;
-  seconds_left: number | null;
+  /** Absent while it cannot be told. */
+  seconds_left?: number;
 }
 
 export interface Failure {

@@ -1,5 +1,5 @@
 /**
- * Runs the newest wish: at most one request in flight and at most one a frame.
+ * Runs the newest wish, at most one at a time.
  *
  * A slider wishes sixty times a second. Cancelling every request as soon as a newer wish comes would show nothing
  * until the hand rests; answering all of them would fall behind. So a request younger than `patience` may land, the
@@ -8,7 +8,7 @@
 export class Follower<T> {
   private running: { abort: AbortController; since: number } | null = null;
   private next: { wish: T } | null = null;
-  private frame = 0;
+  private patient: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly work: (wish: T, signal: AbortSignal) => Promise<void>,
@@ -17,31 +17,25 @@ export class Follower<T> {
 
   want(wish: T, urgent = false): void {
     this.next = { wish };
-    if (urgent) this.stop();
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.pump());
+    if (this.running && !urgent) {
+      const left = this.running.since + this.patience - performance.now();
+      clearTimeout(this.patient);
+      this.patient = setTimeout(() => this.begin(), left);
+    } else this.begin();
   }
 
-  private stop(): void {
-    this.running?.abort.abort();
-    this.running = null;
-  }
-
-  private pump(): void {
-    this.frame = 0;
+  private begin(): void {
+    clearTimeout(this.patient);
     if (!this.next) return;
-    if (this.running) {
-      if (performance.now() - this.running.since < this.patience) {
-        this.frame = requestAnimationFrame(() => this.pump());
-        return;
-      }
-      this.stop();
-    }
+    this.running?.abort.abort();
     const { wish } = this.next;
     this.next = null;
     const mine = { abort: new AbortController(), since: performance.now() };
     this.running = mine;
     void this.work(wish, mine.abort.signal).finally(() => {
-      if (this.running === mine) this.running = null;
+      if (this.running !== mine) return;
+      this.running = null;
+      this.begin();
     });
   }
 }

@@ -4,8 +4,9 @@
  * Refinement instead of level-of-detail trees: the points are drawn in an order in which every prefix is spread evenly
  * over the file (multiples of the golden ratio modulo n), so any prefix is a fair picture of the whole. A moved camera
  * clears the picture and draws a first portion; each following frame adds the next one until all are there. The portion
- * grows while the machine finishes it within a frame and shrinks when not, so that panning stays smooth by software
- * rendering too, and a fast card draws everything at once.
+ * grows while a frame with it is short and shrinks when not, by the clock: where software draws, the browser waits for
+ * the picture before it gives the next frame, and no fence is ever seen waiting. So panning stays smooth there too, and
+ * a fast card draws everything at once.
  */
 import * as twgl from 'twgl.js';
 import type { Camera } from './camera';
@@ -32,6 +33,11 @@ void main() {
 
 const FIRST_PORTION = 60_000;
 const LEAST_PORTION = 20_000;
+/** What a frame may take, in milliseconds; a portion grows by at most GROWTH from one frame to the next. */
+const FRAME = 30;
+const GROWTH = 1.4;
+/** A fence that was not seen for so long, in milliseconds, will not be: the context may be lost. */
+const PATIENCE = 2000;
 
 /** 0, s, 2s, … modulo n with s near n / golden ratio and coprime to n: every index once. */
 export function spread(n: number): Uint32Array<ArrayBuffer> {
@@ -54,7 +60,7 @@ export class Scatter {
   private drawn = 0;
   private portion = FIRST_PORTION;
   private fence: WebGLSync | null = null;
-  private waited = 0;
+  private began = 0;
   private frame = 0;
   private moved = true;
 
@@ -144,18 +150,17 @@ export class Scatter {
   private busy(): boolean {
     const { gl } = this;
     if (!this.fence) return false;
-    if (gl.getSyncParameter(this.fence, gl.SYNC_STATUS) !== gl.SIGNALED && this.waited < 120) {
-      this.waited++;
-      return true;
-    }
+    const taken = performance.now() - this.began;
+    if (gl.getSyncParameter(this.fence, gl.SYNC_STATUS) !== gl.SIGNALED && taken < PATIENCE) return true;
     gl.deleteSync(this.fence);
     this.fence = null;
-    this.portion = this.waited > 0 ? Math.max(LEAST_PORTION, Math.round(this.portion * 0.7)) : Math.round(this.portion * 1.4);
+    this.portion = Math.max(LEAST_PORTION, Math.round(this.portion * Math.min(GROWTH, FRAME / taken)));
     return false;
   }
 
   private drawPortion(): void {
     const { gl, points, camera } = this;
+    this.began = performance.now();
     const many = Math.min(this.portion, points.n - this.drawn);
     const ratio = devicePixelRatio || 1;
     const size = ratio * Math.max(1.3, Math.min(11, (900 / Math.sqrt(points.n)) * Math.sqrt(camera.zoom)));
@@ -173,7 +178,6 @@ export class Scatter {
       gl.drawElements(gl.POINTS, complete ? this.brightCount : Math.min(this.brightCount, this.portion), gl.UNSIGNED_INT, 0);
     }
     this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-    this.waited = 0;
     gl.flush();
   }
 }

@@ -55,6 +55,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'c', shown: 'C', does: 'Copy the path' },
       { key: 'o', shown: 'O', does: 'Open the folder' },
       { key: 't', shown: 'T', does: 'Tag it' },
+      { key: 'w', shown: 'W', does: 'Why it was found' },
       { key: 'y', shown: 'Y  N', does: 'Yes or no, in Tag by example' },
     ],
   },

@@ -8,12 +8,15 @@ import { results } from './results.svelte';
 class Tagging {
   /** Sounds that the dialog is about to name. */
   asking = $state.raw<string[]>([]);
+  /** How many changes were made here: what shows tags asks again. */
+  changes = $state(0);
   private edits: string[] = [];
 
   async apply(tag: string, add: string[], remove: string[] = []): Promise<boolean> {
     try {
       const { edit, changed } = await api.applyTag(tag, add, remove);
       this.edits.push(edit);
+      this.changes++;
       const [added, removed] = [new Set(add), new Set(remove)];
       results.replace(added, (hit) => (hit.tags.includes(tag) ? hit : { ...hit, tags: [...hit.tags, tag] }));
       results.replace(removed, (hit) => ({ ...hit, tags: hit.tags.filter((name) => name !== tag) }));
@@ -33,6 +36,7 @@ class Tagging {
     }
     try {
       const { changed } = await api.undoTag(edit);
+      this.changes++;
       this.edits = this.edits.filter((known) => known !== edit);
       messages.say(`Undone: ${plural(changed, 'sound')} as before`);
       results.refresh(place.current.query, place.current.k);

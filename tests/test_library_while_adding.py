@@ -1,0 +1,125 @@
+"""Searching while files are being added: from a whole index, built now and then, and exactly afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from filled import append, clustered, filled
+from soundloom.library import Hit, Library, holdings
+from soundloom.library.index import SearchIndex
+
+EMBEDDINGS = clustered(30, 2)
+
+
+def paths(first: int, stop: int) -> list[str]:
+    return [f"/s/{number:02d}.wav" for number in range(first, stop)]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return filled(tmp_path / "l.loom", paths(0, 30), EMBEDDINGS[:30], tags={"/s/03.wav": ["dog"]})
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The versions that an index was built of."""
+    versions: list[int] = []
+    build = SearchIndex.build.__func__
+
+    def counted(cls: type[SearchIndex], *args: object, **kwargs: object) -> SearchIndex:
+        index: SearchIndex = build(cls, *args, **kwargs)
+        versions.append(index.version)
+        return index
+
+    monkeypatch.setattr(SearchIndex, "build", classmethod(counted))
+    return versions
+
+
+def search(library: Library, where: str | None = None) -> list[Hit]:
+    return library.search_embedding(EMBEDDINGS[3] + 0.1, 20, weights={"left": 2}, where=where)
+
+
+def grow(library: Library, number: int) -> None:
+    append(library._store, paths(number, number + 1), EMBEDDINGS[number : number + 1])
+
+
+def test_the_index_rests_while_files_are_added_and_is_whole_afterwards(
+    library: Library, built: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = search(library)
+    assert len(built) == 1
+    monkeypatch.setattr(holdings, "_REST", 1e9)
+    with FileLock(library.folder / "add.lock"):
+        monkeypatch.setattr(library, "_due", 0.0)
+        grow(library, 30)
+        search(library)
+        assert len(built) == 2
+        for number in range(31, 50):
+            grow(library, number)
+            search(library)
+            assert len(search(library, "path < '/s/40.wav'")) == 20
+        assert len(built) == 2
+        known = library.browse()[0]
+        assert [segment.path for segment in known] == paths(0, 31)
+        # A filter sees what is indexed and still there, whatever the numbers of rows have become.
+        library._store.remove(["/s/04.wav"])
+        library._store.compact()
+        assert library.browse("path < '/s/05.wav'") == ([], 0)
+        monkeypatch.setattr(library, "_due", 0.0)
+        assert [segment.path for segment in library.browse("path < '/s/05.wav'")[0]] == [*paths(0, 4)]
+        assert len(built) == 3
+        append(library._store, ["/s/04.wav"], EMBEDDINGS[4:5])
+    after = search(library)
+    assert len(built) == 4
+    assert after != before
+    fresh = filled(library.folder.with_name("fresh.loom"), paths(0, 50), EMBEDDINGS[:50], tags={"/s/03.wav": ["dog"]})
+    assert after == search(fresh)
+    assert np.array_equal(library.index().vectors, fresh.index().vectors)
+
+
+def test_nobody_waits_for_an_index_that_another_builds(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = search(library)
+    monkeypatch.setattr(library, "_due", 0.0)
+    with FileLock(library.folder / "add.lock"), FileLock(library.folder / "index.lock"):
+        grow(library, 30)
+        assert search(library) == before
+
+
+def test_another_library_object_sees_the_same(library: Library) -> None:
+    with FileLock(library.folder / "add.lock"):
+        search(library)
+        grow(library, 30)
+        other = Library.open(library.folder)
+        assert len(other.browse()[0]) == 31
+        assert search(other) == search(Library.open(library.folder))
+
+
+def test_searching_does_not_keep_anybody_from_adding(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    stop = threading.Event()
+    search(library)
+    library._model = type("Model", (), {"min_samples": 1, "sample_rate": 16000})()
+
+    def ask() -> None:
+        for number in itertools.count():
+            append(library._store, [f"/t/{number}.wav"], EMBEDDINGS[:1])
+            library.index()
+            if stop.is_set():
+                break
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            library.add(tmp_path / "empty")
+    finally:
+        stop.set()
+        thread.join()
