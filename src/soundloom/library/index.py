@@ -189,7 +189,7 @@ class SearchIndex:
             return np.zeros(0, np.int64)
         near = np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)
         places = self._by_row_id[np.minimum(near, len(self) - 1)]
-        return places[self._row_ids[places] == row_ids]
+        return np.asarray(places[self._row_ids[places] == row_ids])
 
     def rows_of(self, path: str) -> Int[np.ndarray, " n"]:
         """Where the rows of a file stand; they are neighbours, because rows are ordered by path."""

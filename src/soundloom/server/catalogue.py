@@ -109,7 +109,7 @@ class Catalogue:
             segments: the segments.
             explained: why each was found, if that is to be told.
         """
-        every = explained or [None] * len(segments)
+        every: Sequence[Explanation | None] = explained or [None] * len(segments)
         return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]
 
     def _shown(self, segment: Segment, why: Explanation | None) -> models.Hit:
