@@ -225,8 +225,9 @@ def test_the_command_shows_tags_and_exports(library: Library, tmp_path: Path) ->
 
 
 def test_the_command_tells_what_is_missing(library: Library) -> None:
-    assert run("sound.wav")[0] == 2
-    assert "Missing option '--model'" in run("sound.wav")[1]
+    assert run("--top", 3)[0] == 2
+    assert "Missing argument 'SOUNDS" in run("--top", 3)[1]
+    assert run("sound.wav")[0] == 1  # no such file, which the default model would tag
     assert "--tag" in run("--examples", "-l", library.folder)[1]
     assert run("--tag", "siren", "-l", library.folder)[0] == 1
     assert "examples" in run("--help")[1]
