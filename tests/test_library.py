@@ -217,6 +217,15 @@ def test_odd_names(library: Library, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="that file system only takes UTF-8 names")
+@pytest.mark.parametrize(("filled", "asked"), [("sounds", "sounds"), ("linked", "linked"), ("sounds", "linked")])
+def test_a_query_does_not_find_itself(tmp_path: Path, sounds: Path, filled: str, asked: str) -> None:
+    (tmp_path / "linked").symlink_to(sounds, target_is_directory=True)
+    library = Library.create(tmp_path / "sounds.loom", "logmel")
+    library.add(tmp_path / filled)
+    names = {path.name for path in sounds.iterdir()}
+    assert {Path(hit.path).name for hit in library.search(tmp_path / asked / "tone-2.wav")} == names - {"tone-2.wav"}
+
+
 def test_a_name_that_is_not_utf8_is_reported(library: Library, tmp_path: Path) -> None:
     write_tone(tmp_path / "odd" / "good.wav", 100)
     shutil.copy(tmp_path / "odd" / "good.wav", os.fsencode(tmp_path / "odd") + b"/bad\xff.wav")

@@ -79,13 +79,16 @@ def region(sound: Source | None, start: float, end: float | None) -> tuple[str, 
     """The stretch of a file, in seconds, that a query was and must not find; None for what is no file."""
     if not isinstance(sound, str | os.PathLike):
         return None
-    return str(Path(sound).expanduser().resolve()), start, float("inf") if end is None else end
+    return os.path.abspath(Path(sound).expanduser()), start, float("inf") if end is None else end
 
 
 def overlapping(index: SearchIndex, region: tuple[str, float, float]) -> Int[np.ndarray, " n"]:
     """The rows of a file that overlap a region of it, in seconds."""
     path, start, end = region
     rows = index.rows_of(path)
+    if not len(rows):
+        # A library has files by the paths that it was filled by, which may go through links or not.
+        rows = index.rows_of(os.path.realpath(path))
     starts, ends = index.rows["start"].to_numpy()[rows], index.rows["end"].to_numpy()[rows]
     return np.asarray(rows[(starts < end) & (ends > start)])
 
