@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from click.testing import CliRunner
@@ -15,10 +17,12 @@ from safetensors.torch import load_file
 
 import soundloom
 from soundloom.cli import main
-from soundloom.corpora import CorpusError
+from soundloom.corpora import CorpusError, clip_table
 from soundloom.embedder import Stream, one_thread
 from soundloom.frontends import LogMel, Scaled
+from soundloom.objectives.labels import LabelDraw
 from soundloom.prepared import MelEnergies, prepare
+from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged, train
 from soundloom.recipes.patches import band_ranges, loudest_starts, shifted
 from soundloom.tagging import AlignedTags, suggest_tags
@@ -97,6 +101,42 @@ def test_sounds_without_tags_are_left_out(tmp_path: Path) -> None:
     assert len(few) == 3
     with pytest.raises(CorpusError, match=r"mine has no tags in embedded: take them from elsewhere"):
         tagged(corpus, replace(quick("small"), tag_sources=("embedded",)))
+
+
+def test_words_of_few_groups_are_left_out(tmp_path: Path) -> None:
+    corpus = beeps_and_hisses(tmp_path / "sounds", 3)
+    # Every beep is of one group; of the hisses each is its own.
+    groups = ["beeps" if label == ["beep"] else None for label in corpus.column("labels")]
+    grouped = replace(
+        corpus,
+        table=clip_table(corpus.column("path"), corpus.column("labels"), tags=corpus.column("tags"), groups=groups),
+    )
+    recipe = quick("small")
+    recipe = replace(recipe, vocabulary=replace(recipe.vocabulary, fewest_groups=2))
+    assert tagged(grouped, recipe)[1].tags == ("hissing", "noise")
+    assert tagged(corpus, recipe)[1].tags == ("beep", "electronic", "hissing", "noise")
+
+
+@pytest.mark.parametrize("shift", [0, 30])
+def test_patches_are_moved_as_far_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
+    chance = np.random.default_rng(0)
+    corpus = beeps_and_hisses(tmp_path / "sounds", 2)
+    for path in corpus.column("path"):
+        soundfile.write(path, 0.1 * chance.normal(size=6 * 16000), 16000)
+    drawn: list[LabelDraw] = []
+
+    def recorded(**given: Any) -> LabelDraw:
+        drawn.append(LabelDraw(**given))
+        return drawn[-1]
+
+    monkeypatch.setattr(coala, "LabelDraw", recorded)
+    recipe = quick("small-e-c", 2)
+    recipe = replace(recipe, shift=shift, training=replace(recipe.training, batch=2))
+    train(recipe, corpus, tmp_path / "run")
+    rooms = np.concatenate([draw.room for draw in drawn if draw.room is not None])
+    assert (0 < rooms.min() <= rooms.max() <= 2 * shift) if shift else not rooms.any()
 
 
 @pytest.mark.parametrize("case", ["small", "small-e-c", "small-cnn"])

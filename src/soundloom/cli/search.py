@@ -95,17 +95,22 @@ def command(
         elif query is not None:
             hits = library.search(query, count, **steering)
         reasons = library.explain(query, hits, start=start, end=end) if explained and query is not None else None
-    if json_wanted:
-        print_json(hits if reasons is None else _with_reasons(hits, reasons))
-    elif hits:
-        hits_table(hits, _title(query, tags, unwanted), reasons)
-    else:
-        click.echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
+    _tell(hits, reasons, _title(query, tags, unwanted), json_wanted)
     if picture and query is not None and hits:
         from soundloom.library.pictures import draw_hits
 
         draw_hits(picture, query, start, end, hits, library.model.sample_rate)
         click.echo(f"drawn to {picture}", err=True)
+
+
+def _tell(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_wanted: bool) -> None:
+    """Print what was found."""
+    if json_wanted:
+        print_json(hits if reasons is None else _with_reasons(hits, reasons))
+    elif hits:
+        hits_table(hits, title, reasons)
+    else:
+        click.echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
 
 
 def _with_reasons(hits: list[Hit], reasons: list[Explanation]) -> list[dict[str, Any]]:

@@ -151,8 +151,7 @@ def assess(
             # One protocol that a corpus does not allow must not cost the others.
             refused[name] = str(error)
             continue
-        # As JSON will have it, so that results read again are the same.
-        plain = json.loads(json.dumps(dataclasses.asdict(chosen[name]))) if name in chosen else {}
+        plain = _plain(chosen.get(name))
         measurements[name] = Measurement(
             score=score,
             clips=len(heard[name].corpus),
@@ -184,6 +183,12 @@ def assess(
         refused=refused,
         projection=shown,
     )
+
+
+def _plain(settings: Any | None) -> dict[str, Any]:
+    """Settings as JSON will have them, so that results read again are the same; none if there are none."""
+    plain: dict[str, Any] = {} if settings is None else json.loads(json.dumps(dataclasses.asdict(settings)))
+    return plain
 
 
 def _score(name: str, model: Embedder, heard: Mapping[str, Heard], chosen: Mapping[str, Any], seed: int) -> Score:
