@@ -30,12 +30,12 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from benchmarks.training import WARM, corpus_in, steps
 from soundloom.corpora import Corpus
+from soundloom.feature_cache import MelEnergies, Prepared, prepare
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
 from soundloom.objectives.labels import LabelDraw
-from soundloom.prepared import MelEnergies, Prepared, prepare
+from soundloom.recipes.architectures import FRAMES
 from soundloom.recipes.coala import coala_stream
-from soundloom.recipes.streams import FRAMES
 from soundloom.training import TrainingSettings
 
 

@@ -27,16 +27,16 @@ from benchmarks.timing import write_json
 from soundloom import corpora
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
-from soundloom.evaluation import hearing
-from soundloom.evaluation.evaluating import default_cache
-from soundloom.evaluation.linear import LinearSettings
-from soundloom.evaluation.measuring import measure
-from soundloom.evaluation.retrieval import LeaveOneOutSettings, leave_one_out
+from soundloom.evaluation import extraction
+from soundloom.evaluation.probes.linear import LinearSettings
+from soundloom.evaluation.protocol_inputs import measure
+from soundloom.evaluation.retrieval.query_by_example import LeaveOneOutSettings, leave_one_out
+from soundloom.evaluation.runner import default_cache
+from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.scores import average_precisions
-from soundloom.evaluation.standardise import moments, standardise
-from soundloom.pretrained import load
+from soundloom.models import load
 from soundloom.reproduce.coala import as_a_library
-from soundloom.tagging import aligned_tags
+from soundloom.tags import aligned_tags
 
 Vectors = Float[np.ndarray, "clips dim"]
 
@@ -69,7 +69,7 @@ def main() -> None:
     for name in (*BASELINES, asked.model):
         model = load(name)
         for task, corpus in tasks.items():
-            heard = hearing.hear(corpus, hearing.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
+            heard = extraction.hear(corpus, extraction.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
             for row, vectors in _rows(name, model, heard.vectors).items():
                 linear.setdefault(row, {})[task] = measure(
                     "linear", replace(heard, vectors=vectors), settings=LinearSettings(), seed=0
@@ -78,7 +78,7 @@ def main() -> None:
                 retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
     _show("linear probe, accuracy in percent", linear)
     _show(f"retrieval as a library ranks, precision at {PLACES} in percent", retrieval)
-    heard = hearing.hear(tasks["esc50"], hearing.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
+    heard = extraction.hear(tasks["esc50"], extraction.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
     words = _words(asked.model, model, heard)
     if words:
         found = ", ".join(f"{word} {100 * precision:.0f}" for word, precision in words.items())
@@ -115,7 +115,7 @@ def _precision(corpus: Corpus, vectors: Vectors) -> float:
     ).mean
 
 
-def _words(name: str, model: Embedder, heard: hearing.Heard) -> dict[str, float]:
+def _words(name: str, model: Embedder, heard: extraction.Heard) -> dict[str, float]:
     """Word of a class of ESC-50 that the model knows -> average precision of the class, as a library ranks."""
     aligned = aligned_tags(name)
     if aligned is None:

@@ -189,7 +189,7 @@ def sending(content: bytes) -> Iterator[str]:
 
     sent = Route("/api/v1/map", lambda _: Response(content, media_type="application/octet-stream"))
     routes = [*map(answer, answers), sent, Mount("/", StaticFiles(directory=PAGE, html=True))]
-    # Named as in soundloom.server.running, or every answer would take 40 ms more.
+    # Named as in soundloom.server.run, or every answer would take 40 ms more.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning"))

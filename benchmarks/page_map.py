@@ -25,7 +25,7 @@ from benchmarks.search import TwoParts, clustered, filled
 from benchmarks.serving import DIM
 from benchmarks.timing import machine, write_json
 from soundloom.library import Library
-from soundloom.library.map import MapProgress
+from soundloom.library.map.library_map import MapProgress
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,8 +25,8 @@ from benchmarks.indexing import each
 from benchmarks.timing import interleaved, machine, write_json
 from soundloom import audio, corpora, synth
 from soundloom.corpora import Corpus
+from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel
-from soundloom.prepared import MelEnergies, prepare
 
 BASE = "decode + resample"
 BATCHES = 100

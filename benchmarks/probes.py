@@ -32,7 +32,7 @@ from benchmarks.timing import machine, write_json
 from soundloom import corpora
 from soundloom.corpora import Corpus
 from soundloom.evaluation import Split, from_folds, linear_probe
-from soundloom.pretrained import load
+from soundloom.models import load
 
 FOLDS = 5
 LATENT = 256

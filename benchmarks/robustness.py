@@ -191,7 +191,7 @@ def hostile(place: Path) -> list[Finding]:
     """What became of each hostile input."""
     # The inputs belong to the tests, which are no package.
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from hostile import HOSTILE, write_folder
+    from helpers.malformed_files import HOSTILE, write_folder
 
     folder = write_folder(place / "hostile")
     library = Library.create(place / "hostile.loom")

@@ -29,8 +29,8 @@ from torch import Tensor
 from benchmarks.timing import machine, write_json
 from soundloom.embedder import Embedder, Frames
 from soundloom.library import Hit, Library
-from soundloom.library.index import Found
-from soundloom.library.store import FileState
+from soundloom.library.search.index import Found
+from soundloom.library.storage.store import FileState
 
 K = 10
 VARIANTS = 10

@@ -27,8 +27,8 @@ from torch.nn import functional
 from benchmarks.timing import interleaved, machine, write_json
 from soundloom.embedder import Stream, Woven
 from soundloom.encoders.waveform import strongest
+from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.diverse import DIVERSE
-from soundloom.recipes.streams import build_stream
 
 RATE = 16000
 PATCHES, FILTERS, LENGTH, PATCH = 640, 128, 200, 400

@@ -32,12 +32,12 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from soundloom import corpora, synth
 from soundloom.embedder import Stream
+from soundloom.feature_cache import Prepared, prepare
 from soundloom.objectives.base import Draw, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
-from soundloom.objectives.triplet_draw import triplet_draw
+from soundloom.objectives.triplet_batches import triplet_draw
 from soundloom.objectives.triplet_pairs import Recordings
-from soundloom.prepared import Prepared, prepare
-from soundloom.recipes.streams import FRAMES, build_stream, form_of
+from soundloom.recipes.architectures import FRAMES, build_stream, form_of
 from soundloom.training import Progress, TrainingSettings, fit
 
 WARM = 2

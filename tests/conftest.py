@@ -25,7 +25,7 @@ def shared_audio() -> Path:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a page over a small library is served."""
-    from browsing import serving
+    from helpers.browser import serving
 
     with serving(tmp_path_factory.mktemp("page")) as address:
         yield address
@@ -34,7 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def context(address: str) -> Iterator[BrowserContext]:
     """A browser that knows the address."""
-    from browsing import browsing
+    from helpers.browser import browsing
 
     with browsing(address) as context:
         yield context
@@ -43,7 +43,7 @@ def context(address: str) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, address: str) -> Iterator[Page]:
     """A page of that browser, which must ask no other host and break no rule."""
-    from browsing import watched
+    from helpers.browser import watched
 
     with watched(context, address) as page:
         yield page

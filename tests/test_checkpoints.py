@@ -26,10 +26,10 @@ from soundloom.encoders.cnn14 import CNN14
 from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.vggish import VGGish
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.pretrained.checkpoints import CHECKPOINTS, Checkpoint, check_mel, check_state, extract, find
-from soundloom.pretrained.download import Announcement, Source
-from soundloom.pretrained.store import fetch, fetch_vocabulary
-from soundloom.pretrained.transfer import Patience
+from soundloom.models.download import Announcement, Source
+from soundloom.models.http_transfer import Patience
+from soundloom.models.published_checkpoints import CHECKPOINTS, Checkpoint, check_mel, check_state, extract, find
+from soundloom.models.weight_store import fetch, fetch_vocabulary
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 QUICK = Patience(timeout=5.0, attempts=2, pause=0.0)

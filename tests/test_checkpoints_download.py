@@ -18,8 +18,8 @@ import pytest
 
 from checkpoints_server import Shelf, serving
 from soundloom.errors import ModelError
-from soundloom.pretrained.download import Announcement, Source, cache_home, is_offline, known, obtain
-from soundloom.pretrained.transfer import Patience, Progress
+from soundloom.models.download import Announcement, Source, cache_home, is_offline, known, obtain
+from soundloom.models.http_transfer import Patience, Progress
 
 CONTENT = random.Random(0).randbytes(50_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -298,7 +298,7 @@ def test_two_at_once_fetch_it_once(shelf: Shelf, tmp_path: Path) -> None:
 def test_killed_in_the_middle_then_resumed(shelf: Shelf, tmp_path: Path) -> None:
     shelf.pause = 0.05
     program = (
-        "import sys, pathlib; from soundloom.pretrained.download import Source, obtain;"
+        "import sys, pathlib; from soundloom.models.download import Source, obtain;"
         "obtain(Source(address=sys.argv[1], filename='weights.pth'), pathlib.Path(sys.argv[2]))"
     )
     child = subprocess.Popen([sys.executable, "-c", program, shelf.address, str(tmp_path)], stderr=subprocess.PIPE)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from soundloom.evaluation.contributions import Contributions, contributions, mean_of, measure, plot
-from soundloom.evaluation.shapley import shapley_values, subsets_of
+from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, measure, plot
+from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 
 PARTS = ("pitch", "timbre", "waveform")
 CLASSES = 8

@@ -18,7 +18,7 @@ from soundloom.encoders.base import Encoder
 from soundloom.encoders.identity import Identity
 from soundloom.errors import AudioError, ModelError, UnknownModelError
 from soundloom.frontends.mel import LogMel
-from soundloom.pretrained import MODELS, parse
+from soundloom.models import MODELS, parse
 
 
 def noise(seconds: float, seed: int = 0, rate: int = 16000) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.tiny_encoder import unsettle
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import (
     MobileNetV1,
@@ -19,11 +20,10 @@ from soundloom.encoders import (
     WaveformTransformer,
     initialise,
 )
-from soundloom.encoders.dropping import drop
+from soundloom.encoders.fast_dropout import drop
 from soundloom.encoders.waveform import WaveformFilters, strongest
 from soundloom.frontends import MFCC, BySecond, LogMel, PeakMap, WaveformPatches
-from soundloom.pretrained import from_pretrained, save_pretrained
-from tiny import unsettle
+from soundloom.models import from_pretrained, save_pretrained
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

@@ -14,18 +14,18 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 import soundloom
-from soundloom import engines, graphs
+from helpers.tiny_encoder import Tiny, unsettle
+from soundloom import engines, onnx_graph
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import AST, ENCODERS, ASTSettings, Encoder, initialise
 from soundloom.engines import Accelerated, EngineWarning, accelerate, accelerating, engine_of, resumed
 from soundloom.errors import LibraryError, MissingExtraError, ModelError
-from soundloom.folding import folded
+from soundloom.fold_batchnorm import folded
 from soundloom.frontends import Fbank, LogMel
 from soundloom.library import Library
-from tiny import Tiny, unsettle
 
-onnx_installed = pytest.mark.skipif(not graphs.available(), reason="needs soundloom[onnx]")
+onnx_installed = pytest.mark.skipif(not onnx_graph.available(), reason="needs soundloom[onnx]")
 every_engine = pytest.mark.parametrize("engine", ["torch", pytest.param("onnxruntime", marks=onnx_installed)])
 
 
@@ -229,7 +229,7 @@ def test_only_known_kinds_of_embedders() -> None:
 
 
 def test_without_onnx_runtime_torch_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = graphs.find_spec
+    found = onnx_graph.find_spec
     monkeypatch.setattr(graphs, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
     model = soundloom.load("coala", weights="random")
     assert engine_of(accelerate(model)) == "torch"

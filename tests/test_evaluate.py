@@ -23,21 +23,21 @@ from soundloom.evaluation import (
     LinearSettings,
     ShallowSettings,
     Training,
+    extraction,
     from_folds,
     from_parts,
-    hearing,
     knn_probe,
 )
-from soundloom.evaluation.cache import CacheError, Shards, Writer, key_of
-from soundloom.evaluation.correlation import acoustic_statistics, correlation_analysis
-from soundloom.evaluation.evaluating import choices, default_cache, evaluate, named
-from soundloom.evaluation.layers import all_layers, choose, curves, evaluate_layers, single_layers
-from soundloom.evaluation.measuring import correlate, splits_of, targets_of
-from soundloom.evaluation.projecting import principal_components
-from soundloom.evaluation.published import PUBLISHED, elsewhere, published
+from soundloom.evaluation.analysis.correlation import acoustic_statistics, correlation_analysis
+from soundloom.evaluation.analysis.layers import all_layers, choose, curves, evaluate_layers, single_layers
+from soundloom.evaluation.analysis.projection import principal_components
+from soundloom.evaluation.embedding_cache import CacheError, Shards, Writer, key_of
+from soundloom.evaluation.protocol_inputs import correlate, splits_of, targets_of
+from soundloom.evaluation.reference_scores import PUBLISHED, elsewhere, published
 from soundloom.evaluation.results import EvaluationError, corpus_digest, join, read, write
+from soundloom.evaluation.runner import choices, default_cache, evaluate, named
 from soundloom.frontends import LogMel
-from soundloom.pretrained import MODELS, load, save_pretrained
+from soundloom.models import MODELS, load, save_pretrained
 from soundloom.synth import render
 
 FAMILIES = ("bell", "drum", "flute", "rain")
@@ -119,7 +119,7 @@ def test_a_score_is_the_protocols_own_on_the_models_own_embeddings(folder, run):
 
 def test_protocols_on_frames_hear_windows_of_their_length(sounds, run, heard_lengths):
     corpus, model = corpora.load(sounds), load("logmel")
-    heard = hearing.hear(corpus, hearing.windows(model, 0.96), cache=default_cache(), workers=1)
+    heard = extraction.hear(corpus, extraction.windows(model, 0.96), cache=default_cache(), workers=1)
     assert max(heard_lengths) <= 1.25 * 0.96 * 16000
     for row in (0, 31):
         samples = audio.read(corpus.column("path")[row], 16000)
@@ -133,7 +133,7 @@ def test_a_clip_of_minutes_is_embedded_as_the_model_would(tmp_path, run):
     soundfile.write(tmp_path / "long.wav", samples, 8000)
     (tmp_path / "c.csv").write_text("path,label\nlong.wav,a")
     model = load("logmel")
-    heard = hearing.hear(corpora.load(tmp_path / "c.csv"), hearing.whole(model), cache=tmp_path, workers=1)
+    heard = extraction.hear(corpora.load(tmp_path / "c.csv"), extraction.whole(model), cache=tmp_path, workers=1)
     np.testing.assert_array_equal(heard.vectors[0], model.embed(tmp_path / "long.wav"))
 
 
@@ -142,7 +142,7 @@ def test_regions_of_a_file_are_clips_of_their_own(folder, run):
     rows = [f"{path},a,0,0.2", f"{path},b,0.2,0.4", f"{path},a,0,0.2"]
     (folder / "regions.csv").write_text("\n".join(["path,label,start,end", *rows]))
     corpus, model = corpora.load(folder / "regions.csv"), load("logmel")
-    heard = hearing.hear(corpus, hearing.whole(model), cache=folder, workers=2)
+    heard = extraction.hear(corpus, extraction.whole(model), cache=folder, workers=2)
     assert heard.fresh == 2
     np.testing.assert_array_equal(heard.vectors[1], model.embed(path, 0.2, 0.4))
     np.testing.assert_array_equal(heard.vectors[0], heard.vectors[2])
@@ -220,7 +220,7 @@ def test_rows_that_wait_are_written_when_work_is_interrupted(tmp_path):
 
 
 def test_full_shards_are_written_before_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("soundloom.evaluation.cache._SHARD_BYTES", 100)
+    monkeypatch.setattr("soundloom.evaluation.embedding_cache._SHARD_BYTES", 100)
     shards = Shards(tmp_path, 8)
     with Writer(shards) as writer:
         for number in range(10):
@@ -312,25 +312,25 @@ def test_an_ablation_measures_every_subset(sounds, run):
 
 def test_acoustic_statistics_come_back_under_their_names(sounds, tmp_path):
     corpus = corpora.load(sounds).filter(label=["bell", "rain"])
-    heard = hearing.hear(corpus, hearing.acoustics(), cache=tmp_path, workers=2)
-    waveforms = [audio.read(path, hearing.ACOUSTIC_RATE) for path in corpus.column("path")]
-    expected = acoustic_statistics(waveforms, hearing.ACOUSTIC_RATE)
-    found = hearing.statistics(heard.vectors)
+    heard = extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2)
+    waveforms = [audio.read(path, extraction.ACOUSTIC_RATE) for path in corpus.column("path")]
+    expected = acoustic_statistics(waveforms, extraction.ACOUSTIC_RATE)
+    found = extraction.statistics(heard.vectors)
     assert {name: list(by) for name, by in found.items()} == {name: list(by) for name, by in expected.items()}
     for name, by in expected.items():
         for statistic, values in by.items():
             np.testing.assert_allclose(found[name][statistic], values, rtol=1e-6)
-    assert hearing.hear(corpus, hearing.acoustics(), cache=tmp_path, workers=2).fresh == 0
+    assert extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2).fresh == 0
 
 
 def test_correlation_is_over_the_clips_that_both_could_hear(sounds, tmp_path):
     corpus = corpora.load(sounds)
-    heard = hearing.hear(corpus, hearing.whole(load("logmel")), cache=tmp_path, workers=2)
+    heard = extraction.hear(corpus, extraction.whole(load("logmel")), cache=tmp_path, workers=2)
     few = dataclasses.replace(heard, vectors=heard.vectors[:, :3])
-    acoustics = hearing.hear(corpus, hearing.acoustics(), cache=tmp_path, workers=2)
+    acoustics = extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2)
     without = dataclasses.replace(acoustics, vectors=acoustics.vectors[1:], places=acoustics.places[1:])
     score = correlate(few, without, seed=0)
-    assert score == correlation_analysis(few.vectors[1:], hearing.statistics(acoustics.vectors[1:]))
+    assert score == correlation_analysis(few.vectors[1:], extraction.statistics(acoustics.vectors[1:]))
 
 
 def test_splits_are_the_corpus_own_or_drawn_from_the_seed(sounds, folder):

@@ -28,13 +28,13 @@ from soundloom.evaluation import (
     linear_probe,
     mlp_probe,
 )
-from soundloom.evaluation import frames as framewise
-from soundloom.evaluation.linear import fit
-from soundloom.evaluation.probing import prepare, train_stopped, validate
-from soundloom.evaluation.shallow import draw_few
+from soundloom.evaluation.probes import frame_data as framewise
+from soundloom.evaluation.probes.batched_mlp import predict, threads_that_pay, train
+from soundloom.evaluation.probes.common import prepare, train_stopped, validate
+from soundloom.evaluation.probes.frame_classifier import draw_few
+from soundloom.evaluation.probes.linear import fit
+from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.splits import Split
-from soundloom.evaluation.standardise import moments, standardise
-from soundloom.evaluation.training import predict, threads_that_pay, train
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from soundloom.evaluation import (
     correlation_analysis,
     leave_one_out,
     query_by_example,
-    retrieval,
 )
+from soundloom.evaluation.retrieval import query_by_example as retrieval
 from soundloom.evaluation.scores import summarise
 
 
@@ -220,7 +220,7 @@ def test_correlations_that_say_nothing_are_refused(left, right, message):
 
 
 def test_correlation_needs_the_same_clips():
-    from soundloom.evaluation.correlation import validate
+    from soundloom.evaluation.analysis.correlation import validate
 
     with pytest.raises(ValueError, match="embeddings are of 20 clips, features of 19"):
         validate(noise(20, 2), noise(19, 2))
@@ -250,7 +250,7 @@ def test_an_embedding_of_brightness_correlates_with_the_centroid():
 def test_statistics_over_time_are_scipys():
     from scipy.stats import skew
 
-    from soundloom.evaluation.correlation import acoustic_features
+    from soundloom.evaluation.analysis.correlation import acoustic_features
 
     waveform = noise(4000)
     values = acoustic_features(waveform, 8000)["mfcc"].astype(np.float64)

@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics
 
 from soundloom.evaluation import scores, splits
-from soundloom.evaluation.ranking import average_precision
+from soundloom.evaluation.retrieval.average_precision import average_precision
 
 RANDOM = np.random.default_rng(0)
 

@@ -12,16 +12,16 @@ from click.testing import CliRunner
 from torch import Tensor
 
 import soundloom
-from soundloom import graphs, onnx_export
+from helpers.tiny_encoder import Tiny, unsettle
+from soundloom import onnx_export, onnx_graph
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import AST, ASTSettings, initialise
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.frontends import Fbank, LogMel
 from soundloom.onnx_export import export
-from tiny import Tiny, unsettle
 
-pytestmark = pytest.mark.skipif(not graphs.available(), reason="needs soundloom[onnx]")
+pytestmark = pytest.mark.skipif(not onnx_graph.available(), reason="needs soundloom[onnx]")
 
 
 def noise(batch: int, samples: int) -> Tensor:
@@ -50,7 +50,7 @@ def facts(path: Path) -> dict[str, str]:
 
     model = onnx.load(path)
     onnx.checker.check_model(model)
-    assert [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")] == [graphs.OPSET]
+    assert [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")] == [onnx_graph.OPSET]
     return {entry.key: entry.value for entry in model.metadata_props}
 
 

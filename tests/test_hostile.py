@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hostile import GOOD, HOSTILE, Hostile, write_folder
+from helpers.malformed_files import GOOD, HOSTILE, Hostile, write_folder
 from soundloom.cli import main
 from soundloom.library import Library
 

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from soundloom.errors import QueryError
-from soundloom.library import Library, cosines
-from soundloom.library.cosines import Cosines
-from soundloom.library.index import SearchIndex, _top
-from soundloom.library.store import FileState, Store
+from soundloom.library import Library
+from soundloom.library.search.index import SearchIndex, _top
+from soundloom.library.search.similarity_cache import Cosines
+from soundloom.library.storage.store import FileState, Store
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 

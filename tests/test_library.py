@@ -18,7 +18,7 @@ import soundfile
 import soundloom
 from soundloom.errors import LibraryError, ModelMismatchError
 from soundloom.library import Library, Progress, TagTable
-from soundloom.library.settings import LibrarySettings
+from soundloom.library.storage.settings import LibrarySettings
 
 RATE = 16000
 
@@ -269,7 +269,7 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path, sounds: Path) -> None:
     victim = tmp_path / "victim.loom"
     Library.create(victim, "logmel+mfcc")
     script = (
-        "import sys, soundloom.library.adding as adding; adding._FLUSH_SECONDS = 0.0; "
+        "import sys, soundloom.library.indexing.sync as adding; adding._FLUSH_SECONDS = 0.0; "
         "from soundloom.library import Library; library = Library.open(sys.argv[1]); library.model; "
         "print('go', flush=True); library.add(sys.argv[2])"
     )

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from filled import clustered, filled
+from helpers.library_factory import clustered, filled
 from soundloom.cli.tag import command
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.errors import QueryError
-from soundloom.library import Library, Suggestion, logistic
-from soundloom.library.examples import _Examples, _folds, _wilson
+from soundloom.library import Library, Suggestion
+from soundloom.library.tags import logistic_regression
+from soundloom.library.tags.active_learning import _Examples, _folds, _wilson
 
 KINDS, EACH = 6, 40
 
@@ -44,13 +45,13 @@ def test_the_regression_is_that_of_scikit_learn(dim: int, penalty: float) -> Non
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(30, dim))
     yes = rng.uniform(size=30) < 0.3
-    importance = logistic.balanced(yes, rng.uniform(0.5, 2, 30))
+    importance = logistic_regression.balanced(yes, rng.uniform(0.5, 2, 30))
     assert importance[yes].sum() == pytest.approx(0.5)
     assert importance.sum() == pytest.approx(1)
-    inner, directions = logistic.span(vectors)
+    inner, directions = logistic_regression.span(vectors)
     np.testing.assert_allclose(inner @ directions, vectors, atol=1e-10)
     assert inner.shape[1] == min(30, dim)
-    ours = logistic.fit(inner, yes, importance, penalty)
+    ours = logistic_regression.fit(inner, yes, importance, penalty)
     theirs = sklearn.LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=10_000)
     theirs.fit(vectors, yes, sample_weight=importance)
     np.testing.assert_allclose(ours.weights @ directions, theirs.coef_[0], rtol=2e-3, atol=2e-4)
@@ -63,18 +64,20 @@ def test_average_precision_is_that_of_scikit_learn() -> None:
     for levels in (2, 5, 1000):
         scores = rng.integers(levels, size=200).astype(float)
         yes = rng.uniform(size=200) < 0.2
-        assert logistic.average_precision(scores, yes) == pytest.approx(metrics.average_precision_score(yes, scores))
-    assert logistic.average_precision(np.zeros(3), np.zeros(3, np.bool_)) == 0
+        assert logistic_regression.average_precision(scores, yes) == pytest.approx(
+            metrics.average_precision_score(yes, scores)
+        )
+    assert logistic_regression.average_precision(np.zeros(3), np.zeros(3, np.bool_)) == 0
 
 
 def test_platt_finds_the_true_probabilities() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=20_000) * 3
     yes = rng.uniform(size=20_000) < 1 / (1 + np.exp(-(0.7 * scores - 1)))
-    slope, offset = logistic.platt(scores, yes, np.full(20_000, 1 / 20_000))
+    slope, offset = logistic_regression.platt(scores, yes, np.full(20_000, 1 / 20_000))
     assert (slope, offset) == (pytest.approx(0.7, abs=0.05), pytest.approx(-1, abs=0.05))
     # Scores that say the opposite of what is so make nothing sure.
-    assert logistic.platt(-scores, yes, np.full(20_000, 1 / 20_000)) == (0, 0)
+    assert logistic_regression.platt(-scores, yes, np.full(20_000, 1 / 20_000)) == (0, 0)
 
 
 def test_few_examples_find_the_rest(library: Library) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filled import clustered, filled
+from helpers.library_factory import clustered, filled
 from soundloom.errors import QueryError
 from soundloom.library import Filter, Library
 

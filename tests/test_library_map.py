@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from filled import DIM, append, clustered, filled
+from helpers.library_factory import DIM, append, clustered, filled
 from soundloom.cli.map import command
 from soundloom.errors import MissingExtraError, QueryError
-from soundloom.library import Library, Map, MapProgress, layout
-from soundloom.library.cluster_names import cluster_names
+from soundloom.library import Library, Map, MapProgress
+from soundloom.library.map import umap_layout
+from soundloom.library.map.cluster_labels import cluster_names
 
 needs_umap = pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="umap-learn is not installed")
 # What numba and its parts say of themselves is not ours to mend.
@@ -88,7 +89,7 @@ def test_weights_make_a_map_of_their_own(mapped: tuple[Library, Map, list[MapPro
     reported: list[tuple[str, float]] = []
     scale = np.zeros(DIM)
     scale[:6] = 1.0
-    reduced = layout.principal_components(index.vectors, scale, lambda *told: reported.append(told))
+    reduced = umap_layout.principal_components(index.vectors, scale, lambda *told: reported.append(told))
     assert reduced.shape == (len(library), 6)
     left = library.map({"right": 0})
     assert left.weights == {"left": 1.0, "right": 0.0}
@@ -191,8 +192,8 @@ def test_principal_components_keep_distances() -> None:
     # Forty directions that matter in two hundred: all of them are kept.
     vectors = (rng.normal(size=(500, 40)) @ rng.normal(size=(40, 200))).astype(np.float32)
     scale = rng.uniform(0.5, 2, 200)
-    reduced = layout.principal_components(vectors, scale, silent)
-    assert reduced.shape == (500, layout.COMPONENTS)
+    reduced = umap_layout.principal_components(vectors, scale, silent)
+    assert reduced.shape == (500, umap_layout.COMPONENTS)
     expected = np.linalg.norm((vectors[:50, None] - vectors[None, :50]) * scale, axis=2)
     got = np.linalg.norm(reduced[:50, None] - reduced[None, :50], axis=2)
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-2)
@@ -204,9 +205,9 @@ def test_beyond_the_anchors_the_rest_is_placed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(layout, "ANCHORS", 100)
     vectors = clustered(4, 100)
     kinds = np.repeat(np.arange(4), 100)
-    reduced = layout.principal_components(vectors, np.ones(DIM), silent)
+    reduced = umap_layout.principal_components(vectors, np.ones(DIM), silent)
     phases: set[str] = set()
-    points = layout.arrange(reduced, lambda phase, _share: phases.add(phase))
+    points = umap_layout.arrange(reduced, lambda phase, _share: phases.add(phase))
     assert "placing the rest" in phases
     assert (kinds[neighbours(points)] == kinds[:, None]).mean() > 0.95
 
@@ -215,15 +216,15 @@ def test_a_known_vector_is_placed_at_its_point_and_none_in_the_sea() -> None:
     rng = np.random.default_rng(0)
     known = clustered(2, 50)
     points = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 100]).astype(np.float32)
-    np.testing.assert_allclose(layout.place(known[:1], known[:1], points[:1], silent), points[:1])
+    np.testing.assert_allclose(umap_layout.place(known[:1], known[:1], points[:1], silent), points[:1])
     halfway = ((known[:50] + known[50:]) / 2).astype(np.float32)
-    placed = layout.place(halfway, known, points, silent)
+    placed = umap_layout.place(halfway, known, points, silent)
     assert np.minimum(np.linalg.norm(placed, axis=1), np.linalg.norm(placed - 100, axis=1)).max() < 5
 
 
 def test_clusters_are_found_and_the_largest_comes_first() -> None:
     vectors = np.concatenate([clustered(1, 300, 0.05), clustered(2, 100, 0.05)[100:] + 5])
-    labels = layout.clusters_of(vectors, silent)
+    labels = umap_layout.clusters_of(vectors, silent)
     sizes = np.bincount(labels)
     assert (np.diff(sizes) <= 0).all()
     assert not set(labels[:300].tolist()) & set(labels[300:].tolist())

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from serving import API, served, write_sound
+from helpers.server import API, served, write_sound
 from soundloom.cli.index import command
 from soundloom.errors import LibraryError
 from soundloom.library import Library
-from soundloom.library.roots import folders_of, outermost
+from soundloom.library.indexing.sources import folders_of, outermost
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 import soundfile
 from filelock import FileLock
 
-from filled import append, clustered, filled
+from helpers.library_factory import append, clustered, filled
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library import Library, TagTable, holdings, segment_id
-from soundloom.library.index import SearchIndex
+from soundloom.library.search.index import SearchIndex
 from soundloom.library.segments import Segments
 
 PATHS = ["/s/a.wav", "/s/b.wav", "/s/deep/it's.wav"]

@@ -13,16 +13,16 @@ from click.testing import CliRunner
 from torch import nn
 
 import soundloom
+from helpers.tagged_corpus import beeps_and_hisses, quick
 from soundloom.cli import main
 from soundloom.embedder import one_thread
 from soundloom.encoders import COALAAudioEncoder, COALATagEncoder, initialise
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
-from soundloom.library.tag_search import tag_embedding
-from soundloom.pretrained.checkpoints import CHECKPOINTS
+from soundloom.library.search.tag_query import tag_embedding
+from soundloom.models.published_checkpoints import CHECKPOINTS
 from soundloom.recipes.coala import train
-from soundloom.tagging import AlignedTags, aligned_tags
-from tagged import beeps_and_hisses, quick
+from soundloom.tags import AlignedTags, aligned_tags
 from test_checkpoints_unpickle import published_scaler, scaler_pickle
 
 

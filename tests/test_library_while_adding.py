@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from filled import append, clustered, filled
+from helpers.library_factory import append, clustered, filled
 from soundloom.library import Hit, Library, holdings
-from soundloom.library.index import SearchIndex
+from soundloom.library.search.index import SearchIndex
 
 EMBEDDINGS = clustered(30, 2)
 

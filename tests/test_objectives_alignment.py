@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.tiny_encoder import Tiny
 from soundloom.embedder import Stream, Window, one_thread
 from soundloom.encoders import COALAAudioEncoder, initialise
+from soundloom.feature_cache import Form, MelEnergies
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.alignment import (
     AlignmentObjective,
@@ -24,9 +26,7 @@ from soundloom.objectives.alignment import (
     tag_cross_entropy,
 )
 from soundloom.objectives.decoders import AudioDecoder
-from soundloom.prepared import Form, MelEnergies
-from soundloom.tagging.decoder import TagDecoder
-from tiny import Tiny
+from soundloom.tags.decoder import TagDecoder
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

@@ -15,10 +15,10 @@ from soundloom.corpora import Corpus
 from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import Transformer, TransformerSettings
+from soundloom.feature_cache import MelEnergies, Prepared, Represented, prepare
 from soundloom.frontends import MFCC, BySecond, LogMel, Scaled
 from soundloom.objectives.labels import SCORES, LabelDraw, LabelObjective, LabelSettings, exclusive, label_draw
 from soundloom.objectives.windows import representation
-from soundloom.prepared import MelEnergies, Prepared, Represented, prepare
 
 CLASSES = ("low", "middle", "high")
 

@@ -13,16 +13,16 @@ from jaxtyping import Float
 from torch import Tensor, multiprocessing
 from torch.nn import functional
 
+from helpers.tiny_encoder import Tiny
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Stream, Window
+from soundloom.feature_cache import MelEnergies, Prepared, Represented, Samples
 from soundloom.frontends import LogMel, PeakMap
-from soundloom.objectives import Recordings, TripletObjective, TripletSettings, only, triplet_draw
+from soundloom.objectives import Recordings, TripletObjective, TripletSettings, only
 from soundloom.objectives.base import Batch
 from soundloom.objectives.mining import MINING, Known
 from soundloom.objectives.samplers import MADE, SAMPLERS
-from soundloom.prepared import MelEnergies, Prepared, Represented, Samples
-from soundloom.recipes.streams import build_stream
-from tiny import Tiny
+from soundloom.recipes.architectures import build_stream
 
 FORM = MelEnergies(LogMel.jansen())
 

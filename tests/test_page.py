@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browsing import NEEDS_CHROMIUM, PATIENCE, SHOWN, asked, cards, first, names, until, visit
+from helpers.browser import NEEDS_CHROMIUM, PATIENCE, SHOWN, asked, cards, first, names, until, visit
 from soundloom.synth import render
 
 AXE = files("axe_playwright_python") / "axe.min.js"

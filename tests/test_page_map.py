@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from browsing import NEEDS_CHROMIUM, asked, first, until
+from helpers.browser import NEEDS_CHROMIUM, asked, first, until
 
 pytestmark = NEEDS_CHROMIUM
 

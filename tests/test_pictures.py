@@ -14,7 +14,7 @@ from matplotlib import pyplot
 
 from soundloom.pictures import Excerpt, hits_picture, part_colours
 from soundloom.pictures.excerpt import RANGE, mel, mel_decibels, outline
-from soundloom.pictures.lettering import DPI, fitted, font
+from soundloom.pictures.typography import DPI, fitted, font
 
 PARTS = {"pitch": 0.9, "timbre": 0.4, "waveform": -0.2, "neuralogram": 0.7}
 

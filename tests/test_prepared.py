@@ -17,8 +17,8 @@ import torch
 
 from soundloom import audio, corpora
 from soundloom.corpora import Corpus, clip_table
+from soundloom.feature_cache import MelEnergies, Prepared, PreparedError, Progress, Represented, formats, prepare
 from soundloom.frontends import Chunks, LogMel
-from soundloom.prepared import MelEnergies, Prepared, PreparedError, Progress, Represented, forms, prepare
 from sounds import tone
 
 RATE = 16000
@@ -114,7 +114,7 @@ class TestPrepare:
         def unexpected(path: str, _: object) -> bytes:
             raise AssertionError(f"{path} was read")
 
-        monkeypatch.setattr("soundloom.prepared.contents._digest", unexpected)
+        monkeypatch.setattr("soundloom.feature_cache.file_probe._digest", unexpected)
         assert same(prepare(corpus, mel, folder=home), first)
 
     def test_forms_do_not_mix(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
@@ -198,7 +198,7 @@ class TestPrepare:
             wave = torch.nn.functional.pad(wave, (0, max(0, mel.min_samples - wave.shape[1])))
             expected = LogMel.jansen().energies(wave)[0].T
             restored = prepared.restore(torch.from_numpy(every_row(prepared, clip)))
-            torch.testing.assert_close(restored, expected, rtol=RIGHT_TO, atol=2.0**forms.LOWEST)
+            torch.testing.assert_close(restored, expected, rtol=RIGHT_TO, atol=2.0**formats.LOWEST)
 
 
 class TestDrawing:
@@ -327,7 +327,7 @@ class TestDisasters:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr("soundloom.prepared.cache.os.fsync", full)
+            patch.setattr("soundloom.feature_cache.row_store.os.fsync", full)
             with pytest.raises(PreparedError, match=r"No space left on device.*make room"):
                 prepare(corpus, mel, folder=home)
         assert self.rows_file(home).stat().st_size == size
@@ -355,9 +355,10 @@ import sys
 from pathlib import Path
 from soundloom.corpora import Corpus
 from soundloom.frontends import LogMel
-from soundloom.prepared import MelEnergies, prepare, preparing
+from soundloom.feature_cache import build
+from soundloom.feature_cache import MelEnergies, prepare
 
-preparing._BATCH_SECONDS = 0.0
+build._BATCH_SECONDS = 0.0
 corpus, folder = sys.argv[1:]
 prepare(
     Corpus.load(corpus), MelEnergies(LogMel.jansen()), folder=folder,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from soundloom.feature_cache import Form, MelEnergies, PreparedError, Represented, Samples, formats
+from soundloom.feature_cache.chunking import overlapping
 from soundloom.frontends import Chunks, Frontend, LogMel, PeakMap, Scaled
 from soundloom.frontends.mel import LogMelSettings
-from soundloom.prepared import Form, MelEnergies, PreparedError, Represented, Samples, forms
-from soundloom.prepared.pieces import overlapping
 
 RATE = 16000
 PRESETS = {"jansen": LogMel.jansen, "coala": LogMel.coala, "panns": LogMel.panns}
@@ -40,10 +40,10 @@ class TestMelEnergies:
         torch.testing.assert_close(form.restore(torch.from_numpy(kept)), expected, rtol=RIGHT_TO, atol=0)
 
     def test_the_codes_keep_their_promise_over_their_whole_range(self) -> None:
-        low, high = 2.0**forms.LOWEST, 2.0 ** (forms.LOWEST + 65534 / forms.STEPS)
+        low, high = 2.0**formats.LOWEST, 2.0 ** (formats.LOWEST + 65534 / formats.STEPS)
         assert (low, high) == (pytest.approx(3.6e-15, rel=0.02), pytest.approx(1.7e11, rel=0.02))
         values = torch.exp(torch.linspace(np.log(low), np.log(high), 200_001).double()).float().clamp(low, high)
-        restored = MelEnergies(LogMel.jansen()).restore(torch.from_numpy(forms._encode(values[:, None])[0]))
+        restored = MelEnergies(LogMel.jansen()).restore(torch.from_numpy(formats._encode(values[:, None])[0]))
         errors = (restored.double() / values.double() - 1).abs()
         assert errors.max() < RIGHT_TO
         assert (restored.diff() >= 0).all()
@@ -51,7 +51,7 @@ class TestMelEnergies:
     def test_every_code_is_its_own(self) -> None:
         codes = torch.arange(65536).to(torch.uint16)
         energies = MelEnergies(LogMel.jansen()).restore(codes)
-        assert torch.equal(torch.from_numpy(forms._encode(energies[:, None])[0]).int(), codes.int())
+        assert torch.equal(torch.from_numpy(formats._encode(energies[:, None])[0]).int(), codes.int())
 
     def test_digital_silence_is_exactly_zero(self, mel: MelEnergies) -> None:
         kept = mel.keep(torch.zeros(RATE))
@@ -74,7 +74,7 @@ class TestMelEnergies:
     @pytest.mark.parametrize("frames", [4095, 4096, 4097, 8192, 9000])
     def test_a_long_sound_in_pieces_has_the_codes_of_one_piece(self, mel: MelEnergies, frames: int) -> None:
         wave = torch.from_numpy(noise((frames - 1) * 0.01 + 0.03))
-        whole = forms._encode(LogMel.jansen().energies(wave[None])[0])
+        whole = formats._encode(LogMel.jansen().energies(wave[None])[0])
         assert np.array_equal(mel.keep(wave), whole)
 
     @pytest.mark.parametrize("padding", ["reflect", "zeros"])
@@ -105,7 +105,7 @@ class TestMelEnergies:
     def test_centred_codes_rarely_differ_and_by_one(self) -> None:
         frontend = LogMel.panns()
         wave = torch.from_numpy(noise(90.0, rate=frontend.sample_rate))
-        whole = forms._encode(frontend.energies(wave[None])[0]).astype(int)
+        whole = formats._encode(frontend.energies(wave[None])[0]).astype(int)
         away = np.abs(MelEnergies(frontend).keep(wave) - whole)
         assert away.max() <= 1
         assert away.mean() < 1e-4

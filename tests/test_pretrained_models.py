@@ -27,7 +27,7 @@ from soundloom.encoders import ENCODERS, Encoder, initialise
 from soundloom.errors import ModelError, UnknownModelError
 from soundloom.frontends import LogMel, Scaled
 from soundloom.hear import load_model
-from soundloom.pretrained.checkpoints import CHECKPOINTS
+from soundloom.models.published_checkpoints import CHECKPOINTS
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 

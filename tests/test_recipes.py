@@ -16,12 +16,12 @@ from soundloom import corpora
 from soundloom.cli import main
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.errors import UnknownModelError
+from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel
-from soundloom.prepared import MelEnergies, prepare
 from soundloom.recipes import RECIPES
-from soundloom.recipes.parting import fingerprint, part
-from soundloom.recipes.streams import FRAMES, STREAMS, build_stream, form_of
-from soundloom.training.flat import flatten, resolve, settings_of
+from soundloom.recipes.architectures import FRAMES, STREAMS, build_stream, form_of
+from soundloom.recipes.validation_split import fingerprint, part
+from soundloom.training.flat_config import flatten, resolve, settings_of
 
 CLASSES = ("hum", "hiss")
 TINY = (

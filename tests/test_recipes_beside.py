@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-import chores
-from soundloom.recipes.beside import Job, side_by_side
+from helpers import pool_jobs
+from soundloom.recipes.process_pool import Job, side_by_side
 from soundloom.training import TrainingError
 
 
 def doubling(*numbers: int) -> list[Job]:
-    return [Job(name=str(number), work=chores.double, arguments=(number,)) for number in numbers]
+    return [Job(name=str(number), work=pool_jobs.double, arguments=(number,)) for number in numbers]
 
 
 def running(process: int) -> bool:
@@ -50,14 +50,14 @@ def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(coun
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_job_that_fails_is_named_and_the_others_are_done(count: int) -> None:
     told: list[Any] = []
-    jobs = [Job(name="pitch", work=chores.fail, arguments=("no sound",)), *doubling(1, 2)]
+    jobs = [Job(name="pitch", work=pool_jobs.fail, arguments=("no sound",)), *doubling(1, 2)]
     with pytest.raises(TrainingError, match=r"^pitch: no sound \(the others are done and kept: the same command"):
         side_by_side(jobs, count, told.append)
     assert set(told) == {"no sound", 1, 2}
 
 
 def test_a_reason_is_told_once() -> None:
-    jobs = [Job(name=name, work=chores.fail, arguments=("full disk",)) for name in ("a", "b")]
+    jobs = [Job(name=name, work=pool_jobs.fail, arguments=("full disk",)) for name in ("a", "b")]
     with pytest.raises(TrainingError, match=r"^full disk$"):
         side_by_side(jobs, 1, lambda _: None)
     with pytest.raises(TrainingError, match=r"^a, b: full disk"):
@@ -66,8 +66,8 @@ def test_a_reason_is_told_once() -> None:
 
 def test_what_was_not_foreseen_is_told_by_name_too() -> None:
     jobs = [
-        Job(name="one", work=chores.crash, arguments=()),
-        Job(name="two", work=chores.die, arguments=()),
+        Job(name="one", work=pool_jobs.crash, arguments=()),
+        Job(name="two", work=pool_jobs.die, arguments=()),
         *doubling(1),
     ]
     with pytest.raises(TrainingError) as refused:
@@ -84,7 +84,7 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
         if len(heard) == 2:
             raise KeyboardInterrupt
 
-    jobs = [Job(name=name, work=chores.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
+    jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
     with pytest.raises(KeyboardInterrupt):
         side_by_side(jobs, 2, stop)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "the third was never begun"
@@ -94,9 +94,9 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
 
 def test_who_is_killed_takes_the_jobs_along(tmp_path: Path) -> None:
     script = (
-        "import sys, chores\n"
-        "from soundloom.recipes.beside import Job, side_by_side\n"
-        "jobs = [Job(name=name, work=chores.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
+        "import sys\nfrom helpers import pool_jobs\n"
+        "from soundloom.recipes.process_pool import Job, side_by_side\n"
+        "jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
         "side_by_side(jobs, 2, lambda name: print(name, flush=True))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}

@@ -16,18 +16,18 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 import soundloom
+from helpers.tagged_corpus import beeps_and_hisses, quick
 from soundloom.cli import main
 from soundloom.corpora import CorpusError, clip_table
 from soundloom.embedder import Stream, one_thread
+from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.labels import LabelDraw
-from soundloom.prepared import MelEnergies, prepare
 from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged, train
-from soundloom.recipes.patches import band_ranges, loudest_starts, shifted
-from soundloom.tagging import AlignedTags, suggest_tags
+from soundloom.recipes.max_energy_patches import band_ranges, loudest_starts, shifted
+from soundloom.tags import AlignedTags, suggest_tags
 from soundloom.training import TrainingError
-from tagged import beeps_and_hisses, quick
 
 
 @pytest.fixture(autouse=True)

@@ -23,24 +23,24 @@ from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Woven
 from soundloom.encoders import Neuralogram
 from soundloom.errors import LibraryError, ModelError
+from soundloom.feature_cache import prepare
 from soundloom.frontends import Scaled
 from soundloom.objectives import TripletSettings
 from soundloom.objectives.labels import LabelSettings
 from soundloom.objectives.windows import representation
-from soundloom.prepared import prepare
 from soundloom.recipes import diverse
+from soundloom.recipes.architectures import build_stream, form_of
 from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
+from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.labels import train as train_labels
 from soundloom.recipes.linear import LinearSettings, hear_windows
-from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import build_stream, form_of
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.recipes.triplet import train as train_triplets
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
 from soundloom.training import Progress, TrainingError, TrainingSettings
-from soundloom.training.flat import flatten, resolve
+from soundloom.training.flat_config import flatten, resolve
 
 CLASSES = tuple("abc")
 

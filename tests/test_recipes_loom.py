@@ -15,19 +15,19 @@ import torch
 from safetensors.torch import load_file
 
 import soundloom
-import soundloom.library.map
+import soundloom.library.map.library_map
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Woven, one_thread
 from soundloom.encoders import COALATagEncoder, Notes, NotesSettings, initialise
 from soundloom.errors import QueryError
 from soundloom.library import Library
-from soundloom.pretrained.saving import PACKAGED, save_pretrained
-from soundloom.recipes import loom, notes
-from soundloom.recipes.aligning import AligningSettings, align
-from soundloom.recipes.streams import LOWEST_NOTE, build_stream
-from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.models.saved_model import PACKAGED, save_pretrained
+from soundloom.recipes import loom, pitch
+from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
+from soundloom.recipes.tag_alignment import AligningSettings, align
+from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.training import TrainingError
-from soundloom.training.randomness import seeded
+from soundloom.training.seeding import seeded
 
 RATE = 16000
 MIDI = (48, 50, 53, 57, 60, 62, 65, 69, 72, 76)
@@ -101,9 +101,9 @@ def test_impossible_encoders_are_refused(given: dict[str, int]) -> None:
 
 
 def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:
-    recipe = notes.PRESETS["small"]
+    recipe = pitch.PRESETS["small"]
     training = replace(recipe.training, steps=60, batch=16, warmup=2, device="cpu")
-    run = notes.train(replace(recipe, training=training), corpus, tmp_path / "run")
+    run = pitch.train(replace(recipe, training=training), corpus, tmp_path / "run")
     model = run.model()
     heard = [int(model.embed(note(midi, "string", 0.6)).argmax()) + LOWEST_NOTE for midi in MIDI]
     assert np.mean([told == midi for told, midi in zip(heard, MIDI, strict=True)]) >= 0.8
@@ -112,12 +112,12 @@ def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:
 def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> None:
     mute = replace(corpus, table=corpus.table.drop_columns("midi"))
     with pytest.raises(CorpusError, match="no column midi"):
-        notes.train(notes.PRESETS["small"], mute, tmp_path / "run")
+        pitch.train(pitch.PRESETS["small"], mute, tmp_path / "run")
     high = corpus.table.set_column(
         corpus.table.column_names.index("midi"), "midi", pa.array([140] * len(corpus), pa.int64())
     )
     with pytest.raises(CorpusError, match="no clip has a MIDI number from 24 to 107"):
-        notes.train(notes.PRESETS["small"], replace(corpus, table=high), tmp_path / "run")
+        pitch.train(pitch.PRESETS["small"], replace(corpus, table=high), tmp_path / "run")
 
 
 SMALL = loom.LoomRecipe(
@@ -141,7 +141,7 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "pitch.txt").write_text("mine")
     with pytest.raises(TrainingError, match="is not empty and holds no run"):
         loom.train(SMALL, corpus, tmp_path)
 
@@ -187,7 +187,7 @@ def test_a_balance_steers_searches_and_maps_as_weights_do(
         report("arranging", 1.0)
         return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
 
-    monkeypatch.setattr(soundloom.library.map, "arrange", arrange)
+    monkeypatch.setattr(soundloom.library.map.library_map, "arrange", arrange)
     parts = [soundloom.load("logmel"), soundloom.load("mfcc")]
     plain = Library.create(tmp_path / "plain.loom", Woven(parts))
     biased = Library.create(tmp_path / "biased.loom", Woven(parts, balance={"mfcc": 0.25}))

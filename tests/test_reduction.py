@@ -14,7 +14,7 @@ from soundloom.embedder import Reduction, Stream, Woven
 from soundloom.encoders import Identity
 from soundloom.errors import ModelError
 from soundloom.frontends import LogMel, Texture
-from soundloom.pretrained.saving import from_pretrained, save_pretrained
+from soundloom.models.saved_model import from_pretrained, save_pretrained
 
 
 def sounds(count: int = 200, wide: int = 24) -> torch.Tensor:

@@ -15,15 +15,15 @@ import soundfile
 from click.testing import CliRunner
 
 from soundloom.cli import main
-from soundloom.cli.measuring import load_corpora, weights_for
+from soundloom.cli.evaluate_options import load_corpora, weights_for
 from soundloom.corpora import CORPORA
-from soundloom.evaluation import plots
-from soundloom.evaluation.hearing import LeftOut
-from soundloom.evaluation.layers import choose
-from soundloom.evaluation.report import page, write_page
+from soundloom.evaluation.analysis.layers import choose
+from soundloom.evaluation.extraction import LeftOut
+from soundloom.evaluation.report import svg
+from soundloom.evaluation.report.html import page, write_page
+from soundloom.evaluation.report.tables import labels_of, table_of, write_per_class, written
 from soundloom.evaluation.results import EvaluationError, Measurement, Projection, Result, read
 from soundloom.evaluation.scores import summarise
-from soundloom.evaluation.tables import labels_of, table_of, write_per_class, written
 from soundloom.synth import render
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr", "col"}
@@ -200,7 +200,7 @@ def test_one_layer_for_both_is_marked_with_both_letters():
     tasks = {"a": scores, "b": other, "c": late}
     choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
     assert choice.middle == choice.late == 4
-    places = re.findall(r'<text x="([\d.]+)" [^>]*>([ML])</text>', plots.layer_curves(tasks, choice, "t"))
+    places = re.findall(r'<text x="([\d.]+)" [^>]*>([ML])</text>', svg.layer_curves(tasks, choice, "t"))
     assert len({x for x, _ in places}) == 2
 
 
@@ -209,14 +209,14 @@ def test_labels_of_curves_do_not_cover_each_other():
     choice = choose({task: {1: 0.5, 2: 0.5} for task in tasks})
     heights = sorted(
         float(y)
-        for y in re.findall(r'y="([\d.]+)" class="label[^>]*>(?:task|mean)', plots.layer_curves(tasks, choice, "t"))
+        for y in re.findall(r'y="([\d.]+)" class="label[^>]*>(?:task|mean)', svg.layer_curves(tasks, choice, "t"))
     )
     assert len(heights) == 6
     assert min(np.diff(heights)) >= 18 - 0.2
 
 
 def test_confusions_are_shares_of_their_rows():
-    picture = plots.confusion(np.array([[3, 1], [0, 4]]), ["a", "b"], "t")
+    picture = svg.confusion(np.array([[3, 1], [0, 4]]), ["a", "b"], "t")
     assert "a taken for b: 25.0 %" in picture
     assert "b taken for b: 100.0 %" in picture
     assert "b taken for a" not in picture
@@ -224,7 +224,7 @@ def test_confusions_are_shares_of_their_rows():
 
 def test_many_classes_are_drawn_without_their_names():
     many = [f"class {n}" for n in range(200)]
-    picture = plots.confusion(np.eye(200, dtype=int), many, "t")
+    picture = svg.confusion(np.eye(200, dtype=int), many, "t")
     assert ">class 7</text>" not in picture
     assert picture.count("<rect") == 201
 
@@ -234,7 +234,7 @@ def test_names_in_the_plane_do_not_cover_each_other():
     labels = np.repeat(np.arange(50), 4)
     points = generator.normal(size=(200, 2))
     projection = Projection(method="PCA", points=points.tolist(), labels=labels.tolist())
-    picture = plots.scatter(projection, [f"class number {n}" for n in range(50)], "t")
+    picture = svg.scatter(projection, [f"class number {n}" for n in range(50)], "t")
     names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="halo', picture)
     assert 2 <= len(names) < 50
     places = np.array(names, dtype=float)
@@ -244,11 +244,11 @@ def test_names_in_the_plane_do_not_cover_each_other():
 
 def test_a_heap_of_equal_points_is_drawn():
     heap = Projection(method="PCA", points=[(1.0, 1.0)] * 4, labels=[0] * 4)
-    assert "nan" not in plots.scatter(heap, ["a"], "t")
+    assert "nan" not in svg.scatter(heap, ["a"], "t")
 
 
 def test_bars_reach_below_zero():
-    picture = plots.bars({"good": (0.3, None), "harmful": (-0.1, 0.05)}, "t", mark=0.1)
+    picture = svg.bars({"good": (0.3, None), "harmful": (-0.1, 0.05)}, "t", mark=0.1)
     widths = [float(width) for width in re.findall(r'width="([\d.]+)" height', picture)]
     assert widths[0] == pytest.approx(3 * widths[1], rel=0.01)
 

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from helpers.tagged_corpus import beeps_and_hisses
 from soundloom.cli import main
 from soundloom.embedder import one_thread
 from soundloom.reproduce.coala import CASES, CoalaSettings, principal_components
 from soundloom.reproduce.coala_tables import CELLS, PAPER_CORRELATIONS, PAPER_TASKS, TITLES, markdown
-from tagged import beeps_and_hisses
 
 
 def test_the_papers_numbers() -> None:

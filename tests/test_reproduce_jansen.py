@@ -17,14 +17,14 @@ from soundloom import corpora
 from soundloom.cli import main
 from soundloom.corpora import Corpus, clip_table
 from soundloom.evaluation.results import EvaluationError
+from soundloom.feature_cache import prepare
 from soundloom.objectives import only
-from soundloom.prepared import prepare
-from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.architectures import build_stream, form_of
 from soundloom.recipes.triplet import PRESETS
 from soundloom.reproduce import jansen_tables as tables
 from soundloom.reproduce.jansen import JansenSettings, Reproduced, Teller, reproduce
-from soundloom.reproduce.ledger import Ledger
-from soundloom.reproduce.windows import embedded, log_mel
+from soundloom.reproduce.result_cache import Ledger
+from soundloom.reproduce.window_embeddings import embedded, log_mel
 
 # --- tables
 

@@ -36,13 +36,13 @@ from soundloom.encoders import (
 from soundloom.errors import LibraryError, MissingExtraError, ModelError, ModelMismatchError, UnknownModelError
 from soundloom.frontends import Fbank, FbankSettings, Frontend, LogMel, LogMelSettings, PeakMap, Scaled
 from soundloom.library import Library
-from soundloom.pretrained import MODELS, Card, absolute, from_pretrained, save_pretrained
-from soundloom.pretrained.configs import FRONTENDS, ModuleConfig
-from soundloom.pretrained.download import Announcement, sha256_of
-from soundloom.pretrained.plain import from_plain
-from soundloom.pretrained.saving import COMPANIONS, push_to_hub
-from soundloom.tagging import AlignedTags, Vocabulary
-from soundloom.tagging.finding import aligned_tags
+from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
+from soundloom.models.download import Announcement, sha256_of
+from soundloom.models.model_config import FRONTENDS, ModuleConfig
+from soundloom.models.plain_data import from_plain
+from soundloom.models.saved_model import COMPANIONS, push_to_hub
+from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.lookup import aligned_tags
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:

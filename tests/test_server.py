@@ -19,13 +19,13 @@ import soundfile
 import torch
 from starlette.testclient import TestClient
 
-import soundloom.library.map
-import soundloom.server.revealing
+import soundloom.library.map.library_map
+import soundloom.server.reveal
 import soundloom.server.service
-from serving import API, RATE, by_name, made_library, refused, served, write_sound
+from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import QueryError
 from soundloom.library import Library, segment_id
-from soundloom.tagging import AlignedTags, Vocabulary
+from soundloom.tags import AlignedTags, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -360,15 +360,15 @@ def test_the_folder_of_a_file_is_opened_here_and_only_for_this_machine(
     library, client = shared
     one = by_name(client, "low-0.wav")
     started: list[list[str]] = []
-    monkeypatch.setattr(soundloom.server.revealing.sys, "platform", "linux")
-    monkeypatch.setattr(soundloom.server.revealing.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(soundloom.server.revealing.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(soundloom.server.reveal.sys, "platform", "linux")
+    monkeypatch.setattr(soundloom.server.reveal.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(soundloom.server.reveal.subprocess, "Popen", lambda command, **_: started.append(command))
     assert client.post(f"{API}/segments/{one['id']}/reveal").status_code == 204
     assert started == [["xdg-open", str(Path(one["path"]).parent)]]
     with served(library, tmp_path, host="0.0.0.0", token="t" * 20) as other:
         answer = other.post(f"{API}/segments/{one['id']}/reveal", headers={"Authorization": f"Bearer {'t' * 20}"})
         refused(answer, 403, "not_here")
-    monkeypatch.setattr(soundloom.server.revealing.shutil, "which", lambda _: None)
+    monkeypatch.setattr(soundloom.server.reveal.shutil, "which", lambda _: None)
     refused(client.post(f"{API}/segments/{one['id']}/reveal"), 501, "no_desktop")
 
 
@@ -431,7 +431,7 @@ def quick_map(monkeypatch: pytest.MonkeyPatch) -> None:
         report("arranging", 1.0)
         return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
 
-    monkeypatch.setattr(soundloom.library.map, "arrange", arrange)
+    monkeypatch.setattr(soundloom.library.map.library_map, "arrange", arrange)
 
 
 @pytest.mark.usefixtures("quick_map")

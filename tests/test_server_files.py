@@ -16,17 +16,17 @@ import pytest
 import soundfile
 from starlette.testclient import TestClient
 
-from hostile import HOSTILE, Hostile
-from serving import API, RATE, by_name, made_library, refused, served, write_sound
+from helpers.malformed_files import HOSTILE, Hostile
+from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import AudioError
 from soundloom.library import Library
 from soundloom.server.cache import FileCache
-from soundloom.server.failures import Refusal
+from soundloom.server.decode_pool import Overrun, Workshop
+from soundloom.server.errors import Refusal
 from soundloom.server.jobs import Jobs
-from soundloom.server.playing import playable
-from soundloom.server.ranged import asked_range
+from soundloom.server.media_types import playable
+from soundloom.server.range_response import asked_range
 from soundloom.server.service import Recent
-from soundloom.server.workshop import Overrun, Workshop
 from sounds import tone, write_with_av
 
 

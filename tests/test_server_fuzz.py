@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-import soundloom.library.map
-from serving import API, by_name, made_library, served
+import soundloom.library.map.library_map
+from helpers.server import API, by_name, made_library, served
 from test_server import OPERATIONS
 
 # Jobs use the random module beside the requests, which Hypothesis takes for its own strategies' doing.
@@ -35,7 +35,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict
     library = made_library(folder)
     patch = pytest.MonkeyPatch()
     # How UMAP arranges is not asked here, and it takes seconds to start.
-    patch.setattr(soundloom.library.map, "arrange", lambda reduced, _: reduced[:, :2].astype(np.float32))
+    patch.setattr(soundloom.library.map.library_map, "arrange", lambda reduced, _: reduced[:, :2].astype(np.float32))
     with served(library, folder / "cache", allowed_hosts=("testserver",), upload_seconds=5) as client:
         one = by_name(client, "low-0.wav")
         with open(one["path"], "rb") as file:

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 import soundloom.server
-from serving import API, HOME, by_name, made_library, refused, served
+from helpers.server import API, HOME, by_name, made_library, refused, served
 from soundloom.cli.serve import command
 from soundloom.errors import MissingExtraError
 from soundloom.library import Library

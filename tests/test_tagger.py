@@ -18,11 +18,11 @@ from soundloom.cli import main
 from soundloom.embedder import Embedder, Woven
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import ModelError
+from soundloom.models import load, save_pretrained
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
-from soundloom.pretrained import load, save_pretrained
 from soundloom.tagger import Tagger
-from soundloom.tagging import AlignedTags, Vocabulary
-from soundloom.tagging.suggesting import suggestion_scores
+from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.suggestions import suggestion_scores
 
 CLASSES = ("rain", "siren", "dog")
 

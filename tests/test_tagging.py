@@ -21,8 +21,8 @@ from soundloom import corpora
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.encoders import COALATagEncoder
 from soundloom.errors import MissingExtraError, ModelError, QueryError
-from soundloom.pretrained.saving import WEIGHTS
-from soundloom.tagging import (
+from soundloom.models.saved_model import WEIGHTS
+from soundloom.tags import (
     AlignedTags,
     TagFile,
     Vocabulary,
@@ -33,10 +33,10 @@ from soundloom.tagging import (
     words_of,
     words_of_path,
 )
-from soundloom.tagging import words as words_module
-from soundloom.tagging.decoder import TagDecoder
-from soundloom.tagging.riff import chunks
-from soundloom.tagging.words import STOP_WORDS, singular
+from soundloom.tags import tokenise as words_module
+from soundloom.tags.decoder import TagDecoder
+from soundloom.tags.riff import chunks
+from soundloom.tags.tokenise import STOP_WORDS, singular
 
 # Words
 

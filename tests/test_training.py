@@ -19,13 +19,13 @@ import torch
 from matplotlib.image import imread
 from torch import Tensor
 
-import lessons
 import soundloom
+from helpers import toy_training
 from soundloom.errors import MissingExtraError
 from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
 from soundloom.training.checkpoints import Checkpoints
-from soundloom.training.loading import ahead, share
-from soundloom.training.randomness import seeded, set_seed
+from soundloom.training.prefetch import ahead, share
+from soundloom.training.seeding import seeded, set_seed
 
 STEPS = 12
 
@@ -37,7 +37,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Tensor]]:
     """A run that nobody stopped."""
-    return lessons.learn(tmp_path_factory.mktemp("whole") / "run")
+    return toy_training.learn(tmp_path_factory.mktemp("whole") / "run")
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -84,10 +84,10 @@ def test_a_killed_run_ends_with_the_same_weights(
     tmp_path: Path, whole: tuple[Run, dict[str, Tensor]], step: int
 ) -> None:
     with pytest.raises(Killed):
-        lessons.learn(tmp_path / "run", progress=killed_after(step))
+        toy_training.learn(tmp_path / "run", progress=killed_after(step))
     assert not (tmp_path / "run" / "config.json").exists()
-    run, weights = lessons.learn(tmp_path / "run")
-    assert lessons.same(weights, whole[1])
+    run, weights = toy_training.learn(tmp_path / "run")
+    assert toy_training.same(weights, whole[1])
     assert (run.loss, run.best_step) == (whole[0].loss, whole[0].best_step)
     timeless = [[{**row, "seconds": ""} for row in rows(folder)] for folder in (run.folder, whole[0].folder)]
     assert timeless[0] == timeless[1]
@@ -105,15 +105,15 @@ def test_killed_far_from_a_checkpoint_and_more_than_once(
     monkeypatch.setattr(Checkpoints, "write", seldom)
     for step in (4, 9, 9, 11):
         with pytest.raises(Killed):
-            lessons.learn(tmp_path / "run", progress=killed_after(step))
-    assert lessons.same(lessons.learn(tmp_path / "run")[1], whole[1])
+            toy_training.learn(tmp_path / "run", progress=killed_after(step))
+    assert toy_training.same(toy_training.learn(tmp_path / "run")[1], whole[1])
 
 
 def test_killed_by_the_system(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     """As users have it: SIGKILL, at whatever moment, and the same command again."""
     script = (
         "import sys, time, pathlib, lessons\n"
-        "lessons.learn(pathlib.Path(sys.argv[1]), progress=lambda reached: time.sleep(float(sys.argv[2])))\n"
+        "toy_training.learn(pathlib.Path(sys.argv[1]), progress=lambda reached: time.sleep(float(sys.argv[2])))\n"
     )
     folder, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
 
@@ -134,13 +134,13 @@ def test_killed_by_the_system(tmp_path: Path, whole: tuple[Run, dict[str, Tensor
     ours = {f"parts.0.{name}": tensor for name, tensor in whole[1].items()}
     from safetensors.torch import load_file
 
-    assert lessons.same(load_file(folder / "model.safetensors"), ours)
+    assert toy_training.same(load_file(folder / "model.safetensors"), ours)
 
 
 def test_the_run_folder_is_a_model(whole: tuple[Run, dict[str, Tensor]]) -> None:
     run, weights = whole
     model = soundloom.load(str(run.folder))
-    assert lessons.same(model.state_dict(), weights)
+    assert toy_training.same(model.state_dict(), weights)
     assert np.isfinite(model.embed(np.zeros(40_000, np.float32))).all()
     assert np.array_equal(run.model().embed(np.ones(9000, np.float32)), model.embed(np.ones(9000, np.float32)))
     names = {path.name for path in run.folder.iterdir()}
@@ -171,55 +171,57 @@ def test_a_run_that_is_over_is_not_run_again(whole: tuple[Run, dict[str, Tensor]
     def never(step: int) -> dict[str, Tensor]:
         raise AssertionError(step)
 
-    again, weights = lessons.learn(whole[0].folder, draw=never)
+    again, weights = toy_training.learn(whole[0].folder, draw=never)
     assert again == whole[0]
-    assert lessons.same(weights, whole[1])
+    assert toy_training.same(weights, whole[1])
 
 
 def test_other_settings_or_data_are_refused_and_named(tmp_path: Path) -> None:
-    lessons.learn(tmp_path, {"steps": 4})
+    toy_training.learn(tmp_path, {"steps": 4})
     with pytest.raises(TrainingError, match=r"other settings: rate is 0\.01 there and 0\.02 here"):
-        lessons.learn(tmp_path, {"steps": 4, "rate": 0.02})
+        toy_training.learn(tmp_path, {"steps": 4, "rate": 0.02})
     with pytest.raises(TrainingError, match="data is '' there and 'other' here"):
-        lessons.learn(tmp_path, {"steps": 4}, data="other")
-    lessons.learn(tmp_path, {"steps": 4, "checkpoint_minutes": 9.0})
-    run, _ = lessons.learn(tmp_path, {"steps": 5, "rate": 0.02}, resume=False)
+        toy_training.learn(tmp_path, {"steps": 4}, data="other")
+    toy_training.learn(tmp_path, {"steps": 4, "checkpoint_minutes": 9.0})
+    run, _ = toy_training.learn(tmp_path, {"steps": 5, "rate": 0.02}, resume=False)
     assert run.steps == 5
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TrainingError, match="not empty and holds no run"):
-        lessons.learn(tmp_path)
+        toy_training.learn(tmp_path)
     assert (tmp_path / "config.json").read_text() == "{}"
 
 
 def test_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
     # Validated on classes turned round, so that learning makes it worse.
     def turned(number: int) -> dict[str, Tensor]:
-        batch = lessons.draw(10**6 + number)
+        batch = toy_training.draw(10**6 + number)
         return {**batch, "classes": (batch["classes"] + 1) % 3}
 
     changes = {"steps": 40, "validate_every": 1, "patience": 3}
-    run, best = lessons.learn(tmp_path / "best", changes, validation=Validation(draw=turned, batches=2))
+    run, best = toy_training.learn(tmp_path / "best", changes, validation=Validation(draw=turned, batches=2))
     assert run.early
     assert run.best_step is not None
     assert run.steps == run.best_step + 3
     shorter = {**changes, "steps": run.best_step, "keep": "last"}
-    assert lessons.same(best, lessons.learn(tmp_path / "short", shorter, validation=None)[1])
-    last = lessons.learn(tmp_path / "last", {**changes, "keep": "last"}, validation=Validation(draw=turned, batches=2))
+    assert toy_training.same(best, toy_training.learn(tmp_path / "short", shorter, validation=None)[1])
+    last = toy_training.learn(
+        tmp_path / "last", {**changes, "keep": "last"}, validation=Validation(draw=turned, batches=2)
+    )
     assert last[0].steps == run.steps
-    assert not lessons.same(best, last[1])
+    assert not toy_training.same(best, last[1])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, value: float) -> None:
     def poisoned(step: int) -> dict[str, Tensor]:
-        batch = lessons.draw(step)
+        batch = toy_training.draw(step)
         return {**batch, "sounds": batch["sounds"] * value} if step == 6 else batch
 
     with pytest.raises(TrainingError, match=r"the loss of step 6 is nan; the checkpoint after 6 steps is kept"):
-        lessons.learn(tmp_path, draw=poisoned)
+        toy_training.learn(tmp_path, draw=poisoned)
     state = Checkpoints(tmp_path / "checkpoints").read("last")
     assert state is not None
     assert state["place"]["step"] == 6
@@ -228,43 +230,43 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, value: float) ->
 
 def test_weights_that_are_no_numbers_are_never_kept(tmp_path: Path) -> None:
     # The loss is finite and its gradient is not: d/dx sqrt(x) at 0.
-    class Steep(lessons.Telling):
+    class Steep(toy_training.Telling):
         def forward(self, stream: Any, batch: Any) -> dict[str, Tensor]:
             found = super().forward(stream, batch)
             return {"loss": found["loss"] + (self.head.bias.sum() * 0).sqrt()}
 
-    learner = lessons.stream()
+    learner = toy_training.stream()
     with pytest.raises(TrainingError, match="the weights after 1 steps are not finite; no checkpoint was kept"):
-        fit(learner, Steep(learner.dim), lessons.draw, settings=lessons.settings(), folder=tmp_path)
+        fit(learner, Steep(learner.dim), toy_training.draw, settings=toy_training.settings(), folder=tmp_path)
 
 
 def test_a_refused_batch_names_its_step(tmp_path: Path) -> None:
     def empty(step: int) -> dict[str, Tensor]:
-        batch = lessons.draw(step)
+        batch = toy_training.draw(step)
         return {**batch, "sounds": batch["sounds"][..., :0]} if step == 2 else batch
 
     with pytest.raises(TrainingError, match=r"^step 2: "):
-        lessons.learn(tmp_path, draw=empty)
+        toy_training.learn(tmp_path, draw=empty)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_full_disk_is_told_and_the_last_checkpoint_kept(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     with pytest.raises(Killed):
-        lessons.learn(tmp_path / "run", progress=killed_after(7))
+        toy_training.learn(tmp_path / "run", progress=killed_after(7))
     fresh = tmp_path / "run" / "checkpoints" / "last.pt.new"
     fresh.symlink_to("/dev/full")
     with pytest.raises(TrainingError, match=r"cannot write the checkpoint .* No space left on device"):
-        lessons.learn(tmp_path / "run")
+        toy_training.learn(tmp_path / "run")
     assert not fresh.is_symlink()
-    assert lessons.same(lessons.learn(tmp_path / "run")[1], whole[1])
+    assert toy_training.same(toy_training.learn(tmp_path / "run")[1], whole[1])
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
-    lessons.learn(tmp_path, {"steps": 4})
+    toy_training.learn(tmp_path, {"steps": 4})
     path = tmp_path / "checkpoints" / "last.pt"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="is damaged"):
-        lessons.learn(tmp_path, {"steps": 4})
+        toy_training.learn(tmp_path, {"steps": 4})
 
 
 def test_checkpoints_execute_nothing(tmp_path: Path) -> None:
@@ -292,12 +294,12 @@ def test_chance_is_a_function_of_its_place_and_nobody_elses() -> None:
 
 
 def test_fitting_leaves_the_callers_torch_as_it_was(tmp_path: Path) -> None:
-    learner = lessons.stream()
-    objective = lessons.Telling(learner.dim)
+    learner = toy_training.stream()
+    objective = toy_training.Telling(learner.dim)
     torch.manual_seed(7)
     expected = torch.rand(2)
     torch.manual_seed(7)
-    fit(learner, objective, lessons.draw, settings=lessons.settings(steps=2), folder=tmp_path)
+    fit(learner, objective, toy_training.draw, settings=toy_training.settings(steps=2), folder=tmp_path)
     assert torch.equal(torch.rand(2), expected)
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -324,7 +326,7 @@ def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     script.write_text(
         "import sys, pathlib, lessons\n"
         "changes = {'devices': 2, 'device': 'cpu', 'steps': 6}\n"
-        "lessons.learn(pathlib.Path(sys.argv[1]), changes, attentive=True)\n"
+        "toy_training.learn(pathlib.Path(sys.argv[1]), changes, attentive=True)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -337,7 +339,7 @@ def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
 
-    lessons.learn(tmp_path / "one", {"steps": 6}, attentive=True)
+    toy_training.learn(tmp_path / "one", {"steps": 6}, attentive=True)
     for together, alone in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
         if alone["validation loss"]:
             assert float(together["validation loss"]) == pytest.approx(float(alone["validation loss"]), rel=1e-5)
@@ -349,27 +351,27 @@ def test_two_processes_learn_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [{"optimiser": "sgd"}, {"optimiser": "adamw", "weight_decay": 0.1}, {"clip": 0.1}])
 def test_every_optimiser_resumes(tmp_path: Path, changes: dict[str, Any]) -> None:
     changes = {"steps": 5, **changes}
-    whole = lessons.learn(tmp_path / "whole", changes)[1]
+    whole = toy_training.learn(tmp_path / "whole", changes)[1]
     with pytest.raises(Killed):
-        lessons.learn(tmp_path / "killed", changes, progress=killed_after(3))
-    assert lessons.same(lessons.learn(tmp_path / "killed", changes)[1], whole)
+        toy_training.learn(tmp_path / "killed", changes, progress=killed_after(3))
+    assert toy_training.same(toy_training.learn(tmp_path / "killed", changes)[1], whole)
 
 
 def test_memory_order_changes_nothing_but_rounding(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
-    run, _ = lessons.learn(tmp_path, {"channels_last": False})
+    run, _ = toy_training.learn(tmp_path, {"channels_last": False})
     assert run.loss == pytest.approx(whole[0].loss, rel=1e-3)
 
 
 def test_the_rate_is_the_schedules(tmp_path: Path) -> None:
     changes = {"schedule": "linear", "warmup": 4, "rate": 0.4, "final_rate": 0.0, "log_every": 1, "optimiser": "sgd"}
-    lessons.learn(tmp_path, {**changes, "clip": 1e-6})
+    toy_training.learn(tmp_path, {**changes, "clip": 1e-6})
     rates = [float(row["learning rate"]) for row in rows(tmp_path)]
     assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, *(0.4 * (1 - share / 8) for share in range(8))])
 
 
 def test_tells_how_far_it_is(tmp_path: Path) -> None:
     told: list[Progress] = []
-    lessons.learn(tmp_path, progress=told.append)
+    toy_training.learn(tmp_path, progress=told.append)
     assert [reached.step for reached in told] == list(range(1, STEPS + 1))
     assert [reached.step for reached in told if reached.validated] == [4, 8, 12]
     assert told[-1].left == 0
@@ -378,7 +380,7 @@ def test_tells_how_far_it_is(tmp_path: Path) -> None:
 
 def test_logs_for_tensorboard_on_request(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    lessons.learn(tmp_path, {"tensorboard": True})
+    toy_training.learn(tmp_path, {"tensorboard": True})
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
@@ -386,13 +388,13 @@ def test_devices_that_are_not_there_are_told(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one here")
     with pytest.raises(TrainingError, match="1 CUDA devices are wanted and 0 are here"):
-        lessons.learn(tmp_path, {"device": "cuda"})
+        toy_training.learn(tmp_path, {"device": "cuda"})
 
 
 def test_without_lightning_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'soundloom\[train\]'"):
-        lessons.learn(tmp_path)
+        toy_training.learn(tmp_path)
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:

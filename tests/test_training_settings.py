@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from soundloom.training import TrainingError, TrainingSettings
-from soundloom.training.flat import flatten, read_yaml, resolve, settings_of, write_yaml
+from soundloom.training.flat_config import flatten, read_yaml, resolve, settings_of, write_yaml
 from soundloom.training.schedule import rate_at
 
 

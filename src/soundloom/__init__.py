@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from soundloom import corpora
     from soundloom.embedder import Embedder
     from soundloom.errors import SoundloomError
-    from soundloom.evaluation.evaluating import evaluate
+    from soundloom.evaluation.runner import evaluate
     from soundloom.library import Hit, Library
-    from soundloom.pretrained import Card, from_pretrained, load, push_to_hub, save_pretrained
+    from soundloom.models import Card, from_pretrained, load, push_to_hub, save_pretrained
 
 __all__ = [
     "Card",
@@ -46,17 +46,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Card": "soundloom.pretrained",
+    "Card": "soundloom.models",
     "Embedder": "soundloom.embedder",
     "Hit": "soundloom.library",
     "Library": "soundloom.library",
     "SoundloomError": "soundloom.errors",
     "corpora": "soundloom.corpora",
-    "evaluate": "soundloom.evaluation.evaluating",
-    "from_pretrained": "soundloom.pretrained",
-    "load": "soundloom.pretrained",
-    "push_to_hub": "soundloom.pretrained",
-    "save_pretrained": "soundloom.pretrained",
+    "evaluate": "soundloom.evaluation.runner",
+    "from_pretrained": "soundloom.models",
+    "load": "soundloom.models",
+    "push_to_hub": "soundloom.models",
+    "save_pretrained": "soundloom.models",
 }
 
 

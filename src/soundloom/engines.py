@@ -33,12 +33,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom import graphs
+from soundloom import onnx_graph
 from soundloom.embedder import Embedder, Frames, Stream, Woven
 from soundloom.encoders.base import Encoder
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.folding import folded
-from soundloom.pretrained.download import cache_home
+from soundloom.fold_batchnorm import folded
+from soundloom.models.download import cache_home
 
 __all__ = [
     "ENGINES",
@@ -91,9 +91,9 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
         raise ModelError(f"no engine {engine!r}: choose from {', '.join(ENGINES)}")
     device = _device_of(model)
     if engine == "auto":
-        engine = "onnxruntime" if device.type == "cpu" and graphs.available() else "torch"
+        engine = "onnxruntime" if device.type == "cpu" and onnx_graph.available() else "torch"
     if engine == "onnxruntime":
-        graphs.require("the engine onnxruntime")
+        onnx_graph.require("the engine onnxruntime")
         if device.type != "cpu":
             raise ModelError(f"the engine onnxruntime runs on the processor, and the model is on {device}: use torch")
     if half and device.type == "cpu":
@@ -246,7 +246,7 @@ class _Outputs(nn.Module):
 class _Recorded(Encoder):
     """An encoder's outputs as its recorded graph gives them; only those that were recorded can be asked for."""
 
-    def __init__(self, origin: Encoder, session: graphs.Session, wanted: Sequence[int] | None) -> None:
+    def __init__(self, origin: Encoder, session: onnx_graph.Session, wanted: Sequence[int] | None) -> None:
         super().__init__()
         self.available = tuple(wanted or ())
         self.stride = origin.stride
@@ -329,7 +329,7 @@ def _check(stream: Stream, encoder: Encoder, example: Tensor) -> None:
             )
 
 
-def _session(stream: Stream, example: Tensor) -> graphs.Session:
+def _session(stream: Stream, example: Tensor) -> onnx_graph.Session:
     """The stream's encoder in ONNX Runtime, from the cache if it was recorded before."""
     path = cache_home() / "engines" / f"{_key(stream)}.onnx"
     if not path.exists():
@@ -341,7 +341,7 @@ def _session(stream: Stream, example: Tensor) -> graphs.Session:
                 f"cannot keep the recorded encoder in {path.parent}: {error}. "
                 "Name another folder in SOUNDLOOM_HOME, or use the engine torch"
             ) from error
-    return graphs.Session(path)
+    return onnx_graph.Session(path)
 
 
 def _record(stream: Stream, example: Tensor, path: Path) -> None:
@@ -352,7 +352,7 @@ def _record(stream: Stream, example: Tensor, path: Path) -> None:
         example = torch.cat([example, example], dim=3)
     outputs = _Outputs(stream.encoder, stream.wanted)
     names = ["embedding"] if stream.wanted is None else [f"layer {number}" for number in stream.wanted]
-    graph = graphs.record(outputs, example, free=free, takes="representation", gives=names)
+    graph = onnx_graph.record(outputs, example, free=free, takes="representation", gives=names)
     # Whole or not at all, also when two processes record the same encoder at once.
     writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
     try:
@@ -365,7 +365,7 @@ def _record(stream: Stream, example: Tensor, path: Path) -> None:
 def _key(stream: Stream) -> str:
     """A hash of everything that decides the recorded graph."""
     settings: Mapping[str, Any] = stream.settings()
-    digest = hashlib.sha256(f"{torch.__version__} {graphs.OPSET} {settings['encoder']} {stream.wanted}".encode())
+    digest = hashlib.sha256(f"{torch.__version__} {onnx_graph.OPSET} {settings['encoder']} {stream.wanted}".encode())
     digest.update(f"{stream.window}".encode())
     for name, tensor in sorted(stream.encoder.state_dict().items()):
         digest.update(f"{name} {list(tensor.shape)}".encode())

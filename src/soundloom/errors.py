@@ -7,7 +7,7 @@
       LibraryError          a library cannot be opened, written or searched
         ModelMismatchError  the library was filled by another model than the one asked for
       CorpusError           a labelled collection is not as it should be (soundloom.corpora)
-      PreparedError         clips cannot be kept for training, or read again (soundloom.prepared)
+      PreparedError         clips cannot be kept for training, or read again (soundloom.feature_cache)
       TrainingError         a run cannot begin, go on, or be kept (soundloom.training)
       QueryError            a search asks for something the library does not have
       MissingExtraError     an optional dependency is not installed

@@ -32,9 +32,9 @@ from torch import Tensor, nn
 
 from soundloom.embedder import BLOCK, Embedder, Stream, Woven
 from soundloom.errors import ModelError
-from soundloom.pretrained import DEFAULT, MODELS, load
-from soundloom.pretrained.checkpoints import CHECKPOINTS
-from soundloom.pretrained.saving import CONFIG, WEIGHTS
+from soundloom.models import DEFAULT, MODELS, load
+from soundloom.models.published_checkpoints import CHECKPOINTS
+from soundloom.models.saved_model import CONFIG, WEIGHTS
 
 __all__ = ["HOP", "SAMPLE_RATES", "HearModel", "get_scene_embeddings", "get_timestamp_embeddings", "load_model"]
 

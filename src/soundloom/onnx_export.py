@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom import graphs
+from soundloom import onnx_graph
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
 
@@ -76,7 +76,7 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
         ModelError: the model cannot be said in ONNX, the length is too short for it, the file cannot be written,
             or it disagrees with the model (and is not kept).
     """
-    graphs.require("exporting a model")
+    onnx_graph.require("exporting a model")
     path = Path(path)
     if not path.parent.is_dir():
         raise ModelError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
@@ -109,7 +109,7 @@ def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
     _embed(recorded, example)  # fills what front-ends remember with numbers, before symbols could get there
     free = {0: "batch"} if lengths.is_fixed else _FREE
     try:
-        graph = graphs.record(_Embedding(recorded), example, free=free, takes="waveforms", gives=["embeddings"])
+        graph = onnx_graph.record(_Embedding(recorded), example, free=free, takes="waveforms", gives=["embeddings"])
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(
             f"{model.name!r} has a part for which ONNX has no words ({_reason(error)}): leave that part out"
@@ -124,12 +124,12 @@ def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
         "window": json.dumps({stream.name: repr(stream.window) for stream in _streams(model)}),
         "min_samples": str(lengths.least),
         "max_samples": "" if lengths.most is None else str(lengths.most),
-        "opset": str(graphs.OPSET),
+        "opset": str(onnx_graph.OPSET),
     }
     writing = path.with_name(f"{path.name}.writing")
     try:
         graph.write(writing, facts)
-        difference = _difference(model, graphs.Session(writing), lengths)
+        difference = _difference(model, onnx_graph.Session(writing), lengths)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"{model.name!r} in ONNX is {difference:.1g} off, and {TOLERANCE:g} is allowed: "
@@ -144,7 +144,7 @@ def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
         path=path,
         min_samples=lengths.least,
         max_samples=lengths.most,
-        opset=graphs.OPSET,
+        opset=onnx_graph.OPSET,
         difference=difference,
     )
 
@@ -164,7 +164,7 @@ def _embed(model: Embedder, waveforms: Tensor) -> Tensor:
     return model._embed_equal(waveforms)
 
 
-def _difference(model: Embedder, session: graphs.Session, lengths: _Range) -> float:
+def _difference(model: Embedder, session: onnx_graph.Session, lengths: _Range) -> float:
     """The largest difference on noise and on silence, alone and in a batch, at the shortest and a longer length."""
     worst = 0.0
     longer = min(3 * model.sample_rate + 1, lengths.most or 1 << 62)

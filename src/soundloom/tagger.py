@@ -10,14 +10,15 @@ It hears a second at a time, as it was trained; a clip's scores are its seconds'
 are averaged across the entire clip", section 2). Scores lie in [0, 1]; they order classes, and are no probabilities
 unless the loss made them so.
 
-A model that learned from free-form tags (`soundloom.tagging`) has no such head, and tags all the same: its classes are
-the words that it knows, by how probable they are (`soundloom.tagging.suggesting`).
+A model that learned from free-form tags (`soundloom.tags`) has no such head, and tags all the same: its classes are
+the words that it knows, by how probable they are (`soundloom.tags.suggestions`).
 
 Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
 sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of
 the sound and the others of the average sound; each part's share is its Shapley value over the answers
-(`soundloom.evaluation.shapley`). The shares add up to the score. Of a linear head's outputs the share of part p is
-W_p (x_p - m_p), of no other part's doing; the scores are bent on the way (by a sigmoid, say), which the shares follow.
+(`soundloom.evaluation.analysis.shapley`). The shares add up to the score. Of a linear head's outputs the share of
+part p is W_p (x_p - m_p), of no other part's doing; the scores are bent on the way (by a sigmoid, say), which the
+shares follow.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ from soundloom import audio
 from soundloom.embedder import Embedder, Stream
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
-from soundloom.evaluation.shapley import shapley_values, subsets_of
+from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
+from soundloom.models import load
+from soundloom.models.model_config import streams
+from soundloom.models.plain_data import from_plain
+from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
-from soundloom.pretrained import load
-from soundloom.pretrained.configs import streams
-from soundloom.pretrained.plain import from_plain
-from soundloom.pretrained.saving import folder_of, from_pretrained, is_saved
-from soundloom.tagging import AlignedTags, aligned_tags
-from soundloom.tagging.suggesting import suggestion_scores
+from soundloom.tags import AlignedTags, aligned_tags
+from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
 

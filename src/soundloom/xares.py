@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from soundloom.embedder import Embedder
 from soundloom.hear import HOP, HearModel
-from soundloom.pretrained import DEFAULT, load
+from soundloom.models import DEFAULT, load
 
 __all__ = ["XaresEncoder"]
 

@@ -5,9 +5,9 @@ wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`
 """
 
 from soundloom.audio.av_process import AvProcess
-from soundloom.audio.finding import AUDIO_SUFFIXES, find
-from soundloom.audio.reading import AudioInfo, info, read, stream
-from soundloom.audio.segmenting import Segment, segments
+from soundloom.audio.discovery import AUDIO_SUFFIXES, find
+from soundloom.audio.reader import AudioInfo, info, read, stream
+from soundloom.audio.segmentation import Segment, segments
 
 __all__ = [
     "AUDIO_SUFFIXES",

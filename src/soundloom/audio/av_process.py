@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio import av_protocol
-from soundloom.audio.decoding import Decoder
+from soundloom.audio.decoder import Decoder
 from soundloom.errors import AudioError
 
 __all__ = ["AvProcess"]
@@ -132,7 +132,7 @@ class AvProcess:
 
 
 class _Remote:
-    """The parent's side of a decoder that lives in the child; see :class:`soundloom.audio.decoding.Decoder`."""
+    """The parent's side of a decoder that lives in the child; see :class:`soundloom.audio.decoder.Decoder`."""
 
     name: Literal["pyav"] = "pyav"
     frames: int | None = None
@@ -153,7 +153,7 @@ class _Remote:
         self.sample_rate, self.channels, self.seconds, self.codec = sample_rate, channels, seconds, codec
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoding.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
         while True:
             kind, content = self._process._ask(self._child, self._path, ["next", self._number, first, last])
             if kind == av_protocol.END:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from soundloom.audio import av_protocol
-from soundloom.audio.avfile import AvDecoder
+from soundloom.audio.ffmpeg_decoder import AvDecoder
 from soundloom.errors import AudioError
 
 __all__ = ["main"]

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
     from soundloom.library import Explanation, Failure, Hit, Progress
-    from soundloom.pretrained.transfer import Progress as Transferred
+    from soundloom.models.http_transfer import Progress as Transferred
 
 __all__ = ["clock", "hits_table", "model_loader", "print_failures", "print_json", "progress_bar"]
 
@@ -82,7 +82,7 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
     from rich import progress
     from rich.console import Console
 
-    from soundloom.pretrained import load
+    from soundloom.models import load
 
     columns = (
         progress.TextColumn("fetching weights"),

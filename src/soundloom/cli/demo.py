@@ -28,7 +28,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
       soundloom demo --sounds ~/sounds --query dog.wav
     """
     from soundloom.library import Library
-    from soundloom.library.pictures import draw_hits
+    from soundloom.library.hits_picture import draw_hits
     from soundloom.synth import write_set
 
     if sounds is None:

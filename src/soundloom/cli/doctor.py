@@ -20,7 +20,7 @@ def command(context: click.Context, json_wanted: bool) -> None:
     Example:
       soundloom doctor
     """
-    from soundloom.diagnosis import diagnose
+    from soundloom.doctor import diagnose
 
     findings = diagnose()
     if json_wanted:

@@ -64,8 +64,8 @@ def command(
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
     from soundloom.engines import accelerating
-    from soundloom.library.exporting import export
-    from soundloom.pretrained import DEFAULT
+    from soundloom.library.export import export
+    from soundloom.models import DEFAULT
 
     with model_loader(offline=offline) as load:
         fast = accelerating(load, engine, device=device, half=half)

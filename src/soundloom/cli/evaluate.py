@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import measuring, options
+from soundloom.cli import evaluate_options, options
 from soundloom.cli.console import clock, model_loader, print_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("evaluate")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@measuring.on
+@evaluate_options.on
 @click.option(
     "--protocol",
     "protocols",
@@ -31,11 +31,11 @@ __all__ = ["command"]
     "correlation, ablation.",
 )
 @click.option("--join", is_flag=True, help="Report results of earlier runs together: MODEL... are results.json files.")
-@measuring.out
-@measuring.seed
+@evaluate_options.out
+@evaluate_options.seed
 @options.weight_files
 @options.offline
-@measuring.cache
+@evaluate_options.cache
 @options.workers
 @options.as_json
 @click.pass_context
@@ -73,7 +73,7 @@ def command(
         found, whole = kept.join(result for path in models for result in kept.read(path)), True
     else:
         found, whole = [], True
-        weights = measuring.weights_for(models, files)
+        weights = evaluate_options.weights_for(models, files)
         shared = {"seed": seed, "cache": cache, "workers": workers, "projection": out is not None}
         for result in _measured(weights, where, protocols, offline=offline, quiet=json_wanted, **shared):
             if result is None:
@@ -84,13 +84,13 @@ def command(
                 # After every result, so that a long run that is stopped keeps what it has.
                 kept.write(out / "results.json", found)
     if out is not None and found:
-        measuring.keep(out, found)
+        evaluate_options.keep(out, found)
     if json_wanted:
         print_json(found)
     elif found:
-        measuring.print_table(found)
+        evaluate_options.print_table(found)
     # What earlier runs left out is told again, but is no failure of this one.
-    if (measuring.tell_refused(found) and not join) or not whole:
+    if (evaluate_options.tell_refused(found) and not join) or not whole:
         context.exit(1)
 
 
@@ -98,20 +98,20 @@ def _measured(
     weights: Mapping[str, Any], where: Sequence[str], protocols: str, *, offline: bool, quiet: bool, **shared: Any
 ) -> Iterator[Result | None]:
     """Every model on every corpus, told as it goes; None where a corpus allows none of the protocols."""
-    from soundloom.evaluation.evaluating import evaluate, named
     from soundloom.evaluation.results import EvaluationError
+    from soundloom.evaluation.runner import evaluate, named
 
     def scored(score: Score, took: float) -> None:
-        measuring.tell(f"  {score}, {clock(took)}", quiet=quiet)
+        evaluate_options.tell(f"  {score}, {clock(took)}", quiet=quiet)
 
     names = named([name.strip() for name in protocols.split(",")])
-    corpora = measuring.load_corpora(where)
+    corpora = evaluate_options.load_corpora(where)
     for name, chosen in weights.items():
         with model_loader(offline=offline) as load:
             model = load(name, weights=chosen, seed=shared["seed"])
         for corpus in corpora:
-            measuring.tell(f"{model.name} on {corpus.name}", quiet=quiet)
-            with measuring.hearing("embedding", quiet=quiet) as progress:
+            evaluate_options.tell(f"{model.name} on {corpus.name}", quiet=quiet)
+            with evaluate_options.hearing("embedding", quiet=quiet) as progress:
                 try:
                     result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
                 except EvaluationError as error:
@@ -119,5 +119,5 @@ def _measured(
                     yield None
                     continue
             heard = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"
-            measuring.tell(heard, quiet=quiet)
+            evaluate_options.tell(heard, quiet=quiet)
             yield result

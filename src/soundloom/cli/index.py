@@ -88,7 +88,7 @@ def command(
         elif not sounds:
             raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
         else:
-            from soundloom.pretrained import DEFAULT
+            from soundloom.models import DEFAULT
 
             fast = accelerating(loader, engine, device=device, half=half)
             library = Library.create(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.cli import measuring, options
+from soundloom.cli import evaluate_options, options
 from soundloom.cli.console import clock, model_loader, print_json
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ __all__ = ["command"]
 
 @click.command("layers")
 @click.argument("model_name", metavar="MODEL")
-@measuring.on
+@evaluate_options.on
 @click.option("--protocol", default="linear", show_default=True, metavar="NAME", help="linear, mlp, knn, ...")
-@measuring.out
-@measuring.seed
+@evaluate_options.out
+@evaluate_options.seed
 @options.weight_files
 @options.offline
-@measuring.cache
+@evaluate_options.cache
 @options.workers
 @options.as_json
 @click.pass_context
@@ -54,16 +54,16 @@ def command(
       soundloom layers runs/mine --on esc50=/data/ESC-50-master      a model trained here
     """
     from soundloom.evaluation import results as kept
-    from soundloom.evaluation.layers import all_layers, evaluate_layers
+    from soundloom.evaluation.analysis.layers import all_layers, evaluate_layers
 
-    corpora = measuring.load_corpora(where)
+    corpora = evaluate_options.load_corpora(where)
     with model_loader(offline=offline) as load:
         model = all_layers(load(model_name, weights=options.parse_files(files) or "published", seed=seed))
     found: list[kept.Result] = []
     whole = True
     for corpus in corpora:
-        measuring.tell(f"{model_name} on {corpus.name}", quiet=json_wanted)
-        with measuring.hearing("embedding", quiet=json_wanted) as progress:
+        evaluate_options.tell(f"{model_name} on {corpus.name}", quiet=json_wanted)
+        with evaluate_options.hearing("embedding", quiet=json_wanted) as progress:
             try:
                 results = evaluate_layers(
                     model,
@@ -73,7 +73,7 @@ def command(
                     cache=cache,
                     workers=workers,
                     progress=progress,
-                    scored=lambda name, score, took: measuring.tell(
+                    scored=lambda name, score, took: evaluate_options.tell(
                         f"  {name:>10}  {score}, {clock(took)}", quiet=json_wanted
                     ),
                 )
@@ -85,23 +85,23 @@ def command(
         if out is not None:
             kept.write(out / "results.json", found)
     if out is not None and found:
-        measuring.keep(out, found)
+        evaluate_options.keep(out, found)
     if found:
         _tell_choice(model_name, found, json_wanted)
-    if measuring.tell_refused(found) or not whole:
+    if evaluate_options.tell_refused(found) or not whole:
         context.exit(1)
 
 
 def _tell_choice(model_name: str, found: Sequence[Result], json_wanted: bool) -> None:
     """Print the scores, and which layers to fuse."""
-    from soundloom.evaluation.layers import choose, curves
+    from soundloom.evaluation.analysis.layers import choose, curves
 
     (tasks,) = curves(found).values()
     choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
     if json_wanted:
         print_json({"choice": choice, "results": found})
         return
-    measuring.print_table(found)
+    evaluate_options.print_table(found)
     for letter, layer, group in (("M", choice.middle, choice.middle_tasks), ("L", choice.late, choice.late_tasks)):
         click.echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
     fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})

@@ -10,7 +10,7 @@ from soundloom.cli import options
 from soundloom.cli.console import print_json
 
 if TYPE_CHECKING:
-    from soundloom.pretrained.checkpoints import Checkpoint
+    from soundloom.models.published_checkpoints import Checkpoint
 
 __all__ = ["command"]
 
@@ -23,8 +23,8 @@ def command(json_wanted: bool) -> None:
     Any of them can be woven with '+', such as logmel+mfcc: one embedding whose parts can be weighed apart. A model
     saved by soundloom goes by its folder, ./my-model, or hf:owner/name on the Hugging Face hub.
     """
-    from soundloom.pretrained import DEFAULT, MODELS
-    from soundloom.pretrained.checkpoints import CHECKPOINTS
+    from soundloom.models import DEFAULT, MODELS
+    from soundloom.models.published_checkpoints import CHECKPOINTS
 
     published = {name: CHECKPOINTS[row.checkpoint] for name, row in MODELS.items() if row.checkpoint}
     if json_wanted:
@@ -52,7 +52,7 @@ def command(json_wanted: bool) -> None:
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    from soundloom.pretrained.download import cache_home
+    from soundloom.models.download import cache_home
 
     source = checkpoint.source
     folder = cache_home() / "checkpoints" / checkpoint.name

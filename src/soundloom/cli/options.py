@@ -132,7 +132,7 @@ def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:
     Raises:
         ModelError: a file for everything, and more besides.
     """
-    from soundloom.pretrained import MODELS
+    from soundloom.models import MODELS
 
     pairs = [text.partition("=") for text in texts]
     named = {word: file for word, _, file in pairs if word in MODELS and file}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import measuring, reproducing
+from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import print_json
-from soundloom.cli.following import followed
+from soundloom.cli.progress import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.coala import CoalaRecipe
@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("coala")
-@measuring.on
+@evaluate_options.on
 @click.option(
     "--train-on",
     "tagged",
@@ -27,9 +27,9 @@ __all__ = ["command"]
     metavar="CORPUS[=ROOT]",
     help="Sounds with tags to learn from: a corpus and its folder, a folder, or a CSV; none that is measured on.",
 )
-@reproducing.out("coala", "Runs, results.json and tables.md.")
-@reproducing.preset("coala")
-@reproducing.config("coala")
+@reproduce_options.out("coala", "Runs, results.json and tables.md.")
+@reproduce_options.preset("coala")
+@reproduce_options.config("coala")
 @click.option("--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")
@@ -43,7 +43,7 @@ __all__ = ["command"]
     show_default=True,
     help="Principal components of the embeddings that are correlated with acoustic features.",
 )
-@measuring.seed
+@evaluate_options.seed
 @click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
 def command(
     where: tuple[str, ...],
@@ -71,13 +71,13 @@ def command(
     from soundloom.reproduce.coala import CoalaSettings, reproduce
     from soundloom.reproduce.jansen import Teller
 
-    (sounds,) = measuring.load_corpora([tagged])
-    corpora = measuring.load_corpora(where)
+    (sounds,) = evaluate_options.load_corpora([tagged])
+    corpora = evaluate_options.load_corpora(where)
     recipe = _recipe(preset, config, {**flags, "seed": seed})
     settings = CoalaSettings(runs=runs, components=components, seed=seed)
     with followed() as (preparing, training):
         tell = Teller(
-            began=lambda text: measuring.tell(text, quiet=json_wanted), preparing=preparing, training=training
+            began=lambda text: evaluate_options.tell(text, quiet=json_wanted), preparing=preparing, training=training
         )
         found = reproduce(corpora, sounds, recipe, settings, out, tell)
     results = _results(asdict(found), recipe, asdict(settings), sounds.name)
@@ -92,7 +92,7 @@ def command(
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRecipe:
     """The preset, changed by a file, and that by flags."""
     from soundloom.recipes.coala import PRESETS
-    from soundloom.training.flat import read_yaml, resolve
+    from soundloom.training.flat_config import read_yaml, resolve
 
     recipe = PRESETS[preset]
     if config is not None:
@@ -102,8 +102,8 @@ def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRec
 
 def _results(found: dict[str, Any], recipe: CoalaRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
     """Everything measured, as plain data."""
-    from soundloom.evaluation.evaluating import environment
-    from soundloom.training.flat import flatten
+    from soundloom.evaluation.runner import environment
+    from soundloom.training.flat_config import flatten
 
     return {
         "paper": "Favory 2020",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import measuring, reproducing
+from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import print_json
-from soundloom.cli.following import followed
+from soundloom.cli.progress import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.triplet import TripletRecipe
@@ -21,7 +21,7 @@ __all__ = ["command"]
 
 
 @click.command("jansen")
-@measuring.on
+@evaluate_options.on
 @click.option(
     "--train-on",
     "unlabelled",
@@ -29,9 +29,9 @@ __all__ = ["command"]
     metavar="CORPUS[=ROOT]",
     help="What to learn from without labels: a corpus and its folder, or a folder of sounds; none that is measured on.",
 )
-@reproducing.out("jansen", "Runs, results.json, tables.md and a picture for each corpus.")
-@reproducing.preset("triplet")
-@reproducing.config("triplet")
+@reproduce_options.out("jansen", "Runs, results.json, tables.md and a picture for each corpus.")
+@reproduce_options.preset("triplet")
+@reproduce_options.config("triplet")
 @click.option("--stream", metavar="NAME", help="What learns, instead of the preset's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, at most half of them warming up.")
 @click.option("--batch", type=click.IntRange(min=2), help="Triplets a step, instead of the preset's.")
@@ -58,7 +58,7 @@ __all__ = ["command"]
     show_default=True,
     help="Steps of the network from scratch.",
 )
-@measuring.seed
+@evaluate_options.seed
 @click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
 def command(
     where: tuple[str, ...],
@@ -89,8 +89,8 @@ def command(
     """
     from soundloom.reproduce.jansen import JansenSettings, Teller, reproduce
 
-    (sounds,) = measuring.load_corpora([unlabelled])
-    corpora = measuring.load_corpora(where)
+    (sounds,) = evaluate_options.load_corpora([unlabelled])
+    corpora = evaluate_options.load_corpora(where)
     recipe = _recipe(preset, config, {**flags, "seed": seed})
     settings = JansenSettings(
         splits=folds or 0,
@@ -105,7 +105,9 @@ def command(
     for corpus in corpora:
         with followed() as (preparing, training):
             tell = Teller(
-                began=lambda text: measuring.tell(text, quiet=json_wanted), preparing=preparing, training=training
+                began=lambda text: evaluate_options.tell(text, quiet=json_wanted),
+                preparing=preparing,
+                training=training,
             )
             found.append(reproduce(corpus, sounds, recipe, settings, out, tell))
         # After every corpus, so that a long reproduction that is stopped keeps what it has.
@@ -122,7 +124,7 @@ def command(
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletRecipe:
     """The preset, changed by a file, and that by flags."""
     from soundloom.recipes.triplet import PRESETS
-    from soundloom.training.flat import read_yaml, resolve
+    from soundloom.training.flat_config import read_yaml, resolve
 
     recipe = PRESETS[preset]
     if config is not None:
@@ -135,9 +137,9 @@ def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletR
 
 def _results(found: list[Reproduced], recipe: TripletRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
     """Everything measured, as plain data."""
-    from soundloom.evaluation.evaluating import environment
+    from soundloom.evaluation.runner import environment
     from soundloom.reproduce.jansen_tables import cells
-    from soundloom.training.flat import flatten
+    from soundloom.training.flat_config import flatten
 
     return {
         "paper": "Jansen 2017",

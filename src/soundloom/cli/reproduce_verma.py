@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import measuring, reproducing
+from soundloom.cli import evaluate_options, reproduce_options
 
 __all__ = ["command"]
 
 
 @click.command("verma")
-@measuring.on
-@reproducing.out("verma", "Runs, results.json, tables.md and subsets.png.")
+@evaluate_options.on
+@reproduce_options.out("verma", "Runs, results.json, tables.md and subsets.png.")
 @click.option("--folds", type=click.IntRange(min=1), metavar="N", help="Test the first N folds.  [default: all]")
-@reproducing.preset("diverse")
-@reproducing.config("diverse")
+@reproduce_options.preset("diverse")
+@reproduce_options.config("diverse")
 def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, config: Path | None) -> None:
     """Train four streams and every linear model over them, and print the paper's tables beside.
 
@@ -28,17 +28,17 @@ def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, c
       soundloom reproduce verma --on esc50=/data/ESC-50-master --preset small --folds 1 --out runs/verma
       soundloom reproduce verma --on fsd50k=/data/FSD50K --out runs/verma-fsd50k
     """
-    from soundloom.cli.following import followed
+    from soundloom.cli.progress import followed
     from soundloom.recipes.diverse import PRESETS
     from soundloom.reproduce.verma import reproduce, write
-    from soundloom.training.flat import read_yaml, resolve
+    from soundloom.training.flat_config import read_yaml, resolve
 
     if len(where) > 1:
         raise click.UsageError(f"one corpus at a time, got {len(where)}: give each a folder of its own")
     recipe = PRESETS[preset]
     if config is not None:
         recipe = resolve(recipe, read_yaml(config), str(config))
-    (corpus,) = measuring.load_corpora(where)
+    (corpus,) = evaluate_options.load_corpora(where)
     with followed() as (preparing, progress):
         found = reproduce(
             corpus,

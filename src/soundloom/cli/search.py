@@ -97,7 +97,7 @@ def command(
         reasons = library.explain(query, hits, start=start, end=end) if explained and query is not None else None
     _tell(hits, reasons, _title(query, tags, unwanted), json_wanted)
     if picture and query is not None and hits:
-        from soundloom.library.pictures import draw_hits
+        from soundloom.library.hits_picture import draw_hits
 
         draw_hits(picture, query, start, end, hits, library.model.sample_rate)
         click.echo(f"drawn to {picture}", err=True)

@@ -39,7 +39,7 @@ def command(
       soundloom serve sounds.loom --host 0.0.0.0
     """
     from soundloom.library import Library
-    from soundloom.library.tag_search import tags_of_library
+    from soundloom.library.search.tag_query import tags_of_library
     from soundloom.server import ServerSettings, serve
     from soundloom.server.settings import is_loopback
 

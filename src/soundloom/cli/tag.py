@@ -76,7 +76,7 @@ def by_model(
       soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
     from soundloom.cli.tag_model import tag_files, tag_lines, write_tags
-    from soundloom.pretrained import DEFAULT
+    from soundloom.models import DEFAULT
 
     with nullcontext() if json_wanted else progress_bar("tagging") as progress:
         report = tag_files(

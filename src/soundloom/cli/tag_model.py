@@ -22,8 +22,8 @@ from soundloom.errors import LibraryError
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess
     from soundloom.library import Failure
-    from soundloom.library.adding import Progress
-    from soundloom.library.changes import Found
+    from soundloom.library.indexing.diff import Found
+    from soundloom.library.indexing.sync import Progress
     from soundloom.tagger import Explained, Tagged, Tagger
 
 __all__ = ["Row", "TagReport", "tag_files", "tag_lines", "write_tags"]
@@ -106,9 +106,9 @@ def tag_files(
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
+    from soundloom.file_pool import Failed, process
     from soundloom.library import Failure
-    from soundloom.library.adding import Progress, find_files
-    from soundloom.parallel import Failed, process
+    from soundloom.library.indexing.sync import Progress, find_files
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run)
@@ -217,6 +217,6 @@ def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[s
 
 
 def _tracks(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
-    from soundloom.library.tag_export import Label, audacity_tracks
+    from soundloom.library.tags.label_export import Label, audacity_tracks
 
     return audacity_tracks(Label(row.path, row.start, row.end, row.tag) for row in rows)

@@ -15,7 +15,7 @@ from soundloom.recipes import RECIPES, Row
 if TYPE_CHECKING:
     from soundloom.corpora import Corpus
     from soundloom.training import Run
-    from soundloom.training.flat import Setting
+    from soundloom.training.flat_config import Setting
 
 __all__ = ["command"]
 
@@ -73,7 +73,7 @@ def command() -> None:
 
 def _command_of(name: str, row: Row) -> click.Command:
     """The command of one recipe."""
-    from soundloom.training.flat import settings_of
+    from soundloom.training.flat_config import settings_of
 
     module = import_module(row.module)
     settings = settings_of(type(next(iter(module.PRESETS.values()))))
@@ -112,7 +112,7 @@ def _general(presets: list[str]) -> list[click.Parameter]:
 
 def _option(setting: Setting, presets: Mapping[str, Any]) -> click.Option:
     """The flag of a setting; it has no default, so that only what is given changes the preset."""
-    from soundloom.training.flat import flatten
+    from soundloom.training.flat_config import flatten
 
     flag = setting.name.replace("_", "-")
     values = {name: _shown(flatten(recipe)[setting.name]) for name, recipe in presets.items()}
@@ -146,8 +146,8 @@ def _train(
     **flags: Any,
 ) -> None:
     """Resolve the settings, read the corpus, train, and say where the model is."""
-    from soundloom.cli.following import followed
-    from soundloom.training.flat import read_yaml, resolve
+    from soundloom.cli.progress import followed
+    from soundloom.training.flat_config import read_yaml, resolve
 
     recipe = module.PRESETS[preset]
     if config is not None:
@@ -161,7 +161,7 @@ def _train(
 
 def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
     """The corpus, or the part of it to learn from."""
-    from soundloom.cli.measuring import load_corpora
+    from soundloom.cli.evaluate_options import load_corpora
 
     (corpus,) = load_corpora([text])
     if fold is not None:

@@ -18,15 +18,15 @@ from typing import Any
 from soundloom.corpora.audioset import AUDIOSET
 from soundloom.corpora.clips import clip_table
 from soundloom.corpora.cremad import CREMAD
+from soundloom.corpora.csv_collections import ARABIC_COMMANDS, NOTES_INSTRUMENT, NOTES_PITCH, POOL
+from soundloom.corpora.custom import CSV, FOLDER
+from soundloom.corpora.dataset_reader import read_copy
 from soundloom.corpora.esc50 import ESC10, ESC50
 from soundloom.corpora.fsd50k import FSD50K
 from soundloom.corpora.fsdd import FSDD_DIGITS, FSDD_SPEAKERS
 from soundloom.corpora.gtzan import GTZAN
 from soundloom.corpora.hear import HEAR
-from soundloom.corpora.listed import ARABIC_COMMANDS, NOTES_INSTRUMENT, NOTES_PITCH, POOL
 from soundloom.corpora.nsynth import NSYNTH, NSYNTH_20K
-from soundloom.corpora.own import CSV, FOLDER
-from soundloom.corpora.reading import read_copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.speech_commands import SPEECH_COMMANDS
 from soundloom.corpora.surge import SURGE

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.files import stem
-from soundloom.corpora.reading import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus, CorpusError
 

@@ -8,7 +8,7 @@ list, so a transcoded copy reads too.
 
 from __future__ import annotations
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus
 

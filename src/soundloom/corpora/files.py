@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from soundloom.audio.finding import AUDIO_SUFFIXES
+from soundloom.audio.discovery import AUDIO_SUFFIXES
 
 __all__ = ["CHECKS", "absent_files", "audio_files", "names_in", "stem"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus
 

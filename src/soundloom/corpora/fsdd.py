@@ -6,7 +6,7 @@ that remembers voices: for digits, ``disjoint="speakers"`` gives six folds inste
 
 from __future__ import annotations
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus, CorpusError
 

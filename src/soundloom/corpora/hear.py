@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus

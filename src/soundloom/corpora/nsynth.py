@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.splits import SPLITS
 from soundloom.corpora.table import Corpus

@@ -6,7 +6,7 @@ All 35 words are classes, as in the evaluations of general representations; the 
 
 from __future__ import annotations
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus
 

@@ -7,7 +7,7 @@ original recording, not to the slice, and are not taken over.
 
 from __future__ import annotations
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus
 

@@ -6,7 +6,7 @@ The parting is the published one, ``iden_split.txt``: all speakers in every spli
 
 from __future__ import annotations
 
-from soundloom.corpora.reading import Copy
+from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.table import Corpus
 

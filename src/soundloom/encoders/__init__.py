@@ -14,10 +14,10 @@ from soundloom.encoders.base import Encoder
 from soundloom.encoders.cnn14 import CNN14, CNN14Settings
 from soundloom.encoders.coala import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.identity import Identity
-from soundloom.encoders.initialisation import initialise
+from soundloom.encoders.init import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
 from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
-from soundloom.encoders.notes import Notes, NotesSettings
+from soundloom.encoders.pitch import Notes, NotesSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.vggish import VGGish

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.base import Encoder
-from soundloom.encoders.walking import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect
 
 __all__ = ["AST", "ASTSettings"]
 

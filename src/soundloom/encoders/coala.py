@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.encoders.base import Encoder
-from soundloom.encoders.initialisation import he_normal
-from soundloom.encoders.walking import check_shape, collect
+from soundloom.encoders.init import he_normal
+from soundloom.encoders.layer_collection import check_shape, collect
 
 __all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
 

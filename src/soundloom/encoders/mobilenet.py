@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.base import Encoder
-from soundloom.encoders.initialisation import he_normal
-from soundloom.encoders.walking import check_shape, collect
+from soundloom.encoders.init import he_normal
+from soundloom.encoders.layer_collection import check_shape, collect
 
 __all__ = ["MobileNetV1"]
 

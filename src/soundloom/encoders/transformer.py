@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.base import Encoder
-from soundloom.encoders.dropping import drop
-from soundloom.encoders.walking import check_shape, collect
+from soundloom.encoders.fast_dropout import drop
+from soundloom.encoders.layer_collection import check_shape, collect
 
 __all__ = ["Transformer", "TransformerSettings", "sinusoids"]
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.encoders.base import Encoder
+from soundloom.encoders.layer_collection import check_shape
 from soundloom.encoders.transformer import Transformer, TransformerSettings
-from soundloom.encoders.walking import check_shape
 
 __all__ = ["WaveformFilters", "WaveformSettings", "WaveformTransformer", "strongest"]
 

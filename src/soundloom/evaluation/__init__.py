@@ -10,18 +10,23 @@ paper's values. `PROTOCOLS` lists them by name.
     print(score)                                     # protocol, metric, mean ± half of the 95% interval
 """
 
-from soundloom.evaluation.ablation import Ablation, Contribution, ablate
-from soundloom.evaluation.clips import ChunkSettings, chunk_probe
-from soundloom.evaluation.correlation import acoustic_statistics, canonical_correlations, correlation_analysis
-from soundloom.evaluation.knn import KNNSettings, knn_probe
-from soundloom.evaluation.linear import LinearSettings, linear_probe
-from soundloom.evaluation.mlp import MLPSettings, mlp_probe
+from soundloom.evaluation.analysis.ablation import Ablation, Contribution, ablate
+from soundloom.evaluation.analysis.correlation import acoustic_statistics, canonical_correlations, correlation_analysis
+from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.chunk_classifier import ChunkSettings, chunk_probe
+from soundloom.evaluation.probes.frame_classifier import FewShotSettings, ShallowSettings, few_shot, shallow_classifier
+from soundloom.evaluation.probes.knn import KNNSettings, knn_probe
+from soundloom.evaluation.probes.linear import LinearSettings, linear_probe
+from soundloom.evaluation.probes.mlp import MLPSettings, mlp_probe
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
-from soundloom.evaluation.retrieval import ByExampleSettings, LeaveOneOutSettings, leave_one_out, query_by_example
+from soundloom.evaluation.retrieval.query_by_example import (
+    ByExampleSettings,
+    LeaveOneOutSettings,
+    leave_one_out,
+    query_by_example,
+)
 from soundloom.evaluation.scores import Score
-from soundloom.evaluation.shallow import FewShotSettings, ShallowSettings, few_shot, shallow_classifier
 from soundloom.evaluation.splits import Split, from_folds, from_parts
-from soundloom.evaluation.training import Training
 
 __all__ = [
     "PROTOCOLS",

@@ -11,13 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from soundloom.evaluation.clips import ChunkSettings, chunk_probe
-from soundloom.evaluation.knn import KNNSettings, knn_probe
-from soundloom.evaluation.linear import LinearSettings, linear_probe
-from soundloom.evaluation.mlp import MLPSettings, mlp_probe
-from soundloom.evaluation.retrieval import ByExampleSettings, LeaveOneOutSettings, leave_one_out, query_by_example
+from soundloom.evaluation.probes.chunk_classifier import ChunkSettings, chunk_probe
+from soundloom.evaluation.probes.frame_classifier import FewShotSettings, ShallowSettings, few_shot, shallow_classifier
+from soundloom.evaluation.probes.knn import KNNSettings, knn_probe
+from soundloom.evaluation.probes.linear import LinearSettings, linear_probe
+from soundloom.evaluation.probes.mlp import MLPSettings, mlp_probe
+from soundloom.evaluation.retrieval.query_by_example import (
+    ByExampleSettings,
+    LeaveOneOutSettings,
+    leave_one_out,
+    query_by_example,
+)
 from soundloom.evaluation.scores import Score
-from soundloom.evaluation.shallow import FewShotSettings, ShallowSettings, few_shot, shallow_classifier
 
 __all__ = ["PROTOCOLS", "Protocol"]
 

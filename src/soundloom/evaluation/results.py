@@ -21,7 +21,7 @@ from typing import Any
 
 from soundloom.corpora import Corpus
 from soundloom.errors import SoundloomError
-from soundloom.evaluation.hearing import LeftOut
+from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.scores import Score
 
 __all__ = [

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
-from soundloom.evaluation import checks
-from soundloom.evaluation.ranking import average_precision
+from soundloom.evaluation import validation
+from soundloom.evaluation.retrieval.average_precision import average_precision
 
 __all__ = [
     "Score",
@@ -142,8 +142,8 @@ def validate(predictions: np.ndarray, labels: np.ndarray) -> None:
     """
     if predictions.ndim != 2 or 0 in predictions.shape:
         raise ValueError(f"predictions must be [clips, classes] with at least one of each, got {predictions.shape}")
-    checks.check_labels(labels, len(predictions))
-    needed, given = checks.class_count(labels), predictions.shape[1]
+    validation.check_labels(labels, len(predictions))
+    needed, given = validation.class_count(labels), predictions.shape[1]
     if needed > given or (labels.ndim == 2 and needed != given):
         raise ValueError(f"labels speak of {needed} classes, predictions of {given}")
     if np.isnan(predictions).any():
@@ -170,7 +170,7 @@ def top_k_accuracy(
     if not 1 <= k <= predictions.shape[1]:
         raise ValueError(f"k must be from 1 to the {predictions.shape[1]} classes, got {k}")
     classes = np.zeros(predictions.shape, bool)
-    known = checks.presence(labels)
+    known = validation.presence(labels)
     classes[:, : known.shape[1]] = known
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :k]
     labelled = classes.any(axis=1)
@@ -186,7 +186,7 @@ def average_precisions(
     """Average precision of each class over clips; nan for a class that no clip has."""
     validate(predictions, labels)
     known = np.zeros(predictions.shape, bool)
-    known[:, : checks.class_count(labels)] = checks.presence(labels)
+    known[:, : validation.class_count(labels)] = validation.presence(labels)
     by_class = torch.from_numpy(np.ascontiguousarray(predictions.T))
     return average_precision(by_class, torch.from_numpy(np.ascontiguousarray(known.T))).numpy()
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from soundloom.evaluation import checks
+from soundloom.evaluation import validation
 
 __all__ = ["Split", "carve", "from_folds", "from_parts", "validate"]
 
@@ -98,7 +98,7 @@ def from_folds(
     Raises:
         ValueError: a single fold, or labels or groups of another length.
     """
-    checks.check_labels(labels, len(folds))
+    validation.check_labels(labels, len(folds))
     names = np.unique(folds)
     if len(names) < 2:
         raise ValueError(f"cross-validation needs at least two folds, got {names.tolist()}")
@@ -132,10 +132,10 @@ def from_parts(
     Raises:
         ValueError: another part name, no training or test clips, or labels or groups of another length.
     """
-    checks.check_labels(labels, len(parts))
+    validation.check_labels(labels, len(parts))
     unknown = sorted({str(part) for part in parts} - {*PARTS, ""})
     if unknown:
-        raise ValueError(f"parts must be of {list(PARTS)} or empty, got {unknown[: checks.SHOWN]}")
+        raise ValueError(f"parts must be of {list(PARTS)} or empty, got {unknown[: validation.SHOWN]}")
     train, valid, test = (np.flatnonzero(parts == part) for part in PARTS)
     carved = not len(valid) and len(train) > 0
     if carved:
@@ -167,8 +167,8 @@ def carve(
         raise ValueError(f"groups are of {len(groups)} clips, labels of {len(labels)}")
     # counts[g, c]: training clips of group g with class c. A clip without any class counts for none.
     owner = np.arange(len(train)) if groups is None else np.unique(groups[train], return_inverse=True)[1]
-    counts = np.zeros((owner.max() + 1, checks.class_count(labels)), np.int64)
-    np.add.at(counts, owner, checks.presence(labels)[train])
+    counts = np.zeros((owner.max() + 1, validation.class_count(labels)), np.int64)
+    np.add.at(counts, owner, validation.presence(labels)[train])
 
     generator = np.random.default_rng(seed)
     total = counts.sum(axis=0)

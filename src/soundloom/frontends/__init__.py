@@ -19,12 +19,12 @@ from __future__ import annotations
 from soundloom.frontends.base import Frontend
 from soundloom.frontends.constantq import ConstantQ, ConstantQSettings
 from soundloom.frontends.fbank import Fbank, FbankSettings
+from soundloom.frontends.framed_waveform import Chunks, PatchSettings, WaveformPatches
 from soundloom.frontends.mel import LogMel, LogMelSettings
 from soundloom.frontends.mfcc import MFCC, MFCCSettings
-from soundloom.frontends.patches import Chunks, PatchSettings, WaveformPatches
+from soundloom.frontends.normalised import Scaled
 from soundloom.frontends.peaks import PeakMap
-from soundloom.frontends.scaled import Scaled
-from soundloom.frontends.seconds import BySecond
+from soundloom.frontends.per_second import BySecond
 from soundloom.frontends.texture import Texture, TextureSettings
 
 __all__ = [

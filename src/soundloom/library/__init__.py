@@ -1,16 +1,16 @@
 """A folder of sounds made searchable: the store, the way from files to rows, search, the map, and tags."""
 
-from soundloom.library.adding import AddReport, Progress
-from soundloom.library.examples import ExampleTagging, Quality, Suggestion
-from soundloom.library.explaining import Explanation
-from soundloom.library.filters import Filter
+from soundloom.library.indexing.sync import AddReport, Progress
 from soundloom.library.library import Hit, Library
-from soundloom.library.map import Map, MapProgress
+from soundloom.library.map.library_map import Map, MapProgress
+from soundloom.library.search.explanation import Explanation
+from soundloom.library.search.filters import Filter
 from soundloom.library.segments import Mark, Segment, Segments, segment_id
-from soundloom.library.settings import LibrarySettings
-from soundloom.library.store import Failure
-from soundloom.library.tagging import Edit
-from soundloom.library.tags import TagTable
+from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.storage.store import Failure
+from soundloom.library.tags.active_learning import ExampleTagging, Quality, Suggestion
+from soundloom.library.tags.editor import Edit
+from soundloom.library.tags.tag_table import TagTable
 
 __all__ = [
     "AddReport",

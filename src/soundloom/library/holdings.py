@@ -23,18 +23,18 @@ from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
-from soundloom.library import opening
-from soundloom.library.adding import AddReport, Progress, bring_up_to_date, roots_of
-from soundloom.library.index import SearchIndex
-from soundloom.library.opening import Loader, Weights
-from soundloom.library.retagging import retagged
-from soundloom.library.roots import Roots, folders_of
+from soundloom.library.indexing.sources import Roots, folders_of
+from soundloom.library.indexing.sync import AddReport, Progress, bring_up_to_date, roots_of
+from soundloom.library.search.index import SearchIndex
+from soundloom.library.search.tag_refresh import retagged
 from soundloom.library.segments import Segment, Segments
-from soundloom.library.settings import LibrarySettings
-from soundloom.library.store import Failure, Store
-from soundloom.library.tagging import Tagging
-from soundloom.library.tags import TagTable
-from soundloom.pretrained import DEFAULT, load
+from soundloom.library.storage import lifecycle
+from soundloom.library.storage.lifecycle import Loader, Weights
+from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.storage.store import Failure, Store
+from soundloom.library.tags.editor import Tagging
+from soundloom.library.tags.tag_table import TagTable
+from soundloom.models import DEFAULT, load
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +98,7 @@ class Holdings:
             ModelError: no such model, or its weights cannot be had.
         """
         folder = Path(folder).expanduser().resolve()
-        settings, embedder = opening.made(folder, model, window, hop, weights, loader)
+        settings, embedder = lifecycle.made(folder, model, window, hop, weights, loader)
         return cls(folder, settings, embedder, loader)
 
     @classmethod
@@ -126,7 +126,7 @@ class Holdings:
             ModelError: the model cannot be loaded.
         """
         folder = Path(folder).expanduser().resolve()
-        settings, embedder = opening.opened(folder, model, weights, loader)
+        settings, embedder = lifecycle.opened(folder, model, weights, loader)
         return cls(folder, settings, embedder, loader)
 
     @property
@@ -138,7 +138,7 @@ class Holdings:
             ModelMismatchError: it is no longer the one that filled the library.
         """
         if self._model is None:
-            self._model = opening.found_again(self.folder, self.settings, self._loader)
+            self._model = lifecycle.found_again(self.folder, self.settings, self._loader)
         return self._model
 
     def __len__(self) -> int:

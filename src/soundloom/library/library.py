@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from soundloom.embedder import Embedder, Source
 from soundloom.errors import QueryError
-from soundloom.library import searching
-from soundloom.library.examples import ExampleTagging, tagged_by_example
-from soundloom.library.explaining import Explanation, explain
 from soundloom.library.holdings import Holdings
-from soundloom.library.map import Map, MapProgress, Maps
-from soundloom.library.opening import Loader
+from soundloom.library.map.library_map import Map, MapProgress, Maps
+from soundloom.library.search import query as queries
+from soundloom.library.search.explanation import Explanation, explain
+from soundloom.library.search.tag_query import tag_embedding, tags_of_library
 from soundloom.library.segments import Hit, Mark, Segment, Segments
-from soundloom.library.settings import LibrarySettings
-from soundloom.library.tag_export import export_tags, tag_counts
-from soundloom.library.tag_search import tag_embedding, tags_of_library
-from soundloom.library.tagging import Edit
-from soundloom.pretrained import load
+from soundloom.library.storage.lifecycle import Loader
+from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.tags.active_learning import ExampleTagging, tagged_by_example
+from soundloom.library.tags.editor import Edit
+from soundloom.library.tags.label_export import export_tags, tag_counts
+from soundloom.models import load
 
 if TYPE_CHECKING:
-    from soundloom.tagging import AlignedTags
+    from soundloom.tags import AlignedTags
 
 __all__ = ["Hit", "Library"]
 
@@ -41,7 +41,7 @@ class Library(Holdings):
 
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
         super().__init__(folder, settings, model, loader)
-        self._admitted = searching.Admitted(self._store)
+        self._admitted = queries.Admitted(self._store)
         self._maps = Maps(folder / "map", settings.balance)
         self._aligned: AlignedTags | None = None
 
@@ -73,7 +73,7 @@ class Library(Holdings):
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
         embedding = self.model.embed(query, start, end)
-        exclude = None if include_query else searching.region(query, start, end)
+        exclude = None if include_query else queries.region(query, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
     def search_embedding(
@@ -105,12 +105,12 @@ class Library(Holdings):
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
         index = self.index()
-        every = searching.balanced(searching.complete_weights(self.settings.parts, weights), self.settings.balance)
+        every = queries.balanced(queries.complete_weights(self.settings.parts, weights), self.settings.balance)
         # The excluded rows are few (one file's): ask for as many more, and drop them.
-        hidden = searching.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
+        hidden = queries.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
         admitted = self._admitted.rows(index, where) if where is not None else None
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
-        return searching.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
+        return queries.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
 
     def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
@@ -129,7 +129,7 @@ class Library(Holdings):
     def explain(
         self, query: Source, hits: Sequence[Hit], *, start: float = 0.0, end: float | None = None
     ) -> list[Explanation]:
-        """Tell by which parts each hit is unusually alike a sound; see `soundloom.library.explaining`.
+        """Tell by which parts each hit is unusually alike a sound; see `soundloom.library.search.explanation`.
 
         Args:
             query: as for `search`.
@@ -196,7 +196,7 @@ class Library(Holdings):
         embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
         if sound is None:
             weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}
-        exclude = None if include_query else searching.region(sound, start, end)
+        exclude = None if include_query else queries.region(sound, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
     def map(

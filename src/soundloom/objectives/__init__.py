@@ -7,7 +7,7 @@ objective(stream, draw(0))["loss"].backward()
 
 from soundloom.objectives.base import Batch, Draw, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings, only
-from soundloom.objectives.triplet_draw import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_batches import TripletDraw, triplet_draw
 from soundloom.objectives.triplet_pairs import Recordings
 
 __all__ = [

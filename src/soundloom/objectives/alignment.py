@@ -41,14 +41,14 @@ from torch.nn import functional
 
 from soundloom.embedder import Stream
 from soundloom.encoders import COALA_DIM, COALAAudioEncoder, COALATagEncoder
-from soundloom.encoders.initialisation import he_normal
+from soundloom.encoders.init import he_normal
+from soundloom.feature_cache.formats import Form
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.decoders import SIDE, AudioDecoder
-from soundloom.objectives.gathering import gather
+from soundloom.objectives.distributed import gather
 from soundloom.objectives.windows import representation
-from soundloom.prepared.forms import Form
-from soundloom.tagging.decoder import TagDecoder
+from soundloom.tags.decoder import TagDecoder
 
 __all__ = [
     "AlignmentObjective",

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.embedder import Stream
+from soundloom.feature_cache import Prepared
+from soundloom.feature_cache.formats import Form
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.windows import representation
-from soundloom.prepared import Prepared
-from soundloom.prepared.forms import Form
 
 __all__ = ["LOSSES", "SCORES", "LabelDraw", "LabelHead", "LabelObjective", "LabelSettings", "label_draw"]
 

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from soundloom.objectives.base import Batch
-from soundloom.objectives.gathering import gather
+from soundloom.objectives.distributed import gather
 from soundloom.objectives.samplers import SAMPLERS
 
 __all__ = ["MINING", "Known", "hardest", "negatives_of", "random_one", "semi_hard"]

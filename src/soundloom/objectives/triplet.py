@@ -26,12 +26,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.embedder import Stream
+from soundloom.feature_cache.formats import Form, MelEnergies
+from soundloom.feature_cache.waveform_format import Samples
 from soundloom.objectives import samplers, waveform_samplers
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.mining import MINING, Known, negatives_of
 from soundloom.objectives.windows import represented, restored
-from soundloom.prepared.forms import Form, MelEnergies
-from soundloom.prepared.samples import Samples
 
 __all__ = ["TripletObjective", "TripletSettings", "only"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.prepared import Prepared
+from soundloom.feature_cache import Prepared
 
 __all__ = ["Classmates", "Neighbours", "Recordings", "Windows", "pick"]
 

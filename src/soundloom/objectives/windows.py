@@ -1,8 +1,8 @@
 """From rows as they are kept to the representation that a stream takes; on the device, inside an objective.
 
-What is kept of a clip (`soundloom.prepared`) is compact: codes of mel energies, halves, shares of the loudest sample. A
-row is a frame of mel energies, before the logarithm so that sounds can be added; or the representation of a whole
-chunk; or a stretch of the waveform. Learned ranges (`Scaled`) are not part of it: they may be taken from what is
+What is kept of a clip (`soundloom.feature_cache`) is compact: codes of mel energies, halves, shares of the loudest
+sample. A row is a frame of mel energies, before the logarithm so that sounds can be added; or the representation of a
+whole chunk; or a stretch of the waveform. Learned ranges (`Scaled`) are not part of it: they may be taken from what is
 kept, and change without anything being kept anew.
 """
 
@@ -12,9 +12,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from soundloom.embedder import Stream
+from soundloom.feature_cache.formats import Form
+from soundloom.feature_cache.waveform_format import Samples
 from soundloom.frontends import Frontend, LogMel, Scaled
-from soundloom.prepared.forms import Form
-from soundloom.prepared.samples import Samples
 
 __all__ = ["representation", "represented", "restored", "unscaled"]
 

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from soundloom.pictures.excerpt import RANGE, Excerpt, mel, mel_decibels, outline
-from soundloom.pictures.lettering import DPI, FAINT, INK, fitted, font, text
+from soundloom.pictures.typography import DPI, FAINT, INK, fitted, font, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from os import PathLike
 import numpy as np
 from jaxtyping import Float32, Int
 
-from soundloom.pictures.lettering import DPI, INK, fitted, font, text
+from soundloom.pictures.typography import DPI, INK, fitted, font, text
 
 __all__ = ["plane_picture"]
 

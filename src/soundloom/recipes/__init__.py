@@ -2,7 +2,7 @@
 
 ``RECIPES`` is the one table of them. A recipe's module has ``PRESETS``, name -> frozen dataclass, the first of which is
 the paper's, and ``train(recipe, corpus, out, ...)``, which gives a `soundloom.training.Run`. Every field of the
-dataclass is a flag of ``soundloom train NAME`` and a key of its YAML file (`soundloom.training.flat`).
+dataclass is a flag of ``soundloom train NAME`` and a key of its YAML file (`soundloom.training.flat_config`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ RECIPES: Mapping[str, Row] = MappingProxyType(
         ),
         "notes": Row(
             title="Learn which note sounds, from single notes whose MIDI number is known.",
-            module="soundloom.recipes.notes",
+            module="soundloom.recipes.pitch",
             examples=("soundloom train notes pool=/data/audio --out runs/notes",),
         ),
     }

@@ -10,11 +10,11 @@ rate would not have begun to use: Adam, tags of five sounds and three groups or 
 ten seconds of the loudest, so that what is heard again is not the same again.
 
 Where the published code differs from the paper the settings say so: `soundloom.objectives.alignment` for the losses,
-`soundloom.recipes.patches` for the loudest patch, `soundloom.tagging.vocabulary` for the tags. Mel bands are of
+`soundloom.recipes.max_energy_patches` for the loudest patch, `soundloom.tags.vocabulary` for the tags. Mel bands are of
 magnitudes under a Hann window, as the code has them (`LogMel.coala`; the text says energies and Hamming), and clips
 are padded with silence; the code adds noise of 5e-4, without which nothing here is random.
 
-Beside the stream the run's folder keeps the tags' side (`soundloom.tagging.aligned`), by which sounds are searched.
+Beside the stream the run's folder keeps the tags' side (`soundloom.tags.tag_model`), by which sounds are searched.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from torch import Tensor, nn
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import COALAAudioEncoder, initialise
+from soundloom.feature_cache import Form, MelEnergies, Prepared, prepare
+from soundloom.feature_cache import Progress as Preparing
 from soundloom.frontends import LogMel, Scaled
+from soundloom.models.model_card import Card
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
-from soundloom.objectives.gathering import place
+from soundloom.objectives.distributed import place
 from soundloom.objectives.labels import LabelDraw, label_draw
-from soundloom.prepared import Form, MelEnergies, Prepared, prepare
-from soundloom.prepared import Progress as Preparing
-from soundloom.pretrained.cards import Card
-from soundloom.recipes.parting import fingerprint, groups_of, part
-from soundloom.recipes.patches import Loudness, band_ranges, loudest_starts, shifted
-from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import FRAMES, build_stream, form_of
-from soundloom.tagging import AlignedTags, Vocabulary, VocabularySettings, words_of
+from soundloom.recipes.architectures import FRAMES, build_stream, form_of
+from soundloom.recipes.feature_scaling import standardise
+from soundloom.recipes.max_energy_patches import Loudness, band_ranges, loudest_starts, shifted
+from soundloom.recipes.validation_split import fingerprint, groups_of, part
+from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
 from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
-from soundloom.training.flat import flatten
-from soundloom.training.randomness import seeded
+from soundloom.training.flat_config import flatten
+from soundloom.training.seeding import seeded
 
 __all__ = ["PRESETS", "CoalaRecipe", "coala_stream", "learn", "tagged", "train"]
 
 COALA = "coala"
-"""The paper's own stream, besides those of `soundloom.recipes.streams`."""
+"""The paper's own stream, besides those of `soundloom.recipes.architectures`."""
 
 _LOOKED_AT = 512
 
@@ -65,7 +65,7 @@ class CoalaRecipe:
 
     Attributes:
         stream: what learns: coala, or one of soundloom.recipes.STREAMS (with audio_weight 0).
-        tag_sources: where tags come from: of tags, labels, names and embedded; see soundloom.tagging.sources.
+        tag_sources: where tags come from: of tags, labels, names and embedded; see soundloom.tags.tag_sources.
         tag_file: a CSV, JSON or parquet with tags for the files, besides; none for none.
         loudness: what the loudest patch is loudest in: logarithm (the code's) or energy (the paper's word).
         shift: rows by which a patch may begin before or after the loudest, anew each time it is drawn; 0 in the paper.

@@ -39,22 +39,22 @@ import torch
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import MobileNetV1, Neuralogram, initialise
+from soundloom.feature_cache import Form, prepare
+from soundloom.feature_cache import Progress as Preparing
 from soundloom.frontends import LogMel
+from soundloom.models.model_card import Card
+from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.labels import LabelSettings
 from soundloom.objectives.triplet import TripletSettings
 from soundloom.objectives.windows import unscaled
-from soundloom.prepared import Form, prepare
-from soundloom.prepared import Progress as Preparing
-from soundloom.pretrained.cards import Card
-from soundloom.pretrained.saving import save_pretrained
 from soundloom.recipes import labels, triplet
-from soundloom.recipes.beside import Job, Tell, side_by_side
-from soundloom.recipes.folder import open_folder
+from soundloom.recipes.architectures import STREAMS, build_stream, form_of
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.parting import part
-from soundloom.recipes.streams import STREAMS, build_stream, form_of
+from soundloom.recipes.process_pool import Job, Tell, side_by_side
+from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.triplet import TripletRecipe
+from soundloom.recipes.validation_split import part
 from soundloom.tagger import TAGGER, WEIGHTS
 from soundloom.training import Progress, Run, TrainingSettings
 
@@ -206,7 +206,7 @@ def train(
 
 def model_of(out: Path, streams: tuple[str, ...]) -> Embedder:
     """The streams of a folder's runs, woven in that order; one alone is itself."""
-    from soundloom.pretrained import from_pretrained
+    from soundloom.models import from_pretrained
 
     parts = [from_pretrained(out / name) for name in streams]
     return (Woven(parts) if len(parts) > 1 else parts[0]).eval()

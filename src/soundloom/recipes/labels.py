@@ -20,20 +20,20 @@ import numpy as np
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
+from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import prepare
 from soundloom.frontends import LogMel, Scaled
-from soundloom.objectives.gathering import place
+from soundloom.models.model_card import Card
+from soundloom.objectives.distributed import place
 from soundloom.objectives.labels import LabelDraw, LabelObjective, LabelSettings, label_draw
 from soundloom.objectives.windows import unscaled
-from soundloom.prepared import Progress as Preparing
-from soundloom.prepared import prepare
-from soundloom.pretrained.cards import Card
+from soundloom.recipes.architectures import alone, build_stream, form_of
+from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.parting import fingerprint, part
-from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import alone, build_stream, form_of
+from soundloom.recipes.validation_split import fingerprint, part
 from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
-from soundloom.training.flat import flatten
-from soundloom.training.randomness import seeded
+from soundloom.training.flat_config import flatten
+from soundloom.training.seeding import seeded
 
 __all__ = ["PRESETS", "LabelRecipe", "check_classes", "learn", "train"]
 

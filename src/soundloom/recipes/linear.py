@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
+from soundloom.feature_cache import MelEnergies, Prepared, prepare
 from soundloom.objectives.labels import LOSSES, LabelHead, LabelSettings
 from soundloom.objectives.windows import representation
-from soundloom.prepared import MelEnergies, Prepared, prepare
-from soundloom.recipes.parting import part
-from soundloom.recipes.streams import form_of
+from soundloom.recipes.architectures import form_of
+from soundloom.recipes.validation_split import part
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
-from soundloom.training.randomness import seeded, set_seed
 from soundloom.training.schedule import rate_at
+from soundloom.training.seeding import seeded, set_seed
 
 __all__ = ["LinearSettings", "Windows", "hear_windows", "learn_classes", "train_head"]
 

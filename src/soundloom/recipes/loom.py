@@ -35,20 +35,20 @@ from jaxtyping import Float
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity
-from soundloom.evaluation import hearing
-from soundloom.evaluation.evaluating import default_cache
+from soundloom.evaluation import extraction
+from soundloom.evaluation.runner import default_cache
+from soundloom.feature_cache import Progress as Preparing
 from soundloom.frontends import Texture
+from soundloom.models import from_pretrained
+from soundloom.models.model_card import Card
+from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.triplet import TripletSettings
-from soundloom.prepared import Progress as Preparing
-from soundloom.pretrained import from_pretrained
-from soundloom.pretrained.cards import Card
-from soundloom.pretrained.saving import save_pretrained
-from soundloom.recipes import coala, notes, triplet
-from soundloom.recipes.aligning import AligningSettings, align
+from soundloom.recipes import coala, pitch, triplet
 from soundloom.recipes.coala import CoalaRecipe
-from soundloom.recipes.folder import open_folder
-from soundloom.tagging import VocabularySettings
+from soundloom.recipes.run_dir import open_folder
+from soundloom.recipes.tag_alignment import AligningSettings, align
+from soundloom.tags import VocabularySettings
 from soundloom.training import Progress, Run, TrainingSettings
 
 __all__ = ["PARTS", "PRESETS", "LoomRecipe", "train"]
@@ -120,7 +120,7 @@ def train(
     runs = [
         triplet.train(_general(recipe), corpus, out / "general", resume=resume, progress=progress, preparing=preparing),
         coala.train(_timbre(recipe), worded, out / "timbre", resume=resume, progress=progress, preparing=preparing),
-        notes.train(_pitch(recipe), corpus, out / "pitch", resume=resume, progress=progress, preparing=preparing),
+        pitch.train(_pitch(recipe), corpus, out / "pitch", resume=resume, progress=progress, preparing=preparing),
     ]
     general = _stream(out / "general").with_layers(recipe.layers, "mean,max")
     general.name, general.parts = "general", {"general": slice(0, general.dim)}
@@ -196,8 +196,8 @@ def _timbre(recipe: LoomRecipe) -> CoalaRecipe:
     )  # fmt: skip
 
 
-def _pitch(recipe: LoomRecipe) -> notes.NotesRecipe:
-    usual = notes.PRESETS["small"]
+def _pitch(recipe: LoomRecipe) -> pitch.NotesRecipe:
+    usual = pitch.PRESETS["small"]
     return replace(usual, training=_lasting(replace(usual.training, seed=recipe.seed), recipe.pitch_steps))
 
 
@@ -224,15 +224,15 @@ def _worded(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _heard(model: Embedder, corpus: Corpus, told: Callable[[Preparing], None] | None) -> hearing.Heard:
+def _heard(model: Embedder, corpus: Corpus, told: Callable[[Preparing], None] | None) -> extraction.Heard:
     """Embeddings of the clips; who listens to decoding is told of them, too."""
 
-    def heard(reached: hearing.Progress) -> None:
+    def heard(reached: extraction.Progress) -> None:
         if told is not None:
             told(Preparing(reached.done, reached.total, reached.path))
 
-    listener = hearing.whole(model)
-    return hearing.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard)
+    listener = extraction.whole(model)
+    return extraction.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard)
 
 
 def _stream(folder: Path) -> Stream:

@@ -20,18 +20,18 @@ from typing import Any
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
+from soundloom.feature_cache import Form, Samples, prepare
+from soundloom.feature_cache import Progress as Preparing
 from soundloom.frontends import Scaled
+from soundloom.models.model_card import Card
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
-from soundloom.objectives.triplet_draw import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_batches import TripletDraw, triplet_draw
 from soundloom.objectives.triplet_pairs import Recordings
-from soundloom.prepared import Form, Samples, prepare
-from soundloom.prepared import Progress as Preparing
-from soundloom.pretrained.cards import Card
-from soundloom.recipes.parting import fingerprint, part
-from soundloom.recipes.standardising import standardise
-from soundloom.recipes.streams import CHUNK, alone, build_stream, changing_form_of
+from soundloom.recipes.architectures import CHUNK, alone, build_stream, changing_form_of
+from soundloom.recipes.feature_scaling import standardise
+from soundloom.recipes.validation_split import fingerprint, part
 from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
-from soundloom.training.flat import flatten
+from soundloom.training.flat_config import flatten
 
 __all__ = ["PRESETS", "TripletRecipe", "learn", "train", "windows_of"]
 

@@ -15,7 +15,7 @@ collections to measure on, not on the few sounds kept apart.
 
 Tags are ranked for among the sounds kept apart to validate on, which decide nothing in training. The CNN
 ranks by its probabilities, AE-C and E-C by the cosine that they were trained for and also as a library does. Tags are
-suggested by how probable they are (`soundloom.tagging.suggesting`), and by the tag decoder where there is one.
+suggested by how probable they are (`soundloom.tags.suggestions`), and by the tag decoder where there is one.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
-from soundloom.evaluation import hearing
-from soundloom.evaluation.correlation import canonical_correlations
-from soundloom.evaluation.evaluating import default_cache, evaluate
-from soundloom.evaluation.mlp import MLPSettings
+from soundloom.evaluation import extraction
+from soundloom.evaluation.analysis.correlation import canonical_correlations
+from soundloom.evaluation.probes.mlp import MLPSettings
 from soundloom.evaluation.results import EvaluationError
+from soundloom.evaluation.runner import default_cache, evaluate
 from soundloom.evaluation.scores import average_precisions
+from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
-from soundloom.pretrained import from_pretrained, load
 from soundloom.recipes import coala
 from soundloom.recipes.coala import CoalaRecipe
-from soundloom.recipes.parting import part
+from soundloom.recipes.validation_split import part
 from soundloom.reproduce.jansen import Teller
-from soundloom.tagging import AlignedTags
-from soundloom.tagging.suggesting import suggestion_scores
+from soundloom.tags import AlignedTags
+from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["CASES", "CoalaSettings", "Reproduced", "as_a_library", "reproduce"]
 
@@ -184,11 +184,11 @@ def _measured(
 
 def _correlated(model: Embedder, corpus: Corpus, components: int) -> dict[str, dict[str, float]]:
     """Feature -> statistic -> mean canonical correlation with the embeddings' first principal components."""
-    mine = _heard(corpus, hearing.whole(model))
-    theirs = _heard(corpus, hearing.acoustics())
+    mine = _heard(corpus, extraction.whole(model))
+    theirs = _heard(corpus, extraction.acoustics())
     _, places, others = np.intersect1d(mine.places, theirs.places, return_indices=True)
     reduced = principal_components(mine.vectors[places], components)
-    table = hearing.statistics(theirs.vectors[others])
+    table = extraction.statistics(theirs.vectors[others])
     try:
         return {
             feature: {
@@ -246,7 +246,7 @@ def _apart(
     words: dict[str, np.ndarray] = {}
     truth = held_out.label_matrix()
     for case, model in models.items():
-        heard, side = _heard(held_out, hearing.whole(model)), sides[case]
+        heard, side = _heard(held_out, extraction.whole(model)), sides[case]
         truth = heard.corpus.label_matrix()
         vectors = torch.from_numpy(heard.vectors)
         sounds[case] = side.scores(vectors).numpy()
@@ -282,7 +282,7 @@ def _apart(
 def as_a_library(
     vectors: Float[np.ndarray, "clips dim"], side: AlignedTags, tags: Sequence[str]
 ) -> Float[np.ndarray, "clips tags"]:
-    """What a library of these clips would rank by for each tag; see `soundloom.library.tag_search`."""
+    """What a library of these clips would rank by for each tag; see `soundloom.library.search.tag_query`."""
     centred = vectors - vectors.mean(axis=0)
     deviations = vectors.std(axis=0)
     standard = np.divide(centred, deviations, out=np.zeros_like(centred), where=deviations > 0)
@@ -296,5 +296,5 @@ def _mean_precision(scores: Float[np.ndarray, "rows columns"], truth: Bool[np.nd
     return float(average_precisions(np.ascontiguousarray(scores), np.ascontiguousarray(truth)).mean())
 
 
-def _heard(corpus: Corpus, listener: hearing.Listener) -> hearing.Heard:
-    return hearing.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1)
+def _heard(corpus: Corpus, listener: extraction.Listener) -> extraction.Heard:
+    return extraction.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1)

@@ -26,22 +26,28 @@ import numpy as np
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.errors import ModelError
-from soundloom.evaluation.measuring import splits_of, targets_of
+from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.frame_classifier import (
+    FewShotSettings,
+    ShallowSettings,
+    draw_few,
+    few_shot,
+    shallow_classifier,
+)
+from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.results import corpus_digest
-from soundloom.evaluation.retrieval import query_by_example
-from soundloom.evaluation.shallow import FewShotSettings, ShallowSettings, draw_few, few_shot, shallow_classifier
+from soundloom.evaluation.retrieval.query_by_example import query_by_example
 from soundloom.evaluation.splits import Split
-from soundloom.evaluation.training import Training
+from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import prepare
 from soundloom.objectives import only
-from soundloom.prepared import Progress as Preparing
-from soundloom.prepared import prepare
 from soundloom.recipes import triplet
-from soundloom.recipes.streams import build_stream, form_of
+from soundloom.recipes.architectures import build_stream, form_of
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
-from soundloom.reproduce.ledger import Ledger
-from soundloom.reproduce.scratch import from_scratch
-from soundloom.reproduce.windows import Windows, embedded, log_mel
+from soundloom.reproduce.result_cache import Ledger
+from soundloom.reproduce.train_from_scratch import from_scratch
+from soundloom.reproduce.window_embeddings import Windows, embedded, log_mel
 from soundloom.training import Progress
 
 __all__ = ["JansenSettings", "Reproduced", "Teller", "reproduce"]

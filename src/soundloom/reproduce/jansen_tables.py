@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundloom.errors import SoundloomError
-from soundloom.pictures.lettering import DPI, FAINT, INK, font, text
+from soundloom.pictures.typography import DPI, FAINT, INK, font, text
 
 __all__ = [
     "BASELINE",

@@ -25,18 +25,18 @@ from jaxtyping import Float
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder, Stream
-from soundloom.evaluation.contributions import Contributions, contributions, mean_of, plot
+from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, plot
+from soundloom.evaluation.analysis.shapley import Subset, subsets_of
 from soundloom.evaluation.results import write_whole
-from soundloom.evaluation.shapley import Subset, subsets_of
+from soundloom.feature_cache import Progress as Preparing
+from soundloom.models.model_config import streams
 from soundloom.objectives.labels import SCORES, LabelHead
-from soundloom.prepared import Progress as Preparing
-from soundloom.pretrained.configs import streams
 from soundloom.recipes import diverse
 from soundloom.recipes.diverse import DiverseRecipe
 from soundloom.recipes.linear import Windows, hear_windows, train_head
-from soundloom.recipes.parting import part
+from soundloom.recipes.validation_split import part
 from soundloom.training import Progress
-from soundloom.training.flat import flatten
+from soundloom.training.flat_config import flatten
 
 __all__ = ["PAPER_MAP", "PAPER_TOP", "Reproduction", "markdown", "reproduce", "write"]
 

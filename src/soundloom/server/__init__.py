@@ -6,7 +6,7 @@
     app = create_app(library, ServerSettings())              an ASGI application, for any server
 
 Needs the extra ``serve``. Nothing heavy is imported until one of the names is used: the child processes that
-decode (:mod:`soundloom.server.handiwork`) live in this package too, and must start at once.
+decode (:mod:`soundloom.server.decode_worker`) live in this package too, and must start at once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from soundloom.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from soundloom.server.app import create_app
-    from soundloom.server.running import serve
+    from soundloom.server.run import serve
     from soundloom.server.settings import ServerSettings
 
 __all__ = ["ServerSettings", "create_app", "serve"]
 
-_HOMES = {"ServerSettings": "settings", "create_app": "app", "serve": "running"}
+_HOMES = {"ServerSettings": "settings", "create_app": "app", "serve": "run"}
 _EXTRA = {"fastapi": "fastapi", "starlette": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 
 

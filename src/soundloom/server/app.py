@@ -9,10 +9,10 @@ from fastapi import APIRouter, FastAPI
 
 import soundloom
 from soundloom.library import Library
-from soundloom.server import health, mapping, searching, sounds, tags, uploading, working
-from soundloom.server.bounds import Bounds
-from soundloom.server.failures import add_handlers
+from soundloom.server.errors import add_handlers
+from soundloom.server.limits import Bounds
 from soundloom.server.page import page_routes
+from soundloom.server.routes import jobs, map, search, segments, status, tags, uploads
 from soundloom.server.security import Guard
 from soundloom.server.service import Service
 from soundloom.server.settings import ServerSettings
@@ -21,7 +21,7 @@ __all__ = ["API", "create_app"]
 
 API = "/api/v1"
 
-_RESOURCES = (health, searching, sounds, uploading, tags, mapping, working)
+_RESOURCES = (status, search, segments, uploads, tags, map, jobs)
 
 
 def create_app(library: Library, settings: ServerSettings | None = None) -> FastAPI:

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from soundloom.library import Explanation, Library
-from soundloom.library.examples import Suggestion
 from soundloom.library.segments import Hit, Segment
-from soundloom.server import models
-from soundloom.server.failures import Refusal
+from soundloom.library.tags.active_learning import Suggestion
+from soundloom.server import schemas
+from soundloom.server.errors import Refusal
 
 __all__ = ["Catalogue"]
 
@@ -59,7 +59,7 @@ class Catalogue:
             for folder in (PurePath(name), *PurePath(name).parents):
                 below[str(folder)] += count
         largest = below.most_common(_FOLDERS)
-        self.folders = [models.Folder(name=name, files=count) for name, count in sorted(largest)]
+        self.folders = [schemas.Folder(name=name, files=count) for name, count in sorted(largest)]
         self.left_out = len(below) - len(largest)
 
     @cached_property
@@ -102,7 +102,7 @@ class Catalogue:
             )
         return self.segments.at([place])[0]
 
-    def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[models.Hit]:
+    def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[schemas.Hit]:
         """Segments, and what a search says of them if it found them.
 
         Args:
@@ -112,9 +112,9 @@ class Catalogue:
         every: Sequence[Explanation | None] = explained or [None] * len(segments)
         return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]
 
-    def _shown(self, segment: Segment, why: Explanation | None) -> models.Hit:
+    def _shown(self, segment: Segment, why: Explanation | None) -> schemas.Hit:
         found = segment if isinstance(segment, Hit) else None
-        return models.Hit(
+        return schemas.Hit(
             id=segment.id,
             path=segment.path,
             name=os.path.basename(segment.path),

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from soundloom.errors import AudioError
 from soundloom.library.segments import Segment
 from soundloom.server.cache import FileCache
-from soundloom.server.failures import Refusal
-from soundloom.server.playing import TRANSCODED, playable
-from soundloom.server.workshop import Workshop
+from soundloom.server.decode_pool import Workshop
+from soundloom.server.errors import Refusal
+from soundloom.server.media_types import TRANSCODED, playable
 
 __all__ = ["Files", "Playable", "open_sound"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from soundloom.errors import SoundloomError
-from soundloom.server.failures import Refusal
+from soundloom.server.errors import Refusal
 
 __all__ = ["Job", "Jobs", "Kind"]
 

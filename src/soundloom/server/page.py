@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from soundloom.server.failures import Refusal
+from soundloom.server.errors import Refusal
 
 __all__ = ["page_routes"]
 

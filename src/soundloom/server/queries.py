@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom.errors import QueryError
-from soundloom.library.filters import Filter
+from soundloom.library.search.filters import Filter
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.failures import Refusal
-from soundloom.server.models import Identity, Tag
+from soundloom.server.errors import Refusal
+from soundloom.server.schemas import Identity, Tag
 
 __all__ = ["Query", "parse_weights"]
 

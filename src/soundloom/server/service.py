@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
-from soundloom.library.map import Map
+from soundloom.library.map.library_map import Map
+from soundloom.library.search.tag_query import tag_embedding, tags_of_library
 from soundloom.library.segments import Segment
-from soundloom.library.tag_search import tag_embedding, tags_of_library
-from soundloom.library.tagging import Edit
-from soundloom.pretrained.download import cache_home
+from soundloom.library.tags.editor import Edit
+from soundloom.models.download import cache_home
 from soundloom.server.cache import FileCache
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.failures import Refusal
+from soundloom.server.decode_pool import Workshop
+from soundloom.server.errors import Refusal
 from soundloom.server.files import Files
 from soundloom.server.jobs import Jobs
 from soundloom.server.queries import Query
 from soundloom.server.settings import ServerSettings
-from soundloom.server.uploads import Uploads
-from soundloom.server.workshop import Workshop
-from soundloom.tagging import AlignedTags
+from soundloom.server.upload_store import Uploads
+from soundloom.tags import AlignedTags
 
 __all__ = ["Asked", "Recent", "Service"]
 

@@ -10,6 +10,6 @@ replacement for recordings when a model is to be judged.
 """
 
 from soundloom.synth.families import FAMILIES, Family, Sound, render
-from soundloom.synth.writing import write_set
+from soundloom.synth.sound_set import write_set
 
 __all__ = ["FAMILIES", "Family", "Sound", "render", "write_set"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundloom.pictures.lettering import DPI, FAINT, fitted, font, text
-from soundloom.training.records import Row
+from soundloom.pictures.typography import DPI, FAINT, fitted, font, text
+from soundloom.training.metrics_log import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,21 +24,21 @@ import torch
 from torch import Tensor, nn
 
 from soundloom.embedder import Stream
+from soundloom.models.model_card import Card
+from soundloom.models.saved_model import CONFIG, save_pretrained
 from soundloom.objectives.base import Batch, Draw, Objective
-from soundloom.pretrained.cards import Card
-from soundloom.pretrained.saving import CONFIG, save_pretrained
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.curves import VALIDATION, draw_curves
 from soundloom.training.devices import devices
-from soundloom.training.loading import ahead, share
+from soundloom.training.metrics_log import Records
 from soundloom.training.optimiser import optimiser_of
-from soundloom.training.place import Place
+from soundloom.training.prefetch import ahead, share
 from soundloom.training.progress import Pace, Progress
-from soundloom.training.randomness import set_seed
-from soundloom.training.records import Records
 from soundloom.training.run import Run, prepare_folder
 from soundloom.training.schedule import rate_at
+from soundloom.training.seeding import set_seed
 from soundloom.training.settings import TrainingError, TrainingSettings
+from soundloom.training.state import Place
 
 __all__ = ["Validation", "fit"]
 

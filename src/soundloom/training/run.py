@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.embedder import Embedder
-from soundloom.pretrained.saving import CONFIG, from_pretrained
+from soundloom.models.saved_model import CONFIG, from_pretrained
 from soundloom.training.checkpoints import Checkpoints
-from soundloom.training.flat import write_yaml
+from soundloom.training.flat_config import write_yaml
 from soundloom.training.settings import TrainingError
 
 __all__ = ["Run", "prepare_folder"]

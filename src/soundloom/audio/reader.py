@@ -1,0 +1,206 @@
+"""Reading sound files: what a file is, its waveform as blocks, its waveform whole.
+
+A waveform here is mono (the mean of the channels), float32, at the rate asked for, clipped to [-1, 1]. Clipped,
+because lossy codecs and resampling overshoot full scale by a few percent and floating-point files by any amount,
+while everything downstream is promised [-1, 1], which is also what a 16-bit copy of the same sound would hold.
+
+libsndfile decodes what it can, FFmpeg (PyAV) the rest. A file that can be decoded only in part is an error, not
+a shorter sound: nobody would notice otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from math import inf
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+from jaxtyping import Float32
+
+from soundloom.audio.av_process import AvProcess
+from soundloom.audio.decoder import Decoder
+from soundloom.audio.libsndfile_decoder import SndfileDecoder
+from soundloom.audio.resample import resampled
+from soundloom.errors import AudioError
+
+__all__ = ["AudioInfo", "info", "read", "stream"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """What a sound file says of itself.
+
+    Attributes:
+        path: the file.
+        sample_rate: native rate in hertz.
+        channels: how many channels are stored.
+        duration: seconds; None where only decoding the whole file would tell. Exact for libsndfile, what the
+            container claims for FFmpeg.
+        codec: container and codec, such as ``"OGG VORBIS"``.
+        decoder: the library that reads it.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    duration: float | None
+    codec: str
+    decoder: Literal["soundfile", "pyav"]
+
+
+def info(path: str | PathLike[str], av: AvProcess | None = None) -> AudioInfo:
+    """Look at a file without decoding it.
+
+    Args:
+        path: a sound file.
+        av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+
+    Raises:
+        AudioError: the file cannot be read, or holds no sound.
+    """
+    with closing(_open(fspath(path), av)) as decoder:
+        return AudioInfo(
+            path=Path(path),
+            sample_rate=decoder.sample_rate,
+            channels=decoder.channels,
+            duration=decoder.seconds,
+            codec=decoder.codec,
+            decoder=decoder.name,
+        )
+
+
+def stream(
+    path: str | PathLike[str],
+    sample_rate: int,
+    start: float = 0.0,
+    end: float | None = None,
+    av: AvProcess | None = None,
+) -> Iterator[Float32[np.ndarray, " samples"]]:
+    """The waveform of a file, or of a region of it, block by block in bounded memory.
+
+    Seconds become samples by ``round(seconds * sample_rate)``. A region holds what a slice of the whole would.
+
+    Args:
+        path: a sound file.
+        sample_rate: the rate of the waveform in hertz.
+        start: where to begin, in seconds.
+        end: where to end, in seconds; None, or past the end of the sound: there.
+        av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+
+    Yields:
+        Arrays of the caller's own, of any length but none empty, at least one.
+
+    Raises:
+        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region.
+        ValueError: the sample rate is not positive.
+    """
+    if sample_rate < 1:
+        raise ValueError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
+    name = fspath(path)
+    with closing(_open(name, av)) as decoder:
+        first, last = _region(decoder, name, sample_rate, start, end)
+        heard = 0
+        for block in resampled(decoder, sample_rate, first, last):
+            if len(block):
+                heard += len(block)
+                np.clip(block, -1, 1, out=block)
+                yield block
+        if not heard:
+            raise AudioError(name, _no_region(start, end, decoder.seconds))
+
+
+def read(
+    path: str | PathLike[str],
+    sample_rate: int,
+    start: float = 0.0,
+    end: float | None = None,
+    av: AvProcess | None = None,
+) -> Float32[np.ndarray, " samples"]:
+    """The waveform of a file, or of a region of it, in one array: the blocks of :func:`stream`, joined.
+
+    Args:
+        path: a sound file.
+        sample_rate: the rate of the waveform in hertz.
+        start: where to begin, in seconds.
+        end: where to end, in seconds; None, or past the end of the sound: there.
+        av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+
+    Raises:
+        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region.
+        ValueError: the sample rate is not positive.
+    """
+    blocks = list(stream(path, sample_rate, start, end, av))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _open(path: str, av: AvProcess | None) -> Decoder:
+    """Open a file with the first decoder that can."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder: name the files in it" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise AudioError(path, f"this is {kind}")
+        if status.st_size == 0:
+            raise AudioError(path, "the file is empty (0 bytes): copy it again from its source")
+        try:
+            decoder = SndfileDecoder(path)
+        except (soundfile.SoundFileError, ValueError) as error:
+            # Tells a file that may not be read from one that cannot be understood.
+            with open(path, "rb"):
+                refused = error
+        else:
+            if decoder.frames == 0:
+                decoder.close()
+                raise AudioError(path, "it is a sound file with no sound in it (zero samples): leave it out")
+            return decoder
+    except FileNotFoundError as error:
+        raise AudioError(path, "no such file: check the name, and the folder it is relative to") from error
+    except PermissionError as error:
+        raise AudioError(path, "no permission to read it: change its mode or owner") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(path, f"the system cannot open it ({getattr(error, 'strerror', None) or error})") from error
+    try:
+        return av.open(path) if av is not None else _open_here(path)
+    except AudioError as error:
+        # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
+        complaint = str(refused).rpartition(": ")[2].strip(" .")
+        if complaint == "Format not recognised":
+            raise
+        raise AudioError(path, f"{error.reason} (libsndfile: {complaint})") from error
+
+
+def _open_here(path: str) -> Decoder:
+    """Open a file with FFmpeg in this process."""
+    # FFmpeg costs a fifth of a second to load, which most collections never need.
+    from soundloom.audio.ffmpeg_decoder import AvDecoder
+
+    return AvDecoder(path)
+
+
+def _region(decoder: Decoder, path: str, sample_rate: int, start: float, end: float | None) -> tuple[int, int | None]:
+    """A region in samples, checked as far as the length of the file is known."""
+    if not 0 <= start < inf or not (end is None or start < end < inf):
+        raise AudioError(path, _no_region(start, end, decoder.seconds))
+    first = round(start * sample_rate)
+    last = None if end is None else round(end * sample_rate)
+    beyond = decoder.frames is not None and first > 0 and first * decoder.sample_rate >= decoder.frames * sample_rate
+    if beyond or first == last:
+        raise AudioError(path, _no_region(start, end, decoder.seconds))
+    return first, last
+
+
+def _no_region(start: float, end: float | None, seconds: float | None) -> str:
+    """The reason given for a region that does not exist."""
+    length = "of unknown length" if seconds is None else f"{seconds:.3f} s long"
+    until = "the end" if end is None else f"{end} s"
+    return (
+        f"there is no region from {start} s to {until}, the sound is {length}: "
+        "start must lie in the sound and end must come at least a sample after start"
+    )

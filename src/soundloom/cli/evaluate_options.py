@@ -1,0 +1,172 @@
+"""What ``evaluate`` and ``layers`` share: options, corpora named on the command line, telling and keeping results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import print_failures, progress_bar
+
+if TYPE_CHECKING:
+    from soundloom.corpora import Corpus
+    from soundloom.evaluation.extraction import Progress
+    from soundloom.evaluation.results import Result
+    from soundloom.library import Failure
+
+__all__ = [
+    "cache",
+    "hearing",
+    "keep",
+    "load_corpora",
+    "on",
+    "out",
+    "print_table",
+    "seed",
+    "tell",
+    "tell_refused",
+    "weights_for",
+]
+
+on = click.option(
+    "--on",
+    "where",
+    multiple=True,
+    metavar="CORPUS[=ROOT]",
+    help="A corpus and its folder, such as esc50=/data/ESC-50-master; or a folder of folders, a CSV, a parquet file. "
+    "Give it several times for several.",
+)
+
+out = click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write results.json and report.html here."
+)
+
+seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance is drawn from."
+)
+
+cache = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where embeddings are kept between runs.  [default: in soundloom's cache]",
+)
+
+
+def load_corpora(where: Sequence[str]) -> list[Corpus]:
+    """The corpora that ``--on`` names.
+
+    Raises:
+        CorpusError: one cannot be read.
+        click.UsageError: none is named.
+    """
+    from soundloom import corpora
+
+    if not where:
+        raise click.UsageError("say what to measure on: --on CORPUS=ROOT, such as --on esc50=/data/ESC-50-master")
+    loaded = []
+    for text in where:
+        name, separator, root = text.partition("=")
+        # A folder may have an equals sign in its name; a corpus has none.
+        loaded.append(corpora.load(name, root) if separator and name in corpora.CORPORA else corpora.load(text))
+    return loaded
+
+
+def weights_for(models: Sequence[str], texts: Sequence[str]) -> dict[str, str | Mapping[str, str]]:
+    """What ``--weights`` says of each model, where several share a command.
+
+    >>> weights_for(["cnn14#3#6+logmel", "ast"], ["cnn14=a.pth"])
+    {'cnn14#3#6+logmel': {'cnn14': 'a.pth'}, 'ast': 'published'}
+
+    Raises:
+        click.UsageError: weights for a part that no model has.
+        ModelError: not written as ``--weights`` is.
+    """
+    files = options.parse_files(texts)
+    if not isinstance(files, Mapping):
+        return dict.fromkeys(models, files or "published")
+    words = {model: {part.partition("#")[0].strip() for part in model.split("+")} for model in models}
+    unused = sorted(set(files) - set().union(*words.values()))
+    if unused:
+        raise click.UsageError(f"--weights for {', '.join(unused)}, which is no part of {', '.join(models)}")
+    own = {model: {word: file for word, file in files.items() if word in words[model]} for model in models}
+    return {model: mine or "published" for model, mine in own.items()}
+
+
+@contextmanager
+def hearing(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A progress bar that is there while clips are embedded, unless quiet is wanted."""
+    with ExitStack() as bar:
+        advance: Callable[[Any], None] | None = None
+
+        def heard(reached: Progress) -> None:
+            nonlocal advance
+            if advance is None:
+                advance = cast("Callable[[Any], None]", bar.enter_context(progress_bar(what)))
+            # The bar reads the same four fields of any room's progress.
+            advance(reached)
+            if reached.done == reached.total:
+                bar.close()
+                advance = None
+
+        yield None if quiet else heard
+
+
+def keep(folder: Path, results: Sequence[Result]) -> None:
+    """Write results.json, per-class.csv and report.html into a folder, and say so."""
+    from soundloom.evaluation.report.html import write_page
+    from soundloom.evaluation.report.tables import write_per_class
+    from soundloom.evaluation.results import write
+
+    write(folder / "results.json", results)
+    write_per_class(folder / "per-class.csv", results)
+    write_page(folder / "report.html", results)
+    click.echo(f"results.json, per-class.csv and report.html are in {folder}", err=True)
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """Print scores, models down, corpora and protocols across."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from soundloom.evaluation.report.tables import table_of
+
+    scores = table_of(results)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for column in scores.columns:
+        table.add_column(Text(f"{column.corpus}\n{column.protocol}\n{column.metric}"), justify="right", no_wrap=True)
+    for row in scores.rows:
+        table.add_row(row.model, *(cell.text if cell else "-" for cell in row.cells))
+    counts = ("\n".join(scores.counts(number)) for number in range(len(scores.columns)))
+    table.add_row("", *counts, style="dim")
+    # Piped into a file or another command, a table must not be folded to a guessed width.
+    Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)
+    click.echo("percent ± half the 95 % interval over runs, folds or draws; in brackets: published", err=True)
+
+
+def tell_refused(results: Sequence[Result]) -> bool:
+    """Name the clips that could not be heard and the protocols refused, on standard error; whether there are any."""
+    for result in results:
+        for reason in result.refused.values():
+            click.echo(f"  {click.style('refused', fg='red')} {result.model}, {reason}", err=True)
+        if result.left_out:
+            click.echo(
+                f"{result.model} on {result.corpus}: {len(result.left_out)} of {result.clips} clips could not be "
+                "heard, and are left out of its numbers:",
+                err=True,
+            )
+            print_failures(cast("Sequence[Failure]", result.left_out))
+    return any(result.left_out or result.refused for result in results)
+
+
+def tell(text: str, *, quiet: bool) -> None:
+    """Say how far the work is, on standard error, unless quiet is wanted."""
+    if not quiet:
+        click.echo(text, err=True)

@@ -1,0 +1,62 @@
+"""How far preparing and training have come, on standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli.console import clock
+
+if TYPE_CHECKING:
+    from soundloom.feature_cache import Progress as Preparing
+    from soundloom.training import Progress as Training
+
+__all__ = ["followed"]
+
+
+@contextmanager
+def followed() -> Iterator[tuple[Callable[[Preparing], None], Callable[[Training], None]]]:
+    """Two listeners, for clips that are prepared and for steps of training: a bar each while they have to tell.
+
+    A line is printed for every validation. Where standard error is not a terminal, there are these lines only.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[told]}"),
+    )
+    console = Console(stderr=True, highlight=False)
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, name: str, done: int, total: int, told: str) -> None:
+            what = f"{what} {name}".rstrip()
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, told="")
+            bar.update(tasks[what], completed=done, total=total, told=told, visible=done < total)
+
+        def prepared(reached: Preparing) -> None:
+            show("preparing", reached.name, reached.done, reached.total, "clips")
+
+        def trained(reached: Training) -> None:
+            pace = f"{reached.rate:.0f} examples/s" + (
+                f", {clock(reached.left)} left" if reached.left < math.inf else ""
+            )
+            loss = "" if reached.loss is None else f"loss {reached.loss:.4f}, "
+            show("training", reached.name, reached.step, reached.steps, loss + pace)
+            if reached.validated:
+                whose = f"{reached.name}: " if reached.name else ""
+                line = (
+                    f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}"
+                )
+                bar.console.print(line) if console.is_terminal else click.echo(line, err=True)
+
+        yield prepared, trained

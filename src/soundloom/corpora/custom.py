@@ -1,0 +1,102 @@
+"""Collections of one's own: a folder of folders, or a CSV.
+
+In a folder, the first folder below the root is the label, and whatever lies deeper is just filed there; where the
+first folders are called after splits (train, valid, test), the second is the label. A folder that holds
+audio and no folders of audio is a collection without labels, fit for learning from sound alone.
+
+In a CSV the columns say what they are by name: path; label (one) or labels (several, parted by ``|``); tags (parted
+likewise); split; fold; group; start and end in seconds. Only path is needed; other columns come along as text.
+"""
+
+from __future__ import annotations
+
+import os
+
+from soundloom.corpora.dataset_reader import Copy
+from soundloom.corpora.source import Source
+from soundloom.corpora.splits import canonical_split
+from soundloom.corpora.table import Corpus
+
+__all__ = ["CSV", "FOLDER"]
+
+_SEVERAL = "|"
+_KNOWN = ("path", "label", "labels", "tags", "split", "fold", "group", "start", "end")
+
+
+def _read_folder(copy: Copy) -> Corpus:
+    files = copy.audio()
+    if not files:
+        raise copy.error("audio files", "none in it or below it")
+    parts = [file.split("/") for file in files]
+    if all(len(part) == 1 for part in parts):
+        return copy.corpus(files, [[] for _ in files], task="multi-label")
+    parted = all(len(part) > 2 and canonical_split(part[0]) for part in parts)
+    depth = 1 if parted else 0
+    unlabelled = [file for file, part in zip(files, parts, strict=True) if len(part) < depth + 2]
+    if unlabelled:
+        raise copy.error(
+            "every file in a folder that is its label",
+            f"{len(unlabelled)} beside the folders, such as {unlabelled[:3]}",
+        )
+    return copy.corpus(
+        files,
+        [part[depth] for part in parts],
+        splits=[canonical_split(part[0]) for part in parts] if parted else None,
+        origin="listed" if parted else None,
+    )
+
+
+def _read_csv(copy: Copy, *, table: str | os.PathLike[str]) -> Corpus:
+    """Read a CSV.
+
+    Args:
+        copy: the folder that the paths in the CSV are relative to.
+        table: the CSV.
+    """
+    columns = copy.columns(table, ["path"])
+    if "label" in columns and "labels" in columns:
+        raise copy.error("either a column label or a column labels", "both")
+    rows = len(columns["path"])
+    blank = [""] * rows
+    split = copy.splits(columns.get("split", blank))
+    fold = copy.optional(columns.get("fold", blank), int, "fold")
+    several = [_several(value) for value in columns.get("labels", blank)]
+    parted = any(value is not None for value in [*split, *fold])
+    return copy.corpus(
+        columns["path"],
+        columns.get("label", several),
+        task="single-label" if "label" in columns else "multi-label",
+        tags=[_several(value) for value in columns.get("tags", blank)],
+        starts=copy.optional(columns.get("start", blank), float, "start"),
+        ends=copy.optional(columns.get("end", blank), float, "end"),
+        splits=split,
+        folds=fold,
+        groups=[value or None for value in columns.get("group", blank)],
+        extra={name: values for name, values in columns.items() if name not in _KNOWN},
+        origin="listed" if parted else None,
+    )
+
+
+def _several(cell: str) -> list[str]:
+    return [part.strip() for part in cell.split(_SEVERAL) if part.strip()]
+
+
+FOLDER = Source(
+    name="folder",
+    title="A folder of folders",
+    task="single-label",
+    layout="{label}/**/*.wav, or {split}/{label}/**/*.wav, in any audio format",
+    address="your own collection",
+    licence="yours to know",
+    read=_read_folder,
+)
+
+CSV = Source(
+    name="csv",
+    title="A CSV of clips",
+    task="multi-label",
+    layout="the files that the CSV names",
+    address="your own collection",
+    licence="yours to know",
+    read=_read_csv,
+)

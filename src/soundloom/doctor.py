@@ -1,0 +1,107 @@
+"""What works on this machine: packages, codecs, devices, and a first embedding."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+__all__ = ["Finding", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what it is, whether it is well, and what there is to say."""
+
+    subject: str
+    good: bool
+    told: str
+
+
+def diagnose() -> list[Finding]:
+    """Look at everything that the main job needs, trying what can be tried."""
+    findings = [Finding("python", True, f"{platform.python_version()} on {platform.platform()}")]
+    findings += [_package(name) for name in ("soundloom", *_needed())]
+    for subject, check in (
+        ("torch", _torch),
+        ("decoding", _decoding),
+        ("embedding", _embedding),
+    ):
+        try:
+            findings.append(Finding(subject, True, check()))
+        except Exception as error:  # whatever is wrong with the machine is what is to be told
+            findings.append(Finding(subject, False, f"{type(error).__name__}: {error}"))
+    return findings
+
+
+def _needed() -> list[str]:
+    """The packages that soundloom cannot do without, from its own metadata."""
+    lines = [line for line in requires("soundloom") or [] if "extra ==" not in line]
+    return sorted(line.split(">")[0].split("=")[0].split(";")[0].strip() for line in lines)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, f"not installed: pip install {name}")
+
+
+def _torch() -> str:
+    import torch
+
+    devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return f"{torch.get_num_threads()} threads; devices: {', '.join(devices)}"
+
+
+def _decoding() -> str:
+    """Write a tone in every form at hand and hear it again."""
+    import av
+    import numpy as np
+    import soundfile
+
+    from soundloom import audio
+
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.float32)
+    heard = []
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in (".wav", ".flac", ".ogg", ".mp3", ".aiff"):
+            file = Path(folder) / f"tone{suffix}"
+            soundfile.write(file, tone, 16000)
+            _check_tone(audio.read(file, 16000), suffix)
+            heard.append(suffix[1:])
+        file = Path(folder) / "tone.m4a"
+        with av.open(str(file), "w") as container:
+            stream = container.add_stream("aac", rate=16000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+        _check_tone(audio.read(file, 16000), ".m4a")
+        heard.append("m4a")
+    return f"{', '.join(heard)} (libsndfile {soundfile.__libsndfile_version__}, PyAV {av.__version__})"
+
+
+def _check_tone(samples: object, suffix: str) -> None:
+    import numpy as np
+
+    spectrum = np.abs(np.fft.rfft(np.asarray(samples)[:16000], 16000))
+    if abs(int(spectrum.argmax()) - 440) > 2:
+        raise RuntimeError(f"a tone of 440 Hz came back from {suffix} as {spectrum.argmax()} Hz")
+
+
+def _embedding() -> str:
+    import numpy as np
+
+    from soundloom.models import load
+
+    model = load()
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * model.sample_rate).astype(np.float32)
+    first, second = model.embed(noise), model.embed(noise)
+    if first.tobytes() != second.tobytes():
+        raise RuntimeError("the same sound gave two embeddings")
+    return f"{model.name}, {model.dim} numbers, the same twice"

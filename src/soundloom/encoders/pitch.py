@@ -1,0 +1,106 @@
+"""Which note sounds: an encoder that moves with its input, so that what it learned of one note it knows of all.
+
+Frames of a constant-Q transform whose bins are notes go through convolutions along pitch, the last of which reaches
+from any bin to any other (a Toeplitz matrix, as in PESTO, Riou 2023): a transposed sound gives a transposed output, but
+for what lies beyond the ends of the scale. A softmax over notes follows, weighed by how loud the frame is beside the
+loudest one, so that a note's decay and the silence behind it count as little as they are heard. Every number of the
+embedding is a note: the root of its share, which keeps notes that hardly sound from being next to nothing (Hellinger's
+distance instead of Euclid's). Silence has all notes alike.
+
+When not: chords, of which it tells the strongest note or hesitates; noise, over which the notes spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom.encoders.base import Encoder
+from soundloom.encoders.layer_collection import check_shape
+
+__all__ = ["Notes", "NotesSettings"]
+
+# Magnitudes below a frame's strongest that are told apart: 46 dB.
+_FAINT = 5e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotesSettings:
+    """The size of the encoder.
+
+    Attributes:
+        bins: notes, the bins of the front-end.
+        channels: of the convolutions before the last.
+        reach: bins under each of those convolutions, an odd number.
+    """
+
+    bins: int = 84
+    channels: int = 16
+    reach: int = 7
+
+    def __post_init__(self) -> None:
+        if min(self.bins, self.channels) < 1 or self.reach < 1 or self.reach % 2 == 0:
+            raise ValueError(f"bins and channels must be above zero and reach odd, got {self}")
+
+
+class Notes(Encoder):
+    """Constant-Q magnitudes in; layer 1 is the root of each note's share of a frame, ``[batch, 1, bins, time]``."""
+
+    available = (1,)
+    stride = 1
+
+    def __init__(self, settings: NotesSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings = settings or NotesSettings()
+        near = settings.reach // 2
+        self.near = nn.Sequential(
+            nn.Conv1d(1, settings.channels, settings.reach, padding=near),
+            nn.ReLU(),
+            nn.Conv1d(settings.channels, settings.channels, settings.reach, padding=near),
+            nn.ReLU(),
+        )
+        self.far = nn.Linear(settings.channels * (2 * settings.bins - 1), 1, bias=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return repr(self.settings)
+
+    def layers(
+        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
+    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
+        """Roots of the notes' shares of every frame; these add up to how loud the frame is beside the loudest.
+
+        Raises:
+            ValueError: a wanted layer is not in ``available``, or the representation is not one channel of so many
+                bins.
+        """
+        self.check_wanted(wanted)
+        check_shape(self, representation, channels=1, bins=self.settings.bins, min_frames=1)
+        frames = representation[:, 0].transpose(1, 2).clamp_min(0)
+        tiny = torch.finfo(frames.dtype).tiny
+        # From 0 for what is too faint, as for what lies beyond the ends of the scale, to 1.
+        relative = 1 - (frames / frames.amax(dim=2, keepdim=True).clamp_min(tiny) + _FAINT).log() / log(_FAINT)
+        near = self.near(relative.flatten(0, 1)[:, None])
+        notes = torch.einsum("fci,cio->fo", near, self._toeplitz()).softmax(dim=1).reshape(frames.shape)
+        loudness = frames.square().sum(dim=2, keepdim=True).clamp_min(tiny).sqrt()
+        shares = notes * (loudness / loudness.amax(dim=1, keepdim=True))
+        roots = shares.clamp_min(tiny).sqrt()
+        return [roots.transpose(1, 2).unsqueeze(1) for _ in wanted]
+
+    def baseline(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch _dim _frames"]:
+        """The roots of the shares, averaged over time: [B, bins, 1]."""
+        (notes,) = self.layers(representation, [1])
+        return notes[:, 0].mean(dim=2, keepdim=True)
+
+    def _toeplitz(self) -> Float[Tensor, "channels bins bins"]:
+        """From every bin to every note by how far apart they are: a convolution as a matrix, which is faster."""
+        notes = torch.arange(self.settings.bins, device=self.far.weight.device)
+        apart = notes[:, None] - notes + self.settings.bins - 1
+        return self.far.weight.reshape(self.settings.channels, -1)[:, apart]

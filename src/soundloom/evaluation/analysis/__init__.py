@@ -1,0 +1,1 @@
+"""Analyses of embeddings and layers: ablation, contributions, correlation, layer choice, projection."""

@@ -1,0 +1,163 @@
+"""Correlation analysis (Favory 2020, 3.3): how much of plain acoustics can be read off an embedding.
+
+For each acoustic feature (MFCC, chroma, spectral centroid, spectral bandwidth, by librosa) and each of
+its statistics over time (mean, variance, skewness), the mean canonical correlation between the
+embeddings and the statistic, over the clips: with X and Y centred, orthonormal bases U_x, U_y of their
+column spaces, the canonical correlations are the singular values of U_x' U_y (Björck and Golub 1973),
+and the similarity is the mean of the first min(rank X, rank Y) (Raghu 2017, without its first step of
+dropping weak directions, which the paper does not mention).
+
+Bases come from an SVD in float64 after scaling each column to unit length, so that no covariance is
+squared or inverted; directions below the rounding of the largest are not directions. No ridge.
+
+When not: with few clips. Once rank X + rank Y exceeds clips - 1 some correlations are 1 whatever the
+data; that is refused, and well below it correlations are still too high. Needs the extra ``eval``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from soundloom.errors import MissingExtraError
+from soundloom.evaluation import validation
+from soundloom.evaluation.scores import Score, summarise
+
+__all__ = [
+    "STATISTICS",
+    "acoustic_features",
+    "acoustic_statistics",
+    "canonical_correlations",
+    "correlation_analysis",
+    "validate",
+]
+
+STATISTICS = ("mean", "variance", "skewness")
+
+
+def validate(embeddings: np.ndarray, features: np.ndarray) -> None:
+    """Refuse matrices of which canonical correlations say nothing.
+
+    Raises:
+        ValueError: not matrices of finite numbers over the same clips.
+    """
+    validation.check_embeddings(embeddings)
+    validation.check_embeddings(features)
+    if len(embeddings) != len(features):
+        raise ValueError(f"embeddings are of {len(embeddings)} clips, features of {len(features)}")
+
+
+def canonical_correlations(
+    left: Float[np.ndarray, "clips dim"], right: Float[np.ndarray, "clips _features"]
+) -> Float[np.ndarray, " correlations"]:
+    """Canonical correlations of two sets of variables over the same clips, falling, within [0, 1].
+
+    Raises:
+        ValueError: what `validate` refuses, a side without variation, or too few clips for the ranks.
+    """
+    validate(left, right)
+    bases = [column_space(side) for side in (left, right)]
+    ranks = [basis.shape[1] for basis in bases]
+    if 0 in ranks:
+        raise ValueError("embeddings or features are the same for all clips: nothing varies, nothing correlates")
+    if sum(ranks) > len(left) - 1:
+        raise ValueError(
+            f"{len(left)} clips are too few for ranks {ranks[0]} and {ranks[1]}: above {len(left) - 1} in sum, some "
+            "correlations are 1 whatever the data; use more clips, several times the sum"
+        )
+    correlations = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
+    return np.minimum(correlations, 1.0)
+
+
+def column_space(matrix: Float[np.ndarray, "clips dim"]) -> Float[np.ndarray, "clips rank"]:
+    """Orthonormal basis of the centred columns, in float64."""
+    centred = matrix.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=0)
+    # A column that only rounds away from its mean is constant, in the precision it came in.
+    rounding = np.finfo(matrix.dtype).eps * np.abs(matrix).max(axis=0) * np.sqrt(len(matrix))
+    varying = lengths > rounding
+    left, values, _ = np.linalg.svd(centred[:, varying] / lengths[varying], full_matrices=False)
+    tolerance = max(matrix.shape) * np.finfo(matrix.dtype).eps
+    basis: Float[np.ndarray, "clips rank"] = left[:, values > tolerance * values.max(initial=0.0)]
+    return basis
+
+
+def acoustic_features(
+    waveform: Float[np.ndarray, " samples"], sample_rate: int
+) -> dict[str, Float[np.ndarray, "_bins time"]]:
+    """The paper's four features over time, with librosa's settings: 20 MFCC, 12 chroma, centroid and bandwidth in Hz.
+
+    Raises:
+        MissingExtraError: librosa is not installed.
+    """
+    try:
+        import librosa
+    except ImportError as error:
+        raise MissingExtraError("librosa", "eval", "the correlation analysis") from error
+
+    magnitude = np.abs(librosa.stft(waveform))
+    return {
+        "mfcc": librosa.feature.mfcc(y=waveform, sr=sample_rate),
+        # Tuning is fixed: it is an estimate, and fails loudly on sounds without pitch.
+        "chroma": librosa.feature.chroma_stft(S=magnitude**2, sr=sample_rate, tuning=0.0),
+        "spectral centroid": librosa.feature.spectral_centroid(S=magnitude, sr=sample_rate),
+        "spectral bandwidth": librosa.feature.spectral_bandwidth(S=magnitude, sr=sample_rate),
+    }
+
+
+def acoustic_statistics(
+    waveforms: Sequence[Float[np.ndarray, " _samples"]], sample_rate: int
+) -> dict[str, dict[str, Float[np.ndarray, "clips _bins"]]]:
+    """Feature -> statistic -> ``[clips, bins]``, of clips of any lengths.
+
+    Skewness is the third central moment over the variance to 3/2; of a feature that stays constant, 0.
+
+    Args:
+        waveforms: mono clips, one at least.
+        sample_rate: their rate in hertz.
+    """
+    rows: dict[str, dict[str, list[np.ndarray]]] = {}
+    for waveform in waveforms:
+        for name, values in acoustic_features(waveform, sample_rate).items():
+            mean = values.mean(axis=1, dtype=np.float64)
+            deviations = values - mean[:, None]
+            variance = (deviations**2).mean(axis=1)
+            steady = variance <= (np.finfo(np.float32).eps * np.abs(mean)) ** 2
+            spread = np.where(steady, 1.0, variance) ** 1.5
+            skewness = np.where(steady, 0.0, (deviations**3).mean(axis=1) / spread)
+            for statistic, value in zip(STATISTICS, (mean, variance, skewness), strict=True):
+                rows.setdefault(name, {}).setdefault(statistic, []).append(value)
+    return {name: {key: np.stack(each) for key, each in by.items()} for name, by in rows.items()}
+
+
+def correlation_analysis(
+    embeddings: Float[np.ndarray, "clips dim"],
+    statistics: Mapping[str, Mapping[str, Float[np.ndarray, "clips _bins"]]],
+    *,
+    seed: int = 0,
+) -> Score:
+    """Mean canonical correlation with each statistic of each feature; the score is the mean of the table.
+
+    Details: ``table``, feature -> statistic -> mean canonical correlation.
+
+    Args:
+        embeddings: ``[clips, dim]``.
+        statistics: as `acoustic_statistics` gives them, of the same clips.
+        seed: only noted; nothing is drawn.
+
+    Raises:
+        ValueError: what `canonical_correlations` refuses, or no statistics.
+    """
+    table = {
+        name: {key: float(canonical_correlations(embeddings, values).mean()) for key, values in by.items()}
+        for name, by in statistics.items()
+    }
+    cells = [value for by in table.values() for value in by.values()]
+    if not cells:
+        raise ValueError("no acoustic statistics given: take them from acoustic_statistics")
+    return summarise(
+        "correlation", "canonical correlation", [float(np.mean(cells))], seed=seed, details={"table": table}
+    )

@@ -1,0 +1,258 @@
+"""A corpus into arrays: every clip heard once by a model, several files at a time, and remembered on disk.
+
+Who hears is a `Listener`: a model on whole clips, a model on windows of a clip, or librosa's acoustic features
+for the correlation analysis. A clip that cannot be decoded, or whose vectors are not finite, is left out
+and named; the corpus that comes back with the vectors holds the others, in their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from soundloom import audio
+from soundloom.corpora import Corpus
+from soundloom.embedder import BLOCK, Embedder
+from soundloom.errors import ModelError
+from soundloom.evaluation.analysis.correlation import STATISTICS, acoustic_statistics
+from soundloom.evaluation.embedding_cache import Shards, Writer, key_of
+from soundloom.file_pool import Failed, process
+
+__all__ = ["Clip", "Heard", "LeftOut", "Listener", "Progress", "acoustics", "hear", "statistics", "whole", "windows"]
+
+ACOUSTIC_RATE = 22_050
+"""Hertz at which the acoustic features are taken: librosa's own, and close to Favory 2020's 22 kHz."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file, or a region of it in seconds."""
+
+    path: str
+    start: float | None
+    end: float | None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that could not be heard, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far hearing a corpus has come: clips done, clips to do, seconds of sound, and the last file."""
+
+    done: int
+    total: int
+    seconds: float
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who turns a clip into vectors.
+
+    Attributes:
+        identity: a hash of all that decides a vector: weights, front end, layers, window, version.
+        dim: the size of a vector.
+        work: a clip, and a child process for codecs that need one, to vectors ``[rows, dim]`` and the
+            seconds of sound they stand for.
+    """
+
+    identity: str
+    dim: int
+    work: Callable[[Clip, audio.AvProcess], tuple[Float32[np.ndarray, "rows dim"], float]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Heard:
+    """What a listener heard of a corpus.
+
+    Attributes:
+        corpus: the clips that could be heard.
+        vectors: all rows, clip by clip.
+        clips: the clip of each row, by its place in ``corpus``.
+        places: where each clip of ``corpus`` stands in the corpus that was given.
+        left_out: the clips that could not, by their place in the corpus that was given.
+        fresh: how many clips were computed now rather than read from the cache.
+        seconds: how long it took.
+    """
+
+    corpus: Corpus
+    vectors: Float32[np.ndarray, "rows dim"]
+    clips: Int64[np.ndarray, " rows"]
+    places: Int64[np.ndarray, " clips"]
+    left_out: Mapping[int, LeftOut]
+    fresh: int
+    seconds: float
+
+
+def whole(model: Embedder) -> Listener:
+    """One vector a clip: what `Embedder.embed` gives from its start to its end."""
+
+    def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
+        total, seconds = np.zeros(model.dim), 0.0
+        for piece in _pieces(model, clip, BLOCK, av):
+            duration = piece.end - piece.start
+            total += duration * model.embed_samples(piece.samples).astype(np.float64)
+            seconds += duration
+        return (total / seconds).astype(np.float32)[None], seconds
+
+    return Listener(identity=_identity(*_hash_of(model), "whole"), dim=model.dim, work=work)
+
+
+def windows(model: Embedder, seconds: float) -> Listener:
+    """One vector a window of so many seconds, the windows side by side; see `audio.segments` for the last one."""
+
+    def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
+        pieces = list(_pieces(model, clip, seconds, av))
+        return np.stack([model.embed_samples(piece.samples) for piece in pieces]), pieces[-1].end
+
+    return Listener(identity=_identity(*_hash_of(model), f"windows of {seconds} s"), dim=model.dim, work=work)
+
+
+def acoustics() -> Listener:
+    """The statistics of acoustic features over time, in a row; `statistics` gives them their names back.
+
+    Raises:
+        MissingExtraError: librosa is not installed.
+    """
+    layout = _layout()
+
+    def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
+        samples = audio.read(clip.path, ACOUSTIC_RATE, clip.start or 0.0, clip.end, av)
+        table = acoustic_statistics([samples], ACOUSTIC_RATE)
+        row = np.concatenate([table[name][statistic] for name, statistic, _ in layout], axis=1)
+        return row.astype(np.float32), len(samples) / ACOUSTIC_RATE
+
+    identity = _identity(f"librosa {metadata.version('librosa')} at {ACOUSTIC_RATE} Hz", repr(layout))
+    return Listener(identity=identity, dim=sum(size for *_, size in layout), work=work)
+
+
+def statistics(rows: Float32[np.ndarray, "clips dim"]) -> dict[str, dict[str, Float32[np.ndarray, "clips _bins"]]]:
+    """Feature -> statistic -> values, from what `acoustics` heard."""
+    table: dict[str, dict[str, np.ndarray]] = {}
+    first = 0
+    for name, statistic, size in _layout():
+        table.setdefault(name, {})[statistic] = rows[:, first : first + size]
+        first += size
+    return table
+
+
+def hear(
+    corpus: Corpus,
+    listener: Listener,
+    *,
+    cache: Path,
+    workers: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> Heard:
+    """Hear every clip of a corpus.
+
+    Args:
+        corpus: the clips.
+        listener: who hears them.
+        cache: the folder in which vectors are kept.
+        workers: how many files at a time.
+        progress: called after every clip that is computed.
+
+    Raises:
+        CacheError: the cache cannot be read or written.
+    """
+    began = time.monotonic()
+    regions = zip(*(corpus.column(name) for name in ("path", "start", "end")), strict=True)
+    clips = [Clip(*region) for region in regions]
+    keys, broken = _keys(clips, workers)
+    # A corpus of one's own may be called anything.
+    folder = re.sub(r"[^\w.-]", "_", corpus.name)
+    shards = Shards(cache / "embeddings" / folder / listener.identity, listener.dim)
+    found = shards.read({key for key in keys if key is not None})
+    # Clips of the same bytes are heard once.
+    missing = {key: clip for key, clip in zip(keys, clips, strict=True) if key is not None and key not in found}
+    failed: dict[bytes, str] = {}
+    seconds = 0.0
+    with Writer(shards) as writer:
+        outcomes = process(missing.values(), _finite(listener), workers=workers)
+        for done, (key, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
+            if isinstance(outcome, Failed):
+                failed[key] = outcome.reason
+            else:
+                found[key] = outcome[0]
+                seconds += outcome[1]
+                writer.put(key, outcome[0])
+            if progress is not None:
+                progress(Progress(done, len(missing), seconds, missing[key].path))
+
+    reasons = [broken.get(clip.path) if key is None else failed.get(key) for key, clip in zip(keys, clips, strict=True)]
+    kept = [found[key] for key, reason in zip(keys, reasons, strict=True) if key is not None and reason is None]
+    mask = np.array([reason is None for reason in reasons], bool)
+    return Heard(
+        corpus=corpus.filter(mask=mask),
+        vectors=np.concatenate(kept) if kept else np.zeros((0, listener.dim), np.float32),
+        clips=np.repeat(np.arange(len(kept)), np.array([len(rows) for rows in kept], np.int64)),
+        places=np.flatnonzero(mask),
+        left_out={
+            place: LeftOut(clips[place].path, reason) for place, reason in enumerate(reasons) if reason is not None
+        },
+        fresh=len(missing) - len(failed),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _keys(clips: Sequence[Clip], workers: int) -> tuple[list[bytes | None], dict[str, str]]:
+    """The cache key of each clip, None where the file cannot be read; and why, by path."""
+
+    def digest(path: str, _: audio.AvProcess) -> bytes:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, hashlib.blake2b).digest()
+
+    paths = list(dict.fromkeys(clip.path for clip in clips))
+    outcomes = dict(zip(paths, process(paths, digest, workers=workers), strict=True))
+    contents = {path: outcome for path, outcome in outcomes.items() if not isinstance(outcome, Failed)}
+    keys = [key_of(contents[clip.path], clip.start, clip.end) if clip.path in contents else None for clip in clips]
+    return keys, {path: outcome.reason for path, outcome in outcomes.items() if isinstance(outcome, Failed)}
+
+
+def _finite(listener: Listener) -> Callable[[Clip, audio.AvProcess], tuple[np.ndarray, float]]:
+    """The listener's work, refusing vectors that would spoil every number measured on them."""
+
+    def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
+        vectors, seconds = listener.work(clip, av)
+        if not np.isfinite(vectors).all():
+            raise ModelError("its embedding is not finite: did the model overflow?")
+        return vectors, seconds
+
+    return work
+
+
+def _pieces(model: Embedder, clip: Clip, seconds: float, av: audio.AvProcess) -> Iterator[audio.Segment]:
+    """A clip at the model's rate, cut into pieces of so many seconds."""
+    blocks = audio.stream(clip.path, model.sample_rate, clip.start or 0.0, clip.end, av)
+    return audio.segments(blocks, model.sample_rate, seconds, seconds)
+
+
+def _hash_of(model: Embedder) -> tuple[str, str]:
+    """The model's fingerprint, and the engine that computes it if it is not torch's own: the last digits differ."""
+    return model.fingerprint(), str(getattr(model, "engine", ""))
+
+
+def _identity(*parts: str) -> str:
+    return hashlib.sha256("\n".join((metadata.version("soundloom"), *parts)).encode()).hexdigest()[:32]
+
+
+def _layout() -> list[tuple[str, str, int]]:
+    """Feature, statistic and size of each stretch of an acoustic row, as a short noise shows them."""
+    noise = np.random.default_rng(0).normal(0, 0.1, ACOUSTIC_RATE // 2).astype(np.float32)
+    table = acoustic_statistics([noise], ACOUSTIC_RATE)
+    return [(name, statistic, table[name][statistic].shape[1]) for name in table for statistic in STATISTICS]

@@ -1,0 +1,1 @@
+"""Probes: classifiers trained on frozen embeddings, one protocol a module."""

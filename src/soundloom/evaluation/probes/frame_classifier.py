@@ -1,0 +1,191 @@
+"""Shallow classifiers on frames (Jansen 2017, 4.3), with all labels or with a few a class.
+
+"[...] training a shallow fully-connected neural networks (1 or 2 layers of 512 units each) using
+labeled AudioSet segments. The output layer consists of independent logistic regression models for each
+class. [...] we compute segment-level scores (average of the frame-level predictions) for the evaluation
+set, and we again report the mean average precision." And: "lightly supervised classifiers trained on just
+20 examples per class (we report average performance over 3 training samples)".
+
+Conventions: as in `frames`; single labels are taken as one independent output each. Probabilities, not
+logits, are averaged. Not in the paper and chosen here: standardised frames, Adam at 1e-3, early stopping
+on the validation frames as in `linear`, three runs where the paper has one.
+
+When not: one vector a clip; see `mlp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from soundloom.evaluation import scores, validation
+from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.common import class_means, run_seeds
+from soundloom.evaluation.probes.frame_data import clip_means, fit_frames, validate
+from soundloom.evaluation.scores import Score
+from soundloom.evaluation.splits import Split
+
+__all__ = ["FewShotSettings", "ShallowSettings", "draw_few", "few_shot", "shallow_classifier", "validate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShallowSettings:
+    """The paper's settings.
+
+    Attributes:
+        layers: hidden layers, 1 or 2 in the paper.
+        hidden: width of each.
+        runs: trainings that are averaged.
+        rate: learning rate of Adam.
+        training: epochs, patience and batch size in frames.
+    """
+
+    layers: int = 1
+    hidden: int = 512
+    runs: int = 3
+    rate: float = 1e-3
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden", "runs", "rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSettings:
+    """The paper's settings.
+
+    Attributes:
+        segments: training clips drawn for each class.
+        draws: draws that are averaged.
+        classifier: the classifier trained on each draw; its runs are not used, a draw is a run.
+    """
+
+    segments: int = 20
+    draws: int = 3
+    classifier: ShallowSettings = field(default_factory=ShallowSettings)
+
+    def __post_init__(self) -> None:
+        if self.segments < 1 or self.draws < 1:
+            raise ValueError(f"needs at least 1 segment and 1 draw, got {self.segments} and {self.draws}")
+
+
+def shallow_classifier(
+    frames: Float[np.ndarray, "frames dim"],
+    clips: Int[np.ndarray, " frames"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    splits: Sequence[Split],
+    *,
+    settings: ShallowSettings | None = None,
+    seed: int = 0,
+) -> Score:
+    """Macro mAP over clips of frame scores averaged in each clip; one value a run, averaged over the splits.
+
+    Raises:
+        ValueError: what `frames.validate` refuses.
+    """
+    settings = settings or ShallowSettings()
+    validate(frames, clips, labels, splits)
+    tables = [
+        clip_precisions(frames, clips, labels, split, settings, run_seeds(seed, number, settings.runs))
+        for number, split in enumerate(splits)
+    ]
+    by_split = np.nanmean(np.stack(tables), axis=2)
+    return scores.summarise(
+        "shallow",
+        "mAP",
+        by_split.mean(axis=0).tolist(),
+        seed=seed,
+        per_class=class_means([run for table in tables for run in table]),
+        details={
+            "splits": [split.name for split in splits],
+            "by_split": by_split.tolist(),
+            "layers": settings.layers,
+        },
+    )
+
+
+def few_shot(
+    frames: Float[np.ndarray, "frames dim"],
+    clips: Int[np.ndarray, " frames"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    splits: Sequence[Split],
+    *,
+    settings: FewShotSettings | None = None,
+    seed: int = 0,
+) -> Score:
+    """As `shallow_classifier`, trained on a few clips a class; one value a draw, averaged over the splits.
+
+    Validation and test parts stay whole. Details: ``trained``, the training clips of each split and draw.
+
+    Raises:
+        ValueError: what `frames.validate` refuses.
+    """
+    settings = settings or FewShotSettings()
+    validate(frames, clips, labels, splits)
+    tables = []
+    trained: list[list[int]] = []
+    for number, split in enumerate(splits):
+        trained.append([])
+        for draw in range(settings.draws):
+            few = draw_few(split.train, labels, settings.segments, seed=(seed, number, draw))
+            reduced = Split(split.name, few, split.valid, split.test)
+            seeds = run_seeds(seed, number, settings.draws)[draw : draw + 1]
+            tables.append(clip_precisions(frames, clips, labels, reduced, settings.classifier, seeds)[0])
+            trained[-1].append(len(few))
+    by_split = np.nanmean(np.stack(tables), axis=1).reshape(len(splits), settings.draws)
+    return scores.summarise(
+        "few-shot",
+        "mAP",
+        by_split.mean(axis=0).tolist(),
+        seed=seed,
+        per_class=class_means(tables),
+        details={
+            "splits": [split.name for split in splits],
+            "by_split": by_split.tolist(),
+            "segments": settings.segments,
+            "trained": trained,
+        },
+    )
+
+
+def draw_few(
+    train: Int[np.ndarray, " trained"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    segments: int,
+    *,
+    seed: int | Sequence[int] = 0,
+) -> Int[np.ndarray, " few"]:
+    """So many random training clips of each class, or all it has; a clip drawn for two classes comes once."""
+    generator = np.random.default_rng(seed)
+    present = validation.presence(labels)[train]
+    drawn = [generator.permutation(train[has])[:segments] for has in present.T]
+    return np.unique(np.concatenate(drawn))
+
+
+def clip_precisions(
+    frames: np.ndarray,
+    clips: np.ndarray,
+    labels: np.ndarray,
+    split: Split,
+    settings: ShallowSettings,
+    seeds: Sequence[int],
+) -> Float[np.ndarray, "runs classes"]:
+    """Average precision of each class over the test clips, for each run."""
+    outputs, rows = fit_frames(
+        frames,
+        clips,
+        labels,
+        split,
+        hidden=(settings.hidden,) * settings.layers,
+        loss="logistic",
+        rate=settings.rate,
+        seeds=seeds,
+        training=settings.training,
+    )
+    segments = [clip_means(run, clips[rows], split.test) for run in outputs.sigmoid().numpy()]
+    return np.stack([scores.average_precisions(segment, labels[split.test]) for segment in segments])

@@ -1,0 +1,104 @@
+"""What protocols over frames share: frames carry their clip's labels to train, and are averaged to score.
+
+Conventions: frames (or windows, or chunks of 1 s) are ``[frames, dim]`` with the index of their clip,
+integers ``[frames]`` counted from 0; labels and splits are of clips. Clips without frames may exist as
+long as no split uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from soundloom.evaluation import splits as cuts
+from soundloom.evaluation import validation
+from soundloom.evaluation.probes.batched_mlp import Loss, Training, predict, train
+from soundloom.evaluation.scaling import moments, standardise
+from soundloom.evaluation.splits import Split
+
+__all__ = ["clip_means", "fit_frames", "rows_of", "validate"]
+
+
+def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: Sequence[Split]) -> None:
+    """Refuse frames that do not belong to the labelled clips, or splits that cannot be trained.
+
+    Raises:
+        ValueError: what `checks` and `splits.validate` refuse, clip indices of another length or beyond
+            the labels, or clips of a split without frames.
+    """
+    validation.check_embeddings(frames)
+    validation.check_labels(labels, len(labels))
+    cuts.validate(splits, len(labels))
+    if clips.shape != (len(frames),) or not np.issubdtype(clips.dtype, np.integer):
+        raise ValueError(
+            f"clips must hold the clip's index of each of the {len(frames)} frames as integers, "
+            f"got shape {clips.shape} of {clips.dtype}"
+        )
+    if clips.min() < 0 or clips.max() >= len(labels):
+        raise ValueError(f"frames name clips {clips.min()} to {clips.max()}, there are labels of {len(labels)}")
+    framed = np.zeros(len(labels), bool)
+    framed[clips] = True
+    for split in splits:
+        validation.check_trainable(labels, split.train, split.test, split.name)
+        silent = [clip for clip in (*split.train, *split.valid, *split.test) if not framed[clip]]
+        if silent:
+            raise ValueError(
+                f"{len(silent)} clips of split {split.name!r} have no frame (clips {validation.listed(silent)}): "
+                "were they shorter than a frame? pad them"
+            )
+
+
+def rows_of(clips: Int[np.ndarray, " frames"], wanted: Int[np.ndarray, " clips"]) -> Int[np.ndarray, " rows"]:
+    """The frames that belong to the wanted clips."""
+    return np.flatnonzero(np.isin(clips, wanted))
+
+
+def clip_means(
+    values: Float[np.ndarray, "frames classes"], clips: Int[np.ndarray, " frames"], wanted: Int[np.ndarray, " wanted"]
+) -> Float[np.ndarray, "wanted classes"]:
+    """Mean over the frames of each wanted clip, in the order wanted; each must have frames."""
+    count = int(max(clips.max(), wanted.max())) + 1
+    totals = np.zeros((count, values.shape[1]))
+    np.add.at(totals, clips, values)
+    means: Float[np.ndarray, "wanted classes"] = totals[wanted] / np.bincount(clips, minlength=count)[wanted, None]
+    return means
+
+
+def fit_frames(
+    frames: Float[np.ndarray, "frames dim"],
+    clips: Int[np.ndarray, " frames"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    split: Split,
+    *,
+    hidden: Sequence[int],
+    loss: Loss,
+    rate: float,
+    seeds: Sequence[int],
+    training: Training,
+) -> tuple[Float[Tensor, "runs rows classes"], Int[np.ndarray, " rows"]]:
+    """Train on the frames of a split; outputs for the test frames, and which frames those are.
+
+    Frames are standardised by the training frames. Early stopping watches the validation frames.
+    """
+    features = validation.as_float32(frames)
+    targets = torch.from_numpy(validation.presence(labels)[clips].astype(np.float32))
+    rows = [rows_of(clips, part) for part in (split.train, split.valid, split.test)]
+    mean, scale = moments(features[rows[0]])
+    fitted, watched, tested = (standardise(features[part], mean, scale) for part in rows)
+    networks = train(
+        fitted,
+        targets[rows[0]],
+        watched,
+        targets[rows[1]],
+        classes=validation.class_count(labels),
+        hidden=hidden,
+        loss=loss,
+        rates=[rate],
+        seeds=seeds,
+        settings=training,
+    )
+    return predict(networks.parameters, tested)[:, 0], rows[2]

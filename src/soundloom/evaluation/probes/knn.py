@@ -1,0 +1,151 @@
+"""k nearest neighbours by cosine: the classes of the nearest known clips. Nothing is trained.
+
+Conventions: with splits, the test clips ask the training and validation clips of their split (there is
+nothing to validate), one value a split; without splits, every clip asks all others, a single value.
+Single labels: the class most neighbours have, of equal counts the one whose neighbours are nearer in
+sum; accuracy. Multi-hot labels: the share of neighbours with each class as its score; macro mAP.
+Embeddings are standardised by the statistics of the clips that are asked, unless told otherwise.
+
+When not: for large collections; this compares with every clip, in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn import functional
+
+from soundloom.evaluation import scores, validation
+from soundloom.evaluation import splits as cuts
+from soundloom.evaluation.probes.common import class_means
+from soundloom.evaluation.scaling import moments, standardise
+from soundloom.evaluation.scores import Score
+from soundloom.evaluation.splits import Split
+
+__all__ = ["KNNSettings", "knn_probe", "validate"]
+
+# Similarities held at a time.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNNSettings:
+    """How neighbours are found.
+
+    Attributes:
+        k: neighbours that vote.
+        standardised: whether embeddings are standardised first.
+    """
+
+    k: int = 10
+    standardised: bool = True
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, got {self.k}")
+
+
+def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split] | None, k: int) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        ValueError: what `checks` and `splits.validate` refuse, or fewer clips to ask than k.
+    """
+    validation.check_embeddings(embeddings)
+    validation.check_labels(labels, len(embeddings))
+    known = len(embeddings) - 1
+    if splits is not None:
+        cuts.validate(splits, len(embeddings))
+        known = min(len(split.train) + len(split.valid) for split in splits)
+    if known < k:
+        raise ValueError(f"k is {k}, but there are only {known} clips to ask: choose a smaller k")
+
+
+def knn_probe(
+    embeddings: Float[np.ndarray, "clips dim"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    splits: Sequence[Split] | None = None,
+    *,
+    settings: KNNSettings | None = None,
+    seed: int = 0,
+) -> Score:
+    """Accuracy, or macro mAP, of the neighbours' classes; one value a split, or a single one without splits.
+
+    Details: ``splits`` (names), ``k`` and ``standardised``.
+
+    Raises:
+        ValueError: what `validate` refuses.
+    """
+    settings = settings or KNNSettings()
+    validate(embeddings, labels, splits, settings.k)
+    features, multi = validation.as_float32(embeddings), labels.ndim == 2
+    present = torch.from_numpy(validation.presence(labels)).float()
+    everyone = np.arange(len(embeddings))
+    if splits is None:
+        rounds = [("leave-one-out", everyone, everyone)]
+    else:
+        rounds = [(split.name, np.union1d(split.train, split.valid), split.test) for split in splits]
+
+    values: list[float] = []
+    tables: list[np.ndarray] = []
+    confusion = np.zeros((present.shape[1],) * 2, np.int64)
+    for _, known, asking in rounds:
+        answering, questions = features[known], features[asking]
+        if settings.standardised:
+            mean, scale = moments(answering)
+            answering, questions = standardise(answering, mean, scale), standardise(questions, mean, scale)
+        units, queries = functional.normalize(answering, dim=1), functional.normalize(questions, dim=1)
+        votes = vote(queries, units, present[known], settings.k, skip_own=splits is None).numpy()
+        if multi:
+            tables.append(scores.average_precisions(votes, labels[asking]))
+            values.append(float(np.nanmean(tables[-1])))
+        else:
+            confusion += scores.confusion_matrix(votes, labels[asking])
+            values.append(scores.accuracy(votes, labels[asking]))
+    return scores.summarise(
+        "knn",
+        "mAP" if multi else "accuracy",
+        values,
+        seed=seed,
+        per_class=class_means(tables) if multi else scores.recalls(confusion),
+        details={
+            "splits": [name for name, _, _ in rounds],
+            "k": settings.k,
+            "standardised": settings.standardised,
+        },
+    )
+
+
+def vote(
+    queries: Float[Tensor, "asking dim"],
+    known: Float[Tensor, "known dim"],
+    present: Float[Tensor, "known classes"],
+    k: int,
+    *,
+    skip_own: bool,
+) -> Float[Tensor, "asking classes"]:
+    """How many of the k nearest have each class, equal counts parted by summed similarity.
+
+    A sum of k cosines lies within [-k, k]; over 2k + 2 its differences stay below one vote.
+
+    Args:
+        queries: unit embeddings that ask.
+        known: unit embeddings that answer.
+        present: classes of the known.
+        k: neighbours that vote.
+        skip_own: query i is known i, and is not asked itself.
+    """
+    votes = []
+    for rows in torch.split(torch.arange(len(queries)), max(1, BLOCK // len(known))):
+        similarity = queries[rows] @ known.T
+        if skip_own:
+            similarity[torch.arange(len(rows)), rows] = -torch.inf
+        nearest = similarity.topk(k, dim=1)
+        weight = 1 + nearest.values.double() / (2 * k + 2)
+        votes.append((weight[:, :, None] * present[nearest.indices]).sum(dim=1))
+    return torch.cat(votes)

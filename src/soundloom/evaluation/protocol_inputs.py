@@ -1,0 +1,155 @@
+"""From what was heard of a corpus to what a protocol takes: targets, splits, and the score.
+
+Splits are the corpus's own folds, else its own splits; validation is carved where it has none (`splits`). A
+corpus without any is parted by group, 70 % to train, 10 % to validate and 20 % to test, from the seed. What a
+protocol refuses comes out as an `EvaluationError` that names the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from soundloom.corpora import Corpus, CorpusError
+from soundloom.evaluation.analysis.ablation import ablate
+from soundloom.evaluation.analysis.correlation import correlation_analysis
+from soundloom.evaluation.extraction import Heard, statistics
+from soundloom.evaluation.protocols import PROTOCOLS
+from soundloom.evaluation.results import EvaluationError
+from soundloom.evaluation.scores import Score, summarise
+from soundloom.evaluation.splits import Split, from_folds, from_parts
+
+__all__ = ["ABLATED", "correlate", "measure", "splits_of", "targets_of", "weigh_parts"]
+
+ABLATED = "linear"
+"""The protocol that an ablation repeats for every subset of the parts."""
+
+DRAWN = (0.7, 0.1, 0.2)
+"""Shares of train, valid and test where a corpus has no splits."""
+
+
+def measure(protocol: str, heard: Heard, *, settings: Any, seed: int) -> Score:
+    """The score of a protocol of the table.
+
+    Raises:
+        EvaluationError: the protocol refuses this corpus or these embeddings.
+    """
+    row = PROTOCOLS[protocol]
+    with _naming(protocol, heard.corpus):
+        targets = targets_of(heard.corpus)
+        arguments: list[Any] = [heard.vectors, heard.clips] if row.unit == "frames" else [heard.vectors]
+        arguments.append(targets)
+        if row.splits:
+            arguments.append(splits_of(heard.corpus, targets, seed=seed))
+        return row.function(*arguments, settings=settings, seed=seed)
+
+
+def correlate(heard: Heard, acoustics: Heard, *, seed: int) -> Score:
+    """The correlation analysis, over the clips that both the model and librosa could hear.
+
+    Raises:
+        EvaluationError: too few clips, or nothing varies.
+    """
+    with _naming("correlation", heard.corpus):
+        _, mine, theirs = np.intersect1d(heard.places, acoustics.places, return_indices=True)
+        return correlation_analysis(heard.vectors[mine], statistics(acoustics.vectors[theirs]), seed=seed)
+
+
+def weigh_parts(heard: Heard, parts: Mapping[str, slice], *, settings: Any, seed: int) -> Score:
+    """The ablation of a woven model, as a score: that of all parts, the rest in the details.
+
+    Details: ``protocol``, ``chance``, ``subsets`` (parts joined with '+' -> mean and interval) and
+    ``contributions`` (part -> alone, leave_one_out, shapley).
+
+    Raises:
+        EvaluationError: the protocol refuses this corpus or these embeddings.
+    """
+    with _naming("ablation", heard.corpus):
+        if len(parts) < 2:
+            raise ValueError(f"the model has the one part {', '.join(parts)}: weave two or more with '+'")
+        targets = targets_of(heard.corpus)
+        protocol = partial(
+            PROTOCOLS[ABLATED].function,
+            labels=targets,
+            splits=splits_of(heard.corpus, targets, seed=seed),
+            settings=settings,
+            seed=seed,
+        )
+        # Guessing: one class in so many; for several labels a clip, mAP is the share of clips with the class.
+        chance = 1 / len(heard.corpus.classes) if targets.ndim == 1 else float(targets.mean())
+        ablation = ablate(heard.vectors, parts, protocol, chance=chance)
+    everything = ablation.scores[tuple(parts)]
+    return summarise(
+        "ablation",
+        everything.metric,
+        everything.values,
+        seed=seed,
+        details={
+            "protocol": ABLATED,
+            "chance": ablation.chance,
+            "subsets": {"+".join(names): [score.mean, score.interval] for names, score in ablation.scores.items()},
+            "contributions": {
+                name: {"alone": each.alone, "leave_one_out": each.leave_one_out, "shapley": each.shapley}
+                for name, each in ablation.contributions.items()
+            },
+        },
+    )
+
+
+def targets_of(corpus: Corpus) -> Shaped[np.ndarray, "clips ..."]:
+    """Class numbers of a single-label corpus, zeros and ones of a multi-label one.
+
+    Raises:
+        ValueError: the corpus has no labels.
+    """
+    if not corpus.classes:
+        raise ValueError("its clips have no labels: give folders or lists that name them")
+    return corpus.label_ids() if corpus.task == "single-label" else corpus.label_matrix()
+
+
+def splits_of(corpus: Corpus, targets: Shaped[np.ndarray, "clips ..."], *, seed: int) -> list[Split]:
+    """The splits to measure on; see the module's text.
+
+    Raises:
+        ValueError: splits that leave a part empty, or folds that not every clip has.
+        CorpusError: too few groups to draw splits.
+    """
+    folds, parts = corpus.column("fold"), corpus.column("split")
+    if any(fold is not None for fold in folds):
+        if None in folds:
+            raise ValueError(f"{folds.count(None)} clips are in no fold: leave them out with filter(fold=...)")
+        return from_folds(np.array(folds), targets, groups=_groups(corpus, folds), seed=seed)
+    if not any(part is not None for part in parts):
+        parts = corpus.with_grouped_splits(DRAWN, seed=seed).column("split")
+    names = np.array([part or "" for part in parts])
+    return from_parts(names, targets, groups=_groups(corpus, parts), seed=seed)
+
+
+def _groups(corpus: Corpus, parts: Sequence[object]) -> Shaped[np.ndarray, " clips"]:
+    """What validation must not be carved out of the middle of.
+
+    A group that the corpus itself has in several parts (the speakers, where speakers are the classes) need not
+    be held together: each of its clips stands alone.
+    """
+    groups = corpus.column("group")
+    places: dict[object, set[object]] = {}
+    for group, part in zip(groups, parts, strict=True):
+        places.setdefault(group, set()).add(part)
+    torn = {None} | {group for group, found in places.items() if len(found) > 1}
+    return np.array([f"clip {row}" if group in torn else f"group {group}" for row, group in enumerate(groups)])
+
+
+@contextmanager
+def _naming(protocol: str, corpus: Corpus) -> Iterator[None]:
+    """Whatever is refused, said with what it was refused for."""
+    try:
+        if not len(corpus):
+            raise ValueError("none of its clips could be heard")
+        yield
+    except (ValueError, CorpusError) as error:
+        raise EvaluationError(f"{protocol} on {corpus.name}: {error}") from error

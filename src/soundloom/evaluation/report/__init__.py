@@ -1,0 +1,1 @@
+"""The HTML report of an evaluation: sections, tables and SVG plots."""

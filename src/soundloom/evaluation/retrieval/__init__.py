@@ -1,0 +1,1 @@
+"""Retrieval protocols and average precision: nothing is trained."""

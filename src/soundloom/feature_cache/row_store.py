@@ -1,0 +1,184 @@
+"""Rows of clips on disk: appended once, never changed, mapped into memory to be drawn from.
+
+    FOLDER/form.json       the form's settings, for people
+    FOLDER/index.sqlite    key of a clip -> its first row, how many, and a checksum
+    FOLDER/rows-XXXX.bin   the rows, one clip after another
+
+A clip is known by a key that holds all that its rows depend on but the form: the content of the file and the region
+of it. The form names the folder. So corpora share clips, and a changed file is another clip.
+
+Rows are written and forced to disk before the index tells of them, and nothing that is written is ever moved or
+overwritten. So a crash loses the clips that waited and leaves at most one batch of bytes that nobody asks for;
+processes that write at the same time take turns, and what one of them has mapped stays what it was.
+
+The index also holds the size and time that the file of rows had when it was last written. Where they are others, a
+writer was killed or the file was damaged, and the whole file is read once to compare every clip with its checksum;
+those that differ are forgotten, and so prepared again. Damage that leaves size and time as they were is not found.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import secrets
+import zlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.feature_cache.database import open_database, select, transaction
+from soundloom.feature_cache.errors import told
+
+__all__ = ["Rows"]
+
+_log = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS clips (key BLOB PRIMARY KEY, first INTEGER, count INTEGER, checksum INTEGER);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT)
+"""
+_NO_FILE = "none"
+
+
+class Rows:
+    """The rows of all clips that were ever kept in one form.
+
+    Args:
+        folder: where they lie; made if it is missing.
+        shape: of a row.
+        dtype: of a row.
+        about: the form's settings, written beside the rows.
+
+    Raises:
+        PreparedError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], about: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.shape = shape
+        self.dtype = dtype
+        self._row_bytes = dtype.itemsize * math.prod(shape)
+        with told(folder):
+            self._database = open_database(folder / "index.sqlite", _SCHEMA)
+            with transaction(self._database):
+                # A new index begins a new file: the old one may still be mapped by somebody.
+                self._database.execute(
+                    "INSERT OR IGNORE INTO about VALUES ('file', ?), ('stamp', ?)",
+                    (f"rows-{secrets.token_hex(4)}.bin", _NO_FILE),
+                )
+                self._path = folder / self._fact("file")
+                if not (folder / "form.json").exists():
+                    (folder / "form.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            self._check()
+
+    def close(self) -> None:
+        """Let go of the index; what is mapped stays mapped."""
+        self._database.close()
+
+    def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[int, int]]:
+        """The first row and the number of rows of those of the keys that are there.
+
+        Raises:
+            PreparedError: the index cannot be read.
+        """
+        with told(self.folder):
+            found = select(self._database, "SELECT key, first, count FROM clips WHERE key IN", keys)
+            return {key: (first, count) for key, first, count in found}
+
+    def add(self, clips: Mapping[bytes, NDArray[Any]]) -> None:
+        """Keep the rows of some clips, all of them or, if it fails, none; those that are there already stay.
+
+        Args:
+            clips: key -> rows ``[count, *shape]``.
+
+        Raises:
+            PreparedError: the folder cannot be written.
+        """
+        with told(self.folder), transaction(self._database):
+            # Another process may have been faster.
+            known = self.find(list(clips))
+            new = {key: np.ascontiguousarray(rows) for key, rows in clips.items() if key not in known}
+            if not new:
+                return
+            intact = self._fact("stamp") == self._stamp()
+            first = self._append(list(new.values()))
+            counts = [len(rows) for rows in new.values()]
+            firsts = first + np.cumsum([0, *counts[:-1]])
+            checksums = [zlib.crc32(rows.data) for rows in new.values()]
+            self._database.executemany(
+                "INSERT OR REPLACE INTO clips VALUES (?, ?, ?, ?)",
+                zip(new, firsts.tolist(), counts, checksums, strict=True),
+            )
+            if intact:
+                self._vouch()
+
+    def mapped(self) -> NDArray[Any]:
+        """All rows, ``[rows, *shape]``, read from disk when they are touched.
+
+        Raises:
+            PreparedError: the file cannot be read.
+        """
+        with told(self.folder):
+            rows = self._path.stat().st_size // self._row_bytes if self._path.exists() else 0
+            if rows == 0:
+                return np.zeros((0, *self.shape), self.dtype)
+            return np.asarray(np.memmap(self._path, self.dtype, mode="r", shape=(rows, *self.shape)))
+
+    def _append(self, batch: list[NDArray[Any]]) -> int:
+        """Write rows at the end of the file; the number of the first."""
+        with open(self._path, "ab") as file:
+            size = file.tell()
+            # A writer that was killed may have left part of a row.
+            first = -(-size // self._row_bytes)
+            try:
+                file.write(bytes(first * self._row_bytes - size))
+                for rows in batch:
+                    file.write(rows.data.cast("B"))
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                # Nobody knows of these rows yet; a full disk is glad of the room.
+                os.truncate(self._path, size)
+                raise
+        return first
+
+    def _check(self) -> None:
+        """Forget the clips whose rows are not what was written, if anything has happened to the file."""
+        with transaction(self._database):
+            stamp = self._stamp()
+            if stamp == self._fact("stamp"):
+                return
+            clips = self._database.execute("SELECT key, first, count, checksum FROM clips").fetchall()
+        rows = self.mapped()
+        damaged = [
+            (key,)
+            for key, first, count, checksum in clips
+            if first + count > len(rows) or zlib.crc32(rows[first : first + count].data) != checksum
+        ]
+        if damaged:
+            _log.warning("%s: %d of %d clips are damaged and are prepared again", self._path, len(damaged), len(clips))
+        with transaction(self._database):
+            self._database.executemany("DELETE FROM clips WHERE key = ?", damaged)
+            # What was written meanwhile was not looked at.
+            if stamp == self._stamp():
+                self._vouch()
+
+    def _vouch(self) -> None:
+        """Note that every clip of the index is in the file as it is now."""
+        self._database.execute("UPDATE about SET value = ? WHERE name = 'stamp'", (self._stamp(),))
+
+    def _fact(self, name: str) -> str:
+        (value,) = self._database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return str(value)
+
+    def _stamp(self) -> str:
+        """What tells whether the file of rows is as it was."""
+        if not self._path.exists():
+            return _NO_FILE
+        status = self._path.stat()
+        return f"{status.st_size} bytes, {status.st_mtime_ns} ns"

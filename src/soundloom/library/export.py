@@ -1,0 +1,201 @@
+"""Embeddings as files that other tools open.
+
+    .parquet    path, start, end, embedding (list<float32>): opens in embedding browsers, pandas, datasets
+    .csv        path, start, end, then one column a dimension
+    .npz        arrays path, start, end, embedding of all rows
+    a folder    an .npz for every sound, in the sounds' own folders: ``embedding`` [time, dim] and
+                ``timestamps`` [time], the second that each row stands for
+
+Rows come in the order of the files, so the same sounds give the same file. A file is written beside its
+final name and renamed when complete: what carries the name is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from soundloom.audio import AvProcess
+from soundloom.embedder import Embedder
+from soundloom.errors import LibraryError
+from soundloom.file_pool import Failed, process
+from soundloom.library.indexing.diff import Found
+from soundloom.library.indexing.embed import Embedded, segment_embedder
+from soundloom.library.indexing.sync import Progress, find_files
+from soundloom.library.storage.store import Failure
+
+__all__ = ["ExportReport", "export"]
+
+
+@dataclass
+class ExportReport:
+    """What an export did: files embedded, rows written, seconds of sound, and the files that failed."""
+
+    files: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    failed: list[Failure] = field(default_factory=list)
+
+
+_Sink = Callable[[Embedded], None]
+
+
+def export(
+    sounds: Sequence[str | os.PathLike[str]],
+    model: Embedder,
+    out: str | os.PathLike[str],
+    *,
+    frames: bool = False,
+    window: float | None = 10.0,
+    hop: float | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> ExportReport:
+    """Embed files into a file or folder of embeddings.
+
+    Args:
+        sounds: folders, searched with their subfolders, and files.
+        model: the embedder.
+        out: where to write; its ending says in which form.
+        frames: one row a frame of the model instead of one a segment.
+        window: seconds of a segment; None keeps every file whole. Without meaning for frames.
+        hop: seconds from segment to segment; the window if not given.
+        workers: how many files at a time; as many as there are processors if not given.
+        progress: called after every file.
+
+    Raises:
+        LibraryError: an ending that is not known, or a place that cannot be written.
+    """
+    out = Path(out)
+    report = ExportReport()
+    failed: dict[str, str] = {}
+    files = sorted(find_files(sounds, failed), key=lambda file: file.path)
+    work = _frame_embedder(model) if frames else segment_embedder(model, window, hop)
+    with _sink(out, model.frame_dim if frames else model.dim, files) as write:
+        results = process(files, work, workers=workers or os.cpu_count() or 1)
+        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
+            if isinstance(result, Failed):
+                failed[file.path] = result.reason
+            elif isinstance(result, Embedded):
+                write(result)
+                report.files += 1
+                report.rows += len(result.starts)
+                report.seconds += max(result.ends)
+            if progress is not None:
+                progress(Progress(done, len(files), report.seconds, file.path))
+    report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
+    return report
+
+
+def _frame_embedder(model: Embedder) -> Callable[[Found, AvProcess], Embedded]:
+    def embed(file: Found, av: AvProcess) -> Embedded:
+        values, times = model.embed_frames(file.path, av=av)
+        # Neighbouring frames meet half-way between their centres; the last is as wide as the one before.
+        inner = (times[1:] + times[:-1]) / 2
+        last = 2 * times[-1] - (inner[-1] if len(inner) else 0.0)
+        edges = np.concatenate([[0.0], inner, [last]]).tolist()
+        return Embedded(file.state(""), edges[:-1], edges[1:], values, times.tolist())
+
+    return embed
+
+
+@contextmanager
+def _sink(out: Path, dim: int, files: Sequence[Found]) -> Iterator[_Sink]:
+    kinds = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}
+    if out.suffix and out.suffix not in kinds:
+        raise LibraryError(f"cannot write embeddings to {str(out)!r}: end it in {', '.join(kinds)}, or name a folder")
+    try:
+        if not out.suffix:
+            out.mkdir(parents=True, exist_ok=True)
+            common = os.path.commonpath([os.path.dirname(file.path) for file in files]) if files else "/"
+            yield lambda result: _write_npz_of(out, Path(common), result)
+            return
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_name(out.name + ".writing")
+        with kinds[out.suffix](temporary, dim) as write:
+            yield write
+        temporary.replace(out)
+    except OSError as error:
+        raise LibraryError(f"cannot write {str(out)!r}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _parquet(file: Path, dim: int) -> Iterator[_Sink]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "embedding": pa.list_(pa.float32())}
+    schema = pa.schema(names)
+    waiting: list[pa.Table] = []
+
+    with parquet.ParquetWriter(file, schema) as writer:
+
+        def flush() -> None:
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
+
+        def write(result: Embedded) -> None:
+            count = len(result.starts)
+            offsets = pa.array(np.arange(0, (count + 1) * dim, dim, dtype=np.int32))
+            vectors = pa.ListArray.from_arrays(offsets, pa.array(result.embeddings.reshape(-1)))
+            columns = [pa.array([result.path] * count), result.starts, result.ends, vectors]
+            waiting.append(pa.table(columns, schema=schema))
+            if sum(table.num_rows for table in waiting) >= 8192:
+                flush()
+
+        yield write
+        flush()
+
+
+@contextmanager
+def _csv(file: Path, dim: int) -> Iterator[_Sink]:
+    with open(file, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "start", "end", *(f"e{column}" for column in range(dim))])
+
+        def write(result: Embedded) -> None:
+            for start, end, vector in zip(result.starts, result.ends, result.embeddings, strict=True):
+                writer.writerow([result.path, start, end, *vector.tolist()])
+
+        yield write
+
+
+@contextmanager
+def _npz(file: Path, dim: int) -> Iterator[_Sink]:
+    paths: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    vectors: list[np.ndarray] = [np.zeros((0, dim), np.float32)]
+
+    def write(result: Embedded) -> None:
+        paths.extend([result.path] * len(result.starts))
+        starts.extend(result.starts)
+        ends.extend(result.ends)
+        vectors.append(result.embeddings)
+
+    yield write
+    with open(file, "wb") as stream:
+        np.savez(
+            stream,
+            path=np.array(paths, dtype=np.str_),
+            start=np.array(starts),
+            end=np.array(ends),
+            embedding=np.concatenate(vectors),
+        )
+
+
+def _write_npz_of(out: Path, common: Path, result: Embedded) -> None:
+    """One sound's embeddings, in the place that mirrors the sound's own."""
+    target = out / (os.path.relpath(result.path, common) + ".npz")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".writing")
+    with open(temporary, "wb") as stream:
+        np.savez(stream, embedding=result.embeddings, timestamps=np.asarray(result.times))
+    temporary.replace(target)

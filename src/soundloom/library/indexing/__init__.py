@@ -1,0 +1,1 @@
+"""Synchronisation of a library with folders: find, compare, embed, commit."""

@@ -1,0 +1,274 @@
+"""The map of a library: every segment a point of the plane, alike ones together, kept in the library's folder.
+
+Computed (`layout`) from the vectors that searches compare, so that what is near on the map is near in a search. With
+weights the columns of a part p are scaled by sqrt(w_p / sum w): the inner product of two scaled vectors is then
+sum_p w_p cos_p / sum w, the similarity by which a search with these weights ranks.
+
+A map is kept for each set of weights, in ``map/``, with the ids of the segments that it shows. When the library has
+changed since, what is gone is left out and what is new is placed among its nearest neighbours, so that a person finds
+everything where it was; the map says that it is stale, and is computed anew when asked to, or by itself when more than
+half of the segments are new.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Bool, Float, Float32, Int, UInt64
+
+from soundloom.errors import QueryError
+from soundloom.library.map.cluster_labels import cluster_names
+from soundloom.library.map.umap_layout import ANCHORS, arrange, clusters_of, place, principal_components
+from soundloom.library.search.query import balanced, complete_weights
+
+if TYPE_CHECKING:
+    from soundloom.library.search.index import SearchIndex
+    from soundloom.library.segments import Segments
+
+__all__ = ["Map", "MapProgress", "Maps"]
+
+_FORMAT = 1
+_KEPT = 8
+"""Maps kept in a library, the latest used."""
+_SHARES = {
+    "reading": (0.0, 0.08), "starting UMAP": (0.08, 0.12), "finding neighbours": (0.12, 0.3), "arranging": (0.3, 0.8),
+    "placing the rest": (0.8, 0.96), "finding clusters": (0.96, 1.0),
+}  # fmt: skip
+"""Where each step lies in the whole, roughly by the time it takes of a large library."""
+
+
+@dataclass(frozen=True)
+class MapProgress:
+    """How far a map has come.
+
+    Attributes:
+        phase: what is being done, in words.
+        share: how much of the whole is done, from 0 to 1; never falls.
+    """
+
+    phase: str
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A library in two dimensions; its rows are those of `Library.index` and `Library.segments`.
+
+    Attributes:
+        coordinates: a point for every segment, in no particular unit.
+        clusters: the number of every segment's cluster, from 0.
+        names: what each cluster is called, by the tags or the folder that set it apart.
+        weights: part name -> weight, as asked for and completed.
+        version: the version of the index whose rows these are.
+        placed: how many segments were not there when the map was computed, and were placed among their neighbours.
+        gone: how many were there then and are no longer.
+    """
+
+    coordinates: Float32[np.ndarray, "rows 2"]
+    clusters: Int[np.ndarray, " rows"]
+    names: tuple[str, ...]
+    weights: dict[str, float]
+    version: int
+    placed: int = 0
+    gone: int = 0
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the library has got or lost segments since the map was computed."""
+        return bool(self.placed or self.gone)
+
+
+class Maps:
+    """The maps kept in a library's folder.
+
+    Args:
+        folder: where they lie; made when the first map is kept.
+        balance: of the library's parts, which weights multiply.
+    """
+
+    def __init__(self, folder: Path, balance: Mapping[str, float]) -> None:
+        self._folder = folder
+        self._balance = balance
+
+    def kept(self, index: SearchIndex, segments: Segments, weights: Mapping[str, float] | None) -> Map | None:
+        """The kept map for these weights, brought to the rows of this index; None if there is none, or it is damaged.
+
+        Raises:
+            QueryError: weights that no map can be made by.
+        """
+        every = _map_weights(index, weights)
+        found = self._read(every)
+        if found is None:
+            return None
+        coordinates, clusters, numbers = found
+        known, places = _aligned(segments, numbers)
+        placed, gone = int((~known).sum()), len(numbers) - int(known.sum())
+        if placed:
+            if not known.any():
+                return None
+            places[~known] = 0
+            coordinates, clusters = coordinates[places], clusters[places]
+            self._place_new(index, every, known, coordinates, clusters)
+        else:
+            coordinates, clusters = coordinates[places], clusters[places]
+        return Map(
+            coordinates, clusters, cluster_names(index.rows, clusters), every, index.version, placed=placed, gone=gone
+        )
+
+    def get(
+        self,
+        index: SearchIndex,
+        segments: Segments,
+        weights: Mapping[str, float] | None,
+        progress: Callable[[MapProgress], None] | None,
+        *,
+        recompute: bool,
+    ) -> Map:
+        """The map for these weights: the kept one if it will do, else computed and kept; see `Library.map`."""
+        if not recompute:
+            kept = self.kept(index, segments, weights)
+            if kept is not None and kept.placed <= len(kept) // 2:
+                return kept
+        every = _map_weights(index, weights)
+        report = _reporter(progress)
+        if len(index):
+            reduced = principal_components(index.vectors, _column_scale(index, balanced(every, self._balance)), report)
+            coordinates, clusters = arrange(reduced, report), clusters_of(reduced, report)
+        else:
+            coordinates, clusters = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+        self._write(every, coordinates, clusters, segments.numbers)
+        return Map(coordinates, clusters, cluster_names(index.rows, clusters), every, index.version)
+
+    def _place_new(
+        self,
+        index: SearchIndex,
+        weights: dict[str, float],
+        known: Bool[np.ndarray, " rows"],
+        coordinates: Float32[np.ndarray, "rows 2"],
+        clusters: Int[np.ndarray, " rows"],
+    ) -> None:
+        """Fill in the rows that are not known, from the nearest of a sample of those that are."""
+        vectors, scale = index.vectors, _column_scale(index, balanced(weights, self._balance)).astype(np.float32)
+        rows = np.flatnonzero(known)
+        anchors = np.sort(np.random.default_rng(2).permutation(rows)[:ANCHORS])
+        new = np.flatnonzero(~known)
+        there = vectors[anchors] * scale
+        coordinates[new] = place(vectors[new] * scale, there, coordinates[anchors], lambda _phase, _share: None)
+        clusters[new] = _nearest_labels(coordinates[new], coordinates[anchors], clusters[anchors])
+
+    def _file(self, weights: dict[str, float]) -> Path:
+        return self._folder / f"{blake2b(_spelled(weights).encode(), digest_size=8).hexdigest()}.npz"
+
+    def _read(
+        self, weights: dict[str, float]
+    ) -> tuple[Float32[np.ndarray, "rows 2"], Int[np.ndarray, " rows"], UInt64[np.ndarray, " rows"]] | None:
+        file = self._file(weights)
+        try:
+            with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                about = json.loads(str(arrays["about"]))
+                coordinates, clusters, numbers = (arrays[name] for name in ("coordinates", "clusters", "numbers"))
+            whole = (
+                about == {"format": _FORMAT, "weights": _spelled(weights)}
+                and coordinates.dtype == np.float32
+                and coordinates.shape == (len(numbers), 2)
+                and np.isfinite(coordinates).all()
+                and clusters.shape == numbers.shape
+                and numbers.dtype == np.uint64
+            )
+            if not whole:
+                return None
+            file.touch()
+            return coordinates, clusters.astype(np.int64), numbers
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def _write(
+        self,
+        weights: dict[str, float],
+        coordinates: Float32[np.ndarray, "rows 2"],
+        clusters: Int[np.ndarray, " rows"],
+        numbers: UInt64[np.ndarray, " rows"],
+    ) -> None:
+        """Keep a map, whole or not at all, and drop those not used for longest."""
+        self._folder.mkdir(exist_ok=True)
+        file = self._file(weights)
+        about = np.array(json.dumps({"format": _FORMAT, "weights": _spelled(weights)}))
+        with FileLock(self._folder / "map.lock"):
+            temporary = file.with_suffix(".writing")
+            with open(temporary, "wb") as stream:
+                np.savez(
+                    stream, about=about, coordinates=coordinates, clusters=clusters.astype(np.uint16), numbers=numbers
+                )
+            temporary.replace(file)
+            latest = sorted(self._folder.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
+            for old in latest[_KEPT:]:
+                old.unlink(missing_ok=True)
+
+
+def _column_scale(index: SearchIndex, weights: dict[str, float]) -> Float[np.ndarray, " dim"]:
+    scale = np.zeros(index.vectors.shape[1])
+    for name, columns in index.parts.items():
+        scale[columns] = np.sqrt(weights[name] / sum(weights.values()))
+    return scale
+
+
+def _map_weights(index: SearchIndex, weights: Mapping[str, float] | None) -> dict[str, float]:
+    every = complete_weights(index.parts, weights)
+    if min(every.values()) < 0:
+        raise QueryError(f"a map cannot be drawn by weights below 0, got {every}: 0 leaves a part out")
+    return every
+
+
+def _spelled(weights: dict[str, float]) -> str:
+    """Weights that steer alike, spelled alike: shares of the whole to a thousandth."""
+    total = sum(weights.values())
+    return json.dumps({name: round(weight / total, 3) for name, weight in sorted(weights.items())})
+
+
+def _aligned(
+    segments: Segments, numbers: UInt64[np.ndarray, " kept"]
+) -> tuple[Bool[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+    """Which segments a kept map shows, and at which of its places."""
+    if not len(numbers):
+        return np.zeros(len(segments), np.bool_), np.zeros(len(segments), np.int64)
+    if np.array_equal(segments.numbers, numbers):
+        return np.ones(len(segments), np.bool_), np.arange(len(segments))
+    order = np.argsort(numbers, kind="stable")
+    near = np.searchsorted(numbers, segments.numbers, sorter=order)
+    places = order[np.minimum(near, len(numbers) - 1)]
+    return numbers[places] == segments.numbers, places
+
+
+def _nearest_labels(
+    points: Float32[np.ndarray, "wanted 2"], known: Float32[np.ndarray, "known 2"], labels: Int[np.ndarray, " known"]
+) -> Int[np.ndarray, " wanted"]:
+    import faiss
+
+    index = faiss.IndexFlatL2(2)
+    index.add(known)
+    return labels[index.search(points, 1)[1][:, 0]]
+
+
+def _reporter(progress: Callable[[MapProgress], None] | None) -> Callable[[str, float], None]:
+    """A step's own share turned into a share of the whole that never falls."""
+    reached = 0.0
+
+    def report(phase: str, share: float) -> None:
+        nonlocal reached
+        first, last = _SHARES[phase]
+        reached = max(reached, first + (last - first) * share)
+        if progress is not None:
+            progress(MapProgress(phase, reached))
+
+    return report

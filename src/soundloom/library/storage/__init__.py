@@ -1,0 +1,1 @@
+"""Durable state of a library: settings, tables, creation and opening."""

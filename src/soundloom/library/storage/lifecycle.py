@@ -1,0 +1,92 @@
+"""How a library comes into being, is opened, and finds the model that filled it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from soundloom.embedder import Embedder
+from soundloom.engines import resumed
+from soundloom.errors import LibraryError, ModelError
+from soundloom.library.storage.settings import UNFINISHED, LibrarySettings
+from soundloom.models import absolute
+
+__all__ = ["Loader", "Weights", "found_again", "made", "opened"]
+
+Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
+"""What `soundloom.load` takes as weights."""
+
+Loader = Callable[..., Embedder]
+"""`soundloom.load`, or the same with some arguments chosen."""
+
+
+def made(
+    folder: Path, model: str | Embedder, window: float | None, hop: float | None, weights: Weights, loader: Loader
+) -> tuple[LibrarySettings, Embedder]:
+    """Make the folder of an empty library; see `Library.create`."""
+    embedder = loader(model, weights=weights) if isinstance(model, str) else model
+    settings = LibrarySettings.of(embedder, window, hop)
+    if isinstance(model, str):
+        settings = replace(settings, source=absolute(model), weights=_absolute_paths(weights))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(entry.name != UNFINISHED for entry in folder.iterdir()):
+            raise LibraryError(f"{str(folder)!r} is not empty: open it as a library, or choose another name")
+        settings.write(folder)
+    except OSError as error:
+        raise LibraryError(f"cannot make a library at {str(folder)!r}: {error.strerror}") from None
+    return settings, embedder
+
+
+def opened(
+    folder: Path, model: str | Embedder | None, weights: Weights | None, loader: Loader
+) -> tuple[LibrarySettings, Embedder | None]:
+    """Read what a library says of itself, and load its model if one is named; see `Library.open`."""
+    settings = LibrarySettings.read(folder)
+    if isinstance(model, Embedder) or (model is None and weights is None):
+        if model is not None:
+            settings.check_model(model)
+        return settings, model
+    known = settings.source or settings.model
+    name = known if model is None else absolute(model)
+    places = _absolute_paths(weights or (settings.weights if name == known else "published"))
+    embedder = resumed(loader(name, weights=places), settings.engine)
+    settings.check_model(embedder)
+    moved = replace(settings, source=name, weights=places)
+    if moved != settings:
+        moved.write(folder)
+    return moved, embedder
+
+
+def found_again(folder: Path, settings: LibrarySettings, loader: Loader) -> Embedder:
+    """Load the model that filled a library, by what its settings say.
+
+    Raises:
+        ModelError: it cannot be loaded.
+        ModelMismatchError: it is no longer the one that filled the library.
+    """
+    try:
+        model = loader(settings.source or settings.model, weights=settings.weights)
+    except ModelError as error:
+        raise ModelError(
+            f"the model of the library {str(folder)!r} cannot be loaded: {error}\n"
+            "If the model or its weights have moved, say where to: Library.open(folder, model, weights=...), "
+            f"or soundloom index SOUNDS -l {folder} --model NAME --weights FILE"
+        ) from error
+    model = resumed(model, settings.engine)
+    settings.check_model(model)
+    return model
+
+
+def _absolute_paths(weights: Weights) -> str | dict[str, str]:
+    """Weights as they can be written down and found again from any folder."""
+    if isinstance(weights, Mapping):
+        return {word: _absolute_path(place) for word, place in weights.items()}
+    return _absolute_path(weights)
+
+
+def _absolute_path(place: str | os.PathLike[str]) -> str:
+    text = os.fspath(place)
+    return text if text in ("published", "random") else os.path.abspath(os.path.expanduser(text))

@@ -1,0 +1,1 @@
+"""Tags that people give to sounds: edits, tables, suggestions from examples, export."""

@@ -1,0 +1,314 @@
+"""Tag by example: from a few segments marked yes or no, how probably a tag fits every other one.
+
+A logistic regression (`logistic`) on the vectors that searches compare. What a person marks are near neighbours of each
+other, and a classifier of them alone says nothing about the rest of the library. So at most `PRESUMED` segments drawn
+from files without a yes are presumed to be no as well; where a person marked some no, all the presumed ones together
+count as much as these. Where the tag fits much of the library some of them are wrong, which costs some accuracy. Yes
+and no count a half each.
+
+The examples are divided by file, for segments of one file are nearly the same sound, into folds with a share of yes
+and no each. Classifiers of all folds but one tell about the held-out one: by this the penalty is chosen (least log
+loss), the scores become probabilities (Platt), and `Quality` says how good it is. A probability is as among examples of
+which half are yes; where the tag is rare, expect fewer of the probable ones to be right.
+
+What to look at next are the segments nearest to even odds, but not several alike: each next one has the most doubt
+times distance from those chosen before (after Brinker 2003).
+
+When not: for thousands of examples, or tags that hang on more than the embedding holds; train a model then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from soundloom.errors import QueryError
+from soundloom.library.segments import Mark, Segment, Segments
+from soundloom.library.tags.logistic_regression import Logistic, average_precision, balanced, fit, platt, span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.library.search.index import SearchIndex
+
+__all__ = ["PRESUMED", "ExampleTagging", "Quality", "Suggestion", "tagged_by_example"]
+
+PRESUMED = 200
+"""Segments presumed to be no, at most."""
+
+_FOLDS = 5
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+_UNSURE_PENALTY = 1e-2
+"""Used where too few examples are there to choose by."""
+_FEW = 5
+"""Files of either kind below which a person is told to mark more."""
+
+
+@dataclass(frozen=True)
+class Suggestion(Segment):
+    """A segment that the tag may fit.
+
+    Attributes:
+        probability: that it does, as among examples of which half are yes.
+    """
+
+    probability: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How sure the tagging is, as measured on examples that the classifiers had not seen.
+
+    Attributes:
+        accuracy: the share that is right, mean of yes and no: 0.5 is chance. None where too few files are marked.
+        low: the accuracy's 95 % interval (Wilson's, a file counting once) begins here.
+        high: and ends here.
+        average_precision: mean precision at every yes. None where too few files are marked.
+        yes: segments marked yes.
+        no: segments marked no.
+        presumed: segments presumed to be no.
+        message: the same in words, and what to do about it.
+    """
+
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    average_precision: float | None
+    yes: int
+    no: int
+    presumed: int
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleTagging:
+    """What examples of a tag say about a library.
+
+    Attributes:
+        tag: the tag.
+        ranked: the segments it most probably fits, best first; neither marked nor tagged so already.
+        doubtful: the segments that are best marked next, the most telling first.
+        quality: how sure this is.
+        probabilities: of every segment of the library, in the order of its index.
+    """
+
+    tag: str
+    ranked: tuple[Suggestion, ...]
+    doubtful: tuple[Suggestion, ...]
+    quality: Quality
+    probabilities: Float[np.ndarray, " rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """The segments to learn from: where they stand, what they are, how much each counts, and which file each is of."""
+
+    rows: Int[np.ndarray, " examples"]
+    yes: Bool[np.ndarray, " examples"]
+    presumed: Bool[np.ndarray, " examples"]
+    importance: Float[np.ndarray, " examples"]
+    files: Int[np.ndarray, " examples"]
+
+
+def tagged_by_example(
+    index: SearchIndex,
+    segments: Segments,
+    tag: str,
+    yes: Iterable[Mark],
+    no: Iterable[Mark],
+    k: int,
+    above: float,
+) -> ExampleTagging:
+    """Rank a library by examples; see `Library.tag_by_example`."""
+    if k < 1:
+        raise QueryError(f"k must be at least 1, got {k}")
+    tagged = rows_with(index.rows, tag)
+    examples = _gather(index, segments.marked(yes), segments.marked(no), tagged)
+    vectors = index.vectors
+    learned, directions = span(vectors[examples.rows])
+    penalty, held_out = _cross_validated(learned, examples)
+    inner = fit(learned, examples.yes, balanced(examples.yes, examples.importance), penalty)
+    scores = Logistic(inner.weights @ directions, inner.bias).scores(vectors).astype(np.float64)
+    slope, offset = 1.0, 0.0
+    if held_out is not None:
+        # What was only presumed to be no must not be judged by a classifier that was told so.
+        scores[examples.rows[examples.presumed]] = held_out[examples.presumed]
+        slope, offset = platt(held_out, examples.yes, balanced(examples.yes, examples.importance))
+    probabilities = _sigmoid(slope * scores + offset)
+
+    open_rows = np.flatnonzero(~tagged)
+    open_rows = open_rows[~np.isin(open_rows, examples.rows[~examples.presumed])]
+    probable = open_rows[probabilities[open_rows] >= above]
+    ranked = _best(scores[probable], probable, k)
+    doubtful = _telling(vectors, probabilities, open_rows, k)
+    held_out_probabilities = None if held_out is None else _sigmoid(slope * held_out + offset)
+    return ExampleTagging(
+        tag=tag,
+        ranked=_suggestions(segments, ranked, probabilities),
+        doubtful=_suggestions(segments, doubtful, probabilities),
+        quality=_quality(examples, held_out_probabilities),
+        probabilities=probabilities,
+    )
+
+
+def rows_with(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
+    """Which rows have a tag."""
+    import pyarrow.compute as pc
+
+    tags = rows["tags"].combine_chunks()
+    having = np.zeros(rows.num_rows, np.bool_)
+    if len(tags):
+        equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
+        having[pc.list_parent_indices(tags).to_numpy()[equal]] = True
+    return having
+
+
+def _gather(
+    index: SearchIndex, yes: Int[np.ndarray, " yes"], no: Int[np.ndarray, " no"], tagged: Bool[np.ndarray, " rows"]
+) -> _Examples:
+    """The marked segments, and a drawn sample of those presumed to be no."""
+    import pyarrow.compute as pc
+
+    if not len(yes):
+        raise QueryError("no segment is marked yes: mark one that the tag fits")
+    both = np.intersect1d(yes, no)
+    if len(both):
+        row = index.rows.slice(int(both[0]), 1).to_pylist()[0]
+        raise QueryError(f"{row['path']!r} at {row['start']:g} s is marked both yes and no")
+    files = pc.dictionary_encode(index.rows["path"]).combine_chunks().indices.to_numpy()
+    free = ~tagged & ~np.isin(files, files[yes])
+    free[no] = False
+    presumed = np.random.default_rng(0).permutation(np.flatnonzero(free))[:PRESUMED]
+    rows = np.concatenate([yes, no, presumed])
+    kind = np.repeat([0, 1, 2], [len(yes), len(no), len(presumed)])
+    weight = min(1.0, len(no) / max(1, len(presumed))) if len(no) else 1.0
+    if not len(no) and not len(presumed):
+        raise QueryError("every segment is marked yes, tagged or of a marked file: mark one that the tag does not fit")
+    return _Examples(
+        rows=rows,
+        yes=kind == 0,
+        presumed=kind == 2,
+        importance=np.where(kind == 2, weight, 1.0),
+        files=np.unique(files[rows], return_inverse=True)[1].astype(np.int64),
+    )
+
+
+def _cross_validated(
+    vectors: Float[np.ndarray, "examples dim"], examples: _Examples
+) -> tuple[float, Float[np.ndarray, " examples"] | None]:
+    """The penalty with the least held-out loss and the scores held out at it; None where there is nothing to divide."""
+    folds = _folds(examples)
+    if folds is None:
+        return _UNSURE_PENALTY, None
+    weights = balanced(examples.yes, examples.importance)
+    signs = np.where(examples.yes, 1.0, -1.0)
+    tried = []
+    for penalty in _PENALTIES:
+        scores = np.empty(len(vectors))
+        for fold in range(int(folds.max()) + 1):
+            seen, held = folds != fold, folds == fold
+            told = balanced(examples.yes[seen], examples.importance[seen])
+            scores[held] = fit(vectors[seen], examples.yes[seen], told, penalty).scores(vectors[held])
+        tried.append((float(weights @ np.logaddexp(0, -signs * scores)), penalty, scores))
+    _, penalty, scores = min(tried, key=lambda one: one[0])
+    return penalty, scores
+
+
+def _folds(examples: _Examples) -> Int[np.ndarray, " examples"] | None:
+    """A fold for every example: each file in one, yes and no spread over all. None without two files of each."""
+    count = int(examples.files.max()) + 1
+    yes = np.bincount(examples.files, examples.yes, count)
+    no = np.bincount(examples.files, ~examples.yes, count)
+    folds = min(_FOLDS, int((yes > 0).sum()), int((no > 0).sum()))
+    if folds < 2:
+        return None
+    held = np.zeros((folds, 2))
+    of_file = np.empty(count, np.int64)
+    shuffled = np.random.default_rng(0).permutation(count)
+    # The largest first, each to the fold that has least of its kind so far: what comes last evens out.
+    for file in shuffled[np.lexsort((-no[shuffled], -yes[shuffled]))]:
+        fold = np.lexsort((held[:, 1], held[:, 0]) if yes[file] else (held[:, 0], held[:, 1]))[0]
+        of_file[file] = fold
+        held[fold] += yes[file], no[file]
+    chosen: Int[np.ndarray, " examples"] = of_file[examples.files]
+    return chosen
+
+
+def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | None) -> Quality:
+    yes, no, presumed = int(examples.yes.sum()), int((~examples.yes & ~examples.presumed).sum()), examples.presumed
+    counts = {"yes": yes, "no": no, "presumed": int(presumed.sum())}
+    marked_files = [len(np.unique(examples.files[kind & ~presumed])) for kind in (examples.yes, ~examples.yes)]
+    if held_out is None:
+        message = "too few examples to say how sure this is: mark segments of two files yes, and of two others no"
+        return Quality(accuracy=None, low=None, high=None, average_precision=None, message=message, **counts)
+    # Where no's of several files are marked they are harder than the presumed ones, and tell more.
+    judged = ~presumed if marked_files[1] >= 2 else np.ones(len(presumed), np.bool_)
+    right = (held_out >= 0.5) == examples.yes
+    shares = []
+    for kind in (examples.yes, ~examples.yes):
+        rows = kind & judged
+        shares.append(_wilson(float(right[rows].mean()), len(np.unique(examples.files[rows]))))
+    low, accuracy, high = (sum(pair) / 2 for pair in zip(*shares, strict=True))
+    message = f"{accuracy:.0%} right on examples held out ({low:.0%} to {high:.0%})"
+    if marked_files[1] < 2:
+        message += ", with segments drawn from the library taken for no"
+    if min(marked_files[0], marked_files[1] if marked_files[1] >= 2 else _FEW) < _FEW:
+        message += "; few files are marked: mark more, the doubtful ones first"
+    precision = average_precision(held_out[judged], examples.yes[judged])
+    return Quality(accuracy=accuracy, low=low, high=high, average_precision=precision, message=message, **counts)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float, float]:
+    """Low end, share and high end of Wilson's 95 % interval of a share of so many."""
+    z2 = 1.96**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = 1.96 * sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, min(share, centre - half)), share, min(1.0, max(share, centre + half))
+
+
+def _best(scores: Float[np.ndarray, " rows"], rows: Int[np.ndarray, " rows"], k: int) -> Int[np.ndarray, " _best"]:
+    """The rows with the k largest scores, largest first, the earlier of two equals first."""
+    return rows[np.lexsort((rows, -scores))[:k]]
+
+
+def _telling(
+    vectors: Float[np.ndarray, "rows dim"],
+    probabilities: Float[np.ndarray, " rows"],
+    rows: Int[np.ndarray, " open"],
+    k: int,
+) -> Int[np.ndarray, " _telling"]:
+    """Doubtful rows that differ from each other, the most doubtful first."""
+    doubt = 1 - np.abs(2 * probabilities[rows] - 1)
+    # Equal doubts, as where nothing is known yet, are drawn from all over the library.
+    drawn = np.random.default_rng(0).permutation(len(rows))
+    candidates = drawn[np.argsort(-doubt[drawn], kind="stable")[: max(200, 10 * k)]]
+    rows, doubt = rows[candidates], doubt[candidates]
+    points = np.asarray(vectors[rows], np.float32)
+    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    distance = np.ones(len(rows))
+    chosen: list[int] = []
+    for _ in range(min(k, len(rows))):
+        gain = doubt * distance
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        distance = np.minimum(distance, np.maximum(1 - points @ points[chosen[-1]], 1e-6))
+    return rows[chosen]
+
+
+def _suggestions(
+    segments: Segments, rows: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, " rows"]
+) -> tuple[Suggestion, ...]:
+    found: Sequence[Segment] = segments.at(rows)
+    return tuple(
+        Suggestion(one.path, one.start, one.end, one.duration, one.tags, probability)
+        for one, probability in zip(found, probabilities[rows].tolist(), strict=True)
+    )
+
+
+def _sigmoid(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return np.asarray(np.exp(-np.logaddexp(0, -scores)))

@@ -1,0 +1,218 @@
+"""Models of one's own in a folder: ``save_pretrained`` and ``from_pretrained``.
+
+    FOLDER/config.json          what the model is made of, with the hash of its weights (configs.py)
+    FOLDER/model.safetensors    the weights, keys ``parts.NUMBER.frontend.*`` and ``parts.NUMBER.encoder.*``
+    FOLDER/README.md            the model card (cards.py)
+
+What else soundloom keeps beside a model, the tags that it knows (`soundloom.tags`) and its tagger
+(`soundloom.tagger`), goes to the hub and comes from it along with the model.
+
+What is loaded is what was saved: the same embeddings to the bit, the same fingerprint. Each file is written beside
+its name and renamed when whole, the configuration last; as it carries the hash of the weights, two savings that got
+mixed are noticed. Nothing is unpickled.
+
+Only models made of the front-ends and encoders of this package can be saved, because a folder holds no code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from soundloom.embedder import Embedder, Woven
+from soundloom.errors import ModelError
+from soundloom.models import hub
+from soundloom.models.download import Announcement, sha256_of
+from soundloom.models.model_card import Card
+from soundloom.models.model_config import ModelConfig, streams
+from soundloom.models.published_checkpoints import check_state
+
+__all__ = ["CONFIG", "PACKAGED", "WEIGHTS", "from_pretrained", "is_saved", "push_to_hub", "save_pretrained"]
+
+PACKAGED = Path(__file__).parent
+"""Where the models lie that come with the package, each in a folder of its name."""
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json")
+"""Files of a model's folder that are no part of the model itself."""
+
+
+def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Card | None = None) -> Path:
+    """Write a model to a folder, from which `from_pretrained` and `soundloom.load` make it again.
+
+    Args:
+        model: a stream or a weaving of streams.
+        folder: where; made if it is not there, and a model in it replaced.
+        card: what the model card says besides what the model itself tells.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: the model has parts that cannot be saved, or the folder cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    state = {
+        f"parts.{number}.{key}": tensor.detach().cpu().contiguous()
+        for number, stream in enumerate(streams(model))
+        for key, tensor in stream.state_dict().items()
+    }
+    odd = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.dtype != torch.float32]
+    if odd:
+        raise ModelError(f"models are saved in float32, but {odd[0]} is {state[odd[0]].dtype}: use model.float() first")
+    ModelConfig.of(model, "")  # whatever cannot be saved is told before anything is written
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
+        config = ModelConfig.of(model, sha256_of(folder / WEIGHTS))
+        text = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
+        _write(folder / CARD, lambda path: path.write_text((card or Card()).text(model, config), encoding="utf-8"))
+        _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot save {model.name!r} to {os.fspath(folder)!r}: {error}") from error
+    return folder
+
+
+def from_pretrained(
+    source: str | os.PathLike[str], *, offline: bool = False, announce: Callable[[Announcement], None] | None = None
+) -> Embedder:
+    """Make a saved model again, ready to embed.
+
+    Args:
+        source: the folder it was saved to, or ``hf:owner/name`` (``hf:owner/name@revision``) on the Hugging Face hub.
+        offline: never touch the network.
+        announce: told what is about to be fetched.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged; says which file and what in it.
+        MissingExtraError: the hub is asked for and huggingface_hub is not installed.
+    """
+    return _read(folder_of(source, offline=offline, announce=announce))
+
+
+def folder_of(
+    source: str | os.PathLike[str], *, offline: bool = False, announce: Callable[[Announcement], None] | None = None
+) -> Path:
+    """Where a saved model lies on this machine, fetched from the hub if need be; see `from_pretrained`."""
+    if hub.is_address(source):
+        address = os.fspath(source)
+        return hub.snapshot(address, (CONFIG, WEIGHTS), besides=COMPANIONS, offline=offline, announce=announce)
+    return Path(source).expanduser()
+
+
+def push_to_hub(
+    model: Embedder | str | os.PathLike[str],
+    repository: str,
+    *,
+    card: Card | None = None,
+    private: bool | None = None,
+    token: str | None = None,
+) -> str:
+    """Put a model on the Hugging Face hub; returns its address there.
+
+    Args:
+        model: a stream or a weaving of streams, which is saved for it; or the folder of a saved model, whose card,
+            tags and tagger go with it.
+        repository: ``owner/name``; made if it is not there.
+        card: as for `save_pretrained`; a folder has its own.
+        private: whether a new repository is hidden; the owner's default if not given.
+        token: what to log in with; that of the hub's own login if not given.
+
+    Raises:
+        ModelError: the model cannot be saved, there is none in the folder, or the hub refuses it.
+        MissingExtraError: huggingface_hub is not installed.
+        ValueError: a folder and a card.
+    """
+    if not isinstance(model, Embedder):
+        if card is not None:
+            raise ValueError("a saved model has a card of its own: edit its README.md")
+        _read(Path(model).expanduser())  # whatever is wrong with it is told before anything is uploaded
+
+    def save(place: Path) -> None:
+        if isinstance(model, Embedder):
+            save_pretrained(model, place, card=card)
+            return
+        saved = Path(model).expanduser()
+        for name in (CONFIG, WEIGHTS, CARD, *COMPANIONS):
+            if (saved / name).is_file():
+                shutil.copyfile(saved / name, place / name)
+
+    return hub.push(repository, save, private=private, token=token)
+
+
+def is_saved(source: str | os.PathLike[str]) -> bool:
+    """Whether a text names a saved model rather than one of the table: a path, a model's folder, a hub address."""
+    text = os.fspath(source)
+    separated = any(separator in text for separator in (os.sep, os.altsep, "/") if separator)
+    return hub.is_address(text) or separated or (Path(text) / CONFIG).is_file()
+
+
+def _read(folder: Path) -> Embedder:
+    config_file, weights_file = folder / CONFIG, folder / WEIGHTS
+    for file in (config_file, weights_file):
+        if not file.is_file():
+            hint = "" if folder.is_dir() else f"; a model on the Hugging Face hub is written hf:{folder.as_posix()}"
+            raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}{hint}")
+    try:
+        data = json.loads(config_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{config_file} is damaged: {error}") from None
+    config = ModelConfig.read(data, os.fspath(config_file))
+    if sha256_of(weights_file) != config.weights_sha256:
+        raise ModelError(
+            f"{weights_file} is not the file that {CONFIG} was saved with: it is damaged, or of another saving. "
+            "Save the model again, or copy the whole folder anew"
+        )
+    try:
+        state = load_file(weights_file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{weights_file} is not a safetensors file: {error}") from None
+    return _assemble(config, state, folder)
+
+
+def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path) -> Embedder:
+    places = [f"{folder / CONFIG}.parts[{number}]" for number in range(len(config.parts))]
+    modules = [part.modules(place) for part, place in zip(config.parts, places, strict=True)]
+    shapes = {
+        f"parts.{number}.{key}": tuple(tensor.shape)
+        for number, module in enumerate(modules)
+        for key, tensor in module.state_dict().items()
+    }
+    try:
+        check_state(state, shapes, name=repr(config.name))
+    except ModelError as error:
+        raise ModelError(f"{folder / WEIGHTS} does not fit {CONFIG}: {error}") from None
+    parts = []
+    for number, (part, module, place) in enumerate(zip(config.parts, modules, places, strict=True)):
+        prefix = f"parts.{number}."
+        # Copies: the tensors lie in the file as it is mapped, anyhow aligned, and matrix products round by alignment.
+        mine = {key.removeprefix(prefix): tensor.clone() for key, tensor in state.items() if key.startswith(prefix)}
+        module.load_state_dict(mine, assign=True)
+        parts.append(part.stream(module, place))
+    model = parts[0] if len(parts) == 1 else Woven(parts, config.name, config.balance)
+    if (model.sample_rate, model.dim) != (config.sample_rate, config.dim):
+        raise ModelError(
+            f"{folder / CONFIG} says {config.dim} numbers at {config.sample_rate} Hz, but its parts make "
+            f"{model.dim} at {model.sample_rate} Hz: edited, or written by another soundloom ({config.soundloom})"
+        )
+    return model.eval()
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a name of its own, then give it its name: whole or not at all."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        write(fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)

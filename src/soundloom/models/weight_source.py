@@ -1,0 +1,99 @@
+"""Where a model's weights come from: published, a file of one's own, or a seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from soundloom.encoders import Encoder, initialise
+from soundloom.errors import ModelError
+from soundloom.models.download import Announcement
+from soundloom.models.http_transfer import Progress
+from soundloom.models.published_checkpoints import CHECKPOINTS, State
+from soundloom.models.weight_store import fetch
+
+__all__ = ["WeightSource"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSource:
+    """How to fill encoders with weights; see `soundloom.load` for the fields.
+
+    Attributes:
+        weights: "published", "random", a file, or part word -> any of these.
+        seed: what random weights are drawn from.
+        offline: never touch the network.
+        announce: told what is about to be fetched.
+        progress: told how far a download is.
+    """
+
+    weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] = "published"
+    seed: int = 0
+    offline: bool = False
+    announce: Callable[[Announcement], None] | None = None
+    progress: Callable[[Progress], None] | None = None
+
+    def fill(self, word: str, encoder: Encoder, checkpoint: str) -> State | None:
+        """Give an encoder its weights.
+
+        Args:
+            word: the part's name, to look up its weights by.
+            encoder: the encoder, changed in place.
+            checkpoint: the published checkpoint's name.
+
+        Returns:
+            The front-end's share of the checkpoint; None when the weights are random.
+
+        Raises:
+            ModelError: the weights cannot be had, or are not this encoder's.
+        """
+        chosen = self.chosen(word)
+        if chosen == "random":
+            initialise(encoder, self.seed)
+            return None
+        mine, front_end = CHECKPOINTS[checkpoint].split(self.fetch(checkpoint, chosen))
+        encoder.load_state_dict(mine)
+        return front_end
+
+    def fetch(self, checkpoint: str, chosen: str | os.PathLike[str]) -> dict[str, Tensor]:
+        """A checkpoint's tensors, from where ``chosen`` says."""
+        own = None if chosen == "published" else chosen
+        return fetch(checkpoint, own, offline=self.offline, announce=self.announce, progress=self.progress)
+
+    def chosen(self, word: str) -> str | os.PathLike[str]:
+        """What was chosen for a part: "published", "random" or a file."""
+        if isinstance(self.weights, Mapping):
+            return self.weights.get(word, "published")
+        return self.weights
+
+    def scaler(self, word: str) -> str | os.PathLike[str]:
+        """Where COALA's scaler is: beside the weights when those are a file of one's own."""
+        chosen = self.chosen(word)
+        if chosen == "published":
+            return chosen
+        path = Path(chosen)
+        return path if path.is_dir() else path.parent
+
+    def check_used(self, words: list[str], model: str) -> None:
+        """Refuse weights that no part asked for, or that several would share.
+
+        Args:
+            words: the parts that take weights.
+            model: the model's name.
+
+        Raises:
+            ModelError: a file was given for a model without weights, or one file for several parts.
+        """
+        if isinstance(self.weights, Mapping):
+            unknown = sorted(set(self.weights) - set(words))
+            if unknown:
+                raise ModelError(f"weights for {unknown}, but the parts of {model!r} with weights are {words}")
+        elif self.weights not in ("published", "random"):
+            if not words:
+                raise ModelError(f"{model!r} has no weights to load: leave out {os.fspath(self.weights)!r}")
+            if len(words) > 1:
+                raise ModelError(f"one file of weights for several parts: give one for each of {words}")

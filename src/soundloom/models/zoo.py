@@ -1,0 +1,127 @@
+"""The published models: their front-ends, encoders, windows and checkpoints put together.
+
+Named without layers (``cnn14``) a model gives the embedding that its users take today; with layers
+(``cnn14#3#6``) the fusion of Niizumi 2022, section III. Window by window as published:
+
+    vggish   examples of 96 frames (0.96 s); fusion joins them along time before equation 3
+    cnn14    any length; cut at 10 s, the length it was trained on
+    ast      1024 frames (10.24 s), a shorter sound filled as in training
+    coala    patches of 96 frames (2.2 s)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from soundloom.embedder import Stream, Window
+from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
+from soundloom.errors import ModelError
+from soundloom.frontends import Fbank, LogMel, Scaled
+from soundloom.models.names import PartName
+from soundloom.models.published_checkpoints import check_mel
+from soundloom.models.weight_source import WeightSource
+from soundloom.models.weight_store import fetch_vocabulary
+
+__all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
+
+_MEL_TOLERANCE = 1e-6
+
+
+def vggish(part: PartName, source: WeightSource) -> Stream:
+    """VGGish (Hershey 2017); the baseline is its last layer, averaged over the examples."""
+    encoder = VGGish()
+    source.fill(part.word, encoder, "vggish")
+    return Stream(
+        str(part),
+        LogMel.vggish(),
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=96, fixed=True),
+    )
+
+
+def cnn14_16k(part: PartName, source: WeightSource) -> Stream:
+    """CNN14 (Kong 2020) at 16 kHz, the one of Niizumi 2022; the baseline is its 2048-unit layer."""
+    return _cnn14(part, source, 16000)
+
+
+def cnn14_32k(part: PartName, source: WeightSource) -> Stream:
+    """CNN14 (Kong 2020) at 32 kHz."""
+    return _cnn14(part, source, 32000)
+
+
+def _cnn14(part: PartName, source: WeightSource, sample_rate: int) -> Stream:
+    encoder, frontend = CNN14(), LogMel.panns(sample_rate)
+    stored = source.fill(part.word, encoder, f"cnn14-{sample_rate // 1000}k")
+    if stored and "logmel_extractor.melW" in stored:
+        check_mel(stored, frontend.bank.filters.T, tolerance=_MEL_TOLERANCE)
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=1000, fixed=False),
+        # Centred frames: n of them need n - 1 hops of sound.
+        min_samples=round((encoder.stride - 1) * frontend.hop * sample_rate),
+    )
+
+
+def ast(part: PartName, source: WeightSource) -> Stream:
+    """AST (Gong 2021); its layers have no time axis, so windows are averaged by duration."""
+    encoder, frontend = AST(), Fbank()
+    source.fill(part.word, encoder, "ast")
+    window = Window(frames=1024, fixed=True, fill=frontend.settings.padding_value)
+    return Stream(str(part), frontend, encoder, layers=part.layers or None, pooling="mean", window=window)
+
+
+def coala(part: PartName, source: WeightSource) -> Stream:
+    """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
+    encoder, frontend = COALAAudioEncoder(), Scaled(LogMel.coala())
+    source.fill(part.word, encoder, "coala-audio")
+    if source.chosen(part.word) == "random":
+        # Any range will do for weights that have learned nothing: that of log(x + 1.19e-7) at full scale.
+        nn.init.constant_(frontend.scale, 1 / 20)
+        nn.init.constant_(frontend.shift, 16 / 20)
+    else:
+        ranges = source.fetch("coala-scaler", source.scaler(part.word))
+        frontend.scale.copy_(ranges["scale_"])
+        frontend.shift.copy_(ranges["min_"])
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=96, fixed=True),
+    )
+
+
+def coala_tags(source: WeightSource, word: str) -> tuple[COALATagEncoder, nn.Linear, tuple[str, ...]]:
+    """The other side of COALA: its tag encoder, the map of its audio encoder to where the two meet, and its tags.
+
+    They lie beside the audio encoder's weights when those are a file of one's own.
+
+    Args:
+        source: where the weights come from.
+        word: the part's name, to look them up by.
+
+    Raises:
+        ModelError: they cannot be had, or nothing was learned.
+    """
+    chosen = source.chosen(word)
+    if chosen == "random":
+        raise ModelError(f"{word} with random weights knows no tags: use the published weights, or train it")
+    beside = source.scaler(word)
+    encoder = COALATagEncoder()
+    encoder.load_state_dict(source.fetch("coala-tag", beside))
+    linear = nn.Linear(COALA_DIM, COALA_DIM, bias=False)
+    linear.load_state_dict({"weight": source.fetch("coala-audio", chosen)["fc_audio.0.weight"]})
+    own = None if beside == "published" else Path(beside)
+    words = fetch_vocabulary(path=own, offline=source.offline, announce=source.announce)
+    if len(words) != encoder.vocabulary:
+        raise ModelError(f"the tag encoder of {word} takes {encoder.vocabulary} tags, its vocabulary has {len(words)}")
+    return encoder.eval(), linear, words

@@ -1,0 +1,191 @@
+"""Which windows a step learns from: anchors, and the second windows that some positives need.
+
+Jansen 2017, section 4.1: "We then process these per-recording spectrograms into nonoverlapping 0.96 second context
+windows, such that each training example is a F = 64 by T = 96 matrix." Of streams that do not hear mel bands a window
+is a second of samples, 100 rows of 10 ms. Every window is as likely an anchor as any other; each anchor has its sampler
+by the samplers' shares. What is left of a clip after its last whole window is not used; a clip shorter than a window
+is one window, silence at its end. A batch whose anchors all came of one recording,
+which then had no negatives, is drawn anew, every recording being as likely.
+
+    noise, translation, mixing   any window; the positive is made of it later, on the device (`samplers`,
+                                 `waveform_samplers`)
+    proximity                    a window with another of the same recording that begins at most delta_t away and does
+                                 not overlap it; the positive is one of those
+    labelled                     a class, two of its clips, a window of each
+
+A batch is a function of the seed and the step's number alone:
+
+    anchor       windows as they are kept, [B, T, *shape of a row]
+    positive     the second windows, as much; the anchors again where samplers make them
+    sampler      number of each anchor's sampler, its place in `SAMPLERS`, int64 [B]
+    recordings   number of the anchor's and the positive's recording, int64 [B, 2]
+    labels       their classes, bool [B, 2, classes]; only with labels
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+
+from soundloom.corpora import CorpusError
+from soundloom.feature_cache import Prepared
+from soundloom.objectives.base import Batch
+from soundloom.objectives.samplers import SAMPLERS
+from soundloom.objectives.triplet import TripletSettings
+from soundloom.objectives.triplet_pairs import Classmates, Neighbours, Recordings, Windows, pick
+
+__all__ = ["TripletDraw", "triplet_draw"]
+
+ATTEMPTS = 100
+"""How often a batch without negatives is drawn anew, before the corpus is given up."""
+
+
+class TripletDraw:
+    """Step number -> batch; see the module's text. Made by `triplet_draw`.
+
+    Args:
+        settings: samplers.
+        prepared: the windows' rows.
+        windows: what may be drawn.
+        batch: anchors a step.
+        seed: of everything drawn.
+        labels: true where a clip has a class, if labels are known.
+    """
+
+    def __init__(
+        self,
+        settings: TripletSettings,
+        prepared: Prepared,
+        windows: Windows,
+        batch: int,
+        seed: int,
+        labels: Bool[np.ndarray, "clips classes"] | None,
+    ) -> None:
+        self.settings, self.prepared, self.windows, self.batch, self.seed = settings, prepared, windows, batch, seed
+        self.labels = labels
+        shares = settings.shares
+        self.samplers = np.array([SAMPLERS.index(name) for name in shares])
+        self.shares = np.array(list(shares.values()))
+        self.neighbours = Neighbours(windows, settings.delta_t) if "proximity" in shares else None
+        self.classes = Classmates(windows, labels) if "labelled" in shares and labels is not None else None
+
+    def __len__(self) -> int:
+        """How many windows there are to draw from."""
+        return len(self.windows.clips)
+
+    @property
+    def clips(self) -> Int[np.ndarray, " windows"]:
+        """The clip of each window."""
+        return self.windows.clips
+
+    @property
+    def starts(self) -> Int[np.ndarray, " windows"]:
+        """The first row of each window."""
+        return self.windows.starts
+
+    @property
+    def size(self) -> int:
+        """Rows of a window."""
+        return self.windows.frames
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        generator = np.random.default_rng([self.seed, step])
+        for attempt in range(ATTEMPTS):
+            sampler, anchors, positives = self._pairs(generator, evenly=attempt > 0)
+            if self._told_apart(sampler, anchors):
+                break
+        else:
+            raise CorpusError(
+                f"{ATTEMPTS} draws of {self.batch} anchors in a row had an anchor without a negative, all their sounds "
+                "being of one recording or class: take a larger batch, or more recordings"
+            )
+        windows = self.windows
+        starts = windows.starts[anchors], windows.starts[positives]
+        if self.settings.grid == "anywhere":
+            starts = windows.moved(anchors, positives, generator)
+        batch = {
+            "anchor": self.prepared.take(windows.clips[anchors], starts[0], windows.frames),
+            "positive": self.prepared.take(windows.clips[positives], starts[1], windows.frames),
+            "sampler": torch.from_numpy(sampler),
+            "recordings": torch.from_numpy(
+                np.stack([windows.recordings[anchors], windows.recordings[positives]], axis=1)
+            ),
+        }
+        if self.labels is not None:
+            pairs = np.stack([windows.clips[anchors], windows.clips[positives]], axis=1)
+            batch["labels"] = torch.from_numpy(self.labels[pairs])
+        return batch
+
+    def _pairs(self, generator: np.random.Generator, *, evenly: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The sampler of each anchor, the anchors and their second windows, by their places among the windows."""
+        sampler = generator.choice(self.samplers, self.batch, p=self.shares)
+        anchors = pick(np.arange(len(self)), self.windows.recordings, self.batch, generator, evenly=evenly)
+        positives = anchors.copy()
+        if self.neighbours is not None:
+            rows = np.flatnonzero(sampler == SAMPLERS.index("proximity"))
+            anchors[rows], positives[rows] = self.neighbours.draw(len(rows), generator, evenly=evenly)
+        if self.classes is not None:
+            rows = np.flatnonzero(sampler == SAMPLERS.index("labelled"))
+            anchors[rows], positives[rows] = self.classes.draw(len(rows), generator)
+        return sampler, anchors, positives
+
+    def _told_apart(self, sampler: np.ndarray, anchors: np.ndarray) -> bool:
+        """Whether every anchor has another that is not known to be like it; see `mining`."""
+        recordings = self.windows.recordings[anchors]
+        like = recordings[:, None] == recordings
+        if self.labels is not None:
+            classes = self.labels[self.windows.clips[anchors]].astype(np.float32)
+            by_label = sampler == SAMPLERS.index("labelled")
+            like = (classes @ classes.T > 0) | (like & ~by_label[:, None])
+        return not bool(like.all(axis=1).any())
+
+
+def triplet_draw(
+    settings: TripletSettings,
+    prepared: Prepared,
+    recordings: Recordings,
+    clips: Int[np.ndarray, " chosen"],
+    batch: int,
+    seed: int,
+    labels: Bool[np.ndarray, "clips classes"] | None = None,
+    *,
+    frames: int = 96,
+    hop: float = 0.01,
+) -> TripletDraw:
+    """Draw triplets from some clips of a corpus.
+
+    Args:
+        settings: samplers and their shares.
+        prepared: the corpus, as mel energies or samples.
+        recordings: where its clips were cut from.
+        clips: the clips to draw from, by their places in the corpus.
+        batch: anchors a step.
+        seed: of everything drawn.
+        labels: true where a clip of the corpus has a class (`Corpus.label_matrix`); for the labelled sampler, and to
+            keep sounds of a class from being each other's negatives. Leave out to learn without labels.
+        frames: rows of a window.
+        hop: seconds from row to row.
+
+    Raises:
+        CorpusError: no clip could be heard, all are of one recording (or class), no recording has two windows for the
+            proximity sampler, or the labelled one has no labels or no class of two clips.
+        ValueError: a batch of fewer than two anchors.
+    """
+    if batch < 2:
+        raise ValueError(f"batch must be at least 2, got {batch}: an anchor's negatives are among the others")
+    windows = Windows.of(prepared, recordings, clips, frames, hop)
+    if not len(windows.clips):
+        raise CorpusError(f"none of the {len(clips)} clips to learn from could be heard; prepared.failures says why")
+    shares = settings.shares
+    if set(shares) != {"labelled"} and len(np.unique(windows.recordings)) < 2:
+        raise CorpusError(
+            f"all {len(windows.clips)} windows are of one recording, and negatives come from another: add files, or "
+            "learn from labels alone (labelled 1, every other sampler 0)"
+        )
+    if "labelled" in shares and labels is None:
+        raise CorpusError(
+            f"the labelled sampler has the share {shares['labelled']:.2f}, and there are no labels: set it to 0"
+        )
+    return TripletDraw(settings, prepared, windows, batch, seed, labels)

@@ -1,0 +1,92 @@
+"""A network trained from nothing on a few labelled clips (Jansen 2017, section 4.3, the second row of table 2).
+
+The stream and a linear layer of independent logistic outputs, learned together from windows that carry their clip's
+labels; a test clip's scores are the mean over its windows, as for the shallow classifiers that it is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Shaped
+from torch import Tensor, nn
+
+from soundloom.corpora import Corpus
+from soundloom.embedder import Stream
+from soundloom.evaluation import scores
+from soundloom.evaluation.probes.frame_data import clip_means
+from soundloom.evaluation.splits import Split
+from soundloom.feature_cache import Prepared
+from soundloom.objectives.labels import LabelObjective, LabelSettings, label_draw
+from soundloom.recipes.architectures import build_stream
+from soundloom.recipes.validation_split import fingerprint
+from soundloom.reproduce.window_embeddings import apply
+from soundloom.training import Progress, TrainingSettings, fit
+from soundloom.training.seeding import seeded
+
+__all__ = ["from_scratch"]
+
+
+def from_scratch(
+    kind: str,
+    corpus: Corpus,
+    prepared: Prepared,
+    labels: Shaped[np.ndarray, "clips ..."],
+    few: Int[np.ndarray, " few"],
+    split: Split,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: Callable[[Progress], None] | None = None,
+) -> float:
+    """Macro mAP over the test clips.
+
+    Args:
+        kind: the stream; see `recipes.STREAMS`.
+        corpus: the labelled clips.
+        prepared: the same, as mel energies.
+        labels: classes of the clips, of either kind.
+        few: the clips to learn from.
+        split: whose test clips are scored.
+        settings: the trainer; the last weights are taken.
+        folder: the run's.
+        progress: told after every step.
+    """
+    settings = replace(settings, keep="last")
+    stream = build_stream(kind, settings.seed, folder.name)
+    with seeded(settings.seed):
+        objective = LabelObjective(
+            LabelSettings(loss="bce", hidden=0), prepared.form, dim=stream.dim, classes=len(corpus.classes)
+        )
+    size = stream.window.frames if stream.window is not None else 1
+    draw = label_draw(
+        prepared, corpus.label_matrix(), few, size=size, hop=size, batch=settings.batch, seed=settings.seed
+    )
+    fit(
+        stream,
+        objective,
+        draw,
+        settings=settings,
+        folder=folder,
+        about={"stream": kind, **asdict(settings)},
+        data=f"{fingerprint(corpus, prepared)}, clips {' '.join(map(str, few))}",
+        heading="soundloom reproduce: from a few clips a class",
+        progress=progress,
+    )
+    windows = apply(_Classifier(stream, objective.head), stream, prepared)
+    tested = clip_means(windows.vectors, windows.clips, split.test)
+    return float(np.nanmean(scores.average_precisions(tested, labels[split.test])))
+
+
+class _Classifier(nn.Module):
+    """Representation of windows in, probabilities of classes out."""
+
+    def __init__(self, stream: Stream, head: nn.Module) -> None:
+        super().__init__()
+        self.stream, self.head = stream, head
+
+    def forward(self, representation: Tensor) -> Tensor:
+        probabilities: Tensor = self.head(self.stream.embed_window(representation)).sigmoid()
+        return probabilities

@@ -1,0 +1,177 @@
+"""The child of :class:`soundloom.server.decode_pool.Workshop`: does tasks on sound files until its parent ends.
+
+Run as ``python -m soundloom.server.decode_worker MEMORY``; not meant for people. A request is a JSON object a line,
+with a task, a path and what the task needs; the answer is one too, and has an ``error`` where the task failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import soundfile
+from jaxtyping import Float32
+
+from soundloom import audio
+from soundloom.errors import AudioError
+from soundloom.pictures import Excerpt
+from soundloom.server.thumbnail import thumbnail
+
+__all__ = ["TASKS", "main"]
+
+_BIN = 256
+"""Samples whose loudest is kept while the length of a sound is not known yet."""
+_WHOLE_SECONDS = 300.0
+_STRETCHES, _STRETCH_SECONDS = 100, 1.0
+
+
+def codec(path: str) -> dict[str, Any]:
+    """Container and codec of a file, as `soundloom.audio.info` tells them."""
+    return {"codec": audio.info(path).codec}
+
+
+def peaks(path: str, points: int) -> dict[str, Any]:
+    """The outline of a whole file: the loudest sample around each of some points, in [0, 1], and its seconds."""
+    rate = audio.info(path).sample_rate
+    outline = _Outline()
+    for block in audio.stream(path, rate):
+        outline.add(block)
+    return {"peaks": outline.reduced(points), "duration": outline.samples / rate}
+
+
+def picture(
+    path: str, out: str, start: float, end: float, sample_rate: int, width: int, height: int, theme: str
+) -> dict[str, Any]:
+    """Draw the spectrogram of a stretch to a PNG; a very long one is sampled."""
+    if end - start <= _WHOLE_SECONDS:
+        samples = audio.read(path, sample_rate, start, end)
+    else:
+        starts = np.linspace(start, end - _STRETCH_SECONDS, _STRETCHES)
+        samples = np.concatenate([audio.read(path, sample_rate, at, at + _STRETCH_SECONDS) for at in starts.tolist()])
+    excerpt = Excerpt(title=path, samples=samples, sample_rate=sample_rate, start=start, end=end)
+    with open(out, "wb") as file:
+        file.write(thumbnail(excerpt, width, height, theme))
+    return {}
+
+
+def transcode(path: str, out: str, start: float, end: float | None, container: str) -> dict[str, Any]:
+    """Write a stretch as mono 16-bit WAV or FLAC at the file's own rate, at most 48 kHz."""
+    rate = min(audio.info(path).sample_rate, 48000)
+    with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=container) as file:
+        for block in audio.stream(path, rate, start, end):
+            file.write(block)
+    return {}
+
+
+def samples(path: str, out: str, start: float, end: float | None, sample_rate: int) -> dict[str, Any]:
+    """Write a stretch as bare float samples at the model's rate."""
+    with open(out, "wb") as file:
+        for block in audio.stream(path, sample_rate, start, end):
+            file.write(block.tobytes())
+    return {}
+
+
+def hear(path: str, out: str, sample_rate: int, longest: float, points: int) -> dict[str, Any]:
+    """Decode an upload to samples that need no decoding any more: a float WAV at the model's rate.
+
+    Returns:
+        Its seconds, outline and codec; or ``too_long`` alone.
+    """
+    about = audio.info(path)
+    if about.duration is not None and about.duration > longest:
+        return {"too_long": True}
+    outline = _Outline()
+    with soundfile.SoundFile(out, "w", sample_rate, 1, "FLOAT", format="WAV") as file:
+        for block in audio.stream(path, sample_rate):
+            outline.add(block)
+            if outline.samples > longest * sample_rate:
+                return {"too_long": True}
+            file.write(block)
+    return {"duration": outline.samples / sample_rate, "peaks": outline.reduced(points), "codec": about.codec}
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    task.__name__: task for task in (codec, peaks, picture, transcode, samples, hear)
+}
+
+
+class _Outline:
+    """The loudest of every few samples of a stream, whose length shows only at its end."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._bins: list[np.ndarray] = []
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, block: Float32[np.ndarray, " samples"]) -> None:
+        """Take the next samples."""
+        self.samples += len(block)
+        held = np.concatenate([self._rest, np.abs(block)])
+        whole = len(held) // _BIN * _BIN
+        self._bins.append(held[:whole].reshape(-1, _BIN).max(axis=1))
+        self._rest = held[whole:]
+
+    def reduced(self, points: int) -> list[float]:
+        """The loudest of so many equal stretches; fewer for a sound of fewer bins."""
+        every = np.concatenate([*self._bins, [self._rest.max()] if len(self._rest) else []])
+        starts = np.unique(np.linspace(0, len(every), min(points, len(every)), endpoint=False).astype(int))
+        return [round(float(value), 4) for value in np.minimum(np.maximum.reduceat(every, starts), 1.0)]
+
+
+def main() -> None:
+    """Do tasks until standard input closes."""
+    # Ctrl-C reaches every process of the terminal; the parent decides what becomes of this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _limit(int(sys.argv[1]))
+    # Answers keep the pipe to themselves: whatever a library prints goes to standard error.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    for request in _requests(requests):
+        task = request.pop("task")
+        try:
+            answer = TASKS[task](**request)
+        except AudioError as error:
+            answer = {"error": error.reason}
+        except MemoryError:
+            answer = {"error": "it needs more memory than there is for one sound: use a shorter one"}
+        except OSError as error:
+            answer = {"error": f"the system refuses ({error.strerror or error})"}
+        except Exception as error:
+            answer = {"error": f"it cannot be decoded ({type(error).__name__}): the file is probably damaged"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _requests(lines: SimpleQueue[bytes]) -> Iterator[dict[str, Any]]:
+    while True:
+        yield json.loads(lines.get())
+
+
+def _listen(requests: SimpleQueue[bytes]) -> None:
+    """Pass requests on; end the process with its parent, even while a codec is busy or stuck."""
+    for line in sys.stdin.buffer:
+        requests.put(line)
+    os._exit(0)
+
+
+def _limit(memory: int) -> None:
+    """Bound what a bomb can take; where the system knows no such bounds, time alone is bounded."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Work in the background: bringing the library up to date, and how far that or a map is."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from soundloom.library import Progress
+from soundloom.server.errors import Refusal, documented
+from soundloom.server.jobs import Job
+from soundloom.server.schemas import IndexRequest, JobAbout, JobStarted
+from soundloom.server.service import Asked, Service
+from soundloom.server.settings import is_loopback
+
+__all__ = ["routes"]
+
+routes = APIRouter(tags=["jobs"])
+
+Id = Annotated[str, Path(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", description="A job's id.")]
+
+
+@routes.post("/index", operation_id="updateLibrary", status_code=202, responses=documented(409))
+async def index(service: Asked, request: Request, asked: IndexRequest) -> JobStarted:
+    """Bring the library up to date with what is on disk, in the background."""
+    here = request.client is not None and is_loopback(request.client.host) and is_loopback(service.settings.host)
+    folders = await service.run("search", _folders, service, asked.folders, here)
+
+    def work(job: Job) -> str:
+        def told(reached: Progress) -> None:
+            job.reached(reached.done, reached.total, f"embedded {os.path.basename(reached.path)}")
+
+        job.reached(0, 0, "looking for what is new")
+        report = service.library.add(folders, progress=told)
+        service.library.index()
+        absent = f"; not there: {', '.join(report.absent)}" if report.absent else ""
+        return (
+            f"{report.new} new, {report.changed} changed, {report.moved} moved, {report.deleted} deleted, "
+            f"{report.unchanged} unchanged, {len(report.failed)} failed{absent}"
+        )
+
+    return JobStarted(job=service.jobs.start("index", work).id)
+
+
+@routes.get("/jobs/{id}", operation_id="getJob", response_model_exclude_none=True, responses=documented(404))
+async def job(service: Asked, identity: Id) -> JobAbout:
+    """How far a job is."""
+    return _about(service.jobs.get(identity))
+
+
+@routes.delete(
+    "/jobs/{id}",
+    operation_id="cancelJob",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses=documented(404),
+)
+async def cancel(service: Asked, identity: Id) -> JobAbout:
+    """Ask a job to stop; what it has done by then is kept."""
+    job = service.jobs.get(identity)
+    job.cancel()
+    return _about(job)
+
+
+def _about(job: Job) -> JobAbout:
+    return JobAbout(
+        kind=job.kind,
+        state=job.state,
+        done=job.done,
+        total=job.total,
+        message=job.message,
+        seconds_left=job.seconds_left,
+    )
+
+
+def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str] | None:
+    """The folders to look through; None for those that the library knows."""
+    known = service.library.roots()
+    if asked is None:
+        if not any(folder.exists() for folder in known):
+            raise Refusal(409, "no_folders", "none of the folders that were indexed is there: name the folders")
+        return None
+    for folder in asked:
+        if not os.path.isabs(folder) or "\0" in folder:
+            raise Refusal(422, "bad_folder", f"folders are named in full, from the root of the disk on; got {folder!r}")
+        # A token opens the library to others, and not the whole disk.
+        inside = any(
+            os.path.commonpath([os.path.realpath(folder), os.path.realpath(one)]) == os.path.realpath(one)
+            for one in known
+        )
+        if not here and not inside:
+            raise Refusal(403, "not_here", f"{folder!r} is new: index it on the machine of the server")
+    return asked

@@ -1,0 +1,93 @@
+"""A segment of the library: what it is, how it sounds, how it looks, where it lies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from soundloom.server.errors import Refusal, documented
+from soundloom.server.range_response import file_response
+from soundloom.server.reveal import reveal
+from soundloom.server.schemas import Hit, Peaks
+from soundloom.server.service import Asked, Service
+from soundloom.server.settings import is_loopback
+
+__all__ = ["routes"]
+
+routes = APIRouter(prefix="/segments/{id}", tags=["sounds"])
+
+Id = Annotated[str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="A segment's id.")]
+
+_SOUND = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("audio/*",)}}
+_PICTURE = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@routes.get("", operation_id="getSegment", response_model_exclude_none=True, responses=documented(404))
+async def segment(service: Asked, identity: Id) -> Hit:
+    """A segment."""
+    catalogue = await service.run("search", service.catalogue)
+    return catalogue.show([catalogue.segment(identity)])[0]
+
+
+@routes.get(
+    "/audio",
+    operation_id="getSegmentAudio",
+    response_class=Response,
+    responses={**documented(404, 416), 200: _SOUND, 206: {**_SOUND, "description": "The range asked for."}},
+)
+async def audio(
+    service: Asked,
+    request: Request,
+    identity: Id,
+    part: Annotated[
+        Literal["file", "segment"], Query(description="The whole file, or only the segment, as WAV.")
+    ] = "file",
+) -> Response:
+    """The sound as browsers play it: the file itself where they all do, else FLAC. Ranges are served."""
+    one = await service.segment(identity)
+    played = await service.run("decode", service.files.whole if part == "file" else service.files.part, one)
+    return file_response(played.file, request, played.media_type)
+
+
+@routes.get(
+    "/thumbnail.png",
+    operation_id="getSegmentThumbnail",
+    response_class=Response,
+    responses={**documented(404), 200: _PICTURE},
+)
+async def thumbnail(
+    service: Asked,
+    request: Request,
+    identity: Id,
+    width: Annotated[int, Query(ge=16, le=1024)] = 240,
+    height: Annotated[int, Query(ge=16, le=512)] = 96,
+    theme: Literal["dark", "light"] = "dark",
+) -> Response:
+    """The segment's spectrogram: low tones below, silence in the page's ground colour."""
+    one = await service.segment(identity)
+    rate = service.library.model.sample_rate
+    file = await service.run("decode", service.files.thumbnail, one, rate, width, height, theme)
+    return file_response(file, request, "image/png", {"Cache-Control": "private, max-age=3600"})
+
+
+@routes.get("/peaks", operation_id="getSegmentPeaks", responses=documented(404))
+async def peaks(service: Asked, identity: Id, points: Annotated[int, Query(ge=1, le=8000)] = 800) -> Peaks:
+    """The outline of the segment's whole file, for a waveform; fewer points where the file has fewer."""
+    told = await service.run("decode", service.files.peaks, await service.segment(identity), points)
+    return Peaks(**told)
+
+
+@routes.post("/reveal", operation_id="revealSegment", status_code=204, responses=documented(404, 409, 501))
+async def reveal_segment(service: Asked, request: Request, identity: Id) -> None:
+    """Open the folder that the file lies in, on the machine of the server; asked from there only."""
+    _only_here(service, request)
+    one = await service.segment(identity)
+    await service.run("write", reveal, one.path)
+
+
+def _only_here(service: Service, request: Request) -> None:
+    here = request.client is not None and is_loopback(request.client.host)
+    if not (here and is_loopback(service.settings.host)):
+        raise Refusal(403, "not_here", "folders are opened only for a browser on the server's own machine")

@@ -1,0 +1,45 @@
+"""What the library holds, and what it could not take in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from soundloom.server.errors import documented
+from soundloom.server.schemas import Failed, Failures, LibraryAbout, Part
+from soundloom.server.service import Asked, Service
+
+__all__ = ["routes"]
+
+routes = APIRouter(tags=["library"])
+
+
+@routes.get("/library", operation_id="getLibrary", responses=documented())
+async def about(service: Asked) -> LibraryAbout:
+    """What the library holds."""
+    return await service.run("search", _about, service)
+
+
+def _about(service: Service) -> LibraryAbout:
+    catalogue, settings = service.catalogue(), service.library.settings
+    return LibraryAbout(
+        name=service.library.folder.name,
+        model=settings.model,
+        parts=[Part(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
+        segments=len(catalogue.segments),
+        files=catalogue.files,
+        seconds=catalogue.seconds,
+        failures=len(service.library.failures()),
+        tags_searchable=service.tags is not None,
+        version=str(catalogue.version),
+        folders=catalogue.folders,
+        upload_bytes=service.settings.upload_bytes,
+        upload_seconds=service.settings.upload_seconds,
+        folders_left_out=catalogue.left_out,
+    )
+
+
+@routes.get("/failures", operation_id="getFailures", responses=documented())
+async def failures(service: Asked) -> Failures:
+    """The files that could not be indexed, and why."""
+    failed = await service.run("search", service.library.failures)
+    return Failures(failures=[Failed(path=one.path, reason=one.reason) for one in failed])

@@ -1,0 +1,24 @@
+"""Free-form tags: out of names, tables and files into words, into a vocabulary, into the space of the sounds."""
+
+from soundloom.tags.file_metadata import embedded_texts
+from soundloom.tags.lookup import aligned_tags
+from soundloom.tags.suggestions import Suggestion, suggest_tags
+from soundloom.tags.tag_model import AlignedTags
+from soundloom.tags.tag_sources import SOURCES, TagFile, words_of
+from soundloom.tags.tokenise import normalise, words_of_path
+from soundloom.tags.vocabulary import Vocabulary, VocabularySettings
+
+__all__ = [
+    "SOURCES",
+    "AlignedTags",
+    "Suggestion",
+    "TagFile",
+    "Vocabulary",
+    "VocabularySettings",
+    "aligned_tags",
+    "embedded_texts",
+    "normalise",
+    "suggest_tags",
+    "words_of",
+    "words_of_path",
+]

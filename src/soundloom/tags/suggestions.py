@@ -1,0 +1,93 @@
+"""Words for sounds that have none: how probable each tag is for a sound, by how near it lies and how frequent it is.
+
+A model that learned to agree with tags scores each tag by the cosine s_t of sound and tag. What such a loss teaches
+(Favory 2020, equation 10) is how much more often the two are met together than apart: where it is lowest
+
+    exp(s_t / tau)  ~  p(t | sound) / p(t)                      (van den Oord et al. 2018, appendix A.1),
+
+and a rare tag that lies as near as a frequent one is the less probable of the two. Some tags besides lie nearer to
+every sound than others, so what counts is by how much a tag fits a sound better than it fits those that were learned
+from. Hence, with p_t the share of the sounds that had the tag,
+
+    score  =  sigmoid( logit(p_t)  +  (s_t - s_t usually) / tau ),         tau = 0.1, as in training.
+
+Where nobody has counted (COALA's published tags) all are taken for equally frequent. A model trained to tell tags
+directly (the paper's CNN) gives its probabilities.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from soundloom.tags.tag_model import TEMPERATURE, AlignedTags
+from soundloom.tags.vocabulary import Vocabulary
+
+__all__ = ["Suggestion", "frequencies", "suggest_tags", "suggestion_scores"]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A tag that may fit a sound.
+
+    Attributes:
+        tag: the word.
+        score: how probable it is, in [0, 1].
+    """
+
+    tag: str
+    score: float
+
+
+def suggest_tags(
+    tags: AlignedTags | str | os.PathLike[str], embeddings: Float[np.ndarray, "sounds dim"], k: int = 5
+) -> list[list[Suggestion]]:
+    """The k best tags for each sound, best first; equal ones in the order of the vocabulary.
+
+    Args:
+        tags: the tags' side of a model, or the folder of the model.
+        embeddings: of the sounds, as the model gives them.
+        k: how many tags a sound; all there are if that is fewer.
+
+    Raises:
+        ModelError: the folder holds no model that knows tags.
+        ValueError: embeddings of another size than the model's, or k below 1.
+    """
+    known = tags if isinstance(tags, AlignedTags) else AlignedTags.load(tags)
+    if embeddings.shape[1] != known.dim:
+        raise ValueError(f"the tags of {known.part!r} are for embeddings of {known.dim}, got {embeddings.shape[1]}")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    scores = suggestion_scores(known, torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)))
+    best = scores.sort(dim=1, descending=True, stable=True)
+    return [
+        _row(known.vocabulary.tags, places, values)
+        for places, values in zip(best.indices[:, :k].tolist(), best.values[:, :k].tolist(), strict=True)
+    ]
+
+
+@torch.inference_mode()
+def suggestion_scores(tags: AlignedTags, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
+    """How probable each tag is for each sound, in [0, 1]."""
+    scores = tags.scores(embeddings)
+    if tags.encoder is None:
+        return scores
+    return (frequencies(tags.vocabulary).logit() + (scores - tags.usual()) / TEMPERATURE).sigmoid()
+
+
+def frequencies(vocabulary: Vocabulary) -> Float[Tensor, " tags"]:
+    """The share of the sounds that had each tag; equal ones where that is not known."""
+    if not vocabulary.counts or not vocabulary.sounds:
+        return torch.full((len(vocabulary),), 1 / (len(vocabulary) + 1))
+    # As if one more sound had half of each tag: none is certain.
+    return (torch.tensor(vocabulary.counts) + 0.5) / (vocabulary.sounds + 1)
+
+
+def _row(tags: Sequence[str], places: list[int], values: list[float]) -> list[Suggestion]:
+    return [Suggestion(tags[place], value) for place, value in zip(places, values, strict=True)]

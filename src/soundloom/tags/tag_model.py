@@ -1,0 +1,255 @@
+"""The tags' side of a stream that learned from tags, kept beside the stream's own saved model.
+
+    FOLDER/config.json, model.safetensors, README.md     the stream, as `soundloom.save_pretrained` writes it
+    FOLDER/vocabulary.json                               the tags
+    FOLDER/tags.safetensors                              the tag encoder, the tag decoder, the head that tells tags,
+                                                         as far as there are, and the maps
+
+Sound and tags are compared as they were trained to agree (Favory 2020, equations 8 to 12): with W the audio's linear
+map and phi_t the tags' side, by
+
+    s(z)  =  cos(W z, phi_t),
+
+and among sounds that have some direction u of the common space in common, a set of tags is a *direction* g in the space
+of the stream's own embeddings: what is left of phi_t when u is taken away, brought back through W. With phi_t and u at
+unit length
+
+    g  =  W' (phi_t - (phi_t . u) u),
+
+the gradient of s at a sound whose W z points along u, up to its length. An index of embeddings can be asked for it
+(`soundloom.library.search.tag_query`). Taking u away matters: embeddings that come out of a ReLU all point one way, and
+whatever is long would agree with any tag. For u stands the mean of W z / |W z| (`AlignedTags.common`), in which a
+sound counts the same however long its embedding is.
+
+Where the tags were decoded, too, the decoder tells which tags go with a sound (`AlignedTags.told`). It takes z_t, which
+a sound has not; but the sound lies nearer to some tags than to others, and for its z_t stands the mean of theirs, each
+weighted by how near it lies:
+
+    z  =  sum_t softmax_t( (s_t - s_t usually) / tau )  e_t(tag t),         tau = 0.1, as in training (equation 11).
+
+A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from soundloom.encoders import COALA_DIM, COALATagEncoder
+from soundloom.errors import ModelError, QueryError
+from soundloom.models.download import sha256_of
+from soundloom.models.saved_model import WEIGHTS
+from soundloom.tags.decoder import TagDecoder
+from soundloom.tags.vocabulary import Vocabulary
+
+__all__ = ["TAGS", "VOCABULARY", "AlignedTags"]
+
+TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
+
+_FORMAT = "1"
+
+TEMPERATURE = 0.1
+"""Of the cosines in training (Favory 2020, equation 11)."""
+
+
+class AlignedTags(nn.Module):
+    """A vocabulary, and what brings its tags and a stream's embeddings together. Ready to use, not to train.
+
+    Args:
+        part: name of the stream.
+        dim: size of its embeddings, D.
+        vocabulary: the tags.
+        encoder: the tag encoder, with its map to phi_t.
+        audio_map: W, without a constant term; with the tag encoder.
+        decoder: from z_t to a logit for each tag; with the tag encoder, if there is one.
+        head: from an embedding to a logit for each tag, where the stream tells tags directly.
+
+    Attributes:
+        centre: what the sounds that were learned from have in common, [1152] (`common`); zeros if it is not known.
+
+    Raises:
+        ValueError: neither a tag encoder with its audio map, nor a head; or a decoder without an encoder.
+    """
+
+    centre: Tensor
+
+    def __init__(
+        self,
+        part: str,
+        dim: int,
+        vocabulary: Vocabulary,
+        *,
+        encoder: COALATagEncoder | None = None,
+        audio_map: nn.Linear | None = None,
+        decoder: TagDecoder | None = None,
+        head: nn.Sequential | None = None,
+    ) -> None:
+        super().__init__()
+        if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
+            raise ValueError(f"{part}: tags need a tag encoder and the audio's map to it, or a head")
+        if decoder is not None and encoder is None:
+            raise ValueError(f"{part}: a tag decoder needs the tag encoder whose embeddings it takes")
+        self.part = part
+        self.dim = dim
+        self.vocabulary = vocabulary
+        self.encoder = encoder
+        self.audio_map = audio_map
+        self.decoder = decoder
+        self.head = head
+        self.register_buffer("centre", torch.zeros(COALA_DIM))
+        self.eval()
+
+    @torch.inference_mode()
+    def direction(
+        self, tags: Sequence[str], not_: Sequence[str] = (), *, around: Float[Tensor, " 1152"] | None = None
+    ) -> Float[Tensor, " dim"]:
+        """Where in the space of the embeddings sounds with some tags lie, and without some others: g.
+
+        The tags go through the tag encoder together, as it has learned them; those to be avoided likewise, and what
+        they give is taken away.
+
+        Args:
+            tags: words of the vocabulary.
+            not_: words of the vocabulary, too.
+            around: what sounds have in common, u, of any length (`common`); nothing is taken away if not given or zero.
+
+        Raises:
+            QueryError: a word is not in the vocabulary, there is no word at all, or the stream has no tag encoder.
+        """
+        if self.encoder is None or self.audio_map is None:
+            raise QueryError(
+                f"{self.part!r} tells tags but cannot be searched by them: it was trained without a tag encoder "
+                "(contrast_weight 0)"
+            )
+        wanted, unwanted = ([*tags], 1.0), ([*not_], -1.0)
+        sides = [
+            sign * self._phi(torch.from_numpy(self.vocabulary.query(words))[None])
+            for words, sign in (wanted, unwanted)
+            if words
+        ]
+        if not sides:
+            raise QueryError("no tags to search by: give one at least")
+        phi = torch.cat(sides).sum(dim=0)
+        if around is not None:
+            middle = functional.normalize(around, dim=0)
+            phi = phi - (phi @ middle) * middle
+        return (phi @ self.audio_map.weight).clone()
+
+    @torch.inference_mode()
+    def common(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, " 1152"]:
+        """The mean of W z / |W z| over some sounds; zeros of none, or where a head tells tags."""
+        if self.audio_map is None or not len(embeddings):
+            return torch.zeros(COALA_DIM)
+        return functional.normalize(self.audio_map(embeddings), dim=1).mean(dim=0)
+
+    @torch.inference_mode()
+    def scores(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
+        """How well each tag alone fits each sound: cosines in [-1, 1], or probabilities where a head tells them."""
+        if self.encoder is None or self.audio_map is None:
+            assert self.head is not None  # one of the two is there by construction
+            told: Tensor = self.head(embeddings).sigmoid()
+            return told
+        sounds = functional.normalize(self.audio_map(embeddings), dim=1)
+        return sounds @ self._phi(torch.eye(len(self.vocabulary))).T
+
+    @torch.inference_mode()
+    def usual(self) -> Float[Tensor, " tags"]:
+        """How well each tag alone fits the sounds that were learned from, on average; zeros where a head tells tags."""
+        if self.encoder is None:
+            return torch.zeros(len(self.vocabulary))
+        return self._phi(torch.eye(len(self.vocabulary))) @ self.centre
+
+    @torch.inference_mode()
+    def told(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"] | None:
+        """Probabilities of the tags of each sound; None where there is neither a head nor a decoder to tell them."""
+        if self.encoder is None:
+            return self.scores(embeddings)
+        if self.decoder is None:
+            return None
+        nearness = ((self.scores(embeddings) - self.usual()) / TEMPERATURE).softmax(dim=1)
+        probabilities: Tensor = self.decoder(nearness @ self.encoder(torch.eye(len(self.vocabulary)))).sigmoid()
+        return probabilities
+
+    def _phi(self, tags: Tensor) -> Tensor:
+        """phi_t at unit length."""
+        assert self.encoder is not None
+        return functional.normalize(self.encoder.align(self.encoder(tags)), dim=1)
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write the tags' side beside a saved stream.
+
+        Args:
+            folder: where the stream was saved.
+            half: in half the bytes; cosines then differ by some ten-thousandths.
+
+        Raises:
+            ModelError: there is no saved stream of such embeddings there, or the folder cannot be written.
+        """
+        place = Path(folder)
+        state = {
+            key: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+            for key, tensor in self.state_dict().items()
+        }
+        try:
+            about = {"format": _FORMAT, "part": self.part, "weights_sha256": sha256_of(place / WEIGHTS)}
+            fresh = place / f".{TAGS}.{os.getpid()}"
+            try:
+                save_file(state, fresh, metadata=about)
+                self.vocabulary.save(place / VOCABULARY)
+                os.replace(fresh, place / TAGS)
+            finally:
+                fresh.unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"cannot save tags beside the model {os.fspath(folder)!r}: {error}") from error
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> AlignedTags:
+        """Read the tags' side of a saved stream.
+
+        Raises:
+            ModelError: the model has none, or it is damaged or of another saving of the stream.
+        """
+        place = Path(folder).expanduser()
+        if not (place / TAGS).is_file():
+            raise ModelError(
+                f"the model {os.fspath(folder)!r} knows no tags: there is no {TAGS}. "
+                "Train one that does with: soundloom train coala"
+            )
+        try:
+            with safe_open(place / TAGS, framework="pt") as file:
+                about = file.metadata() or {}
+            state = load_file(place / TAGS)
+            if about.get("format") != _FORMAT:
+                raise ValueError(f"format {about.get('format')!r}, this version reads {_FORMAT}")
+            if about.get("weights_sha256") != sha256_of(place / WEIGHTS):
+                raise ValueError(f"{WEIGHTS} beside it is of another saving")
+            tags = cls._empty(about["part"], Vocabulary.load(place / VOCABULARY), state)
+            # Copied into tensors of its own: those mapped from a file lie anyhow aligned, and matrix products round
+            # by alignment. Halves become floats again.
+            tags.load_state_dict(state)
+        except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"{place / TAGS} is damaged or does not fit ({error}): train or save it again") from None
+        return tags
+
+    @classmethod
+    def _empty(cls, part: str, vocabulary: Vocabulary, state: dict[str, Tensor]) -> AlignedTags:
+        """The modules that a file's tensors are of."""
+        audio_map, encoder, decoder, head = None, None, None, None
+        dim = state["audio_map.weight" if "audio_map.weight" in state else "head.0.weight"].shape[1]
+        if "audio_map.weight" in state:
+            encoder = COALATagEncoder(len(vocabulary))
+            audio_map = nn.Linear(dim, len(state["audio_map.weight"]), bias=False)
+        if any(key.startswith("decoder.") for key in state):
+            decoder = TagDecoder(len(vocabulary))
+        if "head.0.weight" in state:
+            hidden = len(state["head.0.weight"])
+            head = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, len(vocabulary)))
+        return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)

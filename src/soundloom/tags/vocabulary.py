@@ -1,0 +1,206 @@
+"""The tags that a model knows: which they are, in which order, and how a sound's tags become a vector.
+
+Favory 2020, section 3.1: "We remove tags that occur in more than 70% of the sounds as they can be considered less
+informative, and consider the C=1000 remaining most occurring tags, which we encode using the multi-hot scheme.
+Finally, we discard sounds that were left with no tag." The published code also leaves out tags of fewer than ten
+sounds; the paper does not say so, and for small collections it is a setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from soundloom.errors import ModelError, QueryError
+from soundloom.tags.tokenise import normalise, singular, split
+
+__all__ = ["Vocabulary", "VocabularySettings"]
+
+_FORMAT = 1
+_SUGGESTED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularySettings:
+    """Which words become tags.
+
+    Attributes:
+        most_tags: how many tags are kept, the most frequent first.
+        common_share: words on a larger share of the sounds are left out.
+        fewest_sounds: words on fewer sounds are left out; 10 in the published code.
+        fewest_groups: words that fewer groups of sounds share (speakers, instruments, recordings) are left out: what
+            is said of one group alone cannot be told from that group's own sound.
+    """
+
+    most_tags: int = 1000
+    common_share: float = 0.7
+    fewest_sounds: int = 1
+    fewest_groups: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("most_tags", "fewest_sounds", "fewest_groups"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.common_share <= 1:
+            raise ValueError(f"common_share is a share of the sounds, above 0 and at most 1, got {self.common_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Tags in the order of a tag encoder's input.
+
+    Attributes:
+        tags: the words; a word's place is its number.
+        counts: on how many sounds each was when the vocabulary was built; empty if that is not known.
+        sounds: how many sounds that were; 0 if that is not known.
+    """
+
+    tags: tuple[str, ...]
+    counts: tuple[int, ...] = ()
+    sounds: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.tags or len(set(self.tags)) < len(self.tags):
+            raise ValueError(f"a vocabulary is one tag or more, each once; got {len(self.tags)}")
+        if self.counts and len(self.counts) != len(self.tags):
+            raise ValueError(f"{len(self.tags)} tags but {len(self.counts)} counts")
+
+    @classmethod
+    def build(
+        cls,
+        sounds: Sequence[Collection[str]],
+        settings: VocabularySettings | None = None,
+        *,
+        groups: Sequence[object] | None = None,
+    ) -> Vocabulary:
+        """The vocabulary of a collection; equally frequent tags in the order of the alphabet.
+
+        Args:
+            sounds: the words of each sound, as `normalise` gives them.
+            settings: which words become tags.
+            groups: the group of each sound, anything that can be compared; each its own if not given.
+
+        Raises:
+            ModelError: no word is left.
+        """
+        settings = settings or VocabularySettings()
+        frequency = Counter(word for words in sounds for word in set(words))
+        owners = range(len(sounds)) if groups is None else groups
+        places = {(word, owner) for words, owner in zip(sounds, owners, strict=True) for word in words}
+        spread = Counter(word for word, _ in places)
+        kept = [
+            (word, count)
+            for word, count in frequency.items()
+            if settings.fewest_sounds <= count <= settings.common_share * len(sounds)
+            and spread[word] >= settings.fewest_groups
+        ]
+        chosen = sorted(kept, key=lambda entry: (-entry[1], entry[0]))[: settings.most_tags]
+        if not chosen:
+            raise ModelError(
+                f"no tags are left of {len(frequency)} words on {len(sounds)} sounds: a tag is on at least "
+                f"{settings.fewest_sounds} sounds of {settings.fewest_groups} groups and at most "
+                f"{settings.common_share:.0%} of them"
+            )
+        tags, counts = zip(*chosen, strict=True)
+        return cls(tags=tags, counts=counts, sounds=len(sounds))
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def encode(self, sounds: Iterable[Collection[str]]) -> Float32[np.ndarray, "sounds tags"]:
+        """A one for every tag of a sound; words that are no tags are passed over, so that new data can be encoded.
+
+        Args:
+            sounds: the words of each sound, as `normalise` gives them.
+        """
+        numbers = {tag: number for number, tag in enumerate(self.tags)}
+        every = [[numbers[word] for word in set(words) if word in numbers] for words in sounds]
+        vectors = np.zeros((len(every), len(self.tags)), np.float32)
+        for vector, places in zip(vectors, every, strict=True):
+            vector[places] = 1
+        return vectors
+
+    def query(self, tags: Sequence[str]) -> Float32[np.ndarray, " tags"]:
+        """One vector of all the tags that somebody asks for, who may write ``Dogs`` or ``field-recording``.
+
+        Raises:
+            QueryError: a tag is not in the vocabulary; names the nearest that are.
+        """
+        vector = np.zeros(len(self.tags), np.float32)
+        for tag in tags:
+            vector[self._places(tag)] = 1
+        return vector
+
+    def nearest(self, word: str, count: int = _SUGGESTED) -> list[str]:
+        """The known tags that are written most like a word: those within it or around it, then those spelt alike."""
+        word = word.lower()
+        nested = [tag for tag in self.tags if len(tag) > 2 and len(word) > 2 and (tag in word or word in tag)]
+        nested.sort(key=lambda tag: abs(len(tag) - len(word)))
+        alike = difflib.get_close_matches(word, self.tags, n=count, cutoff=0.6)
+        return list(dict.fromkeys([*nested, *alike]))[:count]
+
+    def table(self, most: int | None = None) -> str:
+        """The tags and on how many sounds they were, a line each, for people to read."""
+        counts = self.counts or ("",) * len(self.tags)
+        rows = list(zip(self.tags, counts, strict=True))[:most]
+        width = max(len(tag) for tag, _ in rows)
+        return "\n".join(f"{tag:<{width}}  {count}".rstrip() for tag, count in rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the vocabulary as JSON, whole or not at all."""
+        target = Path(path)
+        data = {"format": _FORMAT, "sounds": self.sounds, "tags": list(self.tags), "counts": list(self.counts)}
+        fresh = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            fresh.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: there is no such file, or it is not a vocabulary.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            if data["format"] != _FORMAT or not all(isinstance(tag, str) for tag in data["tags"]):
+                raise ValueError(f"format {data['format']!r}, this version reads {_FORMAT}")
+            return cls(tags=tuple(data["tags"]), counts=tuple(map(int, data["counts"])), sounds=int(data["sounds"]))
+        except OSError as error:
+            raise ModelError(f"no vocabulary at {os.fspath(path)!r}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{os.fspath(path)!r} is not a vocabulary ({error}): save it again") from None
+
+    def _places(self, tag: str) -> list[int]:
+        """The numbers of the tags that somebody means by a tag: one, or one for each of its words."""
+        numbers = {known: number for number, known in enumerate(self.tags)}
+        whole = tag.strip().lower()
+        if whole in numbers:  # also without inflect
+            return [numbers[whole]]
+        found = []
+        for word in normalise([tag]) or split(tag):
+            known = next((each for each in _spellings(word) if each in numbers), None)
+            if known is None:
+                near = self.nearest(word)
+                hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "nothing in it is written alike"
+                raise QueryError(f"no tag {word!r} among the {len(self)} that the model knows: {hint}")
+            found.append(numbers[known])
+        if not found:
+            raise QueryError(f"{tag!r} holds no word: a tag is written in letters, such as 'dog'")
+        return found
+
+
+def _spellings(word: str) -> tuple[str, ...]:
+    """How a word may stand in a vocabulary: COALA's own was made with an inflect that took the s off 'bass', 'gas'."""
+    return word, singular(word), word.removesuffix("s")

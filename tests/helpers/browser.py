@@ -1,0 +1,123 @@
+"""A small library, the page over it, and a real browser that looks at it: for the tests of the page."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+import soundloom.library.map.library_map
+from soundloom.library import Library
+from soundloom.server import ServerSettings, create_app
+from soundloom.synth import write_set
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+WEBGL = ["--enable-unsafe-swiftshader"]
+PATIENCE = 30_000
+"""Milliseconds; generous, because a busy machine is no fault of the page."""
+expect.set_options(timeout=PATIENCE)
+
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""A microphone that hears a beep a second, and somebody who lets it."""
+
+SHOWN = """wanted => JSON.stringify(wanted) === JSON.stringify(
+    [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))"""
+
+
+def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
+    """Instead of UMAP, which takes seconds to start; how that arranges is tested with the library."""
+    report("arranging", 1.0)
+    return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of the page over a library of forty-eight sounds."""
+    write_set(folder / "sounds", count=3)
+    library = Library.create(folder / "page.loom")
+    library.add(folder / "sounds")
+    with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(soundloom.library.map.library_map, "arrange", arrange)
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        application = create_app(library, ServerSettings(port=port, cache=folder / "cache"))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def browsing(address: str) -> Iterator[BrowserContext]:
+    """A browser at that address."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *WEBGL, *MICROPHONE])
+        opened = browser.new_context(base_url=address, color_scheme="dark", viewport={"width": 1280, "height": 800})
+        opened.set_default_timeout(PATIENCE)
+        yield opened
+        browser.close()
+
+
+@contextmanager
+def watched(context: BrowserContext, address: str) -> Iterator[Page]:
+    """A page that asks no other host and breaks no rule of the content security policy."""
+    opened = context.new_page()
+    strangers: list[str] = []
+    complaints: list[str] = []
+    opened.on("request", lambda asked: None if asked.url.startswith(address) else strangers.append(asked.url))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    # The browser itself reports every 4xx here; tests that provoke one look at what the page makes of it.
+    opened.on(
+        "console",
+        lambda said: (
+            complaints.append(said.text)
+            if said.type == "error" and "Failed to load resource" not in said.text
+            else None
+        ),
+    )
+    yield opened
+    opened.close()
+    assert strangers == []
+    assert complaints == []
+
+
+def visit(page: Page, place: str = "/") -> None:
+    page.goto(place)
+    expect(page.locator("[data-ready=true]")).to_be_visible(timeout=PATIENCE)
+
+
+def cards(page: Page, label: str = "Sounds") -> list[str]:
+    shown = page.get_by_role("list", name=label, exact=True).locator("[data-card]")
+    return shown.evaluate_all("cards => cards.map((card) => card.dataset.card)")
+
+
+def names(page: Page, label: str = "Sounds") -> list[str]:
+    return page.get_by_role("list", name=label, exact=True).locator(".name").all_inner_texts()
+
+
+def asked(page: Page, path: str, **parameters: str) -> dict[str, Any]:
+    answer: dict[str, Any] = page.request.get(f"/api/v1{path}", params=parameters).json()
+    return answer
+
+
+def first(page: Page, folder: str) -> str:
+    return str(asked(page, "/search", folder=folder)["hits"][0]["id"])
+
+
+def until(page: Page, condition: str, argument: object = None) -> None:
+    page.wait_for_function(condition, arg=argument, timeout=PATIENCE)
