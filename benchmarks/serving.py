@@ -40,8 +40,8 @@ from soundloom.library import Library
 from soundloom.library.segments import Segment
 from soundloom.pictures import Excerpt
 from soundloom.server import ServerSettings, serve
-from soundloom.server.files import Files
-from soundloom.server.thumbnail import thumbnail
+from soundloom.server.media.sound_files import SoundFiles
+from soundloom.server.media.thumbnail import thumbnail
 
 API = "/api/v1"
 DIM = 256
@@ -270,10 +270,10 @@ def run_server(folder: Path, port: int) -> None:
         excerpt = Excerpt(title="", samples=noise, sample_rate=RATE, start=0.0, end=1.0)
         (pictures / str(number)).write_bytes(thumbnail(excerpt, 240, 96, "dark"))
 
-    def draw(_: Files, segment: Segment, *__: object) -> BinaryIO:
+    def draw(_: SoundFiles, segment: Segment, *__: object) -> BinaryIO:
         return open(pictures / str(int(segment.id, 16) % PICTURES), "rb")
 
-    Files.thumbnail = draw
+    SoundFiles.thumbnail = draw
     library = Library.open(folder / "library.loom", TwoParts(DIM))
     settings = ServerSettings(port=port, cache=folder / "cache", upload_bytes=UPLOAD_BYTES, upload_wait=UPLOAD_WAIT)
     serve(library, settings)

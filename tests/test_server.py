@@ -20,7 +20,7 @@ import torch
 from starlette.testclient import TestClient
 
 import soundloom.library.map.library_map
-import soundloom.server.reveal
+import soundloom.server.media.reveal
 import soundloom.server.service
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import QueryError
@@ -360,15 +360,15 @@ def test_the_folder_of_a_file_is_opened_here_and_only_for_this_machine(
     library, client = shared
     one = by_name(client, "low-0.wav")
     started: list[list[str]] = []
-    monkeypatch.setattr(soundloom.server.reveal.sys, "platform", "linux")
-    monkeypatch.setattr(soundloom.server.reveal.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(soundloom.server.reveal.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(soundloom.server.media.reveal.sys, "platform", "linux")
+    monkeypatch.setattr(soundloom.server.media.reveal.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(soundloom.server.media.reveal.subprocess, "Popen", lambda command, **_: started.append(command))
     assert client.post(f"{API}/segments/{one['id']}/reveal").status_code == 204
     assert started == [["xdg-open", str(Path(one["path"]).parent)]]
     with served(library, tmp_path, host="0.0.0.0", token="t" * 20) as other:
         answer = other.post(f"{API}/segments/{one['id']}/reveal", headers={"Authorization": f"Bearer {'t' * 20}"})
         refused(answer, 403, "not_here")
-    monkeypatch.setattr(soundloom.server.reveal.shutil, "which", lambda _: None)
+    monkeypatch.setattr(soundloom.server.media.reveal.shutil, "which", lambda _: None)
     refused(client.post(f"{API}/segments/{one['id']}/reveal"), 501, "no_desktop")
 
 

@@ -20,13 +20,13 @@ from helpers.malformed_files import HOSTILE, Hostile
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import AudioError
 from soundloom.library import Library
-from soundloom.server.cache import FileCache
-from soundloom.server.decode_pool import Overrun, Workshop
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
+from soundloom.server.http.range_response import parse_range
 from soundloom.server.jobs import Jobs
-from soundloom.server.media_types import playable
-from soundloom.server.range_response import asked_range
-from soundloom.server.service import Recent
+from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
+from soundloom.server.media.file_cache import FileCache
+from soundloom.server.media.media_types import playable
+from soundloom.server.service import LruCache
 from sounds import tone, write_with_av
 
 
@@ -186,12 +186,12 @@ def test_an_upload_that_trickles_in_is_given_up(library: Library, tmp_path: Path
 
 def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav", 300)
-    workshop = Workshop(1)
+    pool = DecodePool(1)
     try:
-        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
-        (before,) = workshop.pids()
-        with pytest.raises(Overrun, match=r"could not be decoded within 0\.001 s"):
-            workshop.do(
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        (before,) = pool.pids()
+        with pytest.raises(DecodeTimeout, match=r"could not be decoded within 0\.001 s"):
+            pool.do(
                 "transcode",
                 big_sound(tmp_path),
                 timeout=0.001,
@@ -201,25 +201,25 @@ def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
                 container="FLAC",
             )
         assert not Path(f"/proc/{before}").exists()
-        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
-        (after,) = workshop.pids()
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        (after,) = pool.pids()
         os.kill(after, 9)
         with pytest.raises(AudioError, match="died of it"):
-            workshop.do("codec", sound, timeout=30)
-        assert workshop.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+            pool.do("codec", sound, timeout=30)
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
     finally:
-        workshop.close()
-    assert workshop.pids() == []
+        pool.close()
+    assert pool.pids() == []
     with pytest.raises(AudioError, match="the server is stopping"):
-        workshop.do("codec", sound, timeout=30)
+        pool.do("codec", sound, timeout=30)
 
 
 def test_a_child_has_little_memory_to_waste(tmp_path: Path) -> None:
-    workshop = Workshop(1, memory=2**29)
+    pool = DecodePool(1, memory=2**29)
     path = big_sound(tmp_path)
     try:
         with pytest.raises(AudioError, match=r"more memory than there is|died of it"):
-            workshop.do(
+            pool.do(
                 "picture",
                 path,
                 timeout=60,
@@ -232,7 +232,7 @@ def test_a_child_has_little_memory_to_waste(tmp_path: Path) -> None:
                 theme="dark",
             )
     finally:
-        workshop.close()
+        pool.close()
 
 
 def big_sound(folder: Path) -> Path:
@@ -245,9 +245,9 @@ def big_sound(folder: Path) -> Path:
 def test_the_outline_of_a_long_segment_is_sampled(tmp_path: Path) -> None:
     path = tmp_path / "long.flac"
     path.write_bytes(silence("FLAC", 1200))
-    workshop = Workshop(1)
+    pool = DecodePool(1)
     try:
-        workshop.do(
+        pool.do(
             "picture",
             path,
             timeout=60,
@@ -260,7 +260,7 @@ def test_the_outline_of_a_long_segment_is_sampled(tmp_path: Path) -> None:
             theme="dark",
         )
     finally:
-        workshop.close()
+        pool.close()
     assert (tmp_path / "o").read_bytes().startswith(b"\x89PNG")
 
 
@@ -314,7 +314,7 @@ def test_an_entry_is_made_once_and_not_kept_when_making_it_fails(tmp_path: Path)
 
 
 def test_recent_values_are_made_once_and_forgotten_in_turn() -> None:
-    recent: Recent[int] = Recent(2)
+    recent: LruCache[int] = LruCache(2)
     made: list[str] = []
 
     def value(key: str) -> int:
@@ -331,14 +331,14 @@ def test_ranges_agree_with_slices() -> None:
     for first in range(25):
         for last in range(first, 25):
             if first < 20:
-                assert asked_range(f"bytes={first}-{last}", 20) == (first, min(20, last + 1))
+                assert parse_range(f"bytes={first}-{last}", 20) == (first, min(20, last + 1))
             else:
                 with pytest.raises(Exception, match="416"):
-                    asked_range(f"bytes={first}-{last}", 20)
+                    parse_range(f"bytes={first}-{last}", 20)
     for suffix in range(1, 25):
-        begin, end = asked_range(f"bytes=-{suffix}", 20) or (0, 0)
+        begin, end = parse_range(f"bytes=-{suffix}", 20) or (0, 0)
         assert content[begin:end] == content[-suffix:]
-    assert asked_range(None, 20) is None
+    assert parse_range(None, 20) is None
 
 
 def test_only_what_every_browser_plays_is_sent_as_it_is() -> None:
@@ -354,7 +354,7 @@ def test_jobs_are_forgotten_but_never_a_running_one() -> None:
     while first.state == "running":
         time.sleep(0.01)
     second = jobs.start("map", lambda _: "went" if go.wait(10) else "stuck")
-    with pytest.raises(Refusal, match="409"):
+    with pytest.raises(ApiError, match="409"):
         jobs.start("index", lambda _: "")
     assert second.seconds_left is None
     go.set()

@@ -26,8 +26,8 @@ from soundloom.cli.serve import command
 from soundloom.errors import MissingExtraError
 from soundloom.library import Library
 from soundloom.server import ServerSettings
-from soundloom.server.page import page_routes
-from soundloom.server.security import COOKIE, HEADERS
+from soundloom.server.http.security import COOKIE, HEADERS
+from soundloom.server.routes.page import page_routes
 from soundloom.server.settings import is_loopback
 
 TOKEN = "a-token-that-nobody-guesses"

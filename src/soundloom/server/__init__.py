@@ -6,7 +6,7 @@
     app = create_app(library, ServerSettings())              an ASGI application, for any server
 
 Needs the extra ``serve``. Nothing heavy is imported until one of the names is used: the child processes that
-decode (:mod:`soundloom.server.decode_worker`) live in this package too, and must start at once.
+decode (:mod:`soundloom.server.media.decode_worker`) live in this package too, and must start at once.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from fastapi import APIRouter, FastAPI
 
 import soundloom
 from soundloom.library import Library
-from soundloom.server.errors import add_handlers
-from soundloom.server.limits import Bounds
-from soundloom.server.page import page_routes
+from soundloom.server.http.errors import add_handlers
+from soundloom.server.http.limits import RequestLimits
+from soundloom.server.http.security import Guard
 from soundloom.server.routes import jobs, map, search, segments, status, tags, uploads
-from soundloom.server.security import Guard
+from soundloom.server.routes.page import page_routes
 from soundloom.server.service import Service
 from soundloom.server.settings import ServerSettings
 
@@ -62,6 +62,6 @@ def create_app(library: Library, settings: ServerSettings | None = None) -> Fast
     app.include_router(page_routes(settings.page))
     add_handlers(app)
     # The last one added is asked first.
-    app.add_middleware(Bounds, settings=settings, uploads=f"{API}/uploads")
+    app.add_middleware(RequestLimits, settings=settings, uploads=f"{API}/uploads")
     app.add_middleware(Guard, settings=settings)
     return app

@@ -16,7 +16,7 @@ from soundloom.library import Explanation, Library
 from soundloom.library.segments import Hit, Segment
 from soundloom.library.tags.active_learning import Suggestion
 from soundloom.server import schemas
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
 
 __all__ = ["Catalogue"]
 
@@ -93,11 +93,11 @@ class Catalogue:
         """The segment with an id.
 
         Raises:
-            Refusal: there is none.
+            ApiError: there is none.
         """
         place = int(self.segments.places([identity])[0])
         if place < 0:
-            raise Refusal(
+            raise ApiError(
                 404, "not_found", f"no segment {identity!r} in this library: it may have changed, search again"
             )
         return self.segments.at([place])[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from soundloom.errors import SoundloomError
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
 
 __all__ = ["Job", "Jobs", "Kind"]
 
@@ -87,13 +87,13 @@ class Jobs:
             work: does it, telling the job how far it is; returns what came of it.
 
         Raises:
-            Refusal: another one is running.
+            ApiError: another one is running.
         """
         job = Job(kind)
         with self._lock:
             running = next((known for known in self._jobs.values() if known.state == "running"), None)
             if running is not None:
-                raise Refusal(
+                raise ApiError(
                     409, "job_running", f"the job {running.id} ({running.kind}) is running: wait or cancel it"
                 )
             self._jobs[job.id] = job
@@ -107,12 +107,12 @@ class Jobs:
         """A job by its id.
 
         Raises:
-            Refusal: there is none.
+            ApiError: there is none.
         """
         with self._lock:
             if identity in self._jobs:
                 return self._jobs[identity]
-        raise Refusal(404, "no_job", f"there is no job {identity!r}: jobs are forgotten when the server stops")
+        raise ApiError(404, "no_job", f"there is no job {identity!r}: jobs are forgotten when the server stops")
 
     def close(self, patience: float = 10.0) -> None:
         """Stop what runs, and wait for it a while."""

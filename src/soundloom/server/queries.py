@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from soundloom.errors import QueryError
 from soundloom.library.search.filters import Filter
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
 from soundloom.server.schemas import Identity, Tag
 
 __all__ = ["Query", "parse_weights"]
@@ -56,15 +56,15 @@ class Query(BaseModel):
         """Refuse what contradicts itself.
 
         Raises:
-            Refusal: two sounds, or a region of none, or one that ends before it begins.
+            ApiError: two sounds, or a region of none, or one that ends before it begins.
         """
         if self.like is not None and self.upload is not None:
-            raise Refusal(422, "bad_query", "search by like= or by upload=, not by both")
+            raise ApiError(422, "bad_query", "search by like= or by upload=, not by both")
         region = self.start is not None or self.end is not None
         if region and self.like is None and self.upload is None:
-            raise Refusal(422, "bad_query", "start= and end= are a region of a sound: name it by like= or upload=")
+            raise ApiError(422, "bad_query", "start= and end= are a region of a sound: name it by like= or upload=")
         if self.end is not None and self.end <= (self.start or 0.0):
-            raise Refusal(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
+            raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
 
 
 def parse_weights(text: str) -> dict[str, float]:

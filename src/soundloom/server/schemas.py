@@ -7,35 +7,35 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "Applied",
-    "Apply",
-    "Counted",
-    "Examples",
+    "ErrorResponse",
+    "ExamplesRequest",
     "Failed",
     "Failures",
     "Folder",
-    "Found",
     "Hit",
     "Identity",
     "Ids",
     "IndexRequest",
     "Indices",
-    "JobAbout",
     "JobStarted",
-    "LibraryAbout",
-    "MapAbout",
+    "JobStatus",
+    "LibraryInfo",
+    "MapInfo",
     "MapRequest",
     "Part",
     "Peaks",
-    "Places",
-    "Problem",
+    "PointIndices",
     "Quality",
     "Ranking",
+    "SearchResult",
+    "SegmentIds",
     "Segments",
+    "TagCount",
+    "TagEditRequest",
+    "TagEdited",
     "TagList",
-    "Undo",
+    "UndoRequest",
     "Uploaded",
-    "Where",
 ]
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="A segment's id.", examples=["9f3a0c5d1e2b4a68"])]
@@ -43,46 +43,46 @@ Tag = Annotated[str, Field(min_length=1, max_length=200, examples=["siren"])]
 _Ids = Annotated[list[Identity], Field(max_length=200_000)]
 
 
-class _Said(BaseModel):
+class _Response(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class _Taken(BaseModel):
+class _Request(BaseModel):
     """A request; what it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Trouble(_Said):
+class ErrorDetail(_Response):
     """What is wrong."""
 
     code: str = Field(description="For programs: one word that does not change.")
     message: str = Field(description="For people: what is wrong and what to do.")
 
 
-class Problem(_Said):
+class ErrorResponse(_Response):
     """How every error looks."""
 
-    error: Trouble
+    error: ErrorDetail
 
 
-class Part(_Said):
+class Part(_Response):
     """A part of the model's embedding: a slider."""
 
     name: str
     dim: int
 
 
-class Folder(_Said):
+class Folder(_Response):
     """A folder that sounds lie in, with everything below it."""
 
     name: str = Field(description="Relative to the folder that all sounds share; '.' is that folder itself.")
     files: int
 
 
-class LibraryAbout(_Said):
+class LibraryInfo(_Response):
     """What a library holds."""
 
     name: str
@@ -100,7 +100,7 @@ class LibraryAbout(_Said):
     folders_left_out: int = Field(description="How many small folders are not listed.")
 
 
-class Hit(_Said):
+class Hit(_Response):
     """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
 
     id: Identity
@@ -119,7 +119,7 @@ class Hit(_Said):
     probability: float | None = Field(default=None, ge=0, le=1, description="That the segment deserves the tag.")
 
 
-class Found(_Said):
+class SearchResult(_Response):
     """What a search found."""
 
     hits: list[Hit]
@@ -127,7 +127,7 @@ class Found(_Said):
     milliseconds: float
 
 
-class Peaks(_Said):
+class Peaks(_Response):
     """The outline of a file."""
 
     peaks: list[Annotated[float, Field(ge=0, le=1)]]
@@ -141,21 +141,21 @@ class Uploaded(Peaks):
     name: str
 
 
-class Counted(_Said):
+class TagCount(_Response):
     """A tag and how many segments have it."""
 
     name: str
     count: int
 
 
-class TagList(_Said):
+class TagList(_Response):
     """Tags that begin in a certain way."""
 
-    tags: list[Counted]
+    tags: list[TagCount]
     vocabulary: list[str] = Field(description="Tags that the model understands as queries.")
 
 
-class Apply(_Taken):
+class TagEditRequest(_Request):
     """A tag to give to segments, and to take from others."""
 
     tag: Tag
@@ -163,20 +163,20 @@ class Apply(_Taken):
     remove: _Ids = []
 
 
-class Applied(_Said):
+class TagEdited(_Response):
     """A change of tags that was made."""
 
     edit: str = Field(description="To undo it by.")
     changed: int
 
 
-class Undo(_Taken):
+class UndoRequest(_Request):
     """Which change of tags to take back."""
 
     edit: Annotated[str, Field(max_length=100)]
 
 
-class Examples(_Taken):
+class ExamplesRequest(_Request):
     """Segments that deserve a tag, and segments that do not."""
 
     tag: Tag
@@ -185,7 +185,7 @@ class Examples(_Taken):
     k: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-class Quality(_Said):
+class Quality(_Response):
     """How sure the classifier is, by cross-validation on the examples."""
 
     accuracy: float | None = None
@@ -195,7 +195,7 @@ class Quality(_Said):
     message: str
 
 
-class Ranking(_Said):
+class Ranking(_Response):
     """What deserves a tag, by the examples."""
 
     ranked: list[Hit]
@@ -203,7 +203,7 @@ class Ranking(_Said):
     quality: Quality
 
 
-class MapAbout(_Said):
+class MapInfo(_Response):
     """Whether there is a map, and what it shows."""
 
     computed: bool
@@ -211,46 +211,46 @@ class MapAbout(_Said):
     n: int
     folders: list[str]
     clusters: list[str]
-    tags: list[Counted]
+    tags: list[TagCount]
 
 
-class Ids(_Said):
+class Ids(_Response):
     """Segments in the order of the map."""
 
     ids: list[Identity]
 
 
-class Indices(_Said):
+class Indices(_Response):
     """Where segments stand on the map; -1 for those that do not."""
 
     indices: list[int]
 
 
-class Places(_Taken):
+class PointIndices(_Request):
     """Places on the map."""
 
     indices: Annotated[list[Annotated[int, Field(ge=0, lt=2**53)]], Field(max_length=500)]
 
 
-class Where(_Taken):
+class SegmentIds(_Request):
     """Segments to be found on the map."""
 
     ids: _Ids
 
 
-class Segments(_Said):
+class Segments(_Response):
     """Some segments."""
 
     segments: list[Hit]
 
 
-class MapRequest(_Taken):
+class MapRequest(_Request):
     """By which parts the map is to be arranged."""
 
     weights: Annotated[dict[str, float], Field(max_length=100)] = {}
 
 
-class IndexRequest(_Taken):
+class IndexRequest(_Request):
     """What is to be brought up to date."""
 
     folders: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=100)] | None = (
@@ -261,13 +261,13 @@ class IndexRequest(_Taken):
     )
 
 
-class JobStarted(_Said):
+class JobStarted(_Response):
     """A job that runs now."""
 
     job: str
 
 
-class JobAbout(_Said):
+class JobStatus(_Response):
     """How far a job is."""
 
     kind: Literal["index", "map"]
@@ -278,14 +278,14 @@ class JobAbout(_Said):
     seconds_left: float | None = None
 
 
-class Failed(_Said):
+class Failed(_Response):
     """A file that could not be indexed, and why."""
 
     path: str
     reason: str
 
 
-class Failures(_Said):
+class Failures(_Response):
     """Files that could not be indexed."""
 
     failures: list[Failed]

@@ -22,18 +22,18 @@ from soundloom.library.search.tag_query import tag_embedding, tags_of_library
 from soundloom.library.segments import Segment
 from soundloom.library.tags.editor import Edit
 from soundloom.models.download import cache_home
-from soundloom.server.cache import FileCache
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.decode_pool import Workshop
-from soundloom.server.errors import Refusal
-from soundloom.server.files import Files
+from soundloom.server.http.errors import ApiError
 from soundloom.server.jobs import Jobs
+from soundloom.server.media.decode_pool import DecodePool
+from soundloom.server.media.file_cache import FileCache
+from soundloom.server.media.sound_files import SoundFiles
+from soundloom.server.media.upload_store import UploadStore
 from soundloom.server.queries import Query
 from soundloom.server.settings import ServerSettings
-from soundloom.server.upload_store import Uploads
 from soundloom.tags import AlignedTags
 
-__all__ = ["Asked", "Recent", "Service"]
+__all__ = ["LruCache", "Service", "ServiceDep"]
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -68,17 +68,17 @@ class Service:
         self.library = library
         self.settings = settings
         # Two workshops: what strangers bring neither delays the library's own sounds nor is decoded beside them.
-        self._benches = Workshop(_CHILDREN), Workshop(_CHILDREN)
+        self._decoders = DecodePool(_CHILDREN), DecodePool(_CHILDREN)
         cache = settings.cache or cache_home() / "served"
-        self.files = Files(self._benches[0], FileCache(cache, settings.cache_bytes))
-        self.uploads = Uploads(self._benches[1], settings)
+        self.files = SoundFiles(self._decoders[0], FileCache(cache, settings.cache_bytes))
+        self.uploads = UploadStore(self._decoders[1], settings)
         self.jobs = Jobs()
-        self._embeddings: Recent[NDArray[np.float32]] = Recent(512)
-        self._catalogues: Recent[Catalogue] = Recent(2)
+        self._embeddings: LruCache[NDArray[np.float32]] = LruCache(512)
+        self._catalogues: LruCache[Catalogue] = LruCache(2)
         self._latest: tuple[float, Catalogue | None] = (0.0, None)
         self.edits: OrderedDict[str, Edit] = OrderedDict()
-        self.maps: Recent[Map] = Recent(4)
-        self._tags: Recent[dict[str, int]] = Recent(2)
+        self.maps: LruCache[Map] = LruCache(4)
+        self._tags: LruCache[dict[str, int]] = LruCache(2)
         self._pools = {
             "search": ThreadPoolExecutor(settings.searches, "search"),
             "embed": ThreadPoolExecutor(2, "embed"),
@@ -105,18 +105,20 @@ class Service:
         changed would take longer than sending them, and keep the next search waiting.
 
         Raises:
-            Refusal: there is none.
+            ApiError: there is none.
         """
         asked, catalogue = self._latest
         if catalogue is None or time.monotonic() - asked > _LATELY or identity not in catalogue:
             catalogue = await self.run("search", self.catalogue)
         return catalogue.segment(identity)
 
-    def stored(self, catalogue: Catalogue, segment: Segment) -> NDArray[np.float32]:
+    def stored_embedding(self, catalogue: Catalogue, segment: Segment) -> NDArray[np.float32]:
         """The embedding that the library holds of a segment."""
         return self._embeddings.get((catalogue.version, segment.id), lambda: self.library.embedding(segment.id))
 
-    def heard(self, catalogue: Catalogue, segment: Segment, start: float, end: float | None) -> NDArray[np.float32]:
+    def embed_region(
+        self, catalogue: Catalogue, segment: Segment, start: float, end: float | None
+    ) -> NDArray[np.float32]:
         """The embedding of a region of a segment's file."""
 
         def hear() -> NDArray[np.float32]:
@@ -125,11 +127,11 @@ class Service:
 
         return self._embeddings.get((catalogue.version, segment.id, start, end), hear)
 
-    def heard_upload(self, identity: str, start: float, end: float | None) -> NDArray[np.float32]:
+    def embed_upload(self, identity: str, start: float, end: float | None) -> NDArray[np.float32]:
         """The embedding of an upload, or of a region of it.
 
         Raises:
-            Refusal: there is no such upload.
+            ApiError: there is no such upload.
         """
         upload = self.uploads.get(identity)
         return self._embeddings.get(
@@ -150,11 +152,11 @@ class Service:
         """A query's words, and the sound beside them, as an embedding and weights to search by.
 
         Raises:
-            Refusal: the model knows no words.
+            ApiError: the model knows no words.
         """
         if self.tags is None:
             model = self.library.settings.model
-            raise Refusal(409, "tags_not_searchable", f"the model {model!r} of this library does not understand words")
+            raise ApiError(409, "tags_not_searchable", f"the model {model!r} of this library does not understand words")
         library = self.library
         embedding = tag_embedding(
             self.tags, library.settings, library.index(), query.tag, query.without, sound=sound, share=query.share
@@ -179,12 +181,12 @@ class Service:
         self.jobs.close()
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
-        for bench in self._benches:
-            bench.close()
+        for decoder in self._decoders:
+            decoder.close()
         self.uploads.close()
 
 
-class Recent(Generic[Value]):
+class LruCache(Generic[Value]):
     """The values asked for last, by key; a value is made once even if several ask for it at the same time.
 
     Args:
@@ -230,5 +232,5 @@ async def _service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
-Asked = Annotated[Service, Depends(_service_of)]
+ServiceDep = Annotated[Service, Depends(_service_of)]
 """The service, as a route asks for it."""

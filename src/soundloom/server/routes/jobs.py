@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from soundloom.library import Progress
-from soundloom.server.errors import Refusal, documented
+from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.jobs import Job
-from soundloom.server.schemas import IndexRequest, JobAbout, JobStarted
-from soundloom.server.service import Asked, Service
+from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus
+from soundloom.server.service import Service, ServiceDep
 from soundloom.server.settings import is_loopback
 
 __all__ = ["routes"]
@@ -22,7 +22,7 @@ Id = Annotated[str, Path(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", descript
 
 
 @routes.post("/index", operation_id="updateLibrary", status_code=202, responses=documented(409))
-async def index(service: Asked, request: Request, asked: IndexRequest) -> JobStarted:
+async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> JobStarted:
     """Bring the library up to date with what is on disk, in the background."""
     here = request.client is not None and is_loopback(request.client.host) and is_loopback(service.settings.host)
     folders = await service.run("search", _folders, service, asked.folders, here)
@@ -44,7 +44,7 @@ async def index(service: Asked, request: Request, asked: IndexRequest) -> JobSta
 
 
 @routes.get("/jobs/{id}", operation_id="getJob", response_model_exclude_none=True, responses=documented(404))
-async def job(service: Asked, identity: Id) -> JobAbout:
+async def job(service: ServiceDep, identity: Id) -> JobStatus:
     """How far a job is."""
     return _about(service.jobs.get(identity))
 
@@ -56,15 +56,15 @@ async def job(service: Asked, identity: Id) -> JobAbout:
     response_model_exclude_none=True,
     responses=documented(404),
 )
-async def cancel(service: Asked, identity: Id) -> JobAbout:
+async def cancel(service: ServiceDep, identity: Id) -> JobStatus:
     """Ask a job to stop; what it has done by then is kept."""
     job = service.jobs.get(identity)
     job.cancel()
     return _about(job)
 
 
-def _about(job: Job) -> JobAbout:
-    return JobAbout(
+def _about(job: Job) -> JobStatus:
+    return JobStatus(
         kind=job.kind,
         state=job.state,
         done=job.done,
@@ -79,16 +79,16 @@ def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str]
     known = service.library.roots()
     if asked is None:
         if not any(folder.exists() for folder in known):
-            raise Refusal(409, "no_folders", "none of the folders that were indexed is there: name the folders")
+            raise ApiError(409, "no_folders", "none of the folders that were indexed is there: name the folders")
         return None
     for folder in asked:
         if not os.path.isabs(folder) or "\0" in folder:
-            raise Refusal(422, "bad_folder", f"folders are named in full, from the root of the disk on; got {folder!r}")
+            raise ApiError(422, "bad_folder", f"folders must be absolute paths, got {folder!r}")
         # A token opens the library to others, and not the whole disk.
         inside = any(
             os.path.commonpath([os.path.realpath(folder), os.path.realpath(one)]) == os.path.realpath(one)
             for one in known
         )
         if not here and not inside:
-            raise Refusal(403, "not_here", f"{folder!r} is new: index it on the machine of the server")
+            raise ApiError(403, "not_here", f"{folder!r} is new: index it on the machine of the server")
     return asked

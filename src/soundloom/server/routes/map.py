@@ -17,22 +17,22 @@ from starlette.responses import Response
 
 from soundloom.library.map.library_map import Map
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.errors import Refusal, documented
+from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.jobs import Job
 from soundloom.server.queries import parse_weights
 from soundloom.server.schemas import (
-    Counted,
     Identity,
     Ids,
     Indices,
     JobStarted,
-    MapAbout,
+    MapInfo,
     MapRequest,
-    Places,
+    PointIndices,
+    SegmentIds,
     Segments,
-    Where,
+    TagCount,
 )
-from soundloom.server.service import Asked, Service
+from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
 
@@ -47,7 +47,7 @@ _STEPS = 1000
 
 
 @routes.get("", operation_id="getMap", response_class=Response, responses={**documented(404), 200: _BYTES})
-async def points(service: Asked, request: Request, weights: Weights = "") -> Response:
+async def points(service: ServiceDep, request: Request, weights: Weights = "") -> Response:
     """Every segment's place: "SLM1", uint32 n, float32 x[n] and y[n] in [-1, 1], uint16 folder[n] and cluster[n].
 
     Folders and clusters are numbers into the lists that `/map/about` gives.
@@ -57,14 +57,14 @@ async def points(service: Asked, request: Request, weights: Weights = "") -> Res
 
 
 @routes.get("/about", operation_id="getMapAbout", responses=documented())
-async def about(service: Asked, weights: Weights = "") -> MapAbout:
+async def about(service: ServiceDep, weights: Weights = "") -> MapInfo:
     """Whether there is a map, whether it shows the library as it is now, and what its colours mean."""
     return await service.run("embed", _about, service, parse_weights(weights))
 
 
 @routes.get("/ids", operation_id="getMapIds", responses=documented())
 async def ids(
-    service: Asked,
+    service: ServiceDep,
     first: Annotated[int, Query(alias="from", ge=0, lt=2**53)] = 0,
     count: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Ids:
@@ -75,7 +75,7 @@ async def ids(
 
 @routes.get("/colour", operation_id="getMapColour", response_class=Response, responses={**documented(404), 200: _BYTES})
 async def colour(
-    service: Asked,
+    service: ServiceDep,
     request: Request,
     by: Literal["tag", "part"],
     value: Annotated[str, Query(max_length=200, description="The tag, or the part of the model.")],
@@ -88,16 +88,16 @@ async def colour(
 
 
 @routes.post("/at", operation_id="getMapSegments", response_model_exclude_none=True, responses=documented())
-async def at(service: Asked, asked: Places) -> Segments:
+async def at(service: ServiceDep, asked: PointIndices) -> Segments:
     """The segments at some points."""
     catalogue = await service.run("search", service.catalogue)
     if max(asked.indices, default=-1) >= len(catalogue.segments):
-        raise Refusal(422, "no_such_point", f"the map has {len(catalogue.segments)} points, numbered from 0")
+        raise ApiError(422, "no_such_point", f"the map has {len(catalogue.segments)} points, numbered from 0")
     return Segments(segments=catalogue.show(catalogue.segments.at(asked.indices)))
 
 
 @routes.post("/where", operation_id="findOnMap", responses=documented())
-async def where(service: Asked, asked: Where) -> Indices:
+async def where(service: ServiceDep, asked: SegmentIds) -> Indices:
     """Where some segments are on the map; -1 for those that the library no longer has."""
     catalogue = await service.run("search", service.catalogue)
     places = await service.run("search", catalogue.segments.places, asked.ids)
@@ -105,7 +105,7 @@ async def where(service: Asked, asked: Where) -> Indices:
 
 
 @routes.post("/compute", operation_id="computeMap", status_code=202, responses=documented(409))
-async def compute(service: Asked, asked: MapRequest) -> JobStarted:
+async def compute(service: ServiceDep, asked: MapRequest) -> JobStarted:
     """Compute the map anew, in the background."""
     weights = dict(asked.weights) or None
 
@@ -144,7 +144,7 @@ class _NoMap(Exception):  # noqa: N818 (a state, not an error)
 def _points(service: Service, weights: dict[str, float]) -> bytes:
     catalogue, kept = service.catalogue(), _kept(service, weights)
     if kept is None or kept.version != catalogue.version:
-        raise Refusal(404, "no_map", "there is no map of this library yet: POST /api/v1/map/compute makes one")
+        raise ApiError(404, "no_map", "there is no map of this library yet: POST /api/v1/map/compute makes one")
     low, high = (kept.coordinates.min(axis=0), kept.coordinates.max(axis=0)) if len(kept) else (0.0, 0.0)
     # One scale for both axes: distances on the map mean something.
     half = float(np.max(high - low, initial=0.0)) / 2 or 1.0
@@ -154,16 +154,16 @@ def _points(service: Service, weights: dict[str, float]) -> bytes:
     return head + b"".join(np.ascontiguousarray(column).tobytes() for column in columns)
 
 
-def _about(service: Service, weights: dict[str, float]) -> MapAbout:
+def _about(service: Service, weights: dict[str, float]) -> MapInfo:
     catalogue, kept = service.catalogue(), _kept(service, weights)
     counts = list(service.tag_counts().items())[:_TAGS]
-    return MapAbout(
+    return MapInfo(
         computed=kept is not None,
         stale=kept is not None and kept.stale,
         n=len(catalogue.segments),
         folders=catalogue.folder_places[0],
         clusters=list(kept.names) if kept else [],
-        tags=[Counted(name=name, count=count) for name, count in counts],
+        tags=[TagCount(name=name, count=count) for name, count in counts],
     )
 
 
@@ -177,7 +177,7 @@ def _colour(service: Service, catalogue: Catalogue, by: str, value: str, like: s
     columns = service.library.settings.parts.get(value)
     if columns is None or like is None:
         parts = ", ".join(service.library.settings.parts)
-        raise Refusal(422, "bad_query", f"by=part needs like= and a part as value=: {parts}; got {value!r}")
+        raise ApiError(422, "bad_query", f"by=part needs like= and a part as value=: {parts}; got {value!r}")
     row = int(catalogue.segments.places([like])[0])
     catalogue.segment(like)
     part = index.vectors[:, slice(*columns)]

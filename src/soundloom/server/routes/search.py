@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from soundloom.library import Explanation
 from soundloom.library.segments import Segment
-from soundloom.server.errors import documented
+from soundloom.server.http.errors import documented
 from soundloom.server.queries import Query, parse_weights
-from soundloom.server.schemas import Found
-from soundloom.server.service import Asked, Service
+from soundloom.server.schemas import SearchResult
+from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
 
@@ -28,11 +28,11 @@ Embedding = NDArray[Any]
 @routes.get(
     "/search",
     operation_id="search",
-    response_model=Found,
+    response_model=SearchResult,
     responses=documented(404, 409),
     summary="Find segments",
 )
-async def search(service: Asked, query: Annotated[Query, InQuery()]) -> Response:
+async def search(service: ServiceDep, query: Annotated[Query, InQuery()]) -> Response:
     """Segments most alike first; with no query at all, every segment in the order of its path."""
     began = time.perf_counter()
     query.check()
@@ -52,7 +52,7 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
         start, end = _region(query, segment)
         exclude = (segment.path, start, float("inf") if end is None else end)
         if embedding is None:
-            embedding = service.stored(catalogue, segment)
+            embedding = service.stored_embedding(catalogue, segment)
     if query.tag or query.without:
         embedding, weights = service.worded(query, embedding, weights)
     shown = slice(query.offset, query.offset + query.k)
@@ -65,18 +65,18 @@ def _answer(service: Service, query: Query, heard: Embedding | None, began: floa
         if query.explain and (query.like is not None or query.upload is not None):
             explained = service.library.explain_embedding(embedding, found[shown])
     taken = 1000 * (time.perf_counter() - began)
-    return Found(hits=catalogue.show(hits, explained), total=total, milliseconds=round(taken, 2)).model_dump_json(
-        exclude_none=True
-    )
+    return SearchResult(
+        hits=catalogue.show(hits, explained), total=total, milliseconds=round(taken, 2)
+    ).model_dump_json(exclude_none=True)
 
 
 def _heard(service: Service, query: Query) -> Embedding:
     """The embedding of an upload or of a region, computed once for each."""
     if query.upload is not None:
-        return service.heard_upload(query.upload, query.start or 0.0, query.end)
+        return service.embed_upload(query.upload, query.start or 0.0, query.end)
     catalogue = service.catalogue()
     segment = catalogue.segment(query.like or "")
-    return service.heard(catalogue, segment, *_region(query, segment))
+    return service.embed_region(catalogue, segment, *_region(query, segment))
 
 
 def _region(query: Query, segment: Segment) -> tuple[float, float | None]:

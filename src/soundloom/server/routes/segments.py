@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from soundloom.server.errors import Refusal, documented
-from soundloom.server.range_response import file_response
-from soundloom.server.reveal import reveal
+from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.range_response import file_response
+from soundloom.server.media.reveal import reveal
 from soundloom.server.schemas import Hit, Peaks
-from soundloom.server.service import Asked, Service
+from soundloom.server.service import Service, ServiceDep
 from soundloom.server.settings import is_loopback
 
 __all__ = ["routes"]
@@ -25,7 +25,7 @@ _PICTURE = {"content": {"image/png": {"schema": {"type": "string", "format": "bi
 
 
 @routes.get("", operation_id="getSegment", response_model_exclude_none=True, responses=documented(404))
-async def segment(service: Asked, identity: Id) -> Hit:
+async def segment(service: ServiceDep, identity: Id) -> Hit:
     """A segment."""
     catalogue = await service.run("search", service.catalogue)
     return catalogue.show([catalogue.segment(identity)])[0]
@@ -38,7 +38,7 @@ async def segment(service: Asked, identity: Id) -> Hit:
     responses={**documented(404, 416), 200: _SOUND, 206: {**_SOUND, "description": "The range asked for."}},
 )
 async def audio(
-    service: Asked,
+    service: ServiceDep,
     request: Request,
     identity: Id,
     part: Annotated[
@@ -58,7 +58,7 @@ async def audio(
     responses={**documented(404), 200: _PICTURE},
 )
 async def thumbnail(
-    service: Asked,
+    service: ServiceDep,
     request: Request,
     identity: Id,
     width: Annotated[int, Query(ge=16, le=1024)] = 240,
@@ -73,14 +73,14 @@ async def thumbnail(
 
 
 @routes.get("/peaks", operation_id="getSegmentPeaks", responses=documented(404))
-async def peaks(service: Asked, identity: Id, points: Annotated[int, Query(ge=1, le=8000)] = 800) -> Peaks:
+async def peaks(service: ServiceDep, identity: Id, points: Annotated[int, Query(ge=1, le=8000)] = 800) -> Peaks:
     """The outline of the segment's whole file, for a waveform; fewer points where the file has fewer."""
     told = await service.run("decode", service.files.peaks, await service.segment(identity), points)
     return Peaks(**told)
 
 
 @routes.post("/reveal", operation_id="revealSegment", status_code=204, responses=documented(404, 409, 501))
-async def reveal_segment(service: Asked, request: Request, identity: Id) -> None:
+async def reveal_segment(service: ServiceDep, request: Request, identity: Id) -> None:
     """Open the folder that the file lies in, on the machine of the server; asked from there only."""
     _only_here(service, request)
     one = await service.segment(identity)
@@ -90,4 +90,4 @@ async def reveal_segment(service: Asked, request: Request, identity: Id) -> None
 def _only_here(service: Service, request: Request) -> None:
     here = request.client is not None and is_loopback(request.client.host)
     if not (here and is_loopback(service.settings.host)):
-        raise Refusal(403, "not_here", "folders are opened only for a browser on the server's own machine")
+        raise ApiError(403, "not_here", "folders are opened only for a browser on the server's own machine")

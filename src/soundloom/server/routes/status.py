@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from soundloom.server.errors import documented
-from soundloom.server.schemas import Failed, Failures, LibraryAbout, Part
-from soundloom.server.service import Asked, Service
+from soundloom.server.http.errors import documented
+from soundloom.server.schemas import Failed, Failures, LibraryInfo, Part
+from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
 
@@ -14,14 +14,14 @@ routes = APIRouter(tags=["library"])
 
 
 @routes.get("/library", operation_id="getLibrary", responses=documented())
-async def about(service: Asked) -> LibraryAbout:
+async def about(service: ServiceDep) -> LibraryInfo:
     """What the library holds."""
     return await service.run("search", _about, service)
 
 
-def _about(service: Service) -> LibraryAbout:
+def _about(service: Service) -> LibraryInfo:
     catalogue, settings = service.catalogue(), service.library.settings
-    return LibraryAbout(
+    return LibraryInfo(
         name=service.library.folder.name,
         model=settings.model,
         parts=[Part(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
@@ -39,7 +39,7 @@ def _about(service: Service) -> LibraryAbout:
 
 
 @routes.get("/failures", operation_id="getFailures", responses=documented())
-async def failures(service: Asked) -> Failures:
+async def failures(service: ServiceDep) -> Failures:
     """The files that could not be indexed, and why."""
     failed = await service.run("search", service.library.failures)
     return Failures(failures=[Failed(path=one.path, reason=one.reason) for one in failed])

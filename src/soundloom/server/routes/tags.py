@@ -11,10 +11,19 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from soundloom.library.tags.editor import Edit
-from soundloom.server.errors import Refusal, documented
-from soundloom.server.range_response import file_response
-from soundloom.server.schemas import Applied, Apply, Counted, Examples, Quality, Ranking, TagList, Undo
-from soundloom.server.service import Asked, Service
+from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.range_response import file_response
+from soundloom.server.schemas import (
+    ExamplesRequest,
+    Quality,
+    Ranking,
+    TagCount,
+    TagEdited,
+    TagEditRequest,
+    TagList,
+    UndoRequest,
+)
+from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
 
@@ -25,7 +34,7 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
 
 @routes.get("/tags", operation_id="listTags", responses=documented())
 async def tags(
-    service: Asked,
+    service: ServiceDep,
     prefix: Annotated[str, Query(max_length=200, description="How the tag begins, in capitals or not.")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
 ) -> TagList:
@@ -34,13 +43,13 @@ async def tags(
 
 
 @routes.post("/tags/apply", operation_id="applyTag", responses=documented(409))
-async def apply(service: Asked, asked: Apply) -> Applied:
+async def apply(service: ServiceDep, asked: TagEditRequest) -> TagEdited:
     """Give a tag to segments and take it from others. It is written to the library, never into the audio."""
     return await service.run("write", _apply, service, asked)
 
 
 @routes.post("/tags/undo", operation_id="undoTag", responses=documented(404, 409))
-async def undo(service: Asked, asked: Undo) -> Applied:
+async def undo(service: ServiceDep, asked: UndoRequest) -> TagEdited:
     """Take a change of tags back; what came of it can be taken back in turn."""
     return await service.run("write", _undo, service, asked.edit)
 
@@ -51,7 +60,7 @@ async def undo(service: Asked, asked: Undo) -> Applied:
     response_class=Response,
     responses={**documented(409, 416), 200: {"content": {"text/csv": _FILE, "application/zip": _FILE}}},
 )
-async def export(service: Asked, request: Request, format: Literal["csv", "audacity"] = "csv") -> Response:
+async def export(service: ServiceDep, request: Request, format: Literal["csv", "audacity"] = "csv") -> Response:
     """All tags as a table, or as label tracks for Audacity, one a file, in a zip."""
     file = await service.run("write", _exported, service, format)
     name, kind = ("tags.csv", "text/csv") if format == "csv" else ("labels.zip", "application/zip")
@@ -59,14 +68,14 @@ async def export(service: Asked, request: Request, format: Literal["csv", "audac
 
 
 @routes.post("/examples", operation_id="rankByExamples", response_model_exclude_none=True, responses=documented(409))
-async def examples(service: Asked, asked: Examples) -> Ranking:
+async def examples(service: ServiceDep, asked: ExamplesRequest) -> Ranking:
     """Rank the segments by how much they deserve a tag, learned from a few that do and a few that do not."""
     return await service.run("embed", _ranking, service, asked)
 
 
 def _tags(service: Service, prefix: str, limit: int) -> TagList:
     counted = [
-        Counted(name=name, count=count)
+        TagCount(name=name, count=count)
         for name, count in service.tag_counts().items()
         if name.casefold().startswith(prefix)
     ]
@@ -75,20 +84,20 @@ def _tags(service: Service, prefix: str, limit: int) -> TagList:
     return TagList(tags=counted[:limit], vocabulary=known[:limit])
 
 
-def _apply(service: Service, asked: Apply) -> Applied:
+def _apply(service: Service, asked: TagEditRequest) -> TagEdited:
     return _remembered(service, service.library.edit_tag(asked.tag, add=asked.add, remove=asked.remove))
 
 
-def _undo(service: Service, identity: str) -> Applied:
+def _undo(service: Service, identity: str) -> TagEdited:
     edit = service.edits.get(identity)
     if edit is None:
-        raise Refusal(404, "no_edit", f"there is no edit {identity!r}: edits are forgotten when the server stops")
+        raise ApiError(404, "no_edit", f"there is no edit {identity!r}: edits are forgotten when the server stops")
     return _remembered(service, edit.revert())
 
 
-def _remembered(service: Service, edit: Edit) -> Applied:
+def _remembered(service: Service, edit: Edit) -> TagEdited:
     service.remember(edit)
-    return Applied(edit=edit.id, changed=edit.changed)
+    return TagEdited(edit=edit.id, changed=edit.changed)
 
 
 def _exported(service: Service, format: str) -> BinaryIO:
@@ -106,7 +115,7 @@ def _exported(service: Service, format: str) -> BinaryIO:
         return open(folder / "labels.zip", "rb")
 
 
-def _ranking(service: Service, asked: Examples) -> Ranking:
+def _ranking(service: Service, asked: ExamplesRequest) -> Ranking:
     catalogue = service.catalogue()
     learned = service.library.tag_by_example(asked.tag, asked.yes, asked.no, asked.k)
     quality = learned.quality

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, File, Path, Request, UploadFile
 from starlette.responses import Response
 
-from soundloom.server.errors import documented
-from soundloom.server.range_response import file_response
+from soundloom.server.http.errors import documented
+from soundloom.server.http.range_response import file_response
 from soundloom.server.schemas import Uploaded
-from soundloom.server.service import Asked
+from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
 
@@ -22,7 +22,7 @@ _SOUND = {"content": {"audio/*": {"schema": {"type": "string", "format": "binary
 
 
 @routes.post("", operation_id="upload", status_code=201, responses=documented(415))
-async def upload(service: Asked, file: Annotated[UploadFile, File(description="A sound file.")]) -> Uploaded:
+async def upload(service: ServiceDep, file: Annotated[UploadFile, File(description="A sound file.")]) -> Uploaded:
     """Bring a sound to search by. It is forgotten when many others came after it, and when the server stops."""
     rate = service.library.model.sample_rate
     taken = await service.run("upload", service.uploads.add, file.file, file.filename or "upload", rate)
@@ -30,7 +30,7 @@ async def upload(service: Asked, file: Annotated[UploadFile, File(description="A
 
 
 @routes.delete("/{id}", operation_id="forgetUpload", status_code=204, responses=documented(404))
-async def forget(service: Asked, identity: Id) -> None:
+async def forget(service: ServiceDep, identity: Id) -> None:
     """Throw an upload away."""
     await service.run("write", service.uploads.forget, identity)
 
@@ -41,7 +41,7 @@ async def forget(service: Asked, identity: Id) -> None:
     response_class=Response,
     responses={**documented(404, 416), 200: _SOUND, 206: {**_SOUND, "description": "The range asked for."}},
 )
-async def audio(service: Asked, request: Request, identity: Id) -> Response:
+async def audio(service: ServiceDep, request: Request, identity: Id) -> Response:
     """The sound as browsers play it. Ranges are served."""
     one = service.uploads.get(identity)
     played = await service.run("upload", service.files.played, str(one.original))

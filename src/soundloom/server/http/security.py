@@ -24,7 +24,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from soundloom.server.errors import answer
+from soundloom.server.http.errors import answer
 from soundloom.server.settings import ServerSettings, is_loopback
 
 __all__ = ["COOKIE", "HEADERS", "Guard"]

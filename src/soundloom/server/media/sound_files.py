@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from soundloom.errors import AudioError
 from soundloom.library.segments import Segment
-from soundloom.server.cache import FileCache
-from soundloom.server.decode_pool import Workshop
-from soundloom.server.errors import Refusal
-from soundloom.server.media_types import TRANSCODED, playable
+from soundloom.server.http.errors import ApiError
+from soundloom.server.media.decode_pool import DecodePool
+from soundloom.server.media.file_cache import FileCache
+from soundloom.server.media.media_types import TRANSCODED, playable
 
-__all__ = ["Files", "Playable", "open_sound"]
+__all__ = ["Playable", "SoundFiles", "open_sound"]
 
 _TRANSCODING_SECONDS = 300.0
 _DRAWING_SECONDS = 60.0
@@ -39,16 +39,16 @@ class Playable:
     media_type: str
 
 
-class Files:
+class SoundFiles:
     """What is served of files. Safe to share between threads.
 
     Args:
-        workshop: the processes that decode.
+        pool: the processes that decode.
         cache: where what they make is kept.
     """
 
-    def __init__(self, workshop: Workshop, cache: FileCache) -> None:
-        self._workshop = workshop
+    def __init__(self, pool: DecodePool, cache: FileCache) -> None:
+        self._pool = pool
         self._cache = cache
         self._codecs: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Files:
         """The segment's file: itself where browsers play it, else transcoded.
 
         Raises:
-            Refusal: the file is gone.
+            ApiError: the file is gone.
             AudioError: it is no sound any more.
         """
         return self.played(segment.path)
@@ -80,7 +80,7 @@ class Files:
         """The segment alone, as WAV.
 
         Raises:
-            Refusal: the file is gone.
+            ApiError: the file is gone.
             AudioError: it is no sound any more, or shorter than it was.
         """
         identity = self._look(segment.path)
@@ -99,7 +99,7 @@ class Files:
         key = ["picture", *self._look(segment.path), details]
 
         def draw(out: str) -> None:
-            self._workshop.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+            self._pool.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
 
         return self._cache.open(key, draw)
 
@@ -107,7 +107,7 @@ class Files:
         """The outline of the segment's file, and its seconds; errors as for `part`."""
 
         def outline(out: str) -> None:
-            told = self._workshop.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
+            told = self._pool.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
             with open(out, "w", encoding="utf-8") as file:
                 json.dump(told, file)
 
@@ -120,7 +120,7 @@ class Files:
         details = {"start": start, "end": end, "sample_rate": sample_rate}
 
         def listen(out: str) -> None:
-            self._workshop.do("samples", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+            self._pool.do("samples", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
 
         with self._cache.open(["samples", *self._look(segment.path), details], listen) as file:
             return np.fromfile(file, np.float32)
@@ -131,7 +131,7 @@ class Files:
         details = {"start": start, "end": end, "container": container}
 
         def transcode(out: str) -> None:
-            self._workshop.do("transcode", path, timeout=_TRANSCODING_SECONDS, out=out, **details)
+            self._pool.do("transcode", path, timeout=_TRANSCODING_SECONDS, out=out, **details)
 
         return self._cache.open(["transcoded", *identity, details], transcode)
 
@@ -141,7 +141,7 @@ class Files:
             if identity in self._codecs:
                 self._codecs.move_to_end(identity)
                 return self._codecs[identity]
-        codec = str(self._workshop.do("codec", path, timeout=_DRAWING_SECONDS)["codec"])
+        codec = str(self._pool.do("codec", path, timeout=_DRAWING_SECONDS)["codec"])
         with self._lock:
             self._codecs[identity] = codec
             while len(self._codecs) > _REMEMBERED:
@@ -157,14 +157,14 @@ def open_sound(path: str) -> BinaryIO:
     """Open a regular file for reading.
 
     Raises:
-        Refusal: it is gone.
+        ApiError: it is gone.
         AudioError: it cannot be opened, or is not a file any more.
     """
     try:
         # Not blocking: a pipe of that name would never open.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise Refusal(404, "gone", f"{path!r} is not there any more: bring the library up to date") from None
+        raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date") from None
     except OSError as error:
         raise AudioError(path, f"it cannot be opened ({error.strerror})") from None
     file = os.fdopen(descriptor, "rb")

@@ -8,16 +8,16 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from soundloom.server.errors import Refusal, answer
+from soundloom.server.http.errors import ApiError, answer
 from soundloom.server.settings import ServerSettings
 
-__all__ = ["Bounds"]
+__all__ = ["RequestLimits"]
 
 _ENVELOPE = 64 * 1024
 """Bytes that a form adds to the file in it."""
 
 
-class Bounds:
+class RequestLimits:
     """ASGI middleware: refuses a body that is too large, by its header or as it arrives, or that comes too slowly.
 
     Args:
@@ -56,10 +56,10 @@ class Bounds:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
             except TimeoutError:
-                raise Refusal(408, "too_slow", f"the request did not arrive within {patience:g} s") from None
+                raise ApiError(408, "too_slow", f"the request did not arrive within {patience:g} s") from None
             taken += len(message.get("body", b""))
             if taken > bound:
-                raise Refusal(413, "too_large", told)
+                raise ApiError(413, "too_large", told)
             whole = not message.get("more_body", False)
             return message
 

@@ -17,18 +17,18 @@ from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["asked_range", "file_response"]
+__all__ = ["file_response", "parse_range"]
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
 
 
-def asked_range(header: str | None, size: int) -> tuple[int, int] | None:
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """First byte and one past the last of a range header; None where the whole file is meant.
 
     A header that is malformed, or names several ranges, is to be ignored.
 
-    >>> asked_range("bytes=2-5", 10), asked_range("bytes=-3", 10), asked_range("bytes=8-", 10), asked_range("x", 10)
+    >>> parse_range("bytes=2-5", 10), parse_range("bytes=-3", 10), parse_range("bytes=8-", 10), parse_range("x", 10)
     ((2, 6), (7, 10), (8, 10), None)
 
     Raises:
@@ -62,7 +62,7 @@ def file_response(
         headers: further headers.
 
     Raises:
-        HTTPException: as for `asked_range`.
+        HTTPException: as for `parse_range`.
     """
     status = os.fstat(file.fileno())
     identity = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
@@ -75,7 +75,7 @@ def file_response(
     asked = None
     if request.headers.get("if-range") in (None, etag):
         try:
-            asked = asked_range(request.headers.get("range"), status.st_size)
+            asked = parse_range(request.headers.get("range"), status.st_size)
         except HTTPException:
             file.close()
             raise

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
 
 __all__ = ["reveal"]
 
@@ -16,10 +16,10 @@ def reveal(path: str) -> None:
     """Open the folder of a file, with the file selected where the system can do that.
 
     Raises:
-        Refusal: the file is gone, or there is no desktop.
+        ApiError: the file is gone, or there is no desktop.
     """
     if not os.path.exists(path):
-        raise Refusal(404, "gone", f"{path!r} is not there any more: bring the library up to date")
+        raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date")
     # Never through a shell, and every path is absolute: no name is taken for a command or an option.
     if sys.platform == "win32":
         command = ["explorer", f"/select,{path}"]
@@ -28,5 +28,5 @@ def reveal(path: str) -> None:
     else:
         command = ["xdg-open", os.path.dirname(path)]
     if shutil.which(command[0]) is None:
-        raise Refusal(501, "no_desktop", f"there is no {command[0]!r} on this machine to open folders with")
+        raise ApiError(501, "no_desktop", f"there is no {command[0]!r} on this machine to open folders with")
     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,7 +1,7 @@
-"""The child of :class:`soundloom.server.decode_pool.Workshop`: does tasks on sound files until its parent ends.
+"""Child process of :class:`soundloom.server.media.decode_pool.DecodePool`: tasks on sound files, until stdin closes.
 
-Run as ``python -m soundloom.server.decode_worker MEMORY``; not meant for people. A request is a JSON object a line,
-with a task, a path and what the task needs; the answer is one too, and has an ``error`` where the task failed.
+Run as ``python -m soundloom.server.media.decode_worker MEMORY``, by the pool only. A request is one JSON object per
+line with the task, the path and the task's arguments; the answer is one too, with ``error`` where the task failed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from soundloom import audio
 from soundloom.errors import AudioError
 from soundloom.pictures import Excerpt
-from soundloom.server.thumbnail import thumbnail
+from soundloom.server.media.thumbnail import thumbnail
 
 __all__ = ["TASKS", "main"]
 
@@ -78,7 +78,7 @@ def samples(path: str, out: str, start: float, end: float | None, sample_rate: i
     return {}
 
 
-def hear(path: str, out: str, sample_rate: int, longest: float, points: int) -> dict[str, Any]:
+def decode_upload(path: str, out: str, sample_rate: int, longest: float, points: int) -> dict[str, Any]:
     """Decode an upload to samples that need no decoding any more: a float WAV at the model's rate.
 
     Returns:
@@ -98,7 +98,7 @@ def hear(path: str, out: str, sample_rate: int, longest: float, points: int) -> 
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    task.__name__: task for task in (codec, peaks, picture, transcode, samples, hear)
+    task.__name__: task for task in (codec, peaks, picture, transcode, samples, decode_upload)
 }
 
 

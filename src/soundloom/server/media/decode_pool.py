@@ -1,8 +1,8 @@
-"""The parent's side of the work on files: child processes that decode, draw and transcode, and can be killed.
+"""Pool of child processes that decode, draw and transcode sound files within limits of memory and time.
 
-Files are strangers' work, and codecs crash, hang and eat memory on some of them. So no sound is decoded in the
-process that serves: a child does it (:mod:`soundloom.server.decode_worker`), one task at a time, within a limit of
-memory and time. A child that overruns is killed and replaced; what it was asked for fails with a reason.
+Codecs crash, hang and exhaust memory on damaged or hostile files, so the serving process decodes nothing itself: a
+child runs :mod:`soundloom.server.media.decode_worker`, one task at a time. A child that exceeds its time is killed and
+replaced, and its task fails with a reason.
 
 Requests and answers are JSON, one a line. Nothing that a child says is unpickled, so that a codec taken over by a
 hostile file gains nothing in the parent.
@@ -22,18 +22,18 @@ from typing import IO, Any, cast
 
 from soundloom.errors import AudioError
 
-__all__ = ["Overrun", "Workshop"]
+__all__ = ["DecodePool", "DecodeTimeout"]
 
 _ANSWER_BYTES = 16 * 2**20
 _TASKS_EACH = 500
 """After so many tasks a child is replaced, so that what codecs leak does not add up."""
 
 
-class Overrun(AudioError):  # noqa: N818 (said of a sound)
+class DecodeTimeout(AudioError):  # noqa: N818 (said of a sound)
     """A task was not done in time."""
 
 
-class Workshop:
+class DecodePool:
     """Some child processes, each doing one task at a time. Safe to share between threads.
 
     Args:
@@ -48,7 +48,7 @@ class Workshop:
         self._closed = False
 
     def do(self, task: str, path: str | os.PathLike[str], *, timeout: float, **details: Any) -> dict[str, Any]:
-        """Have a task of :mod:`soundloom.server.decode_worker` done on a file.
+        """Have a task of :mod:`soundloom.server.media.decode_worker` done on a file.
 
         Args:
             task: its name.
@@ -58,7 +58,7 @@ class Workshop:
 
         Raises:
             AudioError: the file cannot be decoded, or the child died of it.
-            Overrun: it took too long.
+            DecodeTimeout: it took too long.
         """
         with self._free:
             if self._closed:
@@ -72,7 +72,9 @@ class Workshop:
             except _Lost as lost:
                 child.stop()
                 if lost.overrun:
-                    raise Overrun(path, f"it could not be decoded within {timeout:g} s: use a shorter sound") from None
+                    raise DecodeTimeout(
+                        path, f"it could not be decoded within {timeout:g} s: use a shorter sound"
+                    ) from None
                 raise AudioError(path, "the process that decoded it died of it: the file is probably damaged") from None
             except BaseException:
                 child.stop()
@@ -106,13 +108,13 @@ class _Lost(Exception):  # noqa: N818 (the child is)
 
 
 class _Child:
-    """One run of :mod:`soundloom.server.decode_worker`."""
+    """One run of :mod:`soundloom.server.media.decode_worker`."""
 
     def __init__(self, memory: int) -> None:
         self.tasks = 0
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "soundloom.server.decode_worker", str(memory)],
+            [sys.executable, "-P", "-m", "soundloom.server.media.decode_worker", str(memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

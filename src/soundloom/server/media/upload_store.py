@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from soundloom.errors import AudioError
-from soundloom.server.decode_pool import Overrun, Workshop
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
+from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.settings import ServerSettings
 
-__all__ = ["Upload", "Uploads"]
+__all__ = ["Upload", "UploadStore"]
 
 _POINTS = 200
 _NAME = 200
@@ -57,16 +57,16 @@ class Upload:
         return self.folder / "samples.wav"
 
 
-class Uploads:
+class UploadStore:
     """The uploads of a server. Safe to share between threads.
 
     Args:
-        workshop: the processes that decode.
+        pool: the processes that decode.
         settings: how large, how long, how many.
     """
 
-    def __init__(self, workshop: Workshop, settings: ServerSettings) -> None:
-        self._workshop = workshop
+    def __init__(self, pool: DecodePool, settings: ServerSettings) -> None:
+        self._pool = pool
         self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="soundloom-uploads-"))
         self._kept: OrderedDict[str, Upload] = OrderedDict()
@@ -81,7 +81,7 @@ class Uploads:
             sample_rate: the model's.
 
         Raises:
-            Refusal: it is too large, too long, too slow to decode, or not a sound.
+            ApiError: it is too large, too long, too slow to decode, or not a sound.
         """
         identity = "u_" + secrets.token_urlsafe(16)
         folder = self._folder / identity
@@ -106,19 +106,19 @@ class Uploads:
         """An upload by its id.
 
         Raises:
-            Refusal: there is none.
+            ApiError: there is none.
         """
         with self._lock:
             if identity in self._kept:
                 self._kept.move_to_end(identity)
                 return self._kept[identity]
-        raise Refusal(404, "no_upload", f"there is no upload {identity!r} (any more): upload the sound again")
+        raise ApiError(404, "no_upload", f"there is no upload {identity!r} (any more): upload the sound again")
 
     def forget(self, identity: str) -> None:
         """Throw an upload away.
 
         Raises:
-            Refusal: there is none.
+            ApiError: there is none.
         """
         upload = self.get(identity)
         with self._lock:
@@ -135,10 +135,10 @@ class Uploads:
         with open(original, "wb") as out:
             shutil.copyfileobj(file, out, 2**20)
         if original.stat().st_size > self._settings.upload_bytes:
-            raise Refusal(413, "too_large", f"at most {self._settings.upload_bytes / 2**20:g} MiB are taken")
+            raise ApiError(413, "too_large", f"at most {self._settings.upload_bytes / 2**20:g} MiB are taken")
         try:
-            told = self._workshop.do(
-                "hear",
+            told = self._pool.do(
+                "decode_upload",
                 original,
                 timeout=patience,
                 out=str(samples),
@@ -146,14 +146,16 @@ class Uploads:
                 longest=longest,
                 points=_POINTS,
             )
-        except Overrun:
-            raise Refusal(
+        except DecodeTimeout:
+            raise ApiError(
                 408, "too_slow", f"{name!r} could not be decoded within {patience:g} s: upload a shorter part of it"
             ) from None
         except AudioError as error:
-            raise Refusal(415, "not_audio", f"{name!r} cannot be heard: {error.reason}") from None
+            raise ApiError(415, "not_audio", f"{name!r} cannot be decoded: {error.reason}") from None
         if told.get("too_long"):
-            raise Refusal(413, "too_long", f"{name!r} is longer than {longest:g} s: upload the part of it to search by")
+            raise ApiError(
+                413, "too_long", f"{name!r} is longer than {longest:g} s: upload the part of it to search by"
+            )
         size = original.stat().st_size + samples.stat().st_size
         return Upload(
             id=identity,

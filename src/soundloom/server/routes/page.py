@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from soundloom.server.errors import Refusal
+from soundloom.server.http.errors import ApiError
 
 __all__ = ["page_routes"]
 
@@ -55,7 +55,7 @@ def page_routes(folder: Path) -> APIRouter:
         # One folder deep, as the build writes them; a link may not lead out of it.
         file = (assets / name).resolve() if _NAME.fullmatch(name) else assets
         if not (file.parent == assets and file.suffix in _TYPES and file.is_file()):
-            raise Refusal(404, "not_found", f"the page has no {request.url.path[:200]!r}")
+            raise ApiError(404, "not_found", f"the page has no {request.url.path[:200]!r}")
         # The build puts a hash of the content into the name, so that a copy is good for ever.
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return FileResponse(file, media_type=_TYPES[file.suffix], headers=headers)

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from soundloom.errors import AudioError, LibraryError, ModelError, QueryError, SoundloomError
-from soundloom.server.schemas import Problem
+from soundloom.server.schemas import ErrorResponse
 
-__all__ = ["Refusal", "add_handlers", "answer", "documented"]
+__all__ = ["ApiError", "add_handlers", "answer", "documented"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ _STATUS: tuple[tuple[type[SoundloomError], int, str], ...] = (
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of these statuses, and of those that any request may meet."""
     every = sorted({400, 401, 403, 408, 413, 421, 422, *statuses})
-    return {status: {"model": Problem, "description": _CODES[status].replace("_", " ")} for status in every}
+    return {status: {"model": ErrorResponse, "description": _CODES[status].replace("_", " ")} for status in every}
 
 
-class Refusal(HTTPException):
+class ApiError(HTTPException):
     """A request that is refused, with a code of its own."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -72,7 +72,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(StarletteHTTPException)
     async def http(_: Request, error: StarletteHTTPException) -> Response:
-        code = error.code if isinstance(error, Refusal) else _CODES.get(error.status_code, "refused")
+        code = error.code if isinstance(error, ApiError) else _CODES.get(error.status_code, "refused")
         return answer(error.status_code, code, str(error.detail), dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)

@@ -1,0 +1,1 @@
+"""HTTP concerns of the server: who may ask, limits, errors, ranges."""

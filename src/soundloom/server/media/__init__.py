@@ -1,0 +1,1 @@
+"""Sounds as the page needs them: decoded in child processes, drawn, transcoded, cached."""
