@@ -22,6 +22,7 @@ from torch import Tensor
 import soundloom
 from soundloom import frontends
 from soundloom.cli import main
+from soundloom.components import from_plain
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import (
     ENCODERS,
@@ -33,13 +34,19 @@ from soundloom.encoders import (
     TransformerSettings,
     initialise,
 )
-from soundloom.errors import LibraryError, MissingExtraError, ModelError, ModelMismatchError, UnknownModelError
+from soundloom.errors import (
+    ComponentError,
+    LibraryError,
+    MissingExtraError,
+    ModelError,
+    ModelMismatchError,
+    UnknownModelError,
+)
 from soundloom.frontends import Fbank, FbankSettings, Frontend, LogMel, LogMelSettings, PeakMap, Scaled
 from soundloom.library import Library
 from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
 from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.model_config import FRONTENDS, ModuleConfig
-from soundloom.models.plain_data import from_plain
 from soundloom.models.saved_model import COMPANIONS, push_to_hub
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.lookup import aligned_tags
@@ -401,7 +408,7 @@ def test_plain_data_keep_their_types() -> None:
         ({"maybe": 3}, "x.maybe should be str, got 3"),
     ]
     for fault, message in faults:
-        with pytest.raises(ModelError, match=message):
+        with pytest.raises(ComponentError, match=message):
             from_plain(Everything, {**data, **fault}, "x")
 
 

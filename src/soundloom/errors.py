@@ -9,6 +9,7 @@
       CorpusError           a labelled collection is not as it should be (soundloom.corpora)
       PreparedError         clips cannot be kept for training, or read again (soundloom.feature_cache)
       TrainingError         a run cannot begin, go on, or be kept (soundloom.training)
+      ComponentError        a component cannot be registered, found or imported
       QueryError            a search asks for something the library does not have
       MissingExtraError     an optional dependency is not installed
 
@@ -21,6 +22,7 @@ from os import PathLike, fspath
 
 __all__ = [
     "AudioError",
+    "ComponentError",
     "LibraryError",
     "MissingExtraError",
     "ModelError",
@@ -58,6 +60,10 @@ class ModelError(SoundloomError):
 
 class UnknownModelError(ModelError):
     """No model goes by that name."""
+
+
+class ComponentError(SoundloomError):
+    """A component cannot be registered, found, imported, saved or identified."""
 
 
 class LibraryError(SoundloomError):

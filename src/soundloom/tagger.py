@@ -38,13 +38,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from soundloom import audio
+from soundloom.components import from_plain
 from soundloom.embedder import Embedder, Stream
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.models import load
 from soundloom.models.model_config import streams
-from soundloom.models.plain_data import from_plain
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.tags import AlignedTags, aligned_tags
@@ -200,7 +200,7 @@ class Tagger:
             state = load_file(folder / WEIGHTS)
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"the tagger in {os.fspath(folder)!r} is damaged: {error}") from None
-        config = from_plain(TaggerConfig, data, os.fspath(folder / TAGGER))
+        config = from_plain(TaggerConfig, data, os.fspath(folder / TAGGER), error=ModelError)
         if not 1 <= config.format <= FORMAT:
             raise ModelError(
                 f"{folder / TAGGER} has format {config.format}, this soundloom reads 1 to {FORMAT}: train anew"

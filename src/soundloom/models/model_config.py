@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from soundloom.components import from_plain
 from soundloom.embedder import Embedder, Reduction, Stream, Window, Woven
 from soundloom.encoders import (
     AST,
@@ -56,7 +57,6 @@ from soundloom.frontends import (
     TextureSettings,
     WaveformPatches,
 )
-from soundloom.models.plain_data import from_plain
 
 __all__ = ["FORMAT", "FRONTENDS", "ModelConfig", "ModuleConfig", "StreamConfig", "streams"]
 
@@ -161,7 +161,7 @@ class ModuleConfig:
         if self.inner is not None:
             arguments.append(self.inner.build(known, f"{where}.inner"))
         if kind in _SETTINGS:
-            arguments.append(from_plain(_SETTINGS[kind], self.settings, f"{where}.settings"))
+            arguments.append(from_plain(_SETTINGS[kind], self.settings, f"{where}.settings", error=ModelError))
         try:
             return kind(*arguments)
         except ValueError as error:
@@ -297,7 +297,7 @@ class ModelConfig:
                 f"{where} has format {data['format']!r}, soundloom {version('soundloom')} reads {FORMAT}: "
                 "use the version of soundloom that saved the model, or save it again"
             )
-        config = from_plain(cls, data, where)
+        config = from_plain(cls, data, where, error=ModelError)
         if not config.parts:
             raise ModelError(f"{where}.parts is empty: a model has one part or more")
         return config

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from soundloom.components import from_plain
 from soundloom.errors import MissingExtraError, SoundloomError
-from soundloom.models.plain_data import from_plain
 from soundloom.training.settings import TrainingError
 
 __all__ = ["Setting", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]

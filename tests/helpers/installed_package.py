@@ -1,0 +1,48 @@
+"""A small package "installed" into a temporary folder: modules and a dist-info with entry points.
+
+The folder is put on the module search path of a fresh process, which then sees what ``pip install`` would give it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def install(folder: Path, modules: Mapping[str, str], entry_points: Mapping[str, str], name: str = "outside") -> Path:
+    """Write modules (name -> source) and the metadata of a distribution; entry points are name -> module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for module, source in modules.items():
+        (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    rows = "".join(f"{entry} = {module}\n" for entry, module in entry_points.items())
+    (about / "entry_points.txt").write_text(f"[soundloom.components]\n{rows}", encoding="utf-8")
+    return folder
+
+
+def run_python(code: str, *path: Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh process with folders on its module search path; neither checks nor prints."""
+    return run_command([sys.executable, "-c", textwrap.dedent(code)], *path, cwd=cwd, **environment)
+
+
+def run_command(
+    command: list[str], *path: Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with folders on the module search path of its Python."""
+    known = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SOUNDLOOM_TRUST")}
+    search = os.pathsep.join(map(str, path))
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=cwd,
+        env={**known, "PYTHONPATH": search, **environment},
+    )
