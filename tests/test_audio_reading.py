@@ -176,7 +176,7 @@ def test_a_container_without_a_duration(tmp_path: Path) -> None:
     assert info(file).duration is None
     assert len(read(file, 16000)) == pytest.approx(32000, abs=400)
     with pytest.raises(AudioError, match="unknown length"):
-        read(file, 16000, 5)
+        read(file, 16000, start=5)
 
 
 def test_every_format_found_in_the_wild(shared_audio: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_region_is_a_slice_of_the_whole(long_files: list[Path], sample_rate: i
     for file in long_files:
         whole = read(file, sample_rate)
         for start, end in ((0, 1), (0.0123, 0.05), (2.3456, 9), (29.999, 31.5), (55.5, None), (59.9, 70), (0, None)):
-            region = read(file, sample_rate, start, end)
+            region = read(file, sample_rate, start=start, end=end)
             expected = whole[round(start * sample_rate) : None if end is None else round(end * sample_rate)]
             assert region.shape == expected.shape, (file.name, start, end)
             np.testing.assert_allclose(region, expected, atol=1e-5, err_msg=f"{file.name} {start} {end}")
@@ -231,10 +231,10 @@ def test_a_region_is_a_slice_of_the_whole(long_files: list[Path], sample_rate: i
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
 def test_read_is_the_stream_joined_however_slowly_it_is_consumed(long_files: list[Path], sample_rate: int) -> None:
     for file in long_files:
-        for region in ((0.0, None), (3.3, 21.7)):
-            at_once = read(file, sample_rate, *region)
+        for region in ({}, {"start": 3.3, "end": 21.7}):
+            at_once = read(file, sample_rate, **region)
             interleaved = [[], []]
-            for pair in zip(stream(file, sample_rate, *region), stream(file, sample_rate, *region), strict=True):
+            for pair in zip(stream(file, sample_rate, **region), stream(file, sample_rate, **region), strict=True):
                 for kept, block in zip(interleaved, pair, strict=True):
                     assert block.dtype == np.float32
                     kept.append(block.copy())
@@ -249,12 +249,12 @@ def test_read_is_the_stream_joined_however_slowly_it_is_consumed(long_files: lis
 def test_a_region_that_does_not_exist_names_the_duration(tmp_path: Path, start: float, end: float | None) -> None:
     file = written(tmp_path / "two.wav", tone(440, 44100, 2), 44100)
     with pytest.raises(AudioError, match=r"no region from .*the sound is 2\.000 s long"):
-        read(file, 16000, start, end)
+        read(file, 16000, start=start, end=end)
 
 
 def test_a_region_past_the_end_of_a_film_names_the_duration(ffmpeg_files: dict[str, Path]) -> None:
     with pytest.raises(AudioError, match=r"no region from 60 s to the end, the sound is 3\.\d+ s long"):
-        read(ffmpeg_files["film.mp4"], 16000, 60)
+        read(ffmpeg_files["film.mp4"], 16000, start=60)
 
 
 def test_hours_stream_in_bounded_memory(tmp_path: Path) -> None:

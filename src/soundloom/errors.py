@@ -10,6 +10,7 @@
       PreparedError         clips cannot be kept for training, or read again (soundloom.feature_cache)
       TrainingError         a run cannot begin, go on, or be kept (soundloom.training)
       ComponentError        a component cannot be registered, found or imported
+      OptionError           an option has a value that is not allowed
       QueryError            a search asks for something the library does not have
       MissingExtraError     an optional dependency is not installed
 
@@ -27,6 +28,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",
+    "OptionError",
     "QueryError",
     "SoundloomError",
     "UnknownModelError",
@@ -72,6 +74,10 @@ class LibraryError(SoundloomError):
 
 class ModelMismatchError(LibraryError):
     """A library holds embeddings of another model than the one in hand."""
+
+
+class OptionError(SoundloomError, ValueError):
+    """An option has a value that is not allowed."""
 
 
 class QueryError(SoundloomError):

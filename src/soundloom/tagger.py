@@ -283,7 +283,7 @@ class Tagger:
             ModelError: the tagger is to explain, and does not know the average sound.
         """
         rate = self.model.sample_rate
-        pieces = audio.segments(audio.stream(path, rate, start, end, av=av), rate, self.length, self.length)
+        pieces = audio.segments(audio.stream(path, rate, start=start, end=end, av=av), rate, self.length, self.length)
         vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []

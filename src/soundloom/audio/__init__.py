@@ -6,13 +6,18 @@ wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`
 
 from soundloom.audio.av_process import AvProcess
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
+from soundloom.audio.notices import NOTICE_KINDS, Notice
+from soundloom.audio.options import DecodeOptions
 from soundloom.audio.reader import AudioInfo, info, read, stream
 from soundloom.audio.segmentation import Segment, segments
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "NOTICE_KINDS",
     "AudioInfo",
     "AvProcess",
+    "DecodeOptions",
+    "Notice",
     "Segment",
     "find",
     "info",

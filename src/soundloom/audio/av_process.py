@@ -22,18 +22,20 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import IO, Literal, Self, cast
+from typing import IO, Any, Literal, Self, cast
 
 import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio import av_protocol
-from soundloom.audio.decoder import Decoder
+from soundloom.audio.decoder import ChannelMixer, Decoder
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["AvProcess"]
 
-_Request = list[str | int | None]
+_Request = list[str | int | dict[str, Any] | None]
 
 
 class AvProcess:
@@ -77,8 +79,13 @@ class AvProcess:
         """The child's process id; None while there is none."""
         return None if self._child is None else self._child.process.pid
 
-    def open(self, path: str) -> Decoder:
+    def open(self, path: str, options: DecodeOptions, notices: list[Notice]) -> Decoder:
         """Open a file in the child.
+
+        Args:
+            path: the file.
+            options: how it is decoded.
+            notices: where what is noticed goes.
 
         Raises:
             AudioError: FFmpeg cannot read the file, or the child cannot be started or died over it.
@@ -93,8 +100,14 @@ class AvProcess:
                     raise AudioError(path, f"the process to decode it cannot be started ({error.strerror})") from error
                 weakref.finalize(self, self._child.stop)
             child = self._child
-        _, facts = self._ask(child, path, ["open", number, os.path.abspath(path)])
-        return _Remote(self, child, path, number, **json.loads(facts))
+        _, facts = self._ask(child, path, ["open", number, os.path.abspath(path), options.to_data()])
+        about = json.loads(facts)
+        notices += [Notice(*notice) for notice in about.pop("notices")]
+        try:
+            return _Remote(self, child, path, number, options, notices, **about)
+        except AudioError:
+            self._forget(child, number)
+            raise
 
     def close(self) -> None:
         """End the child. The next file starts another."""
@@ -143,6 +156,8 @@ class _Remote:
         child: _Child,
         path: str,
         number: int,
+        options: DecodeOptions,
+        notices: list[Notice],
         *,
         sample_rate: int,
         channels: int,
@@ -151,14 +166,18 @@ class _Remote:
     ) -> None:
         self._process, self._child, self._path, self._number = process, child, path, number
         self.sample_rate, self.channels, self.seconds, self.codec = sample_rate, channels, seconds, codec
+        self.mixer, self._notices = ChannelMixer(path, channels, options), notices
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
         """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
         while True:
             kind, content = self._process._ask(self._child, self._path, ["next", self._number, first, last])
             if kind == av_protocol.END:
+                self._notices += [Notice(*notice) for notice in json.loads(content)]
                 return
-            yield np.frombuffer(content, np.float32)
+            energies = self.mixer.energies
+            energies += np.frombuffer(content, np.float64, len(energies))
+            yield np.frombuffer(content, np.float32, offset=energies.nbytes)
 
     def close(self) -> None:
         """Let go of the file."""

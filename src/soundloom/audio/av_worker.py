@@ -19,6 +19,8 @@ import numpy as np
 
 from soundloom.audio import av_protocol
 from soundloom.audio.ffmpeg_decoder import AvDecoder
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["main"]
@@ -54,22 +56,29 @@ def _serve(requests: SimpleQueue[bytes], answers: BinaryIO) -> None:
     """Answer one request after another."""
     decoders: dict[int, AvDecoder] = {}
     readers: dict[int, Iterator[np.ndarray]] = {}
+    notices: dict[int, list[Notice]] = {}
     while True:
         do, number, *details = json.loads(requests.get())
         try:
             if do == "open":
-                decoders[number] = AvDecoder(details[0])
-                _answer(answers, av_protocol.OPENED, json.dumps(_facts(decoders[number])).encode())
+                noticed: list[Notice] = []
+                decoders[number] = AvDecoder(details[0], DecodeOptions.from_data(details[1]), noticed)
+                notices[number] = noticed
+                facts = {**_facts(decoders[number]), "notices": _taken(notices[number])}
+                _answer(answers, av_protocol.OPENED, json.dumps(facts).encode())
             elif do == "next":
                 if number not in readers:
                     readers[number] = decoders[number].blocks(*details)
+                energies = decoders[number].mixer.energies
+                energies[:] = 0
                 block = next(readers[number], None)
                 if block is None:
-                    _answer(answers, av_protocol.END, b"")
+                    _answer(answers, av_protocol.END, json.dumps(_taken(notices[number])).encode())
                 else:
-                    _answer(answers, av_protocol.BLOCK, block.data.cast("B"))
+                    _answer(answers, av_protocol.BLOCK, energies.tobytes(), block.data.cast("B"))
             else:
                 readers.pop(number, None)
+                notices.pop(number, None)
                 decoders.pop(number).close()
         except AudioError as error:
             _answer(answers, av_protocol.ERROR, error.reason.encode("utf-8", "surrogateescape"))
@@ -85,9 +94,17 @@ def _facts(decoder: AvDecoder) -> dict[str, Any]:
     }
 
 
-def _answer(answers: BinaryIO, kind: bytes, content: bytes | memoryview) -> None:
-    answers.write(av_protocol.HEAD.pack(kind, len(content)))
-    answers.write(content)
+def _taken(notices: list[Notice]) -> list[list[str]]:
+    """The notices as plain data; the list is emptied."""
+    taken = [[notice.code, notice.text] for notice in notices]
+    notices.clear()
+    return taken
+
+
+def _answer(answers: BinaryIO, kind: bytes, *content: bytes | memoryview) -> None:
+    answers.write(av_protocol.HEAD.pack(kind, sum(map(len, content))))
+    for piece in content:
+        answers.write(piece)
     answers.flush()
 
 

@@ -19,7 +19,9 @@ import av
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import BLOCK, check_finite, mix
+from soundloom.audio.decoder import BLOCK, ChannelMixer, check_finite
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["AvDecoder"]
@@ -32,7 +34,12 @@ SEEK_FROM_SECONDS = 20
 
 
 class AvDecoder:
-    """The first sound track of a file, opened by FFmpeg; see :class:`soundloom.audio.decoder.Decoder`.
+    """A sound track of a file, opened by FFmpeg; see :class:`soundloom.audio.decoder.Decoder`.
+
+    Args:
+        path: the file.
+        options: how it is decoded.
+        notices: where what is noticed goes.
 
     Raises:
         AudioError: FFmpeg cannot read the file, or there is no sound in it.
@@ -41,8 +48,8 @@ class AvDecoder:
     name: Literal["pyav"] = "pyav"
     frames: int | None = None  # Containers count packets or milliseconds, seldom samples.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice]) -> None:
+        self._path, self._options, self._notices = path, options, notices
         try:
             # "file:" keeps a name such as "http:x.m4a" from being taken for an address, and the whitelist keeps a
             # playlist from making FFmpeg fetch what it lists. Damaged titles and comments are nobody's concern here.
@@ -71,7 +78,10 @@ class AvDecoder:
                 self._path,
                 f"there is no sound track in it, only {' and '.join(kinds) or 'nothing'}: leave this file out",
             )
-        self._track = tracks[0]
+        number = self._options.track or 1
+        if number > len(tracks):
+            raise AudioError(self._path, f"there is no audio track {number} in it, only {len(tracks)}")
+        self._track = tracks[number - 1]
         self.sample_rate = 0
         self._decoded = 0
         self._decoding = self._frames()
@@ -81,6 +91,7 @@ class AvDecoder:
         self._head = head
         self.sample_rate = int(head.sample_rate)
         self.channels = int(head.layout.nb_channels)
+        self.mixer = ChannelMixer(self._path, self.channels, self._options)
         self.codec = f"{self._container.format.name} {self._track.codec_context.name}"
         if self._track.duration is not None:
             self.seconds: float | None = float(self._track.duration * self._track.time_base)
@@ -100,7 +111,7 @@ class AvDecoder:
             position += planes.shape[1]
             while here < there:
                 taken = min(there - here, BLOCK - filled)
-                mix(planes[:, here : here + taken], block[filled : filled + taken])
+                self.mixer.mix(planes[:, here : here + taken], block[filled : filled + taken])
                 here += taken
                 filled += taken
                 if filled == BLOCK:

@@ -14,7 +14,9 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import BLOCK, check_finite, mix
+from soundloom.audio.decoder import BLOCK, ChannelMixer, check_finite
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["SndfileDecoder"]
@@ -33,16 +35,21 @@ LAST_PAGE = 255 * 4096
 class SndfileDecoder:
     """A file opened by libsndfile; see :class:`soundloom.audio.decoder.Decoder`.
 
+    Args:
+        path: the file.
+        options: how it is decoded.
+        notices: where what is noticed goes.
+
     Raises:
         soundfile.SoundFileError: libsndfile cannot read the file; the caller tries another decoder.
     """
 
     name: Literal["soundfile"] = "soundfile"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice]) -> None:
         # Bytes, because a POSIX file name need not be text.
         self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
-        self._path = path
+        self._path, self._options, self._notices = path, options, notices
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int | None = self._file.frames
@@ -50,6 +57,13 @@ class SndfileDecoder:
         if self._file.frames >= UNKNOWN_LENGTH:
             self._file.close()
             raise soundfile.SoundFileRuntimeError("the length is not known, without which libsndfile finds no end")
+        try:
+            if options.track is not None and options.track > 1:
+                raise AudioError(path, f"there is no audio track {options.track} in it, only one")
+            self.mixer = ChannelMixer(path, self.channels, options)
+        except AudioError:
+            self._file.close()
+            raise
 
     @property
     def codec(self) -> str:
@@ -76,7 +90,7 @@ class SndfileDecoder:
                     "there; copy it again from its source",
                 )
             if interleaved is not None:
-                mix(interleaved[:wanted].T, mono)
+                self.mixer.mix(interleaved[:wanted].T, mono)
             check_finite(mono, position, self.sample_rate, self._path)
             if skipped < wanted:
                 yield mono[skipped:]

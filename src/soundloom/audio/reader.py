@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from os import PathLike, fspath
 from pathlib import Path
@@ -27,10 +27,17 @@ from jaxtyping import Float32
 from soundloom.audio.av_process import AvProcess
 from soundloom.audio.decoder import Decoder
 from soundloom.audio.libsndfile_decoder import SndfileDecoder
-from soundloom.audio.resample import resampled
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
+from soundloom.audio.resample import Energy, resampled
 from soundloom.errors import AudioError
 
-__all__ = ["AudioInfo", "info", "read", "stream"]
+__all__ = ["DEFAULT_OPTIONS", "AudioInfo", "info", "read", "stream"]
+
+DEFAULT_OPTIONS = DecodeOptions()
+
+# A mix of uncorrelated channels has 1/n of the mean energy of one; a fiftieth of that (17 dB below) is cancellation.
+CANCELLED = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +62,20 @@ class AudioInfo:
     decoder: Literal["soundfile", "pyav"]
 
 
-def info(path: str | PathLike[str], av: AvProcess | None = None) -> AudioInfo:
+def info(
+    path: str | PathLike[str], av: AvProcess | None = None, *, options: DecodeOptions = DEFAULT_OPTIONS
+) -> AudioInfo:
     """Look at a file without decoding it.
 
     Args:
         path: a sound file.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+        options: which track is looked at.
 
     Raises:
         AudioError: the file cannot be read, or holds no sound.
     """
-    with closing(_open(fspath(path), av)) as decoder:
+    with closing(_open(fspath(path), av, options, [])) as decoder:
         return AudioInfo(
             path=Path(path),
             sample_rate=decoder.sample_rate,
@@ -79,9 +89,12 @@ def info(path: str | PathLike[str], av: AvProcess | None = None) -> AudioInfo:
 def stream(
     path: str | PathLike[str],
     sample_rate: int,
+    *,
     start: float = 0.0,
     end: float | None = None,
     av: AvProcess | None = None,
+    options: DecodeOptions = DEFAULT_OPTIONS,
+    notices: list[Notice] | None = None,
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
     """The waveform of a file, or of a region of it, block by block in bounded memory.
 
@@ -90,9 +103,11 @@ def stream(
     Args:
         path: a sound file.
         sample_rate: the rate of the waveform in hertz.
-        start: where to begin, in seconds.
-        end: where to end, in seconds; None, or past the end of the sound: there.
+        start: where to begin, in seconds of the file.
+        end: where to end, in seconds of the file; None, or past the end of the sound: there.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+        options: how the file is decoded: channels, track, speed.
+        notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
 
     Yields:
         Arrays of the caller's own, of any length but none empty, at least one.
@@ -104,43 +119,104 @@ def stream(
     if sample_rate < 1:
         raise ValueError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
     name = fspath(path)
-    with closing(_open(name, av)) as decoder:
-        first, last = _region(decoder, name, sample_rate, start, end)
-        heard = 0
-        for block in resampled(decoder, sample_rate, first, last):
+    found: list[Notice] = []
+    options = _settled(name, av, options)
+    with closing(_open(name, av, options, found)) as decoder:
+        ratio = options.speed_ratio
+        native, wanted = decoder.sample_rate * ratio.numerator, sample_rate * ratio.denominator
+        first, last = _region(decoder, name, native, wanted, start, end)
+        before, after = Energy(), Energy()
+        for block in resampled(decoder, native, wanted, first, last, before):
             if len(block):
-                heard += len(block)
+                after.add(block)
                 np.clip(block, -1, 1, out=block)
                 yield block
-        if not heard:
+        if not after.samples:
             raise AudioError(name, _no_region(start, end, decoder.seconds))
+        if notices is not None:
+            notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options)]
+
+
+def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeOptions:
+    """The options with the number of the loudest channel, found by decoding the file once, where that is wanted."""
+    if options.channels != "loudest":
+        return options
+    with closing(_open(path, av, options, [])) as decoder:
+        if decoder.channels > 1:
+            for _ in decoder.blocks(0, None):
+                pass
+        loudest = int(np.argmax(decoder.mixer.energies))
+    return replace(options, channels=str(loudest + 1))
+
+
+def _sound_notices(
+    decoder: Decoder, sample_rate: int, before: Energy, after: Energy, options: DecodeOptions
+) -> Iterator[Notice]:
+    """What is to be said of a sound that was decoded: silence, cancelled channels, energy above the model's rate.
+
+    Args:
+        decoder: the file, decoded.
+        sample_rate: the rate asked for, in hertz.
+        before: the energy of the native samples.
+        after: the energy of the samples at ``sample_rate``.
+        options: how the file was decoded.
+    """
+    count = decoder.channels
+    every = float(decoder.mixer.energies.sum()) if count > 1 else before.total
+    if before.total == 0 and (every == 0 or options.channels != "mix"):
+        other = " in the channel taken" if every else ""
+        yield Notice("silent", f"digital silence: every sample{other} is 0")
+    elif count > 1 and options.channels == "mix" and before.total < CANCELLED / count * (every / count):
+        yield Notice(
+            "cancelled",
+            f"the {count} channels cancel each other when they are mixed: take one of them, "
+            "with --channels left, right, a number or loudest",
+        )
+    elif 2 * after.variance < before.variance:
+        highest = sample_rate / 2 / options.speed / 1000
+        yield Notice(
+            "ultrasonic",
+            f"{1 - after.variance / before.variance:.0%} of the energy lies above {highest:g} kHz, the highest "
+            f"frequency that the model takes: index with --speed {_slower(decoder, sample_rate):g} to slow it down",
+        )
+
+
+def _slower(decoder: Decoder, sample_rate: int) -> float:
+    """A speed at which all of a file's frequencies can be represented: a half, a quarter, a fifth, a tenth ..."""
+    needed = decoder.sample_rate / sample_rate
+    return next((1 / times for times in (2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100) if times >= needed), 0.001)
 
 
 def read(
     path: str | PathLike[str],
     sample_rate: int,
+    *,
     start: float = 0.0,
     end: float | None = None,
     av: AvProcess | None = None,
+    options: DecodeOptions = DEFAULT_OPTIONS,
+    notices: list[Notice] | None = None,
 ) -> Float32[np.ndarray, " samples"]:
     """The waveform of a file, or of a region of it, in one array: the blocks of :func:`stream`, joined.
 
     Args:
         path: a sound file.
         sample_rate: the rate of the waveform in hertz.
-        start: where to begin, in seconds.
-        end: where to end, in seconds; None, or past the end of the sound: there.
+        start: where to begin, in seconds of the file.
+        end: where to end, in seconds of the file; None, or past the end of the sound: there.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
+        options: how the file is decoded: channels, track, speed.
+        notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
 
     Raises:
         AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region.
         ValueError: the sample rate is not positive.
     """
-    blocks = list(stream(path, sample_rate, start, end, av))
+    blocks = list(stream(path, sample_rate, start=start, end=end, av=av, options=options, notices=notices))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _open(path: str, av: AvProcess | None) -> Decoder:
+def _open(path: str, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
     """Open a file with the first decoder that can."""
     try:
         status = os.stat(path)
@@ -150,7 +226,7 @@ def _open(path: str, av: AvProcess | None) -> Decoder:
         if status.st_size == 0:
             raise AudioError(path, "the file is empty (0 bytes): copy it again from its source")
         try:
-            decoder = SndfileDecoder(path)
+            decoder = SndfileDecoder(path, options, notices)
         except (soundfile.SoundFileError, ValueError) as error:
             # Tells a file that may not be read from one that cannot be understood.
             with open(path, "rb"):
@@ -167,7 +243,7 @@ def _open(path: str, av: AvProcess | None) -> Decoder:
     except (OSError, ValueError) as error:
         raise AudioError(path, f"the system cannot open it ({getattr(error, 'strerror', None) or error})") from error
     try:
-        return av.open(path) if av is not None else _open_here(path)
+        return _open_here(path, options, notices) if av is None else av.open(path, options, notices)
     except AudioError as error:
         # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
         complaint = str(refused).rpartition(": ")[2].strip(" .")
@@ -176,21 +252,34 @@ def _open(path: str, av: AvProcess | None) -> Decoder:
         raise AudioError(path, f"{error.reason} (libsndfile: {complaint})") from error
 
 
-def _open_here(path: str) -> Decoder:
+def _open_here(path: str, options: DecodeOptions, notices: list[Notice]) -> Decoder:
     """Open a file with FFmpeg in this process."""
     # FFmpeg costs a fifth of a second to load, which most collections never need.
     from soundloom.audio.ffmpeg_decoder import AvDecoder
 
-    return AvDecoder(path)
+    return AvDecoder(path, options, notices)
 
 
-def _region(decoder: Decoder, path: str, sample_rate: int, start: float, end: float | None) -> tuple[int, int | None]:
-    """A region in samples, checked as far as the length of the file is known."""
+def _region(
+    decoder: Decoder, path: str, native: int, wanted: int, start: float, end: float | None
+) -> tuple[int, int | None]:
+    """A region in samples at the rate wanted, checked as far as the length of the file is known.
+
+    Args:
+        decoder: the open file.
+        path: its name.
+        native: the rate that its samples are taken to have.
+        wanted: the rate that they are brought to, on the same scale.
+        start: seconds of the file.
+        end: seconds of the file.
+    """
     if not 0 <= start < inf or not (end is None or start < end < inf):
         raise AudioError(path, _no_region(start, end, decoder.seconds))
-    first = round(start * sample_rate)
-    last = None if end is None else round(end * sample_rate)
-    beyond = decoder.frames is not None and first > 0 and first * decoder.sample_rate >= decoder.frames * sample_rate
+    # Samples that one second of the file becomes; the sample rate itself unless the speed is changed.
+    rate = wanted * decoder.sample_rate / native
+    first = round(start * rate)
+    last = None if end is None else round(end * rate)
+    beyond = decoder.frames is not None and first > 0 and first * native >= decoder.frames * wanted
     if beyond or first == last:
         raise AudioError(path, _no_region(start, end, decoder.seconds))
     return first, last

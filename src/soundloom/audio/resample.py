@@ -1,7 +1,7 @@
-"""From native blocks to the blocks of a region at the rate asked for, with soxr.
+"""Streaming resampling of decoded blocks to a target rate and region, with soxr.
 
 Quality HQ: the pass band is flat to 0.913 of the lower Nyquist frequency and what lies above is at least
-120 dB down. Not for changing pitch or speed: the ratio is fixed for a whole file.
+120 dB down. The ratio is fixed for a whole file.
 """
 
 from __future__ import annotations
@@ -15,14 +15,43 @@ from jaxtyping import Float32
 
 from soundloom.audio.decoder import Decoder
 
-__all__ = ["resampled"]
+__all__ = ["Energy", "resampled"]
 
 # Half the length of soxr's filters, generously, in samples of the lower of the two rates.
 PRE_ROLL = 1024
+# The most samples that one block becomes: bounds memory where a file of a few hertz, or one played very slowly, is
+# brought to a rate that is thousands of times as high. No usual pair of rates reaches it.
+LARGEST_BLOCK = 1 << 22
+
+
+class Energy:
+    """The energy of a signal whose blocks pass by, without its mean.
+
+    Attributes:
+        samples: how many were seen.
+        total: the sum of their squares.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.total = 0.0
+        self._sum = 0.0
+
+    def add(self, block: Float32[np.ndarray, " samples"]) -> None:
+        """Take the next samples."""
+        self.samples += len(block)
+        # einsum stays on one thread; a sum in single precision is exact enough for a comparison.
+        self.total += float(np.einsum("i,i->", block, block))
+        self._sum += float(block.sum())
+
+    @property
+    def variance(self) -> float:
+        """Mean square without the mean, which for a recording is an offset of the recorder and no sound."""
+        return max(0.0, self.total / self.samples - (self._sum / self.samples) ** 2) if self.samples else 0.0
 
 
 def resampled(
-    decoder: Decoder, sample_rate: int, first: int, last: int | None
+    decoder: Decoder, native: int, sample_rate: int, first: int, last: int | None, energy: Energy | None = None
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
     """Samples ``first`` up to ``last`` (None: the end) of the whole sound at ``sample_rate``.
 
@@ -34,16 +63,18 @@ def resampled(
 
     Args:
         decoder: an open file, from which nothing was decoded yet.
-        sample_rate: hertz.
+        native: the rate that its samples are taken to have. Only the ratio of the two rates matters: a file that is
+            played at another speed than its own has both multiplied until they are whole numbers.
+        sample_rate: the rate wanted.
         first: position at ``sample_rate``, not negative.
         last: position at ``sample_rate``, after ``first``.
+        energy: what measures the native blocks; None: nothing does.
 
     Yields:
         Fresh arrays, none empty. A sound too short for a single sample at the lower rate becomes one: its mean.
     """
-    native = decoder.sample_rate
     if native == sample_rate:
-        yield from decoder.blocks(first, last)
+        yield from _measured(decoder.blocks(first, last), energy)
         return
     common = gcd(native, sample_rate)
     margin = ceil(PRE_ROLL * max(1, native / sample_rate))
@@ -51,7 +82,8 @@ def resampled(
     stop = None if last is None else ceil(last * native / sample_rate) + margin
     skipped = first - k * (sample_rate // common)
     left = None if last is None else last - first
-    for block in _converted(decoder.blocks(k * (native // common), stop), native, sample_rate):
+    blocks = _measured(decoder.blocks(k * (native // common), stop), energy)
+    for block in _converted(blocks, native, sample_rate):
         wanted = block[skipped:] if left is None else block[skipped : skipped + left]
         skipped = max(0, skipped - len(block))
         if len(wanted):
@@ -62,22 +94,33 @@ def resampled(
                 return
 
 
+def _measured(
+    blocks: Iterator[Float32[np.ndarray, " frames"]], energy: Energy | None
+) -> Iterator[Float32[np.ndarray, " frames"]]:
+    for block in blocks:
+        if energy is not None:
+            energy.add(block)
+        yield block
+
+
 def _converted(
     blocks: Iterator[Float32[np.ndarray, " frames"]], native: int, sample_rate: int
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
     """Blocks at another rate; a sound that is too short for one sample there becomes its mean."""
     converter = soxr.ResampleStream(native, sample_rate, 1, dtype="float32", quality="HQ")
-    heard = produced = 0
+    step = max(1, LARGEST_BLOCK * native // sample_rate)
+    taken = produced = 0
     for block in blocks:
-        heard += len(block)
-        converted = converter.resample_chunk(block)
-        produced += len(converted)
-        yield converted
+        taken += len(block)
+        for at in range(0, len(block), step):
+            converted = converter.resample_chunk(block[at : at + step])
+            produced += len(converted)
+            yield converted
     # n native samples are round(n s / r) of ours, in whole numbers so that a region ends where the whole does. soxr
     # may come out one short, so it is fed a little silence more, which is what it assumes past the end anyway.
-    length = (2 * heard * sample_rate + native) // (2 * native)
+    length = (2 * taken * sample_rate + native) // (2 * native)
     rest = converter.resample_chunk(np.zeros(1 + ceil(native / sample_rate), np.float32), last=True)
     if length:
         yield rest[: length - produced]
-    elif heard:
+    elif taken:
         yield block.mean(keepdims=True)

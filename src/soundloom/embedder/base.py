@@ -188,7 +188,7 @@ class Embedder(nn.Module, ABC):
     ) -> Iterator[audio.Segment]:
         """The sound in blocks of about a minute, each with its times from the beginning of the sound."""
         if isinstance(source, str | PathLike):
-            blocks = audio.stream(source, self.sample_rate, start, end, av=av)
+            blocks = audio.stream(source, self.sample_rate, start=start, end=end, av=av)
         else:
             samples = np.asarray(source.detach().cpu() if isinstance(source, Tensor) else source, dtype=np.float32)
             _check_waveform(samples)

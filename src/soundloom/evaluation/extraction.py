@@ -131,7 +131,7 @@ def acoustics() -> Listener:
     layout = _layout()
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
-        samples = audio.read(clip.path, ACOUSTIC_RATE, clip.start or 0.0, clip.end, av)
+        samples = audio.read(clip.path, ACOUSTIC_RATE, start=clip.start or 0.0, end=clip.end, av=av)
         table = acoustic_statistics([samples], ACOUSTIC_RATE)
         row = np.concatenate([table[name][statistic] for name, statistic, _ in layout], axis=1)
         return row.astype(np.float32), len(samples) / ACOUSTIC_RATE
@@ -238,7 +238,7 @@ def _finite(listener: Listener) -> Callable[[Clip, audio.AvProcess], tuple[np.nd
 
 def _pieces(model: Embedder, clip: Clip, seconds: float, av: audio.AvProcess) -> Iterator[audio.Segment]:
     """A clip at the model's rate, cut into pieces of so many seconds."""
-    blocks = audio.stream(clip.path, model.sample_rate, clip.start or 0.0, clip.end, av)
+    blocks = audio.stream(clip.path, model.sample_rate, start=clip.start or 0.0, end=clip.end, av=av)
     return audio.segments(blocks, model.sample_rate, seconds, seconds)
 
 

@@ -143,7 +143,7 @@ def _fill(
     """Decode and keep clips; returns those that could not be heard, and why."""
 
     def work(clip: _Clip, av: audio.AvProcess) -> NDArray[Any]:
-        return form.keep_blocks(audio.stream(clip.path, form.sample_rate, clip.start, clip.end, av))
+        return form.keep_blocks(audio.stream(clip.path, form.sample_rate, start=clip.start, end=clip.end, av=av))
 
     failed: dict[bytes, str] = {}
     waiting: dict[bytes, NDArray[Any]] = {}

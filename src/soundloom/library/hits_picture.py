@@ -34,7 +34,7 @@ def draw_hits(
     Raises:
         AudioError: the query or a hit can no longer be read.
     """
-    samples = audio.read(query, sample_rate, start, end)
+    samples = audio.read(query, sample_rate, start=start, end=end)
     asked = Excerpt(
         title=Path(query).name,
         samples=samples,
@@ -47,7 +47,7 @@ def draw_hits(
     found = [
         Excerpt(
             title=Path(hit.path).name,
-            samples=audio.read(hit.path, sample_rate, hit.start, hit.end),
+            samples=audio.read(hit.path, sample_rate, start=hit.start, end=hit.end),
             sample_rate=sample_rate,
             start=hit.start,
             end=hit.end,

@@ -51,10 +51,12 @@ def picture(
 ) -> dict[str, Any]:
     """Draw the spectrogram of a stretch to a PNG; a very long one is sampled."""
     if end - start <= _WHOLE_SECONDS:
-        samples = audio.read(path, sample_rate, start, end)
+        samples = audio.read(path, sample_rate, start=start, end=end)
     else:
         starts = np.linspace(start, end - _STRETCH_SECONDS, _STRETCHES)
-        samples = np.concatenate([audio.read(path, sample_rate, at, at + _STRETCH_SECONDS) for at in starts.tolist()])
+        samples = np.concatenate(
+            [audio.read(path, sample_rate, start=at, end=at + _STRETCH_SECONDS) for at in starts.tolist()]
+        )
     excerpt = Excerpt(title=path, samples=samples, sample_rate=sample_rate, start=start, end=end)
     with open(out, "wb") as file:
         file.write(thumbnail(excerpt, width, height, theme))
@@ -65,7 +67,7 @@ def transcode(path: str, out: str, start: float, end: float | None, container: s
     """Write a stretch as mono 16-bit WAV or FLAC at the file's own rate, at most 48 kHz."""
     rate = min(audio.info(path).sample_rate, 48000)
     with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=container) as file:
-        for block in audio.stream(path, rate, start, end):
+        for block in audio.stream(path, rate, start=start, end=end):
             file.write(block)
     return {}
 
@@ -73,7 +75,7 @@ def transcode(path: str, out: str, start: float, end: float | None, container: s
 def samples(path: str, out: str, start: float, end: float | None, sample_rate: int) -> dict[str, Any]:
     """Write a stretch as bare float samples at the model's rate."""
     with open(out, "wb") as file:
-        for block in audio.stream(path, sample_rate, start, end):
+        for block in audio.stream(path, sample_rate, start=start, end=end):
             file.write(block.tobytes())
     return {}
 

@@ -1,0 +1,35 @@
+"""Notices: facts about a decoded file that its owner should know and that are not errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NOTICE_KINDS", "Notice"]
+
+NOTICE_KINDS = {
+    "silent": "digital silence",
+    "cancelled": "channels that cancel when mixed",
+    "ultrasonic": "most energy above what the model hears",
+    "repaired": "a wrong length in the header, repaired",
+    "truncated": "cut short, taken as it is",
+    "joined": "several streams joined end to end",
+    "track": "several audio tracks",
+}
+"""The code of every notice -> what the files that have it have in common, for summaries."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that was noticed while a file was decoded.
+
+    Attributes:
+        code: one of `NOTICE_KINDS`.
+        text: what was noticed in this file, and what can be done; one line.
+    """
+
+    code: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.code not in NOTICE_KINDS:
+            raise ValueError(f"notice code {self.code!r}: the codes are {', '.join(NOTICE_KINDS)}")
