@@ -2,23 +2,42 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CONSTRAINTS ?= constraints.txt
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+# Tests in as many processes as there are cores; each holds torch, so no more than eight.
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # The user's own folder of sounds, a query in it, and where the demonstration writes.
 SOUNDS ?=
 QUERY  ?=
 DEMO   ?= demo
 
-.PHONY: demo test lint bench page clean
+.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
 
-test: $(VENV)/.installed-dev
+# What a change should pass at once: checks, and every test that is not marked slow.
+test: check
+	$(PYTEST) -m "not slow"
+
+# The others: browser, generated requests, papers' tables in miniature, long sweeps.
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
+
+test-all: test test-slow web-check
+
+# The lowest versions that pyproject.toml allows, torch apart, in an environment of their own.
+test-lowest:
+	$(PYTHON) .ci/lowest.py > .lowest.txt
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=.lowest.txt .venv-lowest/.installed-dev
+	.venv-lowest/bin/python -m pytest $(PARALLEL) -m "not slow"
+
+check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -31,13 +50,22 @@ page:
 	npm --prefix web ci
 	npm --prefix web run build
 
+# Lint, types and unit tests of the page's sources, and the page built again: it must be the one that ships.
+web-check:
+	npm --prefix web ci --no-audit --no-fund
+	npm --prefix web run lint
+	npm --prefix web test
+	rm -rf build/page && mkdir -p build && cp -r src/soundloom/server/page build/page
+	npm --prefix web run build
+	diff -r build/page src/soundloom/server/page
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	$(PIP) -e .
 	touch $@
 

@@ -218,6 +218,7 @@ def test_embed_with_failures_exits_with_1(tmp_path: Path) -> None:
     assert pyarrow.parquet.read_table(tmp_path / "e.parquet").num_rows == 0
 
 
+@pytest.mark.slow
 def test_demo_goes_the_whole_way(tmp_path: Path, sounds: Path) -> None:
     result = run("demo", "--out", tmp_path / "demo")
     assert result.exit_code == 0, result.output

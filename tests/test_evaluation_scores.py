@@ -11,13 +11,17 @@ from sklearn import metrics
 from soundloom.evaluation import scores, splits
 from soundloom.evaluation.retrieval.average_precision import average_precision
 
-RANDOM = np.random.default_rng(0)
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """The same numbers for every test, whichever tests run before it."""
+    return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1000], ids=["heavy ties", "ties", "hardly any tie"])
-def test_average_precision_is_scikit_learns_whatever_the_ties(levels):
-    values = RANDOM.integers(0, levels, (20, 57)).astype(np.float32)
-    relevant = RANDOM.random((20, 57)) < 0.3
+def test_average_precision_is_scikit_learns_whatever_the_ties(levels, random):
+    values = random.integers(0, levels, (20, 57)).astype(np.float32)
+    relevant = random.random((20, 57)) < 0.3
     ours = average_precision(torch.from_numpy(values), torch.from_numpy(relevant))
     theirs = [metrics.average_precision_score(hit, value) for hit, value in zip(relevant, values, strict=True)]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
@@ -54,8 +58,8 @@ def test_no_values_are_refused():
         scores.summarise("p", "accuracy", [], seed=0)
 
 
-def test_single_label_metrics_are_scikit_learns():
-    predictions, labels = RANDOM.random((80, 7)), RANDOM.integers(0, 7, 80)
+def test_single_label_metrics_are_scikit_learns(random):
+    predictions, labels = random.random((80, 7)), random.integers(0, 7, 80)
     assert scores.accuracy(predictions, labels) == metrics.accuracy_score(labels, predictions.argmax(1))
     for k in (1, 3, 6):
         expected = metrics.top_k_accuracy_score(labels, predictions, k=k, labels=np.arange(7))
@@ -66,8 +70,8 @@ def test_single_label_metrics_are_scikit_learns():
     np.testing.assert_allclose(list(scores.recalls(confusion).values()), expected)
 
 
-def test_macro_map_leaves_out_classes_that_no_clip_has():
-    predictions, labels = RANDOM.random((60, 4)), (RANDOM.random((60, 4)) < 0.3).astype(int)
+def test_macro_map_leaves_out_classes_that_no_clip_has(random):
+    predictions, labels = random.random((60, 4)), (random.random((60, 4)) < 0.3).astype(int)
     labels[:, 2] = 0
     kept = [0, 1, 3]
     expected = metrics.average_precision_score(labels[:, kept], predictions[:, kept], average="macro")
@@ -98,9 +102,9 @@ def test_predictions_and_labels_that_do_not_belong_together_are_refused(predicti
         scores.validate(predictions, labels)
 
 
-def test_nothing_to_rank_is_refused():
+def test_nothing_to_rank_is_refused(random):
     with pytest.raises(ValueError, match="nothing to rank"):
-        scores.macro_map(RANDOM.random((3, 2)), np.zeros((3, 2), int))
+        scores.macro_map(random.random((3, 2)), np.zeros((3, 2), int))
 
 
 # Splits.
@@ -144,8 +148,8 @@ def test_a_class_of_one_group_stays_in_training():
     assert set(LABELS[valid]) == {0, 1, 2, 3}
 
 
-def test_multi_hot_validation_serves_rare_classes():
-    labels = RANDOM.random((500, 6)) < np.array([0.5, 0.3, 0.2, 0.1, 0.05, 0.02])
+def test_multi_hot_validation_serves_rare_classes(random):
+    labels = random.random((500, 6)) < np.array([0.5, 0.3, 0.2, 0.1, 0.05, 0.02])
     train, valid = splits.carve(np.arange(500), labels, fraction=0.2)
     assert labels[train].any(axis=0).all()
     assert (labels[valid].sum(axis=0) >= np.round(0.2 * labels.sum(axis=0))).all()

@@ -23,7 +23,6 @@ from soundloom.frontends import (
 
 PRESETS: dict[str, Callable[[], Frontend]] = {
     "vggish": LogMel.vggish,
-    "jansen": LogMel.jansen,
     "coala": LogMel.coala,
     "panns-16k": lambda: LogMel.panns(16000),
     "panns-32k": lambda: LogMel.panns(32000),
@@ -123,8 +122,7 @@ def test_gradients_flow_and_are_finite_in_silence(frontend: Frontend) -> None:
     waveforms = torch.cat([noise(1, 16000), torch.zeros(1, 16000)]).requires_grad_()
     representation = frontend(waveforms)
     if isinstance(frontend, PeakMap):
-        assert not representation.requires_grad
-        return
+        pytest.skip("peaks have no gradient")
     representation.sum().backward()
     assert waveforms.grad is not None
     assert torch.isfinite(waveforms.grad).all()
@@ -141,8 +139,13 @@ def test_there_is_nothing_to_save_and_a_copy_hears_the_same(frontend: Frontend) 
 def test_inference_mode_leaves_nothing_behind_that_breaks_training(frontend: Frontend) -> None:
     with torch.inference_mode():
         frontend(noise(1, 12345))
-    if not isinstance(frontend, PeakMap):
-        frontend(noise(1, 12345).requires_grad_()).sum().backward()
+    waveforms = noise(1, 12345).requires_grad_()
+    representation = frontend(waveforms)
+    assert representation.requires_grad != isinstance(frontend, PeakMap)
+    if representation.requires_grad:
+        representation.sum().backward()
+        assert waveforms.grad is not None
+        assert waveforms.grad.isfinite().all()
 
 
 def test_the_input_is_left_as_it_was(frontend: Frontend) -> None:

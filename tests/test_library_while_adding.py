@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,23 +104,31 @@ def test_another_library_object_sees_the_same(library: Library) -> None:
 
 def test_searching_does_not_keep_anybody_from_adding(library: Library, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    stop = threading.Event()
     search(library)
     library._model = type("Model", (), {"min_samples": 1, "sample_rate": 16000})()
+
+    stop = threading.Event()
+    versions: list[int] = []
 
     def ask() -> None:
         for number in itertools.count():
             append(library._store, [f"/t/{number}.wav"], EMBEDDINGS[:1])
-            library.index()
+            versions.append(library.index().version)
             if stop.is_set():
                 break
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        end = time.monotonic() + 1.0
-        while time.monotonic() < end:
-            library.add(tmp_path / "empty")
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            end = time.monotonic() + 60
+            added = 0
+            while (added < 10 or len(versions) < 10) and time.monotonic() < end:
+                # Fails if a search holds the lock for longer than adding waits for it.
+                assert library.add(tmp_path / "empty").failed == []
+                added += 1
+        finally:
+            stop.set()
+        asking.result()
+    assert added >= 10
+    assert len(versions) >= 10
+    assert versions == sorted(versions)

@@ -15,7 +15,7 @@ from soundloom.synth import render
 
 AXE = files("axe_playwright_python") / "axe.min.js"
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 
 def wav(family: str, index: int, folder: Path) -> Path:

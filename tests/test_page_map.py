@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from helpers.browser import NEEDS_CHROMIUM, asked, first, until
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 PIXELS = """() => {
     const canvas = document.querySelector('canvas');

@@ -141,6 +141,7 @@ def weights_of(folder: Path, streams: Sequence[str] = FEW) -> dict[str, bytes]:
     return {name: (folder / name / "model.safetensors").read_bytes() for name in streams}
 
 
+@pytest.mark.slow
 def test_side_by_side_stopped_and_resumed_gives_the_same_bytes(run: Path, corpus: Corpus, tmp_path: Path) -> None:
     told: list[str] = []
 
@@ -300,6 +301,7 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
         write_tags(report.rows, tmp_path / "tags.xml")
 
 
+@pytest.mark.slow
 def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
     small = replace(TINY, streams=("pitch", "timbre"))
     told: list[str] = []

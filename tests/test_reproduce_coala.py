@@ -17,13 +17,15 @@ from soundloom.reproduce.coala import CASES, CoalaSettings, principal_components
 from soundloom.reproduce.coala_tables import CELLS, PAPER_CORRELATIONS, PAPER_TASKS, TITLES, markdown
 
 
-def test_the_papers_numbers() -> None:
-    assert PAPER_TASKS["urbansound8k"]["ae-c"] == 0.727
-    assert PAPER_CORRELATIONS["ae-c"]["mfcc", "mean"] == 0.84
-    assert PAPER_CORRELATIONS["e-c"]["mfcc", "mean"] == 0.58
-    assert PAPER_CORRELATIONS["cnn"]["spectral bandwidth", "skewness"] == 0.80
-    assert set(PAPER_CORRELATIONS) == set(CASES)
+def test_the_papers_numbers_say_what_the_paper_concludes() -> None:
+    """Favory 2020, section 4: reconstruction helps; its embeddings lie closest to the acoustic features."""
     assert set(TITLES) == {*CASES, "mfcc"}
+    for task in PAPER_TASKS.values():
+        assert set(task) == set(TITLES)
+        assert task["ae-c"] > task["e-c"] > task["cnn"]
+    assert set(PAPER_CORRELATIONS) == set(CASES)
+    for cell in CELLS:
+        assert 1 > PAPER_CORRELATIONS["ae-c"][cell] > PAPER_CORRELATIONS["e-c"][cell] > 0
 
 
 def test_the_page() -> None:
@@ -54,6 +56,7 @@ def test_settings_say_what_is_wrong() -> None:
         CoalaSettings(runs=0)
 
 
+@pytest.mark.slow
 def test_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
     beeps_and_hisses(tmp_path / "learned", 12)
