@@ -30,10 +30,10 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from benchmarks.training import WARM, corpus_in, steps
 from soundloom.corpora import Corpus
-from soundloom.feature_cache import MelEnergies, Prepared, prepare
+from soundloom.feature_cache import FeatureDataset, MelEnergies, prepare
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
-from soundloom.objectives.labels import LabelDraw
+from soundloom.objectives.labels import LabelBatchSampler
 from soundloom.recipes.architectures import FRAMES
 from soundloom.recipes.coala import coala_stream
 from soundloom.training import TrainingSettings
@@ -58,8 +58,8 @@ class Row:
 class Sounds:
     """What there is to learn from: batches of patches with their tags."""
 
-    prepared: Prepared
-    draw: LabelDraw
+    dataset: FeatureDataset
+    draw: LabelBatchSampler
     tags: int
 
     def __call__(self, step: int) -> Batch:
@@ -70,18 +70,18 @@ class Sounds:
     def objective(self) -> AlignmentObjective:
         """AE-C's losses."""
         stream = coala_stream(0, "coala")
-        return AlignmentObjective(AlignmentSettings(same_tags_repel=False), self.prepared.form, stream, self.tags)
+        return AlignmentObjective(AlignmentSettings(same_tags_repel=False), self.dataset.form, stream, self.tags)
 
 
 def sounds_of(corpus: Corpus, batch: int) -> Sounds:
     """The first patch of every sound, and its labels for tags."""
-    prepared = prepare(corpus, MelEnergies(coala_stream(0, "coala").frontend.inner))
+    dataset = prepare(corpus, MelEnergies(coala_stream(0, "coala").frontend.inner))
     targets = corpus.label_matrix().astype(np.float32)
-    clips = np.flatnonzero(prepared.lengths > 0)
-    draw = LabelDraw(
-        prepared=prepared, clips=clips, starts=np.zeros_like(clips), size=FRAMES, targets=targets, batch=batch, seed=0
+    clips = np.flatnonzero(dataset.lengths > 0)
+    draw = LabelBatchSampler(
+        dataset=dataset, clips=clips, starts=np.zeros_like(clips), size=FRAMES, targets=targets, batch=batch, seed=0
     )
-    return Sounds(prepared=prepared, draw=draw, tags=targets.shape[1])
+    return Sounds(dataset=dataset, draw=draw, tags=targets.shape[1])
 
 
 def plain(sounds: Sounds, times: int) -> list[float]:

@@ -81,14 +81,14 @@ def measure(
     form = MelEnergies(LogMel.jansen())
     paths = corpus.column("path")
     waveforms = each(lambda path: audio.read(path, form.sample_rate), paths, workers)
-    prepared = prepare(corpus, form, folder=temporary / "there")
-    clips, starts = prepared.windows(frames, frames)
+    dataset = prepare(corpus, form, folder=temporary / "there")
+    clips, starts = dataset.windows(frames, frames)
     places = np.random.default_rng(0).integers(0, len(clips), (BATCHES, batch))
     folders = (temporary / str(number) for number in range(10**9))
 
     def draw() -> None:
         for some in places:
-            prepared.take(clips[some], starts[some], frames)
+            dataset.take(clips[some], starts[some], frames)
 
     taken = interleaved(
         {

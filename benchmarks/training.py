@@ -32,13 +32,13 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from soundloom import corpora, synth
 from soundloom.embedder import Stream
-from soundloom.feature_cache import Prepared, prepare
-from soundloom.objectives.base import Draw, Objective
+from soundloom.feature_cache import FeatureDataset, prepare
+from soundloom.objectives.base import BatchSampler, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
-from soundloom.objectives.triplet_batches import triplet_draw
+from soundloom.objectives.triplet_batches import triplet_sampler
 from soundloom.objectives.triplet_pairs import Recordings
 from soundloom.recipes.architectures import FRAMES, build_stream, form_of
-from soundloom.training import Progress, TrainingSettings, fit
+from soundloom.training import TrainingProgress, TrainingSettings, fit
 
 WARM = 2
 """Steps that are not counted."""
@@ -87,11 +87,11 @@ def passes(stream: Stream, windows: torch.Tensor, times: int) -> list[float]:
     return taken[1:]
 
 
-def steps(stream: Stream, objective: Objective, draw: Draw, settings: TrainingSettings) -> list[float]:
+def steps(stream: Stream, objective: Objective, draw: BatchSampler, settings: TrainingSettings) -> list[float]:
     """Seconds of each step of the trainer, from the end of one to the end of the next."""
     ends: list[float] = []
 
-    def done(_: Progress) -> None:
+    def done(_: TrainingProgress) -> None:
         ends.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
@@ -102,10 +102,10 @@ def steps(stream: Stream, objective: Objective, draw: Draw, settings: TrainingSe
 def measure(name: str, corpus: corpora.Corpus, batch: int, times: int, rounds: int) -> Row:
     """Time one stream, the three ways in turns."""
     stream = build_stream(name, 0, name)
-    prepared: Prepared = prepare(corpus, form_of(stream))
+    dataset: FeatureDataset = prepare(corpus, form_of(stream))
     chosen = TripletSettings(proximity=0.0)
-    objective = TripletObjective(chosen, prepared.form)
-    draw = triplet_draw(chosen, prepared, Recordings.of(corpus), np.arange(len(corpus)), batch, 0)
+    objective = TripletObjective(chosen, dataset.form)
+    draw = triplet_sampler(chosen, dataset, Recordings.of(corpus), np.arange(len(corpus)), batch, 0)
     windows = torch.randn(2 * batch, 1, stream.frontend.bins, FRAMES)
     # The curves and checkpoints at the very end are not steps.
     settings = TrainingSettings(steps=times + WARM + 2, batch=batch, checkpoint_minutes=1e6, log_every=10)

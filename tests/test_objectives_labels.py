@@ -15,9 +15,16 @@ from soundloom.corpora import Corpus
 from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import Transformer, TransformerSettings
-from soundloom.feature_cache import MelEnergies, Prepared, Represented, prepare
+from soundloom.feature_cache import FeatureDataset, MelEnergies, Represented, prepare
 from soundloom.frontends import MFCC, BySecond, LogMel, Scaled
-from soundloom.objectives.labels import SCORES, LabelDraw, LabelObjective, LabelSettings, exclusive, label_draw
+from soundloom.objectives.labels import (
+    SCORES,
+    LabelBatchSampler,
+    LabelObjective,
+    LabelSettings,
+    exclusive,
+    label_sampler,
+)
 from soundloom.objectives.windows import representation
 
 CLASSES = ("low", "middle", "high")
@@ -44,7 +51,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def seconds(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def seconds(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> FeatureDataset:
     return prepare(corpus, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path_factory.mktemp("seconds"))
 
 
@@ -58,11 +65,13 @@ def stream(bins: int = 12, *, scaled: bool = False) -> Stream:
     return Stream("x", hearing, encoder, layers=None, pooling="mean", window=Window(frames=40, fixed=True))
 
 
-def draw_of(prepared: Prepared, corpus: Corpus, clips: np.ndarray, batch: int = 5, seed: int = 0) -> LabelDraw:
-    return label_draw(prepared, corpus.label_matrix(), clips, batch=batch, seed=seed)
+def draw_of(
+    dataset: FeatureDataset, corpus: Corpus, clips: np.ndarray, batch: int = 5, seed: int = 0
+) -> LabelBatchSampler:
+    return label_sampler(dataset, corpus.label_matrix(), clips, batch=batch, seed=seed)
 
 
-def test_every_window_is_drawn_once_an_epoch(seconds: Prepared, corpus: Corpus) -> None:
+def test_every_window_is_drawn_once_an_epoch(seconds: FeatureDataset, corpus: Corpus) -> None:
     draw = draw_of(seconds, corpus, np.arange(6))
     assert (len(draw), draw.epoch_steps) == (12, 3)
     found = torch.cat([draw(step)["windows"] for step in range(12)])  # five epochs of twelve
@@ -72,7 +81,7 @@ def test_every_window_is_drawn_once_an_epoch(seconds: Prepared, corpus: Corpus) 
     assert (counts % 5 == 0).all(), "as often as there were epochs"
 
 
-def test_a_step_is_a_function_of_its_number(seconds: Prepared, corpus: Corpus) -> None:
+def test_a_step_is_a_function_of_its_number(seconds: FeatureDataset, corpus: Corpus) -> None:
     first, second = draw_of(seconds, corpus, np.arange(6)), draw_of(seconds, corpus, np.arange(6))
     for step in (0, 1, 2):
         first(step)
@@ -82,7 +91,7 @@ def test_a_step_is_a_function_of_its_number(seconds: Prepared, corpus: Corpus) -
     assert not torch.equal(first(0)["windows"], draw_of(seconds, corpus, np.arange(6), seed=1)(0)["windows"])
 
 
-def test_windows_carry_their_clips_labels_and_come_from_the_chosen_clips(seconds: Prepared, corpus: Corpus) -> None:
+def test_windows_carry_the_labels_of_the_chosen_clips(seconds: FeatureDataset, corpus: Corpus) -> None:
     draw = draw_of(seconds, corpus, np.array([1, 5]), batch=8)
     batch = draw(0)
     assert len(draw) == 4
@@ -104,26 +113,26 @@ def test_windows_with_room_begin_anywhere_in_it(tmp_path: Path) -> None:
         soundfile.write(path, wave, 16000)
     table = clip_table(paths, ["a", "b"])
     noises = Corpus(name="noises", root=tmp_path, task="single-label", classes=("a", "b"), table=table)
-    prepared = prepare(noises, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path / "prepared")
-    draw = LabelDraw(
-        prepared=prepared, clips=np.array([0, 1]), starts=np.array([1, 0]), size=1, batch=2, seed=0,
+    dataset = prepare(noises, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path / "prepared")
+    draw = LabelBatchSampler(
+        dataset=dataset, clips=np.array([0, 1]), starts=np.array([1, 0]), size=1, batch=2, seed=0,
         targets=noises.label_matrix().astype(np.float32), room=np.array([0, 2]),
     )  # fmt: skip
-    own = prepared.take(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 2, 0, 1, 2]), 1)
+    own = dataset.take(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 2, 0, 1, 2]), 1)
     batches = [draw(step)["windows"] for step in range(30)]
     found = [[place for place in range(6) if torch.equal(window, own[place])] for batch in batches for window in batch]
     assert {place for (place,) in found} == {1, 3, 4, 5}  # the first clip's window has no room
     assert all(torch.equal(batch, replace(draw)(step)["windows"]) for step, batch in enumerate(batches))
 
 
-def test_nothing_to_draw_is_refused(seconds: Prepared, corpus: Corpus) -> None:
+def test_nothing_to_draw_is_refused(seconds: FeatureDataset, corpus: Corpus) -> None:
     with pytest.raises(ValueError, match=r"no windows to draw from: .* See prepared\.failures"):
         draw_of(seconds, corpus, np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
         draw_of(seconds, corpus, np.arange(6), batch=0)
 
 
-def test_rows_become_what_the_front_end_gives(seconds: Prepared, corpus: Corpus) -> None:
+def test_rows_become_what_the_front_end_gives(seconds: FeatureDataset, corpus: Corpus) -> None:
     import soundfile
 
     samples = torch.from_numpy(soundfile.read(corpus.column("path")[2], dtype="float32")[0])[None]
@@ -153,7 +162,7 @@ def test_frames_of_energies_are_compressed_by_the_streams_front_end(corpus: Corp
         representation(torch.zeros(1, 1, 1, 12, 40), energies.form, model)
 
 
-def test_ranges_are_applied_to_what_was_kept_without_them(seconds: Prepared) -> None:
+def test_ranges_are_applied_to_what_was_kept_without_them(seconds: FeatureDataset) -> None:
     model = stream(scaled=True)
     assert isinstance(model.frontend, Scaled)
     model.frontend.scale.copy_(torch.linspace(0.5, 2, 12))
@@ -186,7 +195,7 @@ def losses(outputs: list[list[float]], targets: list[list[float]], kind: str) ->
 
 @pytest.mark.parametrize("kind", ["huber", "bce", "cross-entropy"])
 @pytest.mark.parametrize("hidden", [0, 16])
-def test_the_loss_is_that_of_its_definition(seconds: Prepared, corpus: Corpus, kind: str, hidden: int) -> None:
+def test_the_loss_is_that_of_its_definition(seconds: FeatureDataset, corpus: Corpus, kind: str, hidden: int) -> None:
     torch.manual_seed(0)
     objective = LabelObjective(LabelSettings(loss=kind, hidden=hidden), seconds.form, dim=8, classes=3)
     model, batch = stream(), draw_of(seconds, corpus, np.arange(6))(0)
@@ -199,12 +208,12 @@ def test_the_loss_is_that_of_its_definition(seconds: Prepared, corpus: Corpus, k
     assert all(parameter.grad is not None for parameter in [*model.encoder.parameters(), *objective.parameters()])
 
 
-def test_the_papers_head_has_its_sizes(seconds: Prepared) -> None:
+def test_the_papers_head_has_its_sizes(seconds: FeatureDataset) -> None:
     head = LabelObjective(LabelSettings(), seconds.form, dim=64, classes=200).head
     assert [tuple(parameter.shape) for parameter in head.parameters()] == [(2048, 64), (2048,), (200, 2048), (200,)]
 
 
-def test_top_five_counts_windows_with_one_of_their_classes(seconds: Prepared) -> None:
+def test_top_five_counts_windows_with_one_of_their_classes(seconds: FeatureDataset) -> None:
     class Fixed(torch.nn.Module):
         def forward(self, embeddings: Tensor) -> Tensor:
             return torch.arange(8.0).repeat(len(embeddings), 1)
@@ -245,6 +254,6 @@ def test_impossible_heads_are_refused(settings: dict[str, object], message: str)
         LabelSettings(**settings)  # type: ignore[arg-type]
 
 
-def test_one_class_is_refused(seconds: Prepared) -> None:
+def test_one_class_is_refused(seconds: FeatureDataset) -> None:
     with pytest.raises(ValueError, match="2 classes or more, got 1"):
         LabelObjective(LabelSettings(), seconds.form, dim=8, classes=1)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from helpers.tiny_encoder import Tiny
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Stream, Window
-from soundloom.feature_cache import MelEnergies, Prepared, Represented, Samples
+from soundloom.feature_cache import FeatureDataset, MelEnergies, Represented, Samples
 from soundloom.frontends import LogMel, PeakMap
 from soundloom.objectives import Recordings, TripletObjective, TripletSettings, only
 from soundloom.objectives.base import Batch
@@ -41,21 +41,21 @@ def tiny_stream() -> Stream:
     return Stream("tiny", LogMel.jansen(), Tiny(), layers=None, pooling="mean", window=Window(frames=96, fixed=True))
 
 
-def held(*lengths: int) -> Prepared:
+def held(*lengths: int) -> FeatureDataset:
     """Clips of so many rows; the codes of a row tell its clip, its place and its bin apart."""
     rows = np.random.default_rng(7).integers(30_000, 45_000, (sum(lengths), 64)).astype(np.uint16)
     counts = np.array(lengths)
-    return Prepared(FORM, rows, np.cumsum(counts) - counts, counts, {}, fresh=0, seconds=0.0)
+    return FeatureDataset(FORM, rows, np.cumsum(counts) - counts, counts, {}, fresh=0, seconds=0.0)
 
 
 def files(count: int) -> Recordings:
     return Recordings(numbers=np.arange(count), begins=np.zeros(count))
 
 
-def draw(settings: TripletSettings, prepared: Prepared, batch: int = 16, **more: object):
-    clips = np.arange(len(prepared))
-    recordings = more.pop("recordings", files(len(prepared)))
-    return triplet_draw(settings, prepared, recordings, clips, batch, 0, **more)  # type: ignore[arg-type]
+def draw(settings: TripletSettings, dataset: FeatureDataset, batch: int = 16, **more: object):
+    clips = np.arange(len(dataset))
+    recordings = more.pop("recordings", files(len(dataset)))
+    return triplet_sampler(settings, dataset, recordings, clips, batch, 0, **more)  # type: ignore[arg-type]
 
 
 def known(recordings: list[list[int]], sampler: str = "noise", labels: list[list[list[bool]]] | None = None) -> Known:
@@ -197,10 +197,10 @@ def test_partners_are_never_of_the_anchor_s_recording() -> None:
 @pytest.mark.parametrize("sampler", [*SAMPLERS, "joint"])
 def test_every_sampler_trains_a_stream(sampler: str) -> None:
     settings = TripletSettings(**({} if sampler == "joint" else only(sampler)), margin=1.0)
-    prepared = held(300, 200, 96, 40, 200)
+    dataset = held(300, 200, 96, 40, 200)
     labels = np.eye(2, dtype=bool)[[0, 1, 0, 1, 0]] if sampler == "labelled" else None
     stream, objective = tiny_stream(), TripletObjective(settings, FORM)
-    batch = draw(settings, prepared, labels=labels)(0)
+    batch = draw(settings, dataset, labels=labels)(0)
     told = objective(stream, batch)
     told["loss"].backward()
     assert told.keys() == {"loss", "violations", "positive distance", "negative distance"}
@@ -216,10 +216,10 @@ def test_a_few_steps_learn() -> None:
     rows = generator.integers(0, 2, (20, 1, 64)) * 8000 + generator.integers(30_000, 34_000, (20, 200, 64))
     counts = np.full(20, 200)
     firsts = np.cumsum(counts) - counts
-    prepared = Prepared(FORM, rows.reshape(-1, 64).astype(np.uint16), firsts, counts, {}, fresh=0, seconds=0.0)
+    dataset = FeatureDataset(FORM, rows.reshape(-1, 64).astype(np.uint16), firsts, counts, {}, fresh=0, seconds=0.0)
     settings = TripletSettings(**only("proximity"), margin=0.5, mining="none")
     stream, objective = tiny_stream(), TripletObjective(settings, FORM)
-    drawn = draw(settings, prepared)
+    drawn = draw(settings, dataset)
     optimiser = torch.optim.Adam(stream.encoder.parameters(), 3e-3)
     losses = []
     for step in range(12):
@@ -276,7 +276,7 @@ def test_mel_energies_need_a_log_mel_front_end_and_positives_a_form_that_they_ar
         TripletObjective(settings, Represented(PeakMap.verma(), seconds=1.0))
 
 
-def seconds_of_samples(*counts: int) -> Prepared:
+def seconds_of_samples(*counts: int) -> FeatureDataset:
     """Clips of so many seconds: a tone each, and noise."""
     form = Samples(16000)
     generator = np.random.default_rng(0)
@@ -292,19 +292,19 @@ def seconds_of_samples(*counts: int) -> Prepared:
         for clip, count in enumerate(counts)
     ]
     lengths = np.array([len(each) for each in rows])
-    return Prepared(form, np.concatenate(rows), np.cumsum(lengths) - lengths, lengths, {}, fresh=0, seconds=0.0)
+    return FeatureDataset(form, np.concatenate(rows), np.cumsum(lengths) - lengths, lengths, {}, fresh=0, seconds=0.0)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", ["pitch", "timbre", "waveform", "neuralogram", "notes"])
 def test_every_sampler_trains_streams_of_any_front_end(name: str, sampler: str) -> None:
     settings = TripletSettings(**only(sampler), margin=1.0)
-    prepared = seconds_of_samples(3, 2, 2, 1, 2)
+    dataset = seconds_of_samples(3, 2, 2, 1, 2)
     labels = np.eye(2, dtype=bool)[[0, 1, 0, 1, 0]] if sampler == "labelled" else None
     stream = build_stream(name, 0, name).train()
-    drawn = draw(settings, prepared, batch=6, labels=labels, frames=100)
+    drawn = draw(settings, dataset, batch=6, labels=labels, frames=100)
     torch.manual_seed(0)
-    told = TripletObjective(settings, prepared.form)(stream, drawn(0))
+    told = TripletObjective(settings, dataset.form)(stream, drawn(0))
     told["loss"].backward()
     assert told["positive distance"] > 0, "a positive is not its anchor"
     gradients = [weight.grad for weight in stream.encoder.parameters()]
@@ -345,38 +345,38 @@ def test_two_processes_learn_what_one_with_the_whole_batch_learns(tmp_path: Path
 
 
 def test_a_batch_is_a_function_of_seed_and_step() -> None:
-    prepared = held(500, 300, 96, 40)
-    first, second = draw(TripletSettings(), prepared), draw(TripletSettings(), prepared)
+    dataset = held(500, 300, 96, 40)
+    first, second = draw(TripletSettings(), dataset), draw(TripletSettings(), dataset)
     for step in (5, 0, 3):
         one, two = first(step), second(step)
         assert one.keys() == {"anchor", "positive", "sampler", "recordings"}
         assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(first(0)["anchor"], first(1)["anchor"])
-    other = triplet_draw(TripletSettings(), prepared, files(4), np.arange(4), 16, 1)
+    other = triplet_sampler(TripletSettings(), dataset, files(4), np.arange(4), 16, 1)
     assert not torch.equal(first(0)["anchor"], other(0)["anchor"])
 
 
-def finder(prepared: Prepared) -> Callable[[Tensor], list[tuple[int, int]]]:
+def finder(dataset: FeatureDataset) -> Callable[[Tensor], list[tuple[int, int]]]:
     """What finds the clip and first row of each window, by its first row; all rows differ."""
     known = {
-        prepared.take(np.array([clip]), np.array([row]), 1).numpy().tobytes(): (clip, row)
-        for clip, length in enumerate(prepared.lengths)
+        dataset.take(np.array([clip]), np.array([row]), 1).numpy().tobytes(): (clip, row)
+        for clip, length in enumerate(dataset.lengths)
         for row in range(length)
     }
 
     def places(windows: Tensor) -> list[tuple[int, int]]:
         found = [known[window[0].numpy().tobytes()] for window in windows]
         for (clip, row), window in zip(found, windows, strict=True):
-            assert torch.equal(prepared.take(np.array([clip]), np.array([row]), 96)[0], window)
+            assert torch.equal(dataset.take(np.array([clip]), np.array([row]), 96)[0], window)
         return found
 
     return places
 
 
 def test_anchors_are_whole_aligned_windows_each_as_likely() -> None:
-    prepared = held(96 * 3 + 50, 100, 20)
-    places = finder(prepared)
-    drawn = draw(TripletSettings(**only(*MADE)), prepared, batch=100)
+    dataset = held(96 * 3 + 50, 100, 20)
+    places = finder(dataset)
+    drawn = draw(TripletSettings(**only(*MADE)), dataset, batch=100)
     counts: dict[tuple[int, int], int] = {}
     for step in range(5):
         batch = drawn(step)
@@ -388,9 +388,9 @@ def test_anchors_are_whole_aligned_windows_each_as_likely() -> None:
 
 
 def test_anywhere_reaches_every_row_and_never_beyond_the_clip() -> None:
-    prepared = held(96 * 2 + 10, 100, 20)
-    places = finder(prepared)
-    drawn = draw(TripletSettings(**only(*MADE), grid="anywhere"), prepared, batch=100)
+    dataset = held(96 * 2 + 10, 100, 20)
+    places = finder(dataset)
+    drawn = draw(TripletSettings(**only(*MADE), grid="anywhere"), dataset, batch=100)
     found = {place for step in range(8) for place in places(drawn(step)["anchor"])}
     assert {start for clip, start in found if clip == 1} == set(range(5))
     assert {start for clip, start in found if clip == 2} == {0}
@@ -404,10 +404,10 @@ def test_anywhere_reaches_every_row_and_never_beyond_the_clip() -> None:
 def test_proximity_pairs_are_of_a_recording_apart_and_not_farther_than_the_limit(
     grid: str, delta_t: float | None
 ) -> None:
-    prepared = held(96 * 5, 96 * 2 + 30, 150, 20)
+    dataset = held(96 * 5, 96 * 2 + 30, 150, 20)
     settings = TripletSettings(**only("proximity"), grid=grid, delta_t=delta_t)  # type: ignore[arg-type]
-    places = finder(prepared)
-    drawn = draw(settings, prepared, batch=40)
+    places = finder(dataset)
+    drawn = draw(settings, dataset, batch=40)
     distances = set()
     for step in range(5):
         batch = drawn(step)
@@ -421,10 +421,10 @@ def test_proximity_pairs_are_of_a_recording_apart_and_not_farther_than_the_limit
 
 def test_clips_of_a_file_are_one_recording_each_at_its_time() -> None:
     # Three clips of a file, at 0, 1.5 and 60 s, the first two overlapping; and another file.
-    prepared = held(200, 100, 96, 192)
+    dataset = held(200, 100, 96, 192)
     recordings = Recordings(numbers=np.array([0, 0, 0, 1]), begins=np.array([0.0, 1.5, 60.0, 0.0]))
-    places = finder(prepared)
-    drawn = draw(TripletSettings(**only("proximity"), delta_t=30.0), prepared, recordings=recordings, batch=60)
+    places = finder(dataset)
+    drawn = draw(TripletSettings(**only("proximity"), delta_t=30.0), dataset, recordings=recordings, batch=60)
     batch = drawn(0)
     pairs = set(zip(places(batch["anchor"]), places(batch["positive"]), strict=True))
     # (0, 96) and (1, 0) overlap, and (2, 0) is too far from all.
@@ -444,7 +444,7 @@ def test_recordings_are_files_whatever_the_groups() -> None:
 
 def test_a_recording_of_hours_leaves_room_for_the_negatives_beside_it() -> None:
     rows = 360_000 * 3
-    prepared = Prepared(
+    dataset = FeatureDataset(
         FORM,
         np.broadcast_to(np.uint16(40_000), (rows + 200, 64)),
         np.array([0, rows]),
@@ -453,7 +453,7 @@ def test_a_recording_of_hours_leaves_room_for_the_negatives_beside_it() -> None:
         fresh=0,
         seconds=0.0,
     )
-    drawn = draw(TripletSettings(delta_t=60.0), prepared, batch=8)
+    drawn = draw(TripletSettings(delta_t=60.0), dataset, batch=8)
     assert len(drawn) == rows // 96 + 2
     batch = drawn(3)
     assert batch["anchor"].shape == (8, 96, 64)
@@ -463,10 +463,10 @@ def test_a_recording_of_hours_leaves_room_for_the_negatives_beside_it() -> None:
 def test_labelled_pairs_are_two_clips_of_a_class_each_class_as_likely() -> None:
     # Class 0 has ten clips, class 1 two, class 2 one, which has no pair.
     classes = [0] * 10 + [1] * 2 + [2]
-    prepared = held(*[96] * 13)
+    dataset = held(*[96] * 13)
     labels = np.eye(3, dtype=bool)[classes]
-    places = finder(prepared)
-    drawn = draw(TripletSettings(**only("labelled")), prepared, batch=100, labels=labels)
+    places = finder(dataset)
+    drawn = draw(TripletSettings(**only("labelled")), dataset, batch=100, labels=labels)
     batch = drawn(0)
     anchors = np.array([clip for clip, _ in places(batch["anchor"])])
     positives = np.array([clip for clip, _ in places(batch["positive"])])
@@ -488,8 +488,8 @@ def test_mixtures_have_the_weights_as_shares() -> None:
 
 
 def test_clips_left_out_and_clips_not_heard_are_not_drawn() -> None:
-    prepared = held(96, 0, 96, 96)
-    drawn = triplet_draw(TripletSettings(**only("noise")), prepared, files(4), np.array([0, 1, 2]), 200, 0)
+    dataset = held(96, 0, 96, 96)
+    drawn = triplet_sampler(TripletSettings(**only("noise")), dataset, files(4), np.array([0, 1, 2]), 200, 0)
     assert len(drawn) == 2
     assert drawn(0)["recordings"].unique().tolist() == [0, 2]
 

@@ -17,7 +17,15 @@ import torch
 
 from soundloom import audio, corpora
 from soundloom.corpora import Corpus, clip_table
-from soundloom.feature_cache import MelEnergies, Prepared, PreparedError, Progress, Represented, formats, prepare
+from soundloom.feature_cache import (
+    CacheProgress,
+    FeatureDataset,
+    MelEnergies,
+    PreparedError,
+    Represented,
+    formats,
+    prepare,
+)
 from soundloom.frontends import Chunks, LogMel
 from sounds import tone
 
@@ -45,11 +53,11 @@ def write(folder: Path, count: int, seconds: float = 0.5) -> list[Path]:
     return paths
 
 
-def every_row(prepared: Prepared, clip: int) -> np.ndarray:
-    return prepared.take(np.array([clip]), np.array([0]), int(prepared.lengths[clip]))[0].numpy()
+def every_row(dataset: FeatureDataset, clip: int) -> np.ndarray:
+    return dataset.take(np.array([clip]), np.array([0]), int(dataset.lengths[clip]))[0].numpy()
 
 
-def same(one: Prepared, other: Prepared) -> bool:
+def same(one: FeatureDataset, other: FeatureDataset) -> bool:
     return np.array_equal(one.lengths, other.lengths) and all(
         np.array_equal(every_row(one, clip), every_row(other, clip)) for clip in np.flatnonzero(one.lengths).tolist()
     )
@@ -68,20 +76,20 @@ def home(tmp_path: Path) -> Path:
 class TestPrepare:
     def test_rows_are_those_of_the_file(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         paths = write(tmp_path / "sounds", 3)
-        prepared = prepare(corpus_of(paths), mel, folder=home)
-        assert len(prepared) == 3
-        assert (prepared.fresh, prepared.failures) == (3, {})
+        dataset = prepare(corpus_of(paths), mel, folder=home)
+        assert len(dataset) == 3
+        assert (dataset.fresh, dataset.failures) == (3, {})
         for clip, path in enumerate(paths):
-            assert np.array_equal(every_row(prepared, clip), mel.keep(torch.from_numpy(audio.read(path, RATE))))
-        assert prepared.nbytes == prepared.lengths.sum() * 64 * 2
-        assert "3 clips" in repr(prepared)
+            assert np.array_equal(every_row(dataset, clip), mel.keep(torch.from_numpy(audio.read(path, RATE))))
+        assert dataset.nbytes == dataset.lengths.sum() * 64 * 2
+        assert "3 clips" in repr(dataset)
 
     def test_a_region_is_what_lies_in_it(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         (path,) = write(tmp_path / "sounds", 1, seconds=2.0)
-        prepared = prepare(corpus_of([path] * 3, [None, 0.5, 0.5], [1.0, None, 0.75]), mel, folder=home)
+        dataset = prepare(corpus_of([path] * 3, [None, 0.5, 0.5], [1.0, None, 0.75]), mel, folder=home)
         wave = torch.from_numpy(audio.read(path, RATE))
         for clip, region in enumerate([slice(0, 16000), slice(8000, None), slice(8000, 12000)]):
-            assert np.array_equal(every_row(prepared, clip), mel.keep(wave[region]))
+            assert np.array_equal(every_row(dataset, clip), mel.keep(wave[region]))
 
     def test_nothing_is_decoded_twice(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         paths = write(tmp_path / "sounds", 4)
@@ -101,9 +109,9 @@ class TestPrepare:
         prepare(corpus_of(paths), mel, folder=home)
         soundfile.write(paths[0], noise(0.5, seed=99), RATE)
         os.utime(paths[1], ns=(1, 1))  # merely touched
-        prepared = prepare(corpus_of(paths), mel, folder=home)
-        assert prepared.fresh == 1
-        assert np.array_equal(every_row(prepared, 0), mel.keep(torch.from_numpy(audio.read(paths[0], RATE))))
+        dataset = prepare(corpus_of(paths), mel, folder=home)
+        assert dataset.fresh == 1
+        assert np.array_equal(every_row(dataset, 0), mel.keep(torch.from_numpy(audio.read(paths[0], RATE))))
 
     def test_files_that_have_not_changed_are_not_read(
         self, tmp_path: Path, home: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
@@ -120,10 +128,10 @@ class TestPrepare:
     def test_forms_do_not_mix(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         corpus = corpus_of(write(tmp_path / "sounds", 2))
         others = [Represented(Chunks(), seconds=0.2), Represented(Chunks(), seconds=0.2, hop=0.1)]
-        prepared = [prepare(corpus, form, folder=home) for form in (mel, *others)]
-        assert [one.fresh for one in prepared] == [2, 2, 2]
-        assert every_row(prepared[1], 0).shape == (3, 1, 1600, 2)
-        assert every_row(prepared[2], 0).shape == (4, 1, 1600, 2)
+        dataset = [prepare(corpus, form, folder=home) for form in (mel, *others)]
+        assert [one.fresh for one in dataset] == [2, 2, 2]
+        assert every_row(dataset[1], 0).shape == (3, 1, 1600, 2)
+        assert every_row(dataset[2], 0).shape == (4, 1, 1600, 2)
 
     def test_workers_order_and_company_change_nothing(self, tmp_path: Path, mel: MelEnergies) -> None:
         paths = write(tmp_path / "sounds", 12)
@@ -153,17 +161,17 @@ class TestPrepare:
         empty.write_bytes(b"")
         order = [broken, paths[0], empty, missing, paths[1], paths[1]]
         corpus = corpus_of(order, starts=[None] * 5 + [60.0])
-        prepared = prepare(corpus, mel, folder=home)
-        assert np.flatnonzero(prepared.lengths).tolist() == [1, 4]
-        assert {clip: failed.item for clip, failed in prepared.failures.items()} == {
+        dataset = prepare(corpus, mel, folder=home)
+        assert np.flatnonzero(dataset.lengths).tolist() == [1, 4]
+        assert {clip: failed.item for clip, failed in dataset.failures.items()} == {
             clip: str(order[clip]) for clip in (0, 2, 3, 5)
         }
-        assert "0 bytes" in prepared.failures[2].reason
-        assert "no such file" in prepared.failures[3].reason
-        assert "no region from 60.0 s" in prepared.failures[5].reason
-        clips, _ = prepared.windows(10, 10)
+        assert "0 bytes" in dataset.failures[2].reason
+        assert "no such file" in dataset.failures[3].reason
+        assert "no region from 60.0 s" in dataset.failures[5].reason
+        clips, _ = dataset.windows(10, 10)
         assert set(clips.tolist()) == {1, 4}
-        assert not prepared.take(np.array([0]), np.array([0]), 5).any()
+        assert not dataset.take(np.array([0]), np.array([0]), 5).any()
 
     def test_a_corpus_of_nothing(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         nothing = prepare(corpus_of([]), mel, folder=home)
@@ -175,9 +183,9 @@ class TestPrepare:
 
     def test_progress_is_told_clip_by_clip_in_order(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         paths = write(tmp_path / "sounds", 5)
-        told: list[Progress] = []
+        told: list[CacheProgress] = []
         prepare(corpus_of(paths), mel, folder=home, workers=3, progress=told.append)
-        assert told == [Progress(number + 1, 5, str(path)) for number, path in enumerate(paths)]
+        assert told == [CacheProgress(number + 1, 5, str(path)) for number, path in enumerate(paths)]
 
     def test_the_users_cache_is_where_it_lies_by_default(
         self, tmp_path: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
@@ -191,19 +199,19 @@ class TestPrepare:
     def test_real_recordings(self, shared_audio: Path, home: Path, mel: MelEnergies) -> None:
         pool = corpora.load("pool", shared_audio)
         some = pool.filter(mask=np.arange(len(pool)) % 1000 == 0)
-        prepared = prepare(some, mel, folder=home)
-        assert prepared.failures == {}
+        dataset = prepare(some, mel, folder=home)
+        assert dataset.failures == {}
         for clip, path in enumerate(some.column("path")):
             wave = torch.from_numpy(audio.read(path, RATE))[None]
             wave = torch.nn.functional.pad(wave, (0, max(0, mel.min_samples - wave.shape[1])))
             expected = LogMel.jansen().energies(wave)[0].T
-            restored = prepared.restore(torch.from_numpy(every_row(prepared, clip)))
+            restored = dataset.restore(torch.from_numpy(every_row(dataset, clip)))
             torch.testing.assert_close(restored, expected, rtol=RIGHT_TO, atol=2.0**formats.LOWEST)
 
 
 class TestDrawing:
     @pytest.fixture
-    def prepared(self, tmp_path: Path, home: Path, mel: MelEnergies) -> Prepared:
+    def dataset(self, tmp_path: Path, home: Path, mel: MelEnergies) -> FeatureDataset:
         folder = tmp_path / "sounds"
         folder.mkdir()
         paths = []
@@ -214,43 +222,43 @@ class TestDrawing:
         paths.insert(2, folder / "missing.wav")
         return prepare(corpus_of(paths), mel, folder=home)
 
-    def test_windows_end_within_their_clip(self, prepared: Prepared) -> None:
-        assert prepared.lengths.tolist() == [10, 25, 0, 26, 7]
+    def test_windows_end_within_their_clip(self, dataset: FeatureDataset) -> None:
+        assert dataset.lengths.tolist() == [10, 25, 0, 26, 7]
         for size, hop in [(10, 10), (10, 4), (8, 3), (1, 1), (100, 1), (25, 1)]:
             expected = [
                 (clip, start)
-                for clip, length in enumerate(prepared.lengths.tolist())
+                for clip, length in enumerate(dataset.lengths.tolist())
                 for start in range(0, max(length, 1), hop)
                 if length and (start + size <= length or start == 0)
             ]
-            clips, starts = prepared.windows(size, hop)
+            clips, starts = dataset.windows(size, hop)
             assert list(zip(clips.tolist(), starts.tolist(), strict=True)) == expected
         with pytest.raises(ValueError, match="at least 1"):
-            prepared.windows(10, 0)
+            dataset.windows(10, 0)
 
-    def test_beyond_the_end_is_silence(self, prepared: Prepared) -> None:
+    def test_beyond_the_end_is_silence(self, dataset: FeatureDataset) -> None:
         clips, starts = np.array([4, 1, 0, 3, 2]), np.array([0, 20, 10, 500, 0])
-        taken = prepared.take(clips, starts, 12)
+        taken = dataset.take(clips, starts, 12)
         assert (taken.shape, taken.dtype) == ((5, 12, 64), torch.uint16)
-        assert np.array_equal(taken[0, :7].numpy(), every_row(prepared, 4))
-        assert np.array_equal(taken[1, :5].numpy(), every_row(prepared, 1)[20:])
-        energies = prepared.restore(taken)
+        assert np.array_equal(taken[0, :7].numpy(), every_row(dataset, 4))
+        assert np.array_equal(taken[1, :5].numpy(), every_row(dataset, 1)[20:])
+        energies = dataset.restore(taken)
         held = [7, 5, 0, 0, 0]
         for window, rows in zip(energies, held, strict=True):
             assert window[:rows].any(dim=1).all()
             assert not window[rows:].any()
 
     @pytest.mark.parametrize(("clip", "start", "count"), [(5, 0, 3), (-1, 0, 3), (0, -1, 3), (0, 0, 0)])
-    def test_impossible_windows_are_refused(self, prepared: Prepared, clip: int, start: int, count: int) -> None:
+    def test_impossible_windows_are_refused(self, dataset: FeatureDataset, clip: int, start: int, count: int) -> None:
         with pytest.raises(IndexError, match="there are clips 0 to 4"):
-            prepared.take(np.array([0, clip]), np.array([0, start]), count)
+            dataset.take(np.array([0, clip]), np.array([0, start]), count)
 
-    def test_what_is_taken_is_ones_own(self, prepared: Prepared) -> None:
+    def test_what_is_taken_is_ones_own(self, dataset: FeatureDataset) -> None:
         clips, starts = np.array([1]), np.array([3])
-        taken = prepared.take(clips, starts, 4)
+        taken = dataset.take(clips, starts, 4)
         before = taken.numpy().copy()
         taken.numpy()[...] = 7
-        assert np.array_equal(prepared.take(clips, starts, 4).numpy(), before)
+        assert np.array_equal(dataset.take(clips, starts, 4).numpy(), before)
 
 
 class TestDisasters:
@@ -261,7 +269,7 @@ class TestDisasters:
         return corpus_of(write(tmp_path / "sounds", 8))
 
     @pytest.fixture
-    def undisturbed(self, corpus: Corpus, tmp_path: Path, mel: MelEnergies) -> Prepared:
+    def undisturbed(self, corpus: Corpus, tmp_path: Path, mel: MelEnergies) -> FeatureDataset:
         return prepare(corpus, mel, folder=tmp_path / "undisturbed")
 
     def rows_file(self, home: Path) -> Path:
@@ -269,7 +277,12 @@ class TestDisasters:
         return path
 
     def test_a_damaged_clip_is_prepared_again(
-        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, caplog: pytest.LogCaptureFixture
+        self,
+        corpus: Corpus,
+        undisturbed: FeatureDataset,
+        home: Path,
+        mel: MelEnergies,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         prepare(corpus, mel, folder=home)
         data = bytearray(self.rows_file(home).read_bytes())
@@ -283,7 +296,7 @@ class TestDisasters:
 
     @pytest.mark.parametrize("left", [0.0, 0.6])
     def test_a_file_cut_short(
-        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, left: float
+        self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies, left: float
     ) -> None:
         prepare(corpus, mel, folder=home)
         os.truncate(self.rows_file(home), int(left * self.rows_file(home).stat().st_size) + 1)
@@ -291,7 +304,9 @@ class TestDisasters:
         assert 0 < again.fresh <= 8
         assert same(again, undisturbed)
 
-    def test_rows_that_are_gone(self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies) -> None:
+    def test_rows_that_are_gone(
+        self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies
+    ) -> None:
         prepare(corpus, mel, folder=home)
         self.rows_file(home).unlink()
         again = prepare(corpus, mel, folder=home)
@@ -301,7 +316,7 @@ class TestDisasters:
     @pytest.mark.parametrize("name", ["index.sqlite", "files.sqlite"])
     @pytest.mark.parametrize("damage", ["noise", "middle", "gone"])
     def test_a_damaged_index(
-        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, name: str, damage: str
+        self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies, name: str, damage: str
     ) -> None:
         before = prepare(corpus, mel, folder=home)
         (path,) = home.rglob(name)
@@ -317,7 +332,7 @@ class TestDisasters:
         assert prepare(corpus, mel, folder=home).fresh == 0
 
     def test_a_full_disk_is_told_and_nothing_is_lost(
-        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
+        self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         half = corpus.filter(mask=np.arange(8) < 4)
         prepare(half, mel, folder=home)
@@ -341,7 +356,7 @@ class TestDisasters:
             prepare(corpus, mel, folder=tmp_path / "file" / "cache")
 
     def test_part_of_a_row_left_by_a_killed_writer(
-        self, corpus: Corpus, undisturbed: Prepared, home: Path, mel: MelEnergies
+        self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies
     ) -> None:
         prepare(corpus.filter(mask=np.arange(8) < 4), mel, folder=home)
         with self.rows_file(home).open("ab") as file:

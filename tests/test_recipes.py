@@ -20,7 +20,7 @@ from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel
 from soundloom.recipes import RECIPES
 from soundloom.recipes.architectures import FRAMES, STREAMS, build_stream, form_of
-from soundloom.recipes.validation_split import fingerprint, part
+from soundloom.recipes.validation_split import fingerprint, train_valid_split
 from soundloom.training.flat_config import flatten, resolve, settings_of
 
 CLASSES = ("hum", "hiss")
@@ -140,23 +140,25 @@ def test_no_group_is_learned_from_and_validated_on() -> None:
     groups = [f"g{n // 3}" if n < 60 else None for n in range(100)]
     corpus = corpus_of(groups, [("a", "b")[n % 2] for n in range(100)])
     for by_class in (False, True):
-        learned, validated = part(corpus, 0.1, 3, by_class=by_class)
+        learned, validated = train_valid_split(corpus, 0.1, 3, by_class=by_class)
         assert sorted([*learned, *validated]) == list(range(100))
         assert 5 <= len(validated) <= 15
         of = [{groups[clip] for clip in clips} - {None} for clips in (learned, validated)]
         assert not of[0] & of[1]
-        again = part(corpus, 0.1, 3, by_class=by_class)
+        again = train_valid_split(corpus, 0.1, 3, by_class=by_class)
         assert np.array_equal(validated, again[1])
-        assert not np.array_equal(validated, part(corpus, 0.1, 4, by_class=by_class)[1])
-    assert len(part(corpus, 0.0, 3, by_class=True)[1]) == 0
+        assert not np.array_equal(validated, train_valid_split(corpus, 0.1, 4, by_class=by_class)[1])
+    assert len(train_valid_split(corpus, 0.0, 3, by_class=True)[1]) == 0
     with pytest.raises(CorpusError, match="set validation to 0"):
-        part(corpus_of(["one"] * 4, ["a"] * 4), 0.1, 0, by_class=False)
+        train_valid_split(corpus_of(["one"] * 4, ["a"] * 4), 0.1, 0, by_class=False)
 
 
 def test_parting_does_not_look_at_labels_unless_asked() -> None:
     groups = [None] * 40
     one, other = corpus_of(groups, ["a"] * 40), corpus_of(groups, ["a", "b"] * 20)
-    assert np.array_equal(part(one, 0.2, 0, by_class=False)[1], part(other, 0.2, 0, by_class=False)[1])
+    assert np.array_equal(
+        train_valid_split(one, 0.2, 0, by_class=False)[1], train_valid_split(other, 0.2, 0, by_class=False)[1]
+    )
 
 
 def test_a_corpus_is_known_by_its_clips(sounds: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from helpers import pool_jobs
-from soundloom.recipes.process_pool import Job, side_by_side
+from soundloom.recipes.process_pool import Job, run_parallel
 from soundloom.training import TrainingError
 
 
@@ -41,10 +41,10 @@ def gone(processes: list[int]) -> bool:
 @pytest.mark.parametrize("count", [1, 2])
 def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(count: int) -> None:
     told: list[Any] = []
-    assert side_by_side(doubling(3, 1, 2), count, told.append) == [6, 2, 4]
+    assert run_parallel(doubling(3, 1, 2), count, told.append) == [6, 2, 4]
     assert sorted(told) == [1, 2, 3]
     with pytest.raises(ValueError, match="there must be 1 or more"):
-        side_by_side(doubling(1), 0, told.append)
+        run_parallel(doubling(1), 0, told.append)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -52,16 +52,16 @@ def test_a_job_that_fails_is_named_and_the_others_are_done(count: int) -> None:
     told: list[Any] = []
     jobs = [Job(name="pitch", work=pool_jobs.fail, arguments=("no sound",)), *doubling(1, 2)]
     with pytest.raises(TrainingError, match=r"^pitch: no sound \(the others are done and kept: the same command"):
-        side_by_side(jobs, count, told.append)
+        run_parallel(jobs, count, told.append)
     assert set(told) == {"no sound", 1, 2}
 
 
 def test_a_reason_is_told_once() -> None:
     jobs = [Job(name=name, work=pool_jobs.fail, arguments=("full disk",)) for name in ("a", "b")]
     with pytest.raises(TrainingError, match=r"^full disk$"):
-        side_by_side(jobs, 1, lambda _: None)
+        run_parallel(jobs, 1, lambda _: None)
     with pytest.raises(TrainingError, match=r"^a, b: full disk"):
-        side_by_side([*jobs, *doubling(1)], 1, lambda _: None)
+        run_parallel([*jobs, *doubling(1)], 1, lambda _: None)
 
 
 def test_what_was_not_foreseen_is_told_by_name_too() -> None:
@@ -71,7 +71,7 @@ def test_what_was_not_foreseen_is_told_by_name_too() -> None:
         *doubling(1),
     ]
     with pytest.raises(TrainingError) as refused:
-        side_by_side(jobs, 2, lambda _: None)
+        run_parallel(jobs, 2, lambda _: None)
     assert "one: unexpected KeyError: 'nobody thought of this'" in str(refused.value)
     assert "two: its process was ended by SIGKILL" in str(refused.value)
 
@@ -86,7 +86,7 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
 
     jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(jobs, 2, stop)
+        run_parallel(jobs, 2, stop)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "the third was never begun"
     # They are ended and waited for, so that none is left when the interruption is heard of.
     assert not any(running(int(path.read_text())) for path in tmp_path.iterdir())

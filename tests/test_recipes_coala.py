@@ -22,7 +22,7 @@ from soundloom.corpora import CorpusError, clip_table
 from soundloom.embedder import Stream, one_thread
 from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel, Scaled
-from soundloom.objectives.labels import LabelDraw
+from soundloom.objectives.labels import LabelBatchSampler
 from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged, train
 from soundloom.recipes.max_energy_patches import band_ranges, loudest_starts, shifted
@@ -41,12 +41,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_loudest_patch_as_loops(tmp_path: Path, loudness: str) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds", 2)
     frontend = LogMel.coala()
-    prepared = prepare(corpus, MelEnergies(frontend), folder=tmp_path / "prepared")
+    dataset = prepare(corpus, MelEnergies(frontend), folder=tmp_path / "prepared")
     size, step = 20, 3
-    starts = loudest_starts(prepared, frontend, size=size, step=step, loudness=loudness)
+    starts = loudest_starts(dataset, frontend, size=size, step=step, loudness=loudness)
     padded = frontend.frames(10 * 22000)
     for clip in range(len(corpus)):
-        rows = prepared.restore(prepared.take(np.array([clip]), np.array([0]), padded))[0].double()
+        rows = dataset.restore(dataset.take(np.array([clip]), np.array([0]), padded))[0].double()
         values = (rows + 1.19e-7).log() if loudness == "logarithm" else rows**2
         sums = [float(values[first : first + size].sum()) for first in range(0, padded - size + 1, step)]
         best = max(sums)
@@ -68,17 +68,17 @@ def test_a_patch_is_moved_within_its_clip() -> None:
 def test_bands_come_to_the_range_of_the_patches(tmp_path: Path) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds", 2)
     frontend = LogMel.coala()
-    prepared = prepare(corpus, MelEnergies(frontend), folder=tmp_path / "prepared")
+    dataset = prepare(corpus, MelEnergies(frontend), folder=tmp_path / "prepared")
     clips, starts = np.array([0, 1, 3]), np.array([0, 4, 0])
-    factor, shift = band_ranges(prepared, frontend, clips, starts, 30)
-    patches = frontend.compress(prepared.restore(prepared.take(clips, starts, 30)))
+    factor, shift = band_ranges(dataset, frontend, clips, starts, 30)
+    patches = frontend.compress(dataset.restore(dataset.take(clips, starts, 30)))
     scaled = patches * factor + shift
     torch.testing.assert_close(scaled.amin(dim=(0, 1)), torch.zeros(96), atol=1e-4, rtol=0)
     torch.testing.assert_close(scaled.amax(dim=(0, 1)), torch.ones(96), atol=1e-4, rtol=0)
-    silence = band_ranges(prepared, frontend, clips[:1], np.array([400]), 30)  # beyond its end: every band constant
+    silence = band_ranges(dataset, frontend, clips[:1], np.array([400]), 30)  # beyond its end: every band constant
     assert torch.isfinite(silence[0]).all()
     with pytest.raises(ValueError, match="no patches"):
-        band_ranges(prepared, frontend, clips[:0], starts[:0], 30)
+        band_ranges(dataset, frontend, clips[:0], starts[:0], 30)
 
 
 def test_presets_are_the_papers() -> None:
@@ -125,13 +125,13 @@ def test_patches_are_moved_as_far_as_the_recipe_says(
     corpus = beeps_and_hisses(tmp_path / "sounds", 2)
     for path in corpus.column("path"):
         soundfile.write(path, 0.1 * chance.normal(size=6 * 16000), 16000)
-    drawn: list[LabelDraw] = []
+    drawn: list[LabelBatchSampler] = []
 
-    def recorded(**given: Any) -> LabelDraw:
-        drawn.append(LabelDraw(**given))
+    def recorded(**given: Any) -> LabelBatchSampler:
+        drawn.append(LabelBatchSampler(**given))
         return drawn[-1]
 
-    monkeypatch.setattr(coala, "LabelDraw", recorded)
+    monkeypatch.setattr(coala, "LabelBatchSampler", recorded)
     recipe = quick("small-e-c", 2)
     recipe = replace(recipe, shift=shift, training=replace(recipe.training, batch=2))
     train(recipe, corpus, tmp_path / "run")

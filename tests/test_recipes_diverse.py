@@ -34,12 +34,12 @@ from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
 from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.labels import train as train_labels
-from soundloom.recipes.linear import LinearSettings, hear_windows
+from soundloom.recipes.linear import LinearSettings, embed_windows
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.recipes.triplet import train as train_triplets
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
-from soundloom.training import Progress, TrainingError, TrainingSettings
+from soundloom.training import TrainingError, TrainingProgress, TrainingSettings
 from soundloom.training.flat_config import flatten, resolve
 
 CLASSES = tuple("abc")
@@ -145,7 +145,7 @@ def weights_of(folder: Path, streams: Sequence[str] = FEW) -> dict[str, bytes]:
 def test_side_by_side_stopped_and_resumed_gives_the_same_bytes(run: Path, corpus: Corpus, tmp_path: Path) -> None:
     told: list[str] = []
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         told.append(progress.name)
         if set(told) == set(FEW):
             raise KeyboardInterrupt
@@ -227,7 +227,7 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path
 
 def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
     model = soundloom.load(str(run))
-    windows = hear_windows(model, corpus)
+    windows = embed_windows(model, corpus)
     assert windows.clips.tolist() == [clip for clip in range(12) for _ in range(2)]
     samples = torch.from_numpy(soundfile.read(corpus.column("path")[3], dtype="float32")[0])[None, :16000]
     with torch.inference_mode():
@@ -239,8 +239,8 @@ def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
 def test_a_stream_of_log_mel_windows_is_heard_in_its_own_and_not_in_seconds(corpus: Corpus) -> None:
     small = build_stream("transformer", 0, "small").eval()
     with pytest.raises(ModelError, match="small does not hear seconds"):
-        hear_windows(Woven([small, build_stream("timbre", 0, "timbre")]), corpus)
-    windows = hear_windows(small, corpus)
+        embed_windows(Woven([small, build_stream("timbre", 0, "timbre")]), corpus)
+    windows = embed_windows(small, corpus)
     assert windows.clips.tolist() == list(range(12)), "1.5 s have one window of 0.96 s"
     samples = torch.from_numpy(soundfile.read(corpus.column("path")[3], dtype="float32")[0])[None, :15600]
     with torch.inference_mode():
@@ -248,13 +248,13 @@ def test_a_stream_of_log_mel_windows_is_heard_in_its_own_and_not_in_seconds(corp
 
 
 def test_ranges_are_those_of_what_is_trained_on(corpus: Corpus) -> None:
-    from soundloom.objectives.labels import label_draw
+    from soundloom.objectives.labels import label_sampler
 
     stream = build_stream("timbre", 0, "timbre")
-    prepared = prepare(corpus, form_of(stream))
-    draw = label_draw(prepared, corpus.label_matrix(), np.arange(6), batch=12, seed=0)
+    dataset = prepare(corpus, form_of(stream))
+    draw = label_sampler(dataset, corpus.label_matrix(), np.arange(6), batch=12, seed=0)
     standardise(stream, draw)
-    values = representation(draw(0)["windows"], prepared.form, stream)
+    values = representation(draw(0)["windows"], dataset.form, stream)
     torch.testing.assert_close(values.mean(dim=(0, 1, 3)), torch.zeros(12), rtol=0, atol=1e-3)
     torch.testing.assert_close(values.std(dim=(0, 1, 3), correction=0), torch.ones(12), rtol=0, atol=1e-3)
     with pytest.raises(ModelError, match="waveform: a WaveformPatches has no ranges to set"):

@@ -8,15 +8,15 @@ import torch
 
 from soundloom.errors import ModelError
 from soundloom.objectives.labels import LOSSES, LabelSettings
-from soundloom.recipes.linear import LinearSettings, Windows, train_head
+from soundloom.recipes.linear import LinearSettings, WindowEmbeddings, train_head
 
 
-def separable(rows: int = 60) -> tuple[Windows, np.ndarray]:
+def separable(rows: int = 60) -> tuple[WindowEmbeddings, np.ndarray]:
     """Embeddings far from mean 0 and deviation 1 in which the class is easily seen."""
     generator = np.random.default_rng(0)
     labels = np.arange(rows)[:, None] % 3 == np.arange(3)
     vectors = 50 + 20 * labels @ generator.normal(size=(3, 5)) + generator.normal(size=(rows, 5))
-    return Windows(vectors=vectors.astype(np.float32), clips=np.arange(rows)), labels
+    return WindowEmbeddings(vectors=vectors.astype(np.float32), clips=np.arange(rows)), labels
 
 
 @pytest.mark.parametrize("hidden", [0, 32])

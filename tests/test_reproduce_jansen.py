@@ -23,7 +23,7 @@ from soundloom.recipes.architectures import build_stream, form_of
 from soundloom.recipes.triplet import PRESETS
 from soundloom.reproduce import jansen_tables as tables
 from soundloom.reproduce.jansen import JansenSettings, Reproduced, Teller, reproduce
-from soundloom.reproduce.result_cache import Ledger
+from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.window_embeddings import embedded, log_mel
 
 # --- tables
@@ -69,12 +69,12 @@ def test_the_ledger_measures_once_what_depends_on_the_same(tmp_path: Path) -> No
         return 0.5 + len(calls)
 
     path = tmp_path / "measured.json"
-    assert Ledger(path).once("a", [1, "x"], measure) == 1.5
-    assert Ledger(path).once("a", [1, "x"], measure) == 1.5
-    assert Ledger(path).once("a", [2, "x"], measure) == 2.5
+    assert ResultCache(path).once("a", [1, "x"], measure) == 1.5
+    assert ResultCache(path).once("a", [1, "x"], measure) == 1.5
+    assert ResultCache(path).once("a", [2, "x"], measure) == 2.5
     path.write_text("{")
     with pytest.raises(EvaluationError, match="remove it to measure anew"):
-        Ledger(path)
+        ResultCache(path)
 
 
 # --- measuring
@@ -133,12 +133,12 @@ def small(steps: int) -> object:
 def test_windows_are_the_aligned_ones_each_embedded_alone(sounds: Path) -> None:
     corpus, stream = folded(sounds), build_stream("resnet-small", 0, "s")
     stream.eval()
-    prepared = prepare(corpus, form_of(stream))
-    windows = embedded(stream, prepared)
+    dataset = prepare(corpus, form_of(stream))
+    windows = embedded(stream, dataset)
     assert np.bincount(windows.clips).tolist() == [
         1 if path.endswith("/0.wav") else 3 for path in corpus.column("path")
     ]
-    energies = prepared.restore(prepared.take(np.array([5]), np.array([96]), 96))
+    energies = dataset.restore(dataset.take(np.array([5]), np.array([96]), 96))
     with torch.inference_mode():
         alone = stream.embed_window(stream.frontend.compress(energies).transpose(1, 2).unsqueeze(1))[0].numpy()
     place = np.flatnonzero(windows.clips == 5)[1]
@@ -146,7 +146,7 @@ def test_windows_are_the_aligned_ones_each_embedded_alone(sounds: Path) -> None:
     np.testing.assert_allclose(
         windows.means()[5], windows.vectors[windows.clips == 5].mean(axis=0), rtol=1e-5, atol=1e-6
     )
-    flat = log_mel(stream, prepared)
+    flat = log_mel(stream, dataset)
     assert flat.vectors.shape == (len(windows.clips), 64 * 96)
 
 

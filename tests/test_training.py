@@ -22,9 +22,9 @@ from torch import Tensor
 import soundloom
 from helpers import toy_training
 from soundloom.errors import MissingExtraError
-from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
+from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.checkpoints import Checkpoints
-from soundloom.training.prefetch import ahead, share
+from soundloom.training.prefetch import prefetch, shard
 from soundloom.training.seeding import seeded, set_seed
 
 STEPS = 12
@@ -45,10 +45,10 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def killed_after(step: int) -> Callable[[Progress], None]:
+def killed_after(step: int) -> Callable[[TrainingProgress], None]:
     """Kills the run after that step's work, before its checkpoint."""
 
-    def kill(reached: Progress) -> None:
+    def kill(reached: TrainingProgress) -> None:
         if reached.step == step:
             raise Killed
 
@@ -309,13 +309,13 @@ def test_batches_come_in_order_whoever_draws_them() -> None:
         time.sleep(0.02 * (step % 2))
         return {"step": torch.tensor([step])}
 
-    with ahead(draw, range(3, 11)) as batches:
+    with prefetch(draw, range(3, 11)) as batches:
         assert [int(batch["step"]) for batch in batches] == list(range(3, 11))
 
 
 def test_shares_of_a_batch_make_the_batch() -> None:
     batch = {"a": torch.arange(12).view(6, 2), "b": torch.arange(6)}
-    parts = [share(batch, rank, 3) for rank in range(3)]
+    parts = [shard(batch, rank, 3) for rank in range(3)]
     for name, tensor in batch.items():
         assert torch.equal(torch.cat([part[name] for part in parts]), tensor)
 
@@ -366,11 +366,11 @@ def test_the_rate_is_the_schedules(tmp_path: Path) -> None:
     changes = {"schedule": "linear", "warmup": 4, "rate": 0.4, "final_rate": 0.0, "log_every": 1, "optimiser": "sgd"}
     toy_training.learn(tmp_path, {**changes, "clip": 1e-6})
     rates = [float(row["learning rate"]) for row in rows(tmp_path)]
-    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, *(0.4 * (1 - share / 8) for share in range(8))])
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, *(0.4 * (1 - shard / 8) for shard in range(8))])
 
 
 def test_tells_how_far_it_is(tmp_path: Path) -> None:
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     toy_training.learn(tmp_path, progress=told.append)
     assert [reached.step for reached in told] == list(range(1, STEPS + 1))
     assert [reached.step for reached in told if reached.validated] == [4, 8, 12]

@@ -12,14 +12,14 @@ import click
 from soundloom.cli.console import clock
 
 if TYPE_CHECKING:
-    from soundloom.feature_cache import Progress as Preparing
-    from soundloom.training import Progress as Training
+    from soundloom.feature_cache import CacheProgress
+    from soundloom.training import TrainingProgress
 
 __all__ = ["followed"]
 
 
 @contextmanager
-def followed() -> Iterator[tuple[Callable[[Preparing], None], Callable[[Training], None]]]:
+def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[TrainingProgress], None]]]:
     """Two listeners, for clips that are prepared and for steps of training: a bar each while they have to tell.
 
     A line is printed for every validation. Where standard error is not a terminal, there are these lines only.
@@ -43,10 +43,10 @@ def followed() -> Iterator[tuple[Callable[[Preparing], None], Callable[[Training
                 tasks[what] = bar.add_task(what, told="")
             bar.update(tasks[what], completed=done, total=total, told=told, visible=done < total)
 
-        def prepared(reached: Preparing) -> None:
+        def prepared(reached: CacheProgress) -> None:
             show("preparing", reached.name, reached.done, reached.total, "clips")
 
-        def trained(reached: Training) -> None:
+        def trained(reached: TrainingProgress) -> None:
             pace = f"{reached.rate:.0f} examples/s" + (
                 f", {clock(reached.left)} left" if reached.left < math.inf else ""
             )

@@ -1,9 +1,9 @@
 """Clips decoded once and kept as objectives want them.
 
     form = MelEnergies(LogMel.jansen())
-    prepared = prepare(corpus, form)
-    clips, starts = prepared.windows(96, 96)
-    energies = prepared.restore(prepared.take(clips[:256], starts[:256], 96))
+    dataset = prepare(corpus, form)
+    clips, starts = dataset.windows(96, 96)
+    energies = dataset.restore(dataset.take(clips[:256], starts[:256], 96))
 
 Learning draws from every clip hundreds of times, and decoding, resampling and transforming take far longer than
 copying what came of them (``python -m benchmarks.preparing``). So a corpus is prepared once, in a *form*
@@ -12,10 +12,19 @@ copying what came of them (``python -m benchmarks.preparing``). So a corpus is p
 Not for measuring models: they hear the files themselves (``evaluation``).
 """
 
-from soundloom.feature_cache.build import Progress, prepare
-from soundloom.feature_cache.dataset import Prepared
+from soundloom.feature_cache.build import CacheProgress, prepare
+from soundloom.feature_cache.dataset import FeatureDataset
 from soundloom.feature_cache.errors import PreparedError
 from soundloom.feature_cache.formats import Form, MelEnergies, Represented
 from soundloom.feature_cache.waveform_format import Samples
 
-__all__ = ["Form", "MelEnergies", "Prepared", "PreparedError", "Progress", "Represented", "Samples", "prepare"]
+__all__ = [
+    "CacheProgress",
+    "FeatureDataset",
+    "Form",
+    "MelEnergies",
+    "PreparedError",
+    "Represented",
+    "Samples",
+    "prepare",
+]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from soundloom import audio
 from soundloom.corpora import Corpus
-from soundloom.feature_cache.dataset import Prepared
+from soundloom.feature_cache.dataset import FeatureDataset
 from soundloom.feature_cache.errors import told
 from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
@@ -32,7 +32,7 @@ from soundloom.feature_cache.row_store import Rows
 from soundloom.file_pool import Failed, process
 from soundloom.models.download import cache_home
 
-__all__ = ["Progress", "prepare"]
+__all__ = ["CacheProgress", "prepare"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _BATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class CacheProgress:
     """How far preparing a corpus has come: clips done, clips to do, the last file; and for which of several runs."""
 
     done: int
@@ -64,8 +64,8 @@ def prepare(
     *,
     folder: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Prepared:
+    progress: Callable[[CacheProgress], None] | None = None,
+) -> FeatureDataset:
     """Prepare the clips of a corpus that are not prepared yet.
 
     The rows of a clip depend on its sound and the form alone, not on the workers, the order or the cache.
@@ -73,7 +73,7 @@ def prepare(
     Args:
         corpus: the clips.
         form: how they are kept.
-        folder: where; the folder ``prepared`` in the user's cache if not given (`pretrained.download.cache_home`).
+        folder: where; the folder ``dataset`` in the user's cache if not given (`pretrained.download.cache_home`).
         workers: how many clips at a time; as many as there are processors if not given.
         progress: called after every clip that is decoded.
 
@@ -113,7 +113,7 @@ def prepare(
             failures[number] = Failed(clip.path, failed[key])
         else:
             firsts[number], lengths[number] = found[key]
-    return Prepared(form, rows, firsts, lengths, failures, fresh=fresh, seconds=time.monotonic() - began)
+    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=time.monotonic() - began)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _turn(folder: Path, wanted: Iterable[bytes]) -> Iterator[None]:
 
 
 def _fill(
-    store: Rows, form: Form, missing: dict[bytes, _Clip], workers: int, progress: Callable[[Progress], None] | None
+    store: Rows, form: Form, missing: dict[bytes, _Clip], workers: int, progress: Callable[[CacheProgress], None] | None
 ) -> dict[bytes, str]:
     """Decode and keep clips; returns those that could not be heard, and why."""
 
@@ -160,7 +160,7 @@ def _fill(
                 store.add(waiting)
                 waiting, since = {}, time.monotonic()
             if progress is not None:
-                progress(Progress(done, len(missing), missing[key].path))
+                progress(CacheProgress(done, len(missing), missing[key].path))
     store.add(waiting)
     return failed
 

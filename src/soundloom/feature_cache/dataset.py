@@ -14,10 +14,10 @@ from torch import Tensor
 from soundloom.feature_cache.formats import Form
 from soundloom.file_pool import Failed
 
-__all__ = ["Prepared"]
+__all__ = ["FeatureDataset"]
 
 
-class Prepared:
+class FeatureDataset:
     """The clips of a corpus in a form, on disk, mapped into memory.
 
     Attributes:

@@ -5,19 +5,19 @@ draw = triplet_draw(TripletSettings(), prepared, Recordings.of(corpus), clips, b
 objective(stream, draw(0))["loss"].backward()
 """
 
-from soundloom.objectives.base import Batch, Draw, Objective
+from soundloom.objectives.base import Batch, BatchSampler, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings, only
-from soundloom.objectives.triplet_batches import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_batches import TripletBatchSampler, triplet_sampler
 from soundloom.objectives.triplet_pairs import Recordings
 
 __all__ = [
     "Batch",
-    "Draw",
+    "BatchSampler",
     "Objective",
     "Recordings",
-    "TripletDraw",
+    "TripletBatchSampler",
     "TripletObjective",
     "TripletSettings",
     "only",
-    "triplet_draw",
+    "triplet_sampler",
 ]

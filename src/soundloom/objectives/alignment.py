@@ -46,7 +46,7 @@ from soundloom.feature_cache.formats import Form
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.decoders import SIDE, AudioDecoder
-from soundloom.objectives.distributed import gather
+from soundloom.objectives.distributed import all_gather
 from soundloom.objectives.windows import representation
 from soundloom.tags.decoder import TagDecoder
 
@@ -280,8 +280,8 @@ class AlignmentObjective(Objective):
     def _contrast(self, audio: Tensor, said: Tensor, tags: Tensor) -> Tensor:
         alike = None
         if not self.settings.same_tags_repel:
-            alike = same_tags(gather(tags))
-        return contrast(gather(audio), gather(said), self.settings, alike)
+            alike = same_tags(all_gather(tags))
+        return contrast(all_gather(audio), all_gather(said), self.settings, alike)
 
     def heard(self, stream: Stream, windows: Tensor) -> Tensor:
         """Windows as the stream takes them, in the representation of its front-end."""

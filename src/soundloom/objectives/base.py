@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from soundloom.embedder import Stream
 
-__all__ = ["Batch", "Draw", "Objective"]
+__all__ = ["Batch", "BatchSampler", "Objective"]
 
 Batch = dict[str, Tensor]
 """Named tensors, the first axis of each being the examples."""
 
-Draw = Callable[[int], Batch]
+BatchSampler = Callable[[int], Batch]
 """Step number -> its batch, on the CPU; the same number gives the same batch, whatever was drawn before."""
 
 

@@ -19,22 +19,22 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, distributed
 
-__all__ = ["gather", "place"]
+__all__ = ["all_gather", "rank_and_world_size"]
 
 
-def place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """This process's number and how many there are: 0 of 1 where nothing is distributed."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
-def gather(values: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "gathered ..."]:
+def all_gather(values: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "gathered ..."]:
     """The values of all processes, in the order of the processes; as they are where nothing is distributed.
 
     Differentiable. Every process must come with the same shape.
     """
-    if place()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return values
     gathered: Tensor = _Gather.apply(values)  # type: ignore[no-untyped-call]
     return gathered
@@ -43,7 +43,7 @@ def gather(values: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "gathered ..."
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor) -> Tensor:  # noqa: ARG004 (torch's signature)
-        pieces = [torch.empty_like(values) for _ in range(place()[1])]
+        pieces = [torch.empty_like(values) for _ in range(rank_and_world_size()[1])]
         distributed.all_gather(pieces, values.contiguous())
         return torch.cat(pieces)
 
@@ -51,6 +51,6 @@ class _Gather(torch.autograd.Function):
     def backward(context: Any, *gradients: Any) -> Tensor:  # noqa: ARG004
         total = gradients[0].contiguous().clone()
         distributed.all_reduce(total)
-        rank, world = place()
+        rank, world = rank_and_world_size()
         mine: Tensor = total.chunk(world)[rank]
         return mine

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.embedder import Stream
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 from soundloom.feature_cache.formats import Form
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.windows import representation
 
-__all__ = ["LOSSES", "SCORES", "LabelDraw", "LabelHead", "LabelObjective", "LabelSettings", "label_draw"]
+__all__ = ["LOSSES", "SCORES", "LabelBatchSampler", "LabelHead", "LabelObjective", "LabelSettings", "label_sampler"]
 
 Loss = Literal["huber", "bce", "cross-entropy"]
 
@@ -133,14 +133,14 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelDraw:
+class LabelBatchSampler:
     """Batches of labelled windows; every window once an epoch, epochs following each other without a gap.
 
     Step s takes places s x batch, s x batch + 1 ... of an endless row in which a fresh shuffle of all windows
     follows the last. So every batch is full, and which windows it has is decided by the seed and s alone.
 
     Attributes:
-        prepared: where the windows' rows are.
+        dataset: where the windows' rows are.
         clips: the clip of each window, [W].
         starts: the first row of each window, [W].
         size: rows of a window.
@@ -150,7 +150,7 @@ class LabelDraw:
         room: rows by which each window may begin later, [W], how many being drawn anew every time; None for none.
     """
 
-    prepared: Prepared
+    dataset: FeatureDataset
     clips: Int[np.ndarray, " windows"]
     starts: Int[np.ndarray, " windows"]
     size: int
@@ -161,7 +161,7 @@ class LabelDraw:
 
     def __post_init__(self) -> None:
         if not len(self.clips):
-            raise ValueError("no windows to draw from: could none of the clips be heard? See prepared.failures")
+            raise ValueError("no windows to draw from: could none of the clips be heard? See dataset.failures")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
 
@@ -186,12 +186,12 @@ class LabelDraw:
         if self.room is not None:
             # A key apart from the shuffles': they are of epochs, this is of steps.
             starts = starts + np.random.default_rng([self.seed, step, 1]).integers(0, self.room[chosen] + 1)
-        windows = self.prepared.take(clips, starts, self.size)
+        windows = self.dataset.take(clips, starts, self.size)
         return {"windows": windows, "targets": torch.from_numpy(self.targets[clips])}
 
 
-def label_draw(
-    prepared: Prepared,
+def label_sampler(
+    dataset: FeatureDataset,
     targets: Bool[np.ndarray, "clips classes"],
     clips: Int[np.ndarray, " chosen"],
     *,
@@ -199,11 +199,11 @@ def label_draw(
     hop: int = 1,
     batch: int,
     seed: int,
-) -> LabelDraw:
+) -> LabelBatchSampler:
     """Draw from all windows of some clips.
 
     Args:
-        prepared: the corpus.
+        dataset: the corpus.
         targets: true where a clip of the corpus has the class (`Corpus.label_matrix`).
         clips: the clips to draw from, by their places in the corpus.
         size: rows of a window: 1 where a row is a chunk.
@@ -214,10 +214,10 @@ def label_draw(
     Raises:
         ValueError: none of the clips has a window, or the batch is empty.
     """
-    owners, starts = prepared.windows(size, hop)
+    owners, starts = dataset.windows(size, hop)
     mine = np.isin(owners, clips)
-    return LabelDraw(
-        prepared=prepared,
+    return LabelBatchSampler(
+        dataset=dataset,
         clips=owners[mine],
         starts=starts[mine],
         size=size,

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from soundloom.objectives.base import Batch
-from soundloom.objectives.distributed import gather
+from soundloom.objectives.distributed import all_gather
 from soundloom.objectives.samplers import SAMPLERS
 
 __all__ = ["MINING", "Known", "hardest", "negatives_of", "random_one", "semi_hard"]
@@ -42,7 +42,7 @@ class Known:
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
-        """What a batch of `triplet_draw` tells."""
+        """What a batch of `triplet_sampler` tells."""
         return cls(
             recordings=batch["recordings"].mT.flatten()[:, None].expand(-1, 2),
             labels=batch["labels"].transpose(0, 1).flatten(0, 1) if "labels" in batch else None,
@@ -50,8 +50,8 @@ class Known:
         )
 
     def unlike(self) -> Bool[Tensor, "batch candidates"]:
-        """Whether a candidate, of those that `gather` gives of this batch, may be the anchor's negative."""
-        return self._unlike(gather(self.recordings), None if self.labels is None else gather(self.labels))
+        """Whether a candidate, of those that `all_gather` gives of this batch, may be the anchor's negative."""
+        return self._unlike(all_gather(self.recordings), None if self.labels is None else all_gather(self.labels))
 
     def partners(self) -> Int[Tensor, " batch"]:
         """For each anchor another at random that is unlike it: what to mix in, and perhaps its negative as well."""
@@ -94,7 +94,7 @@ def negatives_of(
         known: of these.
         mining: a name of `MINING`.
     """
-    candidates, unlike = gather(embeddings), known.unlike()
+    candidates, unlike = all_gather(embeddings), known.unlike()
     with torch.no_grad():
         far = (2 - 2 * anchors @ candidates.mT).float()
         chosen = MINING[mining](far, near, unlike)

@@ -16,10 +16,10 @@ from soundloom.feature_cache.formats import Form
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.windows import representation
 
-__all__ = ["NotesObjective"]
+__all__ = ["PitchObjective"]
 
 
-class NotesObjective(Objective):
+class PitchObjective(Objective):
     """Cross-entropy of a window's notes.
 
     Args:

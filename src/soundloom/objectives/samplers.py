@@ -7,7 +7,7 @@
     labelled      another sound of the same class: the supervised topline
 
 The first three make a positive out of its anchor, here, on a whole batch at once and on the device where it lies. The
-last two find theirs in the corpus (`triplet_draw`) and need no arithmetic.
+last two find theirs in the corpus (`triplet_sampler`) and need no arithmetic.
 
 All work on energies, before the logarithm: sounds add there, and silence is zero. With a front-end of magnitudes,
 such as Jansen's, a cell holds a magnitude and is taken as it is.

@@ -7,8 +7,8 @@ device, that is not known to be like an anchor may be its negative, and "the ava
 anchors-positives to make more difficult triplets" (`mining`). The mean over the batch is minimised, not the sum, so
 that the rate does not depend on the batch.
 
-Where anchors and second windows come from is `triplet_draw`; how positives are made of them is `samplers`, where clips
-are kept as mel energies, and `waveform_samplers`, where they are kept as samples for any front-end.
+Anchors and second windows are drawn by `triplet_batches`. Positives are made of them by `samplers`, where clips are
+kept as mel energies, and by `waveform_samplers`, where they are kept as samples for any front-end.
 
 When not: labels of good quality for all the sounds; cross-entropy (`labels`) then learns faster.
 """
@@ -119,7 +119,7 @@ def only(*names: str) -> dict[str, Any]:
 
 
 class TripletObjective(Objective):
-    """The triplet loss of a batch that `triplet_draw` drew.
+    """The triplet loss of a batch that `triplet_sampler` drew.
 
     What the samplers draw on the device comes from torch's generators: seeded before the step with the step's number
     (and the process's, where there are several), a step is the same whenever it is taken.
@@ -148,7 +148,7 @@ class TripletObjective(Objective):
 
         Args:
             stream: what learns; of log-mel windows, if the form is mel energies.
-            batch: as `triplet_draw` gives it.
+            batch: as `triplet_sampler` gives it.
 
         Returns:
             ``loss``; ``violations``, the share of triplets whose margin is not kept; ``positive distance`` and

@@ -29,24 +29,24 @@ import torch
 from jaxtyping import Bool, Int
 
 from soundloom.corpora import CorpusError
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.base import Batch
 from soundloom.objectives.samplers import SAMPLERS
 from soundloom.objectives.triplet import TripletSettings
-from soundloom.objectives.triplet_pairs import Classmates, Neighbours, Recordings, Windows, pick
+from soundloom.objectives.triplet_pairs import Classmates, Neighbours, Recordings, WindowIndex, pick
 
-__all__ = ["TripletDraw", "triplet_draw"]
+__all__ = ["TripletBatchSampler", "triplet_sampler"]
 
 ATTEMPTS = 100
 """How often a batch without negatives is drawn anew, before the corpus is given up."""
 
 
-class TripletDraw:
-    """Step number -> batch; see the module's text. Made by `triplet_draw`.
+class TripletBatchSampler:
+    """Step number -> batch; see the module's text. Made by `triplet_sampler`.
 
     Args:
         settings: samplers.
-        prepared: the windows' rows.
+        dataset: the windows' rows.
         windows: what may be drawn.
         batch: anchors a step.
         seed: of everything drawn.
@@ -56,13 +56,13 @@ class TripletDraw:
     def __init__(
         self,
         settings: TripletSettings,
-        prepared: Prepared,
-        windows: Windows,
+        dataset: FeatureDataset,
+        windows: WindowIndex,
         batch: int,
         seed: int,
         labels: Bool[np.ndarray, "clips classes"] | None,
     ) -> None:
-        self.settings, self.prepared, self.windows, self.batch, self.seed = settings, prepared, windows, batch, seed
+        self.settings, self.dataset, self.windows, self.batch, self.seed = settings, dataset, windows, batch, seed
         self.labels = labels
         shares = settings.shares
         self.samplers = np.array([SAMPLERS.index(name) for name in shares])
@@ -106,8 +106,8 @@ class TripletDraw:
         if self.settings.grid == "anywhere":
             starts = windows.moved(anchors, positives, generator)
         batch = {
-            "anchor": self.prepared.take(windows.clips[anchors], starts[0], windows.frames),
-            "positive": self.prepared.take(windows.clips[positives], starts[1], windows.frames),
+            "anchor": self.dataset.take(windows.clips[anchors], starts[0], windows.frames),
+            "positive": self.dataset.take(windows.clips[positives], starts[1], windows.frames),
             "sampler": torch.from_numpy(sampler),
             "recordings": torch.from_numpy(
                 np.stack([windows.recordings[anchors], windows.recordings[positives]], axis=1)
@@ -142,9 +142,9 @@ class TripletDraw:
         return not bool(like.all(axis=1).any())
 
 
-def triplet_draw(
+def triplet_sampler(
     settings: TripletSettings,
-    prepared: Prepared,
+    dataset: FeatureDataset,
     recordings: Recordings,
     clips: Int[np.ndarray, " chosen"],
     batch: int,
@@ -153,12 +153,12 @@ def triplet_draw(
     *,
     frames: int = 96,
     hop: float = 0.01,
-) -> TripletDraw:
+) -> TripletBatchSampler:
     """Draw triplets from some clips of a corpus.
 
     Args:
         settings: samplers and their shares.
-        prepared: the corpus, as mel energies or samples.
+        dataset: the corpus, as mel energies or samples.
         recordings: where its clips were cut from.
         clips: the clips to draw from, by their places in the corpus.
         batch: anchors a step.
@@ -175,9 +175,9 @@ def triplet_draw(
     """
     if batch < 2:
         raise ValueError(f"batch must be at least 2, got {batch}: an anchor's negatives are among the others")
-    windows = Windows.of(prepared, recordings, clips, frames, hop)
+    windows = WindowIndex.of(dataset, recordings, clips, frames, hop)
     if not len(windows.clips):
-        raise CorpusError(f"none of the {len(clips)} clips to learn from could be heard; prepared.failures says why")
+        raise CorpusError(f"none of the {len(clips)} clips to learn from could be heard; dataset.failures says why")
     shares = settings.shares
     if set(shares) != {"labelled"} and len(np.unique(windows.recordings)) < 2:
         raise CorpusError(
@@ -188,4 +188,4 @@ def triplet_draw(
         raise CorpusError(
             f"the labelled sampler has the share {shares['labelled']:.2f}, and there are no labels: set it to 0"
         )
-    return TripletDraw(settings, prepared, windows, batch, seed, labels)
+    return TripletBatchSampler(settings, dataset, windows, batch, seed, labels)

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 
-__all__ = ["Classmates", "Neighbours", "Recordings", "Windows", "pick"]
+__all__ = ["Classmates", "Neighbours", "Recordings", "WindowIndex", "pick"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +40,7 @@ class Recordings:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Windows:
+class WindowIndex:
     """Windows in order of recording and time.
 
     Attributes:
@@ -62,9 +62,9 @@ class Windows:
     hop: float
 
     @classmethod
-    def of(cls, prepared: Prepared, recordings: Recordings, chosen: np.ndarray, frames: int, hop: float) -> Self:
+    def of(cls, dataset: FeatureDataset, recordings: Recordings, chosen: np.ndarray, frames: int, hop: float) -> Self:
         """Side by side from the start of each chosen clip."""
-        clips, starts = prepared.windows(frames, frames)
+        clips, starts = dataset.windows(frames, frames)
         mine = np.isin(clips, chosen)
         clips, starts = clips[mine], starts[mine]
         times = np.round(recordings.begins[clips] / hop).astype(np.int64) + starts
@@ -75,7 +75,7 @@ class Windows:
             starts=starts,
             recordings=recordings.numbers[clips].astype(np.int64),
             times=times[order],
-            room=np.maximum(prepared.lengths[clips] - frames, 0),
+            room=np.maximum(dataset.lengths[clips] - frames, 0),
             frames=frames,
             hop=hop,
         )
@@ -113,7 +113,7 @@ def pick(
 class Neighbours:
     """Pairs of windows of a recording, near one another and not overlapping."""
 
-    def __init__(self, windows: Windows, delta_t: float | None) -> None:
+    def __init__(self, windows: WindowIndex, delta_t: float | None) -> None:
         longest = int(windows.times.max())
         # |time(x_a) - time(x_p)| < delta_t.
         reach = longest if delta_t is None else min(longest, math.ceil(delta_t / windows.hop) - 1)
@@ -149,7 +149,7 @@ class Neighbours:
 class Classmates:
     """Pairs of clips of a class, and a window of each."""
 
-    def __init__(self, windows: Windows, labels: np.ndarray) -> None:
+    def __init__(self, windows: WindowIndex, labels: np.ndarray) -> None:
         # Windows clip by clip: those of the c-th clip are at order[first[c]] and the size[c] - 1 places after it.
         clips, inverse, self.size = np.unique(windows.clips, return_inverse=True, return_counts=True)
         self.order = np.argsort(inverse, kind="stable")

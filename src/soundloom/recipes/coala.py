@@ -32,20 +32,19 @@ from torch import Tensor, nn
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import COALAAudioEncoder, initialise
-from soundloom.feature_cache import Form, MelEnergies, Prepared, prepare
-from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import CacheProgress, FeatureDataset, Form, MelEnergies, prepare
 from soundloom.frontends import LogMel, Scaled
 from soundloom.models.model_card import Card
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
-from soundloom.objectives.distributed import place
-from soundloom.objectives.labels import LabelDraw, label_draw
+from soundloom.objectives.distributed import rank_and_world_size
+from soundloom.objectives.labels import LabelBatchSampler, label_sampler
 from soundloom.recipes.architectures import FRAMES, build_stream, form_of
 from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.max_energy_patches import Loudness, band_ranges, loudest_starts, shifted
-from soundloom.recipes.validation_split import fingerprint, groups_of, part
+from soundloom.recipes.validation_split import fingerprint, groups_of, train_valid_split
 from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
-from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
+from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.flat_config import flatten
 from soundloom.training.seeding import seeded
 
@@ -125,8 +124,8 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train a stream on sounds with tags, and keep it with its tags.
 
@@ -155,20 +154,20 @@ def learn(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
     known, vocabulary = tagged(corpus, recipe)
-    prepared = prepare(known, _form(stream), progress=preparing)
-    learned, validated = part(known, recipe.validation, recipe.training.seed, by_class=True)
-    patches = _patches(recipe, stream, prepared, known, learned)
+    dataset = prepare(known, _form(stream), progress=preparing)
+    learned, validated = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)
+    patches = _patches(recipe, stream, dataset, known, learned)
     if recipe.epochs:
         steps = recipe.epochs * max(1, len(learned) // recipe.training.batch)
         recipe = replace(recipe, training=replace(recipe.training, steps=steps))
-    objective = _objective(recipe, stream, prepared.form, len(vocabulary))
+    objective = _objective(recipe, stream, dataset.form, len(vocabulary))
     drawn = patches(learned, recipe.training.batch)
-    data = fingerprint(known, prepared)
+    data = fingerprint(known, dataset)
     run = fit(
         stream,
         objective,
@@ -183,7 +182,7 @@ def learn(
         resume=resume,
         progress=progress,
     )
-    if place()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         aligned = _aligned(stream, objective.cpu(), vocabulary)
         aligned.centre.copy_(aligned.common(_embeddings(stream, objective, drawn)))
         aligned.save(out)
@@ -225,7 +224,7 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
     return every.filter(mask=np.array([bool(each) for each in kept])), vocabulary
 
 
-_Patches = Callable[[Int[np.ndarray, " clips"], int], LabelDraw]
+_Patches = Callable[[Int[np.ndarray, " clips"], int], LabelBatchSampler]
 """Clips and a batch -> draws of their patches."""
 
 
@@ -236,38 +235,38 @@ def _form(stream: Stream) -> Form:
 
 
 def _patches(
-    recipe: CoalaRecipe, stream: Stream, prepared: Prepared, known: Corpus, learned: Int[np.ndarray, " clips"]
+    recipe: CoalaRecipe, stream: Stream, dataset: FeatureDataset, known: Corpus, learned: Int[np.ndarray, " clips"]
 ) -> _Patches:
     """How patches are drawn: the loudest of each clip, or every chunk where a row is one; the bands are scaled."""
     targets, seed = known.label_matrix(), recipe.training.seed
-    if not isinstance(prepared.form, MelEnergies):
+    if not isinstance(dataset.form, MelEnergies):
         if isinstance(stream.frontend, Scaled):
-            standardise(stream, label_draw(prepared, targets, learned, batch=1, seed=seed))
-        return lambda clips, batch: label_draw(prepared, targets, clips, batch=batch, seed=seed)
+            standardise(stream, label_sampler(dataset, targets, learned, batch=1, seed=seed))
+        return lambda clips, batch: label_sampler(dataset, targets, clips, batch=batch, seed=seed)
     frontend = stream.frontend.inner if isinstance(stream.frontend, Scaled) else stream.frontend
     if not isinstance(frontend, LogMel) or stream.window is None:
         raise TrainingError(f"{recipe.stream} takes mel energies of any length, and COALA's patches have one: a window")
     size = stream.window.frames
-    starts = loudest_starts(prepared, frontend, size=size, loudness=recipe.loudness)
-    heard = learned[prepared.lengths[learned] > 0]
+    starts = loudest_starts(dataset, frontend, size=size, loudness=recipe.loudness)
+    heard = learned[dataset.lengths[learned] > 0]
     if isinstance(stream.frontend, Scaled):
-        factor, shift = band_ranges(prepared, frontend, heard, starts[heard], size)
+        factor, shift = band_ranges(dataset, frontend, heard, starts[heard], size)
         stream.frontend.scale.copy_(factor)
         stream.frontend.shift.copy_(shift)
 
-    earliest, room = shifted(starts, prepared.lengths, size=size, shift=recipe.shift)
+    earliest, room = shifted(starts, dataset.lengths, size=size, shift=recipe.shift)
 
-    def draw(clips: Int[np.ndarray, " clips"], batch: int) -> LabelDraw:
-        mine = clips[prepared.lengths[clips] > 0]
-        return LabelDraw(
-            prepared=prepared, clips=mine, starts=earliest[mine], size=size, targets=targets.astype(np.float32),
+    def draw(clips: Int[np.ndarray, " clips"], batch: int) -> LabelBatchSampler:
+        mine = clips[dataset.lengths[clips] > 0]
+        return LabelBatchSampler(
+            dataset=dataset, clips=mine, starts=earliest[mine], size=size, targets=targets.astype(np.float32),
             batch=batch, seed=seed, room=room[mine],
         )  # fmt: skip
 
     return draw
 
 
-def _with_tags(draw: LabelDraw) -> Callable[[int], Batch]:
+def _with_tags(draw: LabelBatchSampler) -> Callable[[int], Batch]:
     """The draw's batches under the names that the alignment knows."""
 
     def drawn(step: int) -> Batch:
@@ -317,7 +316,7 @@ def _aligned(stream: Stream, objective: AlignmentObjective, vocabulary: Vocabula
 
 
 @torch.inference_mode()
-def _embeddings(stream: Stream, objective: AlignmentObjective, draw: LabelDraw) -> Float[Tensor, "sounds dim"]:
+def _embeddings(stream: Stream, objective: AlignmentObjective, draw: LabelBatchSampler) -> Float[Tensor, "sounds dim"]:
     """Embeddings of some of the sounds that were learned from."""
     few = replace(draw, batch=64)
     batches = range(max(1, min(_LOOKED_AT, len(few)) // 64))

@@ -39,8 +39,7 @@ import torch
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import MobileNetV1, Neuralogram, initialise
-from soundloom.feature_cache import Form, prepare
-from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import CacheProgress, Form, prepare
 from soundloom.frontends import LogMel
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import save_pretrained
@@ -51,12 +50,12 @@ from soundloom.recipes import labels, triplet
 from soundloom.recipes.architectures import STREAMS, build_stream, form_of
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.process_pool import Job, Tell, side_by_side
+from soundloom.recipes.process_pool import Job, Tell, run_parallel
 from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.triplet import TripletRecipe
-from soundloom.recipes.validation_split import part
+from soundloom.recipes.validation_split import train_valid_split
 from soundloom.tagger import TAGGER, WEIGHTS
-from soundloom.training import Progress, Run, TrainingSettings
+from soundloom.training import Run, TrainingProgress, TrainingSettings
 
 __all__ = ["DIVERSE", "PRESETS", "DiverseRecipe", "model_of", "train"]
 
@@ -152,8 +151,8 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train the streams, weave them, and train the linear model over them.
 
@@ -175,8 +174,8 @@ def train(
         labels.check_classes(corpus)
     open_folder(out, recipe, "soundloom train diverse")
 
-    def tell(reached: Progress | Preparing) -> None:
-        if isinstance(reached, Progress):
+    def tell(reached: TrainingProgress | CacheProgress) -> None:
+        if isinstance(reached, TrainingProgress):
             if progress is not None:
                 progress(reached)
         elif preparing is not None:
@@ -185,7 +184,7 @@ def train(
     # The longest begins first, so that it is not waited for in the end.
     order = sorted(recipe.streams, key=lambda name: name != "neuralogram")
     jobs = [Job(name=name, work=_train_stream, arguments=(name, recipe, corpus, out, resume)) for name in order]
-    runs: list[Run] = side_by_side(jobs, recipe.at_a_time(), tell)
+    runs: list[Run] = run_parallel(jobs, recipe.at_a_time(), tell)
     model = model_of(out, recipe.streams)
     labelled = len(corpus.classes) > 1
     save_pretrained(model, out, card=_card(recipe, corpus, labelled=labelled))
@@ -244,7 +243,7 @@ class _School:
     def learn(self, stream: Stream, objective: Objective, epochs: int) -> Run:
         """Train a stream, or go on training it, in a folder of its name."""
 
-        def told(reached: Progress | Preparing) -> None:
+        def told(reached: TrainingProgress | CacheProgress) -> None:
             self.told(replace(reached, name=stream.name))
 
         common = {"resume": self.resume, "progress": told, "preparing": told}
@@ -255,9 +254,9 @@ class _School:
         training = self.recipe.training
         if not epochs:
             return training
-        prepared = prepare(self.corpus, form, progress=told)
-        learned, _ = part(self.corpus, self.recipe.validation, training.seed, by_class=by_class)
-        count = int(np.isin(prepared.windows(size, size)[0], learned).sum())
+        dataset = prepare(self.corpus, form, progress=told)
+        learned, _ = train_valid_split(self.corpus, self.recipe.validation, training.seed, by_class=by_class)
+        count = int(np.isin(dataset.windows(size, size)[0], learned).sum())
         return replace(training, steps=max(training.warmup + 1, epochs * -(-count // training.batch)))
 
 

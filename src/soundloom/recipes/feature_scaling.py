@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from soundloom.embedder import Stream, one_thread
 from soundloom.errors import ModelError
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 from soundloom.frontends import Scaled
 from soundloom.objectives.windows import representation
 
@@ -33,7 +33,7 @@ class Windowed(Protocol):
     """What draws windows, of which it is asked where they lie."""
 
     @property
-    def prepared(self) -> Prepared:
+    def dataset(self) -> FeatureDataset:
         """Where the windows' rows are."""
 
     @property
@@ -70,8 +70,8 @@ def standardise(stream: Stream, draw: Windowed) -> None:
     # What a stream begins with must not depend on how many threads there are.
     with one_thread:
         for places in np.array_split(chosen, -(-len(chosen) // 256)):
-            kept = draw.prepared.take(draw.clips[places], draw.starts[places], draw.size)
-            values = representation(kept, draw.prepared.form, stream).double()
+            kept = draw.dataset.take(draw.clips[places], draw.starts[places], draw.size)
+            values = representation(kept, draw.dataset.form, stream).double()
             count += values.numel() // frontend.bins
             total += values.sum(dim=(0, 1, 3))
             squares += values.square().sum(dim=(0, 1, 3))

@@ -20,18 +20,17 @@ import numpy as np
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
-from soundloom.feature_cache import Progress as Preparing
-from soundloom.feature_cache import prepare
+from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.frontends import LogMel, Scaled
 from soundloom.models.model_card import Card
-from soundloom.objectives.distributed import place
-from soundloom.objectives.labels import LabelDraw, LabelObjective, LabelSettings, label_draw
+from soundloom.objectives.distributed import rank_and_world_size
+from soundloom.objectives.labels import LabelBatchSampler, LabelObjective, LabelSettings, label_sampler
 from soundloom.objectives.windows import unscaled
 from soundloom.recipes.architectures import alone, build_stream, form_of
 from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.validation_split import fingerprint, part
-from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
+from soundloom.recipes.validation_split import fingerprint, train_valid_split
+from soundloom.training import Run, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.flat_config import flatten
 from soundloom.training.seeding import seeded
 
@@ -83,8 +82,8 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train a stream to tell the classes of a corpus, and leave a tagger beside it.
 
@@ -102,7 +101,7 @@ def train(
     """
     stream = alone(build_stream(recipe.stream, recipe.training.seed, out.absolute().name), "labels")
     run = learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
-    if place()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         settings = recipe.training
         model = run.model()
         learn_classes(model, corpus, recipe.validation, recipe.objective, recipe.linear, settings.seed).save(out)
@@ -129,19 +128,19 @@ def learn(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
     check_classes(corpus)
     settings = recipe.training
-    prepared = prepare(corpus, form_of(stream), progress=preparing)
+    dataset = prepare(corpus, form_of(stream), progress=preparing)
     size = stream.window.frames if stream.window is not None and isinstance(unscaled(stream.frontend), LogMel) else 1
     targets = corpus.label_matrix()
-    learned, validated = part(corpus, recipe.validation, settings.seed, by_class=True)
+    learned, validated = train_valid_split(corpus, recipe.validation, settings.seed, by_class=True)
 
-    def draw(clips: np.ndarray) -> LabelDraw:
-        return label_draw(prepared, targets, clips, size=size, hop=size, batch=settings.batch, seed=settings.seed)
+    def draw(clips: np.ndarray) -> LabelBatchSampler:
+        return label_sampler(dataset, targets, clips, size=size, hop=size, batch=settings.batch, seed=settings.seed)
 
     if isinstance(stream.frontend, Scaled):
         standardise(stream, draw(learned))
@@ -150,8 +149,8 @@ def learn(
         once = draw(validated)
         validation = Validation(draw=once, batches=once.epoch_steps)
     with seeded(settings.seed):
-        objective = LabelObjective(recipe.objective, prepared.form, dim=stream.dim, classes=len(corpus.classes))
-    data = fingerprint(corpus, prepared)
+        objective = LabelObjective(recipe.objective, dataset.form, dim=stream.dim, classes=len(corpus.classes))
+    data = fingerprint(corpus, dataset)
     return fit(
         stream,
         objective,

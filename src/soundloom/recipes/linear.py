@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
-from soundloom.feature_cache import MelEnergies, Prepared, prepare
+from soundloom.feature_cache import FeatureDataset, MelEnergies, prepare
 from soundloom.objectives.labels import LOSSES, LabelHead, LabelSettings
 from soundloom.objectives.windows import representation
 from soundloom.recipes.architectures import form_of
-from soundloom.recipes.validation_split import part
+from soundloom.recipes.validation_split import train_valid_split
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
 from soundloom.training.schedule import rate_at
 from soundloom.training.seeding import seeded, set_seed
 
-__all__ = ["LinearSettings", "Windows", "hear_windows", "learn_classes", "train_head"]
+__all__ = ["LinearSettings", "WindowEmbeddings", "embed_windows", "learn_classes", "train_head"]
 
 _AT_ONCE = 128
 
@@ -61,7 +61,7 @@ class LinearSettings:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Windows:
+class WindowEmbeddings:
     """Embeddings of every window of a corpus.
 
     Attributes:
@@ -72,12 +72,12 @@ class Windows:
     vectors: Float[np.ndarray, "windows dim"]
     clips: Int[np.ndarray, " windows"]
 
-    def of(self, clips: Int[np.ndarray, " chosen"]) -> Windows:
+    def of(self, clips: Int[np.ndarray, " chosen"]) -> WindowEmbeddings:
         """Those of some clips."""
         mine = np.isin(self.clips, clips)
-        return Windows(vectors=self.vectors[mine], clips=self.clips[mine])
+        return WindowEmbeddings(vectors=self.vectors[mine], clips=self.clips[mine])
 
-    def columns(self, columns: Int[np.ndarray, " chosen"]) -> Windows:
+    def columns(self, columns: Int[np.ndarray, " chosen"]) -> WindowEmbeddings:
         """Some columns of all of them."""
         return replace(self, vectors=np.ascontiguousarray(self.vectors[:, columns]))
 
@@ -96,16 +96,16 @@ def learn_classes(
         seed: of the parting, the weights and the shuffles.
 
     Raises:
-        ModelError: as for `hear_windows` and `train_head`.
+        ModelError: as for `embed_windows` and `train_head`.
     """
-    learned, validated = part(corpus, validation, seed, by_class=True)
-    windows = hear_windows(model, corpus)
+    learned, validated = train_valid_split(corpus, validation, seed, by_class=True)
+    windows = embed_windows(model, corpus)
     fitted = windows.of(learned)
     trained = train_head(fitted, windows.of(validated), corpus.label_matrix(), head, settings, seed)
     return Tagger(model, trained, head, corpus.classes, fitted.vectors.mean(axis=0))
 
 
-def hear_windows(model: Embedder, corpus: Corpus) -> Windows:
+def embed_windows(model: Embedder, corpus: Corpus) -> WindowEmbeddings:
     """Embed every second of a corpus, by representations that are prepared once and kept.
 
     A stream of log-mel frames that is alone is heard in its own windows, side by side; of a second that it is given
@@ -117,26 +117,26 @@ def hear_windows(model: Embedder, corpus: Corpus) -> Windows:
     streams = [one for one in (model.embedders if isinstance(model, Woven) else [model]) if isinstance(one, Stream)]
     every = [(stream, prepare(corpus, form_of(stream))) for stream in streams]
     if len(every) == 1 and isinstance(every[0][1].form, MelEnergies):
-        ((stream, prepared),) = every
+        ((stream, dataset),) = every
         if stream.window is None:
             raise ModelError(f"{stream.name} hears sounds of any length: there are no windows to learn from")
         size = stream.window.frames
-        owners, starts = prepared.windows(size, size)
-        return Windows(vectors=_embedded(stream, prepared, owners, starts, size), clips=owners)
-    for stream, prepared in every:
-        if len(prepared.form.shape) != 3:
+        owners, starts = dataset.windows(size, size)
+        return WindowEmbeddings(vectors=_embedded(stream, dataset, owners, starts, size), clips=owners)
+    for stream, dataset in every:
+        if len(dataset.form.shape) != 3:
             raise ModelError(f"{stream.name} does not hear seconds: weave streams such as pitch and timbre")
     # A clip is left out by all if one of them could not hear it.
-    heard = np.min([prepared.lengths for _, prepared in every], axis=0)
+    heard = np.min([dataset.lengths for _, dataset in every], axis=0)
     owners = np.repeat(np.arange(len(corpus)), heard)
     starts = np.concatenate([np.arange(length) for length in heard]) if len(heard) else np.zeros(0, np.int64)
-    vectors = [_embedded(stream, prepared, owners, starts, 1) for stream, prepared in every]
-    return Windows(vectors=np.concatenate(vectors, axis=1), clips=owners)
+    vectors = [_embedded(stream, dataset, owners, starts, 1) for stream, dataset in every]
+    return WindowEmbeddings(vectors=np.concatenate(vectors, axis=1), clips=owners)
 
 
 def train_head(
-    learned: Windows,
-    validated: Windows | None,
+    learned: WindowEmbeddings,
+    validated: WindowEmbeddings | None,
     labels: Bool[np.ndarray, "clips classes"],
     head: LabelSettings,
     settings: LinearSettings,
@@ -215,14 +215,14 @@ def _folded(network: LabelHead, mean: Tensor, deviation: Tensor) -> LabelHead:
     return network.eval()
 
 
-def _tensors(windows: Windows, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+def _tensors(windows: WindowEmbeddings, labels: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(windows.vectors), torch.from_numpy(labels[windows.clips].astype(np.float32))
 
 
 @torch.inference_mode()
 def _embedded(
     stream: Stream,
-    prepared: Prepared,
+    dataset: FeatureDataset,
     owners: Int[np.ndarray, " windows"],
     starts: Int[np.ndarray, " windows"],
     size: int,
@@ -230,8 +230,8 @@ def _embedded(
     stream = stream.eval()
     vectors = np.empty((len(owners), stream.dim), np.float32)
     for rows in _slices(len(owners)):
-        kept = prepared.take(owners[rows], starts[rows], size)
-        vectors[rows] = stream.embed_window(representation(kept, prepared.form, stream)).numpy()
+        kept = dataset.take(owners[rows], starts[rows], size)
+        vectors[rows] = stream.embed_window(representation(kept, dataset.form, stream)).numpy()
     return vectors
 
 

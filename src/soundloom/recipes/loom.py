@@ -37,7 +37,7 @@ from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity
 from soundloom.evaluation import extraction
 from soundloom.evaluation.runner import default_cache
-from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import CacheProgress
 from soundloom.frontends import Texture
 from soundloom.models import from_pretrained
 from soundloom.models.model_card import Card
@@ -49,7 +49,7 @@ from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import VocabularySettings
-from soundloom.training import Progress, Run, TrainingSettings
+from soundloom.training import Run, TrainingProgress, TrainingSettings
 
 __all__ = ["PARTS", "PRESETS", "LoomRecipe", "train"]
 
@@ -97,8 +97,8 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train the streams, reduce, weave, and learn the words.
 
@@ -196,7 +196,7 @@ def _timbre(recipe: LoomRecipe) -> CoalaRecipe:
     )  # fmt: skip
 
 
-def _pitch(recipe: LoomRecipe) -> pitch.NotesRecipe:
+def _pitch(recipe: LoomRecipe) -> pitch.PitchRecipe:
     usual = pitch.PRESETS["small"]
     return replace(usual, training=_lasting(replace(usual.training, seed=recipe.seed), recipe.pitch_steps))
 
@@ -224,12 +224,12 @@ def _worded(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _heard(model: Embedder, corpus: Corpus, told: Callable[[Preparing], None] | None) -> extraction.Heard:
+def _heard(model: Embedder, corpus: Corpus, told: Callable[[CacheProgress], None] | None) -> extraction.Heard:
     """Embeddings of the clips; who listens to decoding is told of them, too."""
 
     def heard(reached: extraction.Progress) -> None:
         if told is not None:
-            told(Preparing(reached.done, reached.total, reached.path))
+            told(CacheProgress(reached.done, reached.total, reached.path))
 
     listener = extraction.whole(model)
     return extraction.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard)

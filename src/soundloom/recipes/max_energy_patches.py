@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from soundloom.embedder import one_thread
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 from soundloom.frontends import LogMel
 
 __all__ = ["Loudness", "band_ranges", "loudest_starts", "shifted"]
@@ -34,12 +34,12 @@ _AT_ONCE = 256
 
 
 def loudest_starts(
-    prepared: Prepared, frontend: LogMel, *, size: int, step: int = 12, loudness: Loudness = "logarithm"
+    dataset: FeatureDataset, frontend: LogMel, *, size: int, step: int = 12, loudness: Loudness = "logarithm"
 ) -> Int[np.ndarray, " clips"]:
     """The first row of the loudest patch of every clip; the earliest of several, 0 for a clip that was not heard.
 
     Args:
-        prepared: the clips as mel energies.
+        dataset: the clips as mel energies.
         frontend: whose energies.
         size: rows of a patch.
         step: rows from one candidate to the next.
@@ -47,12 +47,12 @@ def loudest_starts(
     """
     padded = frontend.frames(round(_PADDED_SECONDS * frontend.sample_rate))
     silent = float(_loudness(torch.zeros(1, frontend.bins), frontend, loudness))
-    starts = np.zeros(len(prepared), np.int64)
-    for clip, length in enumerate(prepared.lengths.tolist()):
+    starts = np.zeros(len(dataset), np.int64)
+    for clip, length in enumerate(dataset.lengths.tolist()):
         if not length:
             continue
         with one_thread:  # a clip is too little work for two to share
-            rows = prepared.restore(prepared.take(np.array([clip]), np.array([0]), length))[0]
+            rows = dataset.restore(dataset.take(np.array([clip]), np.array([0]), length))[0]
             sums = _loudness(rows, frontend, loudness).numpy()
         sums = np.concatenate([sums, np.full(max(0, padded - length, size - length), silent)])
         before = np.concatenate([[0.0], sums.cumsum()])
@@ -81,7 +81,7 @@ def shifted(
 
 
 def band_ranges(
-    prepared: Prepared,
+    dataset: FeatureDataset,
     frontend: LogMel,
     clips: Int[np.ndarray, " patches"],
     starts: Int[np.ndarray, " patches"],
@@ -90,7 +90,7 @@ def band_ranges(
     """Factor and shift of each band that bring its log-mel over some patches to [0, 1]; a band that is constant to 0.
 
     Args:
-        prepared: the clips as mel energies.
+        dataset: the clips as mel energies.
         frontend: whose energies.
         clips: the clip of each patch.
         starts: its first row.
@@ -105,7 +105,7 @@ def band_ranges(
     highest = -lowest
     for batch in _batches(len(clips)):
         # The logarithm grows with the energies, so that the ranges are those of their extremes.
-        energies = prepared.restore(prepared.take(clips[batch], starts[batch], size)).flatten(0, 1)
+        energies = dataset.restore(dataset.take(clips[batch], starts[batch], size)).flatten(0, 1)
         lowest = torch.minimum(lowest, energies.amin(dim=0))
         highest = torch.maximum(highest, energies.amax(dim=0))
     low, high = frontend.compress(lowest), frontend.compress(highest)

@@ -15,22 +15,21 @@ import numpy as np
 from jaxtyping import Bool
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.feature_cache import Progress as Preparing
-from soundloom.feature_cache import prepare
+from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.frontends import ConstantQ
 from soundloom.models.model_card import Card
-from soundloom.objectives.labels import LabelDraw
-from soundloom.objectives.pitch import NotesObjective
+from soundloom.objectives.labels import LabelBatchSampler
+from soundloom.objectives.pitch import PitchObjective
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream, form_of
-from soundloom.recipes.validation_split import fingerprint, part
-from soundloom.training import Progress, Run, TrainingSettings, Validation, fit
+from soundloom.recipes.validation_split import fingerprint, train_valid_split
+from soundloom.training import Run, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.flat_config import flatten
 
-__all__ = ["PRESETS", "NotesRecipe", "train"]
+__all__ = ["PRESETS", "PitchRecipe", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotesRecipe:
+class PitchRecipe:
     """What learns for how long.
 
     Attributes:
@@ -51,17 +50,17 @@ class NotesRecipe:
             raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
 
 
-PRESETS: Mapping[str, NotesRecipe] = MappingProxyType({"small": NotesRecipe()})
+PRESETS: Mapping[str, PitchRecipe] = MappingProxyType({"small": PitchRecipe()})
 
 
 def train(
-    recipe: NotesRecipe,
+    recipe: PitchRecipe,
     corpus: Corpus,
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train a stream to tell the notes of a corpus; clips without a note are left out.
 
@@ -79,16 +78,16 @@ def train(
     """
     stream = build_stream("notes", recipe.training.seed, out.absolute().name)
     assert isinstance(stream.frontend, ConstantQ)
-    targets = notes_of(corpus, stream.frontend.bins)
+    targets = note_targets(corpus, stream.frontend.bins)
     noted = np.asarray(targets.any(axis=1))
     corpus, targets = corpus.filter(mask=noted), targets[noted]
-    prepared = prepare(corpus, form_of(stream), progress=preparing)
-    learned, validated = part(corpus, recipe.validation, recipe.training.seed, by_class=False)
+    dataset = prepare(corpus, form_of(stream), progress=preparing)
+    learned, validated = train_valid_split(corpus, recipe.validation, recipe.training.seed, by_class=False)
 
-    def draw(clips: np.ndarray) -> LabelDraw:
-        heard = clips[prepared.lengths[clips] > 0]
-        return LabelDraw(
-            prepared=prepared, clips=heard, starts=np.zeros_like(heard), size=1, targets=targets.astype(np.float32),
+    def draw(clips: np.ndarray) -> LabelBatchSampler:
+        heard = clips[dataset.lengths[clips] > 0]
+        return LabelBatchSampler(
+            dataset=dataset, clips=heard, starts=np.zeros_like(heard), size=1, targets=targets.astype(np.float32),
             batch=recipe.training.batch, seed=recipe.training.seed,
         )  # fmt: skip
 
@@ -96,10 +95,10 @@ def train(
     if len(validated):
         once = draw(validated)
         validation = Validation(draw=once, batches=once.epoch_steps)
-    data = fingerprint(corpus, prepared)
+    data = fingerprint(corpus, dataset)
     return fit(
         stream,
-        NotesObjective(prepared.form),
+        PitchObjective(dataset.form),
         draw(learned),
         settings=recipe.training,
         folder=out,
@@ -121,7 +120,7 @@ def _card(data: str) -> Card:
     )
 
 
-def notes_of(corpus: Corpus, bins: int) -> Bool[np.ndarray, "clips {bins}"]:
+def note_targets(corpus: Corpus, bins: int) -> Bool[np.ndarray, "clips {bins}"]:
     """True where a clip has the note, its MIDI number rounded.
 
     Raises:

@@ -30,7 +30,7 @@ from typing import IO, Any, cast
 from soundloom.errors import SoundloomError
 from soundloom.training import TrainingError
 
-__all__ = ["Job", "Tell", "side_by_side"]
+__all__ = ["Job", "Tell", "run_parallel"]
 
 Tell = Callable[[Any], None]
 """Takes what a job says on the way; plain objects that can be pickled."""
@@ -57,7 +57,7 @@ class Job:
     arguments: tuple[Any, ...]
 
 
-def side_by_side(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
+def run_parallel(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
     """Do some jobs, so many at a time, and give their results in the order of the jobs.
 
     Args:

@@ -19,8 +19,8 @@ from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.encoders.init import he_normal
 from soundloom.objectives.alignment import AlignmentSettings, contrast, same_tags
 from soundloom.tags import AlignedTags, Vocabulary
-from soundloom.training import Progress, TrainingSettings
-from soundloom.training.progress import Pace
+from soundloom.training import TrainingProgress, TrainingSettings
+from soundloom.training.progress import Throughput
 from soundloom.training.schedule import rate_at
 from soundloom.training.seeding import seeded
 
@@ -49,7 +49,7 @@ def align(
     vocabulary: Vocabulary,
     settings: AligningSettings,
     seed: int,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> AlignedTags:
     """Learn the tags' side of a part of a model.
 
@@ -66,7 +66,7 @@ def align(
     rates = TrainingSettings(
         steps=settings.tag_steps, rate=settings.tag_rate, final_rate=settings.tag_rate / 100, schedule="cosine"
     )
-    pace = Pace()
+    pace = Throughput()
     vectors, targets = torch.from_numpy(embeddings), torch.from_numpy(tags.astype(np.float32))
     with seeded(seed, 1):
         encoder = COALATagEncoder(len(vocabulary))
@@ -87,7 +87,7 @@ def align(
                 done, steps, batch = step + 1, settings.tag_steps, len(rows)
                 pace.step(done, float(loss.detach()))
                 progress(
-                    Progress(
+                    TrainingProgress(
                         step=done, steps=steps, loss=pace.loss, validation=None, rate=batch * pace.rate,
                         left=pace.left(steps - done),
                     )

@@ -20,17 +20,16 @@ from typing import Any
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
-from soundloom.feature_cache import Form, Samples, prepare
-from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import CacheProgress, Form, Samples, prepare
 from soundloom.frontends import Scaled
 from soundloom.models.model_card import Card
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
-from soundloom.objectives.triplet_batches import TripletDraw, triplet_draw
+from soundloom.objectives.triplet_batches import TripletBatchSampler, triplet_sampler
 from soundloom.objectives.triplet_pairs import Recordings
 from soundloom.recipes.architectures import CHUNK, alone, build_stream, changing_form_of
 from soundloom.recipes.feature_scaling import standardise
-from soundloom.recipes.validation_split import fingerprint, part
-from soundloom.training import Progress, Run, TrainingError, TrainingSettings, Validation, fit
+from soundloom.recipes.validation_split import fingerprint, train_valid_split
+from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.flat_config import flatten
 
 __all__ = ["PRESETS", "TripletRecipe", "learn", "train", "windows_of"]
@@ -80,8 +79,8 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """Train a stream on the sounds of a corpus; its labels are not looked at, but by the sampler "labelled".
 
@@ -122,20 +121,20 @@ def learn(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
 ) -> Run:
     """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
     settings = recipe.training
     form, frames, hop = windows_of(stream)
-    prepared = prepare(corpus, form, progress=preparing)
+    dataset = prepare(corpus, form, progress=preparing)
     labels = corpus.label_matrix() if recipe.objective.labelled else None
-    learned, validated = part(corpus, recipe.validation, settings.seed, by_class=labels is not None)
+    learned, validated = train_valid_split(corpus, recipe.validation, settings.seed, by_class=labels is not None)
     recordings = Recordings.of(corpus)
 
-    def draw(clips: Any, seed: int) -> TripletDraw:
-        chosen = recipe.objective, prepared, recordings, clips, settings.batch, seed, labels
-        return triplet_draw(*chosen, frames=frames, hop=hop)
+    def draw(clips: Any, seed: int) -> TripletBatchSampler:
+        chosen = recipe.objective, dataset, recordings, clips, settings.batch, seed, labels
+        return triplet_sampler(*chosen, frames=frames, hop=hop)
 
     drawn = draw(learned, settings.seed)
     if isinstance(stream.frontend, Scaled):
@@ -146,10 +145,10 @@ def learn(
             validation = Validation(draw=draw(validated, settings.seed + 1), batches=recipe.validation_batches)
         except CorpusError as error:
             raise CorpusError(f"of the clips kept apart to validate on: {error}. Or set validation to 0") from None
-    data = fingerprint(corpus, prepared)
+    data = fingerprint(corpus, dataset)
     return fit(
         stream,
-        TripletObjective(recipe.objective, prepared.form),
+        TripletObjective(recipe.objective, dataset.form),
         drawn,
         settings=settings,
         folder=out,

@@ -10,12 +10,12 @@ from jaxtyping import Int64
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import label_pairs
 from soundloom.corpora.splits import draw_splits
-from soundloom.feature_cache import Prepared
+from soundloom.feature_cache import FeatureDataset
 
-__all__ = ["fingerprint", "groups_of", "part"]
+__all__ = ["fingerprint", "groups_of", "train_valid_split"]
 
 
-def part(
+def train_valid_split(
     corpus: Corpus, share: float, seed: int, *, by_class: bool
 ) -> tuple[Int64[np.ndarray, " learned"], Int64[np.ndarray, " validated"]]:
     """The clips to learn from and those to validate on, by their places; no group and no file in both.
@@ -48,10 +48,10 @@ def groups_of(corpus: Corpus) -> list[tuple[str, str]]:
     return [("path", path) if group is None else ("group", group) for group, path in named]
 
 
-def fingerprint(corpus: Corpus, prepared: Prepared) -> str:
+def fingerprint(corpus: Corpus, dataset: FeatureDataset) -> str:
     """A line that tells one collection from another: its name, its size, and a hash of its clips."""
-    digest = hashlib.sha256(prepared.lengths.astype("<i8").tobytes())
+    digest = hashlib.sha256(dataset.lengths.astype("<i8").tobytes())
     for path, labels in zip(corpus.column("path"), corpus.column("labels"), strict=True):
         digest.update(f"\0{path.replace(chr(92), '/').rpartition('/')[2]}\0{labels}".encode(errors="surrogatepass"))
-    heard = int((prepared.lengths > 0).sum())
+    heard = int((dataset.lengths > 0).sum())
     return f"{corpus.name}, {heard} of {len(corpus)} clips heard, {digest.hexdigest()[:16]}"

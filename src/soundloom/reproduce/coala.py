@@ -42,7 +42,7 @@ from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.recipes import coala
 from soundloom.recipes.coala import CoalaRecipe
-from soundloom.recipes.validation_split import part
+from soundloom.recipes.validation_split import train_valid_split
 from soundloom.reproduce.jansen import Teller
 from soundloom.tags import AlignedTags
 from soundloom.tags.suggestions import suggestion_scores
@@ -133,7 +133,7 @@ def reproduce(
         coala.train(_case(recipe, case), sounds, folder, progress=tell.training, preparing=tell.preparing)
         models[case] = from_pretrained(folder)
     known, vocabulary = coala.tagged(sounds, recipe)
-    learned, apart = part(known, recipe.validation, recipe.training.seed, by_class=True)
+    learned, apart = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)
 
     tasks, spreads, correlations = _measured(corpora, {**models, "mfcc": load("mfcc")}, settings, tell)
     found = _Apart(retrieval={}, suggestions={}, ranked=0)

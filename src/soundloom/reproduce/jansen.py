@@ -38,17 +38,16 @@ from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.results import corpus_digest
 from soundloom.evaluation.retrieval.query_by_example import query_by_example
 from soundloom.evaluation.splits import Split
-from soundloom.feature_cache import Progress as Preparing
-from soundloom.feature_cache import prepare
+from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.objectives import only
 from soundloom.recipes import triplet
 from soundloom.recipes.architectures import build_stream, form_of
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
-from soundloom.reproduce.result_cache import Ledger
+from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.train_from_scratch import from_scratch
-from soundloom.reproduce.window_embeddings import Windows, embedded, log_mel
-from soundloom.training import Progress
+from soundloom.reproduce.window_embeddings import WindowEmbeddings, embedded, log_mel
+from soundloom.training import TrainingProgress
 
 __all__ = ["JansenSettings", "Reproduced", "Teller", "reproduce"]
 
@@ -134,8 +133,8 @@ class Teller:
     """
 
     began: Callable[[str], None] = lambda _: None
-    preparing: Callable[[Preparing], None] | None = None
-    training: Callable[[Progress], None] | None = None
+    preparing: Callable[[CacheProgress], None] | None = None
+    training: Callable[[TrainingProgress], None] | None = None
 
 
 def reproduce(
@@ -163,7 +162,7 @@ class _Heard:
     """A representation of every window of the corpus, and what tells it from others."""
 
     identity: str
-    windows: Windows
+    windows: WindowEmbeddings
 
 
 class _Reproduction:
@@ -178,15 +177,15 @@ class _Reproduction:
         # Clips that could not be heard are left out, of every row alike.
         heard = prepare(corpus, form, progress=tell.preparing).lengths > 0
         self.corpus = corpus.filter(mask=heard)
-        self.prepared = prepare(self.corpus, form)
+        self.dataset = prepare(self.corpus, form)
         self.labels = targets_of(self.corpus)
         splits = splits_of(self.corpus, self.labels, seed=settings.seed)
         self.splits = splits[: settings.splits or None]
-        self.ledger = Ledger(out / "measured.json")
+        self.ledger = ResultCache(out / "measured.json")
 
     def over(self, unlabelled: Corpus) -> Reproduced:
         """All rows of both tables; the topline, which takes a training a split, last."""
-        baseline = heard = _Heard(repr(self.blank.frontend), log_mel(self.blank, self.prepared))
+        baseline = heard = _Heard(repr(self.blank.frontend), log_mel(self.blank, self.dataset))
         found, whole = {BASELINE: self.in_splits(BASELINE, baseline)}, {BASELINE: self.whole(BASELINE, baseline)}
         for row, samplers in UNLABELLED.items():
             heard = self.learned(row, samplers, unlabelled)
@@ -214,7 +213,7 @@ class _Reproduction:
         model = trained.model()
         if not isinstance(model, Stream):
             raise ModelError(f"{trained.folder} holds a {type(model).__name__}, not a stream: choose another folder")
-        return _Heard(model.fingerprint(), embedded(model, self.prepared))
+        return _Heard(model.fingerprint(), embedded(model, self.dataset))
 
     def topline(self, split: Split) -> _Heard:
         """What labels teach, of the clips that a split does not test."""
@@ -303,7 +302,7 @@ class _Reproduction:
                     from_scratch(
                         self.recipe.stream,
                         self.corpus,
-                        self.prepared,
+                        self.dataset,
                         self.labels,
                         clips,
                         split,

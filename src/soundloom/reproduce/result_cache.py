@@ -10,10 +10,10 @@ from typing import Any
 
 from soundloom.evaluation.results import EvaluationError, write_whole
 
-__all__ = ["Ledger"]
+__all__ = ["ResultCache"]
 
 
-class Ledger:
+class ResultCache:
     """Numbers by name, in one JSON file.
 
     Args:

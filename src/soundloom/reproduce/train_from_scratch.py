@@ -19,12 +19,12 @@ from soundloom.embedder import Stream
 from soundloom.evaluation import scores
 from soundloom.evaluation.probes.frame_data import clip_means
 from soundloom.evaluation.splits import Split
-from soundloom.feature_cache import Prepared
-from soundloom.objectives.labels import LabelObjective, LabelSettings, label_draw
+from soundloom.feature_cache import FeatureDataset
+from soundloom.objectives.labels import LabelObjective, LabelSettings, label_sampler
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.validation_split import fingerprint
 from soundloom.reproduce.window_embeddings import apply
-from soundloom.training import Progress, TrainingSettings, fit
+from soundloom.training import TrainingProgress, TrainingSettings, fit
 from soundloom.training.seeding import seeded
 
 __all__ = ["from_scratch"]
@@ -33,20 +33,20 @@ __all__ = ["from_scratch"]
 def from_scratch(
     kind: str,
     corpus: Corpus,
-    prepared: Prepared,
+    dataset: FeatureDataset,
     labels: Shaped[np.ndarray, "clips ..."],
     few: Int[np.ndarray, " few"],
     split: Split,
     settings: TrainingSettings,
     folder: Path,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> float:
     """Macro mAP over the test clips.
 
     Args:
         kind: the stream; see `recipes.STREAMS`.
         corpus: the labelled clips.
-        prepared: the same, as mel energies.
+        dataset: the same, as mel energies.
         labels: classes of the clips, of either kind.
         few: the clips to learn from.
         split: whose test clips are scored.
@@ -58,11 +58,11 @@ def from_scratch(
     stream = build_stream(kind, settings.seed, folder.name)
     with seeded(settings.seed):
         objective = LabelObjective(
-            LabelSettings(loss="bce", hidden=0), prepared.form, dim=stream.dim, classes=len(corpus.classes)
+            LabelSettings(loss="bce", hidden=0), dataset.form, dim=stream.dim, classes=len(corpus.classes)
         )
     size = stream.window.frames if stream.window is not None else 1
-    draw = label_draw(
-        prepared, corpus.label_matrix(), few, size=size, hop=size, batch=settings.batch, seed=settings.seed
+    draw = label_sampler(
+        dataset, corpus.label_matrix(), few, size=size, hop=size, batch=settings.batch, seed=settings.seed
     )
     fit(
         stream,
@@ -71,11 +71,11 @@ def from_scratch(
         settings=settings,
         folder=folder,
         about={"stream": kind, **asdict(settings)},
-        data=f"{fingerprint(corpus, prepared)}, clips {' '.join(map(str, few))}",
+        data=f"{fingerprint(corpus, dataset)}, clips {' '.join(map(str, few))}",
         heading="soundloom reproduce: from a few clips a class",
         progress=progress,
     )
-    windows = apply(_Classifier(stream, objective.head), stream, prepared)
+    windows = apply(_Classifier(stream, objective.head), stream, dataset)
     tested = clip_means(windows.vectors, windows.clips, split.test)
     return float(np.nanmean(scores.average_precisions(tested, labels[split.test])))
 

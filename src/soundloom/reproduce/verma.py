@@ -28,14 +28,14 @@ from soundloom.embedder import Embedder, Stream
 from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, plot
 from soundloom.evaluation.analysis.shapley import Subset, subsets_of
 from soundloom.evaluation.results import write_whole
-from soundloom.feature_cache import Progress as Preparing
+from soundloom.feature_cache import CacheProgress
 from soundloom.models.model_config import streams
 from soundloom.objectives.labels import SCORES, LabelHead
 from soundloom.recipes import diverse
 from soundloom.recipes.diverse import DiverseRecipe
-from soundloom.recipes.linear import Windows, hear_windows, train_head
-from soundloom.recipes.validation_split import part
-from soundloom.training import Progress
+from soundloom.recipes.linear import WindowEmbeddings, embed_windows, train_head
+from soundloom.recipes.validation_split import train_valid_split
+from soundloom.training import TrainingProgress
 from soundloom.training.flat_config import flatten
 
 __all__ = ["PAPER_MAP", "PAPER_TOP", "Reproduction", "markdown", "reproduce", "write"]
@@ -89,8 +89,8 @@ def reproduce(
     recipe: DiverseRecipe,
     *,
     folds: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    preparing: Callable[[Preparing], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[CacheProgress], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Reproduction:
     """Train and measure.
@@ -218,9 +218,9 @@ def _partings(corpus: Corpus) -> list[tuple[str, Corpus, Corpus]]:
 
 def _outputs(
     model: Embedder, learned: Corpus, tested: Corpus, recipe: DiverseRecipe, folder: Path
-) -> tuple[dict[Subset, Float[np.ndarray, "windows classes"]], Windows]:
+) -> tuple[dict[Subset, Float[np.ndarray, "windows classes"]], WindowEmbeddings]:
     """Every subset's outputs for the test windows, kept in the folder."""
-    windows = hear_windows(model, tested)
+    windows = embed_windows(model, tested)
     settings = {name: value for name, value in flatten(recipe).items() if name != "jobs"}
     decides = json.dumps([model.fingerprint(), settings, len(windows.clips)], sort_keys=True)
     kept = folder / f"outputs-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.npz"
@@ -229,8 +229,8 @@ def _outputs(
         with np.load(kept, allow_pickle=False) as held:
             return {subset: held["+".join(subset)] for subset in subsets}, windows
     seed, labels = recipe.training.seed, learned.label_matrix()
-    fitted, validated = part(learned, recipe.validation, seed, by_class=True)
-    heard = hear_windows(model, learned)
+    fitted, validated = train_valid_split(learned, recipe.validation, seed, by_class=True)
+    heard = embed_windows(model, learned)
     outputs = {}
     for subset in subsets:
         columns = np.concatenate([np.arange(model.dim)[model.parts[name]] for name in subset])
@@ -246,7 +246,7 @@ def _outputs(
 
 
 @torch.inference_mode()
-def _scored(head: LabelHead, windows: Windows, loss: str) -> Float[np.ndarray, "windows classes"]:
+def _scored(head: LabelHead, windows: WindowEmbeddings, loss: str) -> Float[np.ndarray, "windows classes"]:
     scores: np.ndarray = SCORES[loss](head(torch.from_numpy(windows.vectors))).numpy()
     return scores
 

@@ -19,8 +19,8 @@ a run that is to end with the same weights wherever it was stopped must hold no 
 """
 
 from soundloom.training.loop import Validation, fit
-from soundloom.training.progress import Progress
+from soundloom.training.progress import TrainingProgress
 from soundloom.training.run import Run
 from soundloom.training.settings import TrainingError, TrainingSettings
 
-__all__ = ["Progress", "Run", "TrainingError", "TrainingSettings", "Validation", "fit"]
+__all__ = ["Run", "TrainingError", "TrainingProgress", "TrainingSettings", "Validation", "fit"]

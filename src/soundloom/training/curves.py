@@ -28,7 +28,7 @@ def draw_curves(rows: Sequence[Row], title: str, path: Path) -> None:
     """Draw every metric over the steps, and write a PNG; a file of that name is replaced.
 
     Args:
-        rows: as `Records` has them; nothing is drawn of none.
+        rows: as `MetricsLog` has them; nothing is drawn of none.
         title: the run's name.
         path: the PNG.
     """

@@ -26,19 +26,19 @@ from torch import Tensor, nn
 from soundloom.embedder import Stream
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import CONFIG, save_pretrained
-from soundloom.objectives.base import Batch, Draw, Objective
+from soundloom.objectives.base import Batch, BatchSampler, Objective
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.curves import VALIDATION, draw_curves
 from soundloom.training.devices import devices
-from soundloom.training.metrics_log import Records
+from soundloom.training.metrics_log import MetricsLog
 from soundloom.training.optimiser import optimiser_of
-from soundloom.training.prefetch import ahead, share
-from soundloom.training.progress import Pace, Progress
+from soundloom.training.prefetch import prefetch, shard
+from soundloom.training.progress import Throughput, TrainingProgress
 from soundloom.training.run import Run, prepare_folder
 from soundloom.training.schedule import rate_at
 from soundloom.training.seeding import set_seed
 from soundloom.training.settings import TrainingError, TrainingSettings
-from soundloom.training.state import Place
+from soundloom.training.state import TrainState
 
 __all__ = ["Validation", "fit"]
 
@@ -58,7 +58,7 @@ class Validation:
         batches: how many; at least 1.
     """
 
-    draw: Draw
+    draw: BatchSampler
     batches: int
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Validation:
 def fit(
     stream: Stream,
     objective: Objective,
-    draw: Draw,
+    draw: BatchSampler,
     *,
     settings: TrainingSettings,
     folder: Path,
@@ -79,7 +79,7 @@ def fit(
     validation: Validation | None = None,
     card: Card | None = None,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Run:
     """Train a stream, or go on training it, and save it in a run folder (`soundloom.training.run`).
 
@@ -107,12 +107,12 @@ def fit(
     with devices(settings) as fabric:
         if fabric.global_rank == 0:
             comments = "\n".join(filter(None, (heading, data)))
-            prepared = prepare_folder(folder, about, comments, data=data, resume=resume)
+            dataset = prepare_folder(folder, about, comments, data=data, resume=resume)
         fabric.barrier()
         if fabric.global_rank != 0:
             checkpoints = Checkpoints(folder / "checkpoints")
-            prepared = checkpoints, checkpoints.read("last")
-        checkpoints, state = prepared
+            dataset = checkpoints, checkpoints.read("last")
+        checkpoints, state = dataset
         loop = _Loop(fabric, stream, objective, settings, folder, checkpoints, {**about, "data": data}, progress)
         if state is not None:
             loop.load(state)
@@ -144,7 +144,7 @@ class _Loop:
         folder: Path,
         checkpoints: Checkpoints,
         about: dict[str, Any],
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         self.fabric, self.settings, self.folder, self.checkpoints = fabric, settings, folder, checkpoints
         self.about, self.progress = about, progress
@@ -154,11 +154,11 @@ class _Loop:
         self.optimiser = optimiser_of(self.learner, settings)
         compiled = torch.compile(self.learner) if settings.compile else self.learner
         self.module, self.stepper = fabric.setup(compiled, self.optimiser)
-        self.place = Place()
+        self.place = TrainState()
         self.validated: float | None = None
         self.pending: list[tuple[int, dict[str, Tensor]]] = []
         self.latest: float | None = None
-        self.pace = Pace()
+        self.pace = Throughput()
 
     @property
     def first(self) -> bool:
@@ -169,17 +169,17 @@ class _Loop:
         """Go to where a checkpoint is."""
         self.learner.load_state_dict(state["learner"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.place = Place(**state["place"])
+        self.place = TrainState(**state["place"])
 
-    def run(self, draw: Draw, validation: Validation | None) -> None:
+    def run(self, draw: BatchSampler, validation: Validation | None) -> None:
         """All steps that are left."""
         settings, place = self.settings, self.place
-        self.records = Records(self.folder, place.step, tensorboard=settings.tensorboard) if self.first else None
+        self.records = MetricsLog(self.folder, place.step, tensorboard=settings.tensorboard) if self.first else None
         self.begun = time.monotonic() - place.seconds
         kept = drawn = time.monotonic()
         pinned = self.fabric.device.type == "cuda"
         try:
-            with ahead(draw, range(place.step, settings.steps), pinned=pinned) as batches:
+            with prefetch(draw, range(place.step, settings.steps), pinned=pinned) as batches:
                 for batch in batches:
                     self.step(batch)
                     self.look(validation)
@@ -228,7 +228,7 @@ class _Loop:
 
     def compute(self, batch: Batch, where: str) -> dict[str, Tensor]:
         """What the objective says of this process's share of a batch."""
-        mine = self.fabric.to_device(share(batch, self.fabric.global_rank, self.fabric.world_size))
+        mine = self.fabric.to_device(shard(batch, self.fabric.global_rank, self.fabric.world_size))
         try:
             found: dict[str, Tensor] = self.module(mine)
         except ValueError as error:
@@ -263,7 +263,7 @@ class _Loop:
         """Means of the objective's numbers over the validation; the best weights so far are kept."""
         self.module.eval()
         sums: dict[str, Tensor] = {}
-        with ahead(validation.draw, range(validation.batches)) as batches:
+        with prefetch(validation.draw, range(validation.batches)) as batches:
             for number, batch in enumerate(batches):
                 set_seed(self.settings.seed, _VALIDATING, number, self.fabric.global_rank)
                 for name, value in self.compute(batch, f"validation, batch {number}").items():
@@ -317,7 +317,7 @@ class _Loop:
         place, settings, pace = self.place, self.settings, self.pace
         pace.step(place.step, self.latest)
         self.progress(
-            Progress(
+            TrainingProgress(
                 step=place.step,
                 steps=settings.steps,
                 loss=pace.loss,

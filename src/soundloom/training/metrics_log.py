@@ -17,13 +17,13 @@ from typing import Any
 from soundloom.errors import MissingExtraError
 from soundloom.training.settings import TrainingError
 
-__all__ = ["Records", "Row"]
+__all__ = ["MetricsLog", "Row"]
 
 Row = dict[str, float]
 """Numbers by column; ``step`` is one."""
 
 
-class Records:
+class MetricsLog:
     """The rows of a run.
 
     Args:

@@ -1,7 +1,7 @@
-"""Batches, drawn by threads of their own while the model is busy with earlier ones.
+"""Background prefetching of batches with a thread pool, and their sharding over processes.
 
-A batch is a function of its step (`soundloom.objectives.base.Draw`), so that it does not matter who draws it, when,
-or what was drawn before: a loader holds no state worth keeping.
+A batch is a function of its step (`soundloom.objectives.base.BatchSampler`), so it does not matter which thread draws
+it, when, or what was drawn before: the loader has no state to save.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
-from soundloom.objectives.base import Batch, Draw
+from soundloom.objectives.base import Batch, BatchSampler
 
-__all__ = ["ahead", "share"]
+__all__ = ["prefetch", "shard"]
 
 _THREADS = 2
 
 
 @contextmanager
-def ahead(draw: Draw, steps: range, *, pinned: bool = False) -> Generator[Generator[Batch]]:
+def prefetch(draw: BatchSampler, steps: range, *, pinned: bool = False) -> Generator[Generator[Batch]]:
     """The batches of these steps, in order.
 
     Args:
@@ -44,13 +44,13 @@ def ahead(draw: Draw, steps: range, *, pinned: bool = False) -> Generator[Genera
                 future.cancel()
 
 
-def _settled(draw: Draw, step: int, *, pinned: bool) -> Batch:
+def _settled(draw: BatchSampler, step: int, *, pinned: bool) -> Batch:
     # A copy: arrays of numpy lie anyhow aligned, and matrix products round by alignment.
     place = partial(lambda tensor: tensor.pin_memory()) if pinned else partial(lambda tensor: tensor.clone())
     return {name: place(tensor) for name, tensor in draw(step).items()}
 
 
-def share(batch: Batch, rank: int, world: int) -> Batch:
+def shard(batch: Batch, rank: int, world: int) -> Batch:
     """The examples of one of several processes, each of which has as many."""
     if world == 1:
         return batch

@@ -7,11 +7,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Pace", "Progress"]
+__all__ = ["Throughput", "TrainingProgress"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """How far a run has come.
 
     Attributes:
@@ -35,7 +35,7 @@ class Progress:
     name: str = ""
 
 
-class Pace:
+class Throughput:
     """Steps a second over the last few dozen, validations left out.
 
     Args:

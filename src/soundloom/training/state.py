@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Place"]
+__all__ = ["TrainState"]
 
 
 @dataclass(kw_only=True)
-class Place:
+class TrainState:
     """Where a run is.
 
     Attributes:
