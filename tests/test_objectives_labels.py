@@ -126,7 +126,7 @@ def test_windows_with_room_begin_anywhere_in_it(tmp_path: Path) -> None:
 
 
 def test_nothing_to_draw_is_refused(seconds: FeatureDataset, corpus: Corpus) -> None:
-    with pytest.raises(ValueError, match=r"no windows to draw from: .* See prepared\.failures"):
+    with pytest.raises(ValueError, match=r"no windows to draw from: .* See dataset\.failures"):
         draw_of(seconds, corpus, np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
         draw_of(seconds, corpus, np.arange(6), batch=0)

@@ -18,7 +18,7 @@ from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Stream, Window
 from soundloom.feature_cache import FeatureDataset, MelEnergies, Represented, Samples
 from soundloom.frontends import LogMel, PeakMap
-from soundloom.objectives import Recordings, TripletObjective, TripletSettings, only
+from soundloom.objectives import Recordings, TripletObjective, TripletSettings, only, triplet_sampler
 from soundloom.objectives.base import Batch
 from soundloom.objectives.mining import MINING, Known
 from soundloom.objectives.samplers import MADE, SAMPLERS
