@@ -112,7 +112,7 @@ def test_killed_far_from_a_checkpoint_and_more_than_once(
 def test_killed_by_the_system(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     """As users have it: SIGKILL, at whatever moment, and the same command again."""
     script = (
-        "import sys, time, pathlib, lessons\n"
+        "import sys, time, pathlib\nfrom helpers import toy_training\n"
         "toy_training.learn(pathlib.Path(sys.argv[1]), progress=lambda reached: time.sleep(float(sys.argv[2])))\n"
     )
     folder, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
@@ -324,7 +324,7 @@ def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     """Distributed data-parallel over two CPU processes, against one process with the whole batch."""
     script = tmp_path / "two.py"
     script.write_text(
-        "import sys, pathlib, lessons\n"
+        "import sys, pathlib\nfrom helpers import toy_training\n"
         "changes = {'devices': 2, 'device': 'cpu', 'steps': 6}\n"
         "toy_training.learn(pathlib.Path(sys.argv[1]), changes, attentive=True)\n"
     )
