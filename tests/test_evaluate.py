@@ -144,7 +144,7 @@ def test_regions_of_a_file_are_clips_of_their_own(folder, run):
     corpus, model = corpora.load(folder / "regions.csv"), load("logmel")
     heard = extraction.hear(corpus, extraction.whole(model), cache=folder, workers=2)
     assert heard.fresh == 2
-    np.testing.assert_array_equal(heard.vectors[1], model.embed(path, 0.2, 0.4))
+    np.testing.assert_array_equal(heard.vectors[1], model.embed(path, start=0.2, end=0.4))
     np.testing.assert_array_equal(heard.vectors[0], heard.vectors[2])
     assert heard.clips.tolist() == heard.places.tolist() == [0, 1, 2]
 

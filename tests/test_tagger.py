@@ -130,7 +130,7 @@ def test_a_model_tags_with_the_words_that_it_knows(tmp_path: Path) -> None:
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 40000).astype(np.float32), 16000)
     found = Tagger.load(tmp_path / "woven").tag(path)
     seconds = torch.stack(
-        [torch.from_numpy(knowing.embed(path, start, end)) for start, end in ((0, 1), (1, 2), (2, 2.5))]
+        [torch.from_numpy(knowing.embed(path, start=start, end=end)) for start, end in ((0, 1), (1, 2), (2, 2.5))]
     )
     scores = suggestion_scores(tags, seconds).numpy()
     np.testing.assert_allclose(found.seconds, scores, atol=1e-5)

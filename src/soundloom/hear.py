@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.audio.waveform import LARGEST_PEAK
 from soundloom.embedder import BLOCK, Embedder, Stream, Woven
 from soundloom.errors import ModelError
 from soundloom.models import DEFAULT, MODELS, load
@@ -143,6 +144,17 @@ class HearModel(nn.Module):
     def _heard(self, audio: Tensor) -> Tensor:
         if audio.ndim != 2 or 0 in audio.shape:
             raise ModelError(f"audio must be [sounds, samples] and not empty, got shape {list(audio.shape)}")
+        if not audio.is_floating_point():
+            raise ModelError(
+                f"audio must be floating point in [-1, 1] at {self.sample_rate} Hz, got {audio.dtype}: divide integers "
+                "by the largest value of their type"
+            )
+        # Comparisons with NaN are false.
+        if not bool((audio.abs() <= LARGEST_PEAK).all()):
+            raise ModelError(
+                f"audio must be finite and within [-1, 1], got a value of {float(audio.abs().max()):g}: divide it by "
+                "its full scale, 32768 for 16 bits"
+            )
         heard: Tensor = self._resampler(audio)
         return heard
 

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ from torch import Tensor, nn
 
 from soundloom import audio
 from soundloom.components import from_plain
-from soundloom.embedder import Embedder, Stream
+from soundloom.embedder import Embedder, Source, Stream
+from soundloom.embedder.sources import each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
@@ -260,37 +262,74 @@ class Tagger:
         parts = tuple(self.model.parts)
         return shapley_values({subset: worth(subset) for subset in [(), *subsets_of(parts)]}, parts)
 
+    @overload
     def tag(
         self,
-        path: str | os.PathLike[str],
+        source: Source,
+        sample_rate: float | None = None,
+        *,
         start: float = 0.0,
         end: float | None = None,
-        *,
         explain: bool = False,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
         av: audio.AvProcess | None = None,
-    ) -> Tagged:
-        """Tag a file, or a stretch of it, a minute at a time.
+    ) -> Tagged: ...
+
+    @overload
+    def tag(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        explain: bool = False,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
+        av: audio.AvProcess | None = None,
+    ) -> list[Tagged]: ...
+
+    def tag(
+        self,
+        source: Source | list[Any] | tuple[Any, ...],
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        explain: bool = False,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
+        av: audio.AvProcess | None = None,
+    ) -> Tagged | list[Tagged]:
+        """Tag a sound, or a stretch of it, a minute at a time.
 
         Args:
-            path: the file.
-            start: where to begin, in seconds.
-            end: where to stop, in seconds; the file's end if not given.
+            source: a file or a mono waveform, as `Embedder.embed` takes them; a list of these gives a list.
+            sample_rate: of a waveform, in hertz; that of the model if not given.
+            start: where to begin, in seconds of the sound.
+            end: where to stop, in seconds of the sound; its end if not given.
             explain: tell how much each part moved the scores, too.
+            options: how files are decoded.
+            notices: a list to which is added what is noticed of the sound.
             av: a child process for the codecs that need one, if several files are tagged at a time.
 
         Raises:
-            AudioError: the file cannot be read, or has nothing there.
+            AudioError: the sound cannot be read, or has nothing there.
             ModelError: the tagger is to explain, and does not know the average sound.
         """
-        rate = self.model.sample_rate
-        pieces = audio.segments(audio.stream(path, rate, start=start, end=end, av=av), rate, self.length, self.length)
+        if isinstance(source, list | tuple):
+            how: dict[str, Any] = {"explain": explain, "options": options, "notices": notices, "av": av}
+            return [self.tag(sound, sample_rate, start=start, end=end, **how) for sound in each_sound(source)]
+        blocks = sound_blocks(source, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
+        pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.length)
         vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []
         while block := list(islice(pieces, BLOCK)):
             vectors.append(self._embedded([piece.samples for piece in block]))
-            starts.extend(piece.start + start for piece in block)
-            ends.extend(piece.end + start for piece in block)
+            starts.extend(piece.start * options.speed + start for piece in block)
+            ends.extend(piece.end * options.speed + start for piece in block)
         embeddings = np.concatenate(vectors)
         seconds = self.scores(embeddings)
         weights = np.asarray(ends) - np.asarray(starts)

@@ -8,19 +8,22 @@ from soundloom.audio.av_process import AvProcess
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
 from soundloom.audio.notices import NOTICE_KINDS, Notice
 from soundloom.audio.options import DecodeOptions
-from soundloom.audio.reader import AudioInfo, info, read, stream
+from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, stream
 from soundloom.audio.segmentation import Segment, segments
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "DEFAULT_OPTIONS",
     "NOTICE_KINDS",
     "AudioInfo",
     "AvProcess",
     "DecodeOptions",
     "Notice",
     "Segment",
+    "Sound",
     "find",
     "info",
+    "is_file",
     "read",
     "segments",
     "stream",

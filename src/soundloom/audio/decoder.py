@@ -47,7 +47,7 @@ class Decoder(Protocol):
         """Container and codec, for people."""
 
     @property
-    def name(self) -> Literal["soundfile", "pyav"]:
+    def name(self) -> Literal["soundfile", "pyav", "array"]:
         """The library that decodes."""
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:

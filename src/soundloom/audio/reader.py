@@ -1,4 +1,4 @@
-"""Reading sound files: what a file is, its waveform as blocks, its waveform whole.
+"""Reading sounds: what a file is, its waveform as blocks, its waveform whole; arrays by the same rules.
 
 A waveform here is mono (the mean of the channels), float32, at the rate asked for, clipped to [-1, 1]. Clipped,
 because lossy codecs and resampling overshoot full scale by a few percent and floating-point files by any amount,
@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from math import inf
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32
+from numpy.typing import NDArray
 
 from soundloom.audio.av_process import AvProcess
 from soundloom.audio.decoder import Decoder
@@ -30,9 +31,13 @@ from soundloom.audio.libsndfile_decoder import SndfileDecoder
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import Energy, resampled
+from soundloom.audio.waveform import NAME, WaveformDecoder
 from soundloom.errors import AudioError
 
-__all__ = ["DEFAULT_OPTIONS", "AudioInfo", "info", "read", "stream"]
+__all__ = ["DEFAULT_OPTIONS", "AudioInfo", "Sound", "info", "is_file", "read", "stream"]
+
+Sound = str | PathLike[str] | NDArray[Any]
+"""A sound: a file, or a mono waveform. What numpy makes an array of, such as a tensor, is taken as well."""
 
 DEFAULT_OPTIONS = DecodeOptions()
 
@@ -59,7 +64,7 @@ class AudioInfo:
     channels: int
     duration: float | None
     codec: str
-    decoder: Literal["soundfile", "pyav"]
+    decoder: Literal["soundfile", "pyav", "array"]
 
 
 def info(
@@ -87,24 +92,26 @@ def info(
 
 
 def stream(
-    path: str | PathLike[str],
+    sound: Sound,
     sample_rate: int,
     *,
+    sound_rate: float | None = None,
     start: float = 0.0,
     end: float | None = None,
     av: AvProcess | None = None,
     options: DecodeOptions = DEFAULT_OPTIONS,
     notices: list[Notice] | None = None,
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
-    """The waveform of a file, or of a region of it, block by block in bounded memory.
+    """The waveform of a sound, or of a region of it, block by block, of a file in bounded memory.
 
     Seconds become samples by ``round(seconds * sample_rate)``. A region holds what a slice of the whole would.
 
     Args:
-        path: a sound file.
-        sample_rate: the rate of the waveform in hertz.
-        start: where to begin, in seconds of the file.
-        end: where to end, in seconds of the file; None, or past the end of the sound: there.
+        sound: a file, or a mono waveform, whose integers are scaled by their type.
+        sample_rate: the rate wanted, in hertz.
+        sound_rate: the rate of a waveform, in hertz; None: it has the rate wanted. A file knows its own.
+        start: where to begin, in seconds of the sound.
+        end: where to end, in seconds of the sound; None, or past the end of the sound: there.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
         options: how the file is decoded: channels, track, speed.
         notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
@@ -113,15 +120,24 @@ def stream(
         Arrays of the caller's own, of any length but none empty, at least one.
 
     Raises:
-        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region.
+        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region; the
+            array is no mono waveform, is of integers and its rate is not given, or has values far beyond full scale.
         ValueError: the sample rate is not positive.
     """
     if sample_rate < 1:
         raise ValueError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
-    name = fspath(path)
     found: list[Notice] = []
-    options = _settled(name, av, options)
-    with closing(_open(name, av, options, found)) as decoder:
+    if is_file(sound):
+        name = fspath(sound)
+        if sound_rate is not None:
+            raise AudioError(
+                name, f"a file knows its own rate, got {sound_rate} as well: name a region by start= and end="
+            )
+        options = _settled(name, av, options)
+        opened = _open(name, av, options, found)
+    else:
+        name, opened = NAME, WaveformDecoder(sound, sound_rate, sample_rate)
+    with closing(opened) as decoder:
         ratio = options.speed_ratio
         native, wanted = decoder.sample_rate * ratio.numerator, sample_rate * ratio.denominator
         first, last = _region(decoder, name, native, wanted, start, end)
@@ -187,32 +203,42 @@ def _slower(decoder: Decoder, sample_rate: int) -> float:
     return next((1 / times for times in (2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100) if times >= needed), 0.001)
 
 
+def is_file(sound: object) -> TypeGuard[str | PathLike[str]]:
+    """Whether a sound is a file's name, and not a waveform."""
+    return isinstance(sound, str | PathLike)
+
+
 def read(
-    path: str | PathLike[str],
+    sound: Sound,
     sample_rate: int,
     *,
+    sound_rate: float | None = None,
     start: float = 0.0,
     end: float | None = None,
     av: AvProcess | None = None,
     options: DecodeOptions = DEFAULT_OPTIONS,
     notices: list[Notice] | None = None,
 ) -> Float32[np.ndarray, " samples"]:
-    """The waveform of a file, or of a region of it, in one array: the blocks of :func:`stream`, joined.
+    """The waveform of a sound, or of a region of it, in one array: the blocks of :func:`stream`, joined.
 
     Args:
-        path: a sound file.
-        sample_rate: the rate of the waveform in hertz.
-        start: where to begin, in seconds of the file.
-        end: where to end, in seconds of the file; None, or past the end of the sound: there.
+        sound: a file, or a mono waveform, whose integers are scaled by their type.
+        sample_rate: the rate wanted, in hertz.
+        sound_rate: the rate of a waveform, in hertz; None: it has the rate wanted. A file knows its own.
+        start: where to begin, in seconds of the sound.
+        end: where to end, in seconds of the sound; None, or past the end of the sound: there.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
         options: how the file is decoded: channels, track, speed.
         notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
 
     Raises:
-        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region.
+        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region; the
+            array is no mono waveform, is of integers and its rate is not given, or has values far beyond full scale.
         ValueError: the sample rate is not positive.
     """
-    blocks = list(stream(path, sample_rate, start=start, end=end, av=av, options=options, notices=notices))
+    blocks = list(
+        stream(sound, sample_rate, sound_rate=sound_rate, start=start, end=end, av=av, options=options, notices=notices)
+    )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 

@@ -9,17 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from os import PathLike
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soundloom import audio
+from soundloom.embedder.sources import Source, each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 
@@ -27,9 +26,6 @@ __all__ = ["BLOCK", "Embedder", "Frames", "ShortAudioWarning", "Source"]
 
 BLOCK = 60.0
 """Seconds of a file that are embedded at once; a longer file is embedded block by block."""
-
-Source = str | PathLike[str] | NDArray[Any] | Tensor
-"""A sound: a file, or a mono waveform in [-1, 1] at the model's sample rate."""
 
 
 class ShortAudioWarning(UserWarning):
@@ -113,23 +109,43 @@ class Embedder(nn.Module, ABC):
             out = out.index_copy(0, rows, self._embed_equal(self._padded(waveforms[rows, :length])))
         return out
 
-    def embed(self, source: Source, start: float = 0.0, end: float | None = None) -> Float[np.ndarray, " dim"]:
-        """Embed one sound, reproducible to the bit.
+    def embed(
+        self,
+        source: Source | list[Any] | tuple[Any, ...],
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
+    ) -> Float[np.ndarray, "*sounds dim"]:
+        """Embed a sound, or a list of sounds one by one, reproducible to the bit.
 
-        A file longer than a minute is embedded minute by minute, so that memory does not grow with its
+        A sound longer than a minute is embedded minute by minute, so that memory does not grow with its
         length; the result is the mean of the blocks' embeddings, weighted by duration.
 
         Args:
-            source: a file, or a mono waveform in [-1, 1] at ``sample_rate``.
-            start: where to begin, in seconds.
-            end: where to stop, in seconds; the end of the sound if not given.
+            source: a file, or a mono waveform ``[samples]``: floating point in [-1, 1], or integers, which are scaled
+                by their type. A list or tuple of these gives a row for each.
+            sample_rate: of a waveform, in hertz; it is resampled as a file would be. If not given, floating point is
+                taken to have the model's rate. A file knows its own.
+            start: where to begin, in seconds of the sound.
+            end: where to stop, in seconds of the sound; its end if not given.
+            options: how files are decoded.
+            notices: a list to which is added what is noticed of the sound, such as silence.
 
         Raises:
-            AudioError: the file cannot be read, or the region lies outside it.
-            ModelError: the waveform is not one-dimensional, is empty, or is not finite.
+            AudioError: the file cannot be read; the waveform is not one-dimensional, not finite, far beyond full
+                scale, or of integers without their rate; the region lies outside the sound.
         """
+        if isinstance(source, list | tuple):
+            rows = [
+                self.embed(one, sample_rate, start=start, end=end, options=options, notices=notices)
+                for one in each_sound(source)
+            ]
+            return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
         total, seconds = np.zeros(self.dim, np.float64), 0.0
-        for block in self._blocks(source, start, end):
+        for block in self._blocks(source, sample_rate, start, end, options, notices=notices):
             duration = block.end - block.start
             with alone(self):
                 vector = self._embed_equal(self._padded(self._row(block.samples)))[0].cpu().numpy()
@@ -137,34 +153,71 @@ class Embedder(nn.Module, ABC):
             seconds += duration
         return (total / seconds).astype(np.float32)
 
+    @overload
     def embed_frames(
         self,
         source: Source,
+        sample_rate: float | None = None,
+        *,
         start: float = 0.0,
         end: float | None = None,
-        *,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
         av: audio.AvProcess | None = None,
-    ) -> tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]:
-        """Embed one sound over time, reproducible to the bit.
+    ) -> tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]: ...
+
+    @overload
+    def embed_frames(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
+        av: audio.AvProcess | None = None,
+    ) -> list[tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]]: ...
+
+    def embed_frames(
+        self,
+        source: Source | list[Any] | tuple[Any, ...],
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+        notices: list[audio.Notice] | None = None,
+        av: audio.AvProcess | None = None,
+    ) -> Any:
+        """Embed a sound over time, or a list of sounds one by one, reproducible to the bit.
 
         Args:
-            source: as for `embed`.
+            source: as for `embed`; a list gives a list.
+            sample_rate: as for `embed`.
             start: as for `embed`.
             end: as for `embed`.
+            options: as for `embed`.
+            notices: as for `embed`.
             av: a child process for the codecs that need one, if several files are embedded at a time.
 
         Returns:
             The frames' vectors and the seconds, from the beginning of the sound, at which they are centred.
 
         Raises:
-            AudioError, ModelError: as for `embed`.
+            AudioError: as for `embed`.
         """
+        if isinstance(source, list | tuple):
+            return [
+                self.embed_frames(one, sample_rate, start=start, end=end, options=options, notices=notices, av=av)
+                for one in each_sound(source)
+            ]
         values, times = [], []
-        for block in self._blocks(source, start, end, av):
+        for block in self._blocks(source, sample_rate, start, end, options, notices=notices, av=av):
             with alone(self):
                 frames = self.frames(self._padded(self._row(block.samples)))
             values.append(frames.values[0].T.cpu().numpy())
-            times.append(frames.times.cpu().numpy() + block.start)
+            times.append(frames.times.cpu().numpy() * options.speed + block.start)
         return np.concatenate(values), np.concatenate(times)
 
     def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
@@ -184,21 +237,20 @@ class Embedder(nn.Module, ABC):
         return digest.hexdigest()
 
     def _blocks(
-        self, source: Source, start: float, end: float | None, av: audio.AvProcess | None = None
+        self,
+        source: Source,
+        sample_rate: float | None,
+        start: float,
+        end: float | None,
+        options: audio.DecodeOptions,
+        *,
+        notices: list[audio.Notice] | None = None,
+        av: audio.AvProcess | None = None,
     ) -> Iterator[audio.Segment]:
-        """The sound in blocks of about a minute, each with its times from the beginning of the sound."""
-        if isinstance(source, str | PathLike):
-            blocks = audio.stream(source, self.sample_rate, start=start, end=end, av=av)
-        else:
-            samples = np.asarray(source.detach().cpu() if isinstance(source, Tensor) else source, dtype=np.float32)
-            _check_waveform(samples)
-            stop = None if end is None else round(end * self.sample_rate)
-            samples = samples[round(start * self.sample_rate) : stop]
-            if not samples.size:
-                raise ModelError(f"no samples between {start} s and {end} s: the region lies outside the waveform")
-            blocks = iter([samples])
+        """The sound in blocks of about a minute, each with its times in seconds from the beginning of the sound."""
+        blocks = sound_blocks(source, self.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
         for block in audio.segments(blocks, self.sample_rate, BLOCK, BLOCK):
-            yield replace(block, start=block.start + start, end=block.end + start)
+            yield replace(block, start=block.start * options.speed + start, end=block.end * options.speed + start)
 
     def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
         # Buffers first: every front-end has them, and walking a whole model takes as long as a short sound.
@@ -219,10 +271,3 @@ class Embedder(nn.Module, ABC):
                 stacklevel=3,
             )
         return nn.functional.pad(waveforms, (0, missing))
-
-
-def _check_waveform(samples: NDArray[np.float32]) -> None:
-    if samples.ndim != 1 or not samples.size:
-        raise ModelError(f"a sound must be one mono waveform [samples], not empty, got shape {list(samples.shape)}")
-    if not np.isfinite(samples).all():
-        raise ModelError(f"the waveform is not finite from sample {int(np.argmin(np.isfinite(samples)))} on")

@@ -21,25 +21,26 @@ from pathlib import Path
 
 import numpy as np
 
-from soundloom.audio import AvProcess
+from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import Found
 from soundloom.library.indexing.embed import Embedded, segment_embedder
 from soundloom.library.indexing.sync import Progress, find_files
-from soundloom.library.storage.store import Failure
+from soundloom.library.storage.store import Failure, FileNotice
 
 __all__ = ["ExportReport", "export"]
 
 
 @dataclass
 class ExportReport:
-    """What an export did: files embedded, rows written, seconds of sound, and the files that failed."""
+    """What an export did: files embedded, rows written, seconds of sound, what was noticed, the files that failed."""
 
     files: int = 0
     rows: int = 0
     seconds: float = 0.0
+    notices: list[FileNotice] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
 
 
@@ -55,6 +56,7 @@ def export(
     window: float | None = 10.0,
     hop: float | None = None,
     workers: int | None = None,
+    decoding: DecodeOptions = DEFAULT_OPTIONS,
     progress: Callable[[Progress], None] | None = None,
 ) -> ExportReport:
     """Embed files into a file or folder of embeddings.
@@ -67,6 +69,7 @@ def export(
         window: seconds of a segment; None keeps every file whole. Without meaning for frames.
         hop: seconds from segment to segment; the window if not given.
         workers: how many files at a time; as many as there are processors if not given.
+        decoding: how files become waveforms.
         progress: called after every file.
 
     Raises:
@@ -76,7 +79,7 @@ def export(
     report = ExportReport()
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
-    work = _frame_embedder(model) if frames else segment_embedder(model, window, hop)
+    work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
     with _sink(out, model.frame_dim if frames else model.dim, files) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
@@ -84,6 +87,7 @@ def export(
                 failed[file.path] = result.reason
             elif isinstance(result, Embedded):
                 write(result)
+                report.notices += [FileNotice(result.path, notice.code, notice.text) for notice in result.notices]
                 report.files += 1
                 report.rows += len(result.starts)
                 report.seconds += max(result.ends)
@@ -93,14 +97,15 @@ def export(
     return report
 
 
-def _frame_embedder(model: Embedder) -> Callable[[Found, AvProcess], Embedded]:
+def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[Found, AvProcess], Embedded]:
     def embed(file: Found, av: AvProcess) -> Embedded:
-        values, times = model.embed_frames(file.path, av=av)
+        notices: list[Notice] = []
+        values, times = model.embed_frames(file.path, options=decoding, notices=notices, av=av)
         # Neighbouring frames meet half-way between their centres; the last is as wide as the one before.
         inner = (times[1:] + times[:-1]) / 2
         last = 2 * times[-1] - (inner[-1] if len(inner) else 0.0)
         edges = np.concatenate([[0.0], inner, [last]]).tolist()
-        return Embedded(file.state(""), edges[:-1], edges[1:], values, times.tolist())
+        return Embedded(file.state(""), edges[:-1], edges[1:], values, times.tolist(), notices)
 
     return embed
 

@@ -20,6 +20,7 @@ def draw_hits(
     end: float | None,
     hits: Sequence[Hit],
     sample_rate: int,
+    decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
 ) -> None:
     """Draw a query and its hits to a PNG.
 
@@ -29,26 +30,29 @@ def draw_hits(
         start: where in it the query began, in seconds.
         end: where it ended; None for its end.
         hits: what was found, best first.
-        sample_rate: the rate, in hertz, at which the model heard them; the spectrograms reach to its half.
+        sample_rate: the model's rate, in hertz; the spectrograms reach to its half, or as far as that is in the file
+            where files are taken at another speed.
+        decoding: how the library decodes files.
 
     Raises:
         AudioError: the query or a hit can no longer be read.
     """
-    samples = audio.read(query, sample_rate, start=start, end=end)
+    rate = round(sample_rate / decoding.speed)
+    samples = audio.read(query, sample_rate, start=start, end=end, options=decoding)
     asked = Excerpt(
         title=Path(query).name,
         samples=samples,
-        sample_rate=sample_rate,
+        sample_rate=rate,
         start=start,
-        end=start + len(samples) / sample_rate,
+        end=start + len(samples) / rate,
         similarity=None,
         parts={},
     )
     found = [
         Excerpt(
             title=Path(hit.path).name,
-            samples=audio.read(hit.path, sample_rate, start=hit.start, end=hit.end),
-            sample_rate=sample_rate,
+            samples=audio.read(hit.path, sample_rate, start=hit.start, end=hit.end, options=decoding),
+            sample_rate=rate,
             start=hit.start,
             end=hit.end,
             similarity=hit.similarity,

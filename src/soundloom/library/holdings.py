@@ -21,6 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library.indexing.sources import Roots, folders_of
@@ -80,6 +81,7 @@ class Holdings:
         window: float | None = 10.0,
         hop: float | None = None,
         weights: Weights = "published",
+        decoding: DecodeOptions = DEFAULT_OPTIONS,
         loader: Loader = load,
     ) -> Self:
         """Make an empty library.
@@ -91,6 +93,7 @@ class Holdings:
             window: seconds of the segments that longer files are cut into; None keeps every file whole.
             hop: seconds from one segment's start to the next; the window if not given.
             weights: as for `soundloom.load`, for a model given by its name.
+            decoding: how its files, and the files it is searched by, become waveforms: channels, track, speed.
             loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``.
 
         Raises:
@@ -98,7 +101,7 @@ class Holdings:
             ModelError: no such model, or its weights cannot be had.
         """
         folder = Path(folder).expanduser().resolve()
-        settings, embedder = lifecycle.made(folder, model, window, hop, weights, loader)
+        settings, embedder = lifecycle.made(folder, model, window, hop, weights, loader, decoding)
         return cls(folder, settings, embedder, loader)
 
     @classmethod

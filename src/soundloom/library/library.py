@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.audio import Notice
 from soundloom.embedder import Embedder, Source
 from soundloom.errors import QueryError
 from soundloom.library.holdings import Holdings
@@ -45,34 +46,52 @@ class Library(Holdings):
         self._maps = Maps(folder / "map", settings.balance)
         self._aligned: AlignedTags | None = None
 
+    def embed(
+        self,
+        source: Source,
+        sample_rate: float | None = None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        notices: list[Notice] | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed a sound as a query of this library: by its model, decoded as its files are; see `Embedder.embed`."""
+        return self.model.embed(
+            source, sample_rate, start=start, end=end, options=self.settings.decoding, notices=notices
+        )
+
     def search(
         self,
         query: Source,
         k: int = 10,
         *,
+        sample_rate: float | None = None,
         start: float = 0.0,
         end: float | None = None,
         weights: Mapping[str, float] | None = None,
         where: str | None = None,
         include_query: bool = False,
+        notices: list[Notice] | None = None,
     ) -> list[Hit]:
         """Find the segments that sound most like a sound.
 
         Args:
-            query: a file, or a mono waveform in [-1, 1] at the model's sample rate.
+            query: a file, or a mono waveform, as `Embedder.embed` takes them; a file is decoded as the library's are.
             k: how many hits, at most.
+            sample_rate: of a waveform, in hertz; that of the model if not given.
             start: where in the query to begin, in seconds.
             end: where in the query to stop; its end if not given.
             weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
                 below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
             where: an SQL condition on path, start, end, duration, size, mtime_ns and tags.
             include_query: whether a query from the library may find itself.
+            notices: a list to which is added what is noticed of the query, such as silence.
 
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
-        embedding = self.model.embed(query, start, end)
+        embedding = self.embed(query, sample_rate, start=start, end=end, notices=notices)
         exclude = None if include_query else queries.region(query, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
@@ -127,20 +146,27 @@ class Library(Holdings):
         return Segments(index.rows, index.version).at(rows[shown]), len(rows)
 
     def explain(
-        self, query: Source, hits: Sequence[Hit], *, start: float = 0.0, end: float | None = None
+        self,
+        query: Source,
+        hits: Sequence[Hit],
+        *,
+        sample_rate: float | None = None,
+        start: float = 0.0,
+        end: float | None = None,
     ) -> list[Explanation]:
         """Tell by which parts each hit is unusually alike a sound; see `soundloom.library.search.explanation`.
 
         Args:
             query: as for `search`.
             hits: what a search of this library found.
+            sample_rate: as for `search`.
             start: as for `search`.
             end: as for `search`.
 
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        return self.explain_embedding(self.model.embed(query, start, end), hits)
+        return self.explain_embedding(self.embed(query, sample_rate, start=start, end=end), hits)
 
     def explain_embedding(self, embedding: NDArray[np.floating[Any]], hits: Sequence[Hit]) -> list[Explanation]:
         """Tell by which parts each hit is unusually alike an embedding; as `explain`.
@@ -158,6 +184,7 @@ class Library(Holdings):
         *,
         not_: Sequence[str] = (),
         sound: Source | None = None,
+        sample_rate: float | None = None,
         start: float = 0.0,
         end: float | None = None,
         share: float = 0.5,
@@ -176,6 +203,7 @@ class Library(Holdings):
             k: how many hits, at most.
             not_: words that do not.
             sound: a sound that the hits are like, as for `search`.
+            sample_rate: as for `search`.
             start: where in the sound to begin, in seconds.
             end: where in the sound to stop.
             share: how much the tags count beside the sound, from 0 to 1.
@@ -192,7 +220,7 @@ class Library(Holdings):
         """
         if self._aligned is None:
             self._aligned = tags_of_library(self.settings, offline=offline)
-        heard = None if sound is None else self.model.embed(sound, start, end)
+        heard = None if sound is None else self.embed(sound, sample_rate, start=start, end=end)
         embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
         if sound is None:
             weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}

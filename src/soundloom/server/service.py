@@ -135,7 +135,7 @@ class Service:
         """
         upload = self.uploads.get(identity)
         return self._embeddings.get(
-            (identity, start, end), lambda: self.library.model.embed(upload.samples, start, end)
+            (identity, start, end), lambda: self.library.model.embed(upload.samples, start=start, end=end)
         )
 
     @cached_property

@@ -26,6 +26,7 @@ class Embedded:
         ends: the second at which it ends.
         embeddings: a row a stretch, ``[rows, dim]``.
         times: the second that each row stands for.
+        notices: what was noticed of the sound.
     """
 
     state: FileState
@@ -33,6 +34,7 @@ class Embedded:
     ends: Sequence[float]
     embeddings: Float[np.ndarray, "rows dim"]
     times: Sequence[float]
+    notices: Sequence[audio.Notice] = ()
 
     @property
     def path(self) -> str:
@@ -61,6 +63,7 @@ def segment_embedder(
     window: float | None,
     hop: float | None,
     recognise: Callable[[FileState], str | None] = lambda _: None,
+    decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
 ) -> Callable[[Found, audio.AvProcess], Result]:
     """The work of embedding one file's segments.
 
@@ -69,6 +72,7 @@ def segment_embedder(
         window: seconds of a segment; None keeps every file whole.
         hop: seconds from segment to segment.
         recognise: tells under which path a file's content is held already, if it is; called by the workers.
+        decoding: how files become waveforms.
     """
 
     def embed(file: Found, av: audio.AvProcess) -> Result:
@@ -76,12 +80,13 @@ def segment_embedder(
         if (known_as := recognise(state)) is not None:
             return Recognised(state, known_as)
         starts, ends, vectors = [], [], []
-        blocks = audio.stream(file.path, model.sample_rate, av=av)
+        notices: list[audio.Notice] = []
+        blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices)
         for segment in audio.segments(blocks, model.sample_rate, window, hop):
-            starts.append(segment.start)
-            ends.append(segment.end)
+            starts.append(segment.start * decoding.speed)
+            ends.append(segment.end * decoding.speed)
             vectors.append(model.embed_samples(segment.samples))
         middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
-        return Embedded(state, starts, ends, np.stack(vectors), middles)
+        return Embedded(state, starts, ends, np.stack(vectors), middles, notices)
 
     return embed

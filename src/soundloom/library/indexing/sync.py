@@ -97,8 +97,10 @@ def bring_up_to_date(
     report.unchanged = changes.unchanged
     tags_of = tags.match([*known, *(file.path for file in changes.candidates)]) if tags else {}
 
-    writer = _Writer(store, known, tags_of, report, shortest=model.min_samples / model.sample_rate)
-    embed = segment_embedder(model, settings.window, settings.hop, changes.recognise)
+    writer = _Writer(
+        store, known, tags_of, report, shortest=model.min_samples / model.sample_rate * settings.decoding.speed
+    )
+    embed = segment_embedder(model, settings.window, settings.hop, changes.recognise, settings.decoding)
     results = process(changes.candidates, embed, workers=workers)
     try:
         for done, (file, result) in enumerate(zip(changes.candidates, results, strict=True), start=1):

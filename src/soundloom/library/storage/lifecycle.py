@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import resumed
 from soundloom.errors import LibraryError, ModelError
@@ -23,11 +24,17 @@ Loader = Callable[..., Embedder]
 
 
 def made(
-    folder: Path, model: str | Embedder, window: float | None, hop: float | None, weights: Weights, loader: Loader
+    folder: Path,
+    model: str | Embedder,
+    window: float | None,
+    hop: float | None,
+    weights: Weights,
+    loader: Loader,
+    decoding: DecodeOptions = DEFAULT_OPTIONS,
 ) -> tuple[LibrarySettings, Embedder]:
     """Make the folder of an empty library; see `Library.create`."""
     embedder = loader(model, weights=weights) if isinstance(model, str) else model
-    settings = LibrarySettings.of(embedder, window, hop)
+    settings = LibrarySettings.of(embedder, window, hop, decoding)
     if isinstance(model, str):
         settings = replace(settings, source=absolute(model), weights=_absolute_paths(weights))
     try:

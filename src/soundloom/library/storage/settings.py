@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import PLAIN, engine_of
 from soundloom.errors import LibraryError, ModelMismatchError
@@ -41,6 +42,7 @@ class LibrarySettings:
         weights: what `soundloom.load` takes as weights, paths absolute.
         balance: `Embedder.balance` of that model.
         engine: what computed the embeddings, as `soundloom.engines.engine_of` tells it; another rounds differently.
+        decoding: how files become waveforms: channels, track, speed.
         format: version of the folder's layout.
     """
 
@@ -54,10 +56,17 @@ class LibrarySettings:
     weights: str | dict[str, str] = "published"
     balance: dict[str, float] = field(default_factory=dict)
     engine: str = PLAIN
+    decoding: DecodeOptions = DEFAULT_OPTIONS
     format: int = FORMAT
 
     @classmethod
-    def of(cls, model: Embedder, window: float | None, hop: float | None) -> LibrarySettings:
+    def of(
+        cls,
+        model: Embedder,
+        window: float | None,
+        hop: float | None,
+        decoding: DecodeOptions = DEFAULT_OPTIONS,
+    ) -> LibrarySettings:
         """Settings for a new library filled by this model.
 
         Raises:
@@ -79,6 +88,7 @@ class LibrarySettings:
             hop=hop,
             balance=dict(model.balance),
             engine=engine_of(model),
+            decoding=decoding,
         )
 
     @classmethod
@@ -103,6 +113,7 @@ class LibrarySettings:
                     "index the sounds again into a new library"
                 )
             data["parts"] = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
+            data["decoding"] = DecodeOptions.from_data(data.get("decoding", {}))
             settings = cls(**data)
             if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
                 raise TypeError(f"source {settings.source!r} and weights {settings.weights!r} are no names")

@@ -21,7 +21,7 @@ from soundloom.errors import QueryError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Failure", "FileState", "Store"]
+__all__ = ["Failure", "FileNotice", "FileState", "Store"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
 _CHUNK = 500
@@ -47,6 +47,15 @@ class Failure:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class FileNotice:
+    """What was noticed of a file when it was decoded: a code of `soundloom.audio.NOTICE_KINDS`, and the details."""
+
+    path: str
+    code: str
+    text: str
 
 
 class Store:
