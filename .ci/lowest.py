@@ -1,8 +1,10 @@
-"""The lowest version of every package that pyproject.toml allows, as a pip constraints file; torch apart.
+"""The lowest version of every package that pyproject.toml allows, as a pip constraints file.
 
     python .ci/lowest.py > lowest.txt && pip install -c lowest.txt -e '.[dev]'
 
-torch is left out because builds of old releases exist for few versions of Python; it comes from constraints.txt.
+Two kinds keep the versions of constraints.txt: torch, whose old releases were built for few versions of Python, and the
+tools of the extra `dev`, which no user installs. transformers is no tool: encoders are compared with it, and it shares
+huggingface_hub with the extra `hub`.
 """
 
 from __future__ import annotations
@@ -14,26 +16,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def lowest(project: dict[str, object]) -> dict[str, str]:
-    """Name of each dependency -> the version after its `>=`, of the package itself and of all extras."""
-    found = {}
-    extras = project["optional-dependencies"]
-    assert isinstance(extras, dict)
-    for line in [*project["dependencies"], *(line for lines in extras.values() for line in lines)]:  # type: ignore[misc]
-        if match := re.fullmatch(r"([A-Za-z0-9._-]+)>=([0-9.]+)(,.*)?", line):
-            found[match[1]] = match[2]
-    return found
+def ranges(lines: list[str]) -> dict[str, str]:
+    """Name of each package -> the version after its `>=`."""
+    return {match[1]: match[2] for line in lines if (match := re.match(r"([\w.-]+)>=([0-9.]+)", line))}
 
 
 def main() -> None:
     """Print the constraints."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    versions = lowest(project)
-    pinned = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line
-    )
-    versions["torch"] = pinned["torch"]
-    for name, version in sorted(versions.items()):
+    extras = {name: ranges(lines) for name, lines in project["optional-dependencies"].items()}
+    tools = extras.pop("dev")
+    lowest = {**ranges(project["dependencies"]), "transformers": tools.pop("transformers")}
+    for found in extras.values():
+        lowest.update(found)
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    lowest.update({name: pinned[name] for name in ["torch", *tools] if name in pinned})
+    for name, version in sorted(lowest.items()):
         print(f"{name}=={version}")
 
 

@@ -1,17 +1,17 @@
 """soundloom learns, composes, measures and searches audio embeddings.
 
-    model = soundloom.load()                           an embedder, a torch module
-    clip = model.embed("dog.wav")                      one vector
-    frames, times = model.embed_frames("dog.wav")      vectors over time
+    model = soundloom.load()  # the default model, an embedder: a torch module
+    clip = model.embed("dog.wav")  # one vector
+    frames, times = model.embed_frames("dog.wav")  # vectors over time
 
     library = soundloom.Library.create("sounds.loom")
-    library.add("~/sounds")                            embed what is new or changed
-    hits = library.search("dog.wav", k=10, weights={"mfcc": 2})
+    library.add("~/sounds")  # embed what is new or changed
+    hits = library.search("dog.wav", k=10, weights={"pitch": 2})
 
-    corpus = soundloom.corpora.load("esc50", "/data/ESC-50-master")
-    soundloom.evaluate(model, corpus, "linear")        how well it tells the classes apart
+    corpus = soundloom.corpora.load("/data/my-sounds")  # a folder of folders; or load("esc50", "/data/ESC-50-master")
+    result = soundloom.evaluate(model, corpus, "linear")  # accuracy of a linear classifier over the embeddings
 
-    soundloom.save_pretrained(model, "runs/mine")      a folder that soundloom.load("./runs/mine") takes
+    soundloom.save_pretrained(model, "runs/mine")  # a folder that soundloom.load("./runs/mine") opens
 
 The names below are loaded when they are first used, so that importing soundloom stays quick.
 """

@@ -1,7 +1,7 @@
 """A model as X-ARES wants its encoders: waveforms in, vectors every 50 ms out.
 
     from soundloom.xares import XaresEncoder
-    encoder = XaresEncoder("cnn14#3#6")
+    encoder = XaresEncoder("loom")
 
 The vectors are the timestamp embeddings of `soundloom.hear`, which says how they are made.
 """

@@ -1,9 +1,9 @@
 """Labelled collections of sound: public data sets as they are downloaded, and one's own folders and lists.
 
-    corpora.load("esc50", "/data/ESC-50-master")     a public set, from its folder
-    corpora.load("/data/my-sounds")                  a folder of folders, or a task of HEAR
-    corpora.load("/data/my-sounds/clips.csv")        a list
-    corpora.load("clips.parquet")                    a corpus saved before
+    corpora.load("esc50", "/data/ESC-50-master")  # a public set, from its folder
+    corpora.load("/data/my-sounds")  # a folder of folders, or a task of HEAR
+    corpora.load("/data/my-sounds/clips.csv")  # a list
+    corpora.load("clips.parquet")  # a corpus saved before
 
 ``CORPORA`` is the one table of what can be read; nothing in it is downloaded.
 """

@@ -7,7 +7,7 @@ paper's values. `PROTOCOLS` lists them by name.
 
     splits = evaluation.from_folds(folds, labels)
     score = evaluation.linear_probe(embeddings, labels, splits)
-    print(score)                                     # protocol, metric, mean ± half of the 95% interval
+    print(score)  # protocol, metric, mean ± half of the 95% interval
 """
 
 from soundloom.evaluation.analysis.ablation import Ablation, Contribution, ablate

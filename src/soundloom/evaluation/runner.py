@@ -1,7 +1,7 @@
 """A model measured on a corpus, by the protocols of the papers: the one door of this room.
 
     result = evaluate(model, corpus, protocol="linear")
-    print(result.scores["linear"])                   linear: accuracy 0.5306 ± 0.0044
+    print(result.scores["linear"])  # linear: accuracy 0.5306 ± 0.0044
 
 Clips are heard once (`hearing`), each protocol gets the vectors it is defined on, and what comes back says all
 that the numbers depend on (`results`). Most protocols take a clip's embedding from its start to its end;

@@ -2,8 +2,8 @@
 
     from soundloom.server import ServerSettings, create_app, serve
 
-    serve(Library.open("sounds.loom"), ServerSettings())     until interrupted
-    app = create_app(library, ServerSettings())              an ASGI application, for any server
+    serve(library, ServerSettings())  # until interrupted
+    app = create_app(library, ServerSettings())  # an ASGI application, for any server
 
 Needs the extra ``serve``. Nothing heavy is imported until one of the names is used: the child processes that
 decode (:mod:`soundloom.server.media.decode_worker`) live in this package too, and must start at once.
