@@ -2,8 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-CONSTRAINTS ?= constraints.txt
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests in as many processes as there are cores; each holds torch, so no more than eight.
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
@@ -28,10 +27,14 @@ test-slow: $(VENV)/.installed-dev
 test-all: test test-slow web-check
 
 # The lowest versions that pyproject.toml allows, torch apart, in an environment of their own.
+LOWEST := .venv-lowest
 test-lowest:
-	$(PYTHON) .ci/lowest.py > .lowest.txt
-	$(MAKE) VENV=.venv-lowest CONSTRAINTS=.lowest.txt .venv-lowest/.installed-dev
-	.venv-lowest/bin/python -m pytest $(PARALLEL) -m "not slow"
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
+		-e '.[eval,train,serve,hub,onnx]' pytest pytest-xdist beartype hypothesis httpx playwright axe-playwright-python \
+		schemathesis transformers
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -65,7 +68,7 @@ bench: $(VENV)/.installed-bench
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e .
 	touch $@
 

@@ -1,10 +1,10 @@
-"""The lowest version of every package that pyproject.toml allows, as a pip constraints file.
+"""The lowest version of every package that a user of soundloom installs, as a pip constraints file.
 
-    python .ci/lowest.py > lowest.txt && pip install -c lowest.txt -e '.[dev]'
+    python .ci/lowest.py > lowest.txt && pip install -c lowest.txt -e '.[eval,train,serve,hub,onnx]'
 
-Two kinds keep the versions of constraints.txt: torch, whose old releases were built for few versions of Python, and the
-tools of the extra `dev`, which no user installs. transformers is no tool: encoders are compared with it, and it shares
-huggingface_hub with the extra `hub`.
+torch keeps the version of constraints.txt: its old releases were built for few versions of Python. The tools of the
+extra `dev` are left to pip; transformers is no tool, since encoders are compared with it and it shares huggingface_hub
+with the extra `hub`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ def main() -> None:
     """Print the constraints."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = {name: ranges(lines) for name, lines in project["optional-dependencies"].items()}
-    tools = extras.pop("dev")
-    lowest = {**ranges(project["dependencies"]), "transformers": tools.pop("transformers")}
+    lowest = ranges(project["dependencies"])
+    lowest["transformers"] = extras.pop("dev")["transformers"]
     for found in extras.values():
         lowest.update(found)
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    pinned = dict(line.split("==") for line in lines if "==" in line)
-    lowest.update({name: pinned[name] for name in ["torch", *tools] if name in pinned})
+    (torch,) = re.findall(r"^torch==(.*)$", (ROOT / "constraints.txt").read_text("utf-8"), flags=re.MULTILINE)
+    lowest["torch"] = torch
     for name, version in sorted(lowest.items()):
         print(f"{name}=={version}")
 

@@ -217,7 +217,9 @@ def long_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return files
 
 
-@pytest.mark.parametrize("sample_rate", [16000, 44100, 48000])
+@pytest.mark.parametrize(
+    "sample_rate", [16000, *(pytest.param(rate, marks=pytest.mark.slow) for rate in (44100, 48000))]
+)
 def test_a_region_is_a_slice_of_the_whole(long_files: list[Path], sample_rate: int) -> None:
     for file in long_files:
         whole = read(file, sample_rate)
@@ -228,7 +230,7 @@ def test_a_region_is_a_slice_of_the_whole(long_files: list[Path], sample_rate: i
             np.testing.assert_allclose(region, expected, atol=1e-5, err_msg=f"{file.name} {start} {end}")
 
 
-@pytest.mark.parametrize("sample_rate", [16000, 44100])
+@pytest.mark.parametrize("sample_rate", [16000, pytest.param(44100, marks=pytest.mark.slow)])
 def test_read_is_the_stream_joined_however_slowly_it_is_consumed(long_files: list[Path], sample_rate: int) -> None:
     for file in long_files:
         for region in ({}, {"start": 3.3, "end": 21.7}):

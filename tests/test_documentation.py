@@ -152,6 +152,7 @@ def esc50(folder: Path) -> None:
     (folder / "meta" / "esc50.csv").write_text("\n".join(lines))
 
 
+@pytest.mark.slow
 def test_the_readme_s_search_commands_run(inside: Path) -> None:
     """In their order, one after another, as a reader would type them."""
     ran = []

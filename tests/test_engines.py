@@ -74,7 +74,9 @@ def difference(got: Tensor, expected: Tensor) -> float:
     return float((got - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("name", ["cnn14", "coala", "resnet18", "mobilenet", "vggish"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("cnn14", marks=pytest.mark.slow), "coala", "resnet18", "mobilenet", "vggish"]
+)
 def test_folding_keeps_every_layer(name: str) -> None:
     encoder = drawn(name)
     shape = {"cnn14": (2, 1, 64, 40), "vggish": (2, 1, 64, 96)}.get(name, (2, 1, 96, 96))
@@ -157,6 +159,7 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 @onnx_installed
+@pytest.mark.slow
 def test_an_encoder_is_recorded_once(cache: Path) -> None:
     model = small((2,))
     before = set(cache.glob("*")) if cache.exists() else set()
@@ -259,6 +262,7 @@ def sounds(tmp_path: Path) -> Path:
 
 
 @onnx_installed
+@pytest.mark.slow
 def test_a_library_goes_on_with_the_engine_it_was_begun_with(tmp_path: Path, sounds: Path) -> None:
     fast = accelerating(soundloom.load, "onnxruntime")
     library = Library.create(tmp_path / "a.loom", "coala", weights="random", loader=fast)

@@ -62,6 +62,7 @@ def agree(path: Path, model: Embedder, waveforms: Tensor) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-4 * float(np.abs(expected).max()), rtol=0)
 
 
+@pytest.mark.slow
 def test_front_ends_take_any_length(tmp_path: Path) -> None:
     model = soundloom.load("logmel+mfcc")
     exported = export(model, tmp_path / "model.onnx")
@@ -88,6 +89,7 @@ def test_a_fixed_window_is_the_length(tmp_path: Path) -> None:
     agree(exported.path, model, noise(3, 95 * 512))
 
 
+@pytest.mark.slow
 def test_a_given_length_is_cut_and_filled_as_the_library_does(tmp_path: Path) -> None:
     model = soundloom.load("coala#2#5", weights="random")
     exported = export(model, tmp_path / "model.onnx", seconds=5)
@@ -95,12 +97,14 @@ def test_a_given_length_is_cut_and_filled_as_the_library_does(tmp_path: Path) ->
     agree(exported.path, model, noise(2, 110_000))
 
 
+@pytest.mark.slow
 def test_fused_layers_of_cnn14(tmp_path: Path) -> None:
     model = soundloom.load("cnn14#1#2", weights="random")
     exported = export(model, tmp_path / "model.onnx", seconds=0.6)
     agree(exported.path, model, noise(2, 9600))
 
 
+@pytest.mark.slow
 def test_a_window_that_is_not_fixed_bounds_the_length(tmp_path: Path) -> None:
     model = small(Window(frames=100, fixed=False))
     exported = export(model, tmp_path / "model.onnx")
@@ -117,6 +121,7 @@ def test_fused_layers_without_a_window_need_a_length(tmp_path: Path) -> None:
     agree(exported.path, model, noise(2, 16000))
 
 
+@pytest.mark.slow
 def test_a_transformer_and_resampled_parts(tmp_path: Path) -> None:
     encoder = AST(ASTSettings(depth=2, width=32, hidden=64, heads=2, frames=64))
     initialise(encoder, 0)

@@ -201,6 +201,7 @@ def test_the_checker_finds_what_is_broken(capsys: pytest.CaptureFixture[str], mo
     }
 
 
+@pytest.mark.slow
 def test_the_checker_runs_as_a_command() -> None:
     command = [sys.executable, "-m", "soundloom.hear_check", "logmel"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("hostile") / "sounds")
 
 
-@pytest.fixture(scope="module", params=["Library.add", "soundloom index"])
+@pytest.fixture(scope="module", params=["Library.add", pytest.param("soundloom index", marks=pytest.mark.slow)])
 def outcome(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     place = tmp_path_factory.mktemp("library") / "sounds.loom"
     if request.param == "Library.add":

@@ -261,6 +261,7 @@ def test_an_interrupted_add_keeps_what_is_finished(library: Library, sounds: Pat
     assert (report.new, report.unchanged) == (3, 3)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(tmp_path: Path, sounds: Path) -> None:
     for number in range(60):
         write_tone(sounds / f"many-{number:02d}.wav", 100 + 7 * number, seconds=2.5)

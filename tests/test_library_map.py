@@ -55,6 +55,7 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, Map, list
     return library, library.map(progress=told.append), told
 
 
+@pytest.mark.slow
 def test_alike_sounds_lie_together(mapped: tuple[Library, Map, list[MapProgress]]) -> None:
     library, made, told = mapped
     kinds = kinds_of(library)

@@ -328,6 +328,7 @@ def gathered_gradient(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_with_the_whole_batch_learns(tmp_path: Path) -> None:
     multiprocessing.spawn(gathered_gradient, args=(str(tmp_path),), nprocs=2)
     whole = unit(8, seed=1).requires_grad_()

@@ -35,7 +35,7 @@ def size(path: Path) -> tuple[int, int]:
 # The page
 
 
-@pytest.mark.parametrize(("hits", "rows"), [(4, 1), (5, 2), (20, 5)])
+@pytest.mark.parametrize(("hits", "rows"), [(5, 2), pytest.param(20, 5, marks=pytest.mark.slow)])
 def test_a_page_is_as_wide_as_ever_and_as_high_as_its_rows(tmp_path, hits, rows):
     path = tmp_path / "page.png"
     hits_picture(excerpt(), [excerpt(similarity=0.5, parts=PARTS)] * hits, path)

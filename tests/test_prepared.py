@@ -388,6 +388,7 @@ prepare(
             [sys.executable, "-c", self.SCRIPT, str(saved), str(home)], stdout=subprocess.PIPE, text=True
         )
 
+    @pytest.mark.slow
     def test_killed_at_any_moment_it_goes_on(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         corpus = corpus_of(write(tmp_path / "many", 60))
         undisturbed = prepare(corpus, mel, folder=tmp_path / "undisturbed")
@@ -405,6 +406,7 @@ prepare(
         assert 0 < again.fresh <= 60 - done
         assert same(again, undisturbed)
 
+    @pytest.mark.slow
     def test_two_at_once(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         corpus = corpus_of(write(tmp_path / "many", 40))
         undisturbed = prepare(corpus, mel, folder=tmp_path / "undisturbed")

@@ -30,6 +30,9 @@ from soundloom.hear import load_model
 from soundloom.models.published_checkpoints import CHECKPOINTS
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
+# Encoders of full size, and files of theirs as published.
+pytestmark = pytest.mark.slow
+
 
 def filled(word: str) -> Encoder:
     """An encoder with seeded weights, statistics of its batch normalisations among them."""

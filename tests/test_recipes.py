@@ -226,6 +226,7 @@ def test_unknown_flags_and_keys_are_errors(sounds: Path, tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_test_part_is_left_out_and_folds_can_be_chosen(sounds: Path, tmp_path: Path) -> None:
     lines = ["path,label,split,fold"]
     for number in range(8):

@@ -38,7 +38,7 @@ def gone(processes: list[int]) -> bool:
     return not any(map(running, processes))
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(count: int) -> None:
     told: list[Any] = []
     assert run_parallel(doubling(3, 1, 2), count, told.append) == [6, 2, 4]
@@ -47,7 +47,7 @@ def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(coun
         run_parallel(doubling(1), 0, told.append)
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_job_that_fails_is_named_and_the_others_are_done(count: int) -> None:
     told: list[Any] = []
     jobs = [Job(name="pitch", work=pool_jobs.fail, arguments=("no sound",)), *doubling(1, 2)]
@@ -64,6 +64,7 @@ def test_a_reason_is_told_once() -> None:
         run_parallel([*jobs, *doubling(1)], 1, lambda _: None)
 
 
+@pytest.mark.slow
 def test_what_was_not_foreseen_is_told_by_name_too() -> None:
     jobs = [
         Job(name="one", work=pool_jobs.crash, arguments=()),
@@ -76,6 +77,7 @@ def test_what_was_not_foreseen_is_told_by_name_too() -> None:
     assert "two: its process was ended by SIGKILL" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
     heard: list[str] = []
 

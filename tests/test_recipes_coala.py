@@ -139,7 +139,9 @@ def test_patches_are_moved_as_far_as_the_recipe_says(
     assert (0 < rooms.min() <= rooms.max() <= 2 * shift) if shift else not rooms.any()
 
 
-@pytest.mark.parametrize("case", ["small", "small-e-c", "small-cnn"])
+@pytest.mark.parametrize(
+    "case", ["small", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small-e-c", "small-cnn"))]
+)
 def test_a_run_learns_tags_and_keeps_them(tmp_path: Path, case: str) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds")
     run = train(quick(case), corpus, tmp_path / "run")
