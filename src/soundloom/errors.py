@@ -39,6 +39,10 @@ class SoundloomError(Exception):
     """Root of every error that soundloom raises on purpose."""
 
 
+class InvalidArgumentError(SoundloomError, ValueError):
+    """An argument or a setting has a value, shape or type that is not allowed; a `ValueError`, too."""
+
+
 class AudioError(SoundloomError):
     """A file cannot be turned into a waveform.
 
@@ -76,8 +80,8 @@ class ModelMismatchError(LibraryError):
     """A library holds embeddings of another model than the one in hand."""
 
 
-class OptionError(SoundloomError, ValueError):
-    """An option has a value that is not allowed."""
+class OptionError(InvalidArgumentError):
+    """An option of decoding has a value that is not allowed."""
 
 
 class QueryError(SoundloomError):

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the name everybody knows it by)
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["POOLINGS", "align", "fuse", "pool", "pooled_size"]
 
 
@@ -26,7 +28,7 @@ def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> 
     layers without a time axis (section IV-A1).
 
     Raises:
-        ValueError: the layer has more than one time step and fewer than ``frames``.
+        InvalidArgumentError: the layer has more than one time step and fewer than ``frames``.
     """
     batch, channels, bins, time = layer.shape
     flat = layer.reshape(batch, channels * bins, time)
@@ -35,7 +37,9 @@ def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> 
     if time == 1:
         return flat.expand(-1, -1, frames)
     if time < frames:
-        raise ValueError(f"a layer of {time} time steps cannot be pooled to {frames} frames: fewer frames are needed")
+        raise InvalidArgumentError(
+            f"a layer of {time} time steps cannot be pooled to {frames} frames: fewer frames are needed"
+        )
     stride = time // frames
     return F.max_pool1d(flat, stride, stride)[..., :frames]
 
@@ -92,11 +96,11 @@ def pool(
     """Summarise time by one of ``POOLINGS``; ``weights`` is the share of each frame that is sound.
 
     Raises:
-        ValueError: no such pooling, or no frame has a weight.
+        InvalidArgumentError: no such pooling, or no frame has a weight.
     """
     if pooling not in POOLINGS:
-        raise ValueError(f"no pooling {pooling!r}: choose from {', '.join(POOLINGS)}")
+        raise InvalidArgumentError(f"no pooling {pooling!r}: choose from {', '.join(POOLINGS)}")
     # A graph that is being recorded has no numbers to look at.
     if not torch.compiler.is_compiling() and not bool((weights > 0).any()):
-        raise ValueError("no frame to pool: every weight is zero")
+        raise InvalidArgumentError("no frame to pool: every weight is zero")
     return POOLINGS[pooling](frames, (weights / weights.sum()).to(frames))

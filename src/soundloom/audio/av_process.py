@@ -31,7 +31,7 @@ from soundloom.audio import av_protocol
 from soundloom.audio.decoder import ChannelMixer, Decoder
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, InvalidArgumentError
 
 __all__ = ["AvProcess"]
 
@@ -57,10 +57,10 @@ class AvProcess:
                 1.5 s of sound, which takes milliseconds.
 
         Raises:
-            ValueError: the timeout is not positive.
+            InvalidArgumentError: the timeout is not positive.
         """
         if not timeout > 0:
-            raise ValueError(f"timeout is {timeout} s: it must be positive, 60 for instance")
+            raise InvalidArgumentError(f"timeout is {timeout} s: it must be positive, 60 for instance")
         self.timeout = timeout
         self._lock = threading.Lock()
         self._numbers = itertools.count()
@@ -218,7 +218,7 @@ class _Child:
         Raises:
             EOFError: the child ended within the answer, or did not give it in time and was killed.
             OSError: the child ended before the request.
-            ValueError: the child was stopped earlier.
+            InvalidArgumentError: the child was stopped earlier.
         """
         # A thread that kills works for a child that stops anywhere, within an answer too, and on every system.
         watch = threading.Timer(timeout, self._give_up)

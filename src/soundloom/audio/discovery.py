@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, InvalidArgumentError
 
 __all__ = ["AUDIO_SUFFIXES", "find"]
 
@@ -43,7 +43,9 @@ def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], N
         TypeError: ``paths`` is a single path.
     """
     if isinstance(paths, str | PathLike):
-        raise TypeError(f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]")
+        raise InvalidArgumentError(
+            f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]"
+        )
     report = on_error or _refuse
     seen: set[tuple[int, int]] = set()
     for path in paths:

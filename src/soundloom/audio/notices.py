@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["NOTICE_KINDS", "Notice"]
 
 NOTICE_KINDS = {
@@ -32,4 +34,4 @@ class Notice:
 
     def __post_init__(self) -> None:
         if self.code not in NOTICE_KINDS:
-            raise ValueError(f"notice code {self.code!r}: the codes are {', '.join(NOTICE_KINDS)}")
+            raise InvalidArgumentError(f"notice code {self.code!r}: the codes are {', '.join(NOTICE_KINDS)}")

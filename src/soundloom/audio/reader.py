@@ -32,7 +32,7 @@ from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import Energy, resampled
 from soundloom.audio.waveform import NAME, WaveformDecoder
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, InvalidArgumentError
 
 __all__ = ["DEFAULT_OPTIONS", "AudioInfo", "Sound", "info", "is_file", "read", "stream"]
 
@@ -122,10 +122,10 @@ def stream(
     Raises:
         AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region; the
             array is no mono waveform, is of integers and its rate is not given, or has values far beyond full scale.
-        ValueError: the sample rate is not positive.
+        InvalidArgumentError: the sample rate is not positive.
     """
     if sample_rate < 1:
-        raise ValueError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
+        raise InvalidArgumentError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
     found: list[Notice] = []
     if is_file(sound):
         name = fspath(sound)
@@ -234,7 +234,7 @@ def read(
     Raises:
         AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region; the
             array is no mono waveform, is of integers and its rate is not given, or has values far beyond full scale.
-        ValueError: the sample rate is not positive.
+        InvalidArgumentError: the sample rate is not positive.
     """
     blocks = list(
         stream(sound, sample_rate, sound_rate=sound_rate, start=start, end=end, av=av, options=options, notices=notices)

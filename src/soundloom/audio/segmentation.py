@@ -22,6 +22,8 @@ from math import ceil, inf
 import numpy as np
 from jaxtyping import Float32
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["Segment", "segments"]
 
 
@@ -58,7 +60,7 @@ def segments(
         Segments in order; none for a stream without samples.
 
     Raises:
-        ValueError: window or hop is shorter than a sample, or the hop is longer than the window.
+        InvalidArgumentError: window or hop is shorter than a sample, or the hop is longer than the window.
     """
     size, step = _lengths(sample_rate, window, hop)
     # A segment at s is followed by another, and so is exactly one window long, if and only if the sound goes on
@@ -91,12 +93,12 @@ def _lengths(sample_rate: int, window: float | None, hop: float | None) -> tuple
     """Window and hop in samples, 0 for none."""
     if window is None:
         if hop is not None:
-            raise ValueError(f"hop is {hop} s without a window: give a window too, or leave the hop out")
+            raise InvalidArgumentError(f"hop is {hop} s without a window: give a window too, or leave the hop out")
         return 0, 0
     hop = window if hop is None else hop
     size, step = round(window * sample_rate), round(hop * sample_rate)
     if not 1 <= step <= size:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"window {window} s and hop {hop} s are {size} and {step} samples at {sample_rate} Hz: the window must "
             "hold a sample or more, and the hop must lie between a sample and the window, lest sound go unheard"
         )

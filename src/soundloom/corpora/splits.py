@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["SPLITS", "Fractions", "canonical_split", "draw_splits"]
 
 SPLITS = ("train", "valid", "test")
@@ -57,15 +59,19 @@ def draw_splits(
         Each clip's split, 0 train, 1 valid, 2 test; none with a share above zero stays empty.
 
     Raises:
-        ValueError: the fractions are no shares of a whole, or there are fewer groups than splits.
+        InvalidArgumentError: the fractions are no shares of a whole, or there are fewer groups than splits.
     """
     shares = np.asarray(fractions, dtype=np.float64)
     if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise ValueError(f"the shares of train, valid and test must sum to one and not be negative, got {fractions}")
+        raise InvalidArgumentError(
+            f"the shares of train, valid and test must sum to one and not be negative, got {fractions}"
+        )
     sizes = np.bincount(groups)
     wanted = np.flatnonzero(shares)
     if len(sizes) < len(wanted):
-        raise ValueError(f"{len(sizes)} groups cannot be parted into {len(wanted)} splits without cutting a group")
+        raise InvalidArgumentError(
+            f"{len(sizes)} groups cannot be parted into {len(wanted)} splits without cutting a group"
+        )
 
     # Being a clip counts as one more class, the last, so that sizes are kept and clips without labels are dealt too.
     everything = classes.max(initial=-1) + 1

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.embedder.threads import one_thread
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Reduction"]
 
@@ -63,7 +64,7 @@ class Reduction(nn.Module):
             length: root mean square length of the collection's embeddings afterwards; as it comes if not given.
 
         Raises:
-            ValueError: the sounds vary in fewer directions.
+            InvalidArgumentError: the sounds vary in fewer directions.
         """
         with one_thread:
             return cls._fitted(embeddings.double(), dim, whiten, length)
@@ -77,7 +78,7 @@ class Reduction(nn.Module):
         variances, directions = torch.linalg.eigh(standard.T @ standard / len(standard))
         variances, directions = variances.flip(0)[:dim], directions.flip(1)[:, :dim].T
         if len(variances) < dim or not bool(variances[-1] > variances[0] * torch.finfo(torch.float32).eps):
-            raise ValueError(f"{len(values)} sounds vary in fewer than {dim} directions: ask for fewer")
+            raise InvalidArgumentError(f"{len(values)} sounds vary in fewer than {dim} directions: ask for fewer")
         signs = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)).sign()
         matrix = signs * directions * variances.pow(-whiten / 2)[:, None] * scale
         if length is not None:

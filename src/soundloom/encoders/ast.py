@@ -23,6 +23,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["AST", "ASTSettings"]
 
@@ -58,7 +59,7 @@ class ASTSettings:
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
-            raise ValueError(f"heads must divide the width, got {self.heads} heads and width {self.width}")
+            raise InvalidArgumentError(f"heads must divide the width, got {self.heads} heads and width {self.width}")
 
     def patches(self, size: int) -> int:
         """How many patches fit along an axis of so many bins or frames."""
@@ -104,7 +105,7 @@ class AST(Encoder):
         """The [CLS] token after each wanted block and the final norm: [B, D, 1, 1].
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation is not one channel of
+            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
                 the settings' bins and at least one patch long.
         """
         self.check_wanted(wanted)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["from_original"]
 
 _RENAMED = (
@@ -35,7 +37,7 @@ def from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     query, key and value matrix is split into its three thirds.
 
     Raises:
-        ValueError: a key is not one of an AST's.
+        InvalidArgumentError: a key is not one of an AST's.
     """
     translated: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -58,4 +60,6 @@ def _translate(key: str) -> str:
         name, count = re.subn(pattern, replacement, key)
         if count:
             return f"audio_spectrogram_transformer.{name}"
-    raise ValueError(f"{key!r} is no key of an AST checkpoint, which look like 'module.v.blocks.0.norm1.weight'")
+    raise InvalidArgumentError(
+        f"{key!r} is no key of an AST checkpoint, which look like 'module.v.blocks.0.norm1.weight'"
+    )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["Encoder"]
 
 
@@ -33,7 +35,7 @@ class Encoder(nn.Module, ABC):
         Nothing past the last wanted layer is computed. A layer without a time axis has time 1.
 
         Raises:
-            ValueError: a wanted layer is not in ``available``.
+            InvalidArgumentError: a wanted layer is not in ``available``.
         """
 
     def baseline(
@@ -43,9 +45,9 @@ class Encoder(nn.Module, ABC):
         """The embedding that applications of the published model use, unfused; frames of it over time.
 
         Raises:
-            ValueError: this architecture has no customary embedding besides its layers.
+            InvalidArgumentError: this architecture has no customary embedding besides its layers.
         """
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{type(self).__name__} has no customary embedding: name the layers, of {list(self.available)}"
         )
 
@@ -53,4 +55,6 @@ class Encoder(nn.Module, ABC):
         """Refuse layers that this encoder does not have."""
         unknown = [layer for layer in wanted if layer not in self.available]
         if unknown or not wanted:
-            raise ValueError(f"{type(self).__name__} has layers {list(self.available)}, asked for {list(wanted)}")
+            raise InvalidArgumentError(
+                f"{type(self).__name__} has layers {list(self.available)}, asked for {list(wanted)}"
+            )

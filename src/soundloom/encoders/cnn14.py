@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["CNN14", "CNN14Settings"]
 
@@ -41,7 +42,7 @@ class CNN14Settings:
 
     def __post_init__(self) -> None:
         if len(self.widths) != _BLOCKS:
-            raise ValueError(f"CNN14 has {_BLOCKS} blocks and needs as many widths, got {self.widths}")
+            raise InvalidArgumentError(f"CNN14 has {_BLOCKS} blocks and needs as many widths, got {self.widths}")
 
 
 class CNN14(Encoder):
@@ -87,7 +88,7 @@ class CNN14(Encoder):
         """The wanted block outputs, after pooling.
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation is not one channel of
+            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
                 64 bins and at least 32 frames.
         """
         self.check_wanted(wanted)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
 
@@ -62,7 +63,7 @@ class COALAAudioEncoder(Encoder):
         """The wanted feature maps [B, 128, F, T] (1 to 5) or z_a [B, 1152, 1, 1] (6).
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the patches are not 96 x 96.
+            InvalidArgumentError: a wanted layer is not in ``available``, or the patches are not 96 x 96.
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=_SIDE, frames=_SIDE)
@@ -110,10 +111,10 @@ class COALATagEncoder(nn.Module):
         """The embedding z_t of each set of tags.
 
         Raises:
-            ValueError: the vectors are not as long as the vocabulary.
+            InvalidArgumentError: the vectors are not as long as the vocabulary.
         """
         if tags.shape[1] != self.vocabulary:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"this tag encoder knows {self.vocabulary} tags, got vectors of {tags.shape[1]}: "
                 "encode tags with the vocabulary it was trained with"
             )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor
 
 from soundloom.encoders.base import Encoder
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["check_shape", "collect"]
 
@@ -49,7 +50,7 @@ def check_shape(
         min_frames: the shortest time axis that gives a frame of output.
 
     Raises:
-        ValueError: an axis has another size.
+        InvalidArgumentError: an axis has another size.
     """
     _, got_channels, got_bins, got_frames = representation.shape
     fits_time = got_frames == frames if frames is not None else got_frames >= min_frames
@@ -57,7 +58,7 @@ def check_shape(
         return
     time = f"{frames}" if frames is not None else f"time >= {min_frames}"
     allowed = f"[batch, {channels}, {'frequency' if bins is None else bins}, {time}]"
-    raise ValueError(
+    raise InvalidArgumentError(
         f"{type(encoder).__name__} takes a representation {allowed}, got {list(representation.shape)}: "
         "check the front-end's bins and the length of the windows (pad or cut them)"
     )

@@ -63,7 +63,7 @@ class MobileNetV1(Encoder):
         """The wanted block outputs [B, C, F, T], or the average of the last [B, 1024, 1, 1] (14).
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation has more than one channel.
+            InvalidArgumentError: a wanted layer is not in ``available``, or there is more than one channel.
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from soundloom.encoders.mobilenet import MobileNetV1
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends import Frontend, LogMel
 
 __all__ = ["Neuralogram", "NeuralogramSettings"]
@@ -39,7 +40,7 @@ class NeuralogramSettings:
 
     def __post_init__(self) -> None:
         if self.length < 400:
-            raise ValueError(f"a chunk must hold a frame of 400 samples, got {self.length}")
+            raise InvalidArgumentError(f"a chunk must hold a frame of 400 samples, got {self.length}")
 
 
 class Neuralogram(Frontend):

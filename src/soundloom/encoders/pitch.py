@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.layer_collection import check_shape
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Notes", "NotesSettings"]
 
@@ -45,7 +46,7 @@ class NotesSettings:
 
     def __post_init__(self) -> None:
         if min(self.bins, self.channels) < 1 or self.reach < 1 or self.reach % 2 == 0:
-            raise ValueError(f"bins and channels must be above zero and reach odd, got {self}")
+            raise InvalidArgumentError(f"bins and channels must be above zero and reach odd, got {self}")
 
 
 class Notes(Encoder):
@@ -76,8 +77,8 @@ class Notes(Encoder):
         """Roots of the notes' shares of every frame; these add up to how loud the frame is beside the loudest.
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation is not one channel of so many
-                bins.
+            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
+                so many bins.
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=self.settings.bins, min_frames=1)

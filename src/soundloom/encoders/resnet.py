@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["RESNET18", "RESNET50", "ResNet", "ResNetSettings"]
 
@@ -44,9 +45,11 @@ class ResNetSettings:
 
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.widths):
-            raise ValueError(f"a stage needs a depth and a width, got depths {self.depths} and widths {self.widths}")
+            raise InvalidArgumentError(
+                f"a stage needs a depth and a width, got depths {self.depths} and widths {self.widths}"
+            )
         if self.stem_stride not in (1, 2):
-            raise ValueError(f"stem_stride must be 1 or 2, got {self.stem_stride}")
+            raise InvalidArgumentError(f"stem_stride must be 1 or 2, got {self.stem_stride}")
 
 
 RESNET18 = ResNetSettings(depths=(2, 2, 2, 2), widths=(64, 128, 256, 512), bottleneck=False)
@@ -88,7 +91,7 @@ class ResNet(Encoder):
         """The wanted stages [B, C, F, T], or the output [B, D, 1, 1] (5).
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation has more than one channel.
+            InvalidArgumentError: a wanted layer is not in ``available``, or there is more than one channel.
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1)

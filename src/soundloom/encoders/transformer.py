@@ -30,6 +30,7 @@ from torch.nn import functional as F  # noqa: N812
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.fast_dropout import drop
 from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Transformer", "TransformerSettings", "sinusoids"]
 
@@ -64,10 +65,10 @@ class TransformerSettings:
 
     def __post_init__(self) -> None:
         if self.width % 2:
-            raise ValueError(f"width must be even, got {self.width}")
+            raise InvalidArgumentError(f"width must be even, got {self.width}")
         strangers = [block for block in self.pool_after if not 1 <= block <= self.depth]
         if strangers:
-            raise ValueError(f"pool_after names blocks {strangers}, but there are blocks 1 to {self.depth}")
+            raise InvalidArgumentError(f"pool_after names blocks {strangers}, but there are blocks 1 to {self.depth}")
 
 
 class Transformer(Encoder):
@@ -98,7 +99,7 @@ class Transformer(Encoder):
         """The tokens after each wanted block and its pool: [B, 64, 1, T'].
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation has not the settings'
+            InvalidArgumentError: a wanted layer is not in ``available``, or the representation has not the settings'
                 channels and bins, or has too few frames for the pools.
         """
         self.check_wanted(wanted)

@@ -70,7 +70,7 @@ class VGGish(Encoder):
         """The wanted ReLU outputs: [B, C, F, T] up to layer 15, [B, D, 1, 1] from layer 18 on.
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the examples are not 64 x 96.
+            InvalidArgumentError: a wanted layer is not in ``available``, or the examples are not 64 x 96.
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=_BINS, frames=_FRAMES)

@@ -27,6 +27,7 @@ from torch.nn import functional
 from soundloom.encoders.base import Encoder
 from soundloom.encoders.layer_collection import check_shape
 from soundloom.encoders.transformer import Transformer, TransformerSettings
+from soundloom.errors import InvalidArgumentError
 
 __all__ = ["WaveformFilters", "WaveformSettings", "WaveformTransformer", "strongest"]
 
@@ -60,9 +61,11 @@ class WaveformSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.length <= self.patch:
-            raise ValueError(f"length must be between 1 and the {self.patch} samples of a patch, got {self.length}")
+            raise InvalidArgumentError(
+                f"length must be between 1 and the {self.patch} samples of a patch, got {self.length}"
+            )
         if (self.transformer.channels, self.transformer.bins) != (1, self.filters):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"the transformer must take 1 channel of {self.filters} bins, a bin a filter, got "
                 f"{self.transformer.channels} of {self.transformer.bins}"
             )
@@ -116,7 +119,7 @@ class WaveformTransformer(Encoder):
         """The transformer's layers of the filters' maxima: [B, 64, 1, T'].
 
         Raises:
-            ValueError: a wanted layer is not in ``available``, or the representation is not of patches of the
+            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not of patches of the
                 settings' length, or of too few for the pools.
         """
         self.check_wanted(wanted)

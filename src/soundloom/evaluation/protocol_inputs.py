@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from soundloom.corpora import Corpus, CorpusError
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.analysis.ablation import ablate
 from soundloom.evaluation.analysis.correlation import correlation_analysis
 from soundloom.evaluation.extraction import Heard, statistics
@@ -71,7 +72,7 @@ def weigh_parts(heard: Heard, parts: Mapping[str, slice], *, settings: Any, seed
     """
     with _naming("ablation", heard.corpus):
         if len(parts) < 2:
-            raise ValueError(f"the model has the one part {', '.join(parts)}: weave two or more with '+'")
+            raise InvalidArgumentError(f"the model has the one part {', '.join(parts)}: weave two or more with '+'")
         targets = targets_of(heard.corpus)
         protocol = partial(
             PROTOCOLS[ABLATED].function,
@@ -105,10 +106,10 @@ def targets_of(corpus: Corpus) -> Shaped[np.ndarray, "clips ..."]:
     """Class numbers of a single-label corpus, zeros and ones of a multi-label one.
 
     Raises:
-        ValueError: the corpus has no labels.
+        InvalidArgumentError: the corpus has no labels.
     """
     if not corpus.classes:
-        raise ValueError("its clips have no labels: give folders or lists that name them")
+        raise InvalidArgumentError("its clips have no labels: give folders or lists that name them")
     return corpus.label_ids() if corpus.task == "single-label" else corpus.label_matrix()
 
 
@@ -116,13 +117,15 @@ def splits_of(corpus: Corpus, targets: Shaped[np.ndarray, "clips ..."], *, seed:
     """The splits to measure on; see the module's text.
 
     Raises:
-        ValueError: splits that leave a part empty, or folds that not every clip has.
+        InvalidArgumentError: splits that leave a part empty, or folds that not every clip has.
         CorpusError: too few groups to draw splits.
     """
     folds, parts = corpus.column("fold"), corpus.column("split")
     if any(fold is not None for fold in folds):
         if None in folds:
-            raise ValueError(f"{folds.count(None)} clips are in no fold: leave them out with filter(fold=...)")
+            raise InvalidArgumentError(
+                f"{folds.count(None)} clips are in no fold: leave them out with filter(fold=...)"
+            )
         return from_folds(np.array(folds), targets, groups=_groups(corpus, folds), seed=seed)
     if not any(part is not None for part in parts):
         parts = corpus.with_grouped_splits(DRAWN, seed=seed).column("split")
@@ -149,7 +152,7 @@ def _naming(protocol: str, corpus: Corpus) -> Iterator[None]:
     """Whatever is refused, said with what it was refused for."""
     try:
         if not len(corpus):
-            raise ValueError("none of its clips could be heard")
+            raise InvalidArgumentError("none of its clips could be heard")
         yield
     except (ValueError, CorpusError) as error:
         raise EvaluationError(f"{protocol} on {corpus.name}: {error}") from error

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 from soundloom.evaluation.retrieval.average_precision import average_precision
 
@@ -79,10 +80,10 @@ def summarise(
     """A score from its values: mean and interval are taken here.
 
     Raises:
-        ValueError: no values.
+        InvalidArgumentError: no values.
     """
     if not len(values):
-        raise ValueError(f"{protocol}: no values to average")
+        raise InvalidArgumentError(f"{protocol}: no values to average")
     return Score(
         protocol=protocol,
         metric=metric,
@@ -114,10 +115,10 @@ def t_quantile(degrees: int) -> float:
     and it rises with theta, so halving finds the theta where it is 95%.
 
     Raises:
-        ValueError: fewer than one degree of freedom.
+        InvalidArgumentError: fewer than one degree of freedom.
     """
     if degrees < 1:
-        raise ValueError(f"degrees of freedom must be at least 1, got {degrees}")
+        raise InvalidArgumentError(f"degrees of freedom must be at least 1, got {degrees}")
 
     def within(theta: float) -> float:
         term = math.cos(theta) if degrees % 2 else 1.0
@@ -138,16 +139,20 @@ def validate(predictions: np.ndarray, labels: np.ndarray) -> None:
     """Refuse predictions and labels that do not belong together.
 
     Raises:
-        ValueError: shapes that disagree, a class without a column, no clip, or scores that are nan.
+        InvalidArgumentError: shapes that disagree, a class without a column, no clip, or scores that are nan.
     """
     if predictions.ndim != 2 or 0 in predictions.shape:
-        raise ValueError(f"predictions must be [clips, classes] with at least one of each, got {predictions.shape}")
+        raise InvalidArgumentError(
+            f"predictions must be [clips, classes] with at least one of each, got {predictions.shape}"
+        )
     validation.check_labels(labels, len(predictions))
     needed, given = validation.class_count(labels), predictions.shape[1]
     if needed > given or (labels.ndim == 2 and needed != given):
-        raise ValueError(f"labels speak of {needed} classes, predictions of {given}")
+        raise InvalidArgumentError(f"labels speak of {needed} classes, predictions of {given}")
     if np.isnan(predictions).any():
-        raise ValueError(f"{int(np.isnan(predictions).any(axis=1).sum())} clips have predictions that are nan")
+        raise InvalidArgumentError(
+            f"{int(np.isnan(predictions).any(axis=1).sum())} clips have predictions that are nan"
+        )
 
 
 def accuracy(predictions: Float[np.ndarray, "clips classes"], labels: Int[np.ndarray, " clips"]) -> float:
@@ -164,18 +169,18 @@ def top_k_accuracy(
     Clips without any class cannot be right and are left out.
 
     Raises:
-        ValueError: k below 1 or above the number of classes, or no clip has a class.
+        InvalidArgumentError: k below 1 or above the number of classes, or no clip has a class.
     """
     validate(predictions, labels)
     if not 1 <= k <= predictions.shape[1]:
-        raise ValueError(f"k must be from 1 to the {predictions.shape[1]} classes, got {k}")
+        raise InvalidArgumentError(f"k must be from 1 to the {predictions.shape[1]} classes, got {k}")
     classes = np.zeros(predictions.shape, bool)
     known = validation.presence(labels)
     classes[:, : known.shape[1]] = known
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :k]
     labelled = classes.any(axis=1)
     if not labelled.any():
-        raise ValueError("no clip has a class")
+        raise InvalidArgumentError("no clip has a class")
     hits = np.take_along_axis(classes, best, axis=1).sum(axis=1) > 0
     return float(hits[labelled].mean())
 
@@ -195,11 +200,11 @@ def macro_map(predictions: Float[np.ndarray, "clips classes"], labels: Shaped[np
     """Mean over classes of the average precision, over the classes that some clip has.
 
     Raises:
-        ValueError: no clip has a class.
+        InvalidArgumentError: no clip has a class.
     """
     precisions = average_precisions(predictions, labels)
     if np.isnan(precisions).all():
-        raise ValueError("no clip has a class: there is nothing to rank")
+        raise InvalidArgumentError("no clip has a class: there is nothing to rank")
     return float(np.nanmean(precisions))
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 
 __all__ = ["Split", "carve", "from_folds", "from_parts", "validate"]
@@ -59,23 +60,23 @@ def validate(splits: Sequence[Split], clips: int) -> None:
     """Refuse splits that do not cut these clips cleanly.
 
     Raises:
-        ValueError: no split, an empty part, a clip in two parts, or an index outside the clips.
+        InvalidArgumentError: no split, an empty part, a clip in two parts, or an index outside the clips.
     """
     if not splits:
-        raise ValueError("no split given: make some with from_folds or from_parts")
+        raise InvalidArgumentError("no split given: make some with from_folds or from_parts")
     for split in splits:
         parts = [getattr(split, part) for part in PARTS]
         for part, indices in zip(PARTS, parts, strict=True):
             if not len(indices):
-                raise ValueError(f"the {part} part of split {split.name!r} is empty")
+                raise InvalidArgumentError(f"the {part} part of split {split.name!r} is empty")
         together = np.concatenate(parts)
         if together.min() < 0 or together.max() >= clips:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"split {split.name!r} names clips {together.min()} to {together.max()}, there are {clips}: "
                 "was it made for another corpus?"
             )
         if len(np.unique(together)) != len(together):
-            raise ValueError(f"split {split.name!r} has clips in two of its parts")
+            raise InvalidArgumentError(f"split {split.name!r} has clips in two of its parts")
 
 
 def from_folds(
@@ -96,12 +97,12 @@ def from_folds(
         seed: what the carving draws from.
 
     Raises:
-        ValueError: a single fold, or labels or groups of another length.
+        InvalidArgumentError: a single fold, or labels or groups of another length.
     """
     validation.check_labels(labels, len(folds))
     names = np.unique(folds)
     if len(names) < 2:
-        raise ValueError(f"cross-validation needs at least two folds, got {names.tolist()}")
+        raise InvalidArgumentError(f"cross-validation needs at least two folds, got {names.tolist()}")
     splits = []
     for number, name in enumerate(names):
         train, valid = carve(
@@ -130,12 +131,12 @@ def from_parts(
         seed: as in `from_folds`.
 
     Raises:
-        ValueError: another part name, no training or test clips, or labels or groups of another length.
+        InvalidArgumentError: another part name, no training or test clips, or labels or groups of another length.
     """
     validation.check_labels(labels, len(parts))
     unknown = sorted({str(part) for part in parts} - {*PARTS, ""})
     if unknown:
-        raise ValueError(f"parts must be of {list(PARTS)} or empty, got {unknown[: validation.SHOWN]}")
+        raise InvalidArgumentError(f"parts must be of {list(PARTS)} or empty, got {unknown[: validation.SHOWN]}")
     train, valid, test = (np.flatnonzero(parts == part) for part in PARTS)
     carved = not len(valid) and len(train) > 0
     if carved:
@@ -159,12 +160,12 @@ def carve(
         The clips that still train and those that validate, both ascending.
 
     Raises:
-        ValueError: a fraction outside (0, 1), groups of another length, or no clip that can be spared.
+        InvalidArgumentError: a fraction outside (0, 1), groups of another length, or no clip that can be spared.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, got {fraction}")
+        raise InvalidArgumentError(f"fraction must lie between 0 and 1, got {fraction}")
     if groups is not None and len(groups) != len(labels):
-        raise ValueError(f"groups are of {len(groups)} clips, labels of {len(labels)}")
+        raise InvalidArgumentError(f"groups are of {len(groups)} clips, labels of {len(labels)}")
     # counts[g, c]: training clips of group g with class c. A clip without any class counts for none.
     owner = np.arange(len(train)) if groups is None else np.unique(groups[train], return_inverse=True)[1]
     counts = np.zeros((owner.max() + 1, validation.class_count(labels)), np.int64)
@@ -188,5 +189,5 @@ def carve(
         # apart all the same; only the choice of settings hears a group that it also trains on.
         return carve(train, labels, fraction=fraction, seed=seed)
     if not carved.any():
-        raise ValueError("no validation part can be carved: every class has a single clip")
+        raise InvalidArgumentError("no validation part can be carved: every class has a single clip")
     return train[~carved[owner]], train[carved[owner]]

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form
 from soundloom.file_pool import Failed
 
@@ -107,10 +108,10 @@ class FeatureDataset:
             The clip of each window and its first row, clip by clip. A clip that could not be heard has none.
 
         Raises:
-            ValueError: size or hop is less than a row.
+            InvalidArgumentError: size or hop is less than a row.
         """
         if size < 1 or hop < 1:
-            raise ValueError(f"windows of {size} rows every {hop} rows: both must be at least 1")
+            raise InvalidArgumentError(f"windows of {size} rows every {hop} rows: both must be at least 1")
         counts = np.where(self.lengths > 0, np.maximum(self.lengths - size, 0) // hop + 1, 0)
         clips = np.repeat(np.arange(len(self)), counts)
         before = np.repeat(np.cumsum(counts) - counts, counts)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundloom.embedder import one_thread
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
 from soundloom.feature_cache.errors import PreparedError
 from soundloom.frontends import Frontend, LogMel
@@ -72,7 +73,7 @@ class Form(ABC):
         """The rows of a clip whose waveform comes in blocks ``[samples]``: ``[rows, *shape]`` of ``dtype``.
 
         Raises:
-            ValueError: there are no samples.
+            InvalidArgumentError: there are no samples.
             PreparedError: a value is too large to be kept.
         """
 
@@ -87,7 +88,7 @@ class Form(ABC):
     def _waveform(self, samples: NDArray[np.float32], shortest: int) -> Float[Tensor, "1 _samples"]:
         """Samples as a batch of one, padded with silence to the shortest length."""
         if not samples.size:
-            raise ValueError("a clip without samples has no rows: leave it out")
+            raise InvalidArgumentError("a clip without samples has no rows: leave it out")
         missing = max(0, shortest - len(samples))
         return torch.nn.functional.pad(torch.from_numpy(samples), (0, missing))[None]
 
@@ -162,7 +163,7 @@ class Represented(Form):
         hop: seconds from one chunk to the next; the length of a chunk if not given.
 
     Raises:
-        ValueError: a chunk is too short for the front-end, or the hop is less than a sample.
+        InvalidArgumentError: a chunk is too short for the front-end, or the hop is less than a sample.
     """
 
     dtype = np.dtype(np.float16)
@@ -174,7 +175,7 @@ class Represented(Form):
         self.step = self.size if hop is None else round(hop * frontend.sample_rate)
         self.min_samples = frontend.min_samples
         if self.size < self.min_samples or self.step < 1:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"chunks of {seconds} s every {hop if hop is not None else seconds} s are {self.size} samples every "
                 f"{self.step} at {self.sample_rate} Hz: {type(frontend).__name__} needs {self.min_samples} samples or "
                 "more, and the hop is one sample or more"

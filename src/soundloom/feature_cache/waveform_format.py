@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
 from soundloom.feature_cache.errors import PreparedError
 from soundloom.feature_cache.formats import Form
@@ -48,7 +49,7 @@ class Samples(Form):
         hop: seconds from one row to the next.
 
     Raises:
-        ValueError: 10 ms are not a whole number of samples.
+        InvalidArgumentError: 10 ms are not a whole number of samples.
     """
 
     dtype = np.dtype(np.int16)
@@ -56,7 +57,7 @@ class Samples(Form):
     def __init__(self, sample_rate: int) -> None:
         self.row = round(SECONDS * sample_rate)
         if self.row * round(1 / SECONDS) != sample_rate:
-            raise ValueError(f"a row is {SECONDS} s, which at {sample_rate} Hz is no whole number of samples")
+            raise InvalidArgumentError(f"a row is {SECONDS} s, which at {sample_rate} Hz is no whole number of samples")
         self.hop = SECONDS
         self.sample_rate = sample_rate
         self.min_samples = 1
@@ -75,7 +76,7 @@ class Samples(Form):
             if len(piece) or not last
         ]
         if not kept:
-            raise ValueError("a clip without samples has no rows: leave it out")
+            raise InvalidArgumentError("a clip without samples has no rows: leave it out")
         return np.concatenate(kept)
 
     def restore(self, kept: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["Frontend"]
 
 
@@ -35,7 +37,7 @@ class Frontend(nn.Module, ABC):
         """Turn a batch of equally long mono waveforms in [-1, 1] into a representation.
 
         Raises:
-            ValueError: the waveforms are shorter than ``min_samples``, or there are none.
+            InvalidArgumentError: the waveforms are shorter than ``min_samples``, or there are none.
         """
 
     @abstractmethod
@@ -54,11 +56,11 @@ class Frontend(nn.Module, ABC):
         """Refuse waveforms too short to give a single frame, and a batch of none."""
         batch, samples = waveforms.shape
         if batch == 0:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{type(self).__name__} needs at least one waveform, got a batch of none: skip empty batches"
             )
         if samples < self.min_samples:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{type(self).__name__} needs at least {self.min_samples} samples "
                 f"({self.min_samples / self.sample_rate:.3f} s at {self.sample_rate} Hz), got {samples}: "
                 "pad the waveform with zeros"

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 
 __all__ = ["ConstantQ", "ConstantQSettings"]
@@ -58,11 +59,11 @@ class ConstantQSettings:
 
     def __post_init__(self) -> None:
         if min(self.hop_length, self.bins, self.bins_per_octave, self.fmin) <= 0:
-            raise ValueError(f"hop_length, bins, bins_per_octave and fmin must be above zero, got {self}")
+            raise InvalidArgumentError(f"hop_length, bins, bins_per_octave and fmin must be above zero, got {self}")
         # A Hann window's equivalent noise bandwidth is 1.5 / length; half of it lies above the centre.
         highest = float(self.frequencies[-1]) * (1 + 0.75 * self.bandwidth)
         if highest > self.sample_rate / 2:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"the highest of {self.bins} bins reaches {highest:.0f} Hz, above half the sample rate "
                 f"{self.sample_rate}: ask for fewer bins or a lower fmin"
             )
@@ -152,7 +153,7 @@ class ConstantQ(Frontend):
         """Squared magnitudes.
 
         Raises:
-            ValueError: the waveforms are shorter than ``min_samples``.
+            InvalidArgumentError: the waveforms are shorter than ``min_samples``.
         """
         self.check_length(waveforms)
         batch, samples = waveforms.shape

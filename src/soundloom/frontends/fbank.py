@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 from soundloom.frontends.filterbank import FilterBank, filter_bank
 from soundloom.frontends.framing import Framing, FramingSettings, in_blocks, power
@@ -43,7 +44,7 @@ class FbankSettings:
 
     def __post_init__(self) -> None:
         if not self.deviation > 0:
-            raise ValueError(f"deviation must be above zero, got {self.deviation!r}")
+            raise InvalidArgumentError(f"deviation must be above zero, got {self.deviation!r}")
 
     @property
     def padding_value(self) -> float:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["FilterBank", "Norm", "Scale", "Slope", "filter_bank"]
 
 Scale = Literal["slaney", "htk"]
@@ -45,15 +47,15 @@ def filter_bank(
         norm: "area" divides each filter by half its width in hertz; "none" leaves the peak at 1.
 
     Raises:
-        ValueError: the band is empty or reaches past half the sample rate, or an option is unknown.
+        InvalidArgumentError: the band is empty or reaches past half the sample rate, or an option is unknown.
     """
     if not 0 <= fmin < fmax <= sample_rate / 2:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"a mel filter bank needs 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate), "
             f"got fmin {fmin:g} and fmax {fmax:g}"
         )
     if scale not in ("slaney", "htk") or slope not in ("hertz", "mel") or norm not in ("area", "none"):
-        raise ValueError(
+        raise InvalidArgumentError(
             "scale is 'slaney' or 'htk', slope 'hertz' or 'mel', norm 'area' or 'none'; "
             f"got {scale!r}, {slope!r}, {norm!r}"
         )

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 
 __all__ = ["Chunks", "PatchSettings", "WaveformPatches"]
@@ -34,7 +35,7 @@ class PatchSettings:
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise ValueError(f"a piece must be at least one sample long, got {self.length}")
+            raise InvalidArgumentError(f"a piece must be at least one sample long, got {self.length}")
 
 
 class WaveformPatches(Frontend):

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["Framing", "FramingSettings", "in_blocks", "magnitude", "power", "window_function"]
 
 Window = Literal["hann", "hann-symmetric", "hamming"]
@@ -51,12 +53,12 @@ class FramingSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.win_length <= self.n_fft:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"win_length {self.win_length} must lie between 1 and n_fft {self.n_fft}: "
                 "a window longer than the FFT would be cut; raise n_fft"
             )
         if self.hop_length < 1:
-            raise ValueError(f"hop_length must be at least one sample, got {self.hop_length}")
+            raise InvalidArgumentError(f"hop_length must be at least one sample, got {self.hop_length}")
 
 
 class Framing(nn.Module):
@@ -110,7 +112,7 @@ def window_function(name: Window, length: int) -> Float[Tensor, " length"]:
     """A window by name, float32, computed in double precision.
 
     Raises:
-        ValueError: no window has that name.
+        InvalidArgumentError: no window has that name.
     """
     if name == "hann":
         window = torch.hann_window(length, dtype=torch.float64)
@@ -119,7 +121,7 @@ def window_function(name: Window, length: int) -> Float[Tensor, " length"]:
     elif name == "hamming":
         window = torch.hamming_window(length, dtype=torch.float64)
     else:
-        raise ValueError(f"no window is called {name!r}: choose 'hann', 'hann-symmetric' or 'hamming'")
+        raise InvalidArgumentError(f"no window is called {name!r}: choose 'hann', 'hann-symmetric' or 'hamming'")
     return window.float()
 
 

@@ -20,6 +20,7 @@ from typing import Literal, Self
 from jaxtyping import Float
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 from soundloom.frontends.filterbank import FilterBank, Norm, Scale, Slope, filter_bank
 from soundloom.frontends.framing import Framing, FramingSettings, Padding, Window, in_blocks, magnitude, power
@@ -69,11 +70,13 @@ class LogMelSettings:
 
     def __post_init__(self) -> None:
         if self.power not in (1, 2):
-            raise ValueError(f"power is 1 (magnitudes) or 2 (their squares), got {self.power!r}")
+            raise InvalidArgumentError(f"power is 1 (magnitudes) or 2 (their squares), got {self.power!r}")
         if self.logarithm not in ("natural", "decibel"):
-            raise ValueError(f"logarithm is 'natural' or 'decibel', got {self.logarithm!r}")
+            raise InvalidArgumentError(f"logarithm is 'natural' or 'decibel', got {self.logarithm!r}")
         if not self.floor > 0:
-            raise ValueError(f"floor must be above zero, got {self.floor!r}: the logarithm of silence is infinite")
+            raise InvalidArgumentError(
+                f"floor must be above zero, got {self.floor!r}: the logarithm of silence is infinite"
+            )
 
     @property
     def framing(self) -> FramingSettings:
@@ -169,14 +172,14 @@ class LogMel(Frontend):
         """PANNs' CNN14 at 32 or 16 kHz: 64 Slaney bands of power every 10 ms, in decibels.
 
         Raises:
-            ValueError: no published weights are for that sample rate.
+            InvalidArgumentError: no published weights are for that sample rate.
         """
         if sample_rate == 32000:
             n_fft, fmax = 1024, 14000
         elif sample_rate == 16000:
             n_fft, fmax = 512, 8000
         else:
-            raise ValueError(f"PANNs' CNN14 is published for 16000 and 32000 Hz, got {sample_rate}")
+            raise InvalidArgumentError(f"PANNs' CNN14 is published for 16000 and 32000 Hz, got {sample_rate}")
         return cls(
             LogMelSettings(
                 sample_rate=sample_rate,
@@ -195,7 +198,7 @@ class LogMel(Frontend):
         """Mel energies (or magnitudes), before the logarithm.
 
         Raises:
-            ValueError: the waveforms are shorter than ``min_samples``.
+            InvalidArgumentError: the waveforms are shorter than ``min_samples``.
         """
         self.check_length(waveforms)
         return in_blocks(self._sum_bands, self.framing(waveforms))

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 from soundloom.frontends.mel import LogMel, LogMelSettings
 
@@ -57,7 +58,7 @@ class MFCCSettings:
 
     def __post_init__(self) -> None:
         if not self.skip_first < self.coefficients <= self.bands:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"coefficients must lie between {1 + self.skip_first} and the {self.bands} bands, "
                 f"got {self.coefficients}"
             )
@@ -149,10 +150,10 @@ def differences(rows: Float[Tensor, "batch bins time"], *, order: int) -> Float[
         order: 1 or 2.
 
     Raises:
-        ValueError: another order.
+        InvalidArgumentError: another order.
     """
     if order not in (1, 2):
-        raise ValueError(f"differences are of order 1 or 2, got {order}")
+        raise InvalidArgumentError(f"differences are of order 1 or 2, got {order}")
     # Least squares over offsets k = -h..h. A line's slope is sum(k x) / sum(k^2). For the parabola a + b k + c k^2
     # the even part decouples from b: with u = k^2 - mean(k^2), c = sum(u x) / sum(u^2), and the derivative is 2 c.
     half = DIFFERENCE_WIDTH // 2

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 
 __all__ = ["BySecond"]
@@ -24,14 +25,14 @@ class BySecond(Frontend):
     """``inner`` of every second alone, joined along time.
 
     Raises:
-        ValueError: a second is not a whole number of the inner front-end's frames.
+        InvalidArgumentError: a second is not a whole number of the inner front-end's frames.
     """
 
     def __init__(self, inner: Frontend) -> None:
         super().__init__()
         frames = inner.frames(inner.sample_rate)
         if abs(frames * inner.hop - 1) > 1e-9:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{type(inner).__name__} makes {frames} frames, one every {inner.hop:g} s, of a second: "
                 "seconds would not follow one another evenly; choose a hop that divides a second, and no frame "
                 "centred on its end"

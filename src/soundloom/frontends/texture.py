@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend
 from soundloom.frontends.mel import LogMel
 
@@ -56,7 +57,9 @@ class TextureSettings:
 
     def __post_init__(self) -> None:
         if self.window % 3 or not 0 < self.hop <= self.window:
-            raise ValueError(f"window must be a multiple of 3 and at least the hop, got {self.window} and {self.hop}")
+            raise InvalidArgumentError(
+                f"window must be a multiple of 3 and at least the hop, got {self.window} and {self.hop}"
+            )
         for name, highest in (
             ("rates", self.window // 2 + 1),
             ("short_rates", self.window // 6 + 1),
@@ -64,7 +67,7 @@ class TextureSettings:
         ):
             edges = getattr(self, name)
             if len(edges) < 2 or list(edges) != sorted(set(edges)) or edges[0] < 0 or edges[-1] > highest:
-                raise ValueError(f"{name} must ascend from 0 or more to {highest} at most, got {edges}")
+                raise InvalidArgumentError(f"{name} must ascend from 0 or more to {highest} at most, got {edges}")
 
 
 class Texture(Frontend):
@@ -81,7 +84,9 @@ class Texture(Frontend):
         self.mel = LogMel.jansen()
         bands = self.mel.bins
         if bands % settings.patch_bands or bands % settings.groups:
-            raise ValueError(f"{bands} bands do not part into patches of {settings.patch_bands} or {settings.groups}")
+            raise InvalidArgumentError(
+                f"{bands} bands do not part into patches of {settings.patch_bands} or {settings.groups}"
+            )
         self.sample_rate, self.min_samples = self.mel.sample_rate, self.mel.min_samples
         self.hop = self.mel.hop * settings.hop
         cells = (len(settings.rates) + len(settings.short_rates) - 2) * (len(settings.scales) - 1)

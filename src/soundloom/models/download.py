@@ -25,7 +25,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models.http_transfer import ELSEWHERE, Patience, Progress, RefusedError, complete, discard, held
 
 __all__ = ["Announcement", "Obtained", "Source", "cache_home", "is_offline", "known", "obtain", "sha256_of"]
@@ -56,9 +56,9 @@ class Source:
     def __post_init__(self) -> None:
         for address in (self.address, *self.mirrors):
             if not address.startswith(("https://", "http://")):
-                raise ValueError(f"{address!r} is not a web address: it should begin with https://")
+                raise InvalidArgumentError(f"{address!r} is not a web address: it should begin with https://")
         if self.sha256 is not None and not 8 <= len(self.sha256) <= 64:
-            raise ValueError(f"sha256 {self.sha256!r} has {len(self.sha256)} digits: give 8 to 64 of them")
+            raise InvalidArgumentError(f"sha256 {self.sha256!r} has {len(self.sha256)} digits: give 8 to 64 of them")
 
     @property
     def size(self) -> str:

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundloom.embedder import Embedder, Woven
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
 from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.model_card import Card
@@ -131,11 +131,11 @@ def push_to_hub(
     Raises:
         ModelError: the model cannot be saved, there is none in the folder, or the hub refuses it.
         MissingExtraError: huggingface_hub is not installed.
-        ValueError: a folder and a card.
+        InvalidArgumentError: a folder and a card.
     """
     if not isinstance(model, Embedder):
         if card is not None:
-            raise ValueError("a saved model has a card of its own: edit its README.md")
+            raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
         _read(Path(model).expanduser())  # whatever is wrong with it is told before anything is uploaded
 
     def save(place: Path) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 
 __all__ = ["load_scaler", "load_torch"]
 
@@ -146,10 +146,10 @@ def load_scaler(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             scaler = _Restricted(file, _SCALER).load()
         if not isinstance(scaler, _Scaler) or not isinstance(scaler.state, dict):
-            raise ValueError(f"holds a {type(scaler).__name__.strip('_')} where a MinMaxScaler is expected")
+            raise InvalidArgumentError(f"holds a {type(scaler).__name__.strip('_')} where a MinMaxScaler is expected")
         arrays = {str(key): _floats(value) for key, value in scaler.state.items() if _is_float(value)}
         if not arrays:
-            raise ValueError("the MinMaxScaler in it was never fitted")
+            raise InvalidArgumentError("the MinMaxScaler in it was never fitted")
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     except _ForbiddenError as error:
@@ -175,9 +175,9 @@ def _floats(array: _Array) -> Tensor:
     _, shape, dtype, fortran, data = array.state
     kind, order = dtype.arguments[0], dtype.state[1]
     if order not in ("<", ">"):
-        raise ValueError(f"an array of byte order {order!r}")
+        raise InvalidArgumentError(f"an array of byte order {order!r}")
     if len(data) != math.prod(shape) * int(kind[1]):
-        raise ValueError(f"{len(data)} bytes for an array of shape {shape}")
+        raise InvalidArgumentError(f"{len(data)} bytes for an array of shape {shape}")
     values = np.frombuffer(data, dtype=order + kind).reshape(shape, order="F" if fortran else "C")
     return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
 

@@ -42,6 +42,7 @@ from torch.nn import functional
 from soundloom.embedder import Stream
 from soundloom.encoders import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.init import he_normal
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form
 from soundloom.frontends import LogMel, Scaled
 from soundloom.objectives.base import Batch, Objective
@@ -97,13 +98,13 @@ class AlignmentSettings:
     def __post_init__(self) -> None:
         weights = (self.audio_weight, self.tag_weight, self.contrast_weight, self.direct_weight)
         if min(weights) < 0 or not any(weights):
-            raise ValueError(f"weights must not be negative, and one must be above zero; got {weights}")
+            raise InvalidArgumentError(f"weights must not be negative, and one must be above zero; got {weights}")
         if not self.temperature > 0:
-            raise ValueError(f"temperature must be above zero, got {self.temperature}")
+            raise InvalidArgumentError(f"temperature must be above zero, got {self.temperature}")
         if self.floor < 0:
-            raise ValueError(f"floor must be zero or above, got {self.floor}")
+            raise InvalidArgumentError(f"floor must be zero or above, got {self.floor}")
         if self.directions not in ("both", "audio"):
-            raise ValueError(f"directions is 'both' or 'audio', got {self.directions!r}")
+            raise InvalidArgumentError(f"directions is 'both' or 'audio', got {self.directions!r}")
 
     @classmethod
     def paper(cls) -> Self:
@@ -159,10 +160,10 @@ def contrast(
         alike: pairs that are no negatives for each other; none if not given.
 
     Raises:
-        ValueError: fewer than two examples.
+        InvalidArgumentError: fewer than two examples.
     """
     if len(audio) < 2:
-        raise ValueError(f"a contrast needs two examples or more, got {len(audio)}: make the batch larger")
+        raise InvalidArgumentError(f"a contrast needs two examples or more, got {len(audio)}: make the batch larger")
     # Cosines over a temperature need more digits than mixed precision has.
     with torch.autocast(audio.device.type, enabled=False):
         sounds = functional.normalize(audio.float(), dim=1)
@@ -215,7 +216,7 @@ class AlignmentObjective(Objective):
         head: the two layers of the CNN; None in the other cases.
 
     Raises:
-        ValueError: audio is to be decoded that cannot be.
+        InvalidArgumentError: audio is to be decoded that cannot be.
     """
 
     def __init__(self, settings: AlignmentSettings, form: Form, stream: Stream, tags: int) -> None:
@@ -223,7 +224,7 @@ class AlignmentObjective(Objective):
         self.settings = settings
         self.form = form
         if settings.audio_weight and not can_decode(stream):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{stream.name}: windows can be decoded for COALA's front-end and encoder only ({SIDE} x {SIDE} in "
                 f"[0, 1] to {COALA_DIM} numbers): set audio_weight to 0"
             )
@@ -274,7 +275,7 @@ class AlignmentObjective(Objective):
             phi: Tensor = self.audio_map(z)
             return phi
         if not isinstance(stream.encoder, COALAAudioEncoder):
-            raise ValueError(f"{stream.name}: this objective was made for another stream, or aligns nothing")
+            raise InvalidArgumentError(f"{stream.name}: this objective was made for another stream, or aligns nothing")
         return stream.encoder.align(z)
 
     def _contrast(self, audio: Tensor, said: Tensor, tags: Tensor) -> Tensor:

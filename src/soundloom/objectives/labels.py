@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.feature_cache.formats import Form
 from soundloom.objectives.base import Batch, Objective
@@ -52,9 +53,11 @@ class LabelSettings:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise ValueError(f"loss is one of {', '.join(LOSSES)}, got {self.loss!r}")
+            raise InvalidArgumentError(f"loss is one of {', '.join(LOSSES)}, got {self.loss!r}")
         if self.hidden < 0:
-            raise ValueError(f"hidden must be 0 (a linear head) or the number of hidden units, got {self.hidden}")
+            raise InvalidArgumentError(
+                f"hidden must be 0 (a linear head) or the number of hidden units, got {self.hidden}"
+            )
 
 
 class LabelHead(nn.Sequential):
@@ -83,7 +86,7 @@ class LabelObjective(Objective):
     def __init__(self, settings: LabelSettings, form: Form, *, dim: int, classes: int) -> None:
         super().__init__()
         if classes < 2:
-            raise ValueError(f"labels need 2 classes or more, got {classes}: nothing could be told apart")
+            raise InvalidArgumentError(f"labels need 2 classes or more, got {classes}: nothing could be told apart")
         self.settings = settings
         self.form = form
         self.head = LabelHead(settings, dim, classes)
@@ -161,9 +164,11 @@ class LabelBatchSampler:
 
     def __post_init__(self) -> None:
         if not len(self.clips):
-            raise ValueError("no windows to draw from: could none of the clips be heard? See dataset.failures")
+            raise InvalidArgumentError(
+                "no windows to draw from: could none of the clips be heard? See dataset.failures"
+            )
         if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, got {self.batch}")
+            raise InvalidArgumentError(f"batch must be at least 1, got {self.batch}")
 
     def __len__(self) -> int:
         """Windows in an epoch."""
@@ -212,7 +217,7 @@ def label_sampler(
         seed: of the shuffles.
 
     Raises:
-        ValueError: none of the clips has a window, or the batch is empty.
+        InvalidArgumentError: none of the clips has a window, or the batch is empty.
     """
     owners, starts = dataset.windows(size, hop)
     mine = np.isin(owners, clips)

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form, MelEnergies
 from soundloom.feature_cache.waveform_format import Samples
 from soundloom.objectives import samplers, waveform_samplers
@@ -74,26 +75,26 @@ class TripletSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin < 4:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"margin must be at least 0 and below 4, got {self.margin}: the squared distance of unit vectors "
                 "is 4 at most"
             )
         if self.mining not in MINING:
-            raise ValueError(f"mining is one of {', '.join(MINING)}, got {self.mining!r}")
+            raise InvalidArgumentError(f"mining is one of {', '.join(MINING)}, got {self.mining!r}")
         if self.grid not in ("aligned", "anywhere"):
-            raise ValueError(f"grid is 'aligned' or 'anywhere', got {self.grid!r}")
+            raise InvalidArgumentError(f"grid is 'aligned' or 'anywhere', got {self.grid!r}")
         for name in ("sigma", "alpha"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(
+                raise InvalidArgumentError(
                     f"{name} must be above 0, got {getattr(self, name)}: else positives equal their anchors"
                 )
         if self.shift < 0:
-            raise ValueError(f"shift must be 0 or more bins, got {self.shift}: it goes as far down as up")
+            raise InvalidArgumentError(f"shift must be 0 or more bins, got {self.shift}: it goes as far down as up")
         if self.delta_t is not None and not self.delta_t > 0:
-            raise ValueError(f"delta_t must be above 0 seconds, or None for any distance, got {self.delta_t}")
+            raise InvalidArgumentError(f"delta_t must be above 0 seconds, or None for any distance, got {self.delta_t}")
         weights = {name: getattr(self, name) for name in samplers.SAMPLERS}
         if any(not 0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
-            raise ValueError(f"sampler weights must be 0 or more and not all 0, got {weights}")
+            raise InvalidArgumentError(f"sampler weights must be 0 or more and not all 0, got {weights}")
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -110,11 +111,11 @@ def only(*names: str) -> dict[str, Any]:
     {'noise': 0.5, 'mixing': 0.5}
 
     Raises:
-        ValueError: no such sampler.
+        InvalidArgumentError: no such sampler.
     """
     unknown = [name for name in names if name not in samplers.SAMPLERS]
     if unknown or not names:
-        raise ValueError(f"no sampler {unknown}: choose from {', '.join(samplers.SAMPLERS)}")
+        raise InvalidArgumentError(f"no sampler {unknown}: choose from {', '.join(samplers.SAMPLERS)}")
     return {name: float(name in names) for name in samplers.SAMPLERS}
 
 
@@ -129,13 +130,13 @@ class TripletObjective(Objective):
         form: how the windows are kept: mel energies, or samples.
 
     Raises:
-        ValueError: they are kept in another form, of which no positives can be made.
+        InvalidArgumentError: they are kept in another form, of which no positives can be made.
     """
 
     def __init__(self, settings: TripletSettings, form: Form) -> None:
         super().__init__()
         if not isinstance(form, MelEnergies | Samples):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"positives are made of mel energies or samples, and not of what {type(form).__name__} keeps: "
                 "prepare the corpus as MelEnergies(frontend) or Samples(sample_rate)"
             )
@@ -155,7 +156,7 @@ class TripletObjective(Objective):
             ``negative distance``, mean squared distances from the anchor.
 
         Raises:
-            ValueError: an anchor without any negative, or mel energies for a stream that does not hear them.
+            InvalidArgumentError: an anchor without any negative, or mel energies for a stream that does not hear them.
         """
         anchors = restored(batch["anchor"], self.form)
         positives, known = self._positives(anchors, batch)
@@ -167,7 +168,7 @@ class TripletObjective(Objective):
         """What `forward` returns, of unit embeddings of all anchors and then all their positives.
 
         Raises:
-            ValueError: an anchor without any negative.
+            InvalidArgumentError: an anchor without any negative.
         """
         anchors, positives = embeddings.chunk(2)
         near = (anchors - positives).square().sum(dim=1)
@@ -175,7 +176,7 @@ class TripletObjective(Objective):
         hinge = (near - far + self.settings.margin).relu()
         # Asked last, when all work on the device is under way: the answer has to be waited for.
         if not bool(found.all()):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{int((~found).sum())} of {len(found)} anchors have no negative in the batch, all its sounds being "
                 "of one recording or class: take a larger batch, or more recordings"
             )

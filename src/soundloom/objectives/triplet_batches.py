@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from soundloom.corpora import CorpusError
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.base import Batch
 from soundloom.objectives.samplers import SAMPLERS
@@ -171,10 +172,10 @@ def triplet_sampler(
     Raises:
         CorpusError: no clip could be heard, all are of one recording (or class), no recording has two windows for the
             proximity sampler, or the labelled one has no labels or no class of two clips.
-        ValueError: a batch of fewer than two anchors.
+        InvalidArgumentError: a batch of fewer than two anchors.
     """
     if batch < 2:
-        raise ValueError(f"batch must be at least 2, got {batch}: an anchor's negatives are among the others")
+        raise InvalidArgumentError(f"batch must be at least 2, got {batch}: an anchor's negatives are among the others")
     windows = WindowIndex.of(dataset, recordings, clips, frames, hop)
     if not len(windows.clips):
         raise CorpusError(f"none of the {len(clips)} clips to learn from could be heard; dataset.failures says why")

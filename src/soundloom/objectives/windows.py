@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form
 from soundloom.feature_cache.waveform_format import Samples
 from soundloom.frontends import Frontend, LogMel, Scaled
@@ -30,7 +31,7 @@ def representation(
     """Windows of rows as the stream's encoder takes them: `restored`, then `represented`.
 
     Raises:
-        ValueError: as for these.
+        InvalidArgumentError: as for these.
     """
     return represented(restored(kept, form), form, stream)
 
@@ -39,10 +40,10 @@ def restored(kept: Shaped[Tensor, "batch rows *shape"], form: Form) -> Float[Ten
     """Windows of rows as what the form stands for: energies [B, T, F], chunks [B, R, C, F, T], or waveforms [B, N].
 
     Raises:
-        ValueError: rows of another shape than the form's.
+        InvalidArgumentError: rows of another shape than the form's.
     """
     if tuple(kept.shape[2:]) != form.shape:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"windows must be [batch, rows, {', '.join(map(str, form.shape))}], got {list(kept.shape)}: "
             "were they drawn from another form than the objective was given?"
         )
@@ -59,7 +60,7 @@ def represented(
     time. Both are then scaled, if the stream's front-end is. Waveforms go through the whole front-end.
 
     Raises:
-        ValueError: frames of energies for a stream whose front-end is not a log-mel spectrogram.
+        InvalidArgumentError: frames of energies for a stream whose front-end is not a log-mel spectrogram.
     """
     if isinstance(form, Samples):
         heard: Tensor = stream.frontend(sounds)
@@ -70,7 +71,7 @@ def represented(
     elif isinstance(frontend, LogMel):
         heard = frontend.compress(sounds).transpose(1, 2).unsqueeze(1)
     else:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{stream.name}: frames of mel energies are for a log-mel front-end, this one's is "
             f"{type(frontend).__name__}: prepare the corpus as Represented(frontend, seconds=1.0)"
         )

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["RANGE", "Excerpt", "mel", "mel_decibels", "outline"]
 
 RANGE = 80.0
@@ -36,7 +38,7 @@ class Excerpt:
         parts: the similarity of each part of a woven embedding.
 
     Raises:
-        ValueError: no samples, a rate that is not positive, or an end that is not after the start.
+        InvalidArgumentError: no samples, a rate that is not positive, or an end that is not after the start.
     """
 
     title: str
@@ -49,11 +51,13 @@ class Excerpt:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or not len(self.samples):
-            raise ValueError(f"{self.title!r}: mono samples are needed, got shape {self.samples.shape}")
+            raise InvalidArgumentError(f"{self.title!r}: mono samples are needed, got shape {self.samples.shape}")
         if self.sample_rate <= 0:
-            raise ValueError(f"{self.title!r}: sample_rate must be positive, got {self.sample_rate}")
+            raise InvalidArgumentError(f"{self.title!r}: sample_rate must be positive, got {self.sample_rate}")
         if not self.start < self.end:
-            raise ValueError(f"{self.title!r}: the end must come after the start, got {self.start} to {self.end} s")
+            raise InvalidArgumentError(
+                f"{self.title!r}: the end must come after the start, got {self.start} to {self.end} s"
+            )
 
 
 def mel(frequency: Any) -> Any:

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.pictures.excerpt import RANGE, Excerpt, mel, mel_decibels, outline
 from soundloom.pictures.typography import DPI, FAINT, INK, fitted, font, text
 
@@ -59,10 +60,10 @@ def hits_picture(query: Excerpt, hits: Sequence[Excerpt], path: str | PathLike[s
         path: the PNG to write; a file of that name is replaced. It is 1680 pixels wide.
 
     Raises:
-        ValueError: there are no hits.
+        InvalidArgumentError: there are no hits.
     """
     if not hits:
-        raise ValueError("there are no hits to draw: search with a larger k or fewer conditions")
+        raise InvalidArgumentError("there are no hits to draw: search with a larger k or fewer conditions")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import COALAAudioEncoder, initialise
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, FeatureDataset, Form, MelEnergies, prepare
 from soundloom.frontends import LogMel, Scaled
 from soundloom.models.model_card import Card
@@ -88,12 +89,14 @@ class CoalaRecipe:
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
         for name in ("epochs", "shift"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.training.keep != "last":
-            raise ValueError("keep must be 'last': the tag encoder is of the last step, and so must the stream be")
+            raise InvalidArgumentError(
+                "keep must be 'last': the tag encoder is of the last step, and so must the stream be"
+            )
 
 
 _CASES = {"": AlignmentSettings(), "-e-c": AlignmentSettings.e_c(), "-cnn": AlignmentSettings.cnn()}

@@ -39,6 +39,7 @@ import torch
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import MobileNetV1, Neuralogram, initialise
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, Form, prepare
 from soundloom.frontends import LogMel
 from soundloom.models.model_card import Card
@@ -104,17 +105,23 @@ class DiverseRecipe:
     def __post_init__(self) -> None:
         unknown = [name for name in self.streams if name not in STREAMS]
         if unknown or not self.streams or len(set(self.streams)) < len(self.streams):
-            raise ValueError(f"streams must be different ones of {', '.join(STREAMS)}, got {', '.join(self.streams)}")
+            raise InvalidArgumentError(
+                f"streams must be different ones of {', '.join(STREAMS)}, got {', '.join(self.streams)}"
+            )
         if self.objective not in get_args(Objective):
-            raise ValueError(f"objective is one of {', '.join(get_args(Objective))}, got {self.objective!r}")
+            raise InvalidArgumentError(f"objective is one of {', '.join(get_args(Objective))}, got {self.objective!r}")
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
         if min(self.epochs, self.network_epochs) < 0:
-            raise ValueError(f"epochs must be 0 or more, got {self.epochs} and {self.network_epochs} for the network")
+            raise InvalidArgumentError(
+                f"epochs must be 0 or more, got {self.epochs} and {self.network_epochs} for the network"
+            )
         if self.jobs < 0:
-            raise ValueError(f"jobs must be 0 (by itself) or more, got {self.jobs}")
+            raise InvalidArgumentError(f"jobs must be 0 (by itself) or more, got {self.jobs}")
         if self.jobs > 1 and self.training.devices * self.training.nodes > 1:
-            raise ValueError(f"streams that learn on several devices learn one at a time: jobs 1, not {self.jobs}")
+            raise InvalidArgumentError(
+                f"streams that learn on several devices learn one at a time: jobs 1, not {self.jobs}"
+            )
 
     def at_a_time(self) -> int:
         """How many streams are trained side by side."""

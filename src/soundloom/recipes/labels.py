@@ -20,6 +20,7 @@ import numpy as np
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.frontends import LogMel, Scaled
 from soundloom.models.model_card import Card
@@ -59,7 +60,7 @@ class LabelRecipe:
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
 
 
 PRESETS: Mapping[str, LabelRecipe] = MappingProxyType(

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Woven
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.feature_cache import FeatureDataset, MelEnergies, prepare
 from soundloom.objectives.labels import LOSSES, LabelHead, LabelSettings
 from soundloom.objectives.windows import representation
@@ -57,7 +57,7 @@ class LinearSettings:
     def __post_init__(self) -> None:
         for name in ("linear_epochs", "linear_rate", "linear_final_rate", "linear_batch"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from soundloom.embedder import one_thread
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.frontends import LogMel
 
@@ -97,10 +98,10 @@ def band_ranges(
         size: its rows.
 
     Raises:
-        ValueError: there are no patches.
+        InvalidArgumentError: there are no patches.
     """
     if not len(clips):
-        raise ValueError("no patches to take the ranges of the bands from: could none of the clips be heard?")
+        raise InvalidArgumentError("no patches to take the ranges of the bands from: could none of the clips be heard?")
     lowest = torch.full((frontend.bins,), torch.inf)
     highest = -lowest
     for batch in _batches(len(clips)):

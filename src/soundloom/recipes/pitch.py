@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from soundloom.corpora import Corpus, CorpusError
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.frontends import ConstantQ
 from soundloom.models.model_card import Card
@@ -47,7 +48,7 @@ class PitchRecipe:
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
 
 
 PRESETS: Mapping[str, PitchRecipe] = MappingProxyType({"small": PitchRecipe()})

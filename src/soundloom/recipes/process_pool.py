@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import IO, Any, cast
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import InvalidArgumentError, SoundloomError
 from soundloom.training import TrainingError
 
 __all__ = ["Job", "Tell", "run_parallel"]
@@ -67,10 +67,10 @@ def run_parallel(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
 
     Raises:
         TrainingError: a job failed; said when all others are done.
-        ValueError: fewer than one at a time.
+        InvalidArgumentError: fewer than one at a time.
     """
     if count < 1:
-        raise ValueError(f"{count} jobs at a time: there must be 1 or more")
+        raise InvalidArgumentError(f"{count} jobs at a time: there must be 1 or more")
     found, failed = _here(jobs, tell) if count == 1 else _beside(jobs, count, tell)
     if failed:
         raise TrainingError(_reasons(failed, len(jobs)))

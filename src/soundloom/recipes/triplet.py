@@ -20,6 +20,7 @@ from typing import Any
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, Form, Samples, prepare
 from soundloom.frontends import Scaled
 from soundloom.models.model_card import Card
@@ -55,9 +56,9 @@ class TripletRecipe:
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, got {self.validation}")
+            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
         if self.validation_batches < 1:
-            raise ValueError(f"validation_batches must be at least 1, got {self.validation_batches}")
+            raise InvalidArgumentError(f"validation_batches must be at least 1, got {self.validation_batches}")
 
 
 PRESETS: Mapping[str, TripletRecipe] = MappingProxyType(

@@ -32,6 +32,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.correlation import canonical_correlations
 from soundloom.evaluation.probes.mlp import MLPSettings
@@ -78,7 +79,7 @@ class CoalaSettings:
     def __post_init__(self) -> None:
         for name, least in (("runs", 1), ("components", 1), ("fewest", 1), ("seed", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

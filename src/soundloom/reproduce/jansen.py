@@ -25,7 +25,7 @@ import numpy as np
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.evaluation.probes.batched_mlp import Training
 from soundloom.evaluation.probes.frame_classifier import (
     FewShotSettings,
@@ -88,7 +88,7 @@ class JansenSettings:
             ("scratch_steps", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

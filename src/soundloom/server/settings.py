@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["PAGE", "ServerSettings", "is_loopback"]
 
 PAGE = Path(__file__).parent / "page"
@@ -37,8 +39,8 @@ class ServerSettings:
         page: the folder of the built page.
 
     Raises:
-        ValueError: an address that others can reach without a token, a token that can be guessed, or a bound that
-            is not positive.
+        InvalidArgumentError: an address that others can reach without a token, a token that can be guessed, or a
+            bound that is not positive.
     """
 
     host: str = "127.0.0.1"
@@ -59,24 +61,24 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"the address {self.host!r} can be reached by others, so a token is needed: give one, or listen on "
                 "127.0.0.1"
             )
         if self.token is not None and (len(self.token) < _SHORTEST_TOKEN or not self.token.isascii()):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"the token must be {_SHORTEST_TOKEN} ASCII characters or more, got {len(self.token)}: "
                 "make one with python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
         if not 0 <= self.port < 2**16:
-            raise ValueError(f"port must lie between 0 and 65535, got {self.port}")
+            raise InvalidArgumentError(f"port must lie between 0 and 65535, got {self.port}")
         bounds = (
             *("upload_bytes", "upload_seconds", "upload_wait", "decode_wait"),
             *("uploads_kept", "uploads_bytes", "body_bytes", "cache_bytes", "searches"),
         )
         for name in bounds:
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 def is_loopback(host: str) -> bool:

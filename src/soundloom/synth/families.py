@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.synth import creatures, music, surroundings
 from soundloom.synth.scene import place
 from soundloom.synth.signals import Signal
@@ -92,14 +93,16 @@ def render(family: str, index: int, seed: int = 0, sample_rate: int = 16_000) ->
             carry is missing from it.
 
     Raises:
-        ValueError: no such family, a negative index or seed, or too low a rate.
+        InvalidArgumentError: no such family, a negative index or seed, or too low a rate.
     """
     if family not in FAMILIES:
-        raise ValueError(f"no family {family!r}: there are {', '.join(FAMILIES)}")
+        raise InvalidArgumentError(f"no family {family!r}: there are {', '.join(FAMILIES)}")
     if index < 0 or seed < 0:
-        raise ValueError(f"index and seed count from 0, got index {index} and seed {seed}")
+        raise InvalidArgumentError(f"index and seed count from 0, got index {index} and seed {seed}")
     if sample_rate < 8000:
-        raise ValueError(f"sample_rate must be 8000 Hz or more, got {sample_rate}: resample the result instead")
+        raise InvalidArgumentError(
+            f"sample_rate must be 8000 Hz or more, got {sample_rate}: resample the result instead"
+        )
     rng = np.random.default_rng([seed, crc32(family.encode()), index])
     kind = FAMILIES[family]
     samples = place(rng, sample_rate, kind(rng, sample_rate))

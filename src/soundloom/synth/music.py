@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from jaxtyping import Float
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.synth.signals import (
     Signal,
     decaying_partials,
@@ -66,7 +67,7 @@ def plucked(
         position: where the string is plucked, as a fraction of its length: 0.5 cancels the even harmonics.
 
     Raises:
-        ValueError: the rate cannot carry the pitch.
+        InvalidArgumentError: the rate cannot carry the pitch.
     """
     # The loop averages neighbours, (1-s) y[n] + s y[n-1], which delays by s samples; a second such average with
     # weight f supplies the fraction that is left when the period is cut to whole samples. Together they are three
@@ -74,7 +75,9 @@ def plucked(
     period = sample_rate / pitch
     delay = int(period - softness)
     if delay < 3:
-        raise ValueError(f"a pitch of {pitch} Hz is too high for {sample_rate} Hz: it needs 4 samples a period")
+        raise InvalidArgumentError(
+            f"a pitch of {pitch} Hz is too high for {sample_rate} Hz: it needs 4 samples a period"
+        )
     fraction = period - softness - delay
     loss = 10 ** (-3 / (decay * pitch))
     taps = loss * np.convolve([1 - softness, softness], [1 - fraction, fraction])

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.synth.families import FAMILIES, render
 
 __all__ = ["write_set"]
@@ -41,12 +42,12 @@ def write_set(folder: str | PathLike[str], count: int = 15, seed: int = 0, sampl
         The files, family by family in the order of :data:`soundloom.synth.FAMILIES`.
 
     Raises:
-        ValueError: ``count`` is not positive, or ``seed`` or ``sample_rate`` is refused by ``render``.
+        InvalidArgumentError: ``count`` is not positive, or ``seed`` or ``sample_rate`` is refused by ``render``.
     """
     import soundfile
 
     if count < 1:
-        raise ValueError(f"count must be 1 or more, got {count}")
+        raise InvalidArgumentError(f"count must be 1 or more, got {count}")
     paths = []
     for family in FAMILIES:
         place = Path(folder) / family

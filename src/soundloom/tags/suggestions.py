@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.tags.tag_model import TEMPERATURE, AlignedTags
 from soundloom.tags.vocabulary import Vocabulary
 
@@ -57,13 +58,15 @@ def suggest_tags(
 
     Raises:
         ModelError: the folder holds no model that knows tags.
-        ValueError: embeddings of another size than the model's, or k below 1.
+        InvalidArgumentError: embeddings of another size than the model's, or k below 1.
     """
     known = tags if isinstance(tags, AlignedTags) else AlignedTags.load(tags)
     if embeddings.shape[1] != known.dim:
-        raise ValueError(f"the tags of {known.part!r} are for embeddings of {known.dim}, got {embeddings.shape[1]}")
+        raise InvalidArgumentError(
+            f"the tags of {known.part!r} are for embeddings of {known.dim}, got {embeddings.shape[1]}"
+        )
     if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+        raise InvalidArgumentError(f"k must be at least 1, got {k}")
     scores = suggestion_scores(known, torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)))
     best = scores.sort(dim=1, descending=True, stable=True)
     return [

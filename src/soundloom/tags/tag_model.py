@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.encoders import COALA_DIM, COALATagEncoder
-from soundloom.errors import ModelError, QueryError
+from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.download import sha256_of
 from soundloom.models.saved_model import WEIGHTS
 from soundloom.tags.decoder import TagDecoder
@@ -76,7 +76,7 @@ class AlignedTags(nn.Module):
         centre: what the sounds that were learned from have in common, [1152] (`common`); zeros if it is not known.
 
     Raises:
-        ValueError: neither a tag encoder with its audio map, nor a head; or a decoder without an encoder.
+        InvalidArgumentError: neither a tag encoder with its audio map, nor a head; or a decoder without an encoder.
     """
 
     centre: Tensor
@@ -94,9 +94,9 @@ class AlignedTags(nn.Module):
     ) -> None:
         super().__init__()
         if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
-            raise ValueError(f"{part}: tags need a tag encoder and the audio's map to it, or a head")
+            raise InvalidArgumentError(f"{part}: tags need a tag encoder and the audio's map to it, or a head")
         if decoder is not None and encoder is None:
-            raise ValueError(f"{part}: a tag decoder needs the tag encoder whose embeddings it takes")
+            raise InvalidArgumentError(f"{part}: a tag decoder needs the tag encoder whose embeddings it takes")
         self.part = part
         self.dim = dim
         self.vocabulary = vocabulary
@@ -228,9 +228,9 @@ class AlignedTags(nn.Module):
                 about = file.metadata() or {}
             state = load_file(place / TAGS)
             if about.get("format") != _FORMAT:
-                raise ValueError(f"format {about.get('format')!r}, this version reads {_FORMAT}")
+                raise InvalidArgumentError(f"format {about.get('format')!r}, this version reads {_FORMAT}")
             if about.get("weights_sha256") != sha256_of(place / WEIGHTS):
-                raise ValueError(f"{WEIGHTS} beside it is of another saving")
+                raise InvalidArgumentError(f"{WEIGHTS} beside it is of another saving")
             tags = cls._empty(about["part"], Vocabulary.load(place / VOCABULARY), state)
             # Copied into tensors of its own: those mapped from a file lie anyhow aligned, and matrix products round
             # by alignment. Halves become floats again.

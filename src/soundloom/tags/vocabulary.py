@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.errors import ModelError, QueryError
+from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.tags.tokenise import normalise, singular, split
 
 __all__ = ["Vocabulary", "VocabularySettings"]
@@ -48,9 +48,11 @@ class VocabularySettings:
     def __post_init__(self) -> None:
         for name in ("most_tags", "fewest_sounds", "fewest_groups"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.common_share <= 1:
-            raise ValueError(f"common_share is a share of the sounds, above 0 and at most 1, got {self.common_share}")
+            raise InvalidArgumentError(
+                f"common_share is a share of the sounds, above 0 and at most 1, got {self.common_share}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,9 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if not self.tags or len(set(self.tags)) < len(self.tags):
-            raise ValueError(f"a vocabulary is one tag or more, each once; got {len(self.tags)}")
+            raise InvalidArgumentError(f"a vocabulary is one tag or more, each once; got {len(self.tags)}")
         if self.counts and len(self.counts) != len(self.tags):
-            raise ValueError(f"{len(self.tags)} tags but {len(self.counts)} counts")
+            raise InvalidArgumentError(f"{len(self.tags)} tags but {len(self.counts)} counts")
 
     @classmethod
     def build(
@@ -175,7 +177,7 @@ class Vocabulary:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             if data["format"] != _FORMAT or not all(isinstance(tag, str) for tag in data["tags"]):
-                raise ValueError(f"format {data['format']!r}, this version reads {_FORMAT}")
+                raise InvalidArgumentError(f"format {data['format']!r}, this version reads {_FORMAT}")
             return cls(tags=tuple(data["tags"]), counts=tuple(map(int, data["counts"])), sounds=int(data["sounds"]))
         except OSError as error:
             raise ModelError(f"no vocabulary at {os.fspath(path)!r}: {error.strerror}") from None

@@ -19,7 +19,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from soundloom.components import from_plain
-from soundloom.errors import MissingExtraError, SoundloomError
+from soundloom.errors import InvalidArgumentError, MissingExtraError, SoundloomError
 from soundloom.training.settings import TrainingError
 
 __all__ = ["Setting", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]
@@ -55,7 +55,7 @@ def settings_of(recipe: type) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for setting in _walk(recipe, ()):
         if setting.name in found:
-            raise TypeError(f"{recipe.__name__} has two settings {setting.name!r}: rename one of them")
+            raise InvalidArgumentError(f"{recipe.__name__} has two settings {setting.name!r}: rename one of them")
         found[setting.name] = setting
     return found
 

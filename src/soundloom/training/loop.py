@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from soundloom.embedder import Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import CONFIG, save_pretrained
 from soundloom.objectives.base import Batch, BatchSampler, Objective
@@ -63,7 +64,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         if self.batches < 1:
-            raise ValueError(f"a validation needs 1 batch or more, got {self.batches}")
+            raise InvalidArgumentError(f"a validation needs 1 batch or more, got {self.batches}")
 
 
 def fit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import InvalidArgumentError, SoundloomError
 
 __all__ = ["TrainingError", "TrainingSettings"]
 
@@ -97,15 +97,17 @@ class TrainingSettings:
         for name, choices in _CHOICES.items():
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         if self.schedule == "exponential" and self.final_rate == 0:
-            raise ValueError("an exponential schedule never reaches 0: give a final_rate above it, such as 1e-6")
+            raise InvalidArgumentError(
+                "an exponential schedule never reaches 0: give a final_rate above it, such as 1e-6"
+            )
         if self.batch % (self.devices * self.nodes):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"a batch of {self.batch} cannot be parted equally among {self.devices * self.nodes} devices"
             )
 
     def _check(self, name: str, fits: bool, allowed: str) -> None:
         if not fits:
-            raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
+            raise InvalidArgumentError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.evaluation.scores import Score
@@ -61,16 +62,16 @@ def validate(embeddings: np.ndarray, parts: Mapping[str, slice]) -> None:
     """Refuse parts that do not lie in the embedding.
 
     Raises:
-        ValueError: what `checks` refuses, no part, or a part that is empty or reaches outside the columns.
+        InvalidArgumentError: what `checks` refuses, no part, or a part that is empty or reaches outside the columns.
     """
     validation.check_embeddings(embeddings)
     if not parts:
-        raise ValueError("no parts given: an embedding that was not woven has nothing to ablate")
+        raise InvalidArgumentError("no parts given: an embedding that was not woven has nothing to ablate")
     dim = embeddings.shape[1]
     for name, columns in parts.items():
         start, stop = columns.start or 0, dim if columns.stop is None else columns.stop
         if not 0 <= start < stop <= dim:
-            raise ValueError(f"part {name!r} has columns {start}:{stop}, the embeddings have {dim}")
+            raise InvalidArgumentError(f"part {name!r} has columns {start}:{stop}, the embeddings have {dim}")
 
 
 def ablate(
@@ -89,7 +90,7 @@ def ablate(
         chance: the score of no part: 1 / classes for accuracy, ``details["chance"]`` for query-by-example.
 
     Raises:
-        ValueError: what `validate` refuses, and what the protocol refuses.
+        InvalidArgumentError: what `validate` refuses, and what the protocol refuses.
     """
     validate(embeddings, parts)
     names = tuple(parts)

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores
 from soundloom.evaluation.analysis.shapley import Subset, shapley_values, subsets_of
 from soundloom.evaluation.probes.frame_data import clip_means
@@ -94,11 +95,11 @@ def measure(
         labels: true where a clip has the class.
 
     Raises:
-        ValueError: a clip has no chunk, or what `scores` refuses.
+        InvalidArgumentError: a clip has no chunk, or what `scores` refuses.
     """
     silent = np.setdiff1d(np.arange(len(labels)), owners)
     if len(silent):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{len(silent)} of {len(labels)} clips have no chunk, such as number {silent[0]}: leave them out"
         )
     averaged = clip_means(outputs, owners, np.arange(len(labels)))
@@ -126,11 +127,11 @@ def contributions(
         parts: their names.
 
     Raises:
-        ValueError: the outputs of a subset are missing, or what `measure` refuses.
+        InvalidArgumentError: the outputs of a subset are missing, or what `measure` refuses.
     """
     missing = [subset for subset in subsets_of(parts) if subset not in outputs]
     if missing:
-        raise ValueError(f"no outputs of {len(missing)} subsets of the parts, such as {'+'.join(missing[0])}")
+        raise InvalidArgumentError(f"no outputs of {len(missing)} subsets of the parts, such as {'+'.join(missing[0])}")
     measured = {subset: measure(outputs[subset], owners, labels) for subset in subsets_of(parts)}
     everything = clip_means(outputs[tuple(parts)], owners, np.arange(len(labels)))
     return _shared(tuple(parts), measured, _chance(everything, labels))
@@ -140,10 +141,12 @@ def mean_of(every: Sequence[Contributions]) -> Contributions:
     """Folds of one corpus as one: metrics and classes are means over folds, clips come one fold after another.
 
     Raises:
-        ValueError: there is none, or they are of different parts.
+        InvalidArgumentError: there is none, or they are of different parts.
     """
     if len({one.parts for one in every}) != 1:
-        raise ValueError(f"contributions of one or more folds and the same parts, got {[one.parts for one in every]}")
+        raise InvalidArgumentError(
+            f"contributions of one or more folds and the same parts, got {[one.parts for one in every]}"
+        )
     measured = {subset: _mean([one.measured[subset] for one in every]) for subset in every[0].measured}
     return _shared(every[0].parts, measured, _mean([one.chance for one in every]))
 

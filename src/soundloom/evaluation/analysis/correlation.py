@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from soundloom.errors import MissingExtraError
+from soundloom.errors import InvalidArgumentError, MissingExtraError
 from soundloom.evaluation import validation
 from soundloom.evaluation.scores import Score, summarise
 
@@ -41,12 +41,12 @@ def validate(embeddings: np.ndarray, features: np.ndarray) -> None:
     """Refuse matrices of which canonical correlations say nothing.
 
     Raises:
-        ValueError: not matrices of finite numbers over the same clips.
+        InvalidArgumentError: not matrices of finite numbers over the same clips.
     """
     validation.check_embeddings(embeddings)
     validation.check_embeddings(features)
     if len(embeddings) != len(features):
-        raise ValueError(f"embeddings are of {len(embeddings)} clips, features of {len(features)}")
+        raise InvalidArgumentError(f"embeddings are of {len(embeddings)} clips, features of {len(features)}")
 
 
 def canonical_correlations(
@@ -55,15 +55,17 @@ def canonical_correlations(
     """Canonical correlations of two sets of variables over the same clips, falling, within [0, 1].
 
     Raises:
-        ValueError: what `validate` refuses, a side without variation, or too few clips for the ranks.
+        InvalidArgumentError: what `validate` refuses, a side without variation, or too few clips for the ranks.
     """
     validate(left, right)
     bases = [column_space(side) for side in (left, right)]
     ranks = [basis.shape[1] for basis in bases]
     if 0 in ranks:
-        raise ValueError("embeddings or features are the same for all clips: nothing varies, nothing correlates")
+        raise InvalidArgumentError(
+            "embeddings or features are the same for all clips: nothing varies, nothing correlates"
+        )
     if sum(ranks) > len(left) - 1:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{len(left)} clips are too few for ranks {ranks[0]} and {ranks[1]}: above {len(left) - 1} in sum, some "
             "correlations are 1 whatever the data; use more clips, several times the sum"
         )
@@ -149,7 +151,7 @@ def correlation_analysis(
         seed: only noted; nothing is drawn.
 
     Raises:
-        ValueError: what `canonical_correlations` refuses, or no statistics.
+        InvalidArgumentError: what `canonical_correlations` refuses, or no statistics.
     """
     table = {
         name: {key: float(canonical_correlations(embeddings, values).mean()) for key, values in by.items()}
@@ -157,7 +159,7 @@ def correlation_analysis(
     }
     cells = [value for by in table.values() for value in by.values()]
     if not cells:
-        raise ValueError("no acoustic statistics given: take them from acoustic_statistics")
+        raise InvalidArgumentError("no acoustic statistics given: take them from acoustic_statistics")
     return summarise(
         "correlation", "canonical correlation", [float(np.mean(cells))], seed=seed, details={"table": table}
     )

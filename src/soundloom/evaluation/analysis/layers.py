@@ -29,6 +29,7 @@ import numpy as np
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.extraction import Heard, Listener, Progress
 from soundloom.evaluation.protocols import PROTOCOLS
@@ -183,11 +184,13 @@ def choose(tasks: Mapping[str, Mapping[int, float]]) -> Choice:
     """The layers to fuse, from each task's scores by layer, layers in computing order.
 
     Raises:
-        ValueError: no tasks, or tasks measured on different layers.
+        InvalidArgumentError: no tasks, or tasks measured on different layers.
     """
     layers = [tuple(curve) for curve in tasks.values()]
     if not layers or len(set(layers)) > 1 or not layers[0]:
-        raise ValueError(f"tasks must be measured on the same layers, got {dict(zip(tasks, layers, strict=True))}")
+        raise InvalidArgumentError(
+            f"tasks must be measured on the same layers, got {dict(zip(tasks, layers, strict=True))}"
+        )
     order = layers[0]
     later = order[(len(order) + 1) // 2 :]
     late = tuple(task for task, curve in tasks.items() if _best(curve) in later)

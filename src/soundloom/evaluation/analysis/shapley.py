@@ -16,6 +16,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["shapley_values", "subsets_of"]
 
 Subset = tuple[str, ...]
@@ -40,11 +42,13 @@ def shapley_values(
         parts: their names.
 
     Raises:
-        ValueError: the score of a subset is missing.
+        InvalidArgumentError: the score of a subset is missing.
     """
     missing = [subset for subset in [(), *subsets_of(parts)] if subset not in worth]
     if missing:
-        raise ValueError(f"no score of {len(missing)} of {2 ** len(parts)} subsets, such as {'+'.join(missing[0])!r}")
+        raise InvalidArgumentError(
+            f"no score of {len(missing)} of {2 ** len(parts)} subsets, such as {'+'.join(missing[0])!r}"
+        )
     count = len(parts)
     values = {}
     for part in parts:

@@ -34,6 +34,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.adam import adam
 
+from soundloom.errors import InvalidArgumentError
+
 __all__ = ["Candidates", "Loss", "Networks", "Training", "predict", "train", "train_for"]
 
 Loss = Literal["softmax", "logistic", "huber"]
@@ -62,7 +64,7 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation.probes.batched_mlp import Training
 from soundloom.evaluation.probes.common import class_means, run_seeds
@@ -53,18 +54,20 @@ class ChunkSettings:
     def __post_init__(self) -> None:
         for name in ("hidden", "top", "runs", "rate"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: Sequence[Split], top: int) -> None:
     """Refuse what cannot be probed.
 
     Raises:
-        ValueError: what `frames.validate` refuses, or fewer classes than the accuracy looks at.
+        InvalidArgumentError: what `frames.validate` refuses, or fewer classes than the accuracy looks at.
     """
     validate_frames(frames, clips, labels, splits)
     if top > validation.class_count(labels):
-        raise ValueError(f"top-{top} accuracy needs {top} classes, the labels have {validation.class_count(labels)}")
+        raise InvalidArgumentError(
+            f"top-{top} accuracy needs {top} classes, the labels have {validation.class_count(labels)}"
+        )
 
 
 def chunk_probe(
@@ -81,7 +84,7 @@ def chunk_probe(
     Details: ``top-k accuracy`` of chunks, one value a run, and its ``k``; ``by_split``.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     settings = settings or ChunkSettings()
     validate(frames, clips, labels, splits, settings.top)

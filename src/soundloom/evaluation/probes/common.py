@@ -64,7 +64,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
     """Refuse what cannot be probed.
 
     Raises:
-        ValueError: what `checks` and `splits.validate` refuse: shapes that disagree, embeddings that are
+        InvalidArgumentError: what `checks` and `splits.validate` refuse: shapes that disagree, embeddings that are
             not finite, splits that overlap, training parts with one class or without a class that is tested.
     """
     validation.check_embeddings(embeddings)
@@ -191,7 +191,7 @@ def probe(
     """Run a probe on every split and average.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     validate(embeddings, labels, splits)
     multi = labels.ndim == 2

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation.probes.batched_mlp import Training
 from soundloom.evaluation.probes.common import class_means, run_seeds
@@ -52,7 +53,7 @@ class ShallowSettings:
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "runs", "rate"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class FewShotSettings:
 
     def __post_init__(self) -> None:
         if self.segments < 1 or self.draws < 1:
-            raise ValueError(f"needs at least 1 segment and 1 draw, got {self.segments} and {self.draws}")
+            raise InvalidArgumentError(f"needs at least 1 segment and 1 draw, got {self.segments} and {self.draws}")
 
 
 def shallow_classifier(
@@ -86,7 +87,7 @@ def shallow_classifier(
     """Macro mAP over clips of frame scores averaged in each clip; one value a run, averaged over the splits.
 
     Raises:
-        ValueError: what `frames.validate` refuses.
+        InvalidArgumentError: what `frames.validate` refuses.
     """
     settings = settings or ShallowSettings()
     validate(frames, clips, labels, splits)
@@ -123,7 +124,7 @@ def few_shot(
     Validation and test parts stay whole. Details: ``trained``, the training clips of each split and draw.
 
     Raises:
-        ValueError: what `frames.validate` refuses.
+        InvalidArgumentError: what `frames.validate` refuses.
     """
     settings = settings or FewShotSettings()
     validate(frames, clips, labels, splits)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation import validation
 from soundloom.evaluation.probes.batched_mlp import Loss, Training, predict, train
@@ -27,26 +28,28 @@ def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: 
     """Refuse frames that do not belong to the labelled clips, or splits that cannot be trained.
 
     Raises:
-        ValueError: what `checks` and `splits.validate` refuse, clip indices of another length or beyond
+        InvalidArgumentError: what `checks` and `splits.validate` refuse, clip indices of another length or beyond
             the labels, or clips of a split without frames.
     """
     validation.check_embeddings(frames)
     validation.check_labels(labels, len(labels))
     cuts.validate(splits, len(labels))
     if clips.shape != (len(frames),) or not np.issubdtype(clips.dtype, np.integer):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"clips must hold the clip's index of each of the {len(frames)} frames as integers, "
             f"got shape {clips.shape} of {clips.dtype}"
         )
     if clips.min() < 0 or clips.max() >= len(labels):
-        raise ValueError(f"frames name clips {clips.min()} to {clips.max()}, there are labels of {len(labels)}")
+        raise InvalidArgumentError(
+            f"frames name clips {clips.min()} to {clips.max()}, there are labels of {len(labels)}"
+        )
     framed = np.zeros(len(labels), bool)
     framed[clips] = True
     for split in splits:
         validation.check_trainable(labels, split.train, split.test, split.name)
         silent = [clip for clip in (*split.train, *split.valid, *split.test) if not framed[clip]]
         if silent:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{len(silent)} clips of split {split.name!r} have no frame (clips {validation.listed(silent)}): "
                 "were they shorter than a frame? pad them"
             )

@@ -20,6 +20,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation.probes.common import class_means
@@ -47,14 +48,14 @@ class KNNSettings:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"k must be at least 1, got {self.k}")
+            raise InvalidArgumentError(f"k must be at least 1, got {self.k}")
 
 
 def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split] | None, k: int) -> None:
     """Refuse what cannot be asked.
 
     Raises:
-        ValueError: what `checks` and `splits.validate` refuse, or fewer clips to ask than k.
+        InvalidArgumentError: what `checks` and `splits.validate` refuse, or fewer clips to ask than k.
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
@@ -63,7 +64,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
         cuts.validate(splits, len(embeddings))
         known = min(len(split.train) + len(split.valid) for split in splits)
     if known < k:
-        raise ValueError(f"k is {k}, but there are only {known} clips to ask: choose a smaller k")
+        raise InvalidArgumentError(f"k is {k}, but there are only {known} clips to ask: choose a smaller k")
 
 
 def knn_probe(
@@ -79,7 +80,7 @@ def knn_probe(
     Details: ``splits`` (names), ``k`` and ``standardised``.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     settings = settings or KNNSettings()
     validate(embeddings, labels, splits, settings.k)

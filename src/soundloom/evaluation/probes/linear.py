@@ -32,6 +32,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.probes.batched_mlp import Networks, Training
 from soundloom.evaluation.probes.common import Prepared, fit_runs, probe, train_stopped, validate
 from soundloom.evaluation.scores import Score
@@ -63,9 +64,9 @@ class LinearSettings:
 
     def __post_init__(self) -> None:
         if not self.rates or min(self.rates) <= 0 or list(self.rates) != sorted(set(self.rates)):
-            raise ValueError(f"rates must be positive and ascending, got {self.rates}")
+            raise InvalidArgumentError(f"rates must be positive and ascending, got {self.rates}")
         if self.runs < 1:
-            raise ValueError(f"runs must be at least 1, got {self.runs}")
+            raise InvalidArgumentError(f"runs must be at least 1, got {self.runs}")
 
 
 def linear_probe(
@@ -82,7 +83,7 @@ def linear_probe(
     single labels the ``confusion`` counts of all runs.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     settings = settings or LinearSettings()
     return probe("linear", embeddings, labels, splits, partial(fit, settings), runs=settings.runs, seed=seed)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.probes.batched_mlp import Training
 from soundloom.evaluation.probes.common import Prepared, fit_runs, probe, train_stopped, validate
 from soundloom.evaluation.scores import Score
@@ -48,7 +49,7 @@ class MLPSettings:
     def __post_init__(self) -> None:
         for name in ("hidden", "runs", "rate"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise InvalidArgumentError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 def mlp_probe(
@@ -65,7 +66,7 @@ def mlp_probe(
     ``confusion`` counts of all runs.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     settings = settings or MLPSettings()
     return probe("mlp", embeddings, labels, splits, partial(fit, settings), runs=settings.runs, seed=seed)

@@ -29,6 +29,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 from soundloom.evaluation.retrieval.average_precision import average_precision, tie_ends
 from soundloom.evaluation.scaling import moments, standardise
@@ -56,7 +57,7 @@ class ByExampleSettings:
 
     def __post_init__(self) -> None:
         if self.segments < 2 or self.draws < 1:
-            raise ValueError(f"needs at least 2 segments and 1 draw, got {self.segments} and {self.draws}")
+            raise InvalidArgumentError(f"needs at least 2 segments and 1 draw, got {self.segments} and {self.draws}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +74,20 @@ class LeaveOneOutSettings:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"k must be at least 1, got {self.k}")
+            raise InvalidArgumentError(f"k must be at least 1, got {self.k}")
 
 
 def validate(embeddings: np.ndarray, labels: np.ndarray) -> None:
     """Refuse what cannot be searched.
 
     Raises:
-        ValueError: what `checks` refuses, or no class with both two clips and a clip without it.
+        InvalidArgumentError: what `checks` refuses, or no class with both two clips and a clip without it.
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
     present = validation.presence(labels).sum(axis=0)
     if not ((present >= 2) & (present < len(labels))).any():
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{len(labels)} clips of {int((present > 0).sum())} class(es): "
             "retrieval needs a class of two clips or more, and a clip outside it"
         )
@@ -105,7 +106,7 @@ def query_by_example(
     ``skipped``, the classes without two segments or without a segment outside.
 
     Raises:
-        ValueError: what `validate` refuses.
+        InvalidArgumentError: what `validate` refuses.
     """
     validate(embeddings, labels)
     settings = settings or ByExampleSettings()
@@ -154,13 +155,13 @@ def leave_one_out(
     Details: ``mAP`` of the whole rankings, ``standardised``, ``k`` and ``queries``.
 
     Raises:
-        ValueError: what `validate` refuses, or fewer than k other clips.
+        InvalidArgumentError: what `validate` refuses, or fewer than k other clips.
     """
     validate(embeddings, labels)
     settings = settings or LeaveOneOutSettings()
     clips = len(embeddings)
     if clips <= settings.k:
-        raise ValueError(f"k is {settings.k}, but a clip has only {clips - 1} others: choose a smaller k")
+        raise InvalidArgumentError(f"k is {settings.k}, but a clip has only {clips - 1} others: choose a smaller k")
     units = directions(embeddings, standardised=settings.standardised)
     present = torch.from_numpy(validation.presence(labels))
     classes = present.float()

@@ -14,7 +14,7 @@ from pathlib import Path
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import PLAIN, engine_of
-from soundloom.errors import LibraryError, ModelMismatchError
+from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 
@@ -116,10 +116,10 @@ class LibrarySettings:
             data["decoding"] = DecodeOptions.from_data(data.get("decoding", {}))
             settings = cls(**data)
             if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
-                raise TypeError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
+                raise InvalidArgumentError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
             settings.balance.update({name: float(share) for name, share in settings.balance.items()})
             if not isinstance(settings.engine, str):
-                raise TypeError(f"engine {settings.engine!r} is no name")
+                raise InvalidArgumentError(f"engine {settings.engine!r} is no name")
             return settings
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from soundloom.errors import LibraryError
+from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library.storage.store import FileState
 
 __all__ = ["Decision", "DecisionLog"]
@@ -120,7 +120,7 @@ class DecisionLog:
         try:
             edits = [json.loads(line) for line in lines]
             if not all(isinstance(edit, dict) and isinstance(edit["id"], str) for edit in edits):
-                raise ValueError("an edit without an id")
+                raise InvalidArgumentError("an edit without an id")
         except (ValueError, KeyError) as error:
             raise LibraryError(
                 f"the log of tags {str(self._file)!r} is damaged ({error}): repair or remove the line; "
