@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from soundloom.audio import AUDIO_SUFFIXES, find
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, InvalidArgumentError
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -109,7 +109,7 @@ def test_a_folder_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: 
 
 
 def test_a_single_path_is_refused_instead_of_spelt_out() -> None:
-    with pytest.raises(TypeError, match=r"write \[path\]"):
+    with pytest.raises(InvalidArgumentError, match=r"write \[path\]"):
         list(find("/music"))
 
 

@@ -31,7 +31,7 @@ from soundloom.evaluation import (
 from soundloom.evaluation.analysis.correlation import acoustic_statistics, correlation_analysis
 from soundloom.evaluation.analysis.layers import all_layers, choose, curves, evaluate_layers, single_layers
 from soundloom.evaluation.analysis.projection import principal_components
-from soundloom.evaluation.embedding_cache import CacheError, Shards, Writer, key_of
+from soundloom.evaluation.embedding_cache import EmbeddingCacheError, Shards, Writer, key_of
 from soundloom.evaluation.protocol_inputs import correlate, splits_of, targets_of
 from soundloom.evaluation.reference_scores import PUBLISHED, elsewhere, published
 from soundloom.evaluation.results import EvaluationError, corpus_digest, join, read, write
@@ -232,7 +232,7 @@ def test_full_shards_are_written_before_the_end(tmp_path, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_is_told(sounds, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CacheError, match="choose another folder"):
+    with pytest.raises(EmbeddingCacheError, match="choose another folder"):
         evaluate(load("logmel"), corpora.load(sounds), "knn", cache=tmp_path / "file")
 
 

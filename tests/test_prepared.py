@@ -19,9 +19,9 @@ from soundloom import audio, corpora
 from soundloom.corpora import Corpus, clip_table
 from soundloom.feature_cache import (
     CacheProgress,
+    FeatureCacheError,
     FeatureDataset,
     MelEnergies,
-    PreparedError,
     Represented,
     formats,
     prepare,
@@ -343,7 +343,7 @@ class TestDisasters:
 
         with monkeypatch.context() as patch:
             patch.setattr("soundloom.feature_cache.row_store.os.fsync", full)
-            with pytest.raises(PreparedError, match=r"No space left on device.*make room"):
+            with pytest.raises(FeatureCacheError, match=r"No space left on device.*make room"):
                 prepare(corpus, mel, folder=home)
         assert self.rows_file(home).stat().st_size == size
         again = prepare(corpus, mel, folder=home)
@@ -352,7 +352,7 @@ class TestDisasters:
 
     def test_a_folder_that_cannot_be(self, corpus: Corpus, tmp_path: Path, mel: MelEnergies) -> None:
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(PreparedError, match=r"file/cache.*folder=.*SOUNDLOOM_HOME"):
+        with pytest.raises(FeatureCacheError, match=r"file/cache.*folder=.*SOUNDLOOM_HOME"):
             prepare(corpus, mel, folder=tmp_path / "file" / "cache")
 
     def test_part_of_a_row_left_by_a_killed_writer(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundloom.feature_cache import Form, MelEnergies, PreparedError, Represented, Samples, formats
+from soundloom.feature_cache import FeatureCacheError, Form, MelEnergies, Represented, Samples, formats
 from soundloom.feature_cache.chunking import overlapping
 from soundloom.frontends import Chunks, Frontend, LogMel, PeakMap, Scaled
 from soundloom.frontends.mel import LogMelSettings
@@ -59,7 +59,7 @@ class TestMelEnergies:
         assert not mel.restore(torch.from_numpy(kept)).any()
 
     def test_what_cannot_be_kept_is_refused(self, mel: MelEnergies) -> None:
-        with pytest.raises(PreparedError, match=r"energy of .* is beyond 1.*e\+11.*within \[-1, 1\]"):
+        with pytest.raises(FeatureCacheError, match=r"energy of .* is beyond 1.*e\+11.*within \[-1, 1\]"):
             mel.keep(torch.full((RATE,), 1e12))
         with pytest.raises(ValueError, match="without samples"):
             mel.keep(torch.zeros(0))
@@ -169,7 +169,7 @@ class TestRepresented:
             Represented(Chunks(), seconds=0.05)
         with pytest.raises(ValueError, match="one sample or more"):
             Represented(Chunks(), seconds=1.0, hop=0.0)
-        with pytest.raises(PreparedError, match=r"Chunks gives numbers beyond 65,504"):
+        with pytest.raises(FeatureCacheError, match=r"Chunks gives numbers beyond 65,504"):
             Represented(Chunks(), seconds=0.1).keep(torch.full((1600,), 1e6))
 
 
@@ -225,5 +225,5 @@ class TestSamples:
             Samples(11025)
         with pytest.raises(ValueError, match="without samples"):
             Samples(RATE).keep(torch.zeros(0))
-        with pytest.raises(PreparedError, match="samples that are no numbers"):
+        with pytest.raises(FeatureCacheError, match="samples that are no numbers"):
             Samples(RATE).keep(torch.tensor([0.0, torch.nan]))

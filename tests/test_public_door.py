@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import soundloom
 from soundloom import errors
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "soundloom"
 
 
 def test_exported_names_are_sorted_and_exist() -> None:
@@ -30,9 +32,28 @@ def test_importing_soundloom_loads_nothing_heavy() -> None:
     assert not {"torch", "numpy", "lancedb", "pyarrow", "matplotlib", "faiss", "librosa"} & set(loaded)
 
 
-def test_every_error_is_a_soundloom_error() -> None:
+def test_every_error_is_a_soundloom_error_and_stands_in_the_tree() -> None:
+    tree = re.findall(r"^ +(\w+Error) ", errors.__doc__ or "", flags=re.MULTILINE)
+    assert sorted(["SoundloomError", *tree]) == errors.__all__
     for name in errors.__all__:
         assert issubclass(getattr(errors, name), errors.SoundloomError)
+
+
+def raised(path: Path) -> list[tuple[str, int]]:
+    """Names of the classes that a module raises, with the lines."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            found.append((node.exc.func.id, node.lineno))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_what_is_raised_on_purpose_can_be_caught_as_a_soundloom_error(path: Path) -> None:
+    if path.name == "doctor.py":
+        pytest.skip("its checks raise what the doctor itself reports")
+    bare = {"ArithmeticError", "Exception", "LookupError", "OSError", "RuntimeError", "TypeError", "ValueError"}
+    assert [(name, line) for name, line in raised(path) if name in bare] == []
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

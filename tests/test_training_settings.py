@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 
+from soundloom.errors import InvalidArgumentError
 from soundloom.training import TrainingError, TrainingSettings
 from soundloom.training.flat_config import flatten, read_yaml, resolve, settings_of, write_yaml
 from soundloom.training.schedule import rate_at
@@ -101,7 +102,7 @@ def test_every_setting_of_the_trainer_is_explained() -> None:
 
 
 def test_one_name_twice_is_an_error() -> None:
-    with pytest.raises(TypeError, match="two settings 'depth'"):
+    with pytest.raises(InvalidArgumentError, match="two settings 'depth'"):
         settings_of(Twice)
 
 

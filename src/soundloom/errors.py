@@ -1,19 +1,23 @@
 """The errors soundloom raises, all under one root.
 
     SoundloomError
-      AudioError            a file cannot be heard: missing, empty, corrupt, not audio, not finite
+      InvalidArgumentError  an argument or a setting has a value, shape or type that is not allowed; also a ValueError
+        OptionError         an option of decoding has a value that is not allowed
+      AudioError            a file cannot be decoded: missing, empty, corrupt, not audio, not finite
       ModelError            a model cannot be built or used
         UnknownModelError   no model of that name
+      ComponentError        a component cannot be registered, found or imported
+      CorpusError           a labelled collection is not as it should be
+      FeatureCacheError     features for training cannot be cached, or read again
+      TrainingError         a run cannot begin, go on, or be saved
+      EvaluationError       a model cannot be measured on a corpus, or results cannot be read
+      EmbeddingCacheError   embeddings for evaluation cannot be cached, or read again
       LibraryError          a library cannot be opened, written or searched
         ModelMismatchError  the library was filled by another model than the one asked for
-      CorpusError           a labelled collection is not as it should be (soundloom.corpora)
-      PreparedError         clips cannot be kept for training, or read again (soundloom.feature_cache)
-      TrainingError         a run cannot begin, go on, or be kept (soundloom.training)
-      ComponentError        a component cannot be registered, found or imported
-      OptionError           an option has a value that is not allowed
-      QueryError            a search asks for something the library does not have
+      QueryError            a search asks for something that the library does not have
       MissingExtraError     an optional dependency is not installed
 
+`except SoundloomError` catches all of them. They are defined here, and also exported by the packages that raise them.
 Every message says what was received, what is allowed, and how to put it right.
 """
 
@@ -24,6 +28,11 @@ from os import PathLike, fspath
 __all__ = [
     "AudioError",
     "ComponentError",
+    "CorpusError",
+    "EmbeddingCacheError",
+    "EvaluationError",
+    "FeatureCacheError",
+    "InvalidArgumentError",
     "LibraryError",
     "MissingExtraError",
     "ModelError",
@@ -31,6 +40,7 @@ __all__ = [
     "OptionError",
     "QueryError",
     "SoundloomError",
+    "TrainingError",
     "UnknownModelError",
 ]
 
@@ -70,6 +80,26 @@ class UnknownModelError(ModelError):
 
 class ComponentError(SoundloomError):
     """A component cannot be registered, found, imported, saved or identified."""
+
+
+class CorpusError(SoundloomError):
+    """A labelled collection cannot be read, or does not have what is asked of it."""
+
+
+class FeatureCacheError(SoundloomError):
+    """Features for training cannot be cached, or read again."""
+
+
+class TrainingError(SoundloomError):
+    """A run cannot begin, go on, or be saved."""
+
+
+class EvaluationError(SoundloomError):
+    """A model cannot be measured on a corpus by a protocol, or results cannot be read."""
+
+
+class EmbeddingCacheError(SoundloomError):
+    """Embeddings for evaluation cannot be cached, or read again."""
 
 
 class LibraryError(SoundloomError):

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Int64
 
 from soundloom.corpora.clips import clip_schema, label_pairs
 from soundloom.corpora.splits import SPLITS, Fractions, draw_splits
-from soundloom.errors import SoundloomError
+from soundloom.errors import CorpusError
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -35,10 +35,6 @@ Task = Literal["single-label", "multi-label"]
 SplitOrigin = Literal["official", "listed", "drawn", "none"]
 
 _METADATA_KEY = b"soundloom.corpus"
-
-
-class CorpusError(SoundloomError):
-    """A corpus cannot be read, or does not have what is asked of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

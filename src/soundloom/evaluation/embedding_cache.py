@@ -30,19 +30,15 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import EmbeddingCacheError
 
-__all__ = ["CacheError", "Shards", "Writer", "key_of"]
+__all__ = ["EmbeddingCacheError", "Shards", "Writer", "key_of"]
 
 _log = logging.getLogger(__name__)
 
 _DIGEST = 16
 _SHARD_BYTES = 64 << 20
 _WAIT_SECONDS = 60.0
-
-
-class CacheError(SoundloomError):
-    """Embeddings cannot be kept or read."""
 
 
 def key_of(content: bytes, start: float | None, end: float | None) -> bytes:
@@ -66,7 +62,7 @@ class Shards:
         """The rows of those of the wanted keys that are there.
 
         Raises:
-            CacheError: the folder cannot be read.
+            EmbeddingCacheError: the folder cannot be read.
         """
         wanted = set(wanted)
         found: dict[bytes, np.ndarray] = {}
@@ -117,7 +113,7 @@ class Writer:
         """Keep the rows of a key.
 
         Raises:
-            CacheError: the folder cannot be written.
+            EmbeddingCacheError: the folder cannot be written.
         """
         self._waiting[key] = vectors
         self._bytes += vectors.nbytes
@@ -152,7 +148,7 @@ class Writer:
         self._waiting, self._bytes, self._since = {}, 0, time.monotonic()
 
 
-def _unusable(folder: Path, error: OSError) -> CacheError:
-    return CacheError(
+def _unusable(folder: Path, error: OSError) -> EmbeddingCacheError:
+    return EmbeddingCacheError(
         f"embeddings cannot be kept in {str(folder)!r}: {error.strerror or error}; choose another folder for them"
     )

@@ -168,7 +168,7 @@ def hear(
         progress: called after every clip that is computed.
 
     Raises:
-        CacheError: the cache cannot be read or written.
+        EmbeddingCacheError: the cache cannot be read or written.
     """
     began = time.monotonic()
     regions = zip(*(corpus.column(name) for name in ("path", "start", "end")), strict=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.corpora import Corpus
-from soundloom.errors import SoundloomError
+from soundloom.errors import EvaluationError
 from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.scores import Score
 
@@ -38,10 +38,6 @@ __all__ = [
 
 FORMAT = 1
 """The version of the JSON; a file of another version is refused."""
-
-
-class EvaluationError(SoundloomError):
-    """A model cannot be measured on a corpus by a protocol, or results cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def evaluate(
     Raises:
         EvaluationError: no such protocol, or none of them that this corpus and model allow; of several, those
             refused are named in the result.
-        CacheError: embeddings cannot be kept.
+        EmbeddingCacheError: embeddings cannot be kept.
         MissingExtraError: the correlation analysis without librosa.
     """
     heard: dict[str, Heard] = {}

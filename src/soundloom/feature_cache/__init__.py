@@ -14,16 +14,16 @@ Not for measuring models: they hear the files themselves (``evaluation``).
 
 from soundloom.feature_cache.build import CacheProgress, prepare
 from soundloom.feature_cache.dataset import FeatureDataset
-from soundloom.feature_cache.errors import PreparedError
+from soundloom.feature_cache.errors import FeatureCacheError
 from soundloom.feature_cache.formats import Form, MelEnergies, Represented
 from soundloom.feature_cache.waveform_format import Samples
 
 __all__ = [
     "CacheProgress",
+    "FeatureCacheError",
     "FeatureDataset",
     "Form",
     "MelEnergies",
-    "PreparedError",
     "Represented",
     "Samples",
     "prepare",

@@ -78,7 +78,7 @@ def prepare(
         progress: called after every clip that is decoded.
 
     Raises:
-        PreparedError: the folder cannot be read or written.
+        FeatureCacheError: the folder cannot be read or written.
     """
     began = time.monotonic()
     place = Path(folder) if folder is not None else cache_home() / "prepared"

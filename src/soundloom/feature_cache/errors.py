@@ -7,22 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import FeatureCacheError
 
-__all__ = ["PreparedError", "told"]
-
-
-class PreparedError(SoundloomError):
-    """What is prepared cannot be kept or read."""
+__all__ = ["FeatureCacheError", "told"]
 
 
 @contextmanager
 def told(folder: Path) -> Iterator[None]:
-    """Whatever the system or SQLite refuses, as a `PreparedError`."""
+    """Whatever the system or SQLite refuses, as a `FeatureCacheError`."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise PreparedError(
+        raise FeatureCacheError(
             f"clips cannot be kept in {str(folder)!r} ({getattr(error, 'strerror', None) or error}): make room or give "
             "permission there, or choose another place with folder=... or, for everything that is cached, with the "
             "environment variable SOUNDLOOM_HOME; what was finished before is not lost"

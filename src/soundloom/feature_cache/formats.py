@@ -29,7 +29,7 @@ from torch import Tensor
 from soundloom.embedder import one_thread
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
-from soundloom.feature_cache.errors import PreparedError
+from soundloom.feature_cache.errors import FeatureCacheError
 from soundloom.frontends import Frontend, LogMel
 
 __all__ = ["Form", "MelEnergies", "Represented"]
@@ -74,7 +74,7 @@ class Form(ABC):
 
         Raises:
             InvalidArgumentError: there are no samples.
-            PreparedError: a value is too large to be kept.
+            FeatureCacheError: a value is too large to be kept.
         """
 
     @abstractmethod
@@ -214,7 +214,7 @@ class Represented(Form):
         with one_thread, torch.inference_mode():
             representation = self._frontend(self._waveform(chunk, self.size))[0].half()
         if not representation.isfinite().all():
-            raise PreparedError(
+            raise FeatureCacheError(
                 f"{type(self._frontend).__name__} gives numbers beyond 65,504, the largest that float16 holds: take a "
                 "front-end with a logarithm"
             )
@@ -226,7 +226,7 @@ def _encode(energies: Float[Tensor, "bins frames"]) -> NDArray[np.uint16]:
     """The codes of energies, frames first."""
     codes = energies.log2().sub_(LOWEST).mul_(STEPS).add_(1).round_().clamp_min_(0)
     if (codes > _LAST).any():
-        raise PreparedError(
+        raise FeatureCacheError(
             f"a mel energy of {float(energies.max()):.3g} is beyond {2 ** ((_LAST - 1) / STEPS + LOWEST):.3g}, the "
             "largest that is kept: is the waveform within [-1, 1]?"
         )

@@ -55,7 +55,7 @@ class Rows:
         about: the form's settings, written beside the rows.
 
     Raises:
-        PreparedError: the folder cannot be written.
+        FeatureCacheError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], about: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Rows:
         """The first row and the number of rows of those of the keys that are there.
 
         Raises:
-            PreparedError: the index cannot be read.
+            FeatureCacheError: the index cannot be read.
         """
         with told(self.folder):
             found = select(self._database, "SELECT key, first, count FROM clips WHERE key IN", keys)
@@ -97,7 +97,7 @@ class Rows:
             clips: key -> rows ``[count, *shape]``.
 
         Raises:
-            PreparedError: the folder cannot be written.
+            FeatureCacheError: the folder cannot be written.
         """
         with told(self.folder), transaction(self._database):
             # Another process may have been faster.
@@ -121,7 +121,7 @@ class Rows:
         """All rows, ``[rows, *shape]``, read from disk when they are touched.
 
         Raises:
-            PreparedError: the file cannot be read.
+            FeatureCacheError: the file cannot be read.
         """
         with told(self.folder):
             rows = self._path.stat().st_size // self._row_bytes if self._path.exists() else 0

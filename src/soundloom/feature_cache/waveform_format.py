@@ -21,7 +21,7 @@ from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
-from soundloom.feature_cache.errors import PreparedError
+from soundloom.feature_cache.errors import FeatureCacheError
 from soundloom.feature_cache.formats import Form
 
 __all__ = ["Samples"]
@@ -86,7 +86,7 @@ class Samples(Form):
 
     def _encode(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
         if not np.isfinite(samples).all():
-            raise PreparedError("the sound has samples that are no numbers: convert it anew, or leave it out")
+            raise FeatureCacheError("the sound has samples that are no numbers: convert it anew, or leave it out")
         rows = np.pad(samples, (0, -len(samples) % self.row)).reshape(-1, self.row)
         units = (np.abs(rows).max(axis=1, keepdims=True) / _LARGEST).astype(np.float32)
         codes = np.round(np.divide(rows, units, out=np.zeros_like(rows), where=units > 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from soundloom.errors import InvalidArgumentError, SoundloomError
+from soundloom.errors import InvalidArgumentError, TrainingError
 
 __all__ = ["TrainingError", "TrainingSettings"]
 
@@ -14,10 +14,6 @@ Schedule = Literal["constant", "linear", "cosine", "exponential"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["32", "bf16"]
 Keep = Literal["best", "last"]
-
-
-class TrainingError(SoundloomError):
-    """A run cannot begin, go on, or be kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
