@@ -21,7 +21,7 @@ from torch import Tensor
 
 import soundloom
 from helpers import toy_training
-from soundloom.errors import MissingExtraError
+from soundloom.errors import MissingExtraError, ModelError
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.prefetch import prefetch, shard
@@ -99,7 +99,7 @@ def test_killed_far_from_a_checkpoint_and_more_than_once(
     write = Checkpoints.write
 
     def seldom(self: Checkpoints, name: str, state: dict[str, Any]) -> None:
-        if name == "best" or state["place"]["step"] % 5 == 0 or state["place"]["over"]:
+        if name == "best" or state["train_state"]["step"] % 5 == 0 or state["train_state"]["over"]:
             write(self, name, state)
 
     monkeypatch.setattr(Checkpoints, "write", seldom)
@@ -171,9 +171,77 @@ def test_a_run_that_is_over_is_not_run_again(whole: tuple[Run, dict[str, Tensor]
     def never(step: int) -> dict[str, Tensor]:
         raise AssertionError(step)
 
-    again, weights = toy_training.learn(whole[0].folder, draw=never)
+    again, weights = toy_training.learn(whole[0].folder, sampler=never)
     assert again == whole[0]
     assert toy_training.same(weights, whole[1])
+
+
+def test_a_finished_run_goes_on_for_more_steps(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
+    """With a constant rate the longer run is the one that was never finished in between, to the bit."""
+    toy_training.learn(tmp_path / "run", {"steps": 5, "warmup": 1})
+    with pytest.raises(Killed):
+        toy_training.learn(tmp_path / "run", {"warmup": 0}, progress=killed_after(8))
+    assert not (tmp_path / "run" / "config.json").exists()  # the model of 5 steps is not this run's
+    with pytest.raises(TrainingError, match="steps is 12 there and 13 here; after 7 steps it is not finished"):
+        toy_training.learn(tmp_path / "run", {"steps": 13})
+    run, _ = toy_training.learn(tmp_path / "run", {"warmup": 0})
+    assert (run.steps, run.early) == (STEPS, False)
+    toy_training.learn(tmp_path / "plain", {"steps": 5})
+    longer, weights = toy_training.learn(tmp_path / "plain")
+    assert (longer.steps, longer.best_step) == (STEPS, whole[0].best_step)
+    assert toy_training.same(weights, whole[1])
+    assert [row["step"] for row in rows(longer.folder)] == ["3", "4", "5", "6", "8", "9", "12"]
+    with pytest.raises(TrainingError, match="steps is 12 there and 11 here"):
+        toy_training.learn(tmp_path / "plain", {"steps": 11})
+
+
+def test_the_rates_of_further_steps_are_those_of_the_longer_schedule(tmp_path: Path) -> None:
+    changes = {"schedule": "linear", "rate": 0.4, "log_every": 1, "optimiser": "sgd", "clip": 1e-6}
+    for steps in (4, 8):
+        toy_training.learn(tmp_path, {**changes, "steps": steps})
+    rates = [float(row["learning rate"]) for row in rows(tmp_path)]
+    assert rates == pytest.approx([*(0.4 * (1 - k / 4) for k in range(4)), *(0.4 * (1 - k / 8) for k in range(4, 8))])
+
+
+def test_a_run_that_stopped_early_goes_on_only_for_more_steps(tmp_path: Path) -> None:
+    changes = {"validate_every": 1, "patience": 2, "rate": 0.5, "optimiser": "sgd"}
+    early, _ = toy_training.learn(tmp_path, {**changes, "steps": 40})
+    assert early.early
+    assert toy_training.learn(tmp_path, {**changes, "steps": 40})[0] == early
+    longer, _ = toy_training.learn(tmp_path, {**changes, "steps": 41})
+    assert longer.steps > early.steps
+
+
+def test_checkpoints_of_earlier_versions_resume(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
+    """They call the state "place", and know no settings that came later."""
+    with pytest.raises(Killed):
+        toy_training.learn(tmp_path / "run", progress=killed_after(7))
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    old = checkpoints.read("last")
+    assert old is not None
+    old["place"] = old.pop("train_state")
+    del old["about"]["threads"], old["format"]
+    checkpoints.write("last", old)
+    with pytest.raises(TrainingError, match="threads is 0 there and 1 here"):
+        toy_training.learn(tmp_path / "run", {"threads": 1})
+    assert toy_training.same(toy_training.learn(tmp_path / "run")[1], whole[1])
+
+
+def test_what_cannot_be_saved_is_refused_before_training(tmp_path: Path) -> None:
+    class Foreign(type(toy_training.stream().encoder)):  # type: ignore[misc]
+        """Of this function, where no other process finds it."""
+
+    learner = toy_training.stream()
+    learner.encoder.__class__ = Foreign
+    with pytest.raises(ModelError, match="cannot save"):
+        fit(
+            learner,
+            toy_training.Telling(learner.dim),
+            toy_training.draw,
+            settings=toy_training.settings(),
+            folder=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_settings_or_data_are_refused_and_named(tmp_path: Path) -> None:
@@ -201,14 +269,14 @@ def test_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
         return {**batch, "classes": (batch["classes"] + 1) % 3}
 
     changes = {"steps": 40, "validate_every": 1, "patience": 3}
-    run, best = toy_training.learn(tmp_path / "best", changes, validation=Validation(draw=turned, batches=2))
+    run, best = toy_training.learn(tmp_path / "best", changes, validation=Validation(sampler=turned, batches=2))
     assert run.early
     assert run.best_step is not None
     assert run.steps == run.best_step + 3
     shorter = {**changes, "steps": run.best_step, "keep": "last"}
     assert toy_training.same(best, toy_training.learn(tmp_path / "short", shorter, validation=None)[1])
     last = toy_training.learn(
-        tmp_path / "last", {**changes, "keep": "last"}, validation=Validation(draw=turned, batches=2)
+        tmp_path / "last", {**changes, "keep": "last"}, validation=Validation(sampler=turned, batches=2)
     )
     assert last[0].steps == run.steps
     assert not toy_training.same(best, last[1])
@@ -221,10 +289,10 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, value: float) ->
         return {**batch, "sounds": batch["sounds"] * value} if step == 6 else batch
 
     with pytest.raises(TrainingError, match=r"the loss of step 6 is nan; the checkpoint after 6 steps is kept"):
-        toy_training.learn(tmp_path, draw=poisoned)
+        toy_training.learn(tmp_path, sampler=poisoned)
     state = Checkpoints(tmp_path / "checkpoints").read("last")
     assert state is not None
-    assert state["place"]["step"] == 6
+    assert state["train_state"]["step"] == 6
     assert all(tensor.isfinite().all() for tensor in state["learner"].values())
 
 
@@ -246,7 +314,7 @@ def test_a_refused_batch_names_its_step(tmp_path: Path) -> None:
         return {**batch, "sounds": batch["sounds"][..., :0]} if step == 2 else batch
 
     with pytest.raises(TrainingError, match=r"^step 2: "):
-        toy_training.learn(tmp_path, draw=empty)
+        toy_training.learn(tmp_path, sampler=empty)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")

@@ -46,7 +46,7 @@ def draw(step: int, batch: int = 8) -> Batch:
 
 
 def validation() -> Validation:
-    return Validation(draw=lambda number: draw(10**6 + number), batches=2)
+    return Validation(sampler=lambda number: draw(10**6 + number), batches=2)
 
 
 def stream(name: str = "lesson", *, attentive: bool = False) -> Stream:
@@ -72,9 +72,9 @@ def learn(
     """Fit the lesson; the run and the weights."""
     learner = stream(attentive=attentive)
     objective = Telling(learner.dim, forget=0.0 if attentive else 0.2)
-    options = {"draw": draw, "validation": validation(), **options}
-    drawn = options.pop("draw")
-    run = fit(learner, objective, drawn, settings=settings(**(changes or {})), folder=folder, **options)
+    options = {"sampler": draw, "validation": validation(), **options}
+    sampler = options.pop("sampler")
+    run = fit(learner, objective, sampler, settings=settings(**(changes or {})), folder=folder, **options)
     return run, {name: tensor.clone() for name, tensor in learner.state_dict().items()}
 
 

@@ -36,7 +36,16 @@ from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
 from soundloom.models.published_checkpoints import check_state
 
-__all__ = ["CONFIG", "PACKAGED", "WEIGHTS", "from_pretrained", "is_saved", "push_to_hub", "save_pretrained"]
+__all__ = [
+    "CONFIG",
+    "PACKAGED",
+    "WEIGHTS",
+    "check_savable",
+    "from_pretrained",
+    "is_saved",
+    "push_to_hub",
+    "save_pretrained",
+]
 
 PACKAGED = Path(__file__).parent
 """Where the models lie that come with the package, each in a folder of its name."""
@@ -70,7 +79,7 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
     odd = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.dtype != torch.float32]
     if odd:
         raise ModelError(f"models are saved in float32, but {odd[0]} is {state[odd[0]].dtype}: use model.float() first")
-    ModelConfig.of(model, "")  # whatever cannot be saved is told before anything is written
+    check_savable(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
@@ -81,6 +90,15 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot save {model.name!r} to {os.fspath(folder)!r}: {error}") from error
     return folder
+
+
+def check_savable(model: Embedder) -> None:
+    """Refuse a model that cannot be saved, before a training or anything else that would end in saving it.
+
+    Raises:
+        ModelError: it has parts that cannot be saved; names them.
+    """
+    ModelConfig.of(model, "")
 
 
 def from_pretrained(

@@ -46,7 +46,6 @@ from soundloom.recipes.max_energy_patches import Loudness, band_ranges, loudest_
 from soundloom.recipes.validation_split import fingerprint, groups_of, train_valid_split
 from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.flat_config import flatten
 from soundloom.training.seeding import seeded
 
 __all__ = ["PRESETS", "CoalaRecipe", "coala_stream", "learn", "tagged", "train"]
@@ -82,7 +81,7 @@ class CoalaRecipe:
     loudness: Loudness = "logarithm"
     shift: int = 0
     validation: float = 0.1
-    epochs: int = 200
+    epochs: int = field(default=200, metadata={"length": True, "aliases": ("num_epochs", "max_epochs")})
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
     objective: AlignmentSettings = field(default_factory=AlignmentSettings)
     training: TrainingSettings = field(default_factory=lambda: _PAPER)
@@ -177,7 +176,7 @@ def learn(
         _with_tags(drawn),
         settings=recipe.training,
         folder=out,
-        about=flatten(recipe),
+        recipe=recipe,
         data=data,
         heading="soundloom train coala",
         validation=_validation(recipe.training, patches, validated),
@@ -286,7 +285,7 @@ def _validation(settings: TrainingSettings, patches: _Patches, clips: Int[np.nda
     if batch < 2 * processes:
         return None
     draw = patches(clips, batch)
-    return Validation(draw=_with_tags(draw), batches=max(1, len(draw) // batch))
+    return Validation(sampler=_with_tags(draw), batches=max(1, len(draw) // batch))
 
 
 def _objective(recipe: CoalaRecipe, stream: Stream, form: Form, tags: int) -> AlignmentObjective:

@@ -94,7 +94,7 @@ class DiverseRecipe:
     validation: float = 0.1
     epochs: int = 300
     network_epochs: int = 300
-    jobs: int = 0
+    jobs: int = field(default=0, metadata={"resumable": True})
     head: LabelSettings = field(default_factory=LabelSettings)
     triplet: TripletSettings = field(default_factory=TripletSettings)
     linear: LinearSettings = field(default_factory=LinearSettings)

@@ -32,7 +32,6 @@ from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.linear import LinearSettings, learn_classes
 from soundloom.recipes.validation_split import fingerprint, train_valid_split
 from soundloom.training import Run, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.flat_config import flatten
 from soundloom.training.seeding import seeded
 
 __all__ = ["PRESETS", "LabelRecipe", "check_classes", "learn", "train"]
@@ -148,7 +147,7 @@ def learn(
     validation = None
     if len(validated):
         once = draw(validated)
-        validation = Validation(draw=once, batches=once.epoch_steps)
+        validation = Validation(sampler=once, batches=once.epoch_steps)
     with seeded(settings.seed):
         objective = LabelObjective(recipe.objective, dataset.form, dim=stream.dim, classes=len(corpus.classes))
     data = fingerprint(corpus, dataset)
@@ -158,7 +157,7 @@ def learn(
         draw(learned),
         settings=settings,
         folder=out,
-        about=flatten(recipe),
+        recipe=recipe,
         data=data,
         heading="soundloom train labels",
         validation=validation,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -49,10 +49,10 @@ class LinearSettings:
         linear_batch: windows a step.
     """
 
-    linear_epochs: int = 300
-    linear_rate: float = 2e-4
-    linear_final_rate: float = 1e-6
-    linear_batch: int = 128
+    linear_epochs: int = field(default=300, metadata={"resumable": True})
+    linear_rate: float = field(default=2e-4, metadata={"resumable": True})
+    linear_final_rate: float = field(default=1e-6, metadata={"resumable": True})
+    linear_batch: int = field(default=128, metadata={"resumable": True})
 
     def __post_init__(self) -> None:
         for name in ("linear_epochs", "linear_rate", "linear_final_rate", "linear_batch"):

@@ -24,7 +24,6 @@ from soundloom.objectives.pitch import PitchObjective
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream, form_of
 from soundloom.recipes.validation_split import fingerprint, train_valid_split
 from soundloom.training import Run, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.flat_config import flatten
 
 __all__ = ["PRESETS", "PitchRecipe", "train"]
 
@@ -95,7 +94,7 @@ def train(
     validation = None
     if len(validated):
         once = draw(validated)
-        validation = Validation(draw=once, batches=once.epoch_steps)
+        validation = Validation(sampler=once, batches=once.epoch_steps)
     data = fingerprint(corpus, dataset)
     return fit(
         stream,
@@ -103,7 +102,7 @@ def train(
         draw(learned),
         settings=recipe.training,
         folder=out,
-        about=flatten(recipe),
+        recipe=recipe,
         data=data,
         heading="soundloom train notes",
         validation=validation,

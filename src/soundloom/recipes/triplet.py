@@ -31,7 +31,6 @@ from soundloom.recipes.architectures import CHUNK, alone, build_stream, changing
 from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.validation_split import fingerprint, train_valid_split
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.flat_config import flatten
 
 __all__ = ["PRESETS", "TripletRecipe", "learn", "train", "windows_of"]
 
@@ -143,7 +142,7 @@ def learn(
     validation = None
     if len(validated):
         try:
-            validation = Validation(draw=draw(validated, settings.seed + 1), batches=recipe.validation_batches)
+            validation = Validation(sampler=draw(validated, settings.seed + 1), batches=recipe.validation_batches)
         except CorpusError as error:
             raise CorpusError(f"of the clips kept apart to validate on: {error}. Or set validation to 0") from None
     data = fingerprint(corpus, dataset)
@@ -153,7 +152,7 @@ def learn(
         drawn,
         settings=settings,
         folder=out,
-        about=flatten(recipe),
+        recipe=recipe,
         data=data,
         heading="soundloom train triplet",
         validation=validation,

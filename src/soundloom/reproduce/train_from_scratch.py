@@ -7,7 +7,7 @@ labels; a test clip's scores are the mean over its windows, as for the shallow c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def from_scratch(
         draw,
         settings=settings,
         folder=folder,
-        about={"stream": kind, **asdict(settings)},
+        recipe=_Scratch(stream=kind, training=settings),
         data=f"{fingerprint(corpus, dataset)}, clips {' '.join(map(str, few))}",
         heading="soundloom reproduce: from a few clips a class",
         progress=progress,
@@ -78,6 +78,14 @@ def from_scratch(
     windows = apply(_Classifier(stream, objective.head), stream, dataset)
     tested = clip_means(windows.vectors, windows.clips, split.test)
     return float(np.nanmean(scores.average_precisions(tested, labels[split.test])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scratch:
+    """What decides a run: the stream and the trainer."""
+
+    stream: str
+    training: TrainingSettings
 
 
 class _Classifier(nn.Module):

@@ -1,21 +1,22 @@
-"""The trainer: any stream with any objective, on any devices, stopped and resumed without a trace.
+"""The trainer: any stream with any objective, on any devices; a resumed run ends with the same weights.
 
     settings    how long, how fast, on what: TrainingSettings
-    flat        settings in sections <-> flat names: flags, YAML
-    optimiser   what makes weights of gradients
-    schedule    the learning rate as a function of the step
-    randomness  what chance is drawn from, as a function of the step
-    loading     batches, ready before they are wanted
-    checkpoints the state of a run in a file: whole or not at all
-    records     metrics.csv, TensorBoard
-    curves      the metrics as a picture
+    flat_config nested settings <-> flat names: flags, YAML
+    optimiser   Adam, AdamW, SGD
+    schedule    the learning rate of a step
+    seeding     the random seed of a step
+    prefetch    batches, drawn in the background
+    state       progress of a run as plain data
+    checkpoints the state of a run in a file
+    metrics_log metrics.csv, TensorBoard
+    curves      a plot of the metrics
     run         a run's folder
-    progress    how far, how fast, how long
-    devices     where to compute
+    progress    steps, throughput, time left
+    devices     processors and GPUs
     loop        fit
 
-Lightning's Fabric moves things to devices, casts, and adds up gradients of several processes; the loop is ours, because
-a run that is to end with the same weights wherever it was stopped must hold no state that is not in its checkpoint.
+Lightning's Fabric moves tensors to devices, casts, and averages gradients over processes. The loop is our own, because
+a run that ends with the same weights wherever it was stopped must have no state outside its checkpoint.
 """
 
 from soundloom.training.loop import Validation, fit

@@ -1,6 +1,6 @@
-"""The state of a run in a file: tensors and plain data, written whole or not at all.
+"""Checkpoint files of a run: tensors and plain data, written atomically, read with ``weights_only``.
 
-    FOLDER/last.pt    everything that is needed to go on as if nothing had happened
+    FOLDER/last.pt    everything that resuming needs
     FOLDER/best.pt    the weights with the lowest validation loss so far
 
 A file is written beside its name, forced to the disk and renamed, so that a crash at any moment, or a full disk, leaves
@@ -85,6 +85,8 @@ class Checkpoints:
             raise TrainingError(f"the checkpoint {path} is damaged ({error}): start over with --restart") from None
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise TrainingError(f"the checkpoint {path} is of another version of soundloom: start over with --restart")
+        if "place" in state:  # what earlier versions called it
+            state["train_state"] = state.pop("place")
         return state
 
     def remove(self) -> None:

@@ -1,4 +1,4 @@
-"""The metrics of a run as a picture: a panel each, training beside validation."""
+"""Plot of a run's metrics over its steps with matplotlib: a panel each, training beside validation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soundloom.training.metrics_log import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["VALIDATION", "draw_curves"]
+__all__ = ["VALIDATION", "plot_curves"]
 
 VALIDATION = "validation "
 """What the columns of a validation's means begin with."""
@@ -24,7 +24,7 @@ _TRAINING, _VALIDATED = "#0072b2", "#d55e00"
 _BESIDE = ("step", "seconds", "examples/s")
 
 
-def draw_curves(rows: Sequence[Row], title: str, path: Path) -> None:
+def plot_curves(rows: Sequence[Row], title: str, path: Path) -> None:
     """Draw every metric over the steps, and write a PNG; a file of that name is replaced.
 
     Args:

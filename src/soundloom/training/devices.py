@@ -1,4 +1,4 @@
-"""The devices of a run, by way of Lightning's Fabric, and the peace and determinism that a run needs."""
+"""Devices of a run, with Lightning's Fabric; its log messages silenced, its algorithms deterministic on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings in sections, and the flat names that people type: one source for flags, YAML and their help.
+"""Flat names for nested settings dataclasses: one source for command-line flags, YAML keys and their help.
 
 A recipe is a frozen dataclass; a field that is itself a frozen dataclass is a section, whose fields are named without
 it: ``TripletRecipe.training.rate`` is the flag ``--rate`` and the YAML key ``rate``. So names must differ across the
@@ -37,6 +37,9 @@ class Setting:
         kind: its type, as annotated.
         section: what the docstring of its class begins with.
         help: what the docstring of its class says of it.
+        metadata: of its field: ``aliases``, other names that are understood; ``resumable``, it may change when a run is
+            resumed; ``length``, it may change when a finished run goes on for more steps; ``since``, the value for runs
+            that were trained before the setting existed.
     """
 
     name: str
@@ -44,6 +47,12 @@ class Setting:
     kind: Any
     section: str
     help: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Other names that are understood."""
+        return tuple(self.metadata.get("aliases", ()))
 
 
 def settings_of(recipe: type) -> dict[str, Setting]:
@@ -84,9 +93,11 @@ def resolve(preset: T, changes: Mapping[str, object], where: str) -> T:
     """
     kind = type(preset)
     known = settings_of(kind)
+    aliases = {alias: name for name, setting in known.items() for alias in setting.aliases}
+    changes = {aliases.get(name, name): value for name, value in changes.items()}
     for name in changes:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = difflib.get_close_matches(str(name), [*known, *aliases], n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise TrainingError(f"{where}: no setting {name!r}{hint}. The settings are {', '.join(known)}")
     nested: dict[str, Any] = {}
@@ -136,13 +147,18 @@ def _walk(kind: type, path: tuple[str, ...]) -> Iterator[Setting]:
     documented = inspect.getdoc(kind) or ""
     helps = _attributes(documented)
     for field in fields(kind):
-        place = (*path, field.name)
+        path_of_field = (*path, field.name)
         if is_dataclass(types[field.name]):
-            yield from _walk(types[field.name], place)
+            yield from _walk(types[field.name], path_of_field)
         else:
             section = documented.partition("\n")[0].rstrip(".")
             yield Setting(
-                name=field.name, path=place, kind=types[field.name], section=section, help=helps.get(field.name, "")
+                name=field.name,
+                path=path_of_field,
+                kind=types[field.name],
+                section=section,
+                help=helps.get(field.name, ""),
+                metadata=field.metadata,
             )
 
 

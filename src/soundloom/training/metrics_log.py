@@ -1,8 +1,8 @@
-"""What was measured on the way: ``metrics.csv``, and TensorBoard on request.
+"""Metrics of a run over its steps: ``metrics.csv``, and TensorBoard on request.
 
-A row is a step: the means of what the objective told since the row before, the learning rate, and at a validation its
-means, as ``validation loss`` and so on. Rows are written as they come. A run that is resumed drops those that it is
-about to make again.
+A row is a step: the means of the objective's values since the row before, the learning rate, and at a validation its
+means, as ``validation loss`` and so on. Rows are written at once. A resumed run drops those of the steps that it does
+again.
 """
 
 from __future__ import annotations

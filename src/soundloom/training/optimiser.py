@@ -1,4 +1,4 @@
-"""From a module and settings to an optimiser."""
+"""Optimisers by name: Adam, AdamW, SGD."""
 
 from __future__ import annotations
 

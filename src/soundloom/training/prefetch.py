@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 
 from soundloom.objectives.base import Batch, BatchSampler
 
@@ -20,21 +19,21 @@ _THREADS = 2
 
 
 @contextmanager
-def prefetch(draw: BatchSampler, steps: range, *, pinned: bool = False) -> Generator[Generator[Batch]]:
+def prefetch(sampler: BatchSampler, steps: range, *, pinned: bool = False) -> Generator[Generator[Batch]]:
     """The batches of these steps, in order.
 
     Args:
-        draw: step -> batch.
+        sampler: step -> batch.
         steps: which.
-        pinned: put them where a GPU can fetch them by itself.
+        pinned: put them in page-locked memory, from which a GPU copies by itself.
     """
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="draw") as pool:
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="prefetch") as pool:
         waiting: deque[Future[Batch]] = deque()
 
         def batches() -> Generator[Batch]:
             for step in steps:
                 while len(waiting) < _THREADS and step + len(waiting) < steps.stop:
-                    waiting.append(pool.submit(_settled, draw, step + len(waiting), pinned=pinned))
+                    waiting.append(pool.submit(_load, sampler, step + len(waiting), pinned=pinned))
                 yield waiting.popleft().result()
 
         try:
@@ -44,10 +43,9 @@ def prefetch(draw: BatchSampler, steps: range, *, pinned: bool = False) -> Gener
                 future.cancel()
 
 
-def _settled(draw: BatchSampler, step: int, *, pinned: bool) -> Batch:
-    # A copy: arrays of numpy lie anyhow aligned, and matrix products round by alignment.
-    place = partial(lambda tensor: tensor.pin_memory()) if pinned else partial(lambda tensor: tensor.clone())
-    return {name: place(tensor) for name, tensor in draw(step).items()}
+def _load(sampler: BatchSampler, step: int, *, pinned: bool) -> Batch:
+    # Copied: numpy's arrays have any alignment, and matrix products round by alignment.
+    return {name: tensor.pin_memory() if pinned else tensor.clone() for name, tensor in sampler(step).items()}
 
 
 def shard(batch: Batch, rank: int, world: int) -> Batch:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: where it is, how fast, and how long it will take."""
+"""Progress of a training: steps, throughput, time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder, and what is told of a run.
+"""Run folders: their layout, and which settings may change when a run is resumed.
 
 FOLDER/settings.yaml      every setting, as resolved; ``--config`` takes it
 FOLDER/metrics.csv        losses and more over the steps
@@ -18,38 +18,24 @@ from typing import Any
 from soundloom.embedder import Embedder
 from soundloom.models.saved_model import CONFIG, from_pretrained
 from soundloom.training.checkpoints import Checkpoints
-from soundloom.training.flat_config import write_yaml
+from soundloom.training.flat_config import flatten, settings_of, write_yaml
 from soundloom.training.settings import TrainingError
 
 __all__ = ["Run", "prepare_folder"]
-
-FREE = (
-    "checkpoint_minutes",
-    "tensorboard",
-    "jobs",
-    "linear_epochs",
-    "linear_rate",
-    "linear_final_rate",
-    "linear_batch",
-)
-"""Settings that decide nothing about a stream's weights, and may change when a run is resumed."""
-
-SINCE = {"threads": 0}
-"""Settings that came later, and what a run that does not know them was trained with."""
 
 _SETTINGS = "settings.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run that is over.
+    """A finished run.
 
     Attributes:
-        folder: where everything about it lies.
+        folder: all its files.
         steps: steps done.
         early: whether it stopped early because validation no longer improved.
         loss: lowest validation loss; None where nothing was validated.
-        best_step: steps done when it was met; those of the kept weights if the best are kept.
+        best_step: steps done when it was measured; those of the kept weights if the best are kept.
         seconds: time it took, interruptions left out.
     """
 
@@ -61,24 +47,19 @@ class Run:
     seconds: float
 
     def model(self) -> Embedder:
-        """What was learned, ready to embed."""
+        """The trained model, ready to embed."""
         return from_pretrained(self.folder)
 
 
-def prepare_folder(
-    folder: Path, about: Mapping[str, Any], heading: str, *, data: str, resume: bool
-) -> tuple[Checkpoints, dict[str, Any] | None]:
-    """Make a run's folder, or open it.
+def prepare_folder(folder: Path, recipe: object, heading: str, *, data: str, resume: bool) -> None:
+    """Make a run's folder; or open it, if it holds a run that may go on.
 
     Args:
         folder: where.
-        about: the settings that decide the weights, by name.
-        heading: what to write above them.
-        data: what the batches are drawn from.
-        resume: go on from the last checkpoint, if there is one; else begin anew.
-
-    Returns:
-        The checkpoints, and the last one's state.
+        recipe: the dataclass of settings that decide the weights.
+        heading: comments above the settings.
+        data: identifies the training data.
+        resume: go on from the last checkpoint, if there is one; else start anew.
 
     Raises:
         TrainingError: the folder holds something else, or a run with other settings; or cannot be written.
@@ -88,25 +69,41 @@ def prepare_folder(
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _SETTINGS).is_file() and any(folder.iterdir()):
             raise TrainingError(f"{folder} is not empty and holds no run: choose another folder")
-        state = checkpoints.read("last") if resume else None
-        if state is not None:
-            _check_same(folder, state["about"], {**about, "data": data})
-        else:
+        checkpoint = checkpoints.read("last") if resume else None
+        if checkpoint is None:
             checkpoints.remove()
-            for name in (CONFIG, "metrics.csv"):
-                (folder / name).unlink(missing_ok=True)
-        write_yaml(folder / _SETTINGS, about, heading)
+            (folder / "metrics.csv").unlink(missing_ok=True)
+        if checkpoint is None or _is_longer(folder, recipe, data, checkpoint):
+            # The model that is saved there is not the one that this run will end with.
+            (folder / CONFIG).unlink(missing_ok=True)
+        write_yaml(folder / _SETTINGS, flatten(recipe), heading)
     except OSError as error:
         raise TrainingError(f"cannot make the run's folder {folder}: {error.strerror or error}") from None
-    return checkpoints, state
 
 
-def _check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    there, here = {**SINCE, **there}, {**SINCE, **here}
-    names = [name for name in {**there, **here} if name not in FREE and there.get(name) != here.get(name)]
-    if names:
-        told = "; ".join(f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names)
+def _is_longer(folder: Path, recipe: object, data: str, checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a finished run is to go on for more steps.
+
+    Raises:
+        TrainingError: the checkpoint is of a run with other settings, or of one with more steps.
+    """
+    settings = settings_of(type(recipe))
+    since = {name: setting.metadata["since"] for name, setting in settings.items() if "since" in setting.metadata}
+    here, there = {**flatten(recipe), "data": data}, {**since, **checkpoint["about"]}
+    done, over = checkpoint["train_state"]["step"], checkpoint["train_state"]["over"]
+    longer = here["steps"] > there["steps"]
+    changed = [
+        name
+        for name in {**there, **here}
+        if there.get(name) != here.get(name)
+        and not (name in settings and settings[name].metadata.get("resumable"))
+        and not (longer and over and name in settings and settings[name].metadata.get("length"))
+    ]
+    if changed:
+        differences = "; ".join(f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in changed)
+        hint = f"; after {done} steps it is not finished, and only a finished run goes on for more steps" * longer
         raise TrainingError(
-            f"{folder} holds a run with other settings: {told}. Choose another folder, give the same settings, or "
-            "start over with --restart"
+            f"{folder} holds a run with other settings: {differences}{hint}. Choose another folder, give the same "
+            "settings, or start over with --restart"
         )
+    return bool(longer)

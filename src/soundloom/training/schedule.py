@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step and of nothing else, so that no schedule has a state to resume.
+"""Learning-rate schedules as functions of the step alone, so that no schedule has a state to resume.
 
 With p the share of the steps after the warm-up that are done, from 0 up to (not including) 1:
 

@@ -1,6 +1,6 @@
-"""Chance as a function of where a run is, so that a resumed run throws the very dice it would have thrown.
+"""Seeding of torch from (seed, phase, step, rank), so that a resumed run draws the same random numbers.
 
-Torch's generators are seeded anew before every step; nobody else's random numbers are touched.
+Torch's generators are seeded before every step; the caller's random state is restored afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["seeded", "set_seed"]
 
 
 @contextmanager
-def seeded(*place: int) -> Iterator[None]:
+def seeded(*key: int) -> Iterator[None]:
     """Draw from these numbers inside; outside, torch's generators go on as if nothing had been drawn.
 
     >>> with seeded(0, 7):
@@ -25,10 +25,10 @@ def seeded(*place: int) -> Iterator[None]:
     True
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        set_seed(*place)
+        set_seed(*key)
         yield
 
 
-def set_seed(*place: int) -> None:
+def set_seed(*key: int) -> None:
     """Seed torch's generators, on every device, from numbers of 0 or more: a seed, a step, a process."""
-    torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))

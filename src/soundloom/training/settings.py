@@ -1,8 +1,8 @@
-"""How a stream is trained, whatever it learns from: steps, optimiser, validation, devices."""
+"""Settings of the trainer: steps, optimiser, schedule, validation, devices."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from soundloom.errors import InvalidArgumentError, TrainingError
@@ -21,13 +21,13 @@ class TrainingSettings:
     """The trainer.
 
     Attributes:
-        steps: batches to learn from.
+        steps: batches to learn from. A finished run goes on when there are more, at the rates of the longer schedule.
         batch: examples a step, on all devices together.
         optimiser: "adam", "adamw" (weight decay apart from the gradient) or "sgd".
         rate: highest learning rate.
         final_rate: learning rate that the schedule ends with.
         schedule: from the one to the other: "constant" (never), "linear", "cosine" or "exponential".
-        warmup: first steps, over which the rate rises linearly from nothing.
+        warmup: first steps, over which the rate rises linearly from 0.
         weight_decay: of all parameters.
         momentum: of "sgd".
         clip: longest gradient, in its norm over all parameters; 0 for any.
@@ -36,7 +36,7 @@ class TrainingSettings:
         keep: weights that become the model: "best" in validation, where there is one, or "last".
         log_every: steps that are averaged into a row of metrics.csv.
         checkpoint_minutes: time from one checkpoint to the next; what is done since the last is done again on resuming.
-        seed: what all chance is drawn from.
+        seed: of every random number.
         device: "cpu", "cuda", or "auto" for the latter where there is one.
         devices: of them in each machine; batches are parted among them.
         nodes: machines.
@@ -48,30 +48,30 @@ class TrainingSettings:
         tensorboard: log for TensorBoard, too.
     """
 
-    steps: int = 100_000
-    batch: int = 128
-    optimiser: Optimiser = "adam"
-    rate: float = 1e-4
-    final_rate: float = 0.0
-    schedule: Schedule = "constant"
-    warmup: int = 0
-    weight_decay: float = 0.0
+    steps: int = field(default=100_000, metadata={"length": True, "aliases": ("max_steps", "num_steps")})
+    batch: int = field(default=128, metadata={"aliases": ("batch_size",)})
+    optimiser: Optimiser = field(default="adam", metadata={"aliases": ("optimizer",)})
+    rate: float = field(default=1e-4, metadata={"aliases": ("lr", "learning_rate")})
+    final_rate: float = field(default=0.0, metadata={"aliases": ("final_lr", "min_lr")})
+    schedule: Schedule = field(default="constant", metadata={"aliases": ("scheduler", "lr_schedule")})
+    warmup: int = field(default=0, metadata={"length": True, "aliases": ("warmup_steps",)})
+    weight_decay: float = field(default=0.0, metadata={"aliases": ("wd",)})
     momentum: float = 0.9
-    clip: float = 0.0
+    clip: float = field(default=0.0, metadata={"aliases": ("grad_clip", "clip_grad")})
     validate_every: int = 500
     patience: int = 0
     keep: Keep = "best"
     log_every: int = 50
-    checkpoint_minutes: float = 2.0
-    seed: int = 0
+    checkpoint_minutes: float = field(default=2.0, metadata={"resumable": True})
+    seed: int = field(default=0, metadata={"aliases": ("random_seed",)})
     device: Device = "auto"
-    devices: int = 1
+    devices: int = field(default=1, metadata={"aliases": ("gpus",)})
     nodes: int = 1
-    threads: int = 0
+    threads: int = field(default=0, metadata={"since": 0, "aliases": ("num_threads",)})
     precision: Precision = "32"
     channels_last: bool = True
     compile: bool = False
-    tensorboard: bool = False
+    tensorboard: bool = field(default=False, metadata={"resumable": True})
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "log_every", "devices", "nodes"):
@@ -89,7 +89,7 @@ class TrainingSettings:
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("rate", self.rate > 0, "above 0")
         self._check("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
-        self._check("warmup", self.warmup < self.steps, f"fewer than the {self.steps} steps")
+        self._check("warmup", self.warmup < self.steps, f"fewer than the {self.steps} steps, a tenth of them say")
         for name, choices in _CHOICES.items():
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         if self.schedule == "exponential" and self.final_rate == 0:
@@ -100,6 +100,11 @@ class TrainingSettings:
             raise InvalidArgumentError(
                 f"a batch of {self.batch} cannot be parted equally among {self.devices * self.nodes} devices"
             )
+
+    def lasting(self, steps: int) -> TrainingSettings:
+        """The same for another number of steps; a warmup that would not end before them takes a tenth of them."""
+        warmup = self.warmup if self.warmup < steps else steps // 10
+        return replace(self, steps=steps, warmup=warmup)
 
     def _check(self, name: str, fits: bool, allowed: str) -> None:
         if not fits:

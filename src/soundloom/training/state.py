@@ -1,4 +1,4 @@
-"""Where a run is, in plain data: all of a checkpoint but its tensors."""
+"""Progress of a run as plain data: everything of a checkpoint but its tensors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["TrainState"]
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Where a run is.
+    """Progress of a run.
 
     Attributes:
         step: steps done.
         over: whether no more are to be done.
         seconds: time taken, interruptions left out.
         best_loss: lowest validation loss; None before the first.
-        best_step: steps done when it was met.
+        best_step: steps done when it was measured.
         misses: validations since then.
-        sums: of what the objective told in the steps since the last row of the records.
+        sums: of the objective's values in the steps since the last row of the metrics.
         counted: how many steps.
     """
 
@@ -33,19 +33,19 @@ class TrainState:
     counted: int = 0
 
     def add(self, values: Mapping[str, float]) -> None:
-        """What the objective told in a step."""
+        """Add the objective's values of a step."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.counted += 1
 
     def take_means(self) -> dict[str, float]:
-        """The means of what was added since this was last asked for."""
+        """The means of the values added since the last call."""
         means = {name: total / self.counted for name, total in self.sums.items()}
         self.sums, self.counted = {}, 0
         return means
 
-    def judge(self, loss: float) -> bool:
-        """Whether a validation's loss is the lowest so far; remember it, or that it was not."""
+    def is_best(self, loss: float) -> bool:
+        """Record a validation loss; whether it is the lowest so far."""
         best = self.best_loss is None or loss < self.best_loss
         if best:
             self.best_loss, self.best_step, self.misses = loss, self.step, 0
