@@ -111,7 +111,7 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     hits = json.loads(result.stdout)
     assert hits[0]["path"] == str(sounds / "tone-3.wav")
-    assert set(hits[0]) == {"path", "start", "end", "duration", "tags", "similarity", "parts"}
+    assert set(hits[0]) == {"path", "start", "end", "duration", "tags", "absent", "similarity", "parts"}
     assert all(hit["duration"] < 0.9 for hit in hits)
     assert hits[0]["similarity"] == pytest.approx(
         (2 * hits[0]["parts"]["texture"] + 0.5 * hits[0]["parts"]["general"]) / 2.5, abs=1e-5

@@ -118,8 +118,8 @@ def test_a_renamed_folder_keeps_every_embedding(library: Library, sounds: Path) 
     library.add(sounds)
     renamed = sounds.rename(sounds.with_name("renamed"))
     report = library.add(renamed)
-    # Below the new folder nothing is gone; the old folder was not searched, so its files are left alone.
-    assert (report.new, report.moved, report.missing) == (46, 0, 0)
+    assert (report.new, report.moved, report.missing) == (0, 46, 0)
+    assert report.relocated == {str(sounds): str(renamed)}
     report = library.add([renamed.parent / "renamed"])
     assert report.unchanged == 46
 
@@ -361,9 +361,15 @@ def test_tags_are_stored_changed_and_filtered_by(library: Library, sounds: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,words\na,b\n", "a column 'path' and a column 'tags', found \\['name', 'words'\\]"),
-        ("", "found no columns"),
-        ("path,tags\na.wav,x\na.wav,y\n", "two rows with different tags for 'a.wav'"),
+        (
+            "name,words\na,b\n",
+            "a column 'path' .* and a column 'tags' .*, found \\['name', 'words'\\]: name a column 'tags'",
+        ),
+        ("", "is empty"),
+        (
+            "path,tags,more\na.wav,x,y,z\n",
+            "4 cells in line 2 and 3 columns: put cells that hold the delimiter in quotes",
+        ),
         ("path,tags\nunknown.wav,x\n", "names none of the sounds"),
     ],
 )

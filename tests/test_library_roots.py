@@ -13,7 +13,7 @@ from helpers.server import API, served, write_sound
 from soundloom.cli.index import command
 from soundloom.errors import LibraryError
 from soundloom.library import Library
-from soundloom.library.indexing.sources import folders_of, outermost
+from soundloom.library.indexing.roots import outermost, parents_of
 
 
 @pytest.fixture
@@ -34,14 +34,15 @@ def test_only_the_outermost_are_kept() -> None:
         Path("/s/birds"), Path("/s/birds of prey"), Path("/s/birds-2/x.wav"), Path("/t"),
     ]  # fmt: skip
     assert outermost([Path("/"), Path("/s")]) == [Path("/")]
-    assert folders_of(["/s/a/1.wav", "/s/a/b/2.wav", "/s/c/3.wav"]) == [Path("/s/a"), Path("/s/c")]
-    assert folders_of([]) == []
+    assert parents_of(["/s/a/1.wav", "/s/a/b/2.wav", "/s/c/3.wav"]) == [Path("/s/a"), Path("/s/c")]
+    assert parents_of([]) == []
 
 
 def test_a_new_folder_beside_the_others_is_found(library: Library, sounds: Path) -> None:
     library.add(sounds / "a")
     library.add(sounds)
-    assert library.roots() == Library.open(library.folder).roots() == [sounds]
+    assert library.roots() == Library.open(library.folder).roots()
+    assert [root.path for root in library.roots()] == [str(sounds)]
     write_sound(sounds / "new" / "four.wav", 400)
     report = library.add()
     assert (report.new, report.unchanged, report.absent) == (1, 3, [])
@@ -61,7 +62,7 @@ def test_what_is_not_there_is_told_and_kept(library: Library, sounds: Path) -> N
 def test_a_library_without_the_list_looks_where_its_files_lie(library: Library, sounds: Path) -> None:
     library.add(sounds)
     (library.folder / "roots.json").unlink()
-    assert library.roots() == [sounds / "a", sounds / "b"]
+    assert [Path(root) for root in library.roots()] == [sounds / "a", sounds / "b"]
     assert library.add().unchanged == 3
     with pytest.raises(LibraryError, match="none is remembered"):
         Library.create(sounds.parent / "empty.loom", "logmel").add()
@@ -87,7 +88,7 @@ def test_the_command_needs_no_folder_again(sounds: Path, tmp_path: Path) -> None
     again = CliRunner().invoke(command, ["-l", folder])
     assert again.exit_code == 0, again.output
     assert "1 new, 1 unchanged" in again.stdout
-    assert f"not there, and kept as they were: {sounds / 'a'}" in again.stderr
+    assert f"absent, kept as it was: {sounds / 'a'}. If it has moved: soundloom roots relocate" in again.stderr
     told = CliRunner().invoke(command, ["-l", folder, "--json"])
     assert json.loads(told.stdout)["absent"] == [str(sounds / "a")]
 

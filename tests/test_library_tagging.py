@@ -230,7 +230,7 @@ def test_killed_between_log_and_store_the_next_add_brings_it_in(heard: Library, 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    heard._tagging._write = killed  # type: ignore[method-assign, assignment]
+    heard._tag_editor._write = killed  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
         heard.add_tag("mine", [str(sounds / "0.wav")])
     with (heard.folder / "tags.jsonl").open("ab") as log:

@@ -24,6 +24,7 @@ from soundloom.cli.layers import command as layers
 from soundloom.cli.map import command as map_
 from soundloom.cli.models import command as models
 from soundloom.cli.reproduce import command as reproduce
+from soundloom.cli.roots import command as roots
 from soundloom.cli.search import command as search
 from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 for command in (
-    *(index, search, tag, map_, serve, embed, info, train, evaluate, layers, reproduce),
+    *(index, search, tag, map_, serve, embed, info, roots, train, evaluate, layers, reproduce),
     *(export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from soundloom.embedder import Embedder
     from soundloom.library import Explanation, Failure, Hit, Progress
     from soundloom.models.http_transfer import Progress as Transferred
@@ -129,10 +131,17 @@ def hits_table(hits: Sequence[Hit], title: str, reasons: Sequence[Explanation] |
         bars = [_bar(similarity) for similarity in hit.parts.values()]
         where = f"{hit.start:.1f}-{hit.end:.1f}"
         why = [] if reasons is None else [_reasons(reasons[rank - 1])]
-        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, *why, where, Text(_nearby(hit.path)))
+        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, *why, where, _file(hit))
     # Piped into a file or another command, a table must not be folded to a guessed width.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
+
+
+def _file(hit: Hit) -> Text:
+    """A hit's path, and whether it is there now."""
+    from rich.text import Text
+
+    return Text.assemble(_nearby(hit.path), (" (absent)", "yellow") if hit.absent else "")
 
 
 def _reasons(explanation: Explanation) -> str:

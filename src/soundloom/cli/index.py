@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +39,11 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     "tag_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A CSV with the columns path and tags (separated by ; or ,).",
+    help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
 )
 @options.workers
-@click.option("--prune", is_flag=True, help="Forget files that are gone even if they are most of the library.")
+@click.option("--prune", is_flag=True, help="Remove files that are gone, however many of a folder they are.")
+@click.option("--rehash", is_flag=True, help="Find changes also in files of the same size and time; reads every file.")
 @options.as_json
 @click.pass_context
 def command(
@@ -59,13 +61,19 @@ def command(
     tag_file: Path | None,
     workers: int | None,
     prune: bool,
+    rehash: bool,
     json_wanted: bool,
 ) -> None:
     """Make folders of sounds searchable.
 
-    Embeds what is new or changed, keeps the embeddings of what moved, forgets what is gone, and reports
-    what could not be read. Stop it whenever you like: run again, it goes on where it was. Without SOUNDS
-    it looks again through the folders that the library was filled from.
+    Embeds what is new or changed, keeps the embeddings and tags of what was renamed, moved or swapped, removes
+    what is gone, and reports what could not be read. Stop it whenever you like: run again, it goes on where it
+    was. Without SOUNDS it looks again through the folders that the library was filled from.
+
+    A folder that is not there, or is empty where it held sounds, keeps its embeddings, and so does a folder of
+    which more than a tenth or an hour is missing: see soundloom roots, and --prune.
+
+    A row of --tags names a file by as much of the end of its path as makes it unique.
 
     \b
     Examples:
@@ -96,16 +104,21 @@ def command(
             )
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
-        report = library.add(sounds or None, tags=tags, workers=workers, prune=prune, progress=progress)
+        report = library.add(sounds or None, tags=tags, workers=workers, prune=prune, rehash=rehash, progress=progress)
     library.index()
 
     if json_wanted:
         print_json(report)
     else:
-        _tell(report, library, time.monotonic() - began)
+        _print_report(report, library, time.monotonic() - began)
+    if report.ambiguous:
+        _print_list(
+            f"{len(report.ambiguous)} rows of {tag_file} fit several sounds and were left out:", report.ambiguous
+        )
     if report.failed:
         click.echo(f"{len(report.failed)} files could not be indexed:", err=True)
         print_failures(report.failed)
+    if report.failed or report.ambiguous:
         context.exit(1)
 
 
@@ -125,22 +138,39 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
         )
 
 
-def _tell(report: AddReport, library: Library, seconds: float) -> None:
-    """Say what was done, and what a person should know of it."""
+def _print_report(report: AddReport, library: Library, seconds: float) -> None:
+    """Print what was done, and what needs attention."""
     counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
-    told = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
+    done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     click.echo(
-        f"{', '.join(told) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
+        f"{', '.join(done) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
         f"in {clock(seconds)}. {library.folder} holds {len(library)} segments."
     )
+    for old, new in report.relocated.items():
+        click.echo(f"{old} is now {new}: its embeddings were kept.")
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
-    if report.absent:
-        click.echo(f"not there, and kept as they were: {', '.join(report.absent)}", err=True)
-    if report.missing:
+    for root in report.absent:
         click.echo(
-            f"{report.missing} files are gone, most of the library: kept, in case a disk is not mounted. "
-            "If they were deleted on purpose, run again with --prune.",
+            f"absent, kept as it was: {root}. If it has moved: soundloom roots relocate {root} NEW; "
+            f"if it is gone for good: soundloom roots forget {root}",
             err=True,
         )
+    if report.missing:
+        click.echo(
+            f"{report.missing} files ({clock(report.missing_seconds)}) are missing, more than a tenth of their folder "
+            "or an hour: kept, in case a drive is not mounted. If they were deleted on purpose, run again with "
+            "--prune.",
+            err=True,
+        )
+    if report.unmatched:
+        _print_list(f"{len(report.unmatched)} rows of the table of tags fit no sound:", report.unmatched)
+
+
+def _print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:
+    click.echo(title, err=True)
+    for line in lines[:shown]:
+        click.echo(f"  {line}", err=True)
+    if len(lines) > shown:
+        click.echo(f"  ... and {len(lines) - shown} more", err=True)

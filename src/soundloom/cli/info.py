@@ -8,6 +8,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, print_failures, print_json
+from soundloom.cli.roots import roots_table
 
 __all__ = ["command"]
 
@@ -25,12 +26,12 @@ def command(folder: Path, json_wanted: bool) -> None:
     from soundloom.library import Library
 
     library = Library.open(folder)
-    settings, failures = library.settings, library.failures()
+    settings, failures, roots = library.settings, library.failures(), library.roots()
     files, seconds = library.totals()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if json_wanted:
         facts = {"files": files, "segments": len(library), "seconds": seconds, "bytes": size}
-        print_json({"library": str(folder), "settings": settings, **facts, "failures": failures})
+        print_json({"library": str(folder), "settings": settings, **facts, "roots": roots, "failures": failures})
         return
     cut = (
         "every file whole" if settings.window is None else f"segments of {settings.window:g} s every {settings.hop:g} s"
@@ -48,6 +49,8 @@ def command(folder: Path, json_wanted: bool) -> None:
         ("failed", str(len(failures))),
     ):
         click.echo(f"{label:>10}  {value}")
+    for line in roots_table(roots):
+        click.echo(line)
     print_failures(failures)
 
 

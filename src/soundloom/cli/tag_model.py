@@ -22,7 +22,7 @@ from soundloom.errors import LibraryError
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess
     from soundloom.library import Failure
-    from soundloom.library.indexing.diff import Found
+    from soundloom.library.indexing.diff import FileOnDisk
     from soundloom.library.indexing.sync import Progress
     from soundloom.tagger import Explained, Tagged, Tagger
 
@@ -108,7 +108,8 @@ def tag_files(
     """
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure
-    from soundloom.library.indexing.sync import Progress, find_files
+    from soundloom.library.indexing.scan import find_files
+    from soundloom.library.indexing.sync import Progress
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run)
@@ -120,7 +121,7 @@ def tag_files(
     rows: list[Row] = []
     seconds = 0.0
 
-    def tag(file: Found, av: AvProcess) -> Tagged:
+    def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
         return tagger.tag(file.path, explain=explain, av=av)
 
     results = process(files, tag, workers=workers or os.cpu_count() or 1)

@@ -1,5 +1,6 @@
 """A folder of sounds made searchable: the store, the way from files to rows, search, the map, and tags."""
 
+from soundloom.library.indexing.roots import Root
 from soundloom.library.indexing.sync import AddReport, Progress
 from soundloom.library.library import Hit, Library
 from soundloom.library.map.library_map import Map, MapProgress
@@ -27,6 +28,7 @@ __all__ = [
     "Mark",
     "Progress",
     "Quality",
+    "Root",
     "Segment",
     "Segments",
     "Suggestion",

@@ -25,9 +25,10 @@ from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
-from soundloom.library.indexing.diff import Found
+from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.embed import Embedded, segment_embedder
-from soundloom.library.indexing.sync import Progress, find_files
+from soundloom.library.indexing.scan import find_files
+from soundloom.library.indexing.sync import Progress
 from soundloom.library.storage.store import Failure, FileNotice
 
 __all__ = ["ExportReport", "export"]
@@ -97,8 +98,8 @@ def export(
     return report
 
 
-def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[Found, AvProcess], Embedded]:
-    def embed(file: Found, av: AvProcess) -> Embedded:
+def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[FileOnDisk, AvProcess], Embedded]:
+    def embed(file: FileOnDisk, av: AvProcess) -> Embedded:
         notices: list[Notice] = []
         values, times = model.embed_frames(file.path, options=decoding, notices=notices, av=av)
         # Neighbouring frames meet half-way between their centres; the last is as wide as the one before.
@@ -111,7 +112,7 @@ def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[Found
 
 
 @contextmanager
-def _sink(out: Path, dim: int, files: Sequence[Found]) -> Iterator[_Sink]:
+def _sink(out: Path, dim: int, files: Sequence[FileOnDisk]) -> Iterator[_Sink]:
     kinds = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}
     if out.suffix and out.suffix not in kinds:
         raise LibraryError(f"cannot write embeddings to {str(out)!r}: end it in {', '.join(kinds)}, or name a folder")

@@ -13,27 +13,41 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError, QueryError
-from soundloom.library.indexing.sources import Roots, folders_of
-from soundloom.library.indexing.sync import AddReport, Progress, bring_up_to_date, roots_of
+from soundloom.library.indexing.diff import is_below
+from soundloom.library.indexing.relocation import relocate_root
+from soundloom.library.indexing.roots import (
+    Presence,
+    Root,
+    RootEntry,
+    RootLookup,
+    RootRegistry,
+    is_empty,
+    parents_of,
+    totals_by_root,
+)
+from soundloom.library.indexing.scan import roots_of
+from soundloom.library.indexing.sync import AddReport, Progress, Synchroniser
 from soundloom.library.search.index import SearchIndex
 from soundloom.library.search.tag_refresh import retagged
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.storage import lifecycle
+from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.lifecycle import Loader, Weights
 from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.storage.store import Failure, Store
-from soundloom.library.tags.editor import Tagging
+from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 from soundloom.models import DEFAULT, load
 
@@ -66,8 +80,9 @@ class Holdings:
         self._model = model
         self._loader = loader
         self._store = Store(folder / "store", settings.dim)
-        self._tagging = Tagging(folder, self._store)
-        self._roots = Roots(folder)
+        self._tag_editor = TagEditor(folder, self._store)
+        self._registry = RootRegistry(folder)
+        self._presence = Presence(self._registry)
         self._index: SearchIndex | None = None
         self._due = 0.0
         self._segments: Segments | None = None
@@ -152,12 +167,74 @@ class Holdings:
         """The indexed files, sorted."""
         return sorted(self._store.files())
 
-    def roots(self) -> list[Path]:
+    def roots(self) -> list[Root]:
         """The folders and files that the library was filled from, without what lies in another of them.
 
-        Where none was remembered: the outermost folders that its files lie in.
+        Where none is registered: the outermost folders that its files lie in.
+
+        Raises:
+            LibraryError: the list of folders is damaged.
         """
-        return self._roots.known() or folders_of(self._store.files())
+        durations = self._store.durations()
+        entries = self._registry.entries() or [RootEntry.of(path) for path in parents_of(durations)]
+        lookup = RootLookup(entry.path for entry in entries)
+        totals = totals_by_root((entry.path for entry in entries), durations, lookup.root_of)
+        return [
+            Root(
+                entry.path,
+                *totals[entry.path],
+                absent=is_empty(entry.path),
+                missing=len(entry.missing),
+                indexed=entry.indexed,
+            )
+            for entry in entries
+        ]
+
+    def relocate_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> Root:
+        """Say where a root is now; its files are not embedded again.
+
+        Where the library knows a file at its new path already, that file's rows stay and get the tags of the old ones
+        if the content is the same.
+
+        Args:
+            old: the root's path, or a folder in it.
+            new: where it is now; it must be there.
+
+        Returns:
+            The root at its new path.
+
+        Raises:
+            LibraryError: nothing was indexed below the old path, the new one is not there, they lie in one another, or
+                another process is adding to the library.
+        """
+        source, target = (os.path.abspath(Path(path).expanduser()) for path in (old, new))
+        if not os.path.exists(target):
+            raise LibraryError(f"there is no folder or file {target!r}: name the place where {source!r} is now")
+        with self._adding_alone():
+            relocate_root(self._store, self._registry, self._tag_editor, source, target)
+        return next(root for root in self.roots() if is_below(target, [Path(root.path)]))
+
+    def forget_root(self, path: str | os.PathLike[str]) -> int:
+        """Remove the rows of a root, and the root; what persons decided about tags stays in the log.
+
+        Args:
+            path: the root's.
+
+        Returns:
+            How many files were removed.
+
+        Raises:
+            LibraryError: it is no root, or another process is adding to the library.
+        """
+        name = os.path.abspath(Path(path).expanduser())
+        with self._adding_alone():
+            known = {root.path: root.files for root in self.roots()}
+            if name not in known:
+                raise LibraryError(
+                    f"{name!r} is no root of {str(self.folder)!r}: its roots are {', '.join(known) or 'none'}"
+                )
+            self._registry.forget(self._store, name)
+        return known[name]
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, and why."""
@@ -165,9 +242,7 @@ class Holdings:
 
     def totals(self) -> tuple[int, float]:
         """How many files are indexed, and how many seconds they last together."""
-        durations: dict[str, float] = {}
-        for batch in self._store.scan(["path", "duration"]):
-            durations.update(zip(batch["path"].to_pylist(), batch["duration"].to_pylist(), strict=True))
+        durations = self._store.durations()
         return len(durations), sum(durations.values())
 
     def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -193,54 +268,70 @@ class Holdings:
         tags: TagTable | None = None,
         workers: int | None = None,
         prune: bool = False,
+        rehash: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> AddReport:
         """Bring the library up to date with folders and files.
 
-        What is new or changed is embedded; what moved keeps its embeddings; what is gone is forgotten;
-        what cannot be read is recorded and reported. Stop it at any moment, run it again, and it goes on
-        where it was: a file is in the library whole or not at all.
+        What is new or changed is embedded; a content that the library holds under another name keeps its embeddings
+        and its tags; what is gone is removed; what cannot be read is recorded and reported. Stop it at any moment, run
+        it again, and it goes on where it was: a file is in the library whole or not at all.
+
+        A root that is not there, or is empty where it held files, keeps its rows. So do missing files that are more
+        than a tenth of their root's length, or more than an hour.
 
         Args:
             sounds: folders, searched with their subfolders, and files; the library's `roots` if not given.
             tags: tags for the files.
             workers: how many files at a time; as many as there are processors if not given.
-            prune: forget files that are gone even if they are most of the library, which otherwise is
-                taken for a disk that is not mounted.
+            prune: remove all files that are gone from roots that are there.
+            rehash: find changes also in files of the same size and time.
             progress: called after every file.
 
         Raises:
-            LibraryError: a folder does not exist, none is given and none of the roots is there, or another process
-                is adding to the library.
+            LibraryError: a folder does not exist, none is given and none of the roots is there, another process is
+                adding to the library, or the library was moved meanwhile.
         """
-        roots, absent = (roots_of(sounds), []) if sounds is not None else self._present()
-        try:
-            with FileLock(self.folder / _ADDING, timeout=_PROBED):
-                self._roots.remember(roots)
-                report = bring_up_to_date(
-                    self._store,
-                    self.model,
-                    self.settings,
-                    roots,
-                    tags=tags,
-                    workers=workers or os.cpu_count() or 1,
-                    prune=prune,
-                    progress=progress,
-                )
-        except Timeout:
-            raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None
-        self._tagging.lay_over()
-        report.absent = absent
+        roots, absent = (roots_of(sounds), []) if sounds is not None else self._present_roots()
+        with self._adding_alone():
+            self._registry.remember(roots)
+            synchroniser = Synchroniser(
+                self.folder,
+                self._store,
+                self.model,
+                self.settings,
+                self._registry,
+                self._tag_editor,
+                workers=workers or os.cpu_count() or 1,
+                prune=prune,
+                rehash=rehash,
+                progress=progress,
+            )
+            report = synchroniser.run(roots, tags)
+        report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
         return report
 
-    def _present(self) -> tuple[list[Path], list[str]]:
-        """The roots that are there, and those that are not."""
-        roots = self.roots()
-        there = [root for root in roots if root.exists()]
+    @contextmanager
+    def _adding_alone(self) -> Iterator[None]:
+        """Hold the lock of adding.
+
+        Raises:
+            LibraryError: another process holds it.
+        """
+        try:
+            with library_lock(self.folder, _ADDING, timeout=_PROBED):
+                yield
+        except Timeout:
+            raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None
+
+    def _present_roots(self) -> tuple[list[Path], list[str]]:
+        """The roots that exist, and those that do not."""
+        registered = self._registry.paths() or parents_of(self._store.files())
+        there = [root for root in registered if root.exists()]
         if not there:
-            named = ", ".join(map(str, roots)) or "none is remembered"
+            named = ", ".join(map(str, registered)) or "none is remembered"
             raise LibraryError(f"none of the folders of {str(self.folder)!r} is there ({named}): name the folders")
-        return there, [str(root) for root in roots if root not in there]
+        return there, [str(root) for root in registered if root not in there]
 
     def index(self) -> SearchIndex:
         """The search index of the library as it is now, built if it is not there or stale.
@@ -257,7 +348,7 @@ class Holdings:
         if kept is not None and time.monotonic() < self._due:
             return kept
         try:
-            with FileLock(self.folder / "index.lock", timeout=-1 if kept is None else 0):
+            with library_lock(self.folder, "index.lock", timeout=-1 if kept is None else 0):
                 began = time.monotonic()
                 folder = self.folder / "index"
                 index = SearchIndex.open(folder, version)
@@ -275,7 +366,7 @@ class Holdings:
     def _adding(self) -> bool:
         """Whether somebody is adding files."""
         try:
-            with FileLock(self.folder / _ADDING, timeout=0):
+            with library_lock(self.folder, _ADDING, timeout=0):
                 return False
         except Timeout:
             return True
@@ -284,7 +375,7 @@ class Holdings:
         """The segments by id, by place and by mark; their rows are those of `index` and of a `map`."""
         index = self.index()
         if self._segments is None or self._segments.version != index.version:
-            self._segments = Segments(index.rows, index.version, known=self._segments)
+            self._segments = Segments(index.rows, index.version, self._segments, self._presence.absent)
         return self._segments
 
     def segment(self, id: str) -> Segment:
@@ -318,7 +409,7 @@ class Holdings:
         """
         self._join_pieces(version + 1)
         if self._index is not None and self._index.version == version:
-            with FileLock(self.folder / "index.lock"):
+            with library_lock(self.folder, "index.lock"):
                 self._index = retagged(self.folder / "index", self._store, self._index)
 
     def _join_pieces(self, version: int) -> None:
@@ -327,7 +418,7 @@ class Holdings:
             return
         try:
             # Under the lock of adding nobody else writes rows: what the index shows stays what the store holds.
-            with FileLock(self.folder / _ADDING, timeout=0):
+            with library_lock(self.folder, _ADDING, timeout=0):
                 if self._store.version == version:
                     self._store.compact()
         except Timeout:

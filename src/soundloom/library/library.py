@@ -129,7 +129,8 @@ class Library(Holdings):
         hidden = queries.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
         admitted = self._admitted.rows(index, where) if where is not None else None
         found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
-        return queries.hits_at(index, found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
+        shown = np.flatnonzero(~np.isin(found.rows, hidden))[:k]
+        return queries.hits_at(index, found, shown, self._presence.absent)
 
     def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
@@ -143,7 +144,7 @@ class Library(Holdings):
         """
         index = self.index()
         rows = range(len(index)) if where is None else np.flatnonzero(self._admitted.rows(index, where))
-        return Segments(index.rows, index.version).at(rows[shown]), len(rows)
+        return Segments(index.rows, index.version, absent=self._presence.absent).at(rows[shown]), len(rows)
 
     def explain(
         self,
@@ -284,7 +285,7 @@ class Library(Holdings):
             QueryError: a mark points at nothing in the library.
             LibraryError: the tag cannot be one, or a segment shall both have it and not.
         """
-        return self._tagging.edit(self.segments(), {tag: (tuple(add), tuple(remove))}, self._retag)
+        return self._tag_editor.edit(self.segments(), {tag: (tuple(add), tuple(remove))}, self._retag)
 
     def add_tag(self, tag: str, marks: Iterable[Mark]) -> Edit:
         """Give a tag to segments; as `edit_tag`."""
@@ -296,7 +297,7 @@ class Library(Holdings):
 
     def set_tags(self, mark: Mark, tags: Iterable[str]) -> Edit:
         """Make these the tags of a file or segment, and no others; as `edit_tag`."""
-        return self._tagging.set(self.segments(), mark, tags, self._retag)
+        return self._tag_editor.set(self.segments(), mark, tags, self._retag)
 
     def tag_counts(self) -> dict[str, int]:
         """Every tag in the library and how many segments have it, the most frequent first."""

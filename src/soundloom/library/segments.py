@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from struct import pack
@@ -58,6 +58,7 @@ class Segment:
         end: where it ends.
         duration: length of the whole file in seconds.
         tags: the segment's tags, sorted.
+        absent: whether the file is not there now, such as on a drive that is unplugged.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Segment:
     end: float
     duration: float
     tags: tuple[str, ...]
+    absent: bool = field(default=False, kw_only=True)
 
     @property
     def id(self) -> str:
@@ -97,13 +99,21 @@ class Segments:
         rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`.
         version: of the index.
         known: another version's, whose ids are kept where the rows are the same but for their tags.
+        absent: tells which of some files are not there; by default none is looked for.
 
     Attributes:
         version: as given.
     """
 
-    def __init__(self, rows: pa.Table, version: int, known: Segments | None = None) -> None:
+    def __init__(
+        self,
+        rows: pa.Table,
+        version: int,
+        known: Segments | None = None,
+        absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
+    ) -> None:
         self.version = version
+        self._absent = absent
         self._rows = rows
         self._numbers: UInt64[np.ndarray, " rows"] | None = None
         self._order: Int[np.ndarray, " rows"] | None = None
@@ -128,9 +138,11 @@ class Segments:
     def at(self, rows: Sequence[int] | Int[np.ndarray, " n"]) -> list[Segment]:
         """The segments at these places, in the order asked for."""
         table = self._rows.select(["path", "start", "end", "duration", "tags"]).take(np.asarray(rows, np.int64))
+        columns = table.to_pydict()
+        absent = self._absent(columns["path"])
         return [
-            Segment(path, start, end, duration, tuple(tags or ()))
-            for path, start, end, duration, tags in zip(*table.to_pydict().values(), strict=True)
+            Segment(path, start, end, duration, tuple(tags or ()), absent=gone)
+            for path, start, end, duration, tags, gone in zip(*columns.values(), absent, strict=True)
         ]
 
     def places(self, ids: Sequence[str]) -> Int[np.ndarray, " n"]:

@@ -123,6 +123,7 @@ class Catalogue:
             end=segment.end,
             duration=segment.duration,
             tags=list(segment.tags),
+            absent=segment.absent,
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             standings=why.standings if why else None,

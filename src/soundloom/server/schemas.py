@@ -111,6 +111,7 @@ class Hit(_Response):
     end: float
     duration: float = Field(description="Length of the whole file in seconds.")
     tags: list[str]
+    absent: bool = Field(default=False, description="Whether the file is not there now.")
     similarity: float | None = Field(default=None, description="In [-1, 1].")
     parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
     standings: dict[str, float] | None = Field(

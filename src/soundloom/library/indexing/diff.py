@@ -1,27 +1,26 @@
-"""What is new: the files on disk against the files a library knows.
+"""Difference between the files on disk and the files of a library, by path, size, time and content hash.
 
-A file is known by its path, size and modification time; only where these differ is its content hashed.
-The hash then tells a changed file from one that was merely touched, and a moved file, whose embeddings can
-be kept, from a new one.
+A file with the size and modification time that the library knows is unchanged; every other file is a candidate. Of
+the candidates those are hashed first whose size the library knows from some file: they may hold a content that was
+embedded already, under their own path or another (`soundloom.library.indexing.moves`). The rest is new content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 from soundloom.library.storage.store import FileState
 
-__all__ = ["Changes", "Found", "content_hash", "is_below"]
+__all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes", "is_below"]
 
 
-@dataclass(frozen=True)
-class Found:
+@dataclass(frozen=True, slots=True)
+class FileOnDisk:
     """A file on disk: its path, size in bytes and modification time."""
 
     path: str
@@ -29,64 +28,94 @@ class Found:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path, status: os.stat_result) -> Found:
-        """The file at a path, from what the file system says of it."""
+    def of(cls, path: Path, status: os.stat_result) -> FileOnDisk:
+        """The file at a path, from the result of `os.stat`."""
         return cls(str(path), status.st_size, status.st_mtime_ns)
 
     def state(self, digest: str) -> FileState:
-        """The file with its content's hash."""
+        """The file with the hash of its content."""
         return FileState(self.path, self.size, self.mtime_ns, digest)
 
 
-class Changes:
-    """How the disk differs from the library.
+class LibraryDiff:
+    """The files below some roots, compared with the files of a library.
 
     Args:
         found: the files on disk below the roots.
         known: the library's files, by path.
-        roots: the folders and files that were searched; known files elsewhere are left alone.
+        roots: the folders and files that were searched; known files elsewhere are ignored.
+        unreadable: folders and files below the roots that could not be read; what they hold is not missing.
+        rehash: take every file for a candidate, whatever its size and time.
 
     Attributes:
-        unchanged: how many files are as the library knows them.
-        candidates: files whose path is new or whose size or time differ: to be hashed.
-        missing: known files below the roots that are gone, by path.
+        present: the paths of the files found.
+        candidates: files whose path is new or whose size or time differ.
+        missing: known files below the roots that were not found, by path.
     """
 
-    def __init__(self, found: Iterable[Found], known: Mapping[str, FileState], roots: Sequence[Path]) -> None:
-        self.unchanged = 0
-        self.candidates: list[Found] = []
-        self._known = known
-        self._lock = Lock()
-        present = set()
+    def __init__(
+        self,
+        found: Iterable[FileOnDisk],
+        known: Mapping[str, FileState],
+        roots: Collection[Path],
+        unreadable: Collection[str] = (),
+        *,
+        rehash: bool = False,
+    ) -> None:
+        self.present: set[str] = set()
+        self.candidates: list[FileOnDisk] = []
         for file in found:
-            present.add(file.path)
-            state = known.get(file.path)
-            if state is not None and (state.size, state.mtime_ns) == (file.size, file.mtime_ns):
-                self.unchanged += 1
-            else:
+            self.present.add(file.path)
+            if rehash or not _unchanged(file, known):
                 self.candidates.append(file)
-        gone = sorted(path for path in known if path not in present and is_below(path, roots))
-        self.missing = {path: known[path] for path in gone}
-        self._missing_by_hash: dict[str, list[str]] = defaultdict(list)
-        for path, state in self.missing.items():
-            self._missing_by_hash[state.hash].append(path)
+        # `unreadable` is read after the search: the search fills it.
+        hidden = [Path(path) for path in unreadable]
+        self.missing = {
+            path: known[path]
+            for path in sorted(known)
+            if path not in self.present and is_below(path, roots) and not is_below(path, hidden)
+        }
 
-    def recognise(self, state: FileState) -> str | None:
-        """The path under which the library holds this file's content already, or None.
+    @property
+    def unchanged(self) -> int:
+        """How many of the files found are as the library knows them."""
+        return len(self.present) - len(self.candidates)
 
-        That is its own path when it was merely touched, and a missing file's when it moved; a missing
-        file can be claimed once. Several workers may ask at the same time.
-        """
-        known = self._known.get(state.path)
-        if known is not None:
-            return state.path if known.hash == state.hash else None
-        with self._lock:
-            waiting = self._missing_by_hash.get(state.hash)
-            if not waiting:
-                return None
-            path = waiting.pop(0)
-            del self.missing[path]
-            return path
+    def refresh(self, known: Mapping[str, FileState]) -> None:
+        """Compare the candidates once more, after paths of the library have changed."""
+        self.candidates = [file for file in self.candidates if not _unchanged(file, known)]
+
+
+def hash_known_sizes(
+    candidates: Iterable[FileOnDisk],
+    known: Mapping[str, FileState],
+    workers: int,
+    hashed: Callable[[FileOnDisk, str | None], None] = lambda _file, _digest: None,
+) -> dict[str, str]:
+    """Content hashes of those candidates whose size is the size of some known file.
+
+    Args:
+        candidates: files on disk.
+        known: the library's files.
+        workers: how many files to read at a time.
+        hashed: called after every file, with its hash.
+
+    Returns:
+        path -> hash; without the files that cannot be read.
+    """
+    sizes = {state.size for state in known.values()}
+    possible = [file for file in candidates if file.size in sizes]
+    hashes: dict[str, str] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix="soundloom-hash") as pool:
+        try:
+            for file, digest in zip(possible, pool.map(_hash_if_readable, possible), strict=True):
+                if digest is not None:
+                    hashes[file.path] = digest
+                hashed(file, digest)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return hashes
 
 
 def is_below(path: str, roots: Iterable[Path]) -> bool:
@@ -98,3 +127,15 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _unchanged(file: FileOnDisk, known: Mapping[str, FileState]) -> bool:
+    state = known.get(file.path)
+    return state is not None and (state.size, state.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _hash_if_readable(file: FileOnDisk) -> str | None:
+    try:
+        return content_hash(file.path)
+    except OSError:
+        return None

@@ -1,19 +1,20 @@
-"""A file to embeddings: hash, decode, cut, embed; the work that `soundloom.file_pool` does on many files."""
+"""Embedding of one file: hash, decode, cut into segments, embed; `soundloom.file_pool` runs it on many files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.embedder import Embedder
-from soundloom.library.indexing.diff import Found, content_hash
+from soundloom.library.indexing.diff import FileOnDisk, content_hash
 from soundloom.library.storage.store import FileState
 
-__all__ = ["Embedded", "Recognised", "Result", "segment_embedder"]
+__all__ = ["Embedded", "segment_embedder"]
 
 
 @dataclass(frozen=True)
@@ -42,43 +43,25 @@ class Embedded:
         return self.state.path
 
 
-@dataclass(frozen=True)
-class Recognised:
-    """A file whose content the library holds already, under the path ``known_as``; nothing was computed."""
-
-    state: FileState
-    known_as: str
-
-    @property
-    def path(self) -> str:
-        """The file."""
-        return self.state.path
-
-
-Result = Embedded | Recognised
-
-
 def segment_embedder(
     model: Embedder,
     window: float | None,
     hop: float | None,
-    recognise: Callable[[FileState], str | None] = lambda _: None,
+    hashes: Mapping[str, str] = MappingProxyType({}),
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
-) -> Callable[[Found, audio.AvProcess], Result]:
+) -> Callable[[FileOnDisk, audio.AvProcess], Embedded]:
     """The work of embedding one file's segments.
 
     Args:
         model: the embedder.
         window: seconds of a segment; None keeps every file whole.
         hop: seconds from segment to segment.
-        recognise: tells under which path a file's content is held already, if it is; called by the workers.
+        hashes: content hashes that are known already, by path.
         decoding: how files become waveforms.
     """
 
-    def embed(file: Found, av: audio.AvProcess) -> Result:
-        state = file.state(content_hash(file.path))
-        if (known_as := recognise(state)) is not None:
-            return Recognised(state, known_as)
+    def embed(file: FileOnDisk, av: audio.AvProcess) -> Embedded:
+        state = file.state(hashes.get(file.path) or content_hash(file.path))
         starts, ends, vectors = [], [], []
         notices: list[audio.Notice] = []
         blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices)

@@ -1,31 +1,42 @@
-"""Bringing a library up to date with the disk: find, compare, embed, commit, report."""
+"""Synchronisation of a library with the disk: find, compare, move, embed, commit, report.
+
+What is on disk decides which rows a library keeps, and content hashes decide which rows they are:
+
+1. the files below the roots are compared with the library's (`diff`);
+2. roots that have moved as a whole are recognised and relocated (`relocation`);
+3. files whose content the library holds take over its rows (`moves`); nothing of them is embedded again;
+4. all other candidates are embedded and committed, many files at a time but never a file in two;
+5. files that are gone are removed, unless so much of a root is missing that a drive may be unplugged;
+6. tags are brought up to date with the log of decisions and a table.
+"""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from soundloom import audio
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
-from soundloom.library.indexing.diff import Changes, Found, is_below
-from soundloom.library.indexing.embed import Embedded, Recognised, segment_embedder
+from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes, is_below
+from soundloom.library.indexing.embed import segment_embedder
+from soundloom.library.indexing.moves import Move, plan_moves
+from soundloom.library.indexing.relocation import dispersed_roots, files_by_root, find_new_place
+from soundloom.library.indexing.roots import RootLookup, RootRegistry, is_empty, totals_by_root
+from soundloom.library.indexing.scan import find_files
+from soundloom.library.indexing.writer import RowWriter
+from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileState, Store
+from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["AddReport", "Progress", "Synchroniser"]
 
-__all__ = ["AddReport", "Progress", "bring_up_to_date", "find_files", "roots_of"]
-
-_FLUSH_ROWS = 4096
-_FLUSH_SECONDS = 2.0
+_LARGEST_SHARE, _MOST_SECONDS = 0.1, 3600.0
+"""What may be gone of a root for its rows to be removed: a share of its length, and seconds."""
 
 
 @dataclass(frozen=True)
@@ -50,154 +61,309 @@ class AddReport:
     """What an update did, in numbers of files unless said otherwise.
 
     Attributes:
-        new: files embedded for the first time.
-        changed: known files whose content had changed; embedded again.
-        moved: known files found under another path; their embeddings were kept.
+        new: files that the library did not know.
+        changed: known files whose content had changed.
+        copied: those of the new and changed files whose content the library held: its embeddings were copied.
+        moved: files found under another path, renamed, swapped or in a relocated root; their embeddings were kept.
         touched: files of which only the modification time had changed.
         unchanged: files that were as the library knew them.
-        deleted: files forgotten because they are gone.
-        missing: files that are gone but were not forgotten, because they are most of the library.
-        padded: files shorter than the model can hear, embedded with silence behind them.
+        deleted: files whose rows were removed because they are gone.
+        missing: files that are gone but were kept, because they are too much of their root.
+        missing_seconds: how long these are together.
+        padded: files shorter than the model's shortest input, embedded with silence behind them.
         segments: rows written.
         seconds: seconds of sound embedded.
         failed: the files that could not be indexed, and why.
-        absent: folders that the library was filled from and that are not there now; what they held is kept.
+        absent: roots that are not there now, or are empty where they held files; their rows are kept.
+        relocated: roots that were recognised under another path: the old path -> the new one.
+        ambiguous: rows of the table of tags that fit several files, and were left out.
+        unmatched: rows of the table of tags that fit no file.
     """
 
     new: int = 0
     changed: int = 0
+    copied: int = 0
     moved: int = 0
     touched: int = 0
     unchanged: int = 0
     deleted: int = 0
     missing: int = 0
+    missing_seconds: float = 0.0
     padded: int = 0
     segments: int = 0
     seconds: float = 0.0
     failed: list[Failure] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    relocated: dict[str, str] = field(default_factory=dict)
+    ambiguous: list[str] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
 
 
-def bring_up_to_date(
-    store: Store,
-    model: Embedder,
-    settings: LibrarySettings,
-    roots: Sequence[Path],
-    *,
-    tags: TagTable | None,
-    workers: int,
-    prune: bool,
-    progress: Callable[[Progress], None] | None,
-) -> AddReport:
-    """Make a store hold the embeddings of the sounds as they are on disk; see `Library.add`."""
-    report = AddReport()
-    failed: dict[str, str] = {}
-    known = store.files()
-    changes = Changes(find_files(roots, failed), known, roots)
-    report.unchanged = changes.unchanged
-    tags_of = tags.match([*known, *(file.path for file in changes.candidates)]) if tags else {}
+class Synchroniser:
+    """Brings one library up to date once; see `Library.add`. The caller holds the lock of adding.
 
-    writer = _Writer(
-        store, known, tags_of, report, shortest=model.min_samples / model.sample_rate * settings.decoding.speed
-    )
-    embed = segment_embedder(model, settings.window, settings.hop, changes.recognise, settings.decoding)
-    results = process(changes.candidates, embed, workers=workers)
-    try:
-        for done, (file, result) in enumerate(zip(changes.candidates, results, strict=True), start=1):
-            if isinstance(result, Failed):
-                failed[file.path] = result.reason
-            else:
-                writer.put(result)
-            if progress is not None:
-                progress(Progress(done, len(changes.candidates), report.seconds, file.path))
-    finally:
-        # Also when interrupted: what is finished is kept.
-        results.close()
-        writer.flush()
-        _record_failures(store, failed, roots)
-    _forget_missing(store, list(changes.missing), len(known), prune, report)
-    retagged = {path: words for path, words in tags_of.items() if path in known and path not in writer.written}
-    store.set_tags(retagged)
-    if writer.commits or report.deleted or retagged:
-        store.compact()
-    report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
-    return report
-
-
-class _Writer:
-    """Collects results and commits them, many files at a time but never a file in two."""
+    Args:
+        folder: the library's.
+        store: its rows.
+        model: embeds what is new.
+        settings: how files are cut.
+        registry: the library's roots.
+        tag_editor: the library's tags.
+        workers: how many files at a time.
+        prune: remove the rows of files that are gone, however many.
+        rehash: compare files by content even if their size and time are the same.
+        progress: called after every file.
+    """
 
     def __init__(
         self,
+        folder: Path,
         store: Store,
-        known: Mapping[str, FileState],
-        tags: Mapping[str, Sequence[str]],
-        report: AddReport,
+        model: Embedder,
+        settings: LibrarySettings,
+        registry: RootRegistry,
+        tag_editor: TagEditor,
         *,
-        shortest: float,
+        workers: int,
+        prune: bool = False,
+        rehash: bool = False,
+        progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._shortest = shortest
+        self._folder = folder
         self._store = store
-        self._known = known
-        self._tags = tags
-        self._report = report
-        self._new: list[pa.Table] = []
-        self._changed: list[pa.Table] = []
-        self._moves: dict[str, FileState] = {}
-        self._rows = 0
-        self._flushed = time.monotonic()
-        self.commits = 0
-        self.written: set[str] = set()
+        self._model = model
+        self._settings = settings
+        self._registry = registry
+        self._tag_editor = tag_editor
+        self._workers = workers
+        self._prune = prune
+        self._rehash = rehash
+        self._progress = progress
+        self._library_id = registry.library_id()
+        self._report = AddReport()
+        self._done = 0
 
-    def put(self, result: Embedded | Recognised) -> None:
-        """Take a file's result; it is written at the next flush."""
-        if isinstance(result, Recognised):
-            self._moves[result.known_as] = result.state
-            if result.known_as == result.path:
-                self._report.touched += 1
+    def run(self, roots: Sequence[Path], tags: TagTable | None = None) -> AddReport:
+        """Make the library hold the sounds below some roots as they are on disk.
+
+        Args:
+            roots: folders and files.
+            tags: tags for the files.
+        """
+        report, failed = self._report, dict[str, str]()
+        self._registry.finish_pending(self._store)
+        known = self._store.files()
+        diff = LibraryDiff(find_files(roots, failed), known, roots, failed, rehash=self._rehash)
+        absent = self._absent_roots(roots, known, diff)
+        known = self._relocate(absent, known, diff)
+        absent = [root for root in absent if root not in report.relocated]
+        diff.missing = {path: state for path, state in diff.missing.items() if RootLookup(absent).root_of(path) is None}
+        report.absent = [root for root in absent if RootLookup(roots).root_of(root) is not None]
+        report.unchanged = diff.unchanged
+
+        held = {state.hash for state in known.values()}
+        hashes = self._hash(diff.candidates, held, known)
+        targets = [file.state(hashes[file.path]) for file in diff.candidates if hashes.get(file.path) in held]
+        files = [file for file in diff.candidates if hashes.get(file.path) not in held]
+        table = self._match(tags, known, diff)
+        after = self._take_over_rows(targets, known, _leaving(diff, known, hashes, targets, absent, roots))
+
+        reused = {path for entry in self._registry.entries() for path in entry.missing}
+        shortest = self._model.min_samples / self._model.sample_rate * self._settings.decoding.speed
+        writer = RowWriter(
+            self._store, self._tag_editor, after, table, report,
+            shortest=shortest, reused=reused, check=self._check_home,
+        )  # fmt: skip
+        self._embed(files, hashes, writer, roots, failed)
+        kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
+        self._registry.record(roots, kept)
+        retagged = self._tag_editor.reconcile(table)
+        if writer.commits or report.deleted or report.moved or report.copied or report.touched or retagged:
+            self._store.compact()
+        report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
+        return report
+
+    def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> dict[str, list[str]]:
+        """The tags that a table gives to files that are there, and to those of absent roots."""
+        if tags is None:
+            return {}
+        matched = tags.match({*(path for path in known if path not in diff.missing), *diff.present})
+        self._report.ambiguous, self._report.unmatched = matched.ambiguous, matched.unmatched
+        return matched.tags
+
+    def _absent_roots(self, roots: Sequence[Path], known: Mapping[str, FileState], diff: LibraryDiff) -> list[str]:
+        """The roots that are not there, or are empty where they held files; not those that are to be pruned."""
+        scanned, registered = {str(root) for root in roots}, {str(path) for path in self._registry.paths()}
+        searched = RootLookup(scanned)
+        held = files_by_root(known, scanned | registered)
+        places = RootLookup(scanned | registered)
+        filled = {places.root_of(path) for path in diff.present}
+        absent = []
+        for root in sorted(held):
+            if searched.root_of(root) is not None:
+                gone = root not in filled and not (self._prune and os.path.exists(root))
             else:
-                self._report.moved += 1
+                gone = is_empty(root)
+            if gone:
+                absent.append(root)
+        return absent
+
+    def _relocate(self, absent: Iterable[str], known: dict[str, FileState], diff: LibraryDiff) -> dict[str, FileState]:
+        """Relocate absent roots that are found again below the new files. Returns the library's files after it."""
+        for root, files in files_by_root(known, list(absent)).items():
+            place = find_new_place(root, files, diff.candidates, known)
+            if place is not None:
+                self._registry.relocate(self._store, root, place)
+                self._report.relocated[root] = place
+                self._report.moved += len(files)
+                known = self._store.files()
+                diff.refresh(known)
+                renamed = (place + file.path.removeprefix(root) for file in files)
+                diff.missing |= {path: known[path] for path in renamed if path not in diff.present}
+        return known
+
+    def _hash(
+        self, candidates: Sequence[FileOnDisk], held: Collection[str], known: Mapping[str, FileState]
+    ) -> dict[str, str]:
+        """Content hashes of the candidates that may be known, by path; those that are known count as done."""
+
+        def hashed(file: FileOnDisk, digest: str | None) -> None:
+            if digest in held:
+                self._report_progress(file, len(candidates))
+
+        return hash_known_sizes(candidates, known, self._workers, hashed)
+
+    def _take_over_rows(
+        self, targets: Sequence[FileState], known: Mapping[str, FileState], leaving: Collection[str]
+    ) -> dict[str, FileState]:
+        """Give files the rows of their contents. Returns the library's files after it.
+
+        Args:
+            targets: files on disk whose content the library holds.
+            known: the library's files.
+            leaving: those that no longer hold the content that the library knows.
+        """
+        after = dict(known)
+        states = {state.path: state for state in targets}
+        for batch in plan_moves(targets, known, leaving):
+            donors = {
+                move.target.path: move.donor for move in batch.moves if known.get(move.target.path) != move.target
+            }
+            if donors or batch.vacated:
+                self._check_home()
+                self._store.move(donors, states, batch.vacated)
+                self._check_home()
+            for move in batch.moves:
+                self._count(move, known)
+            for path in batch.vacated:
+                del after[path]
+            after.update({move.target.path: move.target for move in batch.moves})
+        return after
+
+    def _count(self, move: Move, known: Mapping[str, FileState]) -> None:
+        report, before = self._report, known.get(move.target.path)
+        if move.donor != move.target.path and not move.kept:
+            report.moved += 1
+        elif move.kept:
+            report.copied += 1
+            report.new += before is None
+            report.changed += before is not None
+        elif before == move.target:
+            report.unchanged += 1
         else:
-            rows = self._store.table(
-                result.state, result.starts, result.ends, result.embeddings, self._tags.get(result.path, ())
-            )
-            if result.path in self._known:
-                self._changed.append(rows)
-                self._report.changed += 1
-            else:
-                self._new.append(rows)
-                self._report.new += 1
-            self.written.add(result.path)
-            self._rows += rows.num_rows
-            self._report.segments += rows.num_rows
-            self._report.seconds += max(result.ends)
-            self._report.padded += max(result.ends) < self._shortest
-        if self._rows >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self.flush()
+            report.touched += 1
 
-    def flush(self) -> None:
-        """Commit what was collected."""
-        import pyarrow as pa
+    def _embed(
+        self,
+        files: Sequence[FileOnDisk],
+        hashes: Mapping[str, str],
+        writer: RowWriter,
+        roots: Sequence[Path],
+        failed: dict[str, str],
+    ) -> None:
+        """Embed files and commit their rows; what is finished is kept also when this is interrupted."""
+        total = self._done + len(files)
+        settings = self._settings
+        work = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
+        results = process(files, work, workers=self._workers)
+        try:
+            for file, result in zip(files, results, strict=True):
+                if isinstance(result, Failed):
+                    failed[file.path] = result.reason
+                else:
+                    writer.put(result)
+                self._report_progress(file, total)
+        finally:
+            results.close()
+            writer.flush()
+            _record_failures(self._store, failed, roots)
 
-        if self._moves:
-            self._store.relocate(self._moves)
-        if self._changed:
-            rows = pa.concat_tables(self._changed)
-            self._store.replace(rows, sorted(set(rows["path"].to_pylist())))
-        if self._new:
-            self._store.append(pa.concat_tables(self._new))
-        self.commits += bool(self._moves) + bool(self._changed) + bool(self._new)
-        self._moves, self._changed, self._new, self._rows = {}, [], [], 0
-        self._flushed = time.monotonic()
+    def _remove_missing(self, missing: Mapping[str, FileState], roots: Sequence[Path]) -> list[str]:
+        """Remove the rows of files that are gone, unless they are too much of their root. Returns what was kept."""
+        if not missing:
+            return []
+        lookup = RootLookup(roots)
+        durations = self._store.durations()
+        whole = totals_by_root(map(str, roots), durations, lookup.root_of)
+        gone = totals_by_root(map(str, roots), {path: durations.get(path, 0.0) for path in missing}, lookup.root_of)
+        removed: list[str] = []
+        kept: list[str] = []
+        for path in missing:
+            root = lookup.root_of(path) or ""
+            seconds = gone[root][1]
+            too_much = seconds > min(_MOST_SECONDS, _LARGEST_SHARE * whole[root][1]) and not self._prune
+            (kept if too_much else removed).append(path)
+        self._check_home()
+        self._store.remove(removed)
+        self._report.deleted = len(removed)
+        self._report.missing = len(kept)
+        self._report.missing_seconds = sum((durations.get(path, 0.0) for path in kept), 0.0)
+        return kept
+
+    def _check_home(self) -> None:
+        """Check before and after every commit that it went into this library; see `require_library`."""
+        require_library(self._folder)
+        if self._registry.library_id() != self._library_id:
+            raise LibraryError(f"{str(self._folder)!r} is another library now: index again where the first one is")
+
+    def _report_progress(self, file: FileOnDisk, total: int) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(Progress(self._done, total, self._report.seconds, file.path))
 
 
-def _forget_missing(store: Store, missing: Sequence[str], known: int, prune: bool, report: AddReport) -> None:
-    """Forget files that are gone, unless so many are that a disk may not be mounted."""
-    if len(missing) > max(20, known // 2) and not prune:
-        report.missing = len(missing)
-        return
-    store.remove(missing)
-    report.deleted = len(missing)
+def _leaving(
+    diff: LibraryDiff,
+    known: Mapping[str, FileState],
+    hashes: Mapping[str, str],
+    targets: Sequence[FileState],
+    absent: Sequence[str],
+    roots: Sequence[Path],
+) -> set[str]:
+    """The known paths that no longer hold the content that the library knows: gone, or with another content.
+
+    Files of an absent root stay, unless most of its contents are among the new files; so do files outside the roots
+    that were searched, unless they are gone.
+    """
+    leaving = set(diff.missing)
+    for file in diff.candidates:
+        old = known.get(file.path)
+        # A file of the same size without a hash could not be read: nothing is known of its content.
+        if old is not None and (file.path in hashes or file.size != old.size) and hashes.get(file.path) != old.hash:
+            leaving.add(file.path)
+    new = {state.hash for state in targets if state.path not in known}
+    away = RootLookup(absent)
+    dispersed = set(dispersed_roots(files_by_root(known, absent), new))
+    searched = RootLookup(roots)
+    for path, state in known.items():
+        if state.hash not in new or path in diff.present:
+            continue
+        root = away.root_of(path)
+        if root is not None:
+            (leaving.add if root in dispersed else leaving.discard)(path)
+        elif searched.root_of(path) is None and not os.path.lexists(path):
+            leaving.add(path)
+    return leaving
 
 
 def _record_failures(store: Store, failed: Mapping[str, str], roots: Sequence[Path]) -> None:
@@ -206,41 +372,3 @@ def _record_failures(store: Store, failed: Mapping[str, str], roots: Sequence[Pa
     after = {path: reason for path, reason in before.items() if not is_below(path, roots)} | dict(failed)
     if after != before:
         store.set_failures([Failure(path, after[path]) for path in sorted(after)])
-
-
-def find_files(
-    sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], failed: dict[str, str]
-) -> Iterator[Found]:
-    """The audio files below folders and files; those that cannot be looked at go to ``failed``, path -> reason.
-
-    Raises:
-        LibraryError: no folder or file is given, or one does not exist.
-    """
-    return _below(roots_of(sounds), failed)
-
-
-def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The folders and files as absolute paths, their symbolic links left as they are.
-
-    Raises:
-        LibraryError: none is given, or one does not exist.
-    """
-    listed = [sounds] if isinstance(sounds, str | os.PathLike) else list(sounds)
-    roots = [Path(os.path.abspath(Path(root).expanduser())) for root in listed]
-    if not roots:
-        raise LibraryError("no folder or file of sounds is given")
-    for root in roots:
-        if not root.exists():
-            raise LibraryError(f"there is no folder or file {str(root)!r}")
-    return roots
-
-
-def _below(roots: Sequence[Path], failed: dict[str, str]) -> Iterator[Found]:
-    for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(str(path), reason)):
-        try:
-            str(path).encode("utf-8")
-            yield Found.of(path, path.stat())
-        except UnicodeEncodeError:
-            failed[os.fsencode(path).decode("utf-8", "backslashreplace")] = "the name is not UTF-8: rename the file"
-        except OSError as error:
-            failed[str(path)] = f"cannot be looked at: {error.strerror}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,15 +93,22 @@ def overlapping(index: SearchIndex, region: tuple[str, float, float]) -> Int[np.
     return np.asarray(rows[(starts < end) & (ends > start)])
 
 
-def hits_at(index: SearchIndex, found: Found, shown: Int[np.ndarray, " n"]) -> list[Hit]:
-    """What a search found, as a caller sees it.
+def hits_at(
+    index: SearchIndex,
+    found: Found,
+    shown: Int[np.ndarray, " k"],
+    absent: Callable[[Sequence[str]], Sequence[bool]],
+) -> list[Hit]:
+    """The rows that a search found, as hits.
 
     Args:
-        index: where it was found.
+        index: the index that was searched.
         found: the rows with their similarities.
         shown: which of them, in order.
+        absent: tells which of some files are not there.
     """
     rows = index.rows.take(found.rows[shown]).to_pylist()
+    gone = absent([row["path"] for row in rows])
     return [
         Hit(
             path=row["path"],
@@ -111,6 +118,7 @@ def hits_at(index: SearchIndex, found: Found, shown: Int[np.ndarray, " n"]) -> l
             tags=tuple(row["tags"] or ()),
             similarity=float(found.similarity[place]),
             parts={name: float(cosines[place]) for name, cosines in found.parts.items()},
+            absent=missing,
         )
-        for row, place in zip(rows, shown, strict=True)
+        for row, place, missing in zip(rows, shown, gone, strict=True)
     ]

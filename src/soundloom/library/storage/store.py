@@ -7,7 +7,9 @@ because a commit costs milliseconds; the rows of one file are never split betwee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -149,31 +151,56 @@ class Store:
             .execute(rows)
         )
 
-    def relocate(self, moves: Mapping[str, FileState]) -> None:
-        """Give the rows of known files (the keys) a new path and modification time."""
+    def move(self, donors: Mapping[str, str], states: Mapping[str, FileState], vacated: Iterable[str]) -> None:
+        """Give files the rows of other files, in one commit.
+
+        Args:
+            donors: path of a file -> path of the file whose rows it takes over; the same may serve several, or itself.
+            states: path of a file -> its size, time and hash, which are those of the donor's content.
+            vacated: files whose rows are removed with it.
+        """
         import pyarrow as pa
 
-        for some in _chunks(sorted(moves)):
-            rows = pa.Table.from_batches(list(self.scan(_segment_schema(self._dim).names, _path_in(some))))
-            states = [moves[path] for path in rows["path"].to_pylist()]
-            for name, values in (
-                ("path", [state.path for state in states]),
-                ("mtime_ns", [state.mtime_ns for state in states]),
-            ):
-                place = rows.schema.get_field_index(name)
-                rows = rows.set_column(place, rows.schema.field(name), pa.array(values, rows.schema.field(name).type))
-            self.replace(rows, some)
+        files = sorted(donors)
+        batches = list(self.scan(self._segments.schema.names, _path_in(sorted(set(donors.values())))))
+        rows = pa.Table.from_batches(batches, schema=self._segments.schema if not batches else None)
+        takers: dict[str, list[int]] = defaultdict(list)
+        for number, path in enumerate(files):
+            takers[donors[path]].append(number)
+        pairs = [(row, taker) for row, path in enumerate(rows["path"].to_pylist()) for taker in takers[path]]
+        taken = [states[files[taker]] for _, taker in pairs]
+        rows = rows.take(pa.array([row for row, _ in pairs], pa.int64()))
+        for name in ("path", "size", "mtime_ns", "hash"):
+            place = rows.schema.get_field_index(name)
+            column = pa.array([getattr(state, name) for state in taken], rows.schema.field(name).type)
+            rows = rows.set_column(place, rows.schema.field(name), column)
+        self.replace(rows, sorted({*files, *vacated}))
 
-    def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
-        """Set the tags of known files."""
-        import pyarrow as pa
+    def rename_folder(self, old: str, new: str) -> None:
+        """Give the rows of all files below a folder, or of one file, another path, in one commit."""
+        prefix = old.rstrip(os.sep)
+        value = f"concat({_quoted(new.rstrip(os.sep))}, substr(path, {len(prefix) + 1}))"
+        self._segments.update(where=_below(old), values_sql={"path": value})
 
-        for some in _chunks(sorted(tags)):
-            rows = pa.Table.from_batches(list(self.scan(["path", "start"], _path_in(some))))
-            lists = pa.array([list(tags[path]) for path in rows["path"].to_pylist()], pa.list_(pa.string()))
-            self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(
-                rows.append_column("tags", lists)
-            )
+    def remove_folder(self, folder: str) -> None:
+        """Remove the rows of all files below a folder, or of one file, in one commit."""
+        self._segments.delete(_below(folder))
+
+    def tags(self, paths: Sequence[str]) -> dict[str, dict[float, frozenset[str]]]:
+        """The tags of the segments of some files: path -> start second -> tags."""
+        found: dict[str, dict[float, frozenset[str]]] = {path: {} for path in paths}
+        for some in _chunks(sorted(paths)):
+            for batch in self.scan(["path", "start", "tags"], _path_in(some)):
+                for path, start, tags in zip(*batch.to_pydict().values(), strict=True):
+                    found[path][start] = frozenset(tags or ())
+        return found
+
+    def durations(self) -> dict[str, float]:
+        """The length of every indexed file in seconds, by path."""
+        durations: dict[str, float] = {}
+        for batch in self.scan(["path", "duration"]):
+            durations.update(zip(batch["path"].to_pylist(), batch["duration"].to_pylist(), strict=True))
+        return durations
 
     def remove(self, paths: Sequence[str]) -> None:
         """Forget files."""
@@ -281,6 +308,12 @@ def _quoted(text: str) -> str:
 
 def _path_in(paths: Sequence[str]) -> str:
     return f"path IN ({', '.join(map(_quoted, paths))})"
+
+
+def _below(folder: str) -> str:
+    """An SQL condition: the path is a folder or file, or lies below it."""
+    name = folder.rstrip(os.sep)
+    return f"(path = {_quoted(name)} OR starts_with(path, {_quoted(name + os.sep)}))"
 
 
 def _first_line(error: Exception) -> str:

@@ -305,7 +305,7 @@ def _suggestions(
 ) -> tuple[Suggestion, ...]:
     found: Sequence[Segment] = segments.at(rows)
     return tuple(
-        Suggestion(one.path, one.start, one.end, one.duration, one.tags, probability)
+        Suggestion(one.path, one.start, one.end, one.duration, one.tags, probability, absent=one.absent)
         for one, probability in zip(found, probabilities[rows].tolist(), strict=True)
     )
 

@@ -1,11 +1,18 @@
-"""The log of what persons decided about tags: a line an edit, only ever appended to, readable with any editor.
+"""Append-only log of tag edits: JSON lines, by content hash, with a checksum file that notices truncation.
 
     {"id": "5f0c...", "decisions": [{"tag": "siren", "wanted": true, "path": "...", "hash": "...", "starts": null}]}
-    {"id": "91ab...", "undoes": "5f0c..."}
+    {"id": "91ab...", "undoes": "5f0c...", "restore": [{"hash": "...", "starts": [0], "add": [], "remove": ["siren"]}]}
+    {"id": "c2d3...", "changes": [{"path": "...", "from": "...", "to": "..."}]}
 
-``starts`` are the seconds at which the segments meant begin, null for the whole file; ``hash`` is the content's when it
-was decided, by which the decision finds a file that has moved. An edit that is undone counts for nothing, nor does an
-undoing that is itself undone.
+A decision is about a content: it applies to every file with that hash, whatever its name. ``starts`` are the start
+seconds of its segments, null for the whole file. When a file is edited in place, ``changes`` hands the decisions about
+the old content on to the new one. An edit that is undone counts for nothing, nor does an undoing that is itself undone.
+
+``tags.sum`` beside the log holds how many bytes of it the library's rows show, and their checksum. A log that is
+shorter, or differs, is damaged and refused. Lines after them were written by a process that was killed before its
+commit: they are `pending`, and applied next. A last line without its end is dropped.
+
+Logs without ``tags.sum`` were written by earlier versions: their decisions hold for the path where the content is gone.
 """
 
 from __future__ import annotations
@@ -13,28 +20,32 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 from soundloom.errors import InvalidArgumentError, LibraryError
+from soundloom.library.storage.atomic_file import write_atomically
 from soundloom.library.storage.store import FileState
 
-__all__ = ["Decision", "DecisionLog"]
+__all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "Restoration"]
+
+Tags = frozenset[str]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about one tag and one file.
+    """A decision about one tag and one content.
 
     Attributes:
         tag: the tag.
         wanted: whether the segments shall have it.
-        path: the file.
-        starts: where the segments meant begin, in seconds; None means the whole file.
-        hash: of the file's content at the time.
+        path: a file that had the content at the time.
+        starts: the start seconds of the segments meant; None means the whole file.
+        hash: of the content; empty in the oldest logs, which name files by path alone.
     """
 
     tag: str
@@ -44,12 +55,63 @@ class Decision:
     hash: str = ""
 
     def of_content(self, digest: str) -> Decision:
-        """The decision with the hash of the file it was made about."""
+        """The decision with the hash of the content that it is about."""
         return replace(self, hash=digest)
 
 
+@dataclass(frozen=True)
+class ContentChange:
+    """A file that was edited in place: the hashes of its content before and after."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Tags that an undoing gives back to and takes from some segments of a content."""
+
+    hash: str
+    starts: frozenset[float]
+    add: Tags
+    remove: Tags
+
+
+class Decisions:
+    """The decisions in force, by content.
+
+    Args:
+        by_hash: content hash -> decisions with their places in the log, oldest first.
+        by_path: the same for decisions that are known by path alone.
+    """
+
+    def __init__(
+        self, by_hash: Mapping[str, list[tuple[int, Decision]]], by_path: Mapping[str, list[tuple[int, Decision]]]
+    ) -> None:
+        self._by_hash = by_hash
+        self._by_path = by_path
+
+    def __bool__(self) -> bool:
+        return bool(self._by_hash or self._by_path)
+
+    def concern(self, path: str, digest: str) -> bool:
+        """Whether some decision is about a file."""
+        return digest in self._by_hash or path in self._by_path
+
+    def apply(self, tags: Tags, path: str, digest: str, start: float) -> Tags:
+        """The tags of a segment after all decisions about it; of two about the same tag the later counts."""
+        decided = self._by_hash.get(digest, [])
+        if path in self._by_path:
+            decided = sorted([*decided, *self._by_path[path]], key=lambda numbered: numbered[0])
+        for _, decision in decided:
+            if decision.starts is None or start in decision.starts:
+                tags = tags | {decision.tag} if decision.wanted else tags - {decision.tag}
+        return tags
+
+
 class DecisionLog:
-    """The log in one file. Whoever calls `append` or `undo` sees to it that nobody else does meanwhile.
+    """The log in one file. The caller makes sure that nobody else writes to it meanwhile.
 
     Args:
         file: the log; made by the first edit.
@@ -57,68 +119,164 @@ class DecisionLog:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._sum = file.with_suffix(".sum")
 
     def append(self, decisions: Sequence[Decision]) -> str:
-        """Note an edit; it is on the disk when this returns. Returns its id."""
+        """Write an edit; it is on the disk when this returns. Returns its id."""
         plain = [
             asdict(decision) | {"starts": None if decision.starts is None else sorted(decision.starts)}
             for decision in decisions
         ]
         return self._append({"decisions": plain})
 
-    def undo(self, number: str) -> str:
-        """Note that an edit, or an undoing, was taken back. Returns the id of this undoing."""
-        return self._append({"undoes": number})
+    def undo(self, number: str, restorations: Iterable[Restoration]) -> str:
+        """Write that an edit, or an undoing, was taken back, and what that does to which rows. Returns its id."""
+        restore = [
+            {"hash": one.hash, "starts": sorted(one.starts), "add": sorted(one.add), "remove": sorted(one.remove)}
+            for one in restorations
+        ]
+        return self._append({"undoes": number, "restore": restore})
 
-    def standing(self, files: Callable[[], Mapping[str, FileState]]) -> dict[str, list[Decision]]:
-        """The decisions that count, oldest first, by the path that their file has now.
+    def hand_on(self, changes: Iterable[ContentChange]) -> None:
+        """Write that files were edited in place: decisions about the old content now hold for the new one."""
+        plain = [{"path": change.path, "from": change.before, "to": change.after} for change in changes]
+        if plain:
+            self._append({"changes": plain})
+
+    def in_force(self, files: Mapping[str, FileState]) -> Decisions:
+        """The decisions that count.
 
         Args:
-            files: gives the files of the library; asked only if there is a decision.
+            files: the files of the library, by path; needed for logs of earlier versions.
 
         Raises:
             LibraryError: the log is damaged.
         """
-        edits = self._edits()
+        edits, legacy = self._edits(), not self._sum.exists()
         undone: set[str] = set()
         for edit in reversed(edits):
             if "undoes" in edit and edit["id"] not in undone:
                 undone.add(edit["undoes"])
-        counting = [edit for edit in edits if "decisions" in edit and edit["id"] not in undone]
-        if not counting:
-            return {}
-        known = files()
-        of_content: dict[str, list[str]] = defaultdict(list)
-        for path, state in known.items():
-            of_content[state.hash].append(path)
-        by_path: dict[str, list[Decision]] = defaultdict(list)
-        for edit in counting:
-            for plain in edit["decisions"]:
+        by_hash: dict[str, list[tuple[int, Decision]]] = defaultdict(list)
+        by_path: dict[str, list[tuple[int, Decision]]] = defaultdict(list)
+        held = {state.hash for state in files.values()} if legacy else set()
+        for number, edit in enumerate(edits):
+            for plain in edit.get("decisions", []) if edit["id"] not in undone else []:
                 starts = plain["starts"]
                 decision = Decision(**(plain | {"starts": None if starts is None else frozenset(starts)}))
-                for path in [decision.path] if decision.path in known else of_content.get(decision.hash, ()):
-                    by_path[path].append(decision)
-        return dict(by_path)
+                if decision.hash:
+                    by_hash[decision.hash].append((number, decision))
+                if not decision.hash or (legacy and decision.hash not in held):
+                    by_path[decision.path].append((number, decision))
+            for change in edit.get("changes", []):
+                before = by_hash.get(change["from"], []) if change["from"] else by_path.get(change["path"], [])
+                after = by_hash[change["to"]]
+                after += [numbered for numbered in before if numbered not in after]
+        return Decisions({key: some for key, some in by_hash.items() if some}, dict(by_path))
+
+    def pending(self) -> list[Restoration]:
+        """What undoings that no commit has shown yet give back; see `is_pending`."""
+        applied = self._applied()
+        return [
+            Restoration(one["hash"], frozenset(one["starts"]), frozenset(one["add"]), frozenset(one["remove"]))
+            for edit in (self._edits(applied[0]) if applied is not None else [])
+            for one in edit.get("restore", [])
+        ]
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the log ends with lines that the library's rows may not show."""
+        applied = self._applied()
+        return applied is not None and self.size > applied[0]
+
+    @property
+    def size(self) -> int:
+        """The length of the log in bytes."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
+    def mark_applied(self) -> None:
+        """Write that the library's rows show the whole log."""
+        text = self._read()
+        if text or self._sum.exists():
+            facts = {"format": 1, "bytes": len(text), "checksum": _checksum(text)}
+            write_atomically(self._sum, json.dumps(facts) + "\n")
+
+    def adopt_paths(self, files: Mapping[str, FileState]) -> None:
+        """Once for a log of an earlier version: bind decisions that hold for a path to the content that it has now."""
+        if self._sum.exists() or not self._file.exists():
+            return
+        held = {state.hash for state in files.values()}
+        changes = {
+            ContentChange(plain["path"], plain.get("hash", ""), files[plain["path"]].hash): None
+            for edit in self._edits()
+            for plain in edit.get("decisions", [])
+            if plain["path"] in files and plain.get("hash", "") not in held
+        }
+        self.hand_on(changes)
+        self.mark_applied()
+
+    def roll_back(self, size: int) -> None:
+        """Shorten the log to an earlier length, after a commit that failed."""
+        with open(self._file, "r+b") as log:
+            log.truncate(size)
+
+    def check(self) -> None:
+        """Read the whole log.
+
+        Raises:
+            LibraryError: it is damaged.
+        """
+        self._edits()
 
     def _append(self, edit: dict[str, Any]) -> str:
         number = uuid4().hex
+        whole = len(self._read())  # also refuses a damaged log
         try:
             with open(self._file, "a+b") as log:
-                _cut_torn_line(log)
-                log.write(json.dumps({"id": number, **edit}, ensure_ascii=False).encode() + b"\n")
-                log.flush()
-                os.fsync(log.fileno())
+                log.truncate(whole)  # a process that was killed may have left a line without its end
+                try:
+                    log.write(json.dumps({"id": number, **edit}, ensure_ascii=False).encode() + b"\n")
+                    log.flush()
+                    os.fsync(log.fileno())
+                except OSError:
+                    log.truncate(whole)
+                    raise
         except OSError as error:
             raise LibraryError(f"cannot write the tags to {str(self._file)!r}: {error.strerror}") from None
         return number
 
-    def _edits(self) -> list[dict[str, Any]]:
-        if not self._file.exists():
-            return []
-        text = self._file.read_bytes()
-        lines = text[: text.rfind(b"\n") + 1].splitlines()
+    def _applied(self) -> tuple[int, str] | None:
+        """How many bytes the rows show, and their checksum; None for a log of an earlier version: all of it."""
         try:
-            edits = [json.loads(line) for line in lines]
+            facts = json.loads(self._sum.read_text(encoding="utf-8"))
+            return int(facts["bytes"]), str(facts["checksum"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise LibraryError(
+                f"the checksum of the log of tags {str(self._sum)!r} is damaged ({error}): restore it, or remove it "
+                "if the log itself is whole"
+            ) from None
+
+    def _read(self) -> bytes:
+        """The whole lines of the log.
+
+        Raises:
+            LibraryError: it is shorter than it was, or differs from what was written.
+        """
+        applied = self._applied()  # before the text: others may append to it meanwhile
+        text = self._file.read_bytes() if self._file.exists() else b""
+        if applied is not None and (len(text) < applied[0] or _checksum(text[: applied[0]]) != applied[1]):
+            state = f"{len(text)} of {applied[0]} bytes" if len(text) < applied[0] else "changed since it was written"
+            raise LibraryError(
+                f"the log of tags {str(self._file)!r} is damaged ({state}): restore it from a copy, or go on with "
+                f"what is left by removing {str(self._sum)!r}; the tags in the library are unharmed"
+            )
+        return text[: text.rfind(b"\n") + 1]
+
+    def _edits(self, first_byte: int = 0) -> list[dict[str, Any]]:
+        try:
+            edits = [json.loads(line) for line in self._read()[first_byte:].splitlines()]
             if not all(isinstance(edit, dict) and isinstance(edit["id"], str) for edit in edits):
                 raise InvalidArgumentError("an edit without an id")
         except (ValueError, KeyError) as error:
@@ -129,11 +287,5 @@ class DecisionLog:
         return edits
 
 
-def _cut_torn_line(log: BinaryIO) -> None:
-    """Drop what a process left that was killed while it wrote: a line without its end."""
-    end = log.seek(0, os.SEEK_END)
-    if end:
-        log.seek(end - 1)
-        if log.read(1) != b"\n":
-            log.seek(0)
-            log.truncate(log.read().rfind(b"\n") + 1)
+def _checksum(text: bytes) -> str:
+    return blake2b(text, digest_size=16).hexdigest()

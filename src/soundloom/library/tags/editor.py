@@ -1,36 +1,39 @@
-"""Tags that a person gives: written to the library in one commit, never into the audio, and taken back as easily.
+"""Tag editor: a person's tag edits, written to the rows in one commit, logged, and taken back as easily.
 
-A row's ``tags`` are what a table said (`Library.add` with tags) and, on top of it, what a person decided here. The
-decisions are also kept apart, in ``tags.jsonl``, one edit a line, because a table replaces all tags of the files that
-it names and a changed file gets new rows: after every `Library.add` the decisions are laid over the rows once more. So
+A row's ``tags`` are what a table said (`Library.add` with tags) and, on top of it, what persons decided here. The
+decisions are also kept apart, in ``tags.jsonl``, because a table replaces all tags of the files that it names and a
+changed file gets new rows: every `Library.add` applies the decisions to the rows once more. So
 
-- a decision outlives tables, re-indexing and, by the hash of its content, a move of the file;
+- a decision is about a content, by its hash: it follows the sound through renames and swaps, and holds for copies;
+- a file edited in place keeps its decisions; a new sound under an old name does not get them;
 - a decision about a file counts for all its segments, also those it gets later; one about a segment counts for the
   segment that begins at the same second, if the file still has one;
 - of two decisions about the same tag and segment the later counts.
 
-An edit goes to the log first and then to the store: killed in between, the next `Library.add` brings it in. Edits of
-several processes wait for each other.
+An edit is written to the log first and then to the store: if the process is killed in between, the next edit or
+`Library.add` applies it; if the commit fails, the log is rolled back. Edits of several processes wait for each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from soundloom.errors import LibraryError
 from soundloom.library.segments import Mark, Segments
-from soundloom.library.storage.store import Store
-from soundloom.library.tags.edit_log import Decision, DecisionLog
+from soundloom.library.storage.library_lock import library_lock
+from soundloom.library.storage.store import FileState, Store
+from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
 
-__all__ = ["Edit", "Tagging", "checked_tag"]
+__all__ = ["Edit", "TagEditor", "checked_tag"]
 
 _FEW = 500
-"""Files whose rows are found by their paths; for more, reading every row is quicker."""
+"""Files or contents whose rows are found by an SQL condition; for more, reading every row is quicker."""
+_COMMIT_ROWS = 2**16
+"""Rows whose tags one commit changes while a library is brought up to date."""
 
 _LONGEST = 200
 
@@ -80,7 +83,7 @@ def checked_tag(tag: str) -> str:
     return tag
 
 
-class Tagging:
+class TagEditor:
     """The tags of one library, and the log of what persons decided about them.
 
     Args:
@@ -89,9 +92,9 @@ class Tagging:
     """
 
     def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
         self._store = store
         self._log = DecisionLog(folder / "tags.jsonl")
-        self._lock = FileLock(folder / "tags.lock")
 
     def edit(
         self,
@@ -99,20 +102,16 @@ class Tagging:
         changes: Mapping[str, tuple[Sequence[Mark], Sequence[Mark]]],
         committed: Callable[[int], None],
     ) -> Edit:
-        """Give and take tags; see `Library.edit_tag`.
+        """Add and remove tags; see `Library.edit_tag`.
 
         Args:
-            segments: where the marks point.
+            segments: resolve the marks.
             changes: tag -> the marks that shall have it, those that shall not.
-            committed: told the store's version before the commit, if nobody else has committed meanwhile.
+            committed: called with the store's version before the commit, if nobody else has committed meanwhile.
         """
         decisions = []
         for tag, (add, remove) in changes.items():
             given, taken = segments.meant(add), segments.meant(remove)
-            for path in given.keys() & taken.keys():
-                some, others = given[path], taken[path]
-                if some is None or others is None or some & others:
-                    raise LibraryError(f"{path!r} is marked both to have the tag {tag!r} and not to have it")
             decisions += [Decision(checked_tag(tag), True, path, starts) for path, starts in given.items()]
             decisions += [Decision(checked_tag(tag), False, path, starts) for path, starts in taken.items()]
         return self._decide(decisions, committed)
@@ -132,74 +131,175 @@ class Tagging:
         ]
         return self._decide(decisions, committed)
 
-    def lay_over(self) -> None:
-        """Bring what persons decided into rows that tables and changed files have since been written to."""
-        with self._lock:
-            by_path = self._log.standing(self._store.files)
-            if by_path:
-                self._write(self._changes(by_path))
+    def decisions(self, files: Mapping[str, FileState]) -> Decisions:
+        """The decisions in force.
+
+        Args:
+            files: the files of the library.
+
+        Raises:
+            LibraryError: the log is damaged.
+        """
+        return self._log.in_force(files)
+
+    def hand_on(self, changes: Sequence[ContentChange], files: Mapping[str, FileState]) -> None:
+        """Before a commit: let the decisions about files that were edited in place hold for their new content.
+
+        Args:
+            changes: the files' hashes before and after.
+            files: the files of the library before the commit.
+        """
+        with library_lock(self._folder, "tags.lock"):
+            self._log.adopt_paths(files)
+            decisions = self._log.in_force(files)
+            self._log.hand_on(change for change in changes if decisions.concern(change.path, change.before))
+
+    def reconcile(self, table: Mapping[str, Sequence[str]] | None = None) -> int:
+        """Bring the tags of all rows up to date with the log, and with a table of tags.
+
+        Args:
+            table: path -> the tags that a table gives the file; they replace those it has.
+
+        Returns:
+            How many rows have other tags now.
+        """
+        with library_lock(self._folder, "tags.lock"):
+            files = self._store.files()
+            self._log.adopt_paths(files)
+            decisions = self._log.in_force(files)
+            restorations = self._log.pending()
+            concerned = {path for path, state in files.items() if decisions.concern(path, state.hash)}
+            restored = {one.hash for one in restorations}
+            concerned |= {path for path, state in files.items() if state.hash in restored}
+            changes = {}
+            for row in self._rows(concerned | (table or {}).keys()):
+                tags = frozenset(table[row.path]) if table and row.path in table else _restored(row, restorations)
+                tags = decisions.apply(tags, row.path, row.hash, row.start)
+                if tags != row.tags:
+                    changes[row] = tags
+            rows = sorted(changes)
+            for first in range(0, len(rows), _COMMIT_ROWS):
+                self._write({row: changes[row] for row in rows[first : first + _COMMIT_ROWS]})
+            self._log.mark_applied()
+        return len(changes)
 
     def _decide(self, decisions: Sequence[Decision], committed: Callable[[int], None]) -> Edit:
-        by_path: dict[str, list[Decision]] = {}
-        for decision in decisions:
-            by_path.setdefault(decision.path, []).append(decision)
-        with self._lock:
-            rows = self._rows(by_path)
-            hashes = {row.path: row.hash for row in rows}
-            number = self._log.append([decision.of_content(hashes.get(decision.path, "")) for decision in decisions])
-            changes = self._changes(by_path, rows)
-            self._commit(changes, committed)
-        return self._edit(number, changes, committed)
+        self._apply_pending()
+        with library_lock(self._folder, "tags.lock"):
+            hashes = {row.path: row.hash for row in self._rows({decision.path for decision in decisions})}
+            decisions = [decision.of_content(hashes.get(decision.path, "")) for decision in decisions]
+            _refuse_contradictions(decisions)
+            rows = self._rows_of_contents({decision.hash for decision in decisions})
+            by_hash: dict[str, list[tuple[int, Decision]]] = defaultdict(list)
+            for order, decision in enumerate(decisions):
+                by_hash[decision.hash].append((order, decision))
+            latest = Decisions(by_hash, {})
+            changes = {
+                row: tags for row in rows if (tags := latest.apply(row.tags, row.path, row.hash, row.start)) != row.tags
+            }
+            number = self._commit(lambda: self._log.append(decisions), changes, committed)
+        return self._edit(number, changes, [row for row in rows if row not in changes], committed)
 
-    def _edit(self, number: str, changes: dict[_Row, Tags], committed: Callable[[int], None]) -> Edit:
-        given = {(row.path, row.start): after - row.tags for row, after in changes.items()}
-        taken = {(row.path, row.start): row.tags - after for row, after in changes.items()}
+    def _edit(
+        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], committed: Callable[[int], None]
+    ) -> Edit:
+        # What was done to a row, by its path, and for a file that has moved since by its content alone.
+        done: dict[tuple[str, float, str | None], tuple[Tags, Tags]] = {}
+        for row, after in changes.items():
+            difference = (after - row.tags, row.tags - after)
+            done[row.hash, row.start, row.path] = difference
+            done.setdefault((row.hash, row.start, None), difference)
+        seen = {row[:2] for row in unchanged}
 
         def revert() -> Edit:
-            with self._lock:
-                undone = self._log.undo(number)
-                rows = [row for row in self._rows({path for path, _ in given}) if (row.path, row.start) in given]
-                back = {row: (row.tags - given[row[:2]]) | taken[row[:2]] for row in rows}
-                back = {row: after for row, after in back.items() if after != row.tags}
-                self._commit(back, committed)
-            return self._edit(undone, back, committed)
+            self._apply_pending()
+            with library_lock(self._folder, "tags.lock"):
+                back = {}
+                rows = self._rows_of_contents({digest for digest, _, _ in done})
+                for row in rows:
+                    general = None if row[:2] in seen else done.get((row.hash, row.start, None))
+                    given, taken = done.get((row.hash, row.start, row.path)) or general or (Tags(), Tags())
+                    tags = (row.tags - given) | taken
+                    if tags != row.tags:
+                        back[row] = tags
+                undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back, committed)
+            return self._edit(undone, back, [row for row in rows if row not in back], committed)
 
         return Edit(number, len(changes), revert)
-
-    def _changes(
-        self, by_path: Mapping[str, Sequence[Decision]], rows: Iterable[_Row] | None = None
-    ) -> dict[_Row, Tags]:
-        """The rows whose tags are not as decided, and the tags they shall have."""
-        changes = {}
-        for row in self._rows(by_path) if rows is None else rows:
-            tags = row.tags
-            for decision in by_path.get(row.path, ()):
-                if decision.starts is None or row.start in decision.starts:
-                    tags = tags | {decision.tag} if decision.wanted else tags - {decision.tag}
-            if tags != row.tags:
-                changes[row] = tags
-        return changes
 
     def _rows(self, paths: Iterable[str]) -> list[_Row]:
         """The rows of files, as they are in the store now."""
         wanted = set(paths)
-        where = None
-        if len(wanted) <= _FEW:
-            literals = ("'" + path.replace("'", "''") + "'" for path in sorted(wanted))
-            where = f"path IN ({', '.join(literals)})" if wanted else "false"
-        return [
-            _Row(path, start, frozenset(tags or ()), digest)
-            for batch in self._store.scan(["path", "start", "tags", "hash"], where)
-            for path, start, tags, digest in zip(*batch.to_pydict().values(), strict=True)
-            if path in wanted
-        ]
+        return [row for row in self._scan("path", wanted) if row.path in wanted]
 
-    def _commit(self, changes: Mapping[_Row, Tags], committed: Callable[[int], None]) -> None:
-        before = self._store.version
-        self._write(changes)
+    def _rows_of_contents(self, hashes: Iterable[str]) -> list[_Row]:
+        """The rows of all files with some contents, as they are in the store now."""
+        wanted = set(hashes)
+        return [row for row in self._scan("hash", wanted) if row.hash in wanted]
+
+    def _scan(self, column: str, values: Collection[str]) -> Iterable[_Row]:
+        if not values:
+            return
+        where = None
+        if len(values) <= _FEW:
+            literals = ("'" + value.replace("'", "''") + "'" for value in sorted(values))
+            where = f"{column} IN ({', '.join(literals)})"
+        for batch in self._store.scan(["path", "start", "tags", "hash"], where):
+            for path, start, tags, digest in zip(*batch.to_pydict().values(), strict=True):
+                yield _Row(path, start, frozenset(tags or ()), digest)
+
+    def _apply_pending(self) -> None:
+        """Apply what a process that was killed has logged and not committed."""
+        if self._log.is_pending:
+            self.reconcile()
+
+    def _commit(
+        self, write_log: Callable[[], str], changes: Mapping[_Row, Tags], committed: Callable[[int], None]
+    ) -> str:
+        """Write to the log, then to the store. Returns the edit's id."""
+        before, size = self._store.version, self._log.size
+        number = write_log()
+        try:
+            self._write(changes)
+        except Exception:
+            if self._store.version == before:
+                self._log.roll_back(size)
+            raise
+        self._log.mark_applied()
         if changes and self._store.version == before + 1:
             committed(before)
+        return number
 
     def _write(self, changes: Mapping[_Row, Tags]) -> None:
         if changes:
             self._store.write_tags({row[:2]: sorted(tags) for row, tags in changes.items()})
+
+
+def _restored(row: _Row, restorations: Iterable[Restoration]) -> Tags:
+    """The tags of a row after undoings that were logged and not committed."""
+    tags = row.tags
+    for one in restorations:
+        if one.hash == row.hash and row.start in one.starts:
+            tags = (tags - one.remove) | one.add
+    return tags
+
+
+def _restorations(changes: Mapping[_Row, Tags]) -> list[Restoration]:
+    """Changes of rows as the log keeps them: the segments of a content that change alike together."""
+    starts: dict[tuple[str, Tags, Tags], set[float]] = defaultdict(set)
+    for row, tags in changes.items():
+        starts[row.hash, tags - row.tags, row.tags - tags].add(row.start)
+    return [Restoration(digest, frozenset(some), add, remove) for (digest, add, remove), some in starts.items()]
+
+
+def _refuse_contradictions(decisions: Sequence[Decision]) -> None:
+    """Refuse one edit that gives a tag to a content and takes it from the same."""
+    wanted: dict[tuple[str, str], list[Decision]] = defaultdict(list)
+    for one in decisions:
+        if one.wanted:
+            wanted[one.tag, one.hash].append(one)
+    for one in decisions:
+        for other in [] if one.wanted else wanted[one.tag, one.hash]:
+            if one.starts is None or other.starts is None or one.starts & other.starts:
+                same = "" if one.path == other.path else f", which is the same sound as {other.path!r},"
+                raise LibraryError(f"{one.path!r}{same} is marked both to have the tag {one.tag!r} and not to have it")

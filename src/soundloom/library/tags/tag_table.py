@@ -1,24 +1,41 @@
-"""Tags from a table: which words belong to which file.
+"""Tags from a table: a CSV with a column for the file and one for its tags.
 
-A CSV with a column ``path`` (or ``file``, ``filename``) and a column ``tags`` (or ``tag``, ``label``,
-``labels``); several tags in a cell are separated by ``;`` or ``,``. Paths are taken relative to the
-table's folder; a row that matches nothing there is matched by the end of the path.
+The column of the file is called path, file, filename, file_name, name or fname, that of the tags tags, tag, labels,
+label, keywords, category or class; several tags in a cell are separated by ``;`` ``,`` or ``|``, and several rows may
+name one file. Dialects, and how a row names a file: `soundloom.file_tables`. A row that fits several files is left out
+and reported, and so is a row that fits none.
 """
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterable
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from soundloom.errors import LibraryError
+from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTableError, decode_text, read_csv
 
-__all__ = ["TagTable"]
+__all__ = ["MatchedTags", "TagTable"]
 
-_PATH_COLUMNS = ("path", "file", "filename")
-_TAG_COLUMNS = ("tags", "tag", "labels", "label")
+_TAG_COLUMNS = ("tags", "tag", "labels", "label", "keywords", "category", "class")
+_SEPARATORS = re.compile("[,;|]")
+
+
+@dataclass(frozen=True)
+class MatchedTags:
+    """A table of tags, resolved to files.
+
+    Attributes:
+        tags: path -> tags.
+        ambiguous: for every row that fits several files, a line that says which.
+        unmatched: the names in rows that fit no file.
+    """
+
+    tags: dict[str, list[str]]
+    ambiguous: list[str]
+    unmatched: list[str]
 
 
 class TagTable:
@@ -28,77 +45,61 @@ class TagTable:
         file: the table.
 
     Raises:
-        LibraryError: the table is missing, is not text, lacks a column, or names a file twice differently.
+        LibraryError: the table is missing, is not text or lacks a column.
     """
 
     def __init__(self, file: str | PathLike[str]) -> None:
         self._name = fspath(file)
-        folder = Path(file).resolve().parent
-        self._exact: dict[str, list[str]] = {}
-        self._by_end: dict[str, set[str]] = defaultdict(set)
-        for path, tags in self._rows():
-            exact = str(folder / path)
-            if self._exact.setdefault(exact, tags) != tags:
-                raise LibraryError(f"tags file {self._name!r} has two rows with different tags for {path!r}")
-            self._by_end[PurePath(path).name].add(exact)
+        self._folder = Path(file).resolve().parent
+        self._tags: dict[str, set[str]] = {}
+        self._lines: dict[str, int] = {}
+        try:
+            table = read_csv(decode_text(Path(file).read_bytes()), [NAME_COLUMNS, _TAG_COLUMNS])
+        except OSError as error:
+            raise LibraryError(f"tags file {self._name!r} cannot be read: {error.strerror}") from None
+        except FileTableError as error:
+            raise LibraryError(f"tags file {self._name!r} {error}") from None
+        name_column, tag_column = table.column(NAME_COLUMNS) or 0, table.column(_TAG_COLUMNS)
+        width = len(table.columns)
+        for row, line in zip(table.rows, table.lines, strict=True):
+            cells = [row[tag_column]] if tag_column is not None and tag_column < len(row) else row[1:]
+            if len(row) > width > 0:
+                if tag_column != width - 1:
+                    raise LibraryError(
+                        f"tags file {self._name!r} has {len(row)} cells in line {line} and {width} columns: put cells "
+                        "that hold the delimiter in quotes"
+                    )
+                cells = row[tag_column:]
+            if name_column < len(row) and row[name_column]:
+                words = {word.strip() for cell in cells for word in _SEPARATORS.split(cell)} - {""}
+                self._tags.setdefault(row[name_column], set()).update(words)
+                self._lines.setdefault(row[name_column], line)
 
     def __len__(self) -> int:
-        return len(self._exact)
+        return len(self._tags)
 
-    def match(self, paths: Iterable[str]) -> dict[str, list[str]]:
+    def match(self, paths: Collection[str]) -> MatchedTags:
         """The tags of those of the files that the table names.
 
         Raises:
-            LibraryError: the table names none of them.
+            LibraryError: no row fits any of them.
         """
-        found: dict[str, list[str]] = {}
-        for path in paths:
-            if path in self._exact:
-                found[path] = self._exact[path]
-                continue
-            # The table may have been written elsewhere: the longest row that ends the path decides.
-            candidates = [row for row in self._by_end.get(PurePath(path).name, ()) if self._ends(path, row)]
-            if candidates:
-                found[path] = self._exact[max(candidates, key=lambda row: (self._common(path, row), row))]
-        if not found:
-            example = next(iter(self._exact), "nothing")
+        matcher = FileMatcher(paths, self._tags, self._folder)
+        tags: dict[str, set[str]] = {}
+        ambiguous, unmatched = [], []
+        for name, words in self._tags.items():
+            files = matcher.match(name)
+            if len(files) == 1:
+                tags.setdefault(files[0], set()).update(words)
+            elif files:
+                shown = ", ".join(map(repr, files[:3])) + (", ..." if len(files) > 3 else "")
+                ambiguous.append(f"{name!r} (line {self._lines[name]}) fits {len(files)} files: {shown}")
+            else:
+                unmatched.append(name)
+        if not tags and not ambiguous:
+            example = next(iter(self._tags), "nothing")
             raise LibraryError(
                 f"tags file {self._name!r} names none of the sounds (its first row is {example!r}): "
                 "its paths should be relative to its own folder, or end like the sounds' paths"
             )
-        return found
-
-    def _rows(self) -> Iterable[tuple[str, list[str]]]:
-        try:
-            with open(self._name, encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file)
-                columns = [name.strip().lower() for name in reader.fieldnames or []]
-                path_column = next((columns.index(name) for name in _PATH_COLUMNS if name in columns), None)
-                tag_column = next((columns.index(name) for name in _TAG_COLUMNS if name in columns), None)
-                if path_column is None or tag_column is None:
-                    raise LibraryError(
-                        f"tags file {self._name!r} must be a CSV with a column 'path' and a column 'tags', "
-                        f"found {columns or 'no columns'}"
-                    )
-                for row in reader:
-                    cells = list(row.values())
-                    path, words = cells[path_column], cells[tag_column] or ""
-                    if isinstance(path, str) and path.strip():
-                        yield path.strip(), sorted({word.strip() for word in words.replace(",", ";").split(";")} - {""})
-        except OSError as error:
-            raise LibraryError(f"tags file {self._name!r} cannot be read: {error.strerror}") from None
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise LibraryError(f"tags file {self._name!r} is not a CSV in UTF-8: {error}") from None
-
-    @staticmethod
-    def _common(path: str, row: str) -> int:
-        """How many trailing components two paths share."""
-        shared = 0
-        for mine, theirs in zip(reversed(PurePath(path).parts), reversed(PurePath(row).parts), strict=False):
-            if mine != theirs:
-                break
-            shared += 1
-        return shared
-
-    def _ends(self, path: str, row: str) -> bool:
-        return self._common(path, row) >= 1
+        return MatchedTags({path: sorted(words) for path, words in tags.items()}, ambiguous, unmatched)

@@ -78,7 +78,7 @@ def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str]
     """The folders to look through; None for those that the library knows."""
     known = service.library.roots()
     if asked is None:
-        if not any(folder.exists() for folder in known):
+        if all(root.absent for root in known):
             raise ApiError(409, "no_folders", "none of the folders that were indexed is there: name the folders")
         return None
     for folder in asked:

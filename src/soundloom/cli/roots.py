@@ -1,0 +1,85 @@
+"""``soundloom roots``: the folders that a library was filled from; relocate or forget one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from soundloom.cli import options
+from soundloom.cli.console import clock, print_json
+
+if TYPE_CHECKING:
+    from soundloom.library import Root
+
+__all__ = ["command", "roots_table"]
+
+_library = click.option(
+    "-l", "--library", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="The library."
+)
+
+
+@click.group("roots", invoke_without_command=True)
+@options.library
+@options.as_json
+@click.pass_context
+def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
+    """List the folders that a library was filled from, relocate one, or forget one.
+
+    A folder is absent if it is not there, or is empty where it held sounds, as a drive that is not mounted is. Its
+    embeddings are kept, and its hits are marked. When the same sounds turn up in another place, soundloom index
+    recognises them by their contents; relocate does so by hand.
+
+    \b
+    Examples:
+      soundloom roots -l sounds.loom
+      soundloom roots -l sounds.loom relocate /media/old /media/new
+      soundloom roots -l sounds.loom forget /media/old
+    """
+    context.obj = folder
+    if context.invoked_subcommand is not None:
+        return
+    from soundloom.library import Library
+
+    roots = Library.open(folder).roots()
+    if json_wanted:
+        print_json(roots)
+    else:
+        for line in roots_table(roots) or ["no sounds are indexed yet"]:
+            click.echo(line)
+
+
+@command.command("relocate")
+@click.argument("old")
+@click.argument("new")
+@_library
+@click.pass_obj
+def relocate(parent: Path, old: str, new: str, folder: Path | None) -> None:
+    """Say that what was at OLD is at NEW now; nothing is embedded again."""
+    from soundloom.library import Library
+
+    root = Library.open(folder or parent).relocate_root(old, new)
+    click.echo(f"{old} is now {new}; {root.path} holds {root.files} files, {clock(root.seconds)} of sound.")
+
+
+@command.command("forget")
+@click.argument("path")
+@_library
+@click.pass_obj
+def forget(parent: Path, path: str, folder: Path | None) -> None:
+    """Remove the embeddings of what was indexed from PATH; no sound is touched."""
+    from soundloom.library import Library
+
+    removed = Library.open(folder or parent).forget_root(path)
+    click.echo(f"{path} is forgotten: {removed} files.")
+
+
+def roots_table(roots: list[Root]) -> list[str]:
+    """A line for every root: state, files, length, when it was indexed, path."""
+    lines = []
+    for root in roots:
+        state = "absent" if root.absent else f"{root.missing} missing" if root.missing else "present"
+        when = root.indexed.replace("T", " ").removesuffix("+00:00") if root.indexed else "not known"
+        lines.append(f"{state:>10}  {root.files:>7} files  {clock(root.seconds):>9}  {when:<19}  {root.path}")
+    return lines

@@ -1,0 +1,247 @@
+"""Tables that name sound files: reading CSV in any common dialect, and resolving names to files.
+
+Dialects: the delimiters comma, semicolon, tab and ``|``; UTF-8 with or without a byte order mark and UTF-16; quoted
+cells; Excel's first line ``sep=;``; columns called by any of several names in any case; no header at all, where the
+first cell of every line is the name of a sound file. What cannot be read is refused with the remedy.
+
+Names are compared in Unicode's composed form (NFC), with ``/`` for ``\\``. A name stands for the file whose path ends
+with all of its components, so it needs as many as make it unique. See `FileMatcher`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import posixpath
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from soundloom.audio import AUDIO_SUFFIXES
+from soundloom.errors import SoundloomError
+
+__all__ = ["NAME_COLUMNS", "FileMatcher", "FileTable", "FileTableError", "decode_text", "read_csv"]
+
+NAME_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "fname", "name", "id")
+"""Names of the column that holds the file, as `FileTable` spells columns; the first that is there counts."""
+
+_DELIMITERS = ",;\t|"
+_BINARY = {b"PK\x03\x04": "an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"PAR1": "a parquet file"}
+_ABSOLUTE = re.compile("/|[A-Za-z]:/")
+
+
+class FileTableError(SoundloomError):
+    """A table that cannot be read; the message begins with what is wrong and says what to do."""
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """The rows of a table.
+
+    Attributes:
+        columns: the names of its columns: lower case, spaces and hyphens as ``_``; empty where there is no header.
+        rows: the cells of every row, as many as there are columns, or more where a last cell was split.
+        lines: the line of the file at which every row ends.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def column(self, names: Sequence[str]) -> int | None:
+        """The number of the first of some columns that is there."""
+        return next((self.columns.index(name) for name in names if name in self.columns), None)
+
+
+def decode_text(data: bytes) -> str:
+    """Text of a table in UTF-8, or in UTF-16 as spreadsheets export it.
+
+    Raises:
+        FileTableError: it is neither.
+    """
+    for magic, kind in _BINARY.items():
+        if data.startswith(magic):
+            raise FileTableError(f"is {kind}: export it as CSV")
+    encoding = "utf-8-sig"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    elif data[1:2] == b"\0" or data[:1] == b"\0":
+        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FileTableError(
+            f"is not a CSV in UTF-8 (byte 0x{data[error.start]:02x} in line {line}): save it as 'CSV UTF-8'"
+        ) from None
+
+
+def read_csv(text: str, needed: Sequence[Sequence[str]]) -> FileTable:
+    """Read a CSV.
+
+    Args:
+        text: the table.
+        needed: for every column that must be there, the names it may have; the first is the file's. By them the
+            delimiter and a header are recognised.
+
+    Raises:
+        FileTableError: it is no CSV; a column is missing, while the first line is no file either.
+    """
+    first, _, rest = text.partition("\n")
+    if first.strip().strip('"').lower().startswith("sep=") and len(first.strip().strip('"')) == 5:
+        return _read(rest, first.strip().strip('"')[-1], needed)
+    header = text.split("\n", 1)[0]
+    named = [delimiter for delimiter in _DELIMITERS if _has_columns(header, delimiter, needed)]
+    files = [delimiter for delimiter in _DELIMITERS if delimiter in header and _names_file(header, delimiter)]
+    # Without a header the first delimiter ends the name: `a.wav;dog,loud` is separated by a semicolon.
+    files.sort(key=header.index)
+    often = max(_DELIMITERS, key=lambda delimiter: len(_cells(header, delimiter)))
+    return _read(text, [*named, *files, often][0], needed)
+
+
+def _read(text: str, delimiter: str, needed: Sequence[Sequence[str]]) -> FileTable:
+    # A quote that is not closed, or a lone carriage return as the end of a line, is told apart by the csv module.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=False)
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append([cell.strip() for cell in row])
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise FileTableError(f"is not a CSV (line {reader.line_num}: {error})") from None
+    if not rows:
+        raise FileTableError("is empty")
+    columns = [_column_name(cell) for cell in rows[0]]
+    if _complete(columns, needed):
+        return FileTable(columns, rows[1:], lines[1:])
+    if _is_sound(rows[0][0]) and len(rows[0]) >= len(needed):
+        return FileTable([], rows, lines)
+    missing = [names for names in needed if not set(names) & set(columns)]
+    wanted = " and ".join(f"a column {names[0]!r} (or {', '.join(names[1:])})" for names in needed)
+    raise FileTableError(
+        f"must be a CSV with {wanted}, found {columns}: name a column "
+        f"{' and one '.join(repr(names[0]) for names in missing)}"
+    )
+
+
+def _cells(header: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([header.rstrip("\r")], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _has_columns(header: str, delimiter: str, needed: Sequence[Sequence[str]]) -> bool:
+    return _complete([_column_name(cell) for cell in _cells(header, delimiter)], needed)
+
+
+def _complete(columns: Sequence[str], needed: Sequence[Sequence[str]]) -> bool:
+    return all(set(names) & set(columns) for names in needed)
+
+
+def _names_file(header: str, delimiter: str) -> bool:
+    return _is_sound(next(iter(_cells(header, delimiter)), ""))
+
+
+def _is_sound(cell: str) -> bool:
+    return os.path.splitext(cell.strip())[1].lower() in AUDIO_SUFFIXES
+
+
+def _column_name(cell: str) -> str:
+    return re.sub(r"[\s-]+", "_", cell.strip().lstrip("\ufeff").lower())
+
+
+class FileMatcher:
+    """Resolves names of a table to files.
+
+    A name stands for the file whose path ends with all components of the name. What is tried, in this order:
+
+    1. the name as a path, relative to the table's folder;
+    2. paths that end with the name, as it is written;
+    3. the same without regard to case;
+    4. the same without the file's suffix, if the name has none that sounds have (or if ``any_suffix``).
+
+    An absolute name that is no file here was written on another machine: the folder that all absolute names of the
+    table have in common need not fit. Of several files that fit, the one that shares most of the name is taken.
+
+    Args:
+        files: the paths of the files.
+        names: all names of the table.
+        folder: the folder that the table lies in.
+        any_suffix: also match files whose suffix differs from the name's.
+    """
+
+    def __init__(
+        self, files: Iterable[str], names: Iterable[str], folder: Path | None = None, *, any_suffix: bool = False
+    ) -> None:
+        self._folder = folder
+        self._any_suffix = any_suffix
+        self._exact: dict[str, str] = {}
+        self._keyed: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        for file in sorted(set(files)):
+            path = _spelled(file)
+            self._exact.setdefault(path, file)
+            for index, key in zip(self._keyed, _keys(path), strict=True):
+                index[key].append(file)
+        away = [path for path in map(_spelled, names) if _ABSOLUTE.match(path) and path not in self._exact]
+        folders = [_parts(posixpath.dirname(path)) for path in away]
+        self._common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
+
+    def match(self, name: str) -> tuple[str, ...]:
+        """The file that a name stands for: none if no file fits, several if the name is ambiguous."""
+        path = _spelled(name)
+        beside = _spelled(os.path.join(self._folder, path)) if self._folder is not None else path
+        if (file := self._exact.get(beside) or self._exact.get(path)) is not None:
+            return (file,)
+        absolute = _ABSOLUTE.match(path) is not None
+        parts = _parts(path)
+        required = max(1, len(parts) - self._common) if absolute else len(parts)
+        levels = 3 if self._any_suffix or not _is_sound(path) else 2
+        for level, (index, key) in enumerate(zip(self._keyed[:levels], _keys(path), strict=False)):
+            fitting = [(_shared(parts, file, level), file) for file in index.get(key, ())]
+            fitting = [(shared, file) for shared, file in fitting if shared >= required]
+            if fitting:
+                most = max(shared for shared, _ in fitting)
+                return tuple(file for shared, file in fitting if shared == most)
+        return ()
+
+
+def _keys(path: str) -> tuple[str, str, str]:
+    """A file's name, without regard to case, and besides without its suffix."""
+    name = posixpath.basename(path)
+    return name, name.casefold(), _stem(name)
+
+
+def _stem(name: str) -> str:
+    return (name.rpartition(".")[0] or name).casefold()
+
+
+def _spelled(name: str) -> str:
+    """A name as it is compared: composed, with ``/``, without ``.`` and ``..``."""
+    path = unicodedata.normalize("NFC", os.fspath(name).strip())
+    return posixpath.normpath(path if path.startswith("/") else path.replace("\\", "/")) if path else ""
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
+
+
+def _shared(parts: Sequence[str], file: str, level: int) -> int:
+    """How many components a name and a file have in common, counted from the end."""
+    theirs = _parts(_spelled(file))
+    if level:
+        parts, theirs = [part.casefold() for part in parts], [part.casefold() for part in theirs]
+    if level == 2:
+        parts, theirs = [*parts[:-1], _stem(parts[-1])], [*theirs[:-1], _stem(theirs[-1])]
+    shared = 0
+    for mine, other in zip(reversed(parts), reversed(theirs), strict=False):
+        if mine != other:
+            break
+        shared += 1
+    return shared

@@ -1,0 +1,120 @@
+"""Recognition of a root that has moved: the same names, sizes and contents below another folder.
+
+Only an absent root can have moved: one that is gone, or is empty where it held files. It is compared with the files
+that are new on disk. A folder below which at least half of the root's files lie under the same names with the same
+sizes is its new place, if the content hashes of a sample agree; all of its rows then get new paths at once. Where names
+have changed too, the root has moved if at least half of its contents turn up among the new files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from soundloom.errors import LibraryError
+from soundloom.library.indexing.diff import FileOnDisk, content_hash, is_below
+from soundloom.library.indexing.roots import RootLookup, RootRegistry
+from soundloom.library.storage.store import FileState, Store
+from soundloom.library.tags.editor import TagEditor
+
+__all__ = ["dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]
+
+_SHARE = 0.5
+"""Share of a root's files that must be found again."""
+_SAMPLE = 16
+"""Files whose contents are compared."""
+_AGREEING = 0.75
+"""Share of the sample that must agree; files may have been edited since."""
+
+
+def files_by_root(known: Mapping[str, FileState], roots: Collection[str]) -> dict[str, list[FileState]]:
+    """The library's files, by the root that they lie in; roots without files are left out."""
+    lookup = RootLookup(roots)
+    files: dict[str, list[FileState]] = defaultdict(list)
+    for path, state in known.items():
+        if (root := lookup.root_of(path)) is not None:
+            files[root].append(state)
+    return dict(files)
+
+
+def find_new_place(
+    root: str, files: Sequence[FileState], candidates: Iterable[FileOnDisk], known: Mapping[str, FileState]
+) -> str | None:
+    """The folder that holds now what an absent root held; None if there is none.
+
+    Args:
+        root: the absent root.
+        files: its files, as the library knows them.
+        candidates: files on disk that are new.
+        known: all files of the library; a folder that holds one under the name of another file is none.
+    """
+    if any(state.path == root for state in files):
+        return None  # a single file: its content tells more than its name
+    relative = {os.path.relpath(state.path, root): state for state in files}
+    by_name: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for name, state in relative.items():
+        by_name[os.path.basename(name), state.size].append(name)
+    places: Counter[str] = Counter()
+    for file in candidates:
+        for name in by_name.get((os.path.basename(file.path), file.size), ()) if file.path not in known else ():
+            if file.path.endswith(os.sep + name):
+                places[file.path[: -len(name) - 1]] += 1
+    for place, count in places.most_common(3):
+        taken = place == root or any(os.path.join(place, name) in known for name in relative)
+        if count >= _SHARE * len(files) and not taken and _same_contents(relative, place):
+            return place
+    return None
+
+
+def dispersed_roots(files: Mapping[str, Sequence[FileState]], hashes: Collection[str]) -> list[str]:
+    """Absent roots at least half of whose files have contents that new files on disk have.
+
+    Args:
+        files: absent root -> its files.
+        hashes: content hashes of the new files.
+    """
+    held = set(hashes)
+    return [root for root, some in files.items() if sum(state.hash in held for state in some) >= _SHARE * len(some)]
+
+
+def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, old: str, new: str) -> None:
+    """Give everything below a path another path, and the roots there; see `Library.relocate_root`.
+
+    Raises:
+        LibraryError: nothing was indexed below the old path, or one path lies in the other.
+    """
+    if is_below(new, [Path(old)]) or is_below(old, [Path(new)]):
+        raise LibraryError(f"{old!r} and {new!r} lie in one another: relocate to a folder beside it")
+    known = store.files()
+    files = [path for path in sorted(known) if is_below(path, [Path(old)])]
+    if not files and not any(is_below(str(path), [Path(old)]) for path in registry.paths()):
+        raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots")
+    doubles = {path: twin for path in files if (twin := new + path.removeprefix(old)) in known}
+    if doubles:
+        tags = store.tags([*doubles, *doubles.values()])
+        both = {
+            (twin, start): sorted(some | tags[path].get(start, frozenset()))
+            for path, twin in doubles.items()
+            if known[path].hash == known[twin].hash
+            for start, some in tags[twin].items()
+        }
+        if both:
+            store.write_tags(both)
+        store.remove(sorted(doubles))
+    registry.relocate(store, old, new)
+    tag_editor.reconcile()
+
+
+def _same_contents(relative: Mapping[str, FileState], place: str) -> bool:
+    """Whether a sample of the files below a folder has the contents of the files of the same names."""
+    there = [name for name in sorted(relative) if os.path.isfile(os.path.join(place, name))]
+    sample = there[:: -(-len(there) // _SAMPLE)] if there else []
+    agreeing = 0
+    for name in sample:
+        try:
+            agreeing += content_hash(os.path.join(place, name)) == relative[name].hash
+        except OSError:
+            continue
+    return bool(sample) and agreeing >= _AGREEING * len(sample)

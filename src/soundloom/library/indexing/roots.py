@@ -1,0 +1,302 @@
+"""Registry of the roots of a library: the folders and files that it was filled from, in ``roots.json``.
+
+    {"format": 2, "library": "...", "roots": [{"id": "...", "path": "...", "indexed": "...", "missing": [...],
+     "pending": null}], "checksum": "..."}
+
+A root has an id of its own: its path changes when it is relocated. ``missing`` are the files that were not there when
+the root was last indexed and whose rows were kept. ``pending`` is a change of the root that has begun, a relocation or
+the removal of its rows: it is written before the rows change and finished by whoever opens the registry next, so a
+process killed in between leaves nothing half done. A root that lies in another one is not listed.
+
+The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path, PurePath
+from typing import Any
+from uuid import uuid4
+
+from soundloom.errors import InvalidArgumentError, LibraryError
+from soundloom.library.indexing.diff import is_below
+from soundloom.library.storage.atomic_file import write_atomically
+from soundloom.library.storage.store import Store
+
+__all__ = [
+    "Presence",
+    "Root",
+    "RootEntry",
+    "RootLookup",
+    "RootRegistry",
+    "is_empty",
+    "outermost",
+    "parents_of",
+    "totals_by_root",
+]
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder or file that a library was filled from.
+
+    Attributes:
+        path: where it is, or was when it was last seen.
+        files: how many of its files are indexed.
+        seconds: how long they are together.
+        absent: whether it is not there now, or is a folder without any file; its rows are kept.
+        missing: how many of its files were gone when it was last indexed, and were kept.
+        indexed: when it was last indexed, in UTC (ISO 8601); None if that is not known.
+    """
+
+    path: str
+    files: int
+    seconds: float
+    absent: bool
+    missing: int = 0
+    indexed: str | None = None
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True)
+class RootEntry:
+    """What the registry keeps of a root; see the module."""
+
+    path: str
+    id: str
+    indexed: str | None = None
+    missing: tuple[str, ...] = ()
+    pending: str | None = None
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> RootEntry:
+        """A root that is new."""
+        return cls(os.fspath(path), uuid4().hex)
+
+
+class RootRegistry:
+    """The roots of one library. The caller holds the lock of adding while it changes them.
+
+    Args:
+        folder: the library's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "roots.json"
+
+    def entries(self) -> list[RootEntry]:
+        """The roots, sorted by path.
+
+        Raises:
+            LibraryError: the file is damaged.
+        """
+        return self._read()[1]
+
+    def paths(self) -> list[Path]:
+        """Where the roots are, sorted."""
+        return [Path(entry.path) for entry in self.entries()]
+
+    def library_id(self) -> str | None:
+        """An id that the library got when it was first filled; None before that."""
+        return self._read()[0]
+
+    def remember(self, roots: Iterable[Path]) -> None:
+        """Add roots; nothing is written if all of them are known."""
+        library, known = self._read()
+        by_path = {entry.path: entry for entry in known}
+        every = [by_path.get(str(path)) or RootEntry.of(path) for path in outermost([*map(Path, by_path), *roots])]
+        if library is None or every != known:
+            lost = [path for entry in known if entry not in every for path in entry.missing]
+            self._write(library, [replace(one, missing=_below(one, [*one.missing, *lost])) for one in every])
+
+    def record(self, scanned: Iterable[Path], missing: Iterable[str]) -> None:
+        """Note that roots were indexed just now, and which of their files were missing and kept."""
+        scanned, missing = list(scanned), sorted(missing)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        library, entries = self._read()
+        after = []
+        for entry in entries:
+            kept = [path for path in entry.missing if not is_below(path, scanned)]
+            whole = is_below(entry.path, scanned)
+            after.append(
+                replace(
+                    entry,
+                    missing=_below(entry, [*kept, *missing]),
+                    indexed=now if whole else entry.indexed,
+                )
+            )
+        self._write(library, after)
+
+    def relocate(self, store: Store, old: str, new: str) -> None:
+        """Give the rows below a path another one, and the root its new path."""
+        library, entries = self._read()
+        below = [one for one in entries if is_below(one.path, [Path(old)])]
+        if not below:
+            below = [RootEntry.of(old)]
+        moving = [replace(one, pending=new + one.path.removeprefix(old)) for one in below]
+        self._write(library, [*(one for one in entries if one not in below), *moving])
+        self.finish_pending(store)
+
+    def forget(self, store: Store, path: str) -> None:
+        """Remove the rows below a root, and the root."""
+        library, entries = self._read()
+        if not any(entry.path == path for entry in entries):
+            entries = [*entries, RootEntry.of(path)]
+        self._write(library, [replace(one, pending="") if one.path == path else one for one in entries])
+        self.finish_pending(store)
+
+    def finish_pending(self, store: Store) -> None:
+        """Finish relocations and removals that have begun."""
+        library, entries = self._read()
+        for entry in [one for one in entries if one.pending is not None]:
+            others = [one for one in entries if one != entry]
+            if entry.pending:
+                store.rename_folder(entry.path, entry.pending)
+                moved = [entry.pending + path.removeprefix(entry.path) for path in entry.missing]
+                entries = [*others, replace(entry, path=entry.pending, missing=tuple(moved), pending=None)]
+            else:
+                store.remove_folder(entry.path)
+                entries = others
+            kept = {str(path) for path in outermost(Path(one.path) for one in entries)}
+            # The relocated root takes the place of one that was registered under its new path.
+            entries = list({one.path: one for one in entries if one.path in kept}.values())
+            self._write(library, entries)
+
+    def check(self) -> None:
+        """Read the whole file.
+
+        Raises:
+            LibraryError: it is damaged.
+        """
+        self._read()
+
+    def _read(self) -> tuple[str | None, list[RootEntry]]:
+        try:
+            data = json.loads(self._file.read_text(encoding="utf-8"))
+            if "format" not in data:
+                return None, [RootEntry.of(str(Path(path))) for path in data["roots"]]
+            if data["format"] != _FORMAT:
+                raise LibraryError(
+                    f"the list of folders {str(self._file)!r} has format {data['format']}, this version reads "
+                    f"{_FORMAT}: use the version of soundloom that wrote it"
+                )
+            if data.pop("checksum") != _checksum(data):
+                raise InvalidArgumentError("its checksum does not fit")
+            return data["library"], [RootEntry(**{**one, "missing": tuple(one["missing"])}) for one in data["roots"]]
+        except FileNotFoundError:
+            return None, []
+        except (ValueError, KeyError, TypeError) as error:
+            raise LibraryError(
+                f"the list of folders {str(self._file)!r} is damaged ({error}): remove it, and name the folders when "
+                "you index again"
+            ) from None
+
+    def _write(self, library: str | None, entries: Iterable[RootEntry]) -> None:
+        every = sorted(entries, key=lambda entry: Path(entry.path).parts)
+        data: dict[str, Any] = {"format": _FORMAT, "library": library or uuid4().hex}
+        data["roots"] = [asdict(entry) | {"missing": list(entry.missing)} for entry in every]
+        try:
+            write_atomically(self._file, json.dumps({**data, "checksum": _checksum(data)}, indent=2) + "\n")
+        except OSError as error:
+            raise LibraryError(f"cannot write {str(self._file)!r}: {error.strerror}") from None
+
+
+class RootLookup:
+    """Finds the root of a path, in time that does not grow with the number of roots."""
+
+    def __init__(self, roots: Iterable[str | os.PathLike[str]]) -> None:
+        self._roots = {os.fspath(root).rstrip(os.sep) or os.sep for root in roots}
+
+    def root_of(self, path: str) -> str | None:
+        """The root that a path is or lies in; None if there is none."""
+        while path not in self._roots:
+            parent = os.path.dirname(path)
+            if parent == path:
+                return None
+            path = parent
+        return path
+
+
+class Presence:
+    """Tells which files of a library are not there now: their root is absent, or they are gone themselves.
+
+    Args:
+        registry: the library's roots.
+    """
+
+    def __init__(self, registry: RootRegistry) -> None:
+        self._registry = registry
+
+    def absent(self, paths: Iterable[str]) -> list[bool]:
+        """For every path, whether the file is not there."""
+        try:
+            roots = RootLookup(self._registry.paths())
+        except LibraryError:
+            roots = RootLookup([])  # a damaged list is reported by whoever changes it
+        gone: dict[str | None, bool] = {None: False}
+        known: dict[str, bool] = {}
+        every = list(paths)
+        for path in every:
+            root = roots.root_of(path)
+            if root not in gone:
+                gone[root] = root is not None and is_empty(root)
+            if path not in known:
+                known[path] = gone[root] or not os.path.exists(path)
+        return [known[path] for path in every]
+
+
+def is_empty(root: str | os.PathLike[str]) -> bool:
+    """Whether a root is not there, cannot be read, or is a folder without any entry, as an unmounted drive is."""
+    try:
+        if not os.path.isdir(root):
+            return not os.path.exists(root)
+        with os.scandir(root) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
+def outermost(paths: Iterable[PurePath]) -> list[Path]:
+    """Paths without those that lie in another of them, sorted."""
+    every = sorted({Path(path) for path in paths}, key=lambda path: path.parts)
+    found: list[Path] = []
+    for path in every:
+        # In the order of their components a folder comes right before all that lies in it.
+        if not (found and is_below(str(path), [found[-1]])):
+            found.append(path)
+    return found
+
+
+def parents_of(files: Iterable[str]) -> list[Path]:
+    """The outermost of the folders that files lie in: the best guess where no root is registered."""
+    return outermost({PurePath(os.path.dirname(file)) for file in files})
+
+
+def totals_by_root(
+    roots: Iterable[str], durations: Mapping[str, float], of: Callable[[str], str | None]
+) -> dict[str, tuple[int, float]]:
+    """Number of files and seconds of every root."""
+    totals = dict.fromkeys(roots, (0, 0.0))
+    for path, seconds in durations.items():
+        root = of(path)
+        if root in totals:
+            files, before = totals[root]
+            totals[root] = files + 1, before + seconds
+    return totals
+
+
+def _below(entry: RootEntry, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({path for path in paths if is_below(path, [Path(entry.path)])}))
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).hexdigest()
