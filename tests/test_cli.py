@@ -20,7 +20,7 @@ from soundloom.cli.options import parse_weights
 from soundloom.errors import QueryError
 
 COMMANDS = (
-    *("index", "search", "tag", "map", "serve", "embed", "info", "train", "evaluate", "layers", "reproduce"),
+    *("index", "search", "tag", "map", "serve", "embed", "info", "roots", "train", "evaluate", "layers", "reproduce"),
     *("export", "models", "corpora", "doctor", "demo"),
 )
 

@@ -169,7 +169,8 @@ class DecisionLog:
                 if not decision.hash or (legacy and decision.hash not in held):
                     by_path[decision.path].append((number, decision))
             for change in edit.get("changes", []):
-                before = by_hash.get(change["from"], []) if change["from"] else by_path.get(change["path"], [])
+                # Without a hash before: a decision about a path is bound to a content, and leaves the path.
+                before = by_hash.get(change["from"], []) if change["from"] else by_path.pop(change["path"], [])
                 after = by_hash[change["to"]]
                 after += [numbered for numbered in before if numbered not in after]
         return Decisions({key: some for key, some in by_hash.items() if some}, dict(by_path))
