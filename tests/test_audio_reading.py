@@ -69,13 +69,11 @@ def test_at_the_native_rate_nothing_is_touched(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(written(tmp_path / "s.wav", sound, 8000, subtype="FLOAT"), 8000), sound)
 
 
-def test_overshoot_is_clipped(tmp_path: Path) -> None:
+def test_overshoot_is_part_of_the_sound(tmp_path: Path) -> None:
     square = np.sign(tone(100, 44100, 1)) * np.float32(1)
     loud = written(tmp_path / "loud.wav", 3 * square, 44100, subtype="FLOAT")
-    for sample_rate in (16000, 44100):
-        samples = read(loud, sample_rate)
-        assert samples.max() == 1
-        assert samples.min() == -1
+    np.testing.assert_array_equal(read(loud, 44100), 3 * square)
+    assert read(loud, 16000).max() > 3
 
 
 @pytest.mark.parametrize(("native", "length"), [(44100, 44100), (17990, 30011), (48000, 70001), (8000, 3), (16000, 5)])
@@ -341,7 +339,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "locked.wav"
     file.write_bytes(b"RIFF")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     # Not by the file's mode, which the superuser may read whatever it is.
@@ -388,7 +386,7 @@ def test_a_film_without_sound(tmp_path: Path) -> None:
         read(write_silent_film(tmp_path / "film.mp4"), 16000)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_samples_that_are_no_levels(tmp_path: Path, wrong: float, sample_rate: int, channels: int) -> None:
@@ -400,31 +398,22 @@ def test_samples_that_are_no_levels(tmp_path: Path, wrong: float, sample_rate: i
         read(file, sample_rate)
 
 
+@pytest.mark.parametrize("wrong", [65.0, -1e30])
+def test_a_peak_above_64_is_no_level(tmp_path: Path, wrong: float) -> None:
+    sound = np.zeros(3 * 44100)
+    sound[round(2.5 * 44100)] = wrong
+    file = written(tmp_path / "wrong.wav", sound, 44100, subtype="DOUBLE")
+    with pytest.raises(AudioError, match=r"sample at 2\.500 s is -?(65|1e\+30); and full scale is 1: divide"):
+        read(file, 16000)
+    sound[round(2.5 * 44100)] = 63
+    assert read(written(tmp_path / "loud.wav", sound, 44100, subtype="FLOAT"), 44100).max() == 63
+
+
 def test_opposite_infinities(tmp_path: Path) -> None:
     sound = np.zeros((100, 2))
     sound[50] = [np.inf, -np.inf]
     with pytest.raises(AudioError, match="not a finite level"):
         read(written(tmp_path / "wrong.wav", sound, 1000, subtype="FLOAT"), 1000)
-
-
-@pytest.mark.parametrize("name", ["s.flac", "s.mp3"])
-def test_a_file_cut_short_says_where(long_files: list[Path], tmp_path: Path, name: str) -> None:
-    whole = next(file for file in long_files if file.name == name).read_bytes()
-    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AudioError, match=r"decoding (ends|fails) after (about )?(2[5-9]|3\d)\.\d+ s .*copy it again"):
-        read(tmp_path / name, 16000)
-
-
-@pytest.mark.parametrize("name", ["s.wav", "s.ogg"])
-def test_a_cut_that_the_container_does_not_notice_gives_what_is_there(
-    long_files: list[Path], tmp_path: Path, name: str
-) -> None:
-    file = next(file for file in long_files if file.name == name)
-    content = file.read_bytes()
-    (tmp_path / name).write_bytes(content[: len(content) // 2])
-    half = read(tmp_path / name, 16000)
-    assert 20 < len(half) / 16000 < 40
-    np.testing.assert_allclose(half[:-2000], read(file, 16000)[: len(half) - 2000], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["s.flac", "s.mp3", "s.ogg"])
@@ -453,5 +442,5 @@ def test_a_flac_that_does_not_tell_its_length(tmp_path: Path) -> None:
     content[8 + 13] &= 0xF0
     content[8 + 14 : 8 + 18] = bytes(4)
     file.write_bytes(content)
-    assert info(file).duration is None
+    assert info(file).duration == 3
     assert len(read(file, 16000)) == 48000

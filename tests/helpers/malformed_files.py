@@ -139,10 +139,8 @@ def with_a(value: float) -> np.ndarray:
 def _rows() -> Iterator[tuple[str | bytes, Callable[[Path], object], Outcome]]:
     for kind in WHOLE:
         yield f"cut-in-the-header.{kind}", partial(cut, share=0.001), "reported"
-        # A wav is plain samples to the end of the file, whatever its header promises: so recorders leave it that died.
-        later: Outcome = "embedded" if kind == "wav" else "reported"
-        yield f"cut-in-the-middle.{kind}", partial(cut, share=0.5), later
-        yield f"cut-near-the-end.{kind}", partial(cut, share=0.9), later
+        yield f"cut-in-the-middle.{kind}", partial(cut, share=0.5), "reported"
+        yield f"cut-near-the-end.{kind}", partial(cut, share=0.9), "reported"
     picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 
     yield "empty.wav", Path.touch, "reported"
@@ -157,6 +155,8 @@ def _rows() -> Iterator[tuple[str | bytes, Callable[[Path], object], Outcome]]:
 
     yield "nan.wav", partial(wav, samples=with_a(np.nan), subtype="FLOAT"), "reported"
     yield "infinity.wav", partial(wav, samples=with_a(-np.inf), subtype="FLOAT"), "reported"
+    yield "unscaled-integers.wav", partial(wav, samples=32768 * tone(330, RATE, 0.6), subtype="FLOAT"), "reported"
+    yield "one-hertz.wav", partial(wav, rate=1, samples=np.zeros(8000, np.float32)), "reported"
     yield "huge-number.wav", partial(wav, samples=with_a(1e30), subtype="FLOAT"), "reported"
     yield "beyond-full-scale.wav", partial(wav, samples=30 * tone(330, RATE, 0.6), subtype="FLOAT"), "embedded"
     yield "silence.wav", partial(wav, samples=np.zeros(8000, np.float32)), "embedded"
@@ -170,6 +170,7 @@ def _rows() -> Iterator[tuple[str | bytes, Callable[[Path], object], Outcome]]:
 
     yield "claims-4-gigabytes.wav", partial(raw_wav, data_size=2**32 - 1), "embedded"
     yield "odd-chunk.wav", partial(raw_wav, before_data=struct.pack("<4sI", b"LIST", 5) + b"INFOx\0"), "embedded"
+    yield "never-finished.wav", partial(raw_wav, data_size=0), "embedded"
     yield "rate-0.wav", partial(raw_wav, rate=0), "reported"
     yield "rate-4-billion.wav", partial(raw_wav, rate=4_000_000_000), "reported"
     yield "without-index.m4a", without_index, "reported"

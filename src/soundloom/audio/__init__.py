@@ -1,18 +1,21 @@
 """Files and waveforms: find sound files, decode them, bring them to one rate, cut them into segments.
 
-Every waveform that leaves this room is mono, float32, within [-1, 1], at the rate asked for. Whatever is
+Every waveform that leaves this package is mono, float32, at the rate asked for; full scale is 1. Whatever is
 wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`, which says what to do.
 """
 
 from soundloom.audio.av_process import AvProcess
+from soundloom.audio.decoder import check_level
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
 from soundloom.audio.notices import NOTICE_KINDS, Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, stream
 from soundloom.audio.segmentation import Segment, segments
+from soundloom.audio.version import DECODER_VERSION, may_differ
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "DECODER_VERSION",
     "DEFAULT_OPTIONS",
     "NOTICE_KINDS",
     "AudioInfo",
@@ -21,9 +24,11 @@ __all__ = [
     "Notice",
     "Segment",
     "Sound",
+    "check_level",
     "find",
     "info",
     "is_file",
+    "may_differ",
     "read",
     "segments",
     "stream",

@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio import av_protocol
+from soundloom.audio.containers.layout import Part
 from soundloom.audio.decoder import ChannelMixer, Decoder
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
@@ -79,13 +80,14 @@ class AvProcess:
         """The child's process id; None while there is none."""
         return None if self._child is None else self._child.process.pid
 
-    def open(self, path: str, options: DecodeOptions, notices: list[Notice]) -> Decoder:
+    def open(self, path: str, options: DecodeOptions, notices: list[Notice], part: Part) -> Decoder:
         """Open a file in the child.
 
         Args:
             path: the file.
             options: how it is decoded.
             notices: where what is noticed goes.
+            part: the stretch of the file, and what is known of it.
 
         Raises:
             AudioError: FFmpeg cannot read the file, or the child cannot be started or died over it.
@@ -100,7 +102,7 @@ class AvProcess:
                     raise AudioError(path, f"the process to decode it cannot be started ({error.strerror})") from error
                 weakref.finalize(self, self._child.stop)
             child = self._child
-        _, facts = self._ask(child, path, ["open", number, os.path.abspath(path), options.to_data()])
+        _, facts = self._ask(child, path, ["open", number, os.path.abspath(path), options.to_data(), part.to_data()])
         about = json.loads(facts)
         notices += [Notice(*notice) for notice in about.pop("notices")]
         try:

@@ -2,7 +2,7 @@
 
 Requests, parent to child, are JSON lists, one a line, which escapes whatever a file name may hold:
 
-    ["open", number, path, options]     answered by OPENED and a JSON object, or by ERROR
+    ["open", number, path, options, part]  answered by OPENED and a JSON object, or by ERROR
     ["next", number, first, last]       answered by BLOCK, by END and a JSON list of notices, or by ERROR
     ["close", number]                   not answered
 

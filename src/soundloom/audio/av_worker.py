@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from soundloom.audio import av_protocol
+from soundloom.audio.containers.layout import Part
 from soundloom.audio.ffmpeg_decoder import AvDecoder
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
@@ -62,7 +63,9 @@ def _serve(requests: SimpleQueue[bytes], answers: BinaryIO) -> None:
         try:
             if do == "open":
                 noticed: list[Notice] = []
-                decoders[number] = AvDecoder(details[0], DecodeOptions.from_data(details[1]), noticed)
+                decoders[number] = AvDecoder(
+                    details[0], DecodeOptions.from_data(details[1]), noticed, Part.from_data(details[2])
+                )
                 notices[number] = noticed
                 facts = {**_facts(decoders[number]), "notices": _taken(notices[number])}
                 _answer(answers, av_protocol.OPENED, json.dumps(facts).encode())

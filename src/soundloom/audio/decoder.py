@@ -16,13 +16,16 @@ from jaxtyping import Float32, Float64
 from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError, OptionError
 
-__all__ = ["BLOCK", "ChannelMixer", "Decoder", "check_finite"]
+__all__ = ["BLOCK", "LARGEST_PEAK", "ChannelMixer", "Decoder", "check_header", "check_level"]
 
 # 1.5 s at 44.1 kHz: long enough for the cost of a call to vanish, short enough to stay in the cache of a core.
 BLOCK = 65536
 
-# 400 dB above full scale. No sound is there, and the filters that follow cannot overflow below it.
-LOUDEST = 1e20
+# 36 dB above full scale: recordings in floating point overshoot, but no further. Beyond are unscaled integers.
+LARGEST_PEAK = 64.0
+# Below, minutes of silence become gigabytes at any usual rate; above, no recorder goes.
+LOWEST_RATE, HIGHEST_RATE = 100, 20_000_000
+MOST_CHANNELS = 1024
 
 
 class Decoder(Protocol):
@@ -107,24 +110,54 @@ class ChannelMixer:
             self.energies += float(np.einsum("f,f->", every, every))
 
 
-def check_finite(block: Float32[np.ndarray, " frames"], position: int, sample_rate: int, path: str) -> None:
-    """Refuse a mono block with NaN, infinity or senseless numbers in it.
+def check_level(
+    samples: Float32[np.ndarray, " samples"], position: int = 0, sample_rate: int = 1, path: str = "waveform"
+) -> None:
+    """Refuse a mono block that is not finite or has a peak above 64, of a file or an array alike.
 
     Args:
-        block: native samples.
-        position: where the block begins in the file, in native samples.
+        samples: native samples.
+        position: where they begin in the sound, in native samples.
         sample_rate: native rate in hertz.
         path: the file, for the message.
 
     Raises:
         AudioError: names the second of the first such sample.
     """
-    # Comparisons with NaN are false: two passes find all three kinds.
-    if block.min() > -LOUDEST and block.max() < LOUDEST:
+    # Comparisons with NaN are false: two passes find all kinds.
+    if not len(samples) or (samples.min() >= -LARGEST_PEAK and samples.max() <= LARGEST_PEAK):
         return
-    wrong = int(np.argmin(np.abs(block) < LOUDEST))
+    wrong = int(np.argmin(np.abs(samples) <= LARGEST_PEAK))
+    value, second = samples[wrong], (position + wrong) / sample_rate
+    if np.isfinite(value):
+        raise AudioError(
+            path,
+            f"the sample at {second:.3f} s is {value:g}, and full scale is 1: divide by the largest value of its type "
+            "(32768 for 16 bits), or give the integers themselves",
+        )
     raise AudioError(
         path,
-        f"the sample at {(position + wrong) / sample_rate:.3f} s is {block[wrong]}, not a finite level: "
+        f"the sample at {second:.3f} s is {value}, not a finite level: "
         "write the file again from its source, or without that stretch",
     )
+
+
+def check_header(path: str, sample_rate: int, channels: int, options: DecodeOptions) -> None:
+    """Refuse a rate or a number of channels that no sound has: a damaged header, or data that are no sound.
+
+    Raises:
+        AudioError: names the rate or the channels, and what may be done.
+    """
+    played = sample_rate * options.speed
+    if not LOWEST_RATE <= played <= HIGHEST_RATE * max(1.0, options.speed):
+        raise AudioError(
+            path,
+            f"its header says {sample_rate} Hz, and sounds have {LOWEST_RATE} to {HIGHEST_RATE} Hz: the header is "
+            "damaged; write the file again with its true rate, or play it faster with --speed if that is true",
+        )
+    if channels > MOST_CHANNELS:
+        raise AudioError(
+            path,
+            f"its header says {channels} channels, and at most {MOST_CHANNELS} are read: the header is damaged, or the "
+            "file should be split",
+        )

@@ -1,7 +1,7 @@
-"""Decoding with FFmpeg, through PyAV: m4a, aac, wma, webm and the sound tracks of videos.
+"""Decoding with FFmpeg, through PyAV: m4a, aac, wma, webm, the sound tracks of videos, and MPEG audio without a count.
 
-Only where libsndfile cannot read a file. PyAV holds the interpreter's lock for much of its work, so that two
-threads of it are slower than one, and a crash in a codec takes the process with it: to decode many files use
+Where libsndfile cannot read a file, or cannot find its end. PyAV holds the interpreter's lock for much of its work, so
+that two threads of it are slower than one, and a crash in a codec takes the process with it: to decode many files use
 :class:`soundloom.audio.AvProcess`, which runs this module in a process of its own.
 
 Second 0 is the first sample of the sound track, also where the pictures begin earlier.
@@ -9,7 +9,6 @@ Second 0 is the first sample of the sound track, also where the pictures begin e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -19,18 +18,35 @@ import av
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_finite
+from soundloom.audio.containers.layout import Part
+from soundloom.audio.decoder import BLOCK, ChannelMixer, check_header, check_level
+from soundloom.audio.ffmpeg_container import open_container, reason
+from soundloom.audio.ffmpeg_frames import planes, uniform_planes
+from soundloom.audio.file_view import FileView, Span
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["AvDecoder"]
 
-# A codec remembers what came before (overlapping windows, band replication): after a seek it needs some packets
-# until it sounds as if it had played from the start. 16384 samples are 8 packets of the longest kind of AAC.
+# A codec remembers what came before (overlapping windows, band replication, reservoirs of bits): after a seek it needs
+# some packets until it sounds as if it had played from the start. 16384 samples are 8 packets of the longest kind of
+# AAC; MP3 borrows bits from up to 511 bytes before a frame, 32 frames at 8 kbit/s.
 WARM_UP = 16384
+WARM_UP_PACKETS = 32
 # Below this, decoding up to the place costs less than a seek is worth.
 SEEK_FROM_SECONDS = 20
+# Packets that may fail where a stream begins in the middle of a recording, and at its end: the last is often cut.
+BAD_PACKETS_AT_START, BAD_PACKETS_AT_END = 16, 2
+# Containers whose length is a count of samples or packets. Others estimate it from the rate of bits, or keep none.
+COUNTING = frozenset("mov avi asf wv ape tta tak mpc mpc8 caf aiff w64 wav dsf iff xwma shn".split())  # noqa: SIM905
+# What may lack at the end beside two packets: some containers count milliseconds, or what a decoder keeps back.
+TOLERANCE_SECONDS = 0.15
+# Containers in which FFmpeg finds a packet by its time, and codecs whose packets all have one length.
+SEEKABLE = frozenset("mov matroska wav w64 aiff caf wv tta ape tak".split())  # noqa: SIM905
+EVEN_CODECS = frozenset("aac mp3 mp3float mp2 mp2float ac3 eac3 alac flac opus libopus".split())  # noqa: SIM905
+# A level below which a track counts as silent, 90 dB below full scale.
+SILENCE = 3e-5
 
 
 class AvDecoder:
@@ -40,6 +56,7 @@ class AvDecoder:
         path: the file.
         options: how it is decoded.
         notices: where what is noticed goes.
+        part: the stretch of the file, and what is known of it.
 
     Raises:
         AudioError: FFmpeg cannot read the file, or there is no sound in it.
@@ -48,42 +65,51 @@ class AvDecoder:
     name: Literal["pyav"] = "pyav"
     frames: int | None = None  # Containers count packets or milliseconds, seldom samples.
 
-    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice]) -> None:
-        self._path, self._options, self._notices = path, options, notices
+    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice], part: Part = Part()) -> None:  # noqa: B008
+        self._path, self._options, self._notices, self._part = path, options, notices, part
+        self._container = open_container(path, part.view)
         try:
-            # "file:" keeps a name such as "http:x.m4a" from being taken for an address, and the whitelist keeps a
-            # playlist from making FFmpeg fetch what it lists. Damaged titles and comments are nobody's concern here.
-            self._container = av.open(
-                "file:" + os.path.abspath(path),
-                container_options={"protocol_whitelist": "file"},
-                metadata_errors="ignore",
-            )
-        except (av.FFmpegError, UnicodeError) as error:
-            raise AudioError(
-                path,
-                f"neither libsndfile nor FFmpeg can read it ({_said(error)}): is it a sound file, and a whole one?",
-            ) from error
-        try:
-            self._open_track()
+            self._open_track(self._choose())
         except BaseException:
             self._container.close()
             raise
 
-    def _open_track(self) -> None:
-        """Choose the track and decode its first frame, which alone tells the true rate (some codecs double it)."""
-        tracks = self._container.streams.audio
-        if not tracks:
+    def _choose(self) -> int:
+        """The number of the track wanted, from 0: the one asked for, or the first that is not silent."""
+        count = len(self._container.streams.audio)
+        if not count:
             kinds = sorted({track.type for track in self._container.streams})
             raise AudioError(
                 self._path,
                 f"there is no sound track in it, only {' and '.join(kinds) or 'nothing'}: leave this file out",
             )
-        number = self._options.track or 1
-        if number > len(tracks):
-            raise AudioError(self._path, f"there is no audio track {number} in it, only {len(tracks)}")
-        self._track = tracks[number - 1]
+        wanted = self._options.track
+        if wanted is not None and wanted > count:
+            raise AudioError(self._path, f"there is no audio track {wanted} in it, only {count}")
+        if wanted is not None or count == 1:
+            return (wanted or 1) - 1
+        number = next((number for number in range(count) if not self._is_silent(number)), 0)
+        self._notices.append(
+            Notice("track", f"{count} audio tracks; number {number + 1} is taken: choose another with --track")
+        )
+        return number
+
+    def _is_silent(self, number: int) -> bool:
+        """Whether a track is digital silence, found by decoding it up to the first sound; it may be damaged later."""
+        with open_container(self._path, self._part.view) as container:
+            try:
+                for frame in container.decode(container.streams.audio[number]):
+                    if np.abs(planes(frame)).max(initial=0) > SILENCE:
+                        return False
+            except (av.FFmpegError, UnicodeError):
+                pass
+        return True
+
+    def _open_track(self, number: int) -> None:
+        """Decode the first frame of a track, which alone tells the true rate (some codecs double it)."""
+        self._track = self._container.streams.audio[number]
         self.sample_rate = 0
-        self._decoded = 0
+        self._decoded = 0.0
         self._decoding = self._frames()
         head = next(self._decoding, None)
         if head is None:
@@ -91,31 +117,32 @@ class AvDecoder:
         self._head = head
         self.sample_rate = int(head.sample_rate)
         self.channels = int(head.layout.nb_channels)
+        check_header(self._path, self.sample_rate, self.channels, self._options)
         self.mixer = ChannelMixer(self._path, self.channels, self._options)
         self.codec = f"{self._container.format.name} {self._track.codec_context.name}"
-        if self._track.duration is not None:
-            self.seconds: float | None = float(self._track.duration * self._track.time_base)
+        claimed: float | None = None
+        if self._track.duration is not None and self._track.time_base is not None:
+            claimed = float(self._track.duration * self._track.time_base)
         elif self._container.duration is not None:
-            self.seconds = self._container.duration / 1_000_000
-        else:
-            self.seconds = None
+            claimed = self._container.duration / 1_000_000
+        self._claimed = claimed
+        self.seconds = claimed if self._part.seconds is None else self._part.seconds
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
         """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
         position, frames = self._seek(first)
         begins, filled, block = first, 0, np.empty(BLOCK, np.float32)
-        for frame in frames:
-            planes = _planes(frame)
+        for rows in uniform_planes(frames, self.sample_rate, self.channels):
             here = max(0, first - position)
-            there = planes.shape[1] if last is None else min(planes.shape[1], last - position)
-            position += planes.shape[1]
+            there = rows.shape[1] if last is None else min(rows.shape[1], last - position)
+            position += rows.shape[1]
             while here < there:
                 taken = min(there - here, BLOCK - filled)
-                self.mixer.mix(planes[:, here : here + taken], block[filled : filled + taken])
+                self.mixer.mix(rows[:, here : here + taken], block[filled : filled + taken])
                 here += taken
                 filled += taken
                 if filled == BLOCK:
-                    check_finite(block, begins, self.sample_rate, self._path)
+                    check_level(block, begins, self.sample_rate, self._path)
                     yield block
                     begins, filled, block = begins + BLOCK, 0, np.empty(BLOCK, np.float32)
             if last is not None and position >= last:
@@ -123,7 +150,7 @@ class AvDecoder:
         else:
             self._check_length(position)
         if filled:
-            check_finite(block[:filled], begins, self.sample_rate, self._path)
+            check_level(block[:filled], begins, self.sample_rate, self._path)
             yield block[:filled]
 
     def close(self) -> None:
@@ -131,71 +158,141 @@ class AvDecoder:
         self._container.close()
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decode from where the container stands."""
+        """Decode from where the container stands. Packets that fail at the very beginning or end are passed over."""
+        bad, given, cause = 0, False, None
         try:
-            for frame in self._container.decode(self._track):
-                if self.sample_rate and frame.sample_rate != self.sample_rate:
-                    raise AudioError(
-                        self._path,
-                        f"the sample rate changes from {self.sample_rate} to {frame.sample_rate} Hz after "
-                        f"{self._decoded / self.sample_rate:.2f} s: split the file there",
-                    )
-                yield frame
-                self._decoded += frame.samples
+            for packet in self._container.demux(self._track):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError as error:
+                    bad, cause = bad + 1, error
+                    continue
+                if frames and bad and (given or bad > BAD_PACKETS_AT_START) and cause is not None:
+                    raise cause
+                for frame in frames:
+                    given, bad = True, 0
+                    yield frame
+                    self._decoded += frame.samples / frame.sample_rate
+            if bad > BAD_PACKETS_AT_END and cause is not None:
+                raise cause
         except (av.FFmpegError, UnicodeError) as error:
-            after = f"{self._decoded / self.sample_rate:.2f}" if self.sample_rate else "0"
-            raise AudioError(
-                self._path,
-                f"decoding fails after {after} s ({_said(error)}): the file is cut short or damaged there; "
-                "copy it again from its source",
-            ) from error
+            self._stop(f"decoding fails after {self._decoded:.2f} s ({reason(error)})", error)
+
+    def _stop(self, told: str, error: Exception | None = None) -> None:
+        """End the decoding early: with a notice where a cut file is accepted, otherwise with an error."""
+        if self._options.accept_truncated and self._decoded > 0:
+            self._notices.append(Notice("truncated", f"{told}; what comes before is taken"))
+            return
+        raise AudioError(
+            self._path,
+            f"{told}: the file is cut short or damaged there; copy it again from its source, or take what there is "
+            "with --accept-truncated",
+        ) from error
 
     def _seek(self, first: int) -> tuple[int, Iterator[av.AudioFrame]]:
-        """A native frame not after ``first``, and the decoded frames from there.
+        """A native frame not after ``first``, and the decoded frames from there."""
+        start = 0, chain([self._head], self._decoding)
+        if first < SEEK_FROM_SECONDS * self.sample_rate:
+            return start
+        if self._part.entries:
+            return self._enter(first)
+        kinds = set(self._container.format.name.split(","))
+        tick = self._track.time_base
+        if not kinds & SEEKABLE or self._head.pts is None or tick is None:
+            return start
+        base = tick * self.sample_rate
+        exact = base == 1
+        if not exact and self._track.codec_context.name not in EVEN_CODECS:
+            return start
+        return self._seek_by_time(first, Fraction(base), exact=exact)
 
-        Only MP4 and its kin are sought in, whose clock ticks once a sample: Matroska's ticks once a millisecond,
-        and a raw AAC stream has none, so that a seek there would miss the place.
+    def _seek_by_time(self, first: int, base: Fraction, *, exact: bool) -> tuple[int, Iterator[av.AudioFrame]]:
+        """Seek by the container's clock, one tick of which is ``base`` samples.
+
+        Where a tick is not a sample (Matroska's is a millisecond), the place is exact all the same if all packets have
+        one length: the number of packets before it is then the nearest whole number.
         """
-        track, head = self._track, self._head
-        exact = "mp4" in self._container.format.name and track.time_base == Fraction(1, self.sample_rate)
-        if not exact or head.pts is None or first < SEEK_FROM_SECONDS * self.sample_rate:
-            return 0, chain([head], self._decoding)
+        head_pts, length = self._head.pts or 0, self._track.codec_context.frame_size or self._head.samples
         try:
-            self._container.seek(head.pts + first - WARM_UP, stream=track)
+            self._container.seek(int(head_pts + (first - WARM_UP) / base), stream=self._track)
         except av.FFmpegError as error:
             raise AudioError(
                 self._path,
-                f"cannot go to {first / self.sample_rate:.2f} s ({_said(error)}): read the whole file instead",
+                f"cannot go to {first / self.sample_rate:.2f} s ({reason(error)}): read the whole file instead",
             ) from error
         self._decoding = self._frames()
         landed = next(self._decoding, None)
         if landed is None or landed.pts is None:
             return first, iter(())
-        self._decoded = landed.pts - head.pts
-        return self._decoded, chain([landed], self._decoding)
+        place = float((landed.pts - head_pts) * base)
+        if exact:
+            position = round(place)
+        else:
+            # The first frame may have been trimmed; those after it are whole.
+            packets = round((place - self._head.samples) / length)
+            position = self._head.samples + packets * length
+            if landed.samples != length or abs(position - place) > length / 4 or packets < 0:
+                return self._from_start()
+        if position > first:
+            return self._from_start()
+        self._decoded = position / self.sample_rate
+        return position, chain([landed], self._decoding)
+
+    def _enter(self, first: int) -> tuple[int, Iterator[av.AudioFrame]]:
+        """Begin at a packet of an MPEG stream that is far enough before ``first``, found by its number."""
+        length = self._head.samples
+        wanted = first // length - WARM_UP_PACKETS
+        entries = self._part.entries
+        number, offset = max((entry for entry in entries if entry[0] <= wanted), default=entries[0])
+        if number == 0:
+            return 0, chain([self._head], self._decoding)
+        # What FFmpeg makes of bytes before the first frame counts as a packet, too.
+        before = 0
+        with open_container(self._path, self._part.view) as container:
+            for packet in container.demux(container.streams.audio[0]):
+                if packet.pos is None or packet.pos >= entries[0][1]:
+                    break
+                before += 1
+        demuxer = self._container.format.name
+        size = self._container.size
+        self._container.close()
+        self._container = open_container(self._path, FileView((Span(offset, size - offset),)), demuxer)
+        self._track = self._container.streams.audio[0]
+        return self._numbered(number + before, length)
+
+    def _numbered(self, number: int, length: int) -> tuple[int, Iterator[av.AudioFrame]]:
+        """Decoded frames from where the container stands, after the packets that could not be decoded."""
+        packets = self._container.demux(self._track)
+        for packet in packets:
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                frames = []
+            if frames:
+                self._decoded = number * length / self.sample_rate
+                self._decoding = self._frames()
+                return number * length, chain(frames, self._decoding)
+            number += 1
+        return number * length, iter(())
+
+    def _from_start(self) -> tuple[int, Iterator[av.AudioFrame]]:
+        """Decode from the beginning after all."""
+        self._container.seek(self._head.pts or 0, stream=self._track)
+        self._decoded = 0.0
+        self._decoding = self._frames()
+        return 0, self._decoding
 
     def _check_length(self, position: int) -> None:
-        """Refuse a track that ended early, where the container counted its packets and so knows its length."""
-        if self._track.frames and self.seconds is not None and position < (self.seconds - 1) * self.sample_rate:
-            raise AudioError(
-                self._path,
-                f"decoding ends after {position / self.sample_rate:.2f} s of the {self.seconds:.2f} s that the file "
-                "promises: it was cut short; copy it again from its source",
-            )
-
-
-def _planes(frame: av.AudioFrame) -> Float32[np.ndarray, "channels frames"]:
-    """The samples of a frame, a row for each channel, in [-1, 1]."""
-    array = frame.to_ndarray()
-    if not frame.format.is_planar:
-        array = array.reshape(frame.samples, -1).T
-    planes: np.ndarray = array.astype(np.float32, copy=False)
-    if array.dtype.kind == "f":
-        return planes
-    planes = planes / np.float32(2 ** (8 * array.itemsize - 1))
-    return planes - 1 if array.dtype.kind == "u" else planes
-
-
-def _said(error: Exception) -> str:
-    """What FFmpeg said, without its numbers."""
-    return getattr(error, "strerror", None) or str(error)
+        """Compare what was decoded with the length, where the container counts it."""
+        kinds = set(self._container.format.name.split(","))
+        if self._claimed is None or not (self._part.counted and kinds & COUNTING):
+            return
+        seconds = position / self.sample_rate
+        tolerance = TOLERANCE_SECONDS + 2 * max(self._head.samples, self._track.codec_context.frame_size or 0) / (
+            self.sample_rate
+        )
+        if seconds < self._claimed - tolerance:
+            self._stop(f"decoding ends after {seconds:.2f} s of the {self._claimed:.2f} s that the file promises")
+        elif seconds > self._claimed + tolerance:
+            told = f"the header counts {self._claimed:.2f} s, its packets {seconds:.2f} s"
+            self._notices.append(Notice("repaired", f"{told}; decoded to the end"))

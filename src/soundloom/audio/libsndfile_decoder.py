@@ -14,7 +14,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_finite
+from soundloom.audio.decoder import BLOCK, ChannelMixer, check_header, check_level
+from soundloom.audio.file_view import FileView, ViewFile
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
@@ -30,6 +31,10 @@ RUN_UP = {"MPEG": 32 * 1152, "OPUS": 48000}
 # libsndfile 1.2.2 misses the place in the last page of an Ogg Vorbis stream, whose time stamp is that of the end of
 # the sound and not of the page. A page holds at most 255 packets of 4096 samples: begin before it.
 LAST_PAGE = 255 * 4096
+# Samples in the longest packet of codecs that have some.
+LARGEST_PACKET = {"MPEG": 1152, "OPUS": 5760, "VORBIS": 4096}
+# Numbers decoded at once: BLOCK frames of up to 32 channels.
+LARGEST_READ = 32 * BLOCK
 
 
 class SndfileDecoder:
@@ -39,6 +44,7 @@ class SndfileDecoder:
         path: the file.
         options: how it is decoded.
         notices: where what is noticed goes.
+        view: the stretches of it that are read; None: all.
 
     Raises:
         soundfile.SoundFileError: libsndfile cannot read the file; the caller tries another decoder.
@@ -46,9 +52,12 @@ class SndfileDecoder:
 
     name: Literal["soundfile"] = "soundfile"
 
-    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice]) -> None:
-        # Bytes, because a POSIX file name need not be text.
-        self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice], view: FileView | None = None) -> None:
+        if view is not None:
+            self._file = soundfile.SoundFile(ViewFile(path, view))
+        else:
+            # Bytes, because a POSIX file name need not be text.
+            self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
         self._path, self._options, self._notices = path, options, notices
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -60,6 +69,7 @@ class SndfileDecoder:
         try:
             if options.track is not None and options.track > 1:
                 raise AudioError(path, f"there is no audio track {options.track} in it, only one")
+            check_header(path, self.sample_rate, self.channels, options)
             self.mixer = ChannelMixer(path, self.channels, options)
         except AudioError:
             self._file.close()
@@ -76,26 +86,23 @@ class SndfileDecoder:
         end = length if last is None else min(last, length)
         position = self._seek(first)
         skipped = first - position
-        interleaved = np.empty((min(BLOCK, end - position), self.channels), np.float32) if self.channels > 1 else None
+        step = min(BLOCK, LARGEST_READ // self.channels)
+        interleaved = np.empty((min(step, end - position), self.channels), np.float32) if self.channels > 1 else None
         while position < end:
-            wanted = min(BLOCK, end - position)
+            wanted = min(step, end - position)
             mono = np.empty(wanted, np.float32)
             buffer = mono if interleaved is None else interleaved[:wanted]
             got = self._decode(buffer, position)
             if got < wanted:
-                raise AudioError(
-                    self._path,
-                    f"decoding ends after {(position + got) / self.sample_rate:.2f} s of the "
-                    f"{length / self.sample_rate:.2f} s that the file promises: it was cut short, or is damaged "
-                    "there; copy it again from its source",
-                )
+                self._end_early(position + got)
+                mono, end = mono[:got], position + got
             if interleaved is not None:
-                self.mixer.mix(interleaved[:wanted].T, mono)
-            check_finite(mono, position, self.sample_rate, self._path)
-            if skipped < wanted:
+                self.mixer.mix(interleaved[:got].T, mono)
+            check_level(mono, position, self.sample_rate, self._path)
+            if skipped < got:
                 yield mono[skipped:]
-            skipped = max(0, skipped - wanted)
-            position += wanted
+            skipped = max(0, skipped - got)
+            position += got
 
     def close(self) -> None:
         """Let go of the file."""
@@ -124,11 +131,29 @@ class SndfileDecoder:
         try:
             return int(self._file.buffer_read_into(buffer, "float32"))
         except soundfile.SoundFileError as error:
-            raise AudioError(
-                self._path,
-                f"decoding fails after about {position / self.sample_rate:.2f} s ({_said(error)}): the file is cut "
-                "short or damaged there; copy it again from its source",
-            ) from error
+            told = f"decoding fails after about {position / self.sample_rate:.2f} s ({_said(error)})"
+            self._stop(position, told, error)
+            return 0
+
+    def _end_early(self, position: int) -> None:
+        """Judge an end before the one that was counted: the last packets are never missed, more is."""
+        length = self._file.frames
+        packet = LARGEST_PACKET.get(self._file.subtype.partition("_")[0], 1)
+        if length - position > 2 * packet:
+            seconds, promised = position / self.sample_rate, length / self.sample_rate
+            told = f"decoding ends after {seconds:.2f} s of the {promised:.2f} s that the file promises"
+            self._stop(position, told, None)
+
+    def _stop(self, position: int, told: str, error: Exception | None) -> None:
+        """End the decoding early: with a notice where a cut file is accepted, otherwise with an error."""
+        if self._options.accept_truncated and position > 0:
+            self._notices.append(Notice("truncated", f"{told}; what comes before is taken"))
+            return
+        raise AudioError(
+            self._path,
+            f"{told}: it was cut short, or is damaged there; copy it again from its source, or take what there is with "
+            "--accept-truncated",
+        ) from error
 
 
 def _said(error: soundfile.SoundFileError) -> str:

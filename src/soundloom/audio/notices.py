@@ -16,6 +16,7 @@ NOTICE_KINDS = {
     "truncated": "cut short, taken as it is",
     "joined": "several streams joined end to end",
     "track": "several audio tracks",
+    "unclosed": "no mark at the end; perhaps cut there",
 }
 """The code of every notice -> what the files that have it have in common, for summaries."""
 

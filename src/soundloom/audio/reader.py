@@ -1,8 +1,7 @@
 """Reading sounds: what a file is, its waveform as blocks, its waveform whole; arrays by the same rules.
 
-A waveform here is mono (the mean of the channels), float32, at the rate asked for, clipped to [-1, 1]. Clipped,
-because lossy codecs and resampling overshoot full scale by a few percent and floating-point files by any amount,
-while everything downstream is promised [-1, 1], which is also what a 16-bit copy of the same sound would hold.
+A waveform here is mono (the mean of the channels, or one of them), float32, at the rate asked for. Full scale is 1.
+It is not clipped: lossy codecs, resampling and files in floating point overshoot, and that is part of the sound.
 
 libsndfile decodes what it can, FFmpeg (PyAV) the rest. A file that can be decoded only in part is an error, not
 a shorter sound: nobody would notice otherwise.
@@ -10,8 +9,6 @@ a shorter sound: nobody would notice otherwise.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,14 +18,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
-import soundfile
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from soundloom.audio.av_process import AvProcess
 from soundloom.audio.decoder import Decoder
-from soundloom.audio.libsndfile_decoder import SndfileDecoder
 from soundloom.audio.notices import Notice
+from soundloom.audio.opening import open_decoder
 from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import Energy, resampled
 from soundloom.audio.waveform import NAME, WaveformDecoder
@@ -80,7 +76,7 @@ def info(
     Raises:
         AudioError: the file cannot be read, or holds no sound.
     """
-    with closing(_open(fspath(path), av, options, [])) as decoder:
+    with closing(open_decoder(fspath(path), av, options, [])) as decoder:
         return AudioInfo(
             path=Path(path),
             sample_rate=decoder.sample_rate,
@@ -134,7 +130,7 @@ def stream(
                 name, f"a file knows its own rate, got {sound_rate} as well: name a region by start= and end="
             )
         options = _settled(name, av, options)
-        opened = _open(name, av, options, found)
+        opened = open_decoder(name, av, options, found)
     else:
         name, opened = NAME, WaveformDecoder(sound, sound_rate, sample_rate)
     with closing(opened) as decoder:
@@ -145,7 +141,6 @@ def stream(
         for block in resampled(decoder, native, wanted, first, last, before):
             if len(block):
                 after.add(block)
-                np.clip(block, -1, 1, out=block)
                 yield block
         if not after.samples:
             raise AudioError(name, _no_region(start, end, decoder.seconds))
@@ -157,7 +152,7 @@ def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeO
     """The options with the number of the loudest channel, found by decoding the file once, where that is wanted."""
     if options.channels != "loudest":
         return options
-    with closing(_open(path, av, options, [])) as decoder:
+    with closing(open_decoder(path, av, options, [])) as decoder:
         if decoder.channels > 1:
             for _ in decoder.blocks(0, None):
                 pass
@@ -240,50 +235,6 @@ def read(
         stream(sound, sample_rate, sound_rate=sound_rate, start=start, end=end, av=av, options=options, notices=notices)
     )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
-def _open(path: str, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
-    """Open a file with the first decoder that can."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder: name the files in it" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise AudioError(path, f"this is {kind}")
-        if status.st_size == 0:
-            raise AudioError(path, "the file is empty (0 bytes): copy it again from its source")
-        try:
-            decoder = SndfileDecoder(path, options, notices)
-        except (soundfile.SoundFileError, ValueError) as error:
-            # Tells a file that may not be read from one that cannot be understood.
-            with open(path, "rb"):
-                refused = error
-        else:
-            if decoder.frames == 0:
-                decoder.close()
-                raise AudioError(path, "it is a sound file with no sound in it (zero samples): leave it out")
-            return decoder
-    except FileNotFoundError as error:
-        raise AudioError(path, "no such file: check the name, and the folder it is relative to") from error
-    except PermissionError as error:
-        raise AudioError(path, "no permission to read it: change its mode or owner") from error
-    except (OSError, ValueError) as error:
-        raise AudioError(path, f"the system cannot open it ({getattr(error, 'strerror', None) or error})") from error
-    try:
-        return _open_here(path, options, notices) if av is None else av.open(path, options, notices)
-    except AudioError as error:
-        # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
-        complaint = str(refused).rpartition(": ")[2].strip(" .")
-        if complaint == "Format not recognised":
-            raise
-        raise AudioError(path, f"{error.reason} (libsndfile: {complaint})") from error
-
-
-def _open_here(path: str, options: DecodeOptions, notices: list[Notice]) -> Decoder:
-    """Open a file with FFmpeg in this process."""
-    # FFmpeg costs a fifth of a second to load, which most collections never need.
-    from soundloom.audio.ffmpeg_decoder import AvDecoder
-
-    return AvDecoder(path, options, notices)
 
 
 def _region(

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from soundloom.audio.decoder import Decoder
 
-__all__ = ["Energy", "resampled"]
+__all__ = ["Energy", "converted", "resampled"]
 
 # Half the length of soxr's filters, generously, in samples of the lower of the two rates.
 PRE_ROLL = 1024
@@ -83,7 +83,7 @@ def resampled(
     skipped = first - k * (sample_rate // common)
     left = None if last is None else last - first
     blocks = _measured(decoder.blocks(k * (native // common), stop), energy)
-    for block in _converted(blocks, native, sample_rate):
+    for block in converted(blocks, native, sample_rate):
         wanted = block[skipped:] if left is None else block[skipped : skipped + left]
         skipped = max(0, skipped - len(block))
         if len(wanted):
@@ -103,7 +103,7 @@ def _measured(
         yield block
 
 
-def _converted(
+def converted(
     blocks: Iterator[Float32[np.ndarray, " frames"]], native: int, sample_rate: int
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
     """Blocks at another rate; a sound that is too short for one sample there becomes its mean."""

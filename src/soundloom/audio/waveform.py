@@ -10,17 +10,14 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_finite
+from soundloom.audio.decoder import BLOCK, ChannelMixer, check_level
 from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
-__all__ = ["LARGEST_PEAK", "NAME", "WaveformDecoder"]
+__all__ = ["NAME", "WaveformDecoder"]
 
 NAME = "waveform"
 """What an array is called in errors, where a file has its path."""
-
-# 36 dB above full scale: integers of 16 bits that were turned into floats without being scaled lie far above.
-LARGEST_PEAK = 64.0
 
 # What integer samples are centred on and divided by, as libsndfile does. Integers of 64 bits are no samples: they are
 # what Python and numpy make of integers of any scale.
@@ -71,8 +68,7 @@ class WaveformDecoder:
         samples = self._samples[:last]
         for at in range(first, len(samples), BLOCK):
             block = _scaled(samples[at : at + BLOCK])
-            check_finite(block, at, self.sample_rate, NAME)
-            _check_peak(block, at, self.sample_rate)
+            check_level(block, at, self.sample_rate, NAME)
             yield block
 
     def close(self) -> None:
@@ -123,13 +119,3 @@ def _scaled(samples: NDArray[Any]) -> Float32[np.ndarray, " frames"]:
     if samples.dtype.itemsize <= 2:
         return (samples.astype(np.float32) - np.float32(centre)) / np.float32(scale)
     return ((samples.astype(np.float64) - centre) / scale).astype(np.float32)
-
-
-def _check_peak(block: Float32[np.ndarray, " frames"], position: int, sample_rate: int) -> None:
-    if block.min() < -LARGEST_PEAK or block.max() > LARGEST_PEAK:
-        wrong = int(np.argmax(np.abs(block) > LARGEST_PEAK))
-        raise AudioError(
-            NAME,
-            f"the sample at {(position + wrong) / sample_rate:.3f} s is {block[wrong]:g}, and full scale is 1: divide "
-            "by the largest value of its type (32768 for 16 bits), or give the integers themselves",
-        )

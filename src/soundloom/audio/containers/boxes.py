@@ -1,0 +1,108 @@
+"""Whether MP4, Matroska, AVI and ASF files are whole: their outermost sizes against the file (ISO 14496-12, RFC 9559).
+
+What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from soundloom.audio.containers.layout import Layout, Missing, Part, Source
+from soundloom.audio.containers.samples import is_placeholder
+
+__all__ = ["inspect_asf", "inspect_avi", "inspect_matroska", "inspect_mp4"]
+
+MOST_BOXES = 100_000
+CUT = Missing(present=None, promised=None)
+UNCOUNTED = (Part(library="pyav", counted=False),)
+SEGMENT = 0x18538067
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# Writers that rename a file's last box, or pad it, leave so much of it behind.
+SLACK = 64
+
+
+def inspect_mp4(source: Source) -> Layout:
+    """Whether an MP4 file has its index, and, where it is in fragments, the last of them.
+
+    A cut file whose index comes first needs no look: its packets are counted there.
+    """
+    place, names = 0, set()
+    for _ in range(MOST_BOXES):
+        head = source.read(place, 16)
+        if len(head) < 8:
+            break
+        size, name = struct.unpack(">I4s", head[:8])
+        if size == 1 and len(head) == 16:
+            size = struct.unpack(">Q", head[8:])[0]
+        if size == 0:
+            names.add(name)
+            break
+        if size < 8:
+            break
+        names.add(name)
+        place += size
+        if place > source.size:
+            if b"moof" in names and place > source.size + SLACK:
+                return Layout(missing=CUT)
+            break
+    if b"mdat" in names and not names & {b"moov", b"moof"}:
+        return Layout(
+            refused="its index (the moov box) is missing: the recording was never finished, or the file is cut "
+            "short; copy it again from its source, or rebuild the index from another file of the same recorder"
+        )
+    return Layout()
+
+
+def inspect_matroska(source: Source) -> Layout:
+    """Whether the segment of a Matroska or WebM file is all there; live ones do not say."""
+    place = 0
+    for _ in range(4):
+        name, width = _vint(source, place, keep=True)
+        size, size_width = _vint(source, place + width)
+        if not (width and size_width):
+            return Layout()
+        place += width + size_width
+        if name == SEGMENT:
+            unknown = size == (1 << 7 * size_width) - 1
+            if unknown or place + size <= source.size + SLACK:
+                return Layout(parts=UNCOUNTED)
+            return Layout(parts=UNCOUNTED, missing=CUT)
+        place += size
+    return Layout()
+
+
+def _vint(source: Source, place: int, *, keep: bool = False) -> tuple[int, int]:
+    """A number of variable width, with its marker for names, and its width in bytes; 0 bytes: there is none."""
+    head = source.read(place, 8)
+    if not head or not head[0]:
+        return 0, 0
+    width = 9 - head[0].bit_length()
+    value = int.from_bytes(head[:width], "big")
+    return (value if keep else value & ~(1 << 7 * width)), width
+
+
+def inspect_avi(source: Source) -> Layout:
+    """Whether an AVI file is as long as its RIFF chunks say."""
+    place = 0
+    for _ in range(MOST_BOXES):
+        head = source.read(place, 8)
+        if len(head) < 8 or head[:4] != b"RIFF":
+            return Layout(parts=UNCOUNTED)
+        size = struct.unpack("<I", head[4:])[0]
+        if size == 0 or is_placeholder(size):
+            return Layout(parts=UNCOUNTED)
+        place += 8 + size + size % 2
+        if place > source.size + SLACK:
+            return Layout(parts=UNCOUNTED, missing=CUT)
+    return Layout()
+
+
+def inspect_asf(source: Source) -> Layout:
+    """Whether an ASF or WMA file is as long as its file properties say, which live ones do not."""
+    place = source.head.find(ASF_FILE)
+    if place < 0 or len(source.head) < place + 104:
+        return Layout()
+    size, flags = struct.unpack_from("<Q", source.head, place + 40)[0], source.head[place + 88]
+    if flags & 1 or size == 0:
+        return Layout(parts=UNCOUNTED)
+    return Layout(parts=UNCOUNTED, missing=CUT) if size > source.size + SLACK else Layout(parts=UNCOUNTED)

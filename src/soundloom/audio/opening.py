@@ -1,0 +1,95 @@
+"""Opening a sound file with the decoder that its bytes call for: libsndfile where it can, otherwise FFmpeg."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+import soundfile
+
+from soundloom.audio.av_process import AvProcess
+from soundloom.audio.containers import Layout, Part, inspect
+from soundloom.audio.decoder import Decoder
+from soundloom.audio.joined_decoder import JoinedDecoder
+from soundloom.audio.libsndfile_decoder import SndfileDecoder
+from soundloom.audio.notices import Notice
+from soundloom.audio.options import DecodeOptions
+from soundloom.errors import AudioError
+
+__all__ = ["open_decoder"]
+
+PLAIN = Layout()
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_decoder(path: str, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
+    """Open a sound file.
+
+    Args:
+        path: the file.
+        av: the process in which FFmpeg runs; None: in this one.
+        options: how it is decoded.
+        notices: where what is noticed goes.
+
+    Raises:
+        AudioError: the file cannot be read, or holds no sound.
+    """
+    layout = _inspected(path)
+    notices += layout.notices
+    if layout.parts[0] == PLAIN.parts[0] and len(layout.parts) == 1 and layout.missing is None:
+        return _open_part(path, layout.parts[0], av, options, notices)
+    return JoinedDecoder(path, layout, options, notices, lambda part, how: _open_part(path, part, av, how, notices))
+
+
+def _inspected(path: str) -> Layout:
+    """What the file holds, if it is one that can be read."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder: name the files in it" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise AudioError(path, f"this is {kind}")
+        if status.st_size == 0:
+            raise AudioError(path, "the file is empty (0 bytes): copy it again from its source")
+        layout = inspect(path)
+    except FileNotFoundError as error:
+        if ADDRESS.match(path):
+            raise AudioError(path, "this is an address, and only files are read: download it first") from error
+        raise AudioError(path, "no such file: check the name, and the folder it is relative to") from error
+    except PermissionError as error:
+        raise AudioError(path, "no permission to read it: change its mode or owner") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(path, f"the system cannot open it ({getattr(error, 'strerror', None) or error})") from error
+    if layout.refused is not None:
+        raise AudioError(path, layout.refused)
+    return layout
+
+
+def _open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
+    """Open a file, or one stream of it, with the first decoder that can."""
+    refused = ""
+    if part.library != "pyav":
+        try:
+            decoder = SndfileDecoder(path, options, notices, part.view)
+        except (soundfile.SoundFileError, ValueError) as error:
+            refused = str(error).rpartition(": ")[2].strip(" .")
+        else:
+            if decoder.frames == 0:
+                decoder.close()
+                raise AudioError(path, "it is a sound file with no sound in it (zero samples): leave it out")
+            return decoder
+    try:
+        return _open_here(path, part, options, notices) if av is None else av.open(path, options, notices, part)
+    except AudioError as error:
+        # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
+        if refused in ("", "Format not recognised"):
+            raise
+        raise AudioError(path, f"{error.reason} (libsndfile: {refused})") from error
+
+
+def _open_here(path: str, part: Part, options: DecodeOptions, notices: list[Notice]) -> Decoder:
+    """Open a file with FFmpeg in this process."""
+    # FFmpeg costs a fifth of a second to load, which most collections never need.
+    from soundloom.audio.ffmpeg_decoder import AvDecoder
+
+    return AvDecoder(path, options, notices, part)
