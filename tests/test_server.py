@@ -362,14 +362,37 @@ def test_the_folder_of_a_file_is_opened_here_and_only_for_this_machine(
     started: list[list[str]] = []
     monkeypatch.setattr(soundloom.server.media.reveal.sys, "platform", "linux")
     monkeypatch.setattr(soundloom.server.media.reveal.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(soundloom.server.media.reveal.subprocess, "Popen", lambda command, **_: started.append(command))
-    assert client.post(f"{API}/segments/{one['id']}/reveal").status_code == 204
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    class Opener:
+        status = 0
+
+        def __init__(self, command: list[str], **_: object) -> None:
+            started.append(command)
+
+        def wait(self, _: float) -> int:
+            return self.status
+
+    monkeypatch.setattr(soundloom.server.media.reveal.subprocess, "Popen", Opener)
+    address = f"{API}/segments/{one['id']}/reveal"
+    assert client.get(f"{API}/library").json()["can_reveal"]
+    assert client.post(address).status_code == 204
     assert started == [["xdg-open", str(Path(one["path"]).parent)]]
+    monkeypatch.setattr(Opener, "status", 3)
+    assert "could not open" in refused(client.post(address), 501, "not_opened")
+    # A proxy on the same machine passes on requests from anywhere.
+    with served(library, tmp_path, allowed_hosts=("sounds.lan",)) as other:
+        for headers in ({"Host": "sounds.lan"}, {"X-Forwarded-For": "192.0.2.1"}):
+            refused(other.post(address, headers=headers), 403, "not_here")
+            assert not other.get(f"{API}/library", headers=headers).json()["can_reveal"]
     with served(library, tmp_path, host="0.0.0.0", token="t" * 20) as other:
-        answer = other.post(f"{API}/segments/{one['id']}/reveal", headers={"Authorization": f"Bearer {'t' * 20}"})
-        refused(answer, 403, "not_here")
-    monkeypatch.setattr(soundloom.server.media.reveal.shutil, "which", lambda _: None)
-    refused(client.post(f"{API}/segments/{one['id']}/reveal"), 501, "no_desktop")
+        headers = {"Authorization": f"Bearer {'t' * 20}"}
+        refused(other.post(address, headers=headers), 403, "not_here")
+        assert not other.get(f"{API}/library", headers=headers).json()["can_reveal"]
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    refused(client.post(address), 501, "no_desktop")
+    assert not client.get(f"{API}/library").json()["can_reveal"]
 
 
 def test_tags_are_given_found_exported_and_taken_back(own: tuple[Library, TestClient]) -> None:
@@ -566,3 +589,113 @@ def test_an_empty_library_is_served_too(tmp_path: Path) -> None:
         assert client.get(f"{API}/tags").json() == {"tags": [], "vocabulary": []}
         assert client.get(f"{API}/map/about").json()["n"] == 0
         refused(client.post(f"{API}/index", json={}), 409, "no_folders")
+
+
+BODIES = {
+    "/tags/apply": {"tag": "x"},
+    "/tags/undo": {"edit": "x"},
+    "/examples": {"tag": "x", "yes": []},
+    "/map/at": {"indices": []},
+    "/map/where": {"ids": []},
+    "/map/compute": {},
+    "/index": {},
+}
+IDS = {"/segments": "0" * 16, "/uploads": "u_x", "/jobs": "j_x"}
+
+
+def test_a_library_that_is_moved_away_is_named_on_every_route_and_served_again_when_it_is_back(
+    own: tuple[Library, TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    library, client = own
+    described = client.get(f"{API}/openapi.json").json()["paths"]
+    expected = search(client, k=50)
+    away = library.folder.with_name("away.loom")
+    library.folder.rename(away)
+    for address, operations in described.items():
+        path = address.removeprefix(API)
+        identity = next((one for start, one in IDS.items() if path.startswith(start)), "")
+        for method in operations:
+            answer = client.request(
+                method,
+                address.format(id=identity),
+                params={"by": "tag", "value": "x"} if path.endswith("colour") else None,
+                json=BODIES.get(path),
+                files={"file": ("a.wav", b"x")} if path == "/uploads" else None,
+            )
+            message = refused(answer, 503, "library_absent")
+            assert "sounds.loom" in message
+            assert "put it back" in message
+            assert answer.headers["retry-after"]
+    assert not caplog.records
+    away.rename(library.folder)
+    assert search(client, k=50) == expected
+    assert client.post(f"{API}/tags/apply", json={"tag": "back", "add": [by_name(client, "low-0.wav")["id"]]}).json()[
+        "changed"
+    ]
+
+
+def test_the_headers_of_every_answer_can_be_asked_for_alone(client: TestClient) -> None:
+    one = by_name(client, "low-0.wav")["id"]
+    for address in (
+        f"{API}/library",
+        f"{API}/segments/{one}/audio",
+        f"{API}/segments/{one}/audio?part=segment",
+        f"{API}/segments/{one}/thumbnail.png",
+        f"{API}/segments/{one}/peaks",
+    ):
+        whole, head = client.get(address), client.head(address)
+        assert (head.status_code, head.content) == (200, b""), address
+        for name in ("content-length", "content-type", "etag", "accept-ranges", "content-encoding"):
+            assert head.headers.get(name) == whole.headers.get(name), (address, name)
+    part = client.head(f"{API}/segments/{one}/audio", headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.headers["content-length"], part.content) == (206, "10", b"")
+    assert client.head(f"{API}/tags/apply").status_code == 405
+    assert client.head(f"{API}/segments/{'0' * 16}/audio").status_code == 404
+
+
+def test_text_is_compressed_and_sound_is_not(client: TestClient) -> None:
+    one = by_name(client, "low-0.wav")["id"]
+
+    def encoding(address: str, accepted: str = "gzip") -> tuple[str | None, bytes]:
+        answer = client.get(address, headers={"Accept-Encoding": accepted})
+        return answer.headers.get("content-encoding"), answer.content
+
+    found = f"{API}/search?k=16"
+    assert encoding(found)[0] == "gzip"
+    assert encoding(found, "identity")[0] is encoding(found, "gzip;q=0")[0] is None
+    document = encoding(f"{API}/openapi.json")
+    assert document == ("gzip", encoding(f"{API}/openapi.json", "br")[1])
+    assert encoding(f"{API}/segments/{one}")[0] is None  # too short to be worth it
+    assert encoding(f"{API}/segments/{one}/audio")[0] is None
+    assert encoding(f"{API}/segments/{one}/thumbnail.png")[0] is None
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("/search?like=zzz", "like is not an id that this server gives: take ids from its answers, got 'zzz'"),
+        ("/search?after=2024-13-40", "after must be a day, written YYYY-MM-DD, got '2024-13-40'"),
+        ("/search?k=501", "k may be at most 500, got '501'"),
+        ("/search?k=many", "k must be a whole number, got 'many'"),
+        ("/search?share=nan", "share must be a finite number, got 'nan'"),
+        ("/search?colour=red", "colour is not known here: check its spelling"),
+        ("/map/colour?by=ear", "by must be one of 'tag' or 'part', got 'ear'; value is missing"),
+        ("/segments/0000000000000000/peaks?points=0", "points must be at least 1, got '0'"),
+    ],
+)
+def test_wrong_requests_are_explained_in_plain_sentences(client: TestClient, address: str, sentence: str) -> None:
+    message = refused(client.get(API + address), 422, "invalid")
+    assert message.startswith(sentence)
+    assert "pattern" not in message
+    assert "Input" not in message
+
+
+def test_wrong_bodies_are_explained_in_plain_sentences(client: TestClient) -> None:
+    def message(body: bytes) -> str:
+        headers = {"Content-Type": "application/json"}
+        return refused(client.post(f"{API}/tags/apply", content=body, headers=headers), 422, "invalid")
+
+    assert message(b"{") == "the body of the request is not valid JSON"
+    assert message(b"[]") == "the body of the request must be a JSON object"
+    assert message(b'{"add": 3}') == "tag is missing; add must be a list, got 3"
+    assert message(b'{"tag": "x", "add": ["y", 4]}').startswith("add is not an id that this server gives")

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -26,7 +27,7 @@ from soundloom.cli.serve import command
 from soundloom.errors import MissingExtraError
 from soundloom.library import Library
 from soundloom.server import ServerSettings
-from soundloom.server.http.security import COOKIE, HEADERS
+from soundloom.server.http.security import HEADERS, cookie_name
 from soundloom.server.routes.page import page_routes
 from soundloom.server.settings import is_loopback
 
@@ -94,6 +95,10 @@ def test_pages_of_other_origins_may_not_write(client: TestClient) -> None:
         "null",
         "http://127.0.0.1:9999",
         "https://127.0.0.1:8765.evil.example",
+        "https://127.0.0.1:8765",
+        "http://127.0.0.1",
+        "http://127.0.0.1:8765/",
+        "http://x@127.0.0.1:8765",
         "[",
         "",
     ):
@@ -226,11 +231,68 @@ def test_a_visit_with_the_token_leaves_a_cookie_and_a_clean_address(open_to_othe
     assert TOKEN not in cookie
     assert client.get("/").status_code == 200
     assert client.get(f"{API}/library").status_code == 200
-    client.cookies.set(COOKIE, TOKEN)
-    refused(TestClient(client.app, base_url=HOME, cookies={COOKIE: TOKEN}).get("/"), 401, "unauthorised")
+    name = cookie.partition("=")[0]
+    refused(TestClient(client.app, base_url=HOME, cookies={name: TOKEN}).get("/"), 401, "unauthorised")
     # A path that begins with two slashes must not become another host.
     away = TestClient(client.app, base_url=HOME).get(f"{HOME}//evil.example/?token={TOKEN}", follow_redirects=False)
     assert away.headers["location"] == "/evil.example/"
+
+
+def test_servers_beside_each_other_keep_their_own_cookies(library: Library, page: Path, tmp_path: Path) -> None:
+    names = set()
+    for port, folder in ((8765, "a"), (8766, "a"), (8765, "b")):
+        scope = {"server": ("127.0.0.1", port)}
+        names.add(cookie_name(scope, folder))
+        assert cookie_name(scope, folder) == cookie_name(scope, folder)
+    assert len(names) == 3
+    # A browser sends both cookies to both ports, as it does not tell ports apart.
+    others: dict[str, Any] = {"page": page, "host": "0.0.0.0"}
+    with (
+        served(library, tmp_path, token=TOKEN, **others) as first,
+        served(library, tmp_path, token=TOKEN[::-1], **others) as second,
+    ):
+        second.base_url = HOME.replace("8765", "8766")
+        for client, token in ((first, TOKEN), (second, TOKEN[::-1])):
+            assert client.get("/", params={"token": token}).status_code == 200
+        both = "; ".join(f"{name}={value}" for client in (first, second) for name, value in client.cookies.items())
+        for client in (first, second):
+            client.cookies.clear()
+            assert client.get(f"{API}/library", headers={"Cookie": both}).status_code == 200
+            assert client.get(f"{API}/library").status_code == 401
+
+
+def test_a_browser_without_the_token_gets_a_form_to_type_it(open_to_others: TestClient) -> None:
+    html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    answer = open_to_others.get("/", params={"like": '"><script>', "token": "wrong"}, headers=html)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "form-action 'self'" in answer.headers["content-security-policy"]
+    assert "That is not the token" in answer.text
+    assert 'name="like" value="&quot;&gt;&lt;script&gt;"' in answer.text
+    assert "<script" not in answer.text
+    assert "wrong" not in answer.text
+    assert "That is not the token" not in open_to_others.get("/?%ff=%ed%a0%80", headers=html).text
+    # Sending the form is a visit with the token.
+    sent = open_to_others.get("/", params={"like": "a", "token": TOKEN}, headers=html, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/?like=a")
+
+
+def test_a_proxy_that_speaks_https_is_named_so(library: Library, page: Path, tmp_path: Path) -> None:
+    body = {"tag": "x", "add": []}
+    with served(library, tmp_path, page=page, allowed_hosts=("https://sounds.lan", "plain.lan")) as client:
+
+        def write(host: str, origin: str) -> int:
+            headers = {"Host": host, "Origin": origin}
+            return client.post(f"{API}/tags/apply", json=body, headers=headers).status_code
+
+        assert write("sounds.lan", "https://sounds.lan") == 200
+        assert write("sounds.lan", "https://sounds.lan:443") == 200
+        assert write("sounds.lan", "http://sounds.lan") == 403
+        assert write("plain.lan", "http://plain.lan") == 200
+        assert write("plain.lan", "https://plain.lan") == 403
+        assert write("127.0.0.1:8765", "https://127.0.0.1:8765") == 403
+    with pytest.raises(ValueError, match="allowed hosts are names or addresses"):
+        ServerSettings(allowed_hosts=("ftp://sounds.lan",))
 
 
 def test_a_server_for_others_answers_to_addresses_and_to_names_it_was_told(open_to_others: TestClient) -> None:
@@ -247,6 +309,8 @@ def test_settings_that_are_not_safe_or_make_no_sense_are_refused() -> None:
         ServerSettings(token="short")
     with pytest.raises(ValueError, match="port must lie between"):
         ServerSettings(port=70000)
+    with pytest.raises(ValueError, match="connections must be at least 2, got 1"):
+        ServerSettings(connections=1)
     with pytest.raises(ValueError, match="upload_bytes must be positive, got 0"):
         ServerSettings(upload_bytes=0)
     assert TOKEN not in repr(ServerSettings(token=TOKEN))

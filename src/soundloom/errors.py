@@ -14,6 +14,7 @@
       EmbeddingCacheError   embeddings for evaluation cannot be cached, or read again
       LibraryError          a library cannot be opened, written or searched
         ModelMismatchError  the library was filled by another model than the one asked for
+        LibraryAbsentError  an open library's folder was moved away, deleted or unmounted
       QueryError            a search asks for something that the library does not have
       MissingExtraError     an optional dependency is not installed
 
@@ -33,6 +34,7 @@ __all__ = [
     "EvaluationError",
     "FeatureCacheError",
     "InvalidArgumentError",
+    "LibraryAbsentError",
     "LibraryError",
     "MissingExtraError",
     "ModelError",
@@ -108,6 +110,10 @@ class LibraryError(SoundloomError):
 
 class ModelMismatchError(LibraryError):
     """A library holds embeddings of another model than the one in hand."""
+
+
+class LibraryAbsentError(LibraryError):
+    """The folder of an open library is not there any more."""
 
 
 class OptionError(InvalidArgumentError):

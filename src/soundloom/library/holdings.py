@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
-from soundloom.errors import LibraryError, QueryError
+from soundloom.errors import LibraryAbsentError, LibraryError, QueryError
 from soundloom.library.indexing.diff import is_below
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.indexing.roots import (
@@ -158,6 +158,18 @@ class Holdings:
         if self._model is None:
             self._model = lifecycle.found_again(self.folder, self.settings, self._loader)
         return self._model
+
+    def check_present(self) -> None:
+        """Make sure that the library's folder is still there.
+
+        Raises:
+            LibraryAbsentError: it was moved, deleted, or its drive is not connected.
+        """
+        if not (LibrarySettings.lie_in(self.folder) and (self.folder / "store").is_dir()):
+            raise LibraryAbsentError(
+                f"the library {str(self.folder)!r} is not there any more: put it back or connect its drive; "
+                "if it was moved, open it at its new place"
+            )
 
     def __len__(self) -> int:
         """How many segments the library holds."""

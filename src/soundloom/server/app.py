@@ -1,4 +1,4 @@
-"""The application: routes, checks and errors put together."""
+"""The ASGI application: routes, middleware and error handlers put together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fastapi import APIRouter, FastAPI
 
 import soundloom
 from soundloom.library import Library
+from soundloom.server.http.compression import Compression
 from soundloom.server.http.errors import add_handlers
+from soundloom.server.http.head_requests import HeadRequests
 from soundloom.server.http.limits import RequestLimits
 from soundloom.server.http.security import Guard
 from soundloom.server.routes import jobs, map, search, segments, status, tags, uploads
@@ -32,7 +34,7 @@ def create_app(library: Library, settings: ServerSettings | None = None) -> Fast
 
     Args:
         library: what is served.
-        settings: who may ask, and how much is taken.
+        settings: address, token and limits.
     """
     settings = settings or ServerSettings()
     service = Service(library, settings)
@@ -60,8 +62,10 @@ def create_app(library: Library, settings: ServerSettings | None = None) -> Fast
         api.include_router(resource.routes)
     app.include_router(api)
     app.include_router(page_routes(settings.page))
-    add_handlers(app)
-    # The last one added is asked first.
+    add_handlers(app, library.check_present)
+    # The last one added is called first.
+    app.add_middleware(HeadRequests)
+    app.add_middleware(Compression)
     app.add_middleware(RequestLimits, settings=settings, uploads=f"{API}/uploads")
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, library=str(library.folder))
     return app

@@ -1,21 +1,26 @@
-"""Running the server until it is told to stop."""
+"""Run the server until interrupted: uvicorn, with the deadlines and limits of `ConnectionPool`."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from typing import cast
 
 import uvicorn
 
 from soundloom.errors import SoundloomError
 from soundloom.library import Library
 from soundloom.server.app import create_app
+from soundloom.server.http.connections import ConnectionPool
 from soundloom.server.settings import ServerSettings
 
-__all__ = ["serve"]
+__all__ = ["prepare", "serve"]
 
-_CONNECTIONS = 512
-"""Further ones are told that the server is busy."""
+_DAY = 86400
+_FILES_ASIDE = 512
+"""Files that the server may have open beside its connections."""
 
 
 def serve(
@@ -27,34 +32,45 @@ def serve(
 
     Args:
         library: what is served.
-        settings: where, and to whom.
+        settings: address, token and limits.
         ready: called with the page's address, token included, when requests are taken.
 
     Raises:
         SoundloomError: the address cannot be listened on, or the library cannot be used.
     """
-    settings = settings or ServerSettings()
+    server, listening = prepare(library, settings or ServerSettings(), ready)
+    with listening:
+        server.run(sockets=[listening])
+
+
+def prepare(
+    library: Library, settings: ServerSettings, ready: Callable[[str], None] | None = None
+) -> tuple[uvicorn.Server, socket.socket]:
+    """A server that does not run yet and the socket that it is to listen on; as `serve`."""
     _ = library.model
     library.index()
     listening = _listening(settings)
     port = listening.getsockname()[1]
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
     address = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
-    server = _Server(
-        uvicorn.Config(
-            create_app(library, settings),
-            log_level="warning",
-            access_log=False,
-            limit_concurrency=_CONNECTIONS,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=3,
-            server_header=False,
-            proxy_headers=False,
-        ),
-        lambda: ready(address + (f"?token={settings.token}" if settings.token else "")) if ready else None,
+    _allow_open_files(settings.connections + _FILES_ASIDE)
+    connections = ConnectionPool(settings)
+    config = uvicorn.Config(
+        connections.track(create_app(library, settings)),
+        http=cast(type[asyncio.Protocol], connections.protocol),
+        interface="asgi3",
+        ws="none",
+        # What clients send wrong is answered, not logged.
+        log_level="error",
+        access_log=False,
+        # The connections keep their own deadlines.
+        timeout_keep_alive=_DAY,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        proxy_headers=False,
     )
-    with listening:
-        server.run(sockets=[listening])
+    page = address + (f"?token={settings.token}" if settings.token else "")
+    return _Server(config, (lambda: ready(page)) if ready else lambda: None), listening
 
 
 def _listening(settings: ServerSettings) -> socket.socket:
@@ -75,6 +91,19 @@ def _listening(settings: ServerSettings) -> socket.socket:
             "0 for any that is free"
         ) from None
     return listening
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise the process's limit of open files, if it is lower and may be raised; some systems begin with 256."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        highest = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
 
 
 class _Server(uvicorn.Server):

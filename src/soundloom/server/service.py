@@ -228,9 +228,12 @@ class LruCache(Generic[Value]):
 
 
 async def _service_of(request: Request) -> Service:
-    # Asynchronous though it waits for nothing: FastAPI would call it in a thread otherwise.
-    return cast(Service, request.app.state.service)
+    service = cast(Service, request.app.state.service)
+    # In a thread: a drive that hangs must not stop the others. Seen before every answer, as what is remembered
+    # would otherwise be shown of a library that is gone.
+    await asyncio.to_thread(service.library.check_present)
+    return service
 
 
 ServiceDep = Annotated[Service, Depends(_service_of)]
-"""The service, as a route asks for it."""
+"""The service, as a parameter of a route; the library is there."""

@@ -1,4 +1,4 @@
-"""How much a request may bring, and how long it may take to bring it."""
+"""ASGI middleware: limits of the size of a request body and of the time in which it arrives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from soundloom.server.http.errors import ApiError, answer
+from soundloom.server.http.errors import ApiError, error_response
 from soundloom.server.settings import ServerSettings
 
 __all__ = ["RequestLimits"]
@@ -18,7 +18,7 @@ _ENVELOPE = 64 * 1024
 
 
 class RequestLimits:
-    """ASGI middleware: refuses a body that is too large, by its header or as it arrives, or that comes too slowly.
+    """Refuses a body that is too large, by its header or as it arrives, or that arrives too slowly.
 
     Args:
         app: what is protected.
@@ -38,13 +38,13 @@ class RequestLimits:
             return
         file = scope["path"] == self._uploads
         bound = self._settings.upload_bytes + _ENVELOPE if file else self._settings.body_bytes
-        told = f"at most {(self._settings.upload_bytes if file else bound) / 2**20:g} MiB are taken at a time"
+        limit = f"at most {(self._settings.upload_bytes if file else bound) / 2**20:g} MiB are taken at a time"
         headers = Headers(scope=scope)
         claimed = headers.get("content-length", "0")
         if not claimed.isdecimal() or len(claimed) > 15 or int(claimed) > bound:
-            await answer(413, "too_large", told, {"Connection": "close"})(scope, receive, send)
+            await error_response(413, "too_large", limit, {"Connection": "close"})(scope, receive, send)
             return
-        patience = self._settings.upload_wait
+        patience = self._settings.upload_wait if file else self._settings.body_wait
         deadline = time.monotonic() + patience
         taken, whole = 0, headers.get("content-length") == "0"
 
@@ -59,7 +59,7 @@ class RequestLimits:
                 raise ApiError(408, "too_slow", f"the request did not arrive within {patience:g} s") from None
             taken += len(message.get("body", b""))
             if taken > bound:
-                raise ApiError(413, "too_large", told)
+                raise ApiError(413, "too_large", limit)
             whole = not message.get("more_body", False)
             return message
 

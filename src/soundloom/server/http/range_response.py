@@ -17,6 +17,8 @@ from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from soundloom.server.http.head_requests import only_headers
+
 __all__ = ["file_response", "parse_range"]
 
 _CHUNK = 256 * 1024
@@ -69,7 +71,7 @@ def file_response(
     etag = f'"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}"'
     # A copy may be used again only after asking: the same address gives another sound when the file changes.
     about = {"Accept-Ranges": "bytes", "ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
-    if request.headers.get("if-none-match") == etag:
+    if request.headers.get("if-none-match", "").removeprefix("W/") == etag:
         file.close()
         return Response(status_code=304, headers=about)
     asked = None
@@ -97,7 +99,7 @@ class _FileResponse(StreamingResponse):
 
     async def __call__(self, scope: dict[str, object], receive: object, send: object) -> None:  # type: ignore[override]
         try:
-            if scope["method"] == "HEAD":
+            if only_headers(scope):
                 await Response(status_code=self.status_code, headers=dict(self.headers))(scope, receive, send)  # type: ignore[arg-type]
             else:
                 await super().__call__(scope, receive, send)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""What was made of sounds, kept on disk within a bound: thumbnails, outlines, transcoded files.
+"""LRU cache on disk of files made from sounds (thumbnails, outlines, transcoded files), within a limit of bytes.
 
-An entry is a file named by the hash of everything that decides its content, so that an entry is never wrong, only
-unused. The one used longest ago goes first. Several servers may share a folder: each counts what it adds, and
-looks at the whole folder when it has added a sixteenth of the bound.
+An entry is a file named by the hash of everything that decides its content, so an entry is never stale. The entry
+used longest ago is deleted first. Several servers may share a folder: each counts what it adds, and scans the folder
+when it has added a sixteenth of the limit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,7 +69,8 @@ class FileCache:
     def _used(self, path: Path) -> BinaryIO:
         file = open(path, "rb")  # noqa: SIM115 (the caller's to close)
         with suppress(OSError):
-            os.utime(path)
+            # The time of access alone: that of modification is part of the file's ETag.
+            os.utime(path, ns=(time.time_ns(), os.fstat(file.fileno()).st_mtime_ns))
         return file
 
     @contextmanager
@@ -97,7 +99,7 @@ class FileCache:
         for path in self.folder.glob("??/*"):
             with suppress(OSError):
                 status = path.stat()
-                entries.append((status.st_mtime_ns, status.st_size, path))
+                entries.append((status.st_atime_ns, status.st_size, path))
         # As much room as is added until the next look, so that the bound holds in between.
         excess = sum(size for _, size, _ in entries) - (self._bound - self._bound // _SHARE)
         for _, entry, path in sorted(entries):

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Request
 
 from soundloom.library import Progress
 from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.security import from_this_machine
 from soundloom.server.jobs import Job
 from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus
 from soundloom.server.service import Service, ServiceDep
-from soundloom.server.settings import is_loopback
 
 __all__ = ["routes"]
 
@@ -24,7 +24,7 @@ Id = Annotated[str, Path(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", descript
 @routes.post("/index", operation_id="updateLibrary", status_code=202, responses=documented(409))
 async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> JobStarted:
     """Bring the library up to date with what is on disk, in the background."""
-    here = request.client is not None and is_loopback(request.client.host) and is_loopback(service.settings.host)
+    here = from_this_machine(request.scope, service.settings)
     folders = await service.run("search", _folders, service, asked.folders, here)
 
     def work(job: Job) -> str:

@@ -1,4 +1,4 @@
-"""The built page: index.html and its assets, shipped in the package."""
+"""Routes of the built page: index.html and its assets, shipped in the package."""
 
 from __future__ import annotations
 
@@ -42,12 +42,18 @@ def page_routes(folder: Path) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
-    async def index() -> Response:
+    async def index(request: Request) -> Response:
         file = folder / "index.html"
         if not file.is_file():
             return PlainTextResponse(_MISSING, headers={"Cache-Control": "no-store"})
-        # Asked for anew each time, and answered with 304: it names the assets of this version.
-        return FileResponse(file, media_type=_TYPES[".html"], headers={"Cache-Control": "no-cache"})
+        # Requested each time, and answered by 304 where unchanged: it names the assets of this version.
+        page = FileResponse(
+            file, media_type=_TYPES[".html"], headers={"Cache-Control": "no-cache"}, stat_result=file.stat()
+        )
+        known = request.headers.get("if-none-match", "").removeprefix("W/")
+        if known == page.headers["etag"]:
+            return Response(status_code=304, headers={"ETag": known, "Cache-Control": "no-cache"})
+        return page
 
     @routes.get("/assets/{name:path}")
     async def asset(request: Request, name: str) -> Response:

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.http.range_response import file_response
+from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import reveal
 from soundloom.server.schemas import Hit, Peaks
-from soundloom.server.service import Service, ServiceDep
-from soundloom.server.settings import is_loopback
+from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
 
@@ -81,13 +81,8 @@ async def peaks(service: ServiceDep, identity: Id, points: Annotated[int, Query(
 
 @routes.post("/reveal", operation_id="revealSegment", status_code=204, responses=documented(404, 409, 501))
 async def reveal_segment(service: ServiceDep, request: Request, identity: Id) -> None:
-    """Open the folder that the file lies in, on the machine of the server; asked from there only."""
-    _only_here(service, request)
+    """Open the folder of the file in the file manager of the server's machine; from a browser there only."""
+    if not from_this_machine(request.scope, service.settings):
+        raise ApiError(403, "not_here", "folders are opened only for a browser on the server's own machine")
     one = await service.segment(identity)
     await service.run("write", reveal, one.path)
-
-
-def _only_here(service: Service, request: Request) -> None:
-    here = request.client is not None and is_loopback(request.client.host)
-    if not (here and is_loopback(service.settings.host)):
-        raise ApiError(403, "not_here", "folders are opened only for a browser on the server's own machine")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from soundloom.server.http.errors import documented
+from soundloom.server.http.security import from_this_machine
+from soundloom.server.media.reveal import can_reveal
 from soundloom.server.schemas import Failed, Failures, LibraryInfo, Part
 from soundloom.server.service import Service, ServiceDep
 
@@ -14,12 +16,12 @@ routes = APIRouter(tags=["library"])
 
 
 @routes.get("/library", operation_id="getLibrary", responses=documented())
-async def about(service: ServiceDep) -> LibraryInfo:
+async def about(service: ServiceDep, request: Request) -> LibraryInfo:
     """What the library holds."""
-    return await service.run("search", _about, service)
+    return await service.run("search", _about, service, from_this_machine(request.scope, service.settings))
 
 
-def _about(service: Service) -> LibraryInfo:
+def _about(service: Service, here: bool) -> LibraryInfo:
     catalogue, settings = service.catalogue(), service.library.settings
     return LibraryInfo(
         name=service.library.folder.name,
@@ -35,6 +37,7 @@ def _about(service: Service) -> LibraryInfo:
         upload_bytes=service.settings.upload_bytes,
         upload_seconds=service.settings.upload_seconds,
         folders_left_out=catalogue.left_out,
+        can_reveal=here and can_reveal(),
     )
 
 
