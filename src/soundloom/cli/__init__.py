@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 import soundloom
+from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.doctor import command as doctor
@@ -30,18 +31,26 @@ from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
 from soundloom.cli.train import command as train
 from soundloom.errors import SoundloomError
+from soundloom.safe_text import printable_lines
 
 __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """Commands whose expected errors are told in a line, without a traceback."""
+    """Commands whose expected errors are told in a line, without a traceback, in any encoding of the terminal."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        tolerate_encodings()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = printable_lines(error.message)  # type: ignore[misc]  # final for others than click
+            raise
         except SoundloomError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable_lines(str(error))) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""

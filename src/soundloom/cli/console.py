@@ -1,31 +1,102 @@
-"""What commands print: progress on standard error, tables and JSON on standard output."""
+"""Output of commands: progress on standard error, tables and JSON on standard output.
+
+File names, tags and metadata are other people's text: everything is printed by `echo`, `cell` and `print_json`, which
+escape what a terminal would obey (`soundloom.safe_text`). What the terminal's encoding lacks is escaped as well.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from soundloom.safe_text import printable, printable_lines
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from soundloom.embedder import Embedder
     from soundloom.library import Explanation, Failure, Hit, Progress
     from soundloom.models.http_transfer import Progress as Transferred
 
-__all__ = ["clock", "hits_table", "model_loader", "print_failures", "print_json", "progress_bar"]
+__all__ = [
+    "Styled",
+    "cell",
+    "clock",
+    "echo",
+    "hits_table",
+    "model_loader",
+    "print_failures",
+    "print_json",
+    "progress_bar",
+    "table_console",
+    "tolerate_encodings",
+]
+
+_UNSAFE_IN_JSON = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
+"""JSON itself escapes the control characters of ASCII."""
+
+
+class Styled(NamedTuple):
+    """A piece of a line in a colour of ours."""
+
+    text: str
+    colour: str
+
+
+def tolerate_encodings() -> None:
+    """Escape what the encoding of standard output and error cannot hold, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(*pieces: str | Styled, err: bool = False) -> None:
+    """Print a line, or several, with what a terminal would obey escaped; only `Styled` pieces are coloured."""
+    click.echo(
+        "".join(
+            click.style(printable_lines(piece.text), fg=piece.colour)
+            if isinstance(piece, Styled)
+            else printable_lines(piece)
+            for piece in pieces
+        ),
+        err=err,
+    )
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Text in a table, with what a terminal would obey escaped and no markup understood."""
+    from rich.text import Text
+
+    return Text(printable_lines(text), style)
+
+
+def table_console(width: int) -> Console:
+    """Where tables are printed: standard output, as wide as the terminal, or as wide as given where it is none."""
+    from rich.console import Console
+
+    # Piped into a file or another command, a table must not be folded to a guessed width.
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON; dataclasses become objects."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=_plain))
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
+    if not _can_print(text):
+        text = json.dumps(data, indent=2, default=_plain)
+    click.echo(_UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _plain(data: Any) -> Any:
@@ -101,28 +172,26 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
             whole = reached.done == reached.total
             bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
 
-        yield partial(load, offline=offline, announce=lambda told: click.echo(str(told), err=True), progress=advance)
+        yield partial(load, offline=offline, announce=lambda told: echo(str(told), err=True), progress=advance)
 
 
 def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
     """Name the files that failed and why, on standard error."""
     for failure in failures[:shown]:
-        click.echo(f"  {click.style('failed', fg='red')} {failure.path!r}: {failure.reason}", err=True)
+        echo("  ", Styled("failed", "red"), f" {failure.path!r}: {failure.reason}", err=True)
     if len(failures) > shown:
-        click.echo(f"  ... and {len(failures) - shown} more", err=True)
+        echo(f"  ... and {len(failures) - shown} more", err=True)
 
 
 def hits_table(hits: Sequence[Hit], title: str, reasons: Sequence[Explanation] | None = None) -> None:
     """Print hits as a table: similarity, a bar for every part, why if that is wanted, and where."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(title=cell(title, "bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("similar", justify="right")
     for part in hits[0].parts if hits else ():
-        table.add_column(Text(part))
+        table.add_column(cell(part))
     if reasons is not None:
         table.add_column("because of")
     table.add_column("seconds", justify="right", no_wrap=True)
@@ -130,18 +199,16 @@ def hits_table(hits: Sequence[Hit], title: str, reasons: Sequence[Explanation] |
     for rank, hit in enumerate(hits, start=1):
         bars = [_bar(similarity) for similarity in hit.parts.values()]
         where = f"{hit.start:.1f}-{hit.end:.1f}"
-        why = [] if reasons is None else [_reasons(reasons[rank - 1])]
+        why = [] if reasons is None else [cell(_reasons(reasons[rank - 1]))]
         table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, *why, where, _file(hit))
-    # Piped into a file or another command, a table must not be folded to a guessed width.
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    table_console(200).print(table)
 
 
 def _file(hit: Hit) -> Text:
     """A hit's path, and whether it is there now."""
     from rich.text import Text
 
-    return Text.assemble(_nearby(hit.path), (" (absent)", "yellow") if hit.absent else "")
+    return Text.assemble(printable(_nearby(hit.path)), (" (absent)", "yellow") if hit.absent else "")
 
 
 def _reasons(explanation: Explanation) -> str:
@@ -164,5 +231,15 @@ def _nearby(path: str) -> str:
 def _bar(similarity: float, width: int = 8) -> Any:
     from rich.text import Text
 
+    full, empty = "█░" if _can_print("█░") else "#."
     filled = round(max(0.0, similarity) * width)
-    return Text.assemble(("█" * filled, "cyan"), ("░" * (width - filled), "dim"), f" {similarity:5.2f}")
+    return Text.assemble((full * filled, "cyan"), (empty * (width - filled), "dim"), f" {similarity:5.2f}")
+
+
+def _can_print(text: str) -> bool:
+    """Whether standard output has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

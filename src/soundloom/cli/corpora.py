@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import echo, print_json
 
 __all__ = ["command"]
 
@@ -54,9 +54,9 @@ def _list(*, json_wanted: bool) -> None:
         folds = sum(key.startswith("fold ") for key in counts)
         told = [f"{counts[key]:,} {key}" for key in ("clips", "classes") if key in counts]
         told += [f"{folds} folds"] if folds else [f"{counts[key]:,} to {key}" for key in SPLITS if key in counts]
-        click.echo(f"{name:<16} {click.style(source.title, bold=True)}")
+        echo(f"{name:<16} {source.title}")
         for line in (", ".join([source.task, *told]), source.licence, source.address):
-            click.echo(f"{'':<16} {line}")
+            echo(f"{'':<16} {line}")
 
 
 def _check(name: str, root: Path | None, *, full: bool, json_wanted: bool) -> None:
@@ -82,4 +82,4 @@ def _check(name: str, root: Path | None, *, full: bool, json_wanted: bool) -> No
         ("classes", f"{len(classes)}: " + ", ".join(f"{name} {count}" for name, count in classes[:SHOWN]) + more),
         ("licence", corpus.licence or "unknown"),
     ):
-        click.echo(f"{label:>10}  {value}")
+        echo(f"{label:>10}  {value}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli.console import clock, hits_table, print_failures, progress_bar
+from soundloom.cli.console import clock, echo, hits_table, print_failures, progress_bar
 from soundloom.errors import QueryError
 
 __all__ = ["command"]
@@ -33,7 +33,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
 
     if sounds is None:
         sounds = out / "sounds"
-        click.echo(f"making {len(write_set(sounds))} sounds in {sounds}", err=True)
+        echo(f"making {len(write_set(sounds))} sounds in {sounds}", err=True)
         folder = out / "sounds.loom"
     else:
         folder = out / f"{sounds.resolve().name or 'sounds'}.loom"
@@ -41,7 +41,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
     with progress_bar("indexing") as progress:
         report = library.add(sounds, progress=progress)
     files, seconds = library.totals()
-    click.echo(f"{folder} holds {files} files, {clock(seconds)} of sound", err=True)
+    echo(f"{folder} holds {files} files, {clock(seconds)} of sound", err=True)
     print_failures(report.failed)
 
     known = library.files()
@@ -54,10 +54,10 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
         queries = [paths[len(paths) // 2] for paths in members if paths] or known[:1]
     for number, path in enumerate(queries):
         hits = library.search(path, 8)
-        click.echo()
+        echo()
         hits_table(hits, f"most like {path}")
         if number == 0 and hits:
             picture = out / "hits.png"
             draw_hits(picture, path, 0.0, None, hits, library.model.sample_rate)
-            click.echo(f"drawn to {picture}", err=True)
-    click.echo(f"\nGo on with:  soundloom search SOUND -l {folder}")
+            echo(f"drawn to {picture}", err=True)
+    echo(f"\nGo on with:  soundloom search SOUND -l {folder}")

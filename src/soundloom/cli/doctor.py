@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import Styled, echo, print_json
 
 __all__ = ["command"]
 
@@ -27,7 +27,7 @@ def command(context: click.Context, json_wanted: bool) -> None:
         print_json(findings)
     else:
         for finding in findings:
-            mark = click.style("ok  ", fg="green") if finding.good else click.style("BAD ", fg="red")
-            click.echo(f"{mark} {finding.subject:<22} {finding.told}")
+            mark = Styled("ok  ", "green") if finding.good else Styled("BAD ", "red")
+            echo(mark, f" {finding.subject:<22} {finding.told}")
     if not all(finding.good for finding in findings):
         context.exit(1)

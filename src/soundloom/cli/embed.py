@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, model_loader, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, progress_bar
 
 __all__ = ["command"]
 
@@ -32,6 +32,7 @@ __all__ = ["command"]
 @click.option("--frames", is_flag=True, help="One row a frame of the model, instead of one a segment.")
 @options.window
 @options.hop
+@options.decoding
 @options.workers
 @options.as_json
 @click.pass_context
@@ -71,13 +72,23 @@ def command(
         fast = accelerating(load, engine, device=device, half=half)
         model = fast(name or DEFAULT, weights=options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
-        report = export(sounds, model, out, frames=frames, window=window, hop=hop, workers=workers, progress=progress)
+        report = export(
+            sounds,
+            model,
+            out,
+            frames=frames,
+            window=window,
+            hop=hop,
+            workers=workers,
+            decoding=options.decode_options(context),
+            progress=progress,
+        )
     if json_wanted:
         print_json(report)
     else:
         size = model.frame_dim if frames else model.dim
-        click.echo(f"{report.rows} rows of {size} from {report.files} files, {clock(report.seconds)} of sound: {out}")
+        echo(f"{report.rows} rows of {size} from {report.files} files, {clock(report.seconds)} of sound: {out}")
     if report.failed:
-        click.echo(f"{len(report.failed)} files could not be embedded:", err=True)
+        echo(f"{len(report.failed)} files could not be embedded:", err=True)
         print_failures(report.failed)
         context.exit(1)

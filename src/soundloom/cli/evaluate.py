@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import evaluate_options, options
-from soundloom.cli.console import clock, model_loader, print_json
+from soundloom.cli.console import Styled, clock, echo, model_loader, print_json
 
 if TYPE_CHECKING:
     from soundloom.evaluation.results import Result
@@ -115,7 +115,7 @@ def _measured(
                 try:
                     result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
                 except EvaluationError as error:
-                    click.echo(f"  {click.style('refused', fg='red')} {error}", err=True)
+                    echo("  ", Styled("refused", "red"), f" {error}", err=True)
                     yield None
                     continue
             heard = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"

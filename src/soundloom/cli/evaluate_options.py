@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_failures, progress_bar
+from soundloom.cli.console import Styled, cell, echo, print_failures, progress_bar, table_console
 
 if TYPE_CHECKING:
     from soundloom.corpora import Corpus
@@ -126,14 +125,12 @@ def keep(folder: Path, results: Sequence[Result]) -> None:
     write(folder / "results.json", results)
     write_per_class(folder / "per-class.csv", results)
     write_page(folder / "report.html", results)
-    click.echo(f"results.json, per-class.csv and report.html are in {folder}", err=True)
+    echo(f"results.json, per-class.csv and report.html are in {folder}", err=True)
 
 
 def print_table(results: Sequence[Result]) -> None:
     """Print scores, models down, corpora and protocols across."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from soundloom.evaluation.report.tables import table_of
 
@@ -141,23 +138,22 @@ def print_table(results: Sequence[Result]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("model", no_wrap=True)
     for column in scores.columns:
-        table.add_column(Text(f"{column.corpus}\n{column.protocol}\n{column.metric}"), justify="right", no_wrap=True)
+        table.add_column(cell(f"{column.corpus}\n{column.protocol}\n{column.metric}"), justify="right", no_wrap=True)
     for row in scores.rows:
-        table.add_row(row.model, *(cell.text if cell else "-" for cell in row.cells))
+        table.add_row(cell(row.model), *(score.text if score else "-" for score in row.cells))
     counts = ("\n".join(scores.counts(number)) for number in range(len(scores.columns)))
     table.add_row("", *counts, style="dim")
-    # Piped into a file or another command, a table must not be folded to a guessed width.
-    Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)
-    click.echo("percent ± half the 95 % interval over runs, folds or draws; in brackets: published", err=True)
+    table_console(400).print(table)
+    echo("percent ± half the 95 % interval over runs, folds or draws; in brackets: published", err=True)
 
 
 def tell_refused(results: Sequence[Result]) -> bool:
     """Name the clips that could not be heard and the protocols refused, on standard error; whether there are any."""
     for result in results:
         for reason in result.refused.values():
-            click.echo(f"  {click.style('refused', fg='red')} {result.model}, {reason}", err=True)
+            echo("  ", Styled("refused", "red"), f" {result.model}, {reason}", err=True)
         if result.left_out:
-            click.echo(
+            echo(
                 f"{result.model} on {result.corpus}: {len(result.left_out)} of {result.clips} clips could not be "
                 "heard, and are left out of its numbers:",
                 err=True,
@@ -169,4 +165,4 @@ def tell_refused(results: Sequence[Result]) -> bool:
 def tell(text: str, *, quiet: bool) -> None:
     """Say how far the work is, on standard error, unless quiet is wanted."""
     if not quiet:
-        click.echo(text, err=True)
+        echo(text, err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import model_loader, print_json
+from soundloom.cli.console import echo, model_loader, print_json
 
 __all__ = ["command"]
 
@@ -54,7 +54,7 @@ def command(
         length = f"{exported.min_samples:,} samples or more"
     else:
         length = f"{exported.min_samples:,} to {exported.max_samples:,} samples"
-    click.echo(
+    echo(
         f"{out}: {name}, {length} at {model.sample_rate:,} Hz to {model.dim} numbers, opset {exported.opset}, "
         f"{exported.difference:.0e} from the model"
     )

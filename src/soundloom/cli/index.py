@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, model_loader, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, progress_bar
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 @options.half
 @options.window
 @options.hop
+@options.decoding
 @click.option(
     "--tags",
     "tag_file",
@@ -82,6 +83,7 @@ def command(
       soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
       soundloom index ~/sounds -l sounds.loom --tags tags.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
+      soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
     """
     from soundloom.engines import accelerating
     from soundloom.library import Library, TagTable
@@ -100,7 +102,13 @@ def command(
 
             fast = accelerating(loader, engine, device=device, half=half)
             library = Library.create(
-                folder, name or DEFAULT, window=window, hop=hop, weights=weights or "published", loader=fast
+                folder,
+                name or DEFAULT,
+                window=window,
+                hop=hop,
+                weights=weights or "published",
+                decoding=options.decode_options(context),
+                loader=fast,
             )
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
@@ -116,7 +124,7 @@ def command(
             f"{len(report.ambiguous)} rows of {tag_file} fit several sounds and were left out:", report.ambiguous
         )
     if report.failed:
-        click.echo(f"{len(report.failed)} files could not be indexed:", err=True)
+        echo(f"{len(report.failed)} files could not be indexed:", err=True)
         print_failures(report.failed)
     if report.failed or report.ambiguous:
         context.exit(1)
@@ -136,29 +144,36 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
             f"the library {folder!r} cuts files into segments of {library.settings.window} s every "
             f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
         )
+    kept = library.settings.decoding
+    if options.decode_options(context, kept) != kept:
+        raise LibraryError(
+            f"the library {folder!r} decodes files with channels {kept.channels}, track {kept.track or 'any'}, speed "
+            f"{kept.speed:g}, cut files {'taken' if kept.accept_truncated else 'refused'}: leave out --channels, "
+            "--track, --speed and --accept-truncated, or index into a new library"
+        )
 
 
 def _print_report(report: AddReport, library: Library, seconds: float) -> None:
     """Print what was done, and what needs attention."""
     counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
-    click.echo(
+    echo(
         f"{', '.join(done) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
         f"in {clock(seconds)}. {library.folder} holds {len(library)} segments."
     )
     for old, new in report.relocated.items():
-        click.echo(f"{old} is now {new}: its embeddings were kept.")
+        echo(f"{old} is now {new}: its embeddings were kept.")
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
-        click.echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
+        echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
     for root in report.absent:
-        click.echo(
+        echo(
             f"absent, kept as it was: {root}. If it has moved: soundloom roots relocate {root} NEW; "
             f"if it is gone for good: soundloom roots forget {root}",
             err=True,
         )
     if report.missing:
-        click.echo(
+        echo(
             f"{report.missing} files ({clock(report.missing_seconds)}) are missing, more than a tenth of their folder "
             "or an hour: kept, in case a drive is not mounted. If they were deleted on purpose, run again with "
             "--prune.",
@@ -169,8 +184,8 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
 
 
 def _print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:
-    click.echo(title, err=True)
+    echo(title, err=True)
     for line in lines[:shown]:
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
     if len(lines) > shown:
-        click.echo(f"  ... and {len(lines) - shown} more", err=True)
+        echo(f"  ... and {len(lines) - shown} more", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, print_failures, print_json
+from soundloom.cli.console import clock, echo, print_failures, print_json
 from soundloom.cli.roots import roots_table
 
 __all__ = ["command"]
@@ -48,9 +48,9 @@ def command(folder: Path, json_wanted: bool) -> None:
         ("on disk", f"{size / 1e6:.1f} MB"),
         ("failed", str(len(failures))),
     ):
-        click.echo(f"{label:>10}  {value}")
+        echo(f"{label:>10}  {value}")
     for line in roots_table(roots):
-        click.echo(line)
+        echo(line)
     print_failures(failures)
 
 

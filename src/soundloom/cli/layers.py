@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import evaluate_options, options
-from soundloom.cli.console import clock, model_loader, print_json
+from soundloom.cli.console import Styled, clock, echo, model_loader, print_json
 
 if TYPE_CHECKING:
     from soundloom.evaluation.results import Result
@@ -78,7 +78,7 @@ def command(
                     ),
                 )
             except kept.EvaluationError as error:
-                click.echo(f"  {click.style('refused', fg='red')} {error}", err=True)
+                echo("  ", Styled("refused", "red"), f" {error}", err=True)
                 whole = False
                 continue
         found += results.values()
@@ -103,6 +103,6 @@ def _tell_choice(model_name: str, found: Sequence[Result], json_wanted: bool) ->
         return
     evaluate_options.print_table(found)
     for letter, layer, group in (("M", choice.middle, choice.middle_tasks), ("L", choice.late, choice.late_tasks)):
-        click.echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
+        echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
     fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
-    click.echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")
+    echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import echo, print_json
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
         from soundloom.pictures.plane import plane_picture
 
         plane_picture(made.coordinates, made.clusters, made.names, out, title=folder.name)
-        click.echo(f"drawn to {out}", err=True)
+        echo(f"drawn to {out}", err=True)
     if json_wanted:
         clusters = [{"name": name, "segments": size} for name, size in zip(made.names, sizes, strict=True)]
         facts = {"segments": len(made), "stale": made.stale, "placed": made.placed, "gone": made.gone}
         print_json({**facts, "weights": made.weights, "clusters": clusters})
         return
-    click.echo(f"{len(made)} segments in {len(made.names)} clusters")
+    echo(f"{len(made)} segments in {len(made.names)} clusters")
     for name, size in zip(made.names, sizes, strict=True):
-        click.echo(f"{size:>9}  {name}")
+        echo(f"{size:>9}  {name}")
     if made.stale:
-        click.echo(
+        echo(
             f"the library has changed since this map was computed: {made.placed} segments were placed among their "
             f"neighbours, {made.gone} are gone. Arrange all anew with --recompute.",
             err=True,

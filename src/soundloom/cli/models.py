@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import echo, print_json
 
 if TYPE_CHECKING:
     from soundloom.models.published_checkpoints import Checkpoint
@@ -44,11 +44,11 @@ def command(json_wanted: bool) -> None:
     for name, row in MODELS.items():
         about.add_row(name, row.title, row.source)
     console.print(about)
-    click.echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
+    echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
     for name, checkpoint in published.items():
         facts = _facts(checkpoint)
         here = "in the cache" if facts["cached"] else "not in the cache"
-        click.echo(f"{name:<10} {facts['licence']}, {checkpoint.source.size}, {here}\n{'':<10} {facts['address']}")
+        echo(f"{name:<10} {facts['licence']}, {checkpoint.source.size}, {here}\n{'':<10} {facts['address']}")
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from soundloom.errors import ModelError, QueryError
 
+if TYPE_CHECKING:
+    from soundloom.audio import DecodeOptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 __all__ = [
     "as_json",
+    "decode_options",
+    "decoding",
     "device",
     "engine",
     "half",
@@ -21,6 +29,7 @@ __all__ = [
     "offline",
     "parse_files",
     "parse_weights",
+    "query_decoding",
     "sounds",
     "sounds_if_any",
     "weight_files",
@@ -88,6 +97,70 @@ hop = click.option(
 workers = click.option(
     "-j", "--workers", type=click.IntRange(min=1), help="Files at a time.  [default: one for each processor]"
 )
+
+_DECODING = "soundloom.decoding"
+"""Where a command's context keeps the options of decoding that were given."""
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if value:
+        context.meta.setdefault(_DECODING, {})[option.name] = value
+
+
+_channels = click.option(
+    "--channels",
+    metavar="CHANNEL",
+    expose_value=False,
+    callback=_keep,
+    help="Which channel is taken: mix (the mean of all), left, right, a number from 1, or loudest.  [default: mix]",
+)
+_track = click.option(
+    "--track",
+    type=click.IntRange(min=1),
+    metavar="N",
+    expose_value=False,
+    callback=_keep,
+    help="The audio track that is taken of a file with several.  [default: the first that is not silent]",
+)
+_accept_truncated = click.option(
+    "--accept-truncated",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep,
+    help="Take files that are cut short as far as they go, instead of refusing them.",
+)
+_speed = click.option(
+    "--speed",
+    type=float,
+    metavar="FACTOR",
+    expose_value=False,
+    callback=_keep,
+    help="Take files as if played at this speed: 0.1 brings 40 kHz to 4 kHz. Times stay those of the file.",
+)
+
+
+def query_decoding(command: Command) -> Command:
+    """Options of how a file is decoded; read by `decode_options`."""
+    for option in (_accept_truncated, _track, _channels):
+        command = option(command)
+    return command
+
+
+def decoding(command: Command) -> Command:
+    """The same, and the speed; read by `decode_options`."""
+    return query_decoding(_speed(command))
+
+
+def decode_options(context: click.Context, base: DecodeOptions | None = None) -> DecodeOptions:
+    """The options of decoding that were given, the others as in ``base``, or as they are by default.
+
+    Raises:
+        OptionError: a value that is not allowed.
+    """
+    from soundloom.audio import DecodeOptions
+
+    return replace(base or DecodeOptions(), **context.meta.get(_DECODING, {}))
+
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
 

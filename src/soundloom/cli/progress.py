@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from soundloom.cli.console import clock
+from soundloom.cli.console import cell, clock, echo
 
 if TYPE_CHECKING:
     from soundloom.feature_cache import CacheProgress
@@ -57,6 +55,6 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
                 line = (
                     f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}"
                 )
-                bar.console.print(line) if console.is_terminal else click.echo(line, err=True)
+                bar.console.print(cell(line)) if console.is_terminal else echo(line, err=True)
 
         yield prepared, trained

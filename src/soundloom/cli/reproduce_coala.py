@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import evaluate_options, reproduce_options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import echo, print_json
 from soundloom.cli.progress import followed
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def command(
     if json_wanted:
         print_json(results)
     else:
-        click.echo(_page(results))
-        click.echo(f"results.json and tables.md are in {out}", err=True)
+        echo(_page(results))
+        echo(f"results.json and tables.md are in {out}", err=True)
 
 
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRecipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import evaluate_options, reproduce_options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import cell, echo, print_json, table_console
 from soundloom.cli.progress import followed
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def command(
     else:
         for each in found:
             _print(each)
-        click.echo(f"results.json, tables.md and pictures are in {out}", err=True)
+        echo(f"results.json, tables.md and pictures are in {out}", err=True)
 
 
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletRecipe:
@@ -164,15 +163,13 @@ def _keep(out: Path, found: list[Reproduced], results: dict[str, Any]) -> None:
 
 
 def _print(found: Reproduced) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from soundloom.reproduce.jansen_tables import COLUMNS, PAPER_FEW, TITLES, cells
 
-    # Piped into a file or another command, a table must not be folded to a guessed width.
-    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    console = table_console(400)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(f"{found.corpus}, splits {', '.join(found.splits)}", no_wrap=True)
+    table.add_column(cell(f"{found.corpus}, splits {', '.join(found.splits)}"), no_wrap=True)
     for title in (*COLUMNS.values(), "query by example,\nall clips"):
         table.add_column(title, justify="right")
     for row, values in cells(found.table).items():
@@ -186,6 +183,4 @@ def _print(found: Reproduced) -> None:
         for row, value in found.few.items():
             table.add_row(TITLES[row], f"{value:.3f} ({PAPER_FEW[row]:.3f})")
         console.print(table)
-    click.echo(
-        "mAP and the share of the gap between log-mel and the topline; in brackets the paper's, on AudioSet", err=True
-    )
+    echo("mAP and the share of the gap between log-mel and the topline; in brackets the paper's, on AudioSet", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import evaluate_options, reproduce_options
+from soundloom.cli.console import echo
 
 __all__ = ["command"]
 
@@ -47,7 +48,7 @@ def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, c
             folds=folds,
             progress=progress,
             preparing=preparing,
-            tell=lambda line: click.echo(line, err=True),
+            tell=lambda line: echo(line, err=True),
         )
-    click.echo(write(found, out))
-    click.echo(f"results.json, tables.md and subsets.png are in {out}", err=True)
+    echo(write(found, out))
+    echo(f"results.json, tables.md and subsets.png are in {out}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, print_json
+from soundloom.cli.console import clock, echo, print_json
 
 if TYPE_CHECKING:
     from soundloom.library import Root
@@ -47,7 +47,7 @@ def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
         print_json(roots)
     else:
         for line in roots_table(roots) or ["no sounds are indexed yet"]:
-            click.echo(line)
+            echo(line)
 
 
 @command.command("relocate")
@@ -60,7 +60,7 @@ def relocate(parent: Path, old: str, new: str, folder: Path | None) -> None:
     from soundloom.library import Library
 
     root = Library.open(folder or parent).relocate_root(old, new)
-    click.echo(f"{old} is now {new}; {root.path} holds {root.files} files, {clock(root.seconds)} of sound.")
+    echo(f"{old} is now {new}; {root.path} holds {root.files} files, {clock(root.seconds)} of sound.")
 
 
 @command.command("forget")
@@ -72,7 +72,7 @@ def forget(parent: Path, path: str, folder: Path | None) -> None:
     from soundloom.library import Library
 
     removed = Library.open(folder or parent).forget_root(path)
-    click.echo(f"{path} is forgotten: {removed} files.")
+    echo(f"{path} is forgotten: {removed} files.")
 
 
 def roots_table(roots: list[Root]) -> list[str]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import hits_table, model_loader, print_json
+from soundloom.cli.console import echo, hits_table, model_loader, print_json
 
 if TYPE_CHECKING:
-    from soundloom.library import Explanation, Hit
+    from soundloom.audio import Notice
+    from soundloom.library import Explanation, Hit, Library
 
 __all__ = ["command"]
 
@@ -38,9 +39,12 @@ __all__ = ["command"]
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--explain", "explained", is_flag=True, help="Tell by which parts each hit is unusually alike the sound.")
 @click.option("--picture", type=click.Path(path_type=Path), metavar="PNG", help="Also draw the query and its hits.")
+@options.query_decoding
 @options.offline
 @options.as_json
+@click.pass_context
 def command(
+    context: click.Context,
     query: Path | None,
     folder: Path,
     tags: tuple[str, ...],
@@ -88,19 +92,24 @@ def command(
     }
     with model_loader(offline=offline) as loader:
         library = Library.open(folder, loader=loader)
+        noticed: list[Notice] = []
+        steering["notices"] = noticed
+        steering["decoding"] = options.decode_options(context, library.settings.decoding)
         if tags or unwanted:
             hits = library.search_tags(
                 tags, count, not_=unwanted, sound=query, share=share, offline=offline, **steering
             )
         elif query is not None:
             hits = library.search(query, count, **steering)
-        reasons = library.explain(query, hits, start=start, end=end) if explained and query is not None else None
+        reasons = _explained(library, query, hits, steering) if explained and query is not None else None
+    for notice in noticed:
+        echo(f"{query}: {notice.text}", err=True)
     _tell(hits, reasons, _title(query, tags, unwanted), json_wanted)
     if picture and query is not None and hits:
         from soundloom.library.hits_picture import draw_hits
 
         draw_hits(picture, query, start, end, hits, library.model.sample_rate, library.settings.decoding)
-        click.echo(f"drawn to {picture}", err=True)
+        echo(f"drawn to {picture}", err=True)
 
 
 def _tell(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_wanted: bool) -> None:
@@ -110,7 +119,11 @@ def _tell(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_w
     elif hits:
         hits_table(hits, title, reasons)
     else:
-        click.echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
+        echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
+
+
+def _explained(library: Library, query: Path, hits: list[Hit], steering: dict[str, Any]) -> list[Explanation]:
+    return library.explain(query, hits, **{name: steering[name] for name in ("start", "end", "decoding")})
 
 
 def _with_reasons(hits: list[Hit], reasons: list[Explanation]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import model_loader
+from soundloom.cli.console import echo, model_loader
 from soundloom.errors import QueryError
 
 __all__ = ["command"]
@@ -57,7 +57,7 @@ def command(
             tags_of_library(library.settings, offline=offline)
 
     def ready(address: str) -> None:
-        click.echo(f"{folder} is at {address}  (Ctrl-C stops)")
+        echo(f"{folder} is at {address}  (Ctrl-C stops)")
         if opened:
             webbrowser.open(address)
 

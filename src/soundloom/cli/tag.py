@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, print_failures, print_json, progress_bar
 from soundloom.cli.tag_examples import command as examples
 
 __all__ = ["command"]
@@ -48,6 +48,7 @@ def command() -> None:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .txt, or a folder of label tracks."
 )
+@options.decoding
 @options.workers
 @options.as_json
 @click.pass_context
@@ -87,6 +88,7 @@ def by_model(
             top=top,
             least=least,
             workers=workers,
+            decoding=options.decode_options(context),
             progress=progress,
         )
     if out is not None:
@@ -96,9 +98,9 @@ def by_model(
         print_json({"tags": tags, "files": report.files, "seconds": report.seconds, "failed": report.failed})
     elif out is None:
         for line in tag_lines(report.rows):
-            click.echo(line)
+            echo(line)
     told = f"{report.files} files, {clock(report.seconds)} of sound, {len(report.rows)} tags"
-    click.echo(told + (f" written to {out}" if out is not None else ""), err=True)
+    echo(told + (f" written to {out}" if out is not None else ""), err=True)
     if report.failed:
         print_failures(report.failed)
         context.exit(1)

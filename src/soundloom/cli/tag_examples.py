@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import print_json
+from soundloom.cli.console import cell, echo, print_json, table_console
 from soundloom.errors import QueryError
+from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.library import ExampleTagging, Library, Mark, Suggestion
@@ -76,12 +76,12 @@ def command(
         if not json_wanted:
             _tell(found, count)
             if accepting:
-                click.echo(f"{told['tagged']} segments newly tagged {tag!r}", err=True)
+                echo(f"{told['tagged']} segments newly tagged {tag!r}", err=True)
     elif no or accept or above is not None or not (table or audacity):
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     for out in filter(None, (table, audacity)):
         labels = library.export_tags(out)
-        click.echo(f"{labels} tags of segments written to {out}", err=True)
+        echo(f"{labels} tags of segments written to {out}", err=True)
     if json_wanted:
         print_json(told)
 
@@ -115,24 +115,21 @@ def _plain(suggestion: Suggestion) -> dict[str, Any]:
 
 
 def _tell(found: ExampleTagging, count: int) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    # Piped into a file or another command, a table must not be folded to a guessed width.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = table_console(200)
     for title, suggestions in (
         (f"most probably {found.tag}", found.ranked),
         ("mark these next, with --yes or --no", found.doubtful),
     ):
-        table = Table(title=Text(title, "bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
+        table = Table(title=cell(title, "bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
         table.add_column("#", justify="right")
         table.add_column("probability", justify="right")
         table.add_column("seconds", justify="right", no_wrap=True)
         table.add_column("file", overflow="fold")
         here = os.getcwd().rstrip(os.sep) + os.sep
         for rank, one in enumerate(suggestions[:count], start=1):
-            path = Text(one.path.removeprefix(here))
+            path = cell(printable(one.path.removeprefix(here)))
             table.add_row(str(rank), f"{one.probability:.2f}", f"{one.start:.1f}-{one.end:.1f}", path)
         console.print(table)
-    click.echo(found.quality.message)
+    echo(found.quality.message)

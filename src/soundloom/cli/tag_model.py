@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundloom.errors import LibraryError
+from soundloom.safe_text import csv_cell, printable
 
 if TYPE_CHECKING:
-    from soundloom.audio import AvProcess
+    from soundloom.audio import AvProcess, DecodeOptions
     from soundloom.library import Failure
     from soundloom.library.indexing.diff import FileOnDisk
     from soundloom.library.indexing.sync import Progress
@@ -89,6 +90,7 @@ def tag_files(
     top: int = 5,
     least: float = 0.1,
     workers: int | None = None,
+    decoding: DecodeOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TagReport:
     """Tag files with the tagger of a model.
@@ -101,11 +103,13 @@ def tag_files(
         top: most tags of a stretch.
         least: lowest score that is told.
         workers: how many files at a time; as many as there are processors if not given.
+        decoding: how files become waveforms; as by default if not given.
         progress: called after every file.
 
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
+    from soundloom.audio import DEFAULT_OPTIONS
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure
     from soundloom.library.indexing.scan import find_files
@@ -122,7 +126,7 @@ def tag_files(
     seconds = 0.0
 
     def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
-        return tagger.tag(file.path, explain=explain, av=av)
+        return tagger.tag(file.path, explain=explain, options=decoding or DEFAULT_OPTIONS, av=av)
 
     results = process(files, tag, workers=workers or os.cpu_count() or 1)
     for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
@@ -150,7 +154,9 @@ def tag_lines(rows: Sequence[Row]) -> Iterator[str]:
             f"{(row.shares or {})[name]:{'' if name == 'average' else '+'}.2f}".rjust(len(heading))
             for name, heading in zip(names, headings, strict=True)
         ]
-        yield "  ".join([f"{row.score:5.2f}", *numbers, row.tag, f"{row.start:.1f}-{row.end:.1f}", row.path])
+        yield "  ".join(
+            [f"{row.score:5.2f}", *numbers, printable(row.tag), f"{row.start:.1f}-{row.end:.1f}", printable(row.path)]
+        )
 
 
 def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
@@ -179,7 +185,9 @@ def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:
         with open(file, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, _COLUMNS if not rows else list(rows[0].columns()))
             writer.writeheader()
-            writer.writerows(row.columns() for row in rows)
+            for row in rows:
+                cells = row.columns().items()
+                writer.writerow({name: csv_cell(value) if isinstance(value, str) else value for name, value in cells})
     elif suffix == ".parquet":
         import pyarrow as pa
         from pyarrow import parquet

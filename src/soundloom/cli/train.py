@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli.console import clock
+from soundloom.cli.console import clock, echo
 from soundloom.recipes import RECIPES, Row
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
         return corpus.filter(split={name.strip() for name in split.split(",")})
     tests = [name == "test" for name in corpus.column("split")]
     if any(tests) and not all(tests):
-        click.echo(f"{sum(tests)} clips of the split test are left out; --split takes them in", err=True)
+        echo(f"{sum(tests)} clips of the split test are left out; --split takes them in", err=True)
         corpus = corpus.filter(split={name for name in corpus.column("split") if name != "test"})
     return corpus
 
@@ -183,7 +183,7 @@ def _tell(run: Run) -> None:
 
     best = "" if run.loss is None else f", lowest validation loss {run.loss:.4f} after {run.best_step} steps"
     stopped = " (stopped early)" if run.early else ""
-    click.echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}", err=True)
-    click.echo(f"The model is {run.folder}; to search your sounds with it: soundloom index SOUNDS -m {run.folder}")
+    echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}", err=True)
+    echo(f"The model is {run.folder}; to search your sounds with it: soundloom index SOUNDS -m {run.folder}")
     if (run.folder / TAGGER).is_file():
-        click.echo(f"To tag your sounds with it: soundloom tag SOUNDS --model {run.folder}")
+        echo(f"To tag your sounds with it: soundloom tag SOUNDS --model {run.folder}")

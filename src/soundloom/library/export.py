@@ -30,6 +30,7 @@ from soundloom.library.indexing.embed import Embedded, segment_embedder
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.sync import Progress
 from soundloom.library.storage.store import Failure, FileNotice
+from soundloom.safe_text import csv_cell
 
 __all__ = ["ExportReport", "export"]
 
@@ -168,7 +169,7 @@ def _csv(file: Path, dim: int) -> Iterator[_Sink]:
 
         def write(result: Embedded) -> None:
             for start, end, vector in zip(result.starts, result.ends, result.embeddings, strict=True):
-                writer.writerow([result.path, start, end, *vector.tolist()])
+                writer.writerow([csv_cell(result.path), start, end, *vector.tolist()])
 
         yield write
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio import Notice
+from soundloom.audio import DecodeOptions, Notice
 from soundloom.embedder import Embedder, Source
 from soundloom.errors import QueryError
 from soundloom.library.holdings import Holdings
@@ -53,12 +53,12 @@ class Library(Holdings):
         *,
         start: float = 0.0,
         end: float | None = None,
+        decoding: DecodeOptions | None = None,
         notices: list[Notice] | None = None,
     ) -> NDArray[np.float32]:
         """Embed a sound as a query of this library: by its model, decoded as its files are; see `Embedder.embed`."""
-        return self.model.embed(
-            source, sample_rate, start=start, end=end, options=self.settings.decoding, notices=notices
-        )
+        options = decoding or self.settings.decoding
+        return self.model.embed(source, sample_rate, start=start, end=end, options=options, notices=notices)
 
     def search(
         self,
@@ -71,6 +71,7 @@ class Library(Holdings):
         weights: Mapping[str, float] | None = None,
         where: str | None = None,
         include_query: bool = False,
+        decoding: DecodeOptions | None = None,
         notices: list[Notice] | None = None,
     ) -> list[Hit]:
         """Find the segments that sound most like a sound.
@@ -85,13 +86,14 @@ class Library(Holdings):
                 below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
             where: an SQL condition on path, start, end, duration, size, mtime_ns and tags.
             include_query: whether a query from the library may find itself.
+            decoding: how the query is decoded, if not as the library's files are.
             notices: a list to which is added what is noticed of the query, such as silence.
 
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
-        embedding = self.embed(query, sample_rate, start=start, end=end, notices=notices)
+        embedding = self.embed(query, sample_rate, start=start, end=end, decoding=decoding, notices=notices)
         exclude = None if include_query else queries.region(query, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
@@ -154,6 +156,7 @@ class Library(Holdings):
         sample_rate: float | None = None,
         start: float = 0.0,
         end: float | None = None,
+        decoding: DecodeOptions | None = None,
     ) -> list[Explanation]:
         """Tell by which parts each hit is unusually alike a sound; see `soundloom.library.search.explanation`.
 
@@ -163,11 +166,12 @@ class Library(Holdings):
             sample_rate: as for `search`.
             start: as for `search`.
             end: as for `search`.
+            decoding: as for `search`.
 
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        return self.explain_embedding(self.embed(query, sample_rate, start=start, end=end), hits)
+        return self.explain_embedding(self.embed(query, sample_rate, start=start, end=end, decoding=decoding), hits)
 
     def explain_embedding(self, embedding: NDArray[np.floating[Any]], hits: Sequence[Hit]) -> list[Explanation]:
         """Tell by which parts each hit is unusually alike an embedding; as `explain`.
@@ -192,6 +196,8 @@ class Library(Holdings):
         weights: Mapping[str, float] | None = None,
         where: str | None = None,
         include_query: bool = False,
+        decoding: DecodeOptions | None = None,
+        notices: list[Notice] | None = None,
         offline: bool = False,
     ) -> list[Hit]:
         """Find the segments that some words describe, or that sound like a sound and are described so.
@@ -211,6 +217,8 @@ class Library(Holdings):
             weights: as for `search`, with a sound.
             where: as for `search`.
             include_query: whether a sound from the library may find itself.
+            decoding: as for `search`.
+            notices: as for `search`.
             offline: never fetch the published tag encoder.
 
         Raises:
@@ -221,7 +229,11 @@ class Library(Holdings):
         """
         if self._aligned is None:
             self._aligned = tags_of_library(self.settings, offline=offline)
-        heard = None if sound is None else self.embed(sound, sample_rate, start=start, end=end)
+        heard = (
+            None
+            if sound is None
+            else self.embed(sound, sample_rate, start=start, end=end, decoding=decoding, notices=notices)
+        )
         embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
         if sound is None:
             weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}

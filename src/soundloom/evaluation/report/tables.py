@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from soundloom.evaluation.reference_scores import Published, published
 from soundloom.evaluation.results import Measurement, Result, write_whole
+from soundloom.safe_text import csv_cell
 
 __all__ = ["Cell", "Column", "Row", "Table", "labels_of", "percent", "table_of", "write_per_class", "written"]
 
@@ -121,7 +122,8 @@ def write_per_class(path: str | os.PathLike[str], results: Sequence[Result]) -> 
     for result, model, corpus in zip(results, models, corpora, strict=True):
         for protocol, score in result.scores.items():
             for label, value in score.per_class.items():
-                writer.writerow([model, corpus, protocol, score.metric, result.classes[label], f"{value:.6f}"])
+                names = map(csv_cell, (model, corpus, protocol, score.metric, result.classes[label]))
+                writer.writerow([*names, f"{value:.6f}"])
     write_whole(path, text.getvalue())
 
 

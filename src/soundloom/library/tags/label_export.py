@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from soundloom.errors import LibraryError
+from soundloom.safe_text import csv_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,7 @@ def write_csv(labels: Iterable[Label], stream: TextIO) -> int:
     writer = csv.writer(stream)
     writer.writerow(Label._fields)
     written = list(labels)
-    writer.writerows(written)
+    writer.writerows((csv_cell(path), start, end, csv_cell(tag)) for path, start, end, tag in written)
     return len(written)
 
 
