@@ -37,6 +37,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import interleaved, machine, write_json
+from soundloom.components import presets
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import ENCODERS, Encoder, initialise
 from soundloom.engines import Accelerated, accelerate
@@ -179,7 +180,7 @@ def accelerated(model: Stream, engine: str) -> Encoder:
 
 
 def drawn(name: str) -> Encoder:
-    encoder = ENCODERS[name]().eval().requires_grad_(False)
+    encoder = presets(ENCODERS)[name]().eval().requires_grad_(False)
     initialise(encoder, 0)
     return encoder
 

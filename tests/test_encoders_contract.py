@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from soundloom.components import presets
 from soundloom.encoders import (
     AST,
     ENCODERS,
@@ -23,6 +24,8 @@ from soundloom.encoders import (
 )
 from soundloom.fusion import align
 
+PRESETS = presets(ENCODERS)
+
 SHAPES = {
     "identity": (3, 5, 7),
     "vggish": (1, 64, 96),
@@ -34,7 +37,7 @@ SHAPES = {
     "mobilenet": (1, 64, 96),
     "transformer": (1, 80, 40),
     "waveform": (1, 400, 40),
-    "notes": (1, 84, 20),
+    "pitch": (1, 84, 20),
 }
 
 
@@ -135,7 +138,7 @@ PARAMETERS = {
         + 6 * (2 * norm(64) + 3 * linear(64, 72) + linear(72, 64) + linear(64, 256) + linear(256, 64))
         + norm(64),
     ),
-    "notes": (4_608, convolution(1, 16, 7, bias=True) + convolution(16, 16, 7, bias=True) + 16 * (2 * 84 - 1)),
+    "pitch": (4_608, convolution(1, 16, 7, bias=True) + convolution(16, 16, 7, bias=True) + 16 * (2 * 84 - 1)),
     "waveform": (
         346_320,
         convolution(1, 128, 200, bias=False)
@@ -154,10 +157,10 @@ class Case:
     layers: dict[int, Tensor]
 
 
-@pytest.fixture(scope="module", params=list(ENCODERS))
+@pytest.fixture(scope="module", params=list(PRESETS))
 def case(request: pytest.FixtureRequest) -> Case:
     """An encoder built and seeded once, with all its layers for two random inputs."""
-    encoder = ENCODERS[request.param]().eval().requires_grad_(False)
+    encoder = PRESETS[request.param]().eval().requires_grad_(False)
     initialise(encoder, 0)
     representation = torch.randn(2, *SHAPES[request.param], generator=torch.Generator().manual_seed(1))
     layers = encoder.layers(representation, encoder.available)
@@ -169,10 +172,10 @@ def assert_near(got: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", list(PRESETS))
 def test_the_number_of_parameters_is_the_published_one(name: str) -> None:
     with torch.device("meta"):
-        encoder = ENCODERS[name]()
+        encoder = PRESETS[name]()
     total, derived = PARAMETERS[name]
     assert sum(parameter.numel() for parameter in encoder.parameters()) == total == derived
 
@@ -276,7 +279,7 @@ def test_a_representation_of_another_shape_is_refused(case: Case) -> None:
 
 @pytest.mark.parametrize("name", ["coala", "resnet18", "mobilenet", "transformer", "waveform"])
 def test_a_seed_means_the_same_weights_and_leaves_other_random_numbers_alone(name: str) -> None:
-    encoder = ENCODERS[name]()
+    encoder = PRESETS[name]()
     state = torch.get_rng_state()
     drawn = []
     for seed in (0, 1, 0):
@@ -308,4 +311,4 @@ def test_an_encoder_tells_its_settings(encoder: AST | ResNet | Transformer) -> N
 
 
 def test_every_encoder_of_the_table_is_tested() -> None:
-    assert set(SHAPES) == set(PARAMETERS) == set(ENCODERS)
+    assert set(SHAPES) == set(PARAMETERS) == set(PRESETS)

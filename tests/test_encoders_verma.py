@@ -20,9 +20,9 @@ from soundloom.encoders import (
     WaveformTransformer,
     initialise,
 )
-from soundloom.encoders.fast_dropout import drop
+from soundloom.encoders.fast_dropout import fast_dropout
 from soundloom.encoders.waveform import WaveformFilters, strongest
-from soundloom.frontends import MFCC, BySecond, LogMel, PeakMap, WaveformPatches
+from soundloom.frontends import MFCC, LogMel, PeakMap, PerSecond, WaveformPatches
 from soundloom.models import from_pretrained, save_pretrained
 
 
@@ -137,7 +137,7 @@ def test_a_chunk_without_a_frame_is_refused() -> None:
 
 @pytest.mark.parametrize("inner", [PeakMap.verma, MFCC.verma])
 def test_every_second_is_heard_alone(inner: type) -> None:
-    frontend, plain = BySecond(inner()), inner()
+    frontend, plain = PerSecond(inner()), inner()
     waveform = drawn(2, 40000) * torch.linspace(0.01, 0.5, 40000)
     heard = frontend(waveform)
     assert heard.shape[3] == frontend.frames(40000) == 100
@@ -152,12 +152,12 @@ def test_every_second_is_heard_alone(inner: type) -> None:
 
 def test_seconds_need_frames_that_divide_them() -> None:
     with pytest.raises(ValueError, match=r"LogMel makes 98 frames, one every 0\.01 s, of a second"):
-        BySecond(LogMel.jansen())
+        PerSecond(LogMel.jansen())
 
 
 def stream(kind: str) -> Stream:
     frontend, encoder = {
-        "pitch": lambda: (BySecond(PeakMap.verma()), Transformer(TransformerSettings(bins=80))),
+        "pitch": lambda: (PerSecond(PeakMap.verma()), Transformer(TransformerSettings(bins=80))),
         "waveform": lambda: (WaveformPatches(), WaveformTransformer()),
         "neuralogram": lambda: (Neuralogram(), Transformer(TransformerSettings(bins=1024))),
     }[kind]()
@@ -200,7 +200,7 @@ def test_a_loaded_neuralogram_is_still_frozen(tmp_path: Path) -> None:
 def test_dropping_keeps_the_share_and_the_mean_and_forgets_its_gradients(share: float) -> None:
     torch.manual_seed(0)
     values = torch.ones(7, 11, 1301).requires_grad_()  # a number that four does not divide
-    dropped = drop(values, share)
+    dropped = fast_dropout(values, share)
     kept = dropped.detach() != 0
     assert abs(float(kept.float().mean()) - (1 - share)) < 0.005
     assert dropped.detach()[kept].unique().tolist() == pytest.approx([1 / (1 - share)])

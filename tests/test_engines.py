@@ -17,6 +17,7 @@ import soundloom
 from helpers.tiny_encoder import Tiny, unsettle
 from soundloom import engines, onnx_graph
 from soundloom.cli import main
+from soundloom.components import presets
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import AST, ENCODERS, ASTSettings, Encoder, initialise
 from soundloom.engines import Accelerated, EngineWarning, accelerate, accelerating, engine_of, resumed
@@ -40,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def drawn(name: str) -> Encoder:
     """An encoder with random weights, and normalisations that do something."""
-    encoder = ENCODERS[name]().eval().requires_grad_(False)
+    encoder = presets(ENCODERS)[name]().eval().requires_grad_(False)
     initialise(encoder, 0)
     unsettle(encoder)
     return encoder

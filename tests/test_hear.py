@@ -15,7 +15,7 @@ import soundloom
 from soundloom.embedder import Embedder, Stream, Window
 from soundloom.encoders import Identity, Transformer, TransformerSettings
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.frontends import Chunks, LogMel, LogMelSettings, PeakMap
+from soundloom.frontends import FramedWaveform, LogMel, LogMelSettings, PeakMap
 from soundloom.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
 from soundloom.hear_check import LENGTHS, check, main
 from soundloom.xares import XaresEncoder
@@ -219,5 +219,5 @@ def test_xares_encoders() -> None:
 
 
 def test_chunks_of_100_ms_are_coarse() -> None:
-    model = HearModel(Stream("chunks", Chunks(), Identity(), layers=(1,), pooling="mean"))
+    model = HearModel(Stream("chunks", FramedWaveform(), Identity(), layers=(1,), pooling="mean"))
     assert model.context == 1.0

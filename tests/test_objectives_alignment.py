@@ -16,7 +16,7 @@ from helpers.tiny_encoder import Tiny
 from soundloom.embedder import Stream, Window, one_thread
 from soundloom.encoders import COALAAudioEncoder, initialise
 from soundloom.feature_cache import Form, MelEnergies
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.objectives.alignment import (
     AlignmentObjective,
     AlignmentSettings,
@@ -208,7 +208,7 @@ def test_the_decoder_keeps_time_and_frequency_where_the_encoder_had_them() -> No
 def coala() -> Stream:
     encoder = COALAAudioEncoder()
     initialise(encoder, 3)
-    frontend = Scaled(LogMel.coala())
+    frontend = NormalisedFrontend(LogMel.coala())
     frontend.scale.fill_(1 / 20)
     frontend.shift.fill_(16 / 20)
     return Stream("mine", frontend, encoder, layers=None, pooling="mean", window=Window(frames=96, fixed=True))
@@ -221,7 +221,7 @@ def tiny() -> Stream:
 
 
 def form_of(stream: Stream) -> MelEnergies:
-    inner = stream.frontend.inner if isinstance(stream.frontend, Scaled) else stream.frontend
+    inner = stream.frontend.inner if isinstance(stream.frontend, NormalisedFrontend) else stream.frontend
     assert isinstance(inner, LogMel)
     return MelEnergies(inner)
 

@@ -16,7 +16,7 @@ from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import Transformer, TransformerSettings
 from soundloom.feature_cache import FeatureDataset, MelEnergies, Represented, prepare
-from soundloom.frontends import MFCC, BySecond, LogMel, Scaled
+from soundloom.frontends import MFCC, LogMel, NormalisedFrontend, PerSecond
 from soundloom.objectives.labels import (
     SCORES,
     LabelBatchSampler,
@@ -52,16 +52,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def seconds(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> FeatureDataset:
-    return prepare(corpus, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path_factory.mktemp("seconds"))
+    return prepare(corpus, Represented(PerSecond(MFCC.verma()), seconds=1.0), folder=tmp_path_factory.mktemp("seconds"))
 
 
 def stream(bins: int = 12, *, scaled: bool = False) -> Stream:
-    frontend = BySecond(MFCC.verma())
+    frontend = PerSecond(MFCC.verma())
     settings = TransformerSettings(bins=bins, width=8, depth=2, heads=2, hidden=8, dropout=0.0, pool_after=(2,))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = Transformer(settings)
-    hearing = Scaled(frontend) if scaled else frontend
+    hearing = NormalisedFrontend(frontend) if scaled else frontend
     return Stream("x", hearing, encoder, layers=None, pooling="mean", window=Window(frames=40, fixed=True))
 
 
@@ -113,7 +113,7 @@ def test_windows_with_room_begin_anywhere_in_it(tmp_path: Path) -> None:
         soundfile.write(path, wave, 16000)
     table = clip_table(paths, ["a", "b"])
     noises = Corpus(name="noises", root=tmp_path, task="single-label", classes=("a", "b"), table=table)
-    dataset = prepare(noises, Represented(BySecond(MFCC.verma()), seconds=1.0), folder=tmp_path / "prepared")
+    dataset = prepare(noises, Represented(PerSecond(MFCC.verma()), seconds=1.0), folder=tmp_path / "prepared")
     draw = LabelBatchSampler(
         dataset=dataset, clips=np.array([0, 1]), starts=np.array([1, 0]), size=1, batch=2, seed=0,
         targets=noises.label_matrix().astype(np.float32), room=np.array([0, 2]),
@@ -155,7 +155,7 @@ def test_frames_of_energies_are_compressed_by_the_streams_front_end(corpus: Corp
     expected = frontend(samples)[..., 10:106]
     torch.testing.assert_close(representation(kept, energies.form, model), expected, rtol=0, atol=1e-3)
     with pytest.raises(
-        ValueError, match=r"x: frames of mel energies are for a log-mel front-end, this one's is BySecond"
+        ValueError, match=r"x: frames of mel energies are for a log-mel front-end, this one's is PerSecond"
     ):
         representation(kept, energies.form, stream())
     with pytest.raises(ValueError, match=r"windows must be \[batch, rows, 64\], got \[1, 1, 1, 12, 40\]"):
@@ -164,7 +164,7 @@ def test_frames_of_energies_are_compressed_by_the_streams_front_end(corpus: Corp
 
 def test_ranges_are_applied_to_what_was_kept_without_them(seconds: FeatureDataset) -> None:
     model = stream(scaled=True)
-    assert isinstance(model.frontend, Scaled)
+    assert isinstance(model.frontend, NormalisedFrontend)
     model.frontend.scale.copy_(torch.linspace(0.5, 2, 12))
     model.frontend.shift.copy_(torch.linspace(-1, 1, 12))
     kept = seconds.take(np.array([0]), np.array([0]), 1)

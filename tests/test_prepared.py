@@ -26,7 +26,7 @@ from soundloom.feature_cache import (
     formats,
     prepare,
 )
-from soundloom.frontends import Chunks, LogMel
+from soundloom.frontends import FramedWaveform, LogMel
 from sounds import tone
 
 RATE = 16000
@@ -127,7 +127,7 @@ class TestPrepare:
 
     def test_forms_do_not_mix(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:
         corpus = corpus_of(write(tmp_path / "sounds", 2))
-        others = [Represented(Chunks(), seconds=0.2), Represented(Chunks(), seconds=0.2, hop=0.1)]
+        others = [Represented(FramedWaveform(), seconds=0.2), Represented(FramedWaveform(), seconds=0.2, hop=0.1)]
         dataset = [prepare(corpus, form, folder=home) for form in (mel, *others)]
         assert [one.fresh for one in dataset] == [2, 2, 2]
         assert every_row(dataset[1], 0).shape == (3, 1, 1600, 2)

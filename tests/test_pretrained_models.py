@@ -22,10 +22,11 @@ from torch import Tensor
 import soundloom
 from checkpoints_server import Shelf, serving
 from soundloom.cli import main
+from soundloom.components import presets
 from soundloom.embedder import Stream
 from soundloom.encoders import ENCODERS, Encoder, initialise
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.hear import load_model
 from soundloom.models.published_checkpoints import CHECKPOINTS
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 def filled(word: str) -> Encoder:
     """An encoder with seeded weights, statistics of its batch normalisations among them."""
-    encoder = ENCODERS[word]()
+    encoder = presets(ENCODERS)[word]()
     initialise(encoder, seed=11)
     generator = torch.Generator().manual_seed(12)
     for name, buffer in encoder.named_buffers():
@@ -131,7 +132,7 @@ def test_a_published_file_fills_the_encoder(fused: Stream, shop: Shop) -> None:
 
 def test_coala_scales_by_the_published_ranges(coala: Stream, shop: Shop) -> None:
     frontend = coala.frontend
-    assert isinstance(frontend, Scaled)
+    assert isinstance(frontend, NormalisedFrontend)
     scale, shift = (torch.from_numpy(shop.ranges[name])[:, None] for name in ("scale_", "min_"))
     sound = noise(22000)
     torch.testing.assert_close(frontend(sound), frontend.inner(sound) * scale + shift)

@@ -21,7 +21,7 @@ from soundloom.cli import main
 from soundloom.corpora import CorpusError, clip_table
 from soundloom.embedder import Stream, one_thread
 from soundloom.feature_cache import MelEnergies, prepare
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.objectives.labels import LabelBatchSampler
 from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged, train
@@ -147,7 +147,7 @@ def test_a_run_learns_tags_and_keeps_them(tmp_path: Path, case: str) -> None:
     run = train(quick(case), corpus, tmp_path / "run")
     model = soundloom.load(str(tmp_path / "run"))
     assert isinstance(model, Stream)
-    assert isinstance(model.frontend, Scaled)
+    assert isinstance(model.frontend, NormalisedFrontend)
     assert (model.name, model.dim) == ("run", 1152)
     assert not torch.equal(model.frontend.scale, torch.ones(96))  # the scaler is the training set's
     tags = AlignedTags.load(tmp_path / "run")

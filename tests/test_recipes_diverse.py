@@ -24,7 +24,7 @@ from soundloom.embedder import Woven
 from soundloom.encoders import Neuralogram
 from soundloom.errors import LibraryError, ModelError
 from soundloom.feature_cache import prepare
-from soundloom.frontends import Scaled
+from soundloom.frontends import NormalisedFrontend
 from soundloom.objectives import TripletSettings
 from soundloom.objectives.labels import LabelSettings
 from soundloom.objectives.windows import representation
@@ -117,7 +117,7 @@ def test_one_model_comes_out_that_loads_by_its_folder(run: Path, corpus: Corpus)
 def test_the_neuralogram_hears_with_the_network_that_was_trained(run: Path) -> None:
     network = soundloom.load(str(run / "network"))
     frontend = soundloom.load(str(run / "neuralogram")).frontend
-    assert isinstance(frontend, Scaled)
+    assert isinstance(frontend, NormalisedFrontend)
     assert isinstance(frontend.inner, Neuralogram)
     trained, held = network.encoder.state_dict(), frontend.inner.network.state_dict()
     assert all(torch.equal(trained[key], held[key]) for key in trained)
@@ -363,7 +363,7 @@ def test_any_stream_learns_from_labels(corpus: Corpus, tmp_path: Path) -> None:
     result = train_labels(recipe, corpus, tmp_path / "mine")
     model = result.model()
     assert (model.name, model.dim) == ("mine", 64)
-    assert isinstance(model.frontend, Scaled)
+    assert isinstance(model.frontend, NormalisedFrontend)
     assert not torch.equal(model.frontend.scale, torch.ones(12))
 
 

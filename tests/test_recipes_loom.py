@@ -18,7 +18,7 @@ import soundloom
 import soundloom.library.map.library_map
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Woven, one_thread
-from soundloom.encoders import COALATagEncoder, Notes, NotesSettings, initialise
+from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, initialise
 from soundloom.errors import QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import PACKAGED, save_pretrained
@@ -69,7 +69,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_transposed_frame_gives_transposed_notes() -> None:
-    encoder = Notes().eval()
+    encoder = PitchEncoder().eval()
     initialise(encoder, 1)
     for name, parameter in encoder.named_parameters():  # beyond the ends of the scale there are none
         parameter.data *= 0 if name.endswith("bias") else 4
@@ -83,7 +83,7 @@ def test_a_transposed_frame_gives_transposed_notes() -> None:
 
 
 def test_quiet_frames_count_as_little_as_they_are_heard() -> None:
-    encoder = Notes().eval()
+    encoder = PitchEncoder().eval()
     frames = torch.rand(1, 1, 84, 3)
     frames[..., 1] *= 0.01
     frames[..., 2] = 0
@@ -97,7 +97,7 @@ def test_quiet_frames_count_as_little_as_they_are_heard() -> None:
 @pytest.mark.parametrize("given", [{"bins": 0}, {"reach": 4}, {"channels": 0}])
 def test_impossible_encoders_are_refused(given: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="reach odd"):
-        NotesSettings(**given)
+        PitchEncoderSettings(**given)
 
 
 def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:

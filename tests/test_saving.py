@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,16 +21,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import soundloom
-from soundloom import frontends
 from soundloom.cli import main
-from soundloom.components import from_plain
+from soundloom.components import ModuleConfig, from_plain, presets
 from soundloom.embedder import Embedder, Stream, Window, Woven
+from soundloom.embedder.identity import undeclared_state
 from soundloom.encoders import (
     ENCODERS,
     Encoder,
     Identity,
-    Neuralogram,
-    NeuralogramSettings,
     Transformer,
     TransformerSettings,
     initialise,
@@ -42,11 +41,16 @@ from soundloom.errors import (
     ModelMismatchError,
     UnknownModelError,
 )
-from soundloom.frontends import Fbank, FbankSettings, Frontend, LogMel, LogMelSettings, PeakMap, Scaled
+from soundloom.frontends import (
+    FRONTENDS,
+    Frontend,
+    LogMel,
+    LogMelSettings,
+    NormalisedFrontend,
+)
 from soundloom.library import Library
 from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
 from soundloom.models.download import Announcement, sha256_of
-from soundloom.models.model_config import FRONTENDS, ModuleConfig
 from soundloom.models.saved_model import COMPANIONS, push_to_hub
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.lookup import aligned_tags
@@ -61,7 +65,7 @@ def custom() -> Stream:
     settings = LogMelSettings(
         sample_rate=8000, n_fft=256, win_length=200, hop_length=80, bins=24, fmin=30, fmax=3999.5, logarithm="decibel"
     )
-    frontend = Scaled(LogMel(settings))
+    frontend = NormalisedFrontend(LogMel(settings))
     frontend.scale.copy_(torch.linspace(0.5, 2, 24))
     encoder = Transformer(TransformerSettings(bins=24, width=12, depth=2, heads=2, hidden=16, pool_after=(2,)))
     initialise(encoder, seed=7)
@@ -138,14 +142,13 @@ print(model.embed(numpy.load(sys.argv[2])).tobytes().hex(), model.fingerprint())
     assert said == [model.embed(noise(12345)).tobytes().hex(), model.fingerprint()]
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", presets(ENCODERS))
 def test_every_encoder_is_built_again_from_its_description(name: str) -> None:
-    encoder = ENCODERS[name]()
-    kinds: dict[str, type[torch.nn.Module]] = {type(encoder).__name__: type(encoder)}
-    data = json.loads(json.dumps(vars(ModuleConfig.of(encoder, kinds))))
+    encoder = presets(ENCODERS)[name]()
+    data = json.loads(json.dumps(ModuleConfig.of(encoder, ENCODERS).to_plain()))
     assert data["settings"] or not hasattr(encoder, "settings")
     with torch.device("meta"):
-        again = from_plain(ModuleConfig, data, "x").build(kinds, "x")
+        again = from_plain(ModuleConfig, data, "x").build(ENCODERS, "x")
     assert again.extra_repr() == encoder.extra_repr()
     shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
     assert {key: tensor.shape for key, tensor in again.state_dict().items()} == shapes
@@ -153,34 +156,36 @@ def test_every_encoder_is_built_again_from_its_description(name: str) -> None:
     assert set(shapes) == {key for key, _ in [*again.named_parameters(), *again.named_buffers()]}
 
 
-def test_every_front_end_can_be_saved() -> None:
-    there_are = {getattr(frontends, name) for name in frontends.__all__}
-    kinds = {kind for kind in there_are if issubclass(kind, Frontend)} - {Frontend}
-    kinds |= {Neuralogram}  # one that holds an encoder
-    assert set(FRONTENDS.values()) == kinds
-    examples: list[Frontend] = [
-        LogMel.coala(),
-        Fbank(FbankSettings(mean=-1.5)),
-        frontends.MFCC.coala(),
-        frontends.ConstantQ(frontends.ConstantQSettings(bins=12)),
-        frontends.WaveformPatches(),
-        frontends.Chunks(frontends.PatchSettings(length=100)),
-        PeakMap.verma(),
-        Scaled(PeakMap.verma()),
-        frontends.BySecond(PeakMap.verma()),
-        frontends.Texture(frontends.TextureSettings(hop=24)),
-        Neuralogram(NeuralogramSettings(length=800)),
-    ]
-    assert {type(example) for example in examples} == kinds
-    for example in examples:
-        data = json.loads(json.dumps(_asdict(ModuleConfig.of(example, FRONTENDS))))
-        again = from_plain(ModuleConfig, data, "x").build(FRONTENDS, "x")
-        assert type(again) is type(example)
-        assert again.extra_repr() == example.extra_repr()
+@pytest.mark.parametrize("name", presets(FRONTENDS))
+def test_every_front_end_is_built_again_from_its_description(name: str) -> None:
+    frontend = presets(FRONTENDS)[name]()
+    data = json.loads(json.dumps(ModuleConfig.of(frontend, FRONTENDS).to_plain()))
+    again = from_plain(ModuleConfig, data, "x").build(FRONTENDS, "x")
+    assert type(again) is type(frontend)
+    assert repr(again) == repr(frontend)
+    assert undeclared_state(frontend) == {}
 
 
-def _asdict(config: ModuleConfig) -> dict[str, Any]:
-    return {**vars(config), "inner": None if config.inner is None else _asdict(config.inner)}
+def test_every_front_end_and_encoder_is_registered() -> None:
+    for registry, base in ((FRONTENDS, Frontend), (ENCODERS, Encoder)):
+        kinds = {kind for kind in _below(base) if kind.__module__.startswith("soundloom.")}
+        assert {row.kind for row in registry.values()} == {
+            kind for kind in kinds if not isabstract(kind) and kind.__name__[0] != "_"
+        }
+        assert all(row.presets for row in registry.values())
+
+
+def _below(kind: type) -> set[type]:
+    return {kind}.union(*(_below(each) for each in kind.__subclasses__()))
+
+
+@pytest.mark.parametrize(
+    ("old", "kind"), [("Scaled", "NormalisedFrontend"), ("BySecond", "PerSecond"), ("Chunks", "FramedWaveform")]
+)
+def test_names_in_models_saved_before_a_class_was_renamed(old: str, kind: str) -> None:
+    assert FRONTENDS[old].kind.__name__ == kind
+    assert FRONTENDS[kind] is FRONTENDS[old]
+    assert ENCODERS["Notes"] is ENCODERS["PitchEncoder"]
 
 
 def test_loading_leaves_the_callers_random_numbers_alone(saved: Path) -> None:
@@ -283,7 +288,10 @@ def edit(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda data: data["parts"][0].update(pooling="median"), "no pooling 'median'"),
         (lambda data: data["parts"][0].update(min_samples=True), "min_samples should be int, got True"),
         (lambda data: data["parts"][0]["window"].update(fixed=1), r"window\.fixed should be bool, got 1"),
-        (lambda data: data["parts"][0]["encoder"].update(type="RNN"), r"encoder\.type: no 'RNN': there are Identity"),
+        (
+            lambda data: data["parts"][0]["encoder"].update(type="RNN"),
+            r"encoder\.type: no encoder 'RNN': There are",
+        ),
         (lambda data: data["parts"][0]["encoder"]["settings"].update(width=13), "width must be even, got 13"),
         (lambda data: data["parts"][0]["encoder"]["settings"].update(bins=25), r"of another shape: parts\.0\.encoder"),
         (lambda data: data["parts"][0]["frontend"].update(inner=None), "Scaled needs inner front-end"),
@@ -364,16 +372,45 @@ class Own(Encoder):
         return [representation for _ in wanted]
 
 
+class Scaling(Own):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+
 class Quiet(LogMel):
-    """A subclass may compute anything: it is not what its name would load."""
+    """A subclass may compute anything: it is saved under its own name."""
+
+    def compress(self, energies: Tensor) -> Tensor:
+        return super().compress(energies) - 1
+
+
+def test_parts_of_a_module_of_ones_own_are_found_where_they_are_defined(tmp_path: Path) -> None:
+    model = Stream("x", Quiet(LogMel.vggish().settings), Own(), layers=(1,), pooling="mean").eval()
+    save_pretrained(model, tmp_path / "x")
+    config = json.loads((tmp_path / "x" / "config.json").read_text())
+    assert config["parts"][0]["frontend"]["type"] == "test_saving:Quiet"
+    assert config["parts"][0]["encoder"] == {"type": "test_saving:Own", "settings": {}, "inner": None}
+    loaded = from_pretrained(tmp_path / "x")
+    assert isinstance(loaded, Stream)
+    assert type(loaded.frontend) is Quiet
+    assert_same(loaded, model)
+    assert model.fingerprint() != Stream("x", LogMel.vggish(), Own(), layers=(1,), pooling="mean").fingerprint()
 
 
 def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    quiet = Quiet(LogMel.vggish().settings)
-    parts: list[tuple[Frontend, Encoder, str]] = [(LogMel.vggish(), Own(), "Own"), (quiet, Identity(), "Quiet")]
-    for frontend, encoder, named in parts:
+    changed = Own()
+    changed.gain = 3.0
+    odd = LogMel.vggish()
+    odd.bank.filters *= 2
+    parts: list[tuple[Frontend, Encoder, str]] = [
+        (LogMel.vggish(), Scaling(2.0), "the encoder Scaling takes factor, so it cannot be built again from settings"),
+        (LogMel.vggish(), changed, "the encoder Own has state .* nor its weights hold: gain. Make it a setting"),
+        (odd, Identity(), r"the front-end LogMel has state .*: bank\.filters\."),
+    ]
+    for frontend, encoder, fault in parts:
         stream = Stream("x", frontend, encoder, layers=(1,), pooling="mean")
-        with pytest.raises(ModelError, match=f"cannot save a {named}: a saved model is made of"):
+        with pytest.raises(ModelError, match=f"cannot save 'x': {fault}"):
             save_pretrained(stream, tmp_path / "x")
     with pytest.raises(ModelError, match=r"saved in float32, but parts\.0\..* is torch\.float16"):
         save_pretrained(custom().half(), tmp_path / "x")

@@ -178,7 +178,7 @@ class Accelerated(Embedder):
         self.balance = origin.balance
         self.engine = engine
         self._settings = origin.settings()
-        self._fingerprint = origin.fingerprint()
+        self._fingerprints = origin.fingerprints()
         self.inner = inner
         self.eval()
 
@@ -191,9 +191,9 @@ class Accelerated(Embedder):
         """Those of the model it stands for."""
         return self._settings
 
-    def fingerprint(self) -> str:
-        """That of the model it stands for."""
-        return self._fingerprint
+    def fingerprints(self) -> tuple[str, ...]:
+        """Those of the model it stands for."""
+        return self._fingerprints
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002 (torch's signature)
         """Stay in evaluation: inside a model that is trained, this part is given."""

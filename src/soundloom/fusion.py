@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 (the name everybody knows it 
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["POOLINGS", "align", "fuse", "pool", "pooled_size"]
+__all__ = ["POOLINGS", "align", "frames_of", "fuse", "pool", "pooled_size"]
 
 
 def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> Float[Tensor, "batch dim {frames}"]:
@@ -42,6 +42,11 @@ def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> 
         )
     stride = time // frames
     return F.max_pool1d(flat, stride, stride)[..., :frames]
+
+
+def frames_of(layers: Sequence[Float[Tensor, "batch _channel _frequency _time"]], most: int) -> int:
+    """T_o of equation 1: as many frames as the shortest layer with a time axis has, and at most so many."""
+    return min([most, *(layer.shape[-1] for layer in layers if layer.shape[-1] > 1)])
 
 
 def fuse(

@@ -208,7 +208,7 @@ class Tagger:
                 f"{folder / TAGGER} has format {config.format}, this soundloom reads 1 to {FORMAT}: train anew"
             )
         model = from_pretrained(folder)
-        if model.fingerprint() != config.fingerprint:
+        if config.fingerprint not in model.fingerprints():
             raise ModelError(
                 f"the tagger in {os.fspath(folder)!r} was trained on another model than the one beside it: train "
                 "again, or copy the whole folder anew"

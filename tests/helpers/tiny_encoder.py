@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.encoders import Encoder
-from soundloom.encoders.layer_collection import collect
+from soundloom.encoders.layer_collection import collect_layers
 
 
 class Tiny(Encoder):
@@ -30,7 +30,7 @@ class Tiny(Encoder):
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
     ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
         self.check_wanted(wanted)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

@@ -48,15 +48,23 @@ class Registry(Mapping[str, T]):
 
     Args:
         kind: what one of them is called in messages, such as "front-end".
+        base: the class that what is registered is, or describes a subclass of.
         packages: soundloom's own packages (or modules) whose modules register components of this kind.
         error: what `find` raises for an unknown name.
         hint: how to list what there is, appended to that error.
     """
 
     def __init__(
-        self, kind: str, packages: Sequence[str], *, error: type[SoundloomError] = ComponentError, hint: str = ""
+        self,
+        kind: str,
+        packages: Sequence[str],
+        *,
+        base: type = object,
+        error: type[SoundloomError] = ComponentError,
+        hint: str = "",
     ) -> None:
         self.kind = kind
+        self.base = base
         self._packages = tuple(packages)
         self._error = error
         self._hint = hint
@@ -127,7 +135,6 @@ class Registry(Mapping[str, T]):
 
     def name_of(self, definition: object) -> str | None:
         """The registered name of a class, function or component; None if it is not registered."""
-        self._fill()
         for name, known in self._definitions.items():
             if known is definition or self._rows[name] is definition:
                 return name

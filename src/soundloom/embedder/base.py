@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from soundloom import audio
+from soundloom.components import digest_of
 from soundloom.embedder.sources import Source, each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
@@ -26,6 +27,11 @@ __all__ = ["BLOCK", "Embedder", "Frames", "ShortAudioWarning", "Source"]
 
 BLOCK = 60.0
 """Seconds of a file that are embedded at once; a longer file is embedded block by block."""
+
+MIN_SAMPLES = "min_samples"
+"""What `Embedder.undeclared_state` calls the shortest sound that is not padded."""
+
+_SCHEME = "2:"
 
 
 class ShortAudioWarning(UserWarning):
@@ -229,7 +235,45 @@ class Embedder(nn.Module, ABC):
             return self._embed_equal(self._padded(self._row(samples), notice=False))[0].cpu().numpy()
 
     def fingerprint(self) -> str:
-        """A hash of the settings and every weight: equal fingerprints give equal embeddings."""
+        """A hash of all state: equal fingerprints give equal embeddings.
+
+        Raises:
+            ComponentError: an attribute of a part has no identity that another process could compare; names it.
+        """
+        return self.fingerprints()[0]
+
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprint, and those that earlier versions of soundloom gave the same model.
+
+        Of a model that is what its settings and weights make it, the fingerprint is a hash of these; else a hash of
+        that and of the rest, marked ``2:``. Earlier ones covered settings and weights alone; they are this model's if
+        nothing else decides its embeddings but the shortest sound that is not padded.
+
+        Raises:
+            ComponentError: as for `fingerprint`.
+        """
+        declared, undeclared = self._declared(), self.undeclared_state()
+        if not undeclared:
+            return (declared,)
+        text = json.dumps([declared, undeclared], sort_keys=True)
+        current = _SCHEME + hashlib.sha256(text.encode()).hexdigest()
+        covered = all(name.rpartition("/")[2] == MIN_SAMPLES for name in undeclared)
+        return (current, declared) if covered else (current,)
+
+    def undeclared_state(self) -> dict[str, str]:
+        """The state that neither `settings` nor the weights hold: what it is -> its digest; empty for most models.
+
+        Raises:
+            ComponentError: as for `fingerprint`.
+        """
+        kind = type(self)
+        held = {name: value for name, value in vars(self).items() if name not in vars(nn.Module())}
+        return {name: digest_of(value, f"{self.name}.{name}") for name, value in held.items()} | {
+            "class": f"{kind.__module__}:{kind.__qualname__}"
+        }
+
+    def _declared(self) -> str:
+        """A hash of the settings and every weight."""
         digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode())
         for key, tensor in sorted(self.state_dict().items()):
             digest.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())

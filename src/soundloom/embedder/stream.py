@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom import fusion
-from soundloom.embedder.base import Embedder, Frames
+from soundloom.embedder.base import MIN_SAMPLES, Embedder, Frames
+from soundloom.embedder.identity import undeclared_state
 from soundloom.embedder.reduction import Reduction
 from soundloom.encoders.base import Encoder
 from soundloom.errors import ModelError
@@ -127,12 +128,25 @@ class Stream(Embedder):
         frames = self._frames_of(representation.unsqueeze(1), 0, representation.shape[-1])
         return self._pooled(frames.values, frames.weights)
 
+    def undeclared_state(self) -> dict[str, str]:
+        """What front-end and encoder hold beyond settings and weights, and a shortest sound of the stream's own.
+
+        Raises:
+            ComponentError: as for `fingerprint`.
+        """
+        found = {} if type(self) is Stream else super().undeclared_state()
+        for name, part in (("frontend", self.frontend), ("encoder", self.encoder)):
+            found |= {f"{name}/{key}": value for key, value in undeclared_state(part).items()}
+        if self.min_samples != self.frontend.min_samples:
+            found[MIN_SAMPLES] = str(self.min_samples)
+        return found
+
     def settings(self) -> dict[str, Any]:
         """The front-end and encoder with their own settings, the layers, the pooling and the window."""
         # A reduction is in the weights, keys and all; no word of it keeps fingerprints of streams without one.
         return {
-            "frontend": f"{type(self.frontend).__name__}({self.frontend.extra_repr()})",
-            "encoder": f"{type(self.encoder).__name__}({self.encoder.extra_repr()})",
+            "frontend": f"{self.frontend._get_name()}({self.frontend.extra_repr()})",
+            "encoder": f"{self.encoder._get_name()}({self.encoder.extra_repr()})",
             "layers": self.wanted,
             "pooling": self.pooling,
             "window": repr(self.window),
@@ -198,7 +212,7 @@ class Stream(Embedder):
         else:
             stride = self.encoder.stride
             layers = self.encoder.layers(representation, self.wanted)
-            values = fusion.fuse(layers, 1 if stride is None else max(1, size // stride))
+            values = fusion.fuse(layers, 1 if stride is None else fusion.frames_of(layers, max(1, size // stride)))
         per_window = values.shape[-1]
         values = values.reshape(batch, count, -1, per_window).movedim(1, -2).flatten(-2)
         # A fused frame covers so many of the front-end's, and weighs as much of them as was sound.

@@ -75,6 +75,18 @@ class Woven(Embedder):
             aligned.append(frames.values[..., nearest.to(frames.values.device)])
         return Frames(values=torch.cat(aligned, dim=1), times=grid.times, weights=grid.weights)
 
+    def undeclared_state(self) -> dict[str, str]:
+        """That of every part.
+
+        Raises:
+            ComponentError: as for `fingerprint`.
+        """
+        return {
+            f"{embedder.name}/{key}": value
+            for embedder in self.embedders
+            for key, value in embedder.undeclared_state().items()
+        }
+
     def settings(self) -> dict[str, Any]:
         """The settings of every part, in order."""
         return {"parts": [[embedder.name, embedder.settings()] for embedder in self.embedders]}

@@ -1,23 +1,19 @@
 """Encoders: from a representation to numbered layers, an architecture a module.
 
-``ENCODERS`` is the one table of them; whatever needs a list of encoders reads it.
+``ENCODERS`` is the registry of them, which each joins beside its definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from types import MappingProxyType
-
 from soundloom.encoders.ast import AST, ASTSettings
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import ENCODERS, Encoder, register_encoder
 from soundloom.encoders.cnn14 import CNN14, CNN14Settings
 from soundloom.encoders.coala import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.identity import Identity
 from soundloom.encoders.init import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
 from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
-from soundloom.encoders.pitch import Notes, NotesSettings
+from soundloom.encoders.pitch import PitchEncoder, PitchEncoderSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.vggish import VGGish
@@ -39,8 +35,8 @@ __all__ = [
     "MobileNetV1",
     "Neuralogram",
     "NeuralogramSettings",
-    "Notes",
-    "NotesSettings",
+    "PitchEncoder",
+    "PitchEncoderSettings",
     "ResNet",
     "ResNetSettings",
     "Transformer",
@@ -49,20 +45,5 @@ __all__ = [
     "WaveformSettings",
     "WaveformTransformer",
     "initialise",
+    "register_encoder",
 ]
-
-ENCODERS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
-    {
-        "identity": Identity,
-        "vggish": VGGish,
-        "cnn14": CNN14,
-        "ast": AST,
-        "coala": COALAAudioEncoder,
-        "resnet18": partial(ResNet, RESNET18),
-        "resnet50": partial(ResNet, RESNET50),
-        "mobilenet": MobileNetV1,
-        "transformer": Transformer,
-        "waveform": WaveformTransformer,
-        "notes": Notes,
-    }
-)

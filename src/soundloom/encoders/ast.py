@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.base import Encoder, register_encoder
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["AST", "ASTSettings"]
@@ -66,6 +66,7 @@ class ASTSettings:
         return (size - self.patch) // self.hop + 1
 
 
+@register_encoder("AST", settings=ASTSettings, presets={"ast": lambda: AST()})
 class AST(Encoder):
     """A normalised filter bank in, the [CLS] token after each block out.
 
@@ -109,7 +110,7 @@ class AST(Encoder):
                 the settings' bins and at least one patch long.
         """
         self.check_wanted(wanted)
-        tokens = collect(self._walk(representation, max(wanted)), wanted)
+        tokens = collect_layers(self._walk(representation, max(wanted)), wanted)
         return [special[:, 0, :, None, None] for special in tokens]
 
     def baseline(
@@ -117,7 +118,7 @@ class AST(Encoder):
     ) -> Float[Tensor, "batch _dim _frames"]:
         """What the published classifier sees, the mean of the two special tokens: [B, D, 1]."""
         last = self.settings.depth
-        (special,) = collect(self._walk(representation, last), [last])
+        (special,) = collect_layers(self._walk(representation, last), [last])
         return special.mean(dim=1)[:, :, None]
 
     def tags(self, representation: Float[Tensor, "batch channel frequency time"]) -> Float[Tensor, "batch tags"]:

@@ -1,16 +1,25 @@
-"""What every encoder is: a module that turns a representation into numbered layers."""
+"""Contract of encoders: a representation to numbered layers, and their registry.
+
+An encoder of one's own is a subclass in one file, registered beside its definition:
+
+    @register_encoder("Mine", settings=MineSettings)
+    class Mine(Encoder):
+        ...
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.components import ModuleComponent, Registry, register_class
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Encoder"]
+__all__ = ["ENCODERS", "Encoder", "register_encoder"]
 
 
 class Encoder(nn.Module, ABC):
@@ -20,11 +29,19 @@ class Encoder(nn.Module, ABC):
         available: the layer numbers that can be asked for, in computing order. The numbers are the
             paper's (Niizumi 2022, tables I and II) where a paper numbers them.
         stride: frames of the representation to one fused frame, so that T_o = T // stride in Niizumi
-            2022, equation 1; None when the encoder gives one vector a window, without a time axis.
+            2022, equation 1, or as many as the shortest wanted layer has, if those are fewer; None when the encoder
+            gives one vector a window, without a time axis.
+        has_alignment: whether `align` maps embeddings to where they meet another modality.
+        output_version: to be raised when the same settings and weights give another output than before, so that
+            embeddings stored before are not taken for new ones.
+        transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
     """
 
     available: tuple[int, ...]
     stride: int | None
+    has_alignment: ClassVar[bool] = False
+    output_version: ClassVar[int] = 1
+    transient: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def layers(
@@ -51,6 +68,14 @@ class Encoder(nn.Module, ABC):
             f"{type(self).__name__} has no customary embedding: name the layers, of {list(self.available)}"
         )
 
+    def align(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch _aligned"]:  # noqa: ARG002
+        """Embeddings where they are compared with another modality, such as tags.
+
+        Raises:
+            ValueError: this architecture has no such map (``has_alignment`` is false).
+        """
+        raise ValueError(f"{type(self).__name__} has no map to align its embeddings by")
+
     def check_wanted(self, wanted: Sequence[int]) -> None:
         """Refuse layers that this encoder does not have."""
         unknown = [layer for layer in wanted if layer not in self.available]
@@ -58,3 +83,34 @@ class Encoder(nn.Module, ABC):
             raise InvalidArgumentError(
                 f"{type(self).__name__} has layers {list(self.available)}, asked for {list(wanted)}"
             )
+
+    def _get_name(self) -> str:
+        # Printed as saved files call it.
+        return ENCODERS.name_of(type(self)) or type(self).__name__
+
+
+ENCODERS: Registry[ModuleComponent[Encoder]] = Registry("encoder", ("soundloom.encoders",), base=Encoder)
+"""Every encoder, by the name that saved files call it."""
+
+E = TypeVar("E", bound=Encoder)
+
+
+def register_encoder(
+    name: str,
+    *,
+    settings: type | None = None,
+    presets: Mapping[str, Callable[[], Encoder]] | None = None,
+    aliases: Sequence[str] = (),
+) -> Callable[[type[E]], type[E]]:
+    """Register an encoder class, which is built as ``Class()`` or ``Class(settings)``.
+
+    Args:
+        name: what saved files call it; it never changes, the class may be renamed.
+        settings: the class of its settings, a frozen dataclass. An instance keeps them as ``settings``.
+        presets: name -> a function that builds one; needed where the settings have no defaults.
+        aliases: other names that are understood in saved files.
+
+    Raises:
+        ComponentError: the name is taken, the class is no encoder, or its settings are no frozen dataclass.
+    """
+    return register_class(ENCODERS, name, settings=settings, wraps=None, presets=presets, aliases=aliases)

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["CNN14", "CNN14Settings"]
@@ -45,6 +45,7 @@ class CNN14Settings:
             raise InvalidArgumentError(f"CNN14 has {_BLOCKS} blocks and needs as many widths, got {self.widths}")
 
 
+@register_encoder("CNN14", settings=CNN14Settings, presets={"cnn14": lambda: CNN14()})
 class CNN14(Encoder):
     """A log-mel of 64 bins in, block outputs out; the channels double from 64 to 2048.
 
@@ -93,7 +94,7 @@ class CNN14(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=_BINS, min_frames=self.stride)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

@@ -17,9 +17,9 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
@@ -32,6 +32,7 @@ _CHANNELS = 128
 _DROPOUT = 0.25
 
 
+@register_encoder("COALAAudioEncoder", presets={"coala": lambda: COALAAudioEncoder()})
 class COALAAudioEncoder(Encoder):
     """Patches of 96 bins x 96 frames in, five feature maps and z out.
 
@@ -45,6 +46,7 @@ class COALAAudioEncoder(Encoder):
 
     available = (1, 2, 3, 4, 5, 6)
     stride = 32
+    has_alignment = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +69,7 @@ class COALAAudioEncoder(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=_SIDE, frames=_SIDE)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
@@ -75,9 +77,9 @@ class COALAAudioEncoder(Encoder):
         """The embedding z_a of each patch: [B, 1152, 1]."""
         return self.layers(representation, [6])[0].flatten(2)
 
-    def align(self, z: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch 1152"]:
+    def align(self, embeddings: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch 1152"]:
         """From z_a to phi_a, to be compared with a tag encoder's phi_t."""
-        phi: Tensor = self.fc_audio(z)
+        phi: Tensor = self.fc_audio(embeddings)
         return phi
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["drop"]
+__all__ = ["fast_dropout"]
 
 _DICE = 1 << 16
 
 
-def drop(values: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
+def fast_dropout(values: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
     """Zero each value with the chance ``share``, and make the others larger by as much as is missing."""
     if share == 0:
         return values

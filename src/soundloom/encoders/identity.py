@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 
 __all__ = ["Identity"]
 
 
+@register_encoder("Identity", presets={"identity": lambda: Identity()})
 class Identity(Encoder):
     """Layer 1 is the representation, ``[batch, channel, frequency, time]``, unchanged."""
 

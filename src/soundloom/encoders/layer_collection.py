@@ -14,10 +14,10 @@ from torch import Tensor
 from soundloom.encoders.base import Encoder
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["check_shape", "collect"]
+__all__ = ["check_shape", "collect_layers"]
 
 
-def collect(walk: Iterable[tuple[int, Tensor]], wanted: Sequence[int]) -> list[Tensor]:
+def collect_layers(walk: Iterable[tuple[int, Tensor]], wanted: Sequence[int]) -> list[Tensor]:
     """The wanted layers of a walk, in the order asked for; the walk is left where the last of them was met."""
     found: dict[int, Tensor] = {}
     missing = set(wanted)

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 
 __all__ = ["MobileNetV1"]
 
@@ -38,6 +38,7 @@ _STEM = 32
 _EPSILON = 1e-3
 
 
+@register_encoder("MobileNetV1", presets={"mobilenet": lambda: MobileNetV1()})
 class MobileNetV1(Encoder):
     """One channel of any size in, block outputs and their average out.
 
@@ -67,7 +68,7 @@ class MobileNetV1(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

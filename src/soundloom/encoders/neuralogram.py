@@ -20,7 +20,7 @@ from torch import Tensor
 
 from soundloom.encoders.mobilenet import MobileNetV1
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends import Frontend, LogMel
+from soundloom.frontends import Frontend, LogMel, register_frontend
 
 __all__ = ["Neuralogram", "NeuralogramSettings"]
 
@@ -43,6 +43,7 @@ class NeuralogramSettings:
             raise InvalidArgumentError(f"a chunk must hold a frame of 400 samples, got {self.length}")
 
 
+@register_frontend("Neuralogram", settings=NeuralogramSettings)
 class Neuralogram(Frontend):
     """A column of 1024 numbers every 100 ms, [batch, 1, 1024, time]. What is left at the end is not heard.
 
@@ -62,6 +63,11 @@ class Neuralogram(Frontend):
         self.sample_rate = self.mel.sample_rate
         self.hop = settings.length / self.sample_rate
         self.min_samples = settings.length
+
+    @property
+    def pretrained_network(self) -> MobileNetV1:
+        """The network, which is trained before a stream learns from its columns."""
+        return self.network
 
     def train(self, mode: bool = True) -> Neuralogram:
         """Train whatever else there is: the network's batch normalisation must not follow what it hears."""

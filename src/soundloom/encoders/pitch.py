@@ -20,18 +20,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.layer_collection import check_shape
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Notes", "NotesSettings"]
+__all__ = ["PitchEncoder", "PitchEncoderSettings"]
 
 # Magnitudes below a frame's strongest that are told apart: 46 dB.
 _FAINT = 5e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotesSettings:
+class PitchEncoderSettings:
     """The size of the encoder.
 
     Attributes:
@@ -49,15 +49,18 @@ class NotesSettings:
             raise InvalidArgumentError(f"bins and channels must be above zero and reach odd, got {self}")
 
 
-class Notes(Encoder):
+@register_encoder(
+    "Notes", settings=PitchEncoderSettings, presets={"pitch": lambda: PitchEncoder()}, aliases=("PitchEncoder",)
+)
+class PitchEncoder(Encoder):
     """Constant-Q magnitudes in; layer 1 is the root of each note's share of a frame, ``[batch, 1, bins, time]``."""
 
     available = (1,)
     stride = 1
 
-    def __init__(self, settings: NotesSettings | None = None) -> None:
+    def __init__(self, settings: PitchEncoderSettings | None = None) -> None:
         super().__init__()
-        self.settings = settings = settings or NotesSettings()
+        self.settings = settings = settings or PitchEncoderSettings()
         near = settings.reach // 2
         self.near = nn.Sequential(
             nn.Conv1d(1, settings.channels, settings.reach, padding=near),
@@ -68,8 +71,8 @@ class Notes(Encoder):
         self.far = nn.Linear(settings.channels * (2 * settings.bins - 1), 1, bias=False)
 
     def extra_repr(self) -> str:
-        """The settings."""
-        return repr(self.settings)
+        """The settings, under the name that stored fingerprints count."""
+        return repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
 
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]

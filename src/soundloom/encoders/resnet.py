@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["RESNET18", "RESNET50", "ResNet", "ResNetSettings"]
@@ -58,6 +58,11 @@ RESNET50 = ResNetSettings(depths=(3, 4, 6, 3), widths=(256, 512, 1024, 2048), bo
 _STEM = 64
 
 
+@register_encoder(
+    "ResNet",
+    settings=ResNetSettings,
+    presets={"resnet18": lambda: ResNet(RESNET18), "resnet50": lambda: ResNet(RESNET50)},
+)
 class ResNet(Encoder):
     """One channel of any size in, stages and output out.
 
@@ -95,7 +100,7 @@ class ResNet(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

@@ -27,9 +27,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder
-from soundloom.encoders.fast_dropout import drop
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.base import Encoder, register_encoder
+from soundloom.encoders.fast_dropout import fast_dropout
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Transformer", "TransformerSettings", "sinusoids"]
@@ -71,6 +71,7 @@ class TransformerSettings:
             raise InvalidArgumentError(f"pool_after names blocks {strangers}, but there are blocks 1 to {self.depth}")
 
 
+@register_encoder("Transformer", settings=TransformerSettings, presets={"transformer": lambda: Transformer()})
 class Transformer(Encoder):
     """Frames in, tokens out: [B, C, F, T] -> [B, 64, 1, T'].
 
@@ -106,7 +107,7 @@ class Transformer(Encoder):
         settings = self.settings
         shortest = 2 ** len(settings.pool_after)
         check_shape(self, representation, channels=settings.channels, bins=settings.bins, min_frames=shortest)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
@@ -162,7 +163,7 @@ class _Block(nn.Module):
         dropped = self.dropout if self.training else 0.0
         if dropped and tokens.device.type == "cpu":
             shares = (queries @ keys.mT * queries.shape[3] ** -0.5).softmax(dim=3)
-            seen = drop(shares, dropped) @ values
+            seen = fast_dropout(shares, dropped) @ values
         else:
             seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         mixed: Tensor = self.mix(seen.transpose(1, 2).flatten(2))
@@ -173,7 +174,7 @@ class _Dropout(nn.Dropout):
     """Dropout with cheap dice."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return drop(input, self.p) if self.training else input
+        return fast_dropout(input, self.p) if self.training else input
 
 
 def sinusoids(frames: int, width: int) -> Float[Tensor, "{frames} {width}"]:

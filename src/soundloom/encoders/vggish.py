@@ -16,15 +16,16 @@ from collections.abc import Iterator, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect
+from soundloom.encoders.layer_collection import check_shape, collect_layers
 
 __all__ = ["VGGish"]
 
 _BINS, _FRAMES = 64, 96
 
 
+@register_encoder("VGGish", presets={"vggish": lambda: VGGish()})
 class VGGish(Encoder):
     """Examples of 64 bins x 96 frames in, ReLU outputs out.
 
@@ -74,7 +75,7 @@ class VGGish(Encoder):
         """
         self.check_wanted(wanted)
         check_shape(self, representation, channels=1, bins=_BINS, frames=_FRAMES)
-        return collect(self._walk(representation), wanted)
+        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

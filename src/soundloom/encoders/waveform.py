@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundloom.encoders.base import Encoder
+from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.layer_collection import check_shape
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.errors import InvalidArgumentError
@@ -93,6 +93,7 @@ class WaveformFilters(nn.Module):
         return (maxima.clamp_min(0) + OFFSET).log() if self.settings.compress else maxima
 
 
+@register_encoder("WaveformTransformer", settings=WaveformSettings, presets={"waveform": lambda: WaveformTransformer()})
 class WaveformTransformer(Encoder):
     """Filters, their maxima, and a transformer over them: [B, 1, 400, T] -> [B, 64, 1, T'].
 

@@ -17,7 +17,6 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundloom.embedder import one_thread
+from soundloom.embedder.identity import undeclared_state
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
 from soundloom.feature_cache.errors import FeatureCacheError
-from soundloom.frontends import Frontend, LogMel
+from soundloom.frontends import EnergyFrontend, Frontend
 
 __all__ = ["Form", "MelEnergies", "Represented"]
 
@@ -109,7 +109,7 @@ class MelEnergies(Form):
 
     dtype = np.dtype(np.uint16)
 
-    def __init__(self, frontend: LogMel) -> None:
+    def __init__(self, frontend: EnergyFrontend) -> None:
         self._frontend = copy.deepcopy(frontend).cpu()
         self.sample_rate = frontend.sample_rate
         self.min_samples = frontend.min_samples
@@ -117,13 +117,12 @@ class MelEnergies(Form):
 
     def settings(self) -> dict[str, Any]:
         """The front-end's settings but the logarithm's, and the codes'."""
-        energies = asdict(self._frontend.settings)
-        del energies["logarithm"], energies["floor"]
-        return {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **energies}
+        settings = {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **self._frontend.energy_settings()}
+        return settings | _undeclared(self._frontend)
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.uint16]:
         """The codes of every frame, ``[frames, bins]``."""
-        framing = self._frontend.settings.framing
+        framing = self._frontend.framing_settings
         hop = framing.hop_length
         # A piece begins at the sample on which its frame 0 is placed. Centred frames reach n_fft // 2 samples back:
         # the first `lead` frames of a piece would see its padding, not the sound before it, so the piece before
@@ -194,7 +193,7 @@ class Represented(Form):
             "weights": digest.hexdigest(),
             "size": self.size,
             "step": self.step,
-        }
+        } | _undeclared(self._frontend)
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float16]:
         """The representation of every chunk, ``[chunks, channel, frequency, time]``."""
@@ -220,6 +219,16 @@ class Represented(Form):
             )
         kept: NDArray[np.float16] = representation.numpy()
         return kept
+
+
+def _undeclared(frontend: Frontend) -> dict[str, Any]:
+    """What decides a front-end's output besides its settings and weights; no key where nothing does.
+
+    Raises:
+        ComponentError: an attribute has no identity that another process could compare.
+    """
+    undeclared = undeclared_state(frontend)
+    return {"undeclared": undeclared} if undeclared else {}
 
 
 def _encode(energies: Float[Tensor, "bins frames"]) -> NDArray[np.uint16]:

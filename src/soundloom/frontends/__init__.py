@@ -7,42 +7,45 @@
     Texture          texture: statistics of a log-mel in windows of a second
     PeakMap          pitch: where the constant-Q transform has peaks
     WaveformPatches  the waveform in pieces of 25 ms
-    Chunks           the waveform in pieces of 100 ms
-    Scaled           another front-end, its bins scaled by learned ranges
-    BySecond         another front-end, every second heard alone
+    FramedWaveform           the waveform in pieces of 100 ms
+    NormalisedFrontend           another front-end, its bins scaled by learned ranges
+    PerSecond         another front-end, every second heard alone
 
-All keep the contract of ``Frontend``.
+All keep the contract of ``Frontend``; ``FRONTENDS`` is the registry of them, which each joins beside its definition.
 """
 
 from __future__ import annotations
 
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import FRONTENDS, EnergyFrontend, Frontend, register_frontend
 from soundloom.frontends.constantq import ConstantQ, ConstantQSettings
 from soundloom.frontends.fbank import Fbank, FbankSettings
-from soundloom.frontends.framed_waveform import Chunks, PatchSettings, WaveformPatches
+from soundloom.frontends.framed_waveform import FramedWaveform, PatchSettings, WaveformPatches
 from soundloom.frontends.mel import LogMel, LogMelSettings
 from soundloom.frontends.mfcc import MFCC, MFCCSettings
-from soundloom.frontends.normalised import Scaled
+from soundloom.frontends.normalised import NormalisedFrontend
 from soundloom.frontends.peaks import PeakMap
-from soundloom.frontends.per_second import BySecond
+from soundloom.frontends.per_second import PerSecond
 from soundloom.frontends.texture import Texture, TextureSettings
 
 __all__ = [
+    "FRONTENDS",
     "MFCC",
-    "BySecond",
-    "Chunks",
     "ConstantQ",
     "ConstantQSettings",
+    "EnergyFrontend",
     "Fbank",
     "FbankSettings",
+    "FramedWaveform",
     "Frontend",
     "LogMel",
     "LogMelSettings",
     "MFCCSettings",
+    "NormalisedFrontend",
     "PatchSettings",
     "PeakMap",
-    "Scaled",
+    "PerSecond",
     "Texture",
     "TextureSettings",
     "WaveformPatches",
+    "register_frontend",
 ]

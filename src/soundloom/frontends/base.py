@@ -1,16 +1,33 @@
-"""What every front-end is: a module that turns waveforms into a time-frequency representation."""
+"""Contract of front-ends: waveforms to time-frequency representations, and their registry.
+
+A front-end of one's own is a subclass in one file, registered beside its definition:
+
+    @register_frontend("Energy", settings=EnergySettings)
+    class Energy(Frontend):
+        ...
+
+What it states about itself decides the rest: its settings are written to ``config.json`` and counted by fingerprints,
+``storage_form`` says how clips are cached for training, and a front-end that wraps another says under which attribute.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.components import ModuleComponent, Registry, register_class
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Frontend"]
+if TYPE_CHECKING:
+    from soundloom.frontends.framing import FramingSettings
+    from soundloom.frontends.normalised import NormalisedFrontend
+
+__all__ = ["FRONTENDS", "EnergyFrontend", "Frontend", "register_frontend"]
 
 
 class Frontend(nn.Module, ABC):
@@ -24,6 +41,11 @@ class Frontend(nn.Module, ABC):
         channels: size of the channel axis of the representation.
         bins: size of the frequency axis of the representation.
         min_samples: the shortest waveform, in samples, that gives a frame.
+        storage_form: how clips are cached for training: "representation" caches the output of `base` for chunks of
+            sound; "energies" caches frames of energies that can be mixed and shifted (`EnergyFrontend`).
+        output_version: to be raised when the same settings and weights give another output than before, so that
+            embeddings stored before are not taken for new ones.
+        transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
     """
 
     sample_rate: int
@@ -31,6 +53,9 @@ class Frontend(nn.Module, ABC):
     channels: int
     bins: int
     min_samples: int
+    storage_form: ClassVar[Literal["representation", "energies"]] = "representation"
+    output_version: ClassVar[int] = 1
+    transient: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
@@ -47,6 +72,27 @@ class Frontend(nn.Module, ABC):
     @abstractmethod
     def times(self, frames: int) -> Float[Tensor, " time"]:
         """The centres of the first so many frames, in seconds from the waveform's first sample."""
+
+    @property
+    def base(self) -> Frontend:
+        """The front-end below learned normalisation, whose output is cached for training; itself if there is none."""
+        return self
+
+    @property
+    def normalisation(self) -> NormalisedFrontend | None:
+        """The learned normalisation above `base`, whose scale and shift training sets; None if there is none."""
+        return None
+
+    @property
+    def pretrained_network(self) -> nn.Module | None:
+        """A frozen network inside, which must be trained before a stream learns from its output; None without one."""
+        return None
+
+    def normalise(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """From the output of `base` to the output of this front-end."""
+        return representation
 
     def extra_repr(self) -> str:
         """The settings, so that a printed model shows them and its fingerprint counts them."""
@@ -69,3 +115,72 @@ class Frontend(nn.Module, ABC):
     def centred_times(self, frames: int) -> Float[Tensor, " time"]:
         """Frame centres of a front-end whose frame t is centred on sample t x hop."""
         return torch.arange(frames, dtype=torch.float64) * self.hop
+
+    def _get_name(self) -> str:
+        # Printed as saved files call it: caches of training clips are keyed by this text.
+        return FRONTENDS.name_of(type(self)) or type(self).__name__
+
+
+class EnergyFrontend(Frontend):
+    """A front-end in two steps: energies, which add up when sounds are mixed, and a compression of each energy.
+
+    Training caches the energies of clips; objectives mix, shift and disturb them before the compression.
+    """
+
+    storage_form = "energies"
+
+    @property
+    @abstractmethod
+    def framing_settings(self) -> FramingSettings:
+        """How waveforms are cut into frames."""
+
+    @abstractmethod
+    def energies(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch bins time"]:
+        """Energies (or magnitudes) of every bin, before the compression.
+
+        Raises:
+            ValueError: the waveforms are shorter than ``min_samples``.
+        """
+
+    @abstractmethod
+    def compress(self, energies: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The compression, such as a logarithm with a floor."""
+
+    @abstractmethod
+    def energy_settings(self) -> dict[str, object]:
+        """The settings that decide the energies, as plain JSON data: equal ones share cached clips."""
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
+        """Compressed energies, the channel axis being 1."""
+        return self.compress(self.energies(waveforms)).unsqueeze(1)
+
+
+FRONTENDS: Registry[ModuleComponent[Frontend]] = Registry(
+    "front-end", ("soundloom.frontends", "soundloom.encoders"), base=Frontend
+)
+"""Every front-end, by the name that saved files call it."""
+
+F = TypeVar("F", bound=Frontend)
+
+
+def register_frontend(
+    name: str,
+    *,
+    settings: type | None = None,
+    wraps: str | None = None,
+    presets: Mapping[str, Callable[[], Frontend]] | None = None,
+    aliases: Sequence[str] = (),
+) -> Callable[[type[F]], type[F]]:
+    """Register a front-end class, which is built as ``Class()``, ``Class(settings)`` or ``Class(inner)``.
+
+    Args:
+        name: what saved files call it; it never changes, the class may be renamed.
+        settings: the class of its settings, a frozen dataclass. An instance keeps them as ``settings``.
+        wraps: the attribute that holds the front-end it wraps.
+        presets: name -> a function that builds one; needed where the settings have no defaults.
+        aliases: other names that are understood in saved files.
+
+    Raises:
+        ComponentError: the name is taken, the class is no front-end, or its settings are no frozen dataclass.
+    """
+    return register_class(FRONTENDS, name, settings=settings, wraps=wraps, presets=presets, aliases=aliases)

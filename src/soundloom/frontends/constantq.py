@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 
 __all__ = ["ConstantQ", "ConstantQSettings"]
 
@@ -104,6 +104,7 @@ class Group(NamedTuple):
     spectra: Tensor
 
 
+@register_frontend("ConstantQ", settings=ConstantQSettings, presets={"constant-q": lambda: ConstantQ.verma()})
 class ConstantQ(Frontend):
     """Constant-Q magnitudes ``[batch, 1, bins, time]``.
 

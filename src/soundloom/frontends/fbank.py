@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.filterbank import FilterBank, filter_bank
 from soundloom.frontends.framing import Framing, FramingSettings, in_blocks, power
 
@@ -52,6 +52,7 @@ class FbankSettings:
         return -self.mean / (2 * self.deviation)
 
 
+@register_frontend("Fbank", settings=FbankSettings, presets={"ast": lambda: Fbank.ast()})
 class Fbank(Frontend):
     """Normalised log filter bank energies ``[batch, 1, 128, time]``, 25 ms every 10 ms at 16 kHz."""
 

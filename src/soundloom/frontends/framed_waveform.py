@@ -1,7 +1,7 @@
 """The waveform itself, cut into pieces side by side for an encoder that learns its own front-end.
 
 Verma 2023: ``WaveformPatches`` are section 3.3's, 400 samples or 25 ms each, heard by learned filters;
-``Chunks`` are section 3.4's, 100 ms each, heard by a convolutional network whose outputs stack into the
+``FramedWaveform`` are section 3.4's, 100 ms each, heard by a convolutional network whose outputs stack into the
 Neuralogram.
 
 What is left at the end, less than a piece, is not heard.
@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 
-__all__ = ["Chunks", "PatchSettings", "WaveformPatches"]
+__all__ = ["FramedWaveform", "PatchSettings", "WaveformPatches"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class PatchSettings:
             raise InvalidArgumentError(f"a piece must be at least one sample long, got {self.length}")
 
 
+@register_frontend("WaveformPatches", settings=PatchSettings, presets={"waveform-patches": lambda: WaveformPatches()})
 class WaveformPatches(Frontend):
     """Pieces of a waveform ``[batch, 1, length, time]``, the samples of a piece along the frequency axis.
 
@@ -68,7 +69,13 @@ class WaveformPatches(Frontend):
         return (torch.arange(frames, dtype=torch.float64) + 0.5) * self.hop
 
 
-class Chunks(WaveformPatches):
+@register_frontend(
+    "Chunks",
+    settings=PatchSettings,
+    presets={"framed-waveform": lambda: FramedWaveform()},
+    aliases=("FramedWaveform",),
+)
+class FramedWaveform(WaveformPatches):
     """Longer pieces, 100 ms unless told otherwise, ``[batch, 1, 1600, time]``."""
 
     def __init__(self, settings: PatchSettings | None = None) -> None:

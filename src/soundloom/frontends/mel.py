@@ -14,14 +14,14 @@ The Audio Spectrogram Transformer's Kaldi features are in ``fbank``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from jaxtyping import Float
 from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import EnergyFrontend, register_frontend
 from soundloom.frontends.filterbank import FilterBank, Norm, Scale, Slope, filter_bank
 from soundloom.frontends.framing import Framing, FramingSettings, Padding, Window, in_blocks, magnitude, power
 
@@ -90,7 +90,17 @@ class LogMelSettings:
         )
 
 
-class LogMel(Frontend):
+@register_frontend(
+    "LogMel",
+    settings=LogMelSettings,
+    presets={
+        "vggish": lambda: LogMel.vggish(),
+        "coala": lambda: LogMel.coala(),
+        "panns-16k": lambda: LogMel.panns(16000),
+        "panns-32k": lambda: LogMel.panns(32000),
+    },
+)
+class LogMel(EnergyFrontend):
     """Log-mel spectrogram ``[batch, 1, bins, time]``."""
 
     channels = 1
@@ -209,9 +219,14 @@ class LogMel(Frontend):
             return (energies + self.settings.floor).log_()
         return energies.clamp_min(self.settings.floor).log10_().mul_(10)
 
-    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
-        """Log-mel spectrogram, the channel axis being 1."""
-        return self.compress(self.energies(waveforms)).unsqueeze(1)
+    @property
+    def framing_settings(self) -> FramingSettings:
+        """How waveforms are cut into frames."""
+        return self.settings.framing
+
+    def energy_settings(self) -> dict[str, object]:
+        """The settings but the logarithm's."""
+        return {name: value for name, value in asdict(self.settings).items() if name not in ("logarithm", "floor")}
 
     def frames(self, samples: int) -> int:
         """How many frames a waveform of so many samples gives."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.mel import LogMel, LogMelSettings
 
 __all__ = ["MFCC", "MFCCSettings", "cosine_transform", "differences"]
@@ -64,6 +64,15 @@ class MFCCSettings:
             )
 
 
+@register_frontend(
+    "MFCC",
+    settings=MFCCSettings,
+    presets={
+        "mfcc-verma": lambda: MFCC.verma(),
+        "mfcc-coala": lambda: MFCC.coala(),
+        "mfcc-coala-22k": lambda: MFCC.coala(22000),
+    },
+)
 class MFCC(Frontend):
     """Cepstral coefficients ``[batch, 1, coefficients, time]``."""
 

@@ -6,16 +6,25 @@ ranges are weights like any other: they come with the checkpoint and are saved w
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.mel import LogMel
 
-__all__ = ["Scaled"]
+__all__ = ["NormalisedFrontend"]
 
 
-class Scaled(Frontend):
+@register_frontend(
+    "Scaled",
+    wraps="inner",
+    presets={"normalised-log-mel": lambda: NormalisedFrontend(LogMel.coala())},
+    aliases=("NormalisedFrontend",),
+)
+class NormalisedFrontend(Frontend):
     """``inner(x) * scale + shift``, bin by bin.
 
     Attributes:
@@ -38,14 +47,29 @@ class Scaled(Frontend):
         self.register_buffer("shift", torch.zeros(inner.bins))
 
     @property
+    def base(self) -> Frontend:
+        """The front-end within: learned numbers change without anything being cached anew."""
+        return self.inner.base
+
+    @property
+    def normalisation(self) -> Self:
+        """Itself: the scale and shift that training sets."""
+        return self
+
+    @property
     def settings(self) -> object:
         """Those of the front-end within."""
         return getattr(self.inner, "settings", "")
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The scaled representation."""
-        scaled: Tensor = self.inner(waveforms) * self.scale[:, None] + self.shift[:, None]
-        return scaled
+        return self.normalise(self.inner(waveforms))
+
+    def normalise(
+        self, representation: Float[Tensor, "batch channel frequency time"]
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """From the output of the front-end within to the output of this one."""
+        return representation * self.scale[:, None] + self.shift[:, None]
 
     def frames(self, samples: int) -> int:
         """How many frames a waveform of so many samples gives."""

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.constantq import ConstantQ
 
 __all__ = ["PeakMap", "median_by_second", "spectral_peaks"]
@@ -24,6 +24,7 @@ __all__ = ["PeakMap", "median_by_second", "spectral_peaks"]
 SILENCE = 1e-10
 
 
+@register_frontend("PeakMap", wraps="constant_q", presets={"peaks": lambda: PeakMap.verma()})
 class PeakMap(Frontend):
     """Peaks of the constant-Q transform, ones among zeros, ``[batch, 1, bins, time]``."""
 

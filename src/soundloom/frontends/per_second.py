@@ -16,12 +16,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.mfcc import MFCC
 
-__all__ = ["BySecond"]
+__all__ = ["PerSecond"]
 
 
-class BySecond(Frontend):
+@register_frontend(
+    "BySecond",
+    wraps="inner",
+    presets={"mfcc-per-second": lambda: PerSecond(MFCC.verma())},
+    aliases=("PerSecond",),
+)
+class PerSecond(Frontend):
     """``inner`` of every second alone, joined along time.
 
     Raises:

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend
+from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["Texture", "TextureSettings"]
@@ -70,6 +70,7 @@ class TextureSettings:
                 raise InvalidArgumentError(f"{name} must ascend from 0 or more to {highest} at most, got {edges}")
 
 
+@register_frontend("Texture", settings=TextureSettings)
 class Texture(Frontend):
     """Statistics of windows, ``[batch, 1, statistics, windows]``.
 

@@ -1,171 +1,29 @@
-"""What a saved model is made of, as plain data: from a model to ``config.json`` and back.
+"""A saved model as plain data: from an embedder to ``config.json`` and back; weights are no part of it.
 
-Front-ends and encoders are named by their classes, the names that `Embedder.settings` counts into a fingerprint,
-and built from their own frozen settings. ``FRONTENDS`` is the one table of the former; the encoders are those of
-`soundloom.encoders.ENCODERS`. Weights are no part of this.
+Front-ends and encoders are named as their registries name them (`soundloom.components.ModuleConfig`), and built from
+their own frozen settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import Any, cast
 
-import torch
 from torch import nn
 
-from soundloom.components import from_plain
+from soundloom.components import ModuleConfig, from_plain
 from soundloom.embedder import Embedder, Reduction, Stream, Window, Woven
-from soundloom.encoders import (
-    AST,
-    CNN14,
-    ENCODERS,
-    ASTSettings,
-    CNN14Settings,
-    Encoder,
-    Neuralogram,
-    NeuralogramSettings,
-    Notes,
-    NotesSettings,
-    ResNet,
-    ResNetSettings,
-    Transformer,
-    TransformerSettings,
-    WaveformSettings,
-    WaveformTransformer,
-)
-from soundloom.errors import ModelError
-from soundloom.frontends import (
-    MFCC,
-    BySecond,
-    Chunks,
-    ConstantQ,
-    ConstantQSettings,
-    Fbank,
-    FbankSettings,
-    Frontend,
-    LogMel,
-    LogMelSettings,
-    MFCCSettings,
-    PatchSettings,
-    PeakMap,
-    Scaled,
-    Texture,
-    TextureSettings,
-    WaveformPatches,
-)
+from soundloom.embedder.identity import build_encoder, check_declared
+from soundloom.encoders import ENCODERS, Encoder
+from soundloom.errors import ComponentError, ModelError
+from soundloom.frontends import FRONTENDS, Frontend
 
-__all__ = ["FORMAT", "FRONTENDS", "ModelConfig", "ModuleConfig", "StreamConfig", "streams"]
-
-_Kinds = Mapping[str, type[nn.Module]]
+__all__ = ["FORMAT", "ModelConfig", "ModuleConfig", "StreamConfig", "streams"]
 
 FORMAT = 1
 """Version of the layout of a saved model; another version is refused."""
-
-FRONTENDS: Mapping[str, type[Frontend]] = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (  # every one there is
-            LogMel,
-            Fbank,
-            MFCC,
-            ConstantQ,
-            WaveformPatches,
-            Chunks,
-            PeakMap,
-            Texture,
-            Scaled,
-            BySecond,
-            Neuralogram,
-        )
-    }
-)
-"""The front-ends that a saved model can have, by name."""
-
-
-def _class(build: Callable[[], Encoder]) -> type[Encoder]:
-    """The class of a row of the encoders' table, which is the class itself or one with its settings."""
-    return cast(type[Encoder], build.func if isinstance(build, partial) else build)
-
-
-_ENCODERS: Mapping[str, type[Encoder]] = {kind.__name__: kind for kind in map(_class, ENCODERS.values())}
-
-_INNER: Mapping[type[nn.Module], str] = {PeakMap: "constant_q", Scaled: "inner", BySecond: "inner"}
-"""Front-ends around another front-end, and the attribute that holds it."""
-
-_SETTINGS: Mapping[type[nn.Module], type] = {
-    LogMel: LogMelSettings,
-    Fbank: FbankSettings,
-    MFCC: MFCCSettings,
-    ConstantQ: ConstantQSettings,
-    WaveformPatches: PatchSettings,
-    Chunks: PatchSettings,
-    Texture: TextureSettings,
-    AST: ASTSettings,
-    CNN14: CNN14Settings,
-    ResNet: ResNetSettings,
-    Transformer: TransformerSettings,
-    WaveformTransformer: WaveformSettings,
-    Neuralogram: NeuralogramSettings,
-    Notes: NotesSettings,
-}
-"""What the others are built from; those that are not here either are built from nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModuleConfig:
-    """A front-end or an encoder.
-
-    Attributes:
-        type: its class.
-        settings: what it is built from.
-        inner: the front-end that it wraps, if it does.
-    """
-
-    type: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    inner: ModuleConfig | None = None
-
-    @classmethod
-    def of(cls, module: nn.Module, known: _Kinds) -> ModuleConfig:
-        """Describe a module.
-
-        Raises:
-            ModelError: it is none of those known.
-        """
-        kind = type(module)
-        if kind not in known.values():
-            raise ModelError(f"cannot save a {kind.__name__}: a saved model is made of {', '.join(known)}")
-        if kind in _INNER:
-            return cls(type=kind.__name__, inner=cls.of(getattr(module, _INNER[kind]), known))
-        settings: Any = module.settings if kind in _SETTINGS else None
-        return cls(type=kind.__name__, settings={} if settings is None else asdict(settings))
-
-    def build(self, known: _Kinds, where: str) -> nn.Module:
-        """Make the module anew, without its weights.
-
-        Raises:
-            ModelError: there is no such type, or these are not its settings.
-        """
-        kind = known.get(self.type)
-        if kind is None:
-            raise ModelError(f"{where}.type: no {self.type!r}: there are {', '.join(known)}")
-        if (kind in _INNER) != (self.inner is not None):
-            raise ModelError(f"{where}: {self.type} {'needs' if kind in _INNER else 'has no'} inner front-end")
-        if self.settings and kind not in _SETTINGS:
-            raise ModelError(f"{where}.settings: {self.type} has none, got {', '.join(self.settings)}")
-        arguments: list[Any] = []
-        if self.inner is not None:
-            arguments.append(self.inner.build(known, f"{where}.inner"))
-        if kind in _SETTINGS:
-            arguments.append(from_plain(_SETTINGS[kind], self.settings, f"{where}.settings", error=ModelError))
-        try:
-            return kind(*arguments)
-        except ValueError as error:
-            raise ModelError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,16 +44,23 @@ class StreamConfig:
         """Describe a stream.
 
         Raises:
-            ModelError: it is not made of parts that can be saved.
+            ModelError: it has parts that cannot be saved; names them.
         """
         if type(stream) is not Stream:
             raise ModelError(
                 f"cannot save {stream.name!r}, a {type(stream).__name__}: only streams and weavings of them"
             )
+        try:
+            frontend = ModuleConfig.of(stream.frontend, FRONTENDS)
+            encoder = ModuleConfig.of(stream.encoder, ENCODERS)
+            check_declared(stream.frontend)
+            check_declared(stream.encoder)
+        except ComponentError as error:
+            raise ModelError(f"cannot save {stream.name!r}: {error}") from None
         return cls(
             name=stream.name,
-            frontend=ModuleConfig.of(stream.frontend, FRONTENDS),
-            encoder=ModuleConfig.of(stream.encoder, _ENCODERS),
+            frontend=frontend,
+            encoder=encoder,
             layers=stream.wanted,
             pooling=stream.pooling,
             window=stream.window,
@@ -203,17 +68,17 @@ class StreamConfig:
             reduction=None if stream.reduction is None else stream.reduction.size,
         )
 
-    def modules(self, where: str) -> nn.ModuleDict:
-        """Front-end, reduction if there is one, and the encoder with nothing in its parameters, not even numbers.
-
-        A full-sized encoder takes seconds to draw weights that a file is about to replace.
+    def modules(self, where: str, *, trust: bool = False) -> nn.ModuleDict:
+        """Front-end, reduction if there is one, and encoder, without their weights.
 
         Raises:
             ModelError: as for `ModuleConfig.build`.
         """
-        frontend = self.frontend.build(FRONTENDS, f"{where}.frontend")
-        with torch.device("meta"):
-            encoder = self.encoder.build(_ENCODERS, f"{where}.encoder")
+        try:
+            frontend = self.frontend.build(FRONTENDS, f"{where}.frontend", trust=trust)
+            encoder = build_encoder(self.encoder, f"{where}.encoder", trust=trust)
+        except ComponentError as error:
+            raise ModelError(str(error)) from None
         modules = nn.ModuleDict({"frontend": frontend, "encoder": encoder})
         if self.reduction is not None:
             if len(self.reduction) != 2 or min(self.reduction) < 1:
@@ -282,6 +147,14 @@ class ModelConfig:
             parts=tuple(StreamConfig.of(stream) for stream in streams(model)),
             balance=dict(model.balance),
         )
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON data; what `read` takes."""
+        parts = [
+            {**asdict(part), "frontend": part.frontend.to_plain(), "encoder": part.encoder.to_plain()}
+            for part in self.parts
+        ]
+        return {**asdict(self), "parts": parts}
 
     @classmethod
     def read(cls, data: object, where: str) -> ModelConfig:

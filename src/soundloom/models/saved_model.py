@@ -11,7 +11,8 @@ What is loaded is what was saved: the same embeddings to the bit, the same finge
 its name and renamed when whole, the configuration last; as it carries the hash of the weights, two savings that got
 mixed are noticed. Nothing is unpickled.
 
-Only models made of the front-ends and encoders of this package can be saved, because a folder holds no code.
+A folder holds no code. Front-ends and encoders of other packages are named, and found where the package is installed
+and registers them; else their code must be trusted (`soundloom.components.trust`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -84,7 +84,7 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
         config = ModelConfig.of(model, sha256_of(folder / WEIGHTS))
-        text = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(config.to_plain(), indent=2, ensure_ascii=False) + "\n"
         _write(folder / CARD, lambda path: path.write_text((card or Card()).text(model, config), encoding="utf-8"))
         _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
     except (OSError, SafetensorError) as error:
@@ -102,7 +102,11 @@ def check_savable(model: Embedder) -> None:
 
 
 def from_pretrained(
-    source: str | os.PathLike[str], *, offline: bool = False, announce: Callable[[Announcement], None] | None = None
+    source: str | os.PathLike[str],
+    *,
+    offline: bool = False,
+    announce: Callable[[Announcement], None] | None = None,
+    trust: bool = False,
 ) -> Embedder:
     """Make a saved model again, ready to embed.
 
@@ -110,12 +114,15 @@ def from_pretrained(
         source: the folder it was saved to, or ``hf:owner/name`` (``hf:owner/name@revision``) on the Hugging Face hub.
         offline: never touch the network.
         announce: told what is about to be fetched.
+        trust: whether code that the model names may be imported, though no installed package registers it
+            (`soundloom.components.trust`).
 
     Raises:
-        ModelError: there is no such model, or it is damaged; says which file and what in it.
+        ModelError: there is no such model, it is damaged, or it needs code that is not trusted; says which file and
+            what in it.
         MissingExtraError: the hub is asked for and huggingface_hub is not installed.
     """
-    return _read(folder_of(source, offline=offline, announce=announce))
+    return _read(folder_of(source, offline=offline, announce=announce), trust)
 
 
 def folder_of(
@@ -154,7 +161,7 @@ def push_to_hub(
     if not isinstance(model, Embedder):
         if card is not None:
             raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
-        _read(Path(model).expanduser())  # whatever is wrong with it is told before anything is uploaded
+        _read(Path(model).expanduser(), trust=False)  # whatever is wrong with it is told before anything is uploaded
 
     def save(place: Path) -> None:
         if isinstance(model, Embedder):
@@ -175,7 +182,7 @@ def is_saved(source: str | os.PathLike[str]) -> bool:
     return hub.is_address(text) or separated or (Path(text) / CONFIG).is_file()
 
 
-def _read(folder: Path) -> Embedder:
+def _read(folder: Path, trust: bool) -> Embedder:
     config_file, weights_file = folder / CONFIG, folder / WEIGHTS
     for file in (config_file, weights_file):
         if not file.is_file():
@@ -195,12 +202,12 @@ def _read(folder: Path) -> Embedder:
         state = load_file(weights_file)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{weights_file} is not a safetensors file: {error}") from None
-    return _assemble(config, state, folder)
+    return _assemble(config, state, folder, trust)
 
 
-def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path) -> Embedder:
+def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path, trust: bool) -> Embedder:
     places = [f"{folder / CONFIG}.parts[{number}]" for number in range(len(config.parts))]
-    modules = [part.modules(place) for part, place in zip(config.parts, places, strict=True)]
+    modules = [part.modules(place, trust=trust) for part, place in zip(config.parts, places, strict=True)]
     shapes = {
         f"parts.{number}.{key}": tuple(tensor.shape)
         for number, module in enumerate(modules)

@@ -18,7 +18,7 @@ from torch import nn
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
-from soundloom.frontends import Fbank, LogMel, Scaled
+from soundloom.frontends import Fbank, LogMel, NormalisedFrontend
 from soundloom.models.names import PartName
 from soundloom.models.published_checkpoints import check_mel
 from soundloom.models.weight_source import WeightSource
@@ -80,7 +80,7 @@ def ast(part: PartName, source: WeightSource) -> Stream:
 
 def coala(part: PartName, source: WeightSource) -> Stream:
     """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
-    encoder, frontend = COALAAudioEncoder(), Scaled(LogMel.coala())
+    encoder, frontend = COALAAudioEncoder(), NormalisedFrontend(LogMel.coala())
     source.fill(part.word, encoder, "coala-audio")
     if source.chosen(part.word) == "random":
         # Any range will do for weights that have learned nothing: that of log(x + 1.19e-7) at full scale.

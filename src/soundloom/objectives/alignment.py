@@ -44,7 +44,7 @@ from soundloom.encoders import COALA_DIM, COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.init import he_normal
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import NormalisedFrontend
 from soundloom.objectives.base import Batch, Objective
 from soundloom.objectives.decoders import SIDE, AudioDecoder
 from soundloom.objectives.distributed import all_gather
@@ -286,10 +286,6 @@ class AlignmentObjective(Objective):
 
     def heard(self, stream: Stream, windows: Tensor) -> Tensor:
         """Windows as the stream takes them, in the representation of its front-end."""
-        frontend = stream.frontend
-        if isinstance(frontend, Scaled) and isinstance(frontend.inner, LogMel) and len(self.form.shape) == 1:
-            rows = frontend.inner.compress(self.form.restore(windows))
-            return (rows * frontend.scale + frontend.shift).transpose(1, 2).unsqueeze(1)
         return representation(windows, self.form, stream)
 
 
@@ -300,4 +296,4 @@ def has_own_map(stream: Stream) -> bool:
 
 def can_decode(stream: Stream) -> bool:
     """Whether windows can be decoded from the stream's embeddings: COALA's own, scaled to [0, 1]."""
-    return has_own_map(stream) and stream.dim == COALA_DIM and isinstance(stream.frontend, Scaled)
+    return has_own_map(stream) and stream.dim == COALA_DIM and isinstance(stream.frontend, NormalisedFrontend)

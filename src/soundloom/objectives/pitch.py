@@ -1,7 +1,7 @@
 """Learning which note sounds, from sounds whose note is known.
 
-The stream's embedding is the root of a share for each note (`soundloom.encoders.Notes`): there is no head, and what is
-minimised is the cross-entropy of the shares themselves, so that the numbers of the embedding are the notes.
+The stream's embedding is the root of a share for each note (`soundloom.encoders.PitchEncoder`): there is no head, and
+what is minimised is the cross-entropy of the shares themselves, so that the numbers of the embedding are the notes.
 
 When not: streams whose embedding is not notes; learn labels instead, by a head (`labels`).
 """

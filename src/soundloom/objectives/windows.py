@@ -2,7 +2,7 @@
 
 What is kept of a clip (`soundloom.feature_cache`) is compact: codes of mel energies, halves, shares of the loudest
 sample. A row is a frame of mel energies, before the logarithm so that sounds can be added; or the representation of a
-whole chunk; or a stretch of the waveform. Learned ranges (`Scaled`) are not part of it: they may be taken from what is
+whole chunk; or a stretch of the waveform. Learned normalisation is not part of it: it may be computed from what is
 kept, and change without anything being kept anew.
 """
 
@@ -15,14 +15,14 @@ from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache.formats import Form
 from soundloom.feature_cache.waveform_format import Samples
-from soundloom.frontends import Frontend, LogMel, Scaled
+from soundloom.frontends import EnergyFrontend, Frontend
 
 __all__ = ["representation", "represented", "restored", "unscaled"]
 
 
 def unscaled(frontend: Frontend) -> Frontend:
     """The front-end without its learned ranges, if it has any: what clips are kept for."""
-    return frontend.inner if isinstance(frontend, Scaled) else frontend
+    return frontend.base
 
 
 def representation(
@@ -68,13 +68,11 @@ def represented(
     frontend = unscaled(stream.frontend)
     if sounds.ndim == 5:
         heard = sounds.movedim(1, 3).flatten(3)
-    elif isinstance(frontend, LogMel):
+    elif isinstance(frontend, EnergyFrontend):
         heard = frontend.compress(sounds).transpose(1, 2).unsqueeze(1)
     else:
         raise InvalidArgumentError(
             f"{stream.name}: frames of mel energies are for a log-mel front-end, this one's is "
             f"{type(frontend).__name__}: prepare the corpus as Represented(frontend, seconds=1.0)"
         )
-    if isinstance(stream.frontend, Scaled):
-        return heard * stream.frontend.scale[:, None] + stream.frontend.shift[:, None]
-    return heard
+    return stream.frontend.normalise(heard)

@@ -10,7 +10,7 @@ that are added to them, come scaled to mean 0 and deviation 1 over the training 
 
 `neuralogram` stacks what a network says that is trained before it, which `recipes.diverse` does.
 
-`notes` hears which note sounds, every 50 ms, at any length (`soundloom.encoders.Notes`).
+`notes` hears which note sounds, every 50 ms, at any length (`soundloom.encoders.PitchEncoder`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from soundloom.encoders import (
     Encoder,
     MobileNetV1,
     Neuralogram,
-    Notes,
+    PitchEncoder,
     ResNet,
     ResNetSettings,
     Transformer,
@@ -41,13 +41,13 @@ from soundloom.errors import UnknownModelError
 from soundloom.feature_cache import Form, MelEnergies, Represented, Samples
 from soundloom.frontends import (
     MFCC,
-    BySecond,
     ConstantQ,
     ConstantQSettings,
     Frontend,
     LogMel,
+    NormalisedFrontend,
     PeakMap,
-    Scaled,
+    PerSecond,
     WaveformPatches,
 )
 from soundloom.objectives.windows import unscaled
@@ -106,10 +106,10 @@ def _transformer(bins: int) -> Callable[[], Encoder]:
 
 
 _VERMA: Mapping[str, tuple[Callable[[], Frontend], Callable[[], Encoder]]] = {
-    "pitch": (lambda: BySecond(PeakMap.verma()), _transformer(80)),
-    "timbre": (lambda: Scaled(BySecond(MFCC.verma())), _transformer(12)),
+    "pitch": (lambda: PerSecond(PeakMap.verma()), _transformer(80)),
+    "timbre": (lambda: NormalisedFrontend(PerSecond(MFCC.verma())), _transformer(12)),
     "waveform": (WaveformPatches, WaveformTransformer),
-    "neuralogram": (lambda: Scaled(Neuralogram()), _transformer(Neuralogram.bins)),
+    "neuralogram": (lambda: NormalisedFrontend(Neuralogram()), _transformer(Neuralogram.bins)),
 }
 
 
@@ -117,7 +117,7 @@ def _notes(seed: int) -> Stream:
     """A stream of notes."""
     frequency = 440 * 2 ** ((LOWEST_NOTE - 69) / 12)
     frontend = ConstantQ(ConstantQSettings(bins=84, fmin=frequency, hop_length=800))
-    encoder = Notes()
+    encoder = PitchEncoder()
     initialise(encoder, seed)
     return Stream("notes", frontend, encoder, layers=(1,), pooling="mean")
 

@@ -34,7 +34,7 @@ from soundloom.embedder import Stream, Window
 from soundloom.encoders import COALAAudioEncoder, initialise
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, FeatureDataset, Form, MelEnergies, prepare
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.models.model_card import Card
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
@@ -196,7 +196,7 @@ def coala_stream(seed: int, name: str) -> Stream:
     encoder = COALAAudioEncoder()
     initialise(encoder, seed)
     window = Window(frames=FRAMES, fixed=True)
-    return Stream(name, Scaled(LogMel.coala()), encoder, layers=None, pooling="mean", window=window)
+    return Stream(name, NormalisedFrontend(LogMel.coala()), encoder, layers=None, pooling="mean", window=window)
 
 
 def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
@@ -231,7 +231,7 @@ _Patches = Callable[[Int[np.ndarray, " clips"], int], LabelBatchSampler]
 
 
 def _form(stream: Stream) -> Form:
-    if isinstance(stream.frontend, Scaled) and isinstance(stream.frontend.inner, LogMel):
+    if isinstance(stream.frontend, NormalisedFrontend) and isinstance(stream.frontend.inner, LogMel):
         return MelEnergies(stream.frontend.inner)
     return form_of(stream)
 
@@ -242,16 +242,16 @@ def _patches(
     """How patches are drawn: the loudest of each clip, or every chunk where a row is one; the bands are scaled."""
     targets, seed = known.label_matrix(), recipe.training.seed
     if not isinstance(dataset.form, MelEnergies):
-        if isinstance(stream.frontend, Scaled):
+        if isinstance(stream.frontend, NormalisedFrontend):
             standardise(stream, label_sampler(dataset, targets, learned, batch=1, seed=seed))
         return lambda clips, batch: label_sampler(dataset, targets, clips, batch=batch, seed=seed)
-    frontend = stream.frontend.inner if isinstance(stream.frontend, Scaled) else stream.frontend
+    frontend = stream.frontend.inner if isinstance(stream.frontend, NormalisedFrontend) else stream.frontend
     if not isinstance(frontend, LogMel) or stream.window is None:
         raise TrainingError(f"{recipe.stream} takes mel energies of any length, and COALA's patches have one: a window")
     size = stream.window.frames
     starts = loudest_starts(dataset, frontend, size=size, loudness=recipe.loudness)
     heard = learned[dataset.lengths[learned] > 0]
-    if isinstance(stream.frontend, Scaled):
+    if isinstance(stream.frontend, NormalisedFrontend):
         factor, shift = band_ranges(dataset, frontend, heard, starts[heard], size)
         stream.frontend.scale.copy_(factor)
         stream.frontend.shift.copy_(shift)

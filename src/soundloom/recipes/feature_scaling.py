@@ -17,7 +17,7 @@ from jaxtyping import Int
 from soundloom.embedder import Stream, one_thread
 from soundloom.errors import ModelError
 from soundloom.feature_cache import FeatureDataset
-from soundloom.frontends import Scaled
+from soundloom.frontends import NormalisedFrontend
 from soundloom.objectives.windows import representation
 
 __all__ = ["Windowed", "standardise"]
@@ -54,15 +54,17 @@ def standardise(stream: Stream, draw: Windowed) -> None:
     """Set the ranges of the stream's front-end by windows that it will be trained on.
 
     Args:
-        stream: one whose front-end is `Scaled`; its ranges are replaced.
+        stream: one whose front-end is `NormalisedFrontend`; its ranges are replaced.
         draw: what it will be trained on.
 
     Raises:
         ModelError: the front-end has no ranges.
     """
     frontend = stream.frontend
-    if not isinstance(frontend, Scaled):
-        raise ModelError(f"{stream.name}: a {type(frontend).__name__} has no ranges to set: wrap it in Scaled")
+    if not isinstance(frontend, NormalisedFrontend):
+        raise ModelError(
+            f"{stream.name}: a {type(frontend).__name__} has no ranges to set: wrap it in NormalisedFrontend"
+        )
     frontend.scale.fill_(1)
     frontend.shift.fill_(0)
     chosen = _spread(len(draw.clips), MOST)

@@ -22,7 +22,7 @@ from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, prepare
-from soundloom.frontends import LogMel, Scaled
+from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.models.model_card import Card
 from soundloom.objectives.distributed import rank_and_world_size
 from soundloom.objectives.labels import LabelBatchSampler, LabelObjective, LabelSettings, label_sampler
@@ -142,7 +142,7 @@ def learn(
     def draw(clips: np.ndarray) -> LabelBatchSampler:
         return label_sampler(dataset, targets, clips, size=size, hop=size, batch=settings.batch, seed=settings.seed)
 
-    if isinstance(stream.frontend, Scaled):
+    if isinstance(stream.frontend, NormalisedFrontend):
         standardise(stream, draw(learned))
     validation = None
     if len(validated):

@@ -1,6 +1,6 @@
 """Pitch, from recordings of single notes whose MIDI number is known.
 
-A stream that hears notes (`soundloom.encoders.Notes`) learns from the first second of each; some hundred notes of a few
+A pitch stream (`soundloom.encoders.PitchEncoder`) learns from the first second of each; some hundred notes of a few
 instruments do, as what is learned of one note holds for all. Instruments that it never heard are the test.
 """
 

@@ -22,7 +22,7 @@ from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, Form, Samples, prepare
-from soundloom.frontends import Scaled
+from soundloom.frontends import NormalisedFrontend
 from soundloom.models.model_card import Card
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
 from soundloom.objectives.triplet_batches import TripletBatchSampler, triplet_sampler
@@ -137,7 +137,7 @@ def learn(
         return triplet_sampler(*chosen, frames=frames, hop=hop)
 
     drawn = draw(learned, settings.seed)
-    if isinstance(stream.frontend, Scaled):
+    if isinstance(stream.frontend, NormalisedFrontend):
         standardise(stream, drawn)
     validation = None
     if len(validated):

@@ -146,7 +146,7 @@ class LibrarySettings:
                 f"the library was filled by the model {self.model!r}, not {model.name!r}: "
                 f"use {self.model!r}, or index the sounds into a new library with {model.name!r}"
             )
-        if model.fingerprint() != self.fingerprint:
+        if self.fingerprint not in model.fingerprints():
             raise ModelMismatchError(
                 f"the library was filled by another version of {self.model!r} (fingerprint {self.fingerprint[:12]}, "
                 f"now {model.fingerprint()[:12]}): use the weights it was filled with, or index the sounds again into "
