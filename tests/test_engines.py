@@ -234,7 +234,7 @@ def test_only_known_kinds_of_embedders() -> None:
 
 def test_without_onnx_runtime_torch_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     found = onnx_graph.find_spec
-    monkeypatch.setattr(graphs, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
+    monkeypatch.setattr(onnx_graph, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
     model = soundloom.load("coala", weights="random")
     assert engine_of(accelerate(model)) == "torch"
     with pytest.raises(MissingExtraError, match=r"'onnxruntime': pip install 'soundloom\[onnx\]'"):

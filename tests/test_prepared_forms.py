@@ -83,7 +83,7 @@ class TestMelEnergies:
     def test_centred_frames_in_pieces_are_those_of_one_piece(
         self, padding: str, n_fft: int, hop: int, extra: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(forms, "_FRAMES", 8)
+        monkeypatch.setattr(formats, "_FRAMES", 8)
         frontend = LogMel(
             LogMelSettings(
                 sample_rate=RATE,

@@ -74,7 +74,7 @@ class Encoder(nn.Module, ABC):
         Raises:
             ValueError: this architecture has no such map (``has_alignment`` is false).
         """
-        raise ValueError(f"{type(self).__name__} has no map to align its embeddings by")
+        raise InvalidArgumentError(f"{type(self).__name__} has no map to align its embeddings by")
 
     def check_wanted(self, wanted: Sequence[int]) -> None:
         """Refuse layers that this encoder does not have."""
