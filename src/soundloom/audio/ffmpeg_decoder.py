@@ -37,7 +37,7 @@ WARM_UP_PACKETS = 32
 # Below this, decoding up to the place costs less than a seek is worth.
 SEEK_FROM_SECONDS = 20
 # Packets that may fail where a stream begins in the middle of a recording, and at its end: the last is often cut.
-BAD_PACKETS_AT_START, BAD_PACKETS_AT_END = 16, 2
+BAD_PACKETS_AT_START, BAD_PACKETS_AT_SEAM, BAD_PACKETS_AT_END = 16, 4, 2
 # Containers whose length is a count of samples or packets. Others estimate it from the rate of bits, or keep none.
 COUNTING = frozenset("mov avi asf wv ape tta tak mpc mpc8 caf aiff w64 wav dsf iff xwma shn".split())  # noqa: SIM905
 # What may lack at the end beside two packets: some containers count milliseconds, or what a decoder keeps back.
@@ -110,6 +110,7 @@ class AvDecoder:
         self._track = self._container.streams.audio[number]
         self.sample_rate = 0
         self._decoded = 0.0
+        self._claimed: float | None = None
         self._decoding = self._frames()
         head = next(self._decoding, None)
         if head is None:
@@ -160,14 +161,15 @@ class AvDecoder:
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Decode from where the container stands. Packets that fail at the very beginning or end are passed over."""
         bad, given, cause = 0, False, None
+        most = BAD_PACKETS_AT_SEAM if self._part.joined else 0
         try:
-            for packet in self._container.demux(self._track):
+            for packet in self._packets():
                 try:
                     frames = packet.decode()
                 except av.FFmpegError as error:
                     bad, cause = bad + 1, error
                     continue
-                if frames and bad and (given or bad > BAD_PACKETS_AT_START) and cause is not None:
+                if frames and bad > (most if given else BAD_PACKETS_AT_START) and cause is not None:
                     raise cause
                 for frame in frames:
                     given, bad = True, 0
@@ -176,7 +178,19 @@ class AvDecoder:
             if bad > BAD_PACKETS_AT_END and cause is not None:
                 raise cause
         except (av.FFmpegError, UnicodeError) as error:
-            self._stop(f"decoding fails after {self._decoded:.2f} s ({reason(error)})", error)
+            # What follows the last packet that was counted is none.
+            if not (self._is_counted() and self._claimed and self._decoded >= self._claimed - self._tolerance()):
+                self._stop(f"decoding fails after {self._decoded:.2f} s ({reason(error)})", error)
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """Packets of the track, and last an empty one that makes the decoder give what it holds."""
+        while True:
+            try:
+                yield from self._container.demux(self._track)
+                return
+            except BlockingIOError:
+                # A stretch without packets, of which FFmpeg asks to be passed over.
+                continue
 
     def _stop(self, told: str, error: Exception | None = None) -> None:
         """End the decoding early: with a notice where a cut file is accepted, otherwise with an error."""
@@ -284,15 +298,20 @@ class AvDecoder:
 
     def _check_length(self, position: int) -> None:
         """Compare what was decoded with the length, where the container counts it."""
-        kinds = set(self._container.format.name.split(","))
-        if self._claimed is None or not (self._part.counted and kinds & COUNTING):
+        if self._claimed is None or not self._is_counted():
             return
-        seconds = position / self.sample_rate
-        tolerance = TOLERANCE_SECONDS + 2 * max(self._head.samples, self._track.codec_context.frame_size or 0) / (
-            self.sample_rate
-        )
+        seconds, tolerance = position / self.sample_rate, self._tolerance()
         if seconds < self._claimed - tolerance:
             self._stop(f"decoding ends after {seconds:.2f} s of the {self._claimed:.2f} s that the file promises")
         elif seconds > self._claimed + tolerance:
             told = f"the header counts {self._claimed:.2f} s, its packets {seconds:.2f} s"
             self._notices.append(Notice("repaired", f"{told}; decoded to the end"))
+
+    def _is_counted(self) -> bool:
+        """Whether the length in the header is a count."""
+        return self._part.counted and not COUNTING.isdisjoint(self._container.format.name.split(","))
+
+    def _tolerance(self) -> float:
+        """Seconds by which the end may differ from the count: two packets of a usual length, and some rounding."""
+        longest = max(self._head.samples, self._track.codec_context.frame_size or 0)
+        return TOLERANCE_SECONDS + min(0.1, 2.0 * int(longest) / self.sample_rate)

@@ -7,6 +7,7 @@ gives the parts of the file that are sound, headers that count them, and notices
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4
@@ -23,6 +24,12 @@ __all__ = ["Layout", "Missing", "Part", "inspect"]
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 ASF = bytes.fromhex("3026b2758e66cf11")
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"skip", b"free")
+# M3U, PLS, FFmpeg's scripts, cue sheets, session descriptions, and XML (XSPF, SMIL, MPEG-DASH, ASX).
+PLAYLIST = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:#EXTM3U|#EXTINF|ffconcat|\[playlist\]|\[Reference\]|FILE \"|REM [A-Z]+ |v=0\r?\n|"
+    rb"(?:<\?xml[^>]*>\s*(?:<!--.*?-->\s*)*)?<(?:playlist|smil|MPD|asx|SmoothStreamingMedia|CompositionPlaylist)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga", ".m1a", ".m2a")
 
 
@@ -36,6 +43,8 @@ def inspect(path: str) -> Layout:
         OSError: the file cannot be read.
     """
     with Source(path) as source:
+        if PLAYLIST.match(source.head):
+            return Layout(refused="this is a list of other files, and no sound: name the files in it")
         base = _tags_in_front(source)
         layout = _inspected(source, base, os.path.splitext(path)[1].lower())
         if base and all(part.view is None for part in layout.parts):

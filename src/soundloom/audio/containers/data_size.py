@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
-from soundloom.audio.containers.samples import SampleFormat, chunks_to_end, goes_on, is_placeholder, trailing_chunks
+from soundloom.audio.containers.samples import (
+    KNOWN,
+    SampleFormat,
+    chunks_to_end,
+    goes_on,
+    is_placeholder,
+    trailing_chunks,
+)
 from soundloom.audio.file_view import FileView
 from soundloom.audio.notices import Notice
 
@@ -36,6 +43,7 @@ class Data:
         chunks: whether chunks may follow.
         big: whether sizes of chunks begin with the most significant byte.
         wide: whether sizes have 64 bits and cannot wrap.
+        second_count: bytes of sound by another count in the header; 0: there is none.
     """
 
     begin: int
@@ -47,6 +55,7 @@ class Data:
     chunks: bool = True
     big: bool = False
     wide: bool = False
+    second_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,12 @@ class Found:
     Attributes:
         size: bytes of sound.
         kind: ``counted`` (as the header says), ``unfinished`` (the header was never completed), ``wrapped`` (counted
-            modulo 4 GB), ``longer`` (the sound goes on after what is counted), ``missing``.
+            modulo 4 GB), ``longer`` (the sound goes on after what is counted), ``missing``, ``doubtful`` (much follows
+            that may be sound, compressed so that no waveform tells).
     """
 
     size: int
-    kind: Literal["counted", "unfinished", "wrapped", "longer", "missing"]
+    kind: Literal["counted", "unfinished", "wrapped", "longer", "missing", "doubtful"]
 
 
 def true_size(source: Source, data: Data) -> Found:
@@ -81,18 +91,21 @@ def true_size(source: Source, data: Data) -> Found:
         return Found(claimed, "counted")
     if not data.wide and available - claimed >= WRAP - (1 << 20):
         return Found(min(available, claimed + (available - claimed + (1 << 20)) // WRAP * WRAP), "wrapped")
+    if is_placeholder(claimed) and not data.wide and source.read(after, 4) not in KNOWN:
+        return Found(_until_trailer(source, data), "unfinished")
     if data.chunks and chunks_to_end(source, after, big=data.big):
         return Found(claimed, "counted")
-    if is_placeholder(claimed) and not data.wide:
-        return Found(_until_trailer(source, data), "unfinished")
     if claimed == 0:
         # An unfinished header counts nothing of itself either; an empty sound in a whole file does.
         whole = data.declared_end is not None and data.declared_end in range(after - 1, after + 2)
         sound = not whole or goes_on(source, data.form, data.begin, end)
         return Found(_until_trailer(source, data), "unfinished") if sound else Found(0, "counted")
     covered = data.declared_end is not None and data.declared_end > after + max(data.frame, 8)
-    if goes_on(source, data.form, data.begin, end) or (covered and data.form is None):
+    counted_twice = claimed + 2 * data.frame < data.second_count <= available
+    if goes_on(source, data.form, data.begin, end) or ((covered or counted_twice) and data.form is None):
         return Found(_until_trailer(source, data), "longer")
+    if data.form is None and 4 * (available - claimed) > claimed:
+        return Found(claimed, "doubtful")
     return Found(claimed, "counted")
 
 
@@ -114,6 +127,11 @@ def laid_out(data: Data, found: Found, view: FileView | None, container: str) ->
     seconds, claimed = found.size / data.per_second, data.claimed / data.per_second
     if found.kind == "counted":
         return Layout()
+    if found.kind == "doubtful":
+        return Layout(
+            refused=f"{container}: its header counts {claimed:.2f} s, and more follows that may be sound or not: "
+            "convert it again from its source"
+        )
     if found.kind == "missing":
         return Layout(missing=Missing(present=seconds, promised=claimed))
     told = {

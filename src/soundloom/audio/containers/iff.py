@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 
 from soundloom.audio.containers.data_size import Data, laid_out, true_size
-from soundloom.audio.containers.layout import Layout, Missing, Source
+from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import SampleFormat
 from soundloom.audio.file_view import FileView
 
@@ -68,7 +69,7 @@ def inspect_iff(source: Source, base: int) -> Layout:
         sample_kind = "f" if code in FLOATS else "u" if code == b"raw " else "i" if plain else "l"
         form = SampleFormat(sample_kind, width, channels, big=code not in LITTLE)
         if not plain and code not in {b"ulaw", b"ULAW", b"alaw", b"ALAW"}:
-            return _compressed_aiff(source, place, length, frames / rate)
+            return _compressed_aiff(source, base, place, length, (channels, frames, rate, code), end)
         skipped = struct.unpack(">I", source.read(place + 8, 4))[0]
         begin = place + 16 + (skipped if skipped < 1 << 16 else 0)
         claimed = max(0, length - (begin - place - 8))
@@ -102,12 +103,40 @@ def inspect_iff(source: Source, base: int) -> Layout:
     return laid_out(data, found, view, "AIFF")
 
 
-def _compressed_aiff(source: Source, place: int, length: int, seconds: float) -> Layout:
-    """A compressed AIFF-C file: only whether its data are all there."""
-    present = source.size - place - 8
-    if length > present + 1 and length != UNKNOWN:
-        return Layout(missing=Missing(present=seconds * present / length, promised=seconds))
-    return Layout()
+def _compressed_aiff(
+    source: Source, base: int, place: int, length: int, common: tuple[int, int, float, bytes], end: int
+) -> Layout:
+    """A compressed AIFF-C file, for FFmpeg: whether its data are all there, and more.
+
+    Args:
+        source: the file.
+        base: where it begins, after tags.
+        place: where the chunk of the sound begins.
+        length: its length as the header counts it.
+        common: channels, frames, rate and name of the compression; IMA counts packets of 64 samples as frames.
+        end: where the file ends according to the header.
+    """
+    channels, frames, rate, code = common
+    block = 34 * channels if code == b"ima4" else 1
+    seconds = frames * (64 if code == b"ima4" else 1) / rate
+    data = Data(
+        begin=place + 16,
+        claimed=max(0, length - 8),
+        declared_end=end,
+        form=None,
+        frame=block,
+        per_second=max(1.0, (frames * block if code == b"ima4" else length) / max(seconds, 1e-9)),
+        big=True,
+        second_count=frames * block if code == b"ima4" else 0,
+    )
+    found = true_size(source, data)
+    if found.kind == "counted":
+        return Layout(parts=(Part(library="pyav"),))
+    total = data.begin + found.size
+    sizes = {base + 4: struct.pack(">I", total - base - 8), place + 4: struct.pack(">I", found.size + 8)}
+    view = FileView.patched(total, sizes, base)
+    layout = laid_out(data, found, view, "AIFF")
+    return replace(layout, parts=tuple(replace(part, library="pyav", counted=False) for part in layout.parts))
 
 
 def inspect_au(source: Source) -> Layout:

@@ -27,6 +27,7 @@ class Part:
             decoding goes on to the end.
         entries: for MPEG streams, where a decoder may begin (packet, byte), so that a region is reached at once.
         seconds: the length that the bytes hold, where that is known better than from the header.
+        joined: whether streams are joined in it, so that packets at the seams may not be decoded.
     """
 
     view: FileView | None = None
@@ -34,18 +35,32 @@ class Part:
     counted: bool = True
     entries: tuple[tuple[int, int], ...] = ()
     seconds: float | None = None
+    joined: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """The part as plain JSON data."""
         view = None if self.view is None else self.view.to_data()
-        return {"view": view, "counted": self.counted, "entries": self.entries, "seconds": self.seconds}
+        return {
+            "view": view,
+            "counted": self.counted,
+            "entries": self.entries,
+            "seconds": self.seconds,
+            "joined": self.joined,
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Part:
         """A part for FFmpeg from what `to_data` gave."""
         view = None if data["view"] is None else FileView.from_data(data["view"])
         entries = tuple((packet, offset) for packet, offset in data["entries"])
-        return cls(view=view, library="pyav", counted=data["counted"], entries=entries, seconds=data["seconds"])
+        return cls(
+            view=view,
+            library="pyav",
+            counted=data["counted"],
+            entries=entries,
+            seconds=data["seconds"],
+            joined=data["joined"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ frames and bytes into a first, silent frame (Xing, Info, VBRI). Where the bytes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source, negligible
+from soundloom.audio.file_view import FileView
 from soundloom.audio.notices import Notice
 
 __all__ = ["inspect_adts", "inspect_mpeg", "is_adts", "is_mpeg"]
@@ -74,6 +75,7 @@ class _Walk:
         samples: by rate, in order of appearance.
         entries: (number, byte) of every 64th frame.
         headers: how many counting frames there are.
+        promised: how many frames there are according to the counts, up to the end of the last stream that is counted.
         begin: where the first frame begins.
         end: where the last whole frame ends.
         packet: samples a frame.
@@ -83,6 +85,7 @@ class _Walk:
     samples: dict[int, int] = field(default_factory=dict)
     entries: list[tuple[int, int]] = field(default_factory=list)
     headers: int = 0
+    promised: int = 0
     begin: int = -1
     end: int = 0
     packet: int = 0
@@ -139,8 +142,10 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
         rates = ", ".join(f"{rate} Hz" for rate in walk.samples)
         notices = (Notice("joined", f"MPEG audio: streams joined end to end ({rates}); decoded one after the other"),)
     entries = tuple(walk.entries) if counts is None and not joined else ()
-    part = Part(library="pyav", counted=False, seconds=walk.seconds, entries=entries)
+    part = Part(library="pyav", counted=False, seconds=walk.seconds, entries=entries, joined=joined)
     layout = Layout(parts=(part,), notices=notices)
+    if joined and not negligible(walk.promised - walk.frames, 1, walk.promised):
+        return replace(layout, missing=Missing(present=walk.seconds, promised=None))
     if counts is None or joined:
         return layout
     frames, size = counts
@@ -148,13 +153,26 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
     # The counts of some encoders include the counting frame.
     if abs(frames - walk.frames) <= 1 or (frames - walk.frames > 0 and negligible(frames - walk.frames, 1, frames)):
         return layout
-    short = size is None or begin + size - end > LARGEST_TAG
-    if frames > walk.frames and short and not _doubled(walk, frames):
+    # With the count that the frames have, decoders find the end, and trim what encoders add.
+    view = _recounted(source, begin, length, walk)
+    part = Part(view=view, seconds=present)
+    short = frames > walk.frames and not _doubled(walk, frames) if size is None else begin + size - end > LARGEST_TAG
+    if short and frames > walk.frames:
         return Layout(parts=(part,), missing=Missing(present=present, promised=promised))
-    text = (
-        f"MPEG audio: its header counts {promised:.2f} s, its frames {present:.2f} s; decoded to the end of the frames"
-    )
+    text = f"MPEG audio: its header counts {promised:.2f} s, its frames {present:.2f} s; decoded to the end"
     return Layout(parts=(part,), notices=(Notice("repaired", text),))
+
+
+def _recounted(source: Source, begin: int, length: int, walk: _Walk) -> FileView | None:
+    """The file with the right counts in its Xing or Info header; None: it has another kind of header."""
+    frame = source.read(begin, length)
+    place = max(frame.find(b"Xing", 4, 64), frame.find(b"Info", 4, 64))
+    if place < 0:
+        return None
+    patches = {begin + place + 8: walk.frames.to_bytes(4, "big")}
+    if frame[place + 7] & 2:
+        patches[begin + place + 12] = (walk.end - begin).to_bytes(4, "big")
+    return FileView.patched(walk.end, patches)
 
 
 def _doubled(walk: _Walk, frames: int) -> bool:
@@ -238,8 +256,10 @@ def walked(source: Source, begin: int, end: int, most: int = 1 << 62) -> _Walk:
             continue
         if kind != found[2:] or counting(content, inside):
             frame = source.read(place, length)
-            if counting_frame(frame) is not None:
+            counts = counting_frame(frame)
+            if counts is not None:
                 walk.headers += 1
+                walk.promised = walk.frames + counts[0]
                 kind = found[2:]
                 place += length
                 walk.end = place
@@ -322,5 +342,7 @@ def inspect_adts(source: Source, base: int) -> Layout:
     if len(rates) > 1:
         text = f"ADTS: streams joined end to end ({', '.join(f'{rate} Hz' for rate in rates)}); decoded in order"
         notices = (Notice("joined", text),)
-    part = Part(library="pyav", counted=False, seconds=seconds, entries=() if notices else tuple(entries))
+    part = Part(
+        library="pyav", counted=False, seconds=seconds, entries=() if notices else tuple(entries), joined=bool(notices)
+    )
     return Layout(parts=(part,), notices=notices)

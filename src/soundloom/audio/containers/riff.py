@@ -79,6 +79,10 @@ def inspect_riff(source: Source, base: int) -> Layout:
         riff64, data64 = struct.unpack("<QQ", source.read(by_name[b"ds64"].begin, 16))
         riff = riff64 if riff == UNKNOWN else riff
         claimed = data64 if sound.size == UNKNOWN else claimed
+    second = 0
+    if b"fact" in by_name and form is None:
+        frames = int.from_bytes(source.read(by_name[b"fact"].begin, 4), "little" if order == "<" else "big")
+        second = int(frames * per_second / max(1, struct.unpack_from(order + "I", fmt, 4)[0]))
     data = Data(
         begin=sound.begin,
         claimed=claimed,
@@ -88,14 +92,16 @@ def inspect_riff(source: Source, base: int) -> Layout:
         per_second=per_second,
         big=order == ">",
         wide=wide and claimed != UNKNOWN,
+        second_count=second,
     )
     found = true_size(source, data)
     if tag in STREAM_TAGS:
-        layout = laid_out(data, found, None, "WAV")
-        return replace(layout, parts=(Part(library="pyav", counted=False),))
+        view = _view(source, by_name, data, found, fmt, order) if found.kind not in ("counted", "missing") else None
+        layout = laid_out(data, found, view, "WAV")
+        return replace(layout, parts=(Part(view=view, library="pyav", counted=False),))
     # libsndfile reads to the end of the file where the header promises more, and does not know BW64.
     believed = claimed > source.size - sound.begin and found.size == source.size - sound.begin
-    if found.kind == "counted" or found.kind == "missing":
+    if found.kind in ("counted", "missing", "doubtful"):
         return laid_out(data, found, None, "WAV")
     view = None if believed and not wide else _view(source, by_name, data, found, fmt, order)
     return laid_out(data, found, view, "WAV")
@@ -160,7 +166,10 @@ def inspect_w64(source: Source) -> Layout:
     if rest[4:16] == W64_GUID:
         return Layout()
     found = true_size(source, data)
-    if found.kind in ("counted", "missing"):
+    if found.kind == "counted" and source.size > data.begin + found.size + 8:
+        # libsndfile takes all that follows for sound.
+        return Layout(parts=(Part(view=FileView((Span(0, data.begin + found.size),))),))
+    if found.kind in ("counted", "missing", "doubtful"):
         return laid_out(data, found, None, "W64")
     patches = {16: struct.pack("<Q", data.begin + found.size), place + 16: struct.pack("<Q", 24 + found.size)}
     view = FileView.patched(data.begin + found.size, patches)

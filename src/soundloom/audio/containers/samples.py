@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from soundloom.audio.containers.layout import Source
 
-__all__ = ["PLACEHOLDERS", "SampleFormat", "chunks_to_end", "goes_on", "is_placeholder", "trailing_chunks"]
+__all__ = ["KNOWN", "PLACEHOLDERS", "SampleFormat", "chunks_to_end", "goes_on", "is_placeholder", "trailing_chunks"]
 
 PROBE = 1 << 15
 # Sizes that programs write before they know the true one: 0xFFFFFFFF (FFmpeg), 0x7FFFF000 (SoX, MPlayer), 0x7FFFFFFF,
@@ -62,7 +62,9 @@ class SampleFormat:
             octets = np.frombuffer(raw, np.uint8)
             values = np.where(octets & 128, 1.0, -1.0) * ((octets & 127) ^ 127) / 127
         elif f"{self.kind}{self.width}" in {"i1", "u1", "i2", "i4", "i8", "f4", "f8"}:
-            values = np.frombuffer(raw, f"{order}{self.kind}{self.width}").astype(np.float64)
+            # Other bytes than samples may be no numbers.
+            with np.errstate(invalid="ignore"):
+                values = np.frombuffer(raw, f"{order}{self.kind}{self.width}").astype(np.float64)
             if self.kind != "f":
                 values = (values - (128 if self.kind == "u" else 0)) / 2.0 ** (8 * self.width - 1)
         else:
@@ -117,6 +119,7 @@ def goes_on(source: Source, form: SampleFormat | None, begin: int, end: int) -> 
         return False
     frame = max(1, form.frame)
     length = max(frame, PROBE // frame * frame)
+    end = begin + -(-(end - begin) // frame) * frame
     before = form.waveform(source.read(max(begin, end - length), min(length, end - begin)))
     after = form.waveform(source.read(end, min(length, source.size - end)))
     if after is None or not np.isfinite(after).all() or np.abs(after).max() > 64:
