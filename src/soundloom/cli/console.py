@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from soundloom.embedder import Embedder
-    from soundloom.library import Explanation, Failure, Hit, Progress
+    from soundloom.library import Explanation, Failure, FileNotice, Hit, Progress
     from soundloom.models.http_transfer import Progress as Transferred
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "model_loader",
     "print_failures",
     "print_json",
+    "print_notices",
     "progress_bar",
     "table_console",
     "tolerate_encodings",
@@ -173,6 +174,21 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
             bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
 
         yield partial(load, offline=offline, announce=lambda told: echo(str(told), err=True), progress=advance)
+
+
+def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:
+    """Say how many files have each kind of notice, on standard error, and each of them if that is wanted."""
+    if not notices:
+        return
+    from soundloom.audio import NOTICE_KINDS
+
+    for code in sorted({notice.code for notice in notices}):
+        some = [notice for notice in notices if notice.code == code]
+        echo(f"{len(some)} {'file' if len(some) == 1 else 'files'}: {NOTICE_KINDS.get(code, code)}", err=True)
+        for notice in some if every else ():
+            echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {notice.text}", err=True)
+    if not every:
+        echo("Each of them: soundloom info", err=True)
 
 
 def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:

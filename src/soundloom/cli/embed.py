@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
 
 __all__ = ["command"]
 
@@ -88,6 +88,7 @@ def command(
     else:
         size = model.frame_dim if frames else model.dim
         echo(f"{report.rows} rows of {size} from {report.files} files, {clock(report.seconds)} of sound: {out}")
+    print_notices(report.notices, every=True)
     if report.failed:
         echo(f"{len(report.failed)} files could not be embedded:", err=True)
         print_failures(report.failed)

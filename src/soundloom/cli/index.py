@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
 )
 @options.workers
+@click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
 @click.option("--prune", is_flag=True, help="Remove files that are gone, however many of a folder they are.")
 @click.option("--rehash", is_flag=True, help="Find changes also in files of the same size and time; reads every file.")
 @options.as_json
@@ -61,6 +62,7 @@ def command(
     hop: float | None,
     tag_file: Path | None,
     workers: int | None,
+    verbose: bool,
     prune: bool,
     rehash: bool,
     json_wanted: bool,
@@ -119,6 +121,7 @@ def command(
         print_json(report)
     else:
         _print_report(report, library, time.monotonic() - began)
+    print_notices(report.notices, every=verbose)
     if report.ambiguous:
         _print_list(
             f"{len(report.ambiguous)} rows of {tag_file} fit several sounds and were left out:", report.ambiguous
@@ -155,7 +158,9 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
 
 def _print_report(report: AddReport, library: Library, seconds: float) -> None:
     """Print what was done, and what needs attention."""
-    counts = ("new", "changed", "moved", "touched", "unchanged", "deleted")
+    if report.redecoded:
+        echo(f"{report.redecoded} files decode to another sound than before this version: embedded again.", err=True)
+    counts = ("new", "changed", "moved", "redecoded", "touched", "unchanged", "deleted")
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
         f"{', '.join(done) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from soundloom.cli import options
-from soundloom.cli.console import clock, echo, print_failures, print_json
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
 from soundloom.cli.roots import roots_table
+
+if TYPE_CHECKING:
+    from soundloom.audio import DecodeOptions
 
 __all__ = ["command"]
 
@@ -27,11 +31,21 @@ def command(folder: Path, json_wanted: bool) -> None:
 
     library = Library.open(folder)
     settings, failures, roots = library.settings, library.failures(), library.roots()
+    notices = library.notices()
     files, seconds = library.totals()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if json_wanted:
         facts = {"files": files, "segments": len(library), "seconds": seconds, "bytes": size}
-        print_json({"library": str(folder), "settings": settings, **facts, "roots": roots, "failures": failures})
+        print_json(
+            {
+                "library": str(folder),
+                "settings": settings,
+                **facts,
+                "roots": roots,
+                "notices": notices,
+                "failures": failures,
+            }
+        )
         return
     cut = (
         "every file whole" if settings.window is None else f"segments of {settings.window:g} s every {settings.hop:g} s"
@@ -46,12 +60,21 @@ def command(folder: Path, json_wanted: bool) -> None:
         ("files", f"{files}, {clock(seconds)} of sound"),
         ("segments", str(len(library))),
         ("on disk", f"{size / 1e6:.1f} MB"),
+        ("decoding", _decoding(settings.decoding)),
+        ("noticed", str(len(notices))),
         ("failed", str(len(failures))),
     ):
         echo(f"{label:>10}  {value}")
     for line in roots_table(roots):
         echo(line)
+    print_notices(notices, every=True)
     print_failures(failures)
+
+
+def _decoding(options: DecodeOptions) -> str:
+    track = "" if options.track is None else f", track {options.track}"
+    speed = "" if options.speed == 1 else f", at {options.speed:g} of the speed"
+    return f"channels {options.channels}{track}{speed}" + (", cut files taken" if options.accept_truncated else "")
 
 
 def _places(weights: str | dict[str, str]) -> str:

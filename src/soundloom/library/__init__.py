@@ -8,7 +8,7 @@ from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.filters import Filter
 from soundloom.library.segments import Mark, Segment, Segments, segment_id
 from soundloom.library.storage.settings import LibrarySettings
-from soundloom.library.storage.store import Failure
+from soundloom.library.storage.store import Failure, FileNotice
 from soundloom.library.tags.active_learning import ExampleTagging, Quality, Suggestion
 from soundloom.library.tags.editor import Edit
 from soundloom.library.tags.tag_table import TagTable
@@ -19,6 +19,7 @@ __all__ = [
     "ExampleTagging",
     "Explanation",
     "Failure",
+    "FileNotice",
     "Filter",
     "Hit",
     "Library",

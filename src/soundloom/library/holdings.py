@@ -46,7 +46,7 @@ from soundloom.library.storage import lifecycle
 from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.lifecycle import Loader, Weights
 from soundloom.library.storage.settings import LibrarySettings
-from soundloom.library.storage.store import Failure, Store
+from soundloom.library.storage.store import Failure, FileNotice, Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 from soundloom.models import DEFAULT, load
@@ -252,6 +252,10 @@ class Holdings:
         """The files that could not be indexed, and why."""
         return self._store.failures()
 
+    def notices(self) -> list[FileNotice]:
+        """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
+        return self._store.notices()
+
     def totals(self) -> tuple[int, float]:
         """How many files are indexed, and how many seconds they last together."""
         durations = self._store.durations()
@@ -261,7 +265,8 @@ class Holdings:
         """Columns of the segments as an Arrow table, ordered by path and start.
 
         Args:
-            columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding.
+            columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, and decoder (the
+                version of decoding).
             where: an SQL condition on the columns.
         """
         import pyarrow as pa

@@ -17,19 +17,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soundloom.audio import DECODER_VERSION, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes, is_below
 from soundloom.library.indexing.embed import segment_embedder
 from soundloom.library.indexing.moves import Move, plan_moves
+from soundloom.library.indexing.redecode import SameSound, redecoder
 from soundloom.library.indexing.relocation import dispersed_roots, files_by_root, find_new_place
 from soundloom.library.indexing.roots import RootLookup, RootRegistry, is_empty, totals_by_root
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.writer import RowWriter
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.settings import LibrarySettings
-from soundloom.library.storage.store import Failure, FileState, Store
+from soundloom.library.storage.store import Failure, FileNotice, FileState, Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 
@@ -70,9 +72,11 @@ class AddReport:
         deleted: files whose rows were removed because they are gone.
         missing: files that are gone but were kept, because they are too much of their root.
         missing_seconds: how long these are together.
+        redecoded: files that a newer version of decoding decodes to another sound: they were embedded again.
         padded: files shorter than the model's shortest input, embedded with silence behind them.
         segments: rows written.
         seconds: seconds of sound embedded.
+        notices: what was noticed of the files that were decoded, such as digital silence.
         failed: the files that could not be indexed, and why.
         absent: roots that are not there now, or are empty where they held files; their rows are kept.
         relocated: roots that were recognised under another path: the old path -> the new one.
@@ -89,9 +93,11 @@ class AddReport:
     deleted: int = 0
     missing: int = 0
     missing_seconds: float = 0.0
+    redecoded: int = 0
     padded: int = 0
     segments: int = 0
     seconds: float = 0.0
+    notices: list[FileNotice] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     relocated: dict[str, str] = field(default_factory=dict)
@@ -151,6 +157,7 @@ class Synchroniser:
             tags: tags for the files.
         """
         report, failed = self._report, dict[str, str]()
+        self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
         diff = LibraryDiff(find_files(roots, failed), known, roots, failed, rehash=self._rehash)
@@ -174,6 +181,7 @@ class Synchroniser:
             self._store, self._tag_editor, after, table, report,
             shortest=shortest, reused=reused, check=self._check_home,
         )  # fmt: skip
+        self._decode_again(diff.present - {file.path for file in files}, after, writer, failed)
         self._embed(files, hashes, writer, roots, failed)
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
         self._registry.record(roots, kept)
@@ -272,6 +280,42 @@ class Synchroniser:
             report.unchanged += 1
         else:
             report.touched += 1
+
+    def _decode_again(
+        self, paths: Collection[str], known: Mapping[str, FileState], writer: RowWriter, failed: dict[str, str]
+    ) -> None:
+        """Bring the rows of files that an earlier version of decoding decoded up to the version of now.
+
+        A file that is refused now keeps its rows, is reported as failed, and is looked at again the next time.
+        """
+        outdated = {path: was for path, was in self._store.decoded_before(DECODER_VERSION).items() if path in paths}
+        files = [FileOnDisk(path, known[path].size, known[path].mtime_ns) for path in sorted(outdated)]
+        settings = self._settings
+        hashes = {file.path: known[file.path].hash for file in files}
+        embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
+        work = redecoder(embed, outdated, self._model.sample_rate, settings.decoding)
+        results = process(files, work, workers=self._workers)
+        same: dict[str, Sequence[Notice]] = {}
+        total = self._done + len(files)
+        try:
+            for file, result in zip(files, results, strict=True):
+                if isinstance(result, Failed):
+                    failed[file.path] = result.reason
+                elif isinstance(result, SameSound):
+                    same[result.path] = result.notices
+                else:
+                    writer.put(result)
+                    self._report.redecoded += 1
+                    self._report.changed -= 1
+                    self._report.unchanged -= 1
+                self._report_progress(file, total)
+        finally:
+            results.close()
+            writer.flush()
+            if same:
+                self._check_home()
+                self._store.write_decoding(same, DECODER_VERSION)
+                self._check_home()
 
     def _embed(
         self,

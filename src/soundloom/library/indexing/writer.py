@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from soundloom.library.indexing.embed import Embedded
-from soundloom.library.storage.store import FileState, Store
+from soundloom.library.storage.store import FileNotice, FileState, Store
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
 
@@ -81,6 +81,7 @@ class RowWriter:
         report.segments += len(result.starts)
         report.seconds += max(result.ends)
         report.padded += max(result.ends) < self._shortest
+        report.notices += [FileNotice(result.path, notice.code, notice.text) for notice in result.notices]
         if self._rows >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
@@ -91,9 +92,8 @@ class RowWriter:
             edited = [result for result in self._changed if result.path not in self._reused]
             before = {result.path: self._known[result.path].hash for result in edited}
             old_tags = self._store.tags(list(before))
-            self._tag_editor.hand_on(
-                [ContentChange(result.path, before[result.path], result.state.hash) for result in edited], self._known
-            )
+            changes = [ContentChange(result.path, before[result.path], result.state.hash) for result in edited]
+            self._tag_editor.hand_on([change for change in changes if change.before != change.after], self._known)
             rows = self._table_of(self._changed, old_tags)
             self._store.replace(rows, sorted(result.path for result in self._changed))
             self.commits += 1
@@ -115,7 +115,7 @@ class RowWriter:
         tables, tags = [], []
         for result in results:
             state = result.state
-            tables.append(self._store.table(state, result.starts, result.ends, result.embeddings, ()))
+            tables.append(self._store.table(state, result.starts, result.ends, result.embeddings, (), result.notices))
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
             for start in result.starts:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.audio import DECODER_VERSION, Notice
 from soundloom.errors import QueryError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "FileNotice", "FileState", "Store"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
+_ADDED = {"decoder": "int", "notices": "string"}
+"""Columns that tables of earlier versions lack, and their SQL types."""
 _CHUNK = 500
 """Files named in one SQL expression."""
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
@@ -73,8 +76,19 @@ class Store:
 
         self._dim = dim
         database = lancedb.connect(folder)
-        self._segments = database.create_table(_SEGMENTS, schema=_segment_schema(dim), exist_ok=True)
-        self._failures = database.create_table(_FAILURES, schema=_failure_schema(), exist_ok=True)
+        self._segments = _opened_table(database, _SEGMENTS, _segment_schema(dim))
+        self._failures = _opened_table(database, _FAILURES, _failure_schema())
+
+    def add_missing_columns(self) -> None:
+        """Give a table that an earlier version made the columns that it lacks, all null; no row is written again."""
+        missing = {name: f"cast(NULL as {kind})" for name, kind in _ADDED.items() if name not in self._columns}
+        if missing:
+            self._segments.add_columns(missing)
+
+    @property
+    def _columns(self) -> list[str]:
+        names: list[str] = self._segments.schema.names
+        return names
 
     @property
     def version(self) -> int:
@@ -125,7 +139,7 @@ class Store:
         except (RuntimeError, ValueError, OSError) as error:
             if where is None:
                 raise
-            names = ", ".join(name for name in _segment_schema(self._dim).names if name != "embedding")
+            names = ", ".join(name for name in self._columns if name != "embedding")
             raise QueryError(
                 f"the filter {where!r} cannot be evaluated: {_first_line(error)}. Columns: {names}"
             ) from None
@@ -202,6 +216,44 @@ class Store:
             durations.update(zip(batch["path"].to_pylist(), batch["duration"].to_pylist(), strict=True))
         return durations
 
+    def decoded_before(self, version: int) -> dict[str, tuple[int, float]]:
+        """The files that an earlier version of decoding decoded: path -> that version, and seconds.
+
+        Rows of a time before versions were recorded are of the first.
+        """
+        if "decoder" not in self._columns:
+            return {path: (1, seconds) for path, seconds in self.durations().items()}
+        found: dict[str, tuple[int, float]] = {}
+        for batch in self.scan(["path", "decoder", "duration"], f"decoder IS NULL OR decoder < {int(version)}"):
+            for path, decoder, seconds in zip(*batch.to_pydict().values(), strict=True):
+                found[path] = decoder or 1, seconds
+        return found
+
+    def notices(self) -> list[FileNotice]:
+        """What was noticed of the files when they were decoded, by path."""
+        if "notices" not in self._columns:
+            return []
+        found: dict[str, str] = {}
+        for batch in self.scan(["path", "notices"], "notices IS NOT NULL"):
+            found.update(zip(batch["path"].to_pylist(), batch["notices"].to_pylist(), strict=True))
+        return [
+            FileNotice(path, *line.split(": ", 1))
+            for path, lines in sorted(found.items())
+            for line in lines.split("\n")
+        ]
+
+    def write_decoding(self, notices: Mapping[str, Sequence[Notice]], version: int) -> None:
+        """Record of known files, whose embeddings stay, the version of decoding and what it noticed, in one commit."""
+        import pyarrow as pa
+
+        rows = pa.Table.from_batches(
+            [batch for some in _chunks(sorted(notices)) for batch in self.scan(["path", "start"], _path_in(some))]
+        )
+        lines = [_lines(notices[path]) for path in rows["path"].to_pylist()]
+        rows = rows.append_column("decoder", pa.array([version] * len(lines), pa.int32()))
+        rows = rows.append_column("notices", pa.array(lines, pa.string()))
+        self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(rows)
+
     def remove(self, paths: Sequence[str]) -> None:
         """Forget files."""
         for some in _chunks(sorted(paths)):
@@ -245,6 +297,7 @@ class Store:
         ends: Sequence[float],
         embeddings: NDArray[np.float32],
         tags: Sequence[str],
+        notices: Sequence[Notice] = (),
     ) -> pa.Table:
         """The rows of one file.
 
@@ -254,6 +307,7 @@ class Store:
             ends: where they end.
             embeddings: ``[segments, dim]``.
             tags: the file's tags.
+            notices: what was noticed when it was decoded.
         """
         import pyarrow as pa
 
@@ -268,8 +322,18 @@ class Store:
             [state.hash] * count,
             [list(tags)] * count,
             pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), self._dim),
+            [DECODER_VERSION] * count,
+            [_lines(notices)] * count,
         ]
         return pa.table(columns, schema=_segment_schema(self._dim))
+
+
+def _opened_table(database: Any, name: str, schema: pa.Schema) -> Any:
+    """A table as it is, which may be of an earlier version and lack columns, or made."""
+    try:
+        return database.open_table(name)
+    except ValueError:  # It is not there.
+        return database.create_table(name, schema=schema, exist_ok=True)
 
 
 def _segment_schema(dim: int) -> pa.Schema:
@@ -286,6 +350,8 @@ def _segment_schema(dim: int) -> pa.Schema:
             pa.field("hash", pa.string(), nullable=False),
             pa.field("tags", pa.list_(pa.string())),
             pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
+            pa.field("decoder", pa.int32()),
+            pa.field("notices", pa.string()),
         ]
     )
 
@@ -294,6 +360,11 @@ def _failure_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+
+
+def _lines(notices: Sequence[Notice]) -> str | None:
+    """Notices as they are stored: a line each, code and text."""
+    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,0 +1,85 @@
+"""Rows of earlier versions of decoding: which files decode to another sound now, found by decoding them once more.
+
+Decoding costs a small part of what embedding does. The header alone clears most files (`soundloom.audio.may_differ`);
+of the others those are embedded again whose samples are others now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from soundloom import audio
+from soundloom.library.indexing.diff import FileOnDisk
+from soundloom.library.indexing.embed import Embedded
+
+__all__ = ["SameSound", "redecoder"]
+
+
+@dataclass(frozen=True)
+class SameSound:
+    """A file that decodes to the sound that its rows were made of, and what was noticed of it."""
+
+    path: str
+    notices: Sequence[audio.Notice]
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """A sound as it is decoded now: a digest of its samples, its seconds, its peak, and what was noticed."""
+
+    digest: bytes
+    seconds: float
+    peak: float
+    notices: Sequence[audio.Notice]
+
+
+def redecoder(
+    embed: Callable[[FileOnDisk, audio.AvProcess], Embedded],
+    outdated: Mapping[str, tuple[int, float]],
+    sample_rate: int,
+    decoding: audio.DecodeOptions,
+) -> Callable[[FileOnDisk, audio.AvProcess], SameSound | Embedded]:
+    """The work of comparing one file's sound with what its rows were made of, and of embedding it if it differs.
+
+    Args:
+        embed: embeds a file.
+        outdated: path -> the version of decoding that the file's rows are of, and its seconds.
+        sample_rate: the model's.
+        decoding: how the library decodes files.
+    """
+
+    def work(file: FileOnDisk, av: audio.AvProcess) -> SameSound | Embedded:
+        version, seconds = outdated[file.path]
+        if not audio.may_differ(file.path, version, sample_rate):
+            return SameSound(file.path, ())
+        sound = _decoded(file.path, sample_rate, decoding, av)
+        if version == 1 and not _differs_from_version_1(file.path, sound, seconds, sample_rate, decoding, av):
+            return SameSound(file.path, sound.notices)
+        return embed(file, av)
+
+    return work
+
+
+def _differs_from_version_1(
+    path: str, sound: _Sound, seconds: float, sample_rate: int, decoding: audio.DecodeOptions, av: audio.AvProcess
+) -> bool:
+    """Whether version 1 decoded another sound: it clipped at full scale, trusted lengths, and took the first track."""
+    if sound.peak > 1 or abs(sound.seconds - seconds) * sample_rate >= decoding.speed / 2:
+        return True
+    if decoding.track is None and any(notice.code == "track" for notice in sound.notices):
+        return _decoded(path, sample_rate, replace(decoding, track=1), av).digest != sound.digest
+    return False
+
+
+def _decoded(path: str, sample_rate: int, decoding: audio.DecodeOptions, av: audio.AvProcess) -> _Sound:
+    digest, samples, peak = hashlib.blake2b(), 0, 0.0
+    notices: list[audio.Notice] = []
+    for block in audio.stream(path, sample_rate, av=av, options=decoding, notices=notices):
+        digest.update(np.ascontiguousarray(block).data)
+        samples += len(block)
+        peak = max(peak, float(block.max()), -float(block.min()))
+    return _Sound(digest.digest(), samples / sample_rate * decoding.speed, peak, notices)
