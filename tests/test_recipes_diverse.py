@@ -175,6 +175,7 @@ TRIPLETS = replace(
 )
 
 
+@pytest.mark.slow
 def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None:
     unlabelled = corpora.load(corpus.root)
     assert unlabelled.classes == ()
@@ -196,6 +197,7 @@ def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None
     assert not all(torch.equal(untrained[key], held[key]) for key in held)
 
 
+@pytest.mark.slow
 def test_labels_of_sounds_that_were_learned_alone_make_a_tagger(corpus: Corpus, tmp_path: Path) -> None:
     diverse.train(replace(TRIPLETS, streams=FEW), corpus, tmp_path / "a")
     assert Tagger.load(tmp_path / "a").classes == CLASSES
@@ -367,6 +369,7 @@ def test_any_stream_learns_from_labels(corpus: Corpus, tmp_path: Path) -> None:
     assert not torch.equal(model.frontend.scale, torch.ones(12))
 
 
+@pytest.mark.slow
 def test_streams_learn_from_tags_too(corpus: Corpus, tmp_path: Path) -> None:
     import pyarrow as pa
 

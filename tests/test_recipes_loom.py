@@ -126,6 +126,7 @@ SMALL = loom.LoomRecipe(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     out = tmp_path / "loom"
     loom.train(SMALL, corpus, out)

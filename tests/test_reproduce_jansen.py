@@ -170,6 +170,7 @@ def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path
     assert (tmp_path / "measured.json").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_the_topline_never_hears_the_clips_it_is_tested_on(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

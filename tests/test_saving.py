@@ -106,7 +106,10 @@ def assert_same(loaded: Embedder, model: Embedder) -> None:
 # There and back.
 
 
-@pytest.mark.parametrize("name", MODELS)
+FULL_SIZE = ("ast", "cnn14", "cnn14-32k", "vggish")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in FULL_SIZE else n for n in MODELS])
 def test_every_model_of_the_table(name: str, tmp_path: Path) -> None:
     model = soundloom.load(name, weights="random", seed=1)
     save_pretrained(model, tmp_path / "saved")

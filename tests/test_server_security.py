@@ -361,6 +361,7 @@ def test_answers_are_sent_at_once(library: Library, monkeypatch: pytest.MonkeyPa
     assert delayed == [False]
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(library: Library) -> None:
     program = "import sys; from soundloom.cli.serve import command; command(sys.argv[1:])"
     arguments = [str(library.folder), "--host", "0.0.0.0", "--port", "0", "--no-open", "--offline"]
