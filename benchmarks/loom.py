@@ -28,7 +28,7 @@ from soundloom import corpora
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction
-from soundloom.evaluation.probes.linear import LinearSettings
+from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.protocol_inputs import measure
 from soundloom.evaluation.retrieval.query_by_example import LeaveOneOutSettings, leave_one_out
 from soundloom.evaluation.runner import default_cache
@@ -69,16 +69,20 @@ def main() -> None:
     for name in (*BASELINES, asked.model):
         model = load(name)
         for task, corpus in tasks.items():
-            heard = extraction.hear(corpus, extraction.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
+            heard = extraction.extract_features(
+                corpus, extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
+            )
             for row, vectors in _rows(name, model, heard.vectors).items():
                 linear.setdefault(row, {})[task] = measure(
-                    "linear", replace(heard, vectors=vectors), settings=LinearSettings(), seed=0
+                    "linear", replace(heard, vectors=vectors), settings=LinearProbeSettings(), seed=0
                 ).mean
             for row, vectors in _ranked(name, model, heard.vectors).items():
                 retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
     _show("linear probe, accuracy in percent", linear)
     _show(f"retrieval as a library ranks, precision at {PLACES} in percent", retrieval)
-    heard = extraction.hear(tasks["esc50"], extraction.whole(model), cache=asked.cache, workers=os.cpu_count() or 1)
+    heard = extraction.extract_features(
+        tasks["esc50"], extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
+    )
     words = _words(asked.model, model, heard)
     if words:
         found = ", ".join(f"{word} {100 * precision:.0f}" for word, precision in words.items())
@@ -115,7 +119,7 @@ def _precision(corpus: Corpus, vectors: Vectors) -> float:
     ).mean
 
 
-def _words(name: str, model: Embedder, heard: extraction.Heard) -> dict[str, float]:
+def _words(name: str, model: Embedder, heard: extraction.Features) -> dict[str, float]:
     """Word of a class of ESC-50 that the model knows -> average precision of the class, as a library ranks."""
     aligned = aligned_tags(name)
     if aligned is None:

@@ -20,9 +20,9 @@ from soundloom.errors import ModelError
 from soundloom.evaluation import (
     FewShotSettings,
     KNNSettings,
-    LinearSettings,
+    LinearProbeSettings,
+    ProbeTraining,
     ShallowSettings,
-    Training,
     extraction,
     from_folds,
     from_parts,
@@ -32,20 +32,22 @@ from soundloom.evaluation.analysis.correlation import acoustic_statistics, corre
 from soundloom.evaluation.analysis.layers import all_layers, choose, curves, evaluate_layers, single_layers
 from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.evaluation.embedding_cache import EmbeddingCacheError, Shards, Writer, key_of
-from soundloom.evaluation.protocol_inputs import correlate, splits_of, targets_of
+from soundloom.evaluation.protocol_inputs import run_correlation, splits_of, targets_of
 from soundloom.evaluation.reference_scores import PUBLISHED, elsewhere, published
 from soundloom.evaluation.results import EvaluationError, corpus_digest, join, read, write
-from soundloom.evaluation.runner import choices, default_cache, evaluate, named
+from soundloom.evaluation.runner import default_cache, evaluate, protocol_choices, protocol_names
 from soundloom.frontends import LogMel
 from soundloom.models import MODELS, load, save_pretrained
 from soundloom.synth import render
 
 FAMILIES = ("bell", "drum", "flute", "rain")
 QUICK = {
-    "linear": LinearSettings(rates=(1e-2,), runs=2, training=Training(epochs=5)),
-    "ablation": LinearSettings(rates=(1e-2,), runs=2, training=Training(epochs=5)),
+    "linear": LinearProbeSettings(rates=(1e-2,), runs=2, training=ProbeTraining(epochs=5)),
+    "ablation": LinearProbeSettings(rates=(1e-2,), runs=2, training=ProbeTraining(epochs=5)),
     "knn": KNNSettings(k=3),
-    "few-shot": FewShotSettings(segments=4, draws=2, classifier=ShallowSettings(hidden=8, training=Training(epochs=3))),
+    "few-shot": FewShotSettings(
+        segments=4, draws=2, classifier=ShallowSettings(hidden=8, training=ProbeTraining(epochs=3))
+    ),
 }
 
 
@@ -72,7 +74,7 @@ def run(tmp_path):
     """`evaluate` with quick settings and a cache of its own."""
 
     def run(model, corpus, protocol="knn", **options):
-        names = named(protocol)
+        names = protocol_names(protocol)
         settings = {name: QUICK[name] for name in names if name in QUICK}
         return evaluate(model, corpus, names, settings=settings, cache=tmp_path / "cache", workers=2, **options)
 
@@ -80,7 +82,7 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def heard_lengths(monkeypatch):
+def extracted_lengths(monkeypatch):
     """The length of every waveform that is embedded."""
     lengths = []
     embed = Embedder.embed_samples
@@ -117,10 +119,12 @@ def test_a_score_is_the_protocols_own_on_the_models_own_embeddings(folder, run):
     assert str(result).splitlines()[0] == "logmel on csv: 32 of 32 clips"
 
 
-def test_protocols_on_frames_hear_windows_of_their_length(sounds, run, heard_lengths):
+def test_protocols_on_frames_hear_windows_of_their_length(sounds, run, extracted_lengths):
     corpus, model = corpora.load(sounds), load("logmel")
-    heard = extraction.hear(corpus, extraction.windows(model, 0.96), cache=default_cache(), workers=1)
-    assert max(heard_lengths) <= 1.25 * 0.96 * 16000
+    heard = extraction.extract_features(
+        corpus, extraction.window_extractor(model, 0.96), cache=default_cache(), workers=1
+    )
+    assert max(extracted_lengths) <= 1.25 * 0.96 * 16000
     for row in (0, 31):
         samples = audio.read(corpus.column("path")[row], 16000)
         pieces = list(audio.segments([samples], 16000, 0.96, 0.96))
@@ -133,7 +137,9 @@ def test_a_clip_of_minutes_is_embedded_as_the_model_would(tmp_path, run):
     soundfile.write(tmp_path / "long.wav", samples, 8000)
     (tmp_path / "c.csv").write_text("path,label\nlong.wav,a")
     model = load("logmel")
-    heard = extraction.hear(corpora.load(tmp_path / "c.csv"), extraction.whole(model), cache=tmp_path, workers=1)
+    heard = extraction.extract_features(
+        corpora.load(tmp_path / "c.csv"), extraction.clip_extractor(model), cache=tmp_path, workers=1
+    )
     np.testing.assert_array_equal(heard.vectors[0], model.embed(tmp_path / "long.wav"))
 
 
@@ -142,19 +148,19 @@ def test_regions_of_a_file_are_clips_of_their_own(folder, run):
     rows = [f"{path},a,0,0.2", f"{path},b,0.2,0.4", f"{path},a,0,0.2"]
     (folder / "regions.csv").write_text("\n".join(["path,label,start,end", *rows]))
     corpus, model = corpora.load(folder / "regions.csv"), load("logmel")
-    heard = extraction.hear(corpus, extraction.whole(model), cache=folder, workers=2)
+    heard = extraction.extract_features(corpus, extraction.clip_extractor(model), cache=folder, workers=2)
     assert heard.fresh == 2
     np.testing.assert_array_equal(heard.vectors[1], model.embed(path, start=0.2, end=0.4))
     np.testing.assert_array_equal(heard.vectors[0], heard.vectors[2])
-    assert heard.clips.tolist() == heard.places.tolist() == [0, 1, 2]
+    assert heard.clips.tolist() == heard.positions.tolist() == [0, 1, 2]
 
 
-def test_only_what_is_new_is_embedded(folder, run, heard_lengths):
+def test_only_what_is_new_is_embedded(folder, run, extracted_lengths):
     def embedded(model="logmel", protocol="knn"):
-        heard_lengths.clear()
+        extracted_lengths.clear()
         result = run(load(model), corpora.load(folder), protocol)
-        assert result.embedded == len(heard_lengths)
-        return len(heard_lengths)
+        assert result.embedded == len(extracted_lengths)
+        return len(extracted_lengths)
 
     assert embedded() == 32
     assert embedded() == 0
@@ -252,7 +258,7 @@ def test_a_corpus_of_which_nothing_can_be_heard_is_refused(folder, run):
     corpus = corpora.load(folder)
     for path in folder.rglob("*.wav"):
         path.write_bytes(b"nothing")
-    with pytest.raises(EvaluationError, match="none of its clips could be heard"):
+    with pytest.raises(EvaluationError, match="none of its clips could be decoded"):
         run(load("logmel"), corpus)
 
 
@@ -281,56 +287,56 @@ def test_mistakes_are_told(sounds, run):
     corpus, model = corpora.load(sounds), load("logmel")
     with pytest.raises(EvaluationError, match=r"no protocol \['lineer'\]: choose from linear"):
         evaluate(model, corpus, "lineer")
-    with pytest.raises(EvaluationError, match="settings of 'knn' are a KNNSettings, got a LinearSettings"):
-        evaluate(model, corpus, "knn", settings={"knn": LinearSettings()})
+    with pytest.raises(EvaluationError, match="settings of 'knn' are a KNNSettings, got a LinearProbeSettings"):
+        evaluate(model, corpus, "knn", settings={"knn": LinearProbeSettings()})
     with pytest.raises(EvaluationError, match=r"settings for \['mlp'\]"):
         evaluate(model, corpus, "knn", settings={"mlp": None})
 
 
 def test_names_stand_for_protocols():
-    assert named(["retrieval", "linear", "clips", "leave-one-out"]) == [
+    assert protocol_names(["retrieval", "linear", "clips", "leave-one-out"]) == [
         "query-by-example",
         "leave-one-out",
         "linear",
         "chunks",
     ]
-    assert {name for choice in choices() for name in named(choice)} <= set(choices())
+    assert {name for choice in protocol_choices() for name in protocol_names(choice)} <= set(protocol_choices())
 
 
 def test_an_ablation_measures_every_subset(sounds, run):
     model, corpus = load("logmel+mfcc"), corpora.load(sounds)
     result = run(model, corpus, ["linear", "ablation"])
     details = result.scores["ablation"].details
-    assert list(details["subsets"]) == ["logmel", "mfcc", "logmel+mfcc"]
+    assert list(details.subsets) == ["logmel", "mfcc", "logmel+mfcc"]
     assert result.scores["ablation"].values == result.scores["linear"].values
-    assert details["chance"] == 0.25
-    shares = sum(each["shapley"] for each in details["contributions"].values())
+    assert details.chance == 0.25
+    shares = sum(each.shapley for each in details.contributions.values())
     assert shares == pytest.approx(result.scores["linear"].mean - 0.25)
     alone = run(load("mfcc"), corpus, "linear").scores["linear"]
-    assert details["subsets"]["mfcc"] == [alone.mean, alone.interval]
+    assert details.subsets["mfcc"] == (alone.mean, alone.interval)
 
 
 def test_acoustic_statistics_come_back_under_their_names(sounds, tmp_path):
     corpus = corpora.load(sounds).filter(label=["bell", "rain"])
-    heard = extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2)
+    heard = extraction.extract_features(corpus, extraction.acoustic_extractor(), cache=tmp_path, workers=2)
     waveforms = [audio.read(path, extraction.ACOUSTIC_RATE) for path in corpus.column("path")]
     expected = acoustic_statistics(waveforms, extraction.ACOUSTIC_RATE)
-    found = extraction.statistics(heard.vectors)
+    found = extraction.named_statistics(heard.vectors)
     assert {name: list(by) for name, by in found.items()} == {name: list(by) for name, by in expected.items()}
     for name, by in expected.items():
         for statistic, values in by.items():
             np.testing.assert_allclose(found[name][statistic], values, rtol=1e-6)
-    assert extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2).fresh == 0
+    assert extraction.extract_features(corpus, extraction.acoustic_extractor(), cache=tmp_path, workers=2).fresh == 0
 
 
 def test_correlation_is_over_the_clips_that_both_could_hear(sounds, tmp_path):
     corpus = corpora.load(sounds)
-    heard = extraction.hear(corpus, extraction.whole(load("logmel")), cache=tmp_path, workers=2)
+    heard = extraction.extract_features(corpus, extraction.clip_extractor(load("logmel")), cache=tmp_path, workers=2)
     few = dataclasses.replace(heard, vectors=heard.vectors[:, :3])
-    acoustics = extraction.hear(corpus, extraction.acoustics(), cache=tmp_path, workers=2)
-    without = dataclasses.replace(acoustics, vectors=acoustics.vectors[1:], places=acoustics.places[1:])
-    score = correlate(few, without, seed=0)
-    assert score == correlation_analysis(few.vectors[1:], extraction.statistics(acoustics.vectors[1:]))
+    acoustics = extraction.extract_features(corpus, extraction.acoustic_extractor(), cache=tmp_path, workers=2)
+    without = dataclasses.replace(acoustics, vectors=acoustics.vectors[1:], places=acoustics.positions[1:])
+    score = run_correlation(few, without, seed=0)
+    assert score == correlation_analysis(few.vectors[1:], extraction.named_statistics(acoustics.vectors[1:]))
 
 
 def test_splits_are_the_corpus_own_or_drawn_from_the_seed(sounds, folder):
@@ -524,11 +530,11 @@ def test_all_layers_of_a_published_architecture_in_one_pass():
         np.testing.assert_array_equal(by_name.embed(samples), everything[columns])
 
 
-def test_layers_are_heard_once_and_measured_as_models_of_their_own(sounds, tmp_path, heard_lengths, run):
+def test_layers_are_heard_once_and_measured_as_models_of_their_own(sounds, tmp_path, extracted_lengths, run):
     corpus = corpora.load(sounds)
     stream = pyramid(1, 2, 3)
     results = evaluate_layers(stream, corpus, "knn", settings={"knn": QUICK["knn"]}, cache=tmp_path / "layers")
-    assert len(heard_lengths) == 32
+    assert len(extracted_lengths) == 32
     for layer, result in results.items():
         alone = run(single_layers(stream)[layer][0], corpus)
         assert alone.model == f"pyramid#{layer}"

@@ -18,10 +18,10 @@ from soundloom.evaluation import (
     ChunkSettings,
     FewShotSettings,
     KNNSettings,
-    LinearSettings,
+    LinearProbeSettings,
     MLPSettings,
+    ProbeTraining,
     ShallowSettings,
-    Training,
     from_folds,
     from_parts,
     knn_probe,
@@ -30,7 +30,7 @@ from soundloom.evaluation import (
 )
 from soundloom.evaluation.probes import frame_data as framewise
 from soundloom.evaluation.probes.batched_mlp import predict, threads_that_pay, train
-from soundloom.evaluation.probes.common import prepare, train_stopped, validate
+from soundloom.evaluation.probes.common import standardise_split, train_early_stopped, validate
 from soundloom.evaluation.probes.frame_classifier import draw_few
 from soundloom.evaluation.probes.linear import fit
 from soundloom.evaluation.scaling import moments, standardise
@@ -46,7 +46,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-QUICK = Training(epochs=12, patience=3, batch_size=16)
+QUICK = ProbeTraining(epochs=12, patience=3, batch_size=16)
 
 
 def clustered(clips=150, classes=5, dim=12, spread=1.0, seed=0):
@@ -120,7 +120,7 @@ def slow_train(features, targets, valid, valid_targets, hidden, loss, rate, seed
 def test_training_all_candidates_at_once_is_training_each_alone(hidden, loss):
     data = parts(multi=loss != "softmax")
     rates, seeds = [3e-3, 0.3], [5, 6, 7]
-    settings = Training(epochs=40, patience=4, batch_size=16)
+    settings = ProbeTraining(epochs=40, patience=4, batch_size=16)
     networks = train(*data, classes=5, hidden=hidden, loss=loss, rates=rates, seeds=seeds, settings=settings)
     outputs = predict(networks.parameters, data[2])
     assert len(networks.epochs.unique()) > 1, "all stop together: the test would not see a candidate leave"
@@ -137,7 +137,13 @@ def test_training_all_candidates_at_once_is_training_each_alone(hidden, loss):
 def test_the_best_epoch_is_put_back():
     data = parts()
     networks = train(
-        *data, classes=5, hidden=(), loss="softmax", rates=[1.0], seeds=[0], settings=Training(epochs=30, patience=5)
+        *data,
+        classes=5,
+        hidden=(),
+        loss="softmax",
+        rates=[1.0],
+        seeds=[0],
+        settings=ProbeTraining(epochs=30, patience=5),
     )
     loss = functional.cross_entropy(predict(networks.parameters, data[2])[0, 0], data[3])
     assert loss == pytest.approx(networks.loss.item(), rel=1e-5)
@@ -161,7 +167,7 @@ def test_small_work_takes_one_thread_and_gives_the_others_back():
 @pytest.mark.parametrize("name", ["epochs", "patience", "batch_size"])
 def test_settings_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        Training(**{name: 0})
+        ProbeTraining(**{name: 0})
 
 
 def test_standardised_training_has_no_mean_and_unit_variance_and_constants_stay_zero():
@@ -191,38 +197,40 @@ def test_linear_probe_reaches_logistic_regression():
 def prepared(official=False, **options):
     embeddings, labels, folds = clustered(**options)
     (split, *_) = from_folds(folds, labels)
-    return prepare(embeddings, labels, replace(split, carved=not official))
+    return standardise_split(embeddings, labels, replace(split, carved=not official))
 
 
 def exhaustive(data, settings, seeds):
-    return train_stopped(data, hidden=(), rates=settings.rates, seeds=seeds, settings=settings.training)
+    return train_early_stopped(data, hidden=(), rates=settings.rates, seeds=seeds, settings=settings.training)
 
 
 @pytest.mark.parametrize("dim", [12, 300])
 def test_the_search_finds_a_rate_as_good_as_an_exhaustive_one_finds(dim):
     data = prepared(dim=dim, spread=2.0 * (dim / 12) ** 0.25)
-    settings = LinearSettings(rates=(1e-5, 1e-4, 1e-3, 1e-2), runs=1, training=Training(epochs=60, batch_size=16))
-    _, noted = fit(settings, data, [0])
+    settings = LinearProbeSettings(
+        rates=(1e-5, 1e-4, 1e-3, 1e-2), runs=1, training=ProbeTraining(epochs=60, batch_size=16)
+    )
+    fitted = fit(settings, data, [0])
     every = exhaustive(data, settings, [0]).loss[0]
-    assert every[settings.rates.index(noted["rates"])] < 1.15 * every.min()
+    assert every[settings.rates.index(fitted.rate)] < 1.15 * every.min()
     assert every.max() > 1.25 * every.min(), "all rates are as good: the test would not see a wrong one"
 
 
 def test_where_the_best_rate_is_far_from_the_usual_one_the_search_goes_there():
     data = prepared()
-    settings = LinearSettings(rates=(1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4), runs=1, training=Training(epochs=8))
-    _, noted = fit(settings, data, [0])
-    assert noted["rates"] == 1e-4
-    settings = LinearSettings(rates=(0.1, 100.0, 1000.0, 10000.0, 1e5), runs=1, training=Training(epochs=8))
-    _, noted = fit(settings, data, [0])
-    assert noted["rates"] == 0.1
+    settings = LinearProbeSettings(rates=(1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4), runs=1, training=ProbeTraining(epochs=8))
+    fitted = fit(settings, data, [0])
+    assert fitted.rate == 1e-4
+    settings = LinearProbeSettings(rates=(0.1, 100.0, 1000.0, 10000.0, 1e5), runs=1, training=ProbeTraining(epochs=8))
+    fitted = fit(settings, data, [0])
+    assert fitted.rate == 0.1
 
 
 def test_halving_drops_the_worse_rates_and_leaves_the_others_as_they_were():
     rates = [1e-4, 1e-3, 1e-2, 1e-1]
-    data, settings = parts(), Training(epochs=9, patience=9, batch_size=16)
+    data, settings = parts(), ProbeTraining(epochs=9, patience=9, batch_size=16)
     common = {"classes": 5, "hidden": (), "loss": "softmax", "rates": rates, "seeds": [3], "settings": settings}
-    every, halved = train(*data, **common), train(*data, rung=2, **common)
+    every, halved = train(*data, **common), train(*data, halving_epoch=2, **common)
     assert sorted(halved.epochs[0].tolist()) == [2, 2, 4, 9]
     last = halved.epochs[0].argmax()
     assert last == halved.loss[0].argmin()
@@ -233,25 +241,25 @@ def test_halving_drops_the_worse_rates_and_leaves_the_others_as_they_were():
 
 def test_carved_validation_chooses_and_then_all_training_clips_are_fitted():
     data = prepared(spread=1.5)
-    settings = LinearSettings(rates=(1e-2,), runs=2, training=QUICK)
-    outputs, noted = fit(settings, data, [5, 6])
+    settings = LinearProbeSettings(rates=(1e-2,), runs=2, training=QUICK)
+    fitted = fit(settings, data, [5, 6])
     first = exhaustive(data, settings, [5])
-    assert noted["epochs"] == [first.best_epoch.item()] * 2
+    assert fitted.epochs == [first.best_epoch.item()] * 2
     features, targets = data.whole
     assert len(features) == len(data.train) + len(data.valid)
-    for output, seed in zip(outputs, [5, 6], strict=True):
-        slow = slow_outputs(features, targets, data.test, seed, replace(QUICK, epochs=noted["epochs"][0]))
+    for output, seed in zip(fitted.outputs, [5, 6], strict=True):
+        slow = slow_outputs(features, targets, data.test, seed, replace(QUICK, epochs=fitted.epochs[0]))
         torch.testing.assert_close(output, slow, rtol=1e-3, atol=1e-4)
 
 
 def test_official_validation_stops_each_run_and_is_never_fitted():
     data = prepared(official=True, spread=1.5)
     assert data.whole is None
-    settings = LinearSettings(rates=(1e-2,), runs=2, training=QUICK)
-    outputs, noted = fit(settings, data, [5, 6])
+    settings = LinearProbeSettings(rates=(1e-2,), runs=2, training=QUICK)
+    fitted = fit(settings, data, [5, 6])
     both = exhaustive(data, settings, [5, 6])
-    assert noted["epochs"] == both.epochs[:, 0].tolist()
-    torch.testing.assert_close(outputs, predict(both.parameters, data.test)[:, 0], rtol=1e-3, atol=1e-4)
+    assert fitted.epochs == both.epochs[:, 0].tolist()
+    torch.testing.assert_close(fitted.outputs, predict(both.parameters, data.test)[:, 0], rtol=1e-3, atol=1e-4)
 
 
 def test_splits_say_whether_their_validation_was_carved():
@@ -266,7 +274,7 @@ def test_splits_say_whether_their_validation_was_carved():
 def test_the_number_of_threads_changes_nothing():
     embeddings, labels, folds = clustered(spread=2.0)
     probe = partial(linear_probe, embeddings, labels, from_folds(folds, labels))
-    settings = LinearSettings(rates=(1e-3, 1e-2), runs=2, training=QUICK)
+    settings = LinearProbeSettings(rates=(1e-3, 1e-2), runs=2, training=QUICK)
     alone = probe(settings=settings)
     torch.set_num_threads(3)
     assert probe(settings=settings) == alone
@@ -292,8 +300,8 @@ def test_more_runs_leave_the_first_ones_as_they_were():
 
 
 THREE = [
-    partial(linear_probe, settings=LinearSettings(runs=1, training=Training(epochs=60, batch_size=16))),
-    partial(mlp_probe, settings=MLPSettings(hidden=32, runs=2, rate=1e-2, training=Training(epochs=60))),
+    partial(linear_probe, settings=LinearProbeSettings(runs=1, training=ProbeTraining(epochs=60, batch_size=16))),
+    partial(mlp_probe, settings=MLPSettings(hidden=32, runs=2, rate=1e-2, training=ProbeTraining(epochs=60))),
     knn_probe,
 ]
 
@@ -324,10 +332,10 @@ def test_values_and_details_add_up():
     score = mlp_probe(
         embeddings, labels, from_folds(folds, labels), settings=MLPSettings(hidden=8, runs=4, training=QUICK)
     )
-    by_split = np.array(score.details["by_split"])
+    by_split = np.array(score.details.by_split)
     assert by_split.shape == (3, 4)
     np.testing.assert_allclose(by_split.mean(axis=0), score.values)
-    confusion = np.array(score.details["confusion"])
+    confusion = np.array(score.details.confusion)
     assert confusion.sum() == 4 * len(labels)
     assert score.per_class[2] == confusion[2, 2] / confusion[2].sum()
 
@@ -385,9 +393,9 @@ def test_what_cannot_be_probed_is_refused(change, message):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: LinearSettings(rates=()), "rates must be positive and ascending"),
-        (lambda: LinearSettings(rates=(1e-2, 1e-3)), "rates must be positive and ascending"),
-        (lambda: LinearSettings(runs=0), "runs must be at least 1"),
+        (lambda: LinearProbeSettings(rates=()), "rates must be positive and ascending"),
+        (lambda: LinearProbeSettings(rates=(1e-2, 1e-3)), "rates must be positive and ascending"),
+        (lambda: LinearProbeSettings(runs=0), "runs must be at least 1"),
         (lambda: MLPSettings(hidden=0), "hidden must be positive, got 0"),
         (lambda: ShallowSettings(rate=0.0), "rate must be positive"),
         (lambda: ChunkSettings(top=0), "top must be positive"),
@@ -403,7 +411,7 @@ def test_settings_that_mean_nothing_are_refused(build, message):
 # Every row of the table, on frames or clips.
 
 SMALL = {
-    "linear": LinearSettings(runs=1, rates=(1e-3, 1e-2), training=QUICK),
+    "linear": LinearProbeSettings(runs=1, rates=(1e-3, 1e-2), training=QUICK),
     "mlp": MLPSettings(hidden=32, runs=2, rate=1e-2, training=QUICK),
     "shallow": ShallowSettings(hidden=16, layers=2, rate=1e-2, training=QUICK),
     "few-shot": FewShotSettings(segments=8, classifier=ShallowSettings(hidden=16, rate=1e-2, training=QUICK)),
@@ -418,7 +426,7 @@ def test_every_protocol_runs_and_hears_an_easy_set(name, multi):
     embeddings, labels, folds = clustered(spread=0.3)
     targets = np.eye(5, dtype=np.int64)[labels] if multi else labels
     data = [embeddings, targets]
-    if protocol.unit == "frames":
+    if protocol.window is not None:
         clips = np.repeat(np.arange(150), 3)
         jitter = 0.1 * np.random.default_rng(0).standard_normal((450, 12)).astype(np.float32)
         data = [embeddings[clips] + jitter, clips, targets]

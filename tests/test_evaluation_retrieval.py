@@ -34,7 +34,7 @@ def test_random_embeddings_are_at_the_papers_chance():
     labels = np.repeat(np.arange(10), 120)
     score = query_by_example(noise(1200, 64), labels)
     assert score.mean == pytest.approx(0.331, abs=0.01)
-    assert score.details["chance"] == pytest.approx(4950 / 14950)
+    assert score.details.chance == pytest.approx(4950 / 14950)
 
 
 @pytest.mark.parametrize("measure", [query_by_example, leave_one_out])
@@ -79,7 +79,7 @@ def test_query_by_example_is_the_slow_loop_over_pairs():
 def test_classes_that_make_no_pairs_are_skipped_and_named():
     labels = np.array([0, 0, 0, 1, 1, 1, 2, 4])
     score = query_by_example(noise(8, 4), labels)
-    assert score.details["skipped"] == [2, 3, 4]
+    assert score.details.skipped == [2, 3, 4]
     assert set(score.per_class) == {0, 1}
 
 
@@ -99,7 +99,7 @@ def test_standardising_is_an_option_and_reported():
         for choice in (False, True)
     )
     assert standardised.mean > raw.mean
-    assert (raw.details["standardised"], standardised.details["standardised"]) == (False, True)
+    assert (raw.details.standardised, standardised.details.standardised) == (False, True)
 
 
 # Leave one out.
@@ -119,7 +119,7 @@ def test_leave_one_out_is_the_slow_loop(monkeypatch):
         averages.append(average_precision_score(alike, similarity))
     score = leave_one_out(embeddings, labels, settings=LeaveOneOutSettings(k=4))
     assert score.mean == pytest.approx(np.mean(precisions))
-    assert score.details["mAP"] == pytest.approx(np.mean(averages), abs=1e-6)
+    assert score.details.mean_average_precision == pytest.approx(np.mean(averages), abs=1e-6)
     assert score.per_class[2] == pytest.approx(np.mean(np.array(precisions)[labels == 2]))
 
 
@@ -144,13 +144,13 @@ def test_the_order_of_clips_does_not_matter_even_with_ties():
     order = np.random.default_rng(1).permutation(40)
     one, other = leave_one_out(embeddings, labels), leave_one_out(embeddings[order], labels[order])
     assert one.mean == pytest.approx(other.mean)
-    assert one.details["mAP"] == pytest.approx(other.details["mAP"])
+    assert one.details.mean_average_precision == pytest.approx(other.details.mean_average_precision)
 
 
 def test_clips_without_their_like_do_not_ask():
     labels = np.array([0, 0, 0, 1, 1, 2])
     score = leave_one_out(noise(6, 3), labels, settings=LeaveOneOutSettings(k=2))
-    assert score.details["queries"] == 5
+    assert score.details.queries == 5
     assert set(score.per_class) == {0, 1}
 
 
@@ -241,7 +241,7 @@ def test_an_embedding_of_brightness_correlates_with_the_centroid():
         "spectral bandwidth": 1,
     }
     score = correlation_analysis(np.stack([pitches, generator.uniform(size=40)], axis=1), statistics)
-    table = score.details["table"]
+    table = score.details.table
     assert table["spectral centroid"]["mean"] > 0.99
     assert table["spectral centroid"]["skewness"] < 0.9
     assert score.mean == pytest.approx(np.mean([value for row in table.values() for value in row.values()]))

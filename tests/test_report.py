@@ -17,8 +17,11 @@ from click.testing import CliRunner
 from soundloom.cli import main
 from soundloom.cli.evaluate_options import load_corpora, weights_for
 from soundloom.corpora import CORPORA
+from soundloom.evaluation.analysis.ablation import AblationDetails, Contribution
+from soundloom.evaluation.analysis.correlation import CorrelationDetails
 from soundloom.evaluation.analysis.layers import choose
 from soundloom.evaluation.extraction import LeftOut
+from soundloom.evaluation.probes.common import ProbeDetails
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.html import page, write_page
 from soundloom.evaluation.report.tables import labels_of, table_of, write_per_class, written
@@ -64,22 +67,22 @@ class Page(HTMLParser):
 
 def measured(protocol="linear", values=(0.5, 0.6, 0.7), metric="accuracy", details=None):
     per_class = {0: 0.9, 1: 0.1, 3: 0.5}
-    score = summarise(protocol, metric, values, seed=0, per_class=per_class, details=details or {})
+    score = summarise(protocol, metric, values, seed=0, per_class=per_class, details=details)
     return Measurement(score=score, clips=40, settings={"runs": 3}, config="c0ffee", seconds=1.5)
 
 
 def result(model="vggish", corpus="esc50", **changes):
     confusion = [[3, 1, 0, 0], [0, 2, 2, 0], [0, 0, 4, 0], [4, 0, 0, 0]]
     table = {feature: {"mean": 0.9, "variance": 0.5, "skewness": 0.1} for feature in ("mfcc", "chroma")}
-    ablation = {
-        "protocol": "linear",
-        "chance": 0.25,
-        "subsets": {"a": [0.4, 0.1], "b": [0.3, None], "a+b": [0.6, 0.25]},
-        "contributions": {
-            "a": {"alone": 0.4, "leave_one_out": 0.3, "shapley": 0.22},
-            "b": {"alone": 0.3, "leave_one_out": 0.2, "shapley": -0.02},
+    ablation = AblationDetails(
+        protocol="linear",
+        chance=0.25,
+        subsets={"a": (0.4, 0.1), "b": (0.3, None), "a+b": (0.6, 0.25)},
+        contributions={
+            "a": Contribution(alone=0.4, leave_one_out=0.3, shapley=0.22),
+            "b": Contribution(alone=0.3, leave_one_out=0.2, shapley=-0.02),
         },
-    }
+    )
     given = {
         "model": model,
         "fingerprint": "f" * 64,
@@ -95,9 +98,9 @@ def result(model="vggish", corpus="esc50", **changes):
         "seconds": 2.0,
         "environment": {"soundloom": "0.1.0"},
         "measurements": {
-            "linear": measured(details={"confusion": confusion}),
+            "linear": measured(details=ProbeDetails(splits=["1"], by_split=[[0.5]], epochs=[[1]], confusion=confusion)),
             "query-by-example": measured("query-by-example", (0.4,), "mAP"),
-            "correlation": measured("correlation", (0.6,), "canonical correlation", {"table": table}),
+            "correlation": measured("correlation", (0.6,), "canonical correlation", CorrelationDetails(table=table)),
             "ablation": measured("ablation", details=ablation),
         },
         "refused": {"knn": "knn on esc50: k is 10"},
@@ -124,7 +127,7 @@ def test_the_page_nests_and_has_every_section():
         "Class by class",
         "Published on esc50 by the linear protocol",
         "Not measured: 2",
-        "1 of 41 clips could not be heard",
+        "1 of 41 clips could not be decoded",
         "k is 10",
         "Shapley",
     ):
@@ -372,7 +375,7 @@ def test_what_cannot_be_heard_or_measured_ends_in_exit_code_1(sounds, tmp_path):
     (broken / "bell" / "0.wav").write_bytes(b"no sound")
     ran = run("evaluate", "logmel", "--on", broken, "--protocol", "query-by-example")
     assert ran.exit_code == 1
-    assert "1 of 12 clips could not be heard" in ran.stderr
+    assert "1 of 12 clips could not be decoded" in ran.stderr
     assert "0.wav" in ran.stderr
     assert "11 clips" in ran.stdout
     refused = run("evaluate", "logmel", "--on", broken, "--on", sounds, "--protocol", "knn", "-o", tmp_path / "out")

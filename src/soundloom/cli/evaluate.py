@@ -84,13 +84,13 @@ def command(
                 # After every result, so that a long run that is stopped keeps what it has.
                 kept.write(out / "results.json", found)
     if out is not None and found:
-        evaluate_options.keep(out, found)
+        evaluate_options.write_report(out, found)
     if json_wanted:
         print_json(found)
     elif found:
         evaluate_options.print_table(found)
-    # What earlier runs left out is told again, but is no failure of this one.
-    if (evaluate_options.tell_refused(found) and not join) or not whole:
+    # What earlier runs left out is printed again, but is no failure of this one.
+    if (evaluate_options.report_refused(found) and not join) or not whole:
         context.exit(1)
 
 
@@ -99,25 +99,25 @@ def _measured(
 ) -> Iterator[Result | None]:
     """Every model on every corpus, told as it goes; None where a corpus allows none of the protocols."""
     from soundloom.evaluation.results import EvaluationError
-    from soundloom.evaluation.runner import evaluate, named
+    from soundloom.evaluation.runner import evaluate, protocol_names
 
     def scored(score: Score, took: float) -> None:
-        evaluate_options.tell(f"  {score}, {clock(took)}", quiet=quiet)
+        evaluate_options.report(f"  {score}, {clock(took)}", quiet=quiet)
 
-    names = named([name.strip() for name in protocols.split(",")])
+    names = protocol_names([name.strip() for name in protocols.split(",")])
     corpora = evaluate_options.load_corpora(where)
     for name, chosen in weights.items():
         with model_loader(offline=offline) as load:
             model = load(name, weights=chosen, seed=shared["seed"])
         for corpus in corpora:
-            evaluate_options.tell(f"{model.name} on {corpus.name}", quiet=quiet)
-            with evaluate_options.hearing("embedding", quiet=quiet) as progress:
+            evaluate_options.report(f"{model.name} on {corpus.name}", quiet=quiet)
+            with evaluate_options.embedding_bar("embedding", quiet=quiet) as progress:
                 try:
                     result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
                 except EvaluationError as error:
                     echo("  ", Styled("refused", "red"), f" {error}", err=True)
                     yield None
                     continue
-            heard = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"
-            evaluate_options.tell(heard, quiet=quiet)
+            summary = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"
+            evaluate_options.report(summary, quiet=quiet)
             yield result

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``layers`` share: options, corpora named on the command line, telling and keeping results."""
+"""Shared by ``evaluate`` and ``layers``: options, corpora by name, progress, printing and writing results."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from soundloom.cli.console import Styled, cell, echo, print_failures, progress_b
 
 if TYPE_CHECKING:
     from soundloom.corpora import Corpus
-    from soundloom.evaluation.extraction import Progress
+    from soundloom.evaluation.extraction import ExtractionProgress
     from soundloom.evaluation.results import Result
     from soundloom.library import Failure
 
 __all__ = [
     "cache",
-    "hearing",
-    "keep",
+    "embedding_bar",
     "load_corpora",
     "on",
     "out",
     "print_table",
+    "report",
+    "report_refused",
     "seed",
-    "tell",
-    "tell_refused",
     "weights_for",
+    "write_report",
 ]
 
 on = click.option(
@@ -98,12 +98,12 @@ def weights_for(models: Sequence[str], texts: Sequence[str]) -> dict[str, str | 
 
 
 @contextmanager
-def hearing(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+def embedding_bar(what: str, *, quiet: bool) -> Iterator[Callable[[ExtractionProgress], None] | None]:
     """A progress bar that is there while clips are embedded, unless quiet is wanted."""
     with ExitStack() as bar:
         advance: Callable[[Any], None] | None = None
 
-        def heard(reached: Progress) -> None:
+        def show(reached: ExtractionProgress) -> None:
             nonlocal advance
             if advance is None:
                 advance = cast("Callable[[Any], None]", bar.enter_context(progress_bar(what)))
@@ -113,10 +113,10 @@ def hearing(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | 
                 bar.close()
                 advance = None
 
-        yield None if quiet else heard
+        yield None if quiet else show
 
 
-def keep(folder: Path, results: Sequence[Result]) -> None:
+def write_report(folder: Path, results: Sequence[Result]) -> None:
     """Write results.json, per-class.csv and report.html into a folder, and say so."""
     from soundloom.evaluation.report.html import write_page
     from soundloom.evaluation.report.tables import write_per_class
@@ -147,22 +147,22 @@ def print_table(results: Sequence[Result]) -> None:
     echo("percent ± half the 95 % interval over runs, folds or draws; in brackets: published", err=True)
 
 
-def tell_refused(results: Sequence[Result]) -> bool:
-    """Name the clips that could not be heard and the protocols refused, on standard error; whether there are any."""
+def report_refused(results: Sequence[Result]) -> bool:
+    """Print the clips that were left out and the protocols refused, on standard error; whether there are any."""
     for result in results:
         for reason in result.refused.values():
             echo("  ", Styled("refused", "red"), f" {result.model}, {reason}", err=True)
         if result.left_out:
             echo(
                 f"{result.model} on {result.corpus}: {len(result.left_out)} of {result.clips} clips could not be "
-                "heard, and are left out of its numbers:",
+                "decoded, and are left out of its numbers:",
                 err=True,
             )
             print_failures(cast("Sequence[Failure]", result.left_out))
     return any(result.left_out or result.refused for result in results)
 
 
-def tell(text: str, *, quiet: bool) -> None:
+def report(text: str, *, quiet: bool) -> None:
     """Say how far the work is, on standard error, unless quiet is wanted."""
     if not quiet:
         echo(text, err=True)

@@ -62,8 +62,8 @@ def command(
     found: list[kept.Result] = []
     whole = True
     for corpus in corpora:
-        evaluate_options.tell(f"{model_name} on {corpus.name}", quiet=json_wanted)
-        with evaluate_options.hearing("embedding", quiet=json_wanted) as progress:
+        evaluate_options.report(f"{model_name} on {corpus.name}", quiet=json_wanted)
+        with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
                 results = evaluate_layers(
                     model,
@@ -73,7 +73,7 @@ def command(
                     cache=cache,
                     workers=workers,
                     progress=progress,
-                    scored=lambda name, score, took: evaluate_options.tell(
+                    scored=lambda name, score, took: evaluate_options.report(
                         f"  {name:>10}  {score}, {clock(took)}", quiet=json_wanted
                     ),
                 )
@@ -85,10 +85,10 @@ def command(
         if out is not None:
             kept.write(out / "results.json", found)
     if out is not None and found:
-        evaluate_options.keep(out, found)
+        evaluate_options.write_report(out, found)
     if found:
         _tell_choice(model_name, found, json_wanted)
-    if evaluate_options.tell_refused(found) or not whole:
+    if evaluate_options.report_refused(found) or not whole:
         context.exit(1)
 
 

@@ -77,7 +77,7 @@ def command(
     settings = CoalaSettings(runs=runs, components=components, seed=seed)
     with followed() as (preparing, training):
         tell = Teller(
-            began=lambda text: evaluate_options.tell(text, quiet=json_wanted), preparing=preparing, training=training
+            began=lambda text: evaluate_options.report(text, quiet=json_wanted), preparing=preparing, training=training
         )
         found = reproduce(corpora, sounds, recipe, settings, out, tell)
     results = _results(asdict(found), recipe, asdict(settings), sounds.name)

@@ -104,7 +104,7 @@ def command(
     for corpus in corpora:
         with followed() as (preparing, training):
             tell = Teller(
-                began=lambda text: evaluate_options.tell(text, quiet=json_wanted),
+                began=lambda text: evaluate_options.report(text, quiet=json_wanted),
                 preparing=preparing,
                 training=training,
             )

@@ -12,11 +12,11 @@ paper's values. `PROTOCOLS` lists them by name.
 
 from soundloom.evaluation.analysis.ablation import Ablation, Contribution, ablate
 from soundloom.evaluation.analysis.correlation import acoustic_statistics, canonical_correlations, correlation_analysis
-from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.chunk_classifier import ChunkSettings, chunk_probe
 from soundloom.evaluation.probes.frame_classifier import FewShotSettings, ShallowSettings, few_shot, shallow_classifier
 from soundloom.evaluation.probes.knn import KNNSettings, knn_probe
-from soundloom.evaluation.probes.linear import LinearSettings, linear_probe
+from soundloom.evaluation.probes.linear import LinearProbeSettings, linear_probe
 from soundloom.evaluation.probes.mlp import MLPSettings, mlp_probe
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.retrieval.query_by_example import (
@@ -37,13 +37,13 @@ __all__ = [
     "FewShotSettings",
     "KNNSettings",
     "LeaveOneOutSettings",
-    "LinearSettings",
+    "LinearProbeSettings",
     "MLPSettings",
+    "ProbeTraining",
     "Protocol",
     "Score",
     "ShallowSettings",
     "Split",
-    "Training",
     "ablate",
     "acoustic_statistics",
     "canonical_correlations",

@@ -1,7 +1,7 @@
-"""Vectors kept on disk, so that a clip is heard once by a model, however often it is measured.
+"""Disk cache of embeddings for evaluation, by content of the clip and identity of the feature extractor.
 
-A row is known by a key that holds everything it depends on but the listener: the content of the file and the
-region of it. The listener (weights, front end, layers) names the folder. So a changed file or model is another
+A row is known by a key that holds everything it depends on but the extractor: the content of the file and the
+region of it. The extractor (weights, front end, layers) names the folder. So a changed file or model is another
 key or folder and is computed anew, and a file that only moved is not.
 
     FOLDER/3f0c...d1.shard      16 bytes of BLAKE2b of the rest, then an npz of
@@ -47,7 +47,7 @@ def key_of(content: bytes, start: float | None, end: float | None) -> bytes:
 
 
 class Shards:
-    """What one listener heard.
+    """What one extractor features.
 
     Args:
         folder: the folder of the shards; made when something is written.

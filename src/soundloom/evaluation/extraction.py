@@ -1,8 +1,8 @@
-"""A corpus into arrays: every clip heard once by a model, several files at a time, and remembered on disk.
+"""Feature extraction for evaluation: a corpus's clips to arrays, several files at a time, cached on disk.
 
-Who hears is a `Listener`: a model on whole clips, a model on windows of a clip, or librosa's acoustic features
-for the correlation analysis. A clip that cannot be decoded, or whose vectors are not finite, is left out
-and named; the corpus that comes back with the vectors holds the others, in their order.
+A `FeatureExtractor` is a model on whole clips, a model on windows of a clip, or librosa's acoustic features for the
+correlation analysis. A clip that cannot be decoded, or whose features are not finite, is left out and named; the corpus
+that comes back with the features holds the others, in their order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,18 @@ from soundloom.evaluation.analysis.correlation import STATISTICS, acoustic_stati
 from soundloom.evaluation.embedding_cache import Shards, Writer, key_of
 from soundloom.file_pool import Failed, process
 
-__all__ = ["Clip", "Heard", "LeftOut", "Listener", "Progress", "acoustics", "hear", "statistics", "whole", "windows"]
+__all__ = [
+    "Clip",
+    "ExtractionProgress",
+    "FeatureExtractor",
+    "Features",
+    "LeftOut",
+    "acoustic_extractor",
+    "clip_extractor",
+    "extract_features",
+    "named_statistics",
+    "window_extractor",
+]
 
 ACOUSTIC_RATE = 22_050
 """Hertz at which the acoustic features are taken: librosa's own, and close to Favory 2020's 22 kHz."""
@@ -43,15 +54,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that could not be heard, and why."""
+    """A clip without features, and why."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far hearing a corpus has come: clips done, clips to do, seconds of sound, and the last file."""
+class ExtractionProgress:
+    """How far feature extraction has come: clips done, clips to do, seconds of sound, and the last file."""
 
     done: int
     total: int
@@ -60,8 +71,8 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener:
-    """Who turns a clip into vectors.
+class FeatureExtractor:
+    """Turns a clip into feature vectors.
 
     Attributes:
         identity: a hash of all that decides a vector: weights, front end, layers, window, version.
@@ -76,15 +87,15 @@ class Listener:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Heard:
-    """What a listener heard of a corpus.
+class Features:
+    """The features of a corpus's clips.
 
     Attributes:
-        corpus: the clips that could be heard.
+        corpus: the clips that have features.
         vectors: all rows, clip by clip.
-        clips: the clip of each row, by its place in ``corpus``.
-        places: where each clip of ``corpus`` stands in the corpus that was given.
-        left_out: the clips that could not, by their place in the corpus that was given.
+        clips: the clip of each row, by its index in ``corpus``.
+        positions: the index of each clip of ``corpus`` in the corpus that was given.
+        left_out: the clips without features, by their index in the corpus that was given.
         fresh: how many clips were computed now rather than read from the cache.
         seconds: how long it took.
     """
@@ -92,13 +103,13 @@ class Heard:
     corpus: Corpus
     vectors: Float32[np.ndarray, "rows dim"]
     clips: Int64[np.ndarray, " rows"]
-    places: Int64[np.ndarray, " clips"]
+    positions: Int64[np.ndarray, " clips"]
     left_out: Mapping[int, LeftOut]
     fresh: int
     seconds: float
 
 
-def whole(model: Embedder) -> Listener:
+def clip_extractor(model: Embedder) -> FeatureExtractor:
     """One vector a clip: what `Embedder.embed` gives from its start to its end."""
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
@@ -109,21 +120,21 @@ def whole(model: Embedder) -> Listener:
             seconds += duration
         return (total / seconds).astype(np.float32)[None], seconds
 
-    return Listener(identity=_identity(*_hash_of(model), "whole"), dim=model.dim, work=work)
+    return FeatureExtractor(identity=_identity(*_hash_of(model), "whole"), dim=model.dim, work=work)
 
 
-def windows(model: Embedder, seconds: float) -> Listener:
+def window_extractor(model: Embedder, seconds: float) -> FeatureExtractor:
     """One vector a window of so many seconds, the windows side by side; see `audio.segments` for the last one."""
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
         pieces = list(_pieces(model, clip, seconds, av))
         return np.stack([model.embed_samples(piece.samples) for piece in pieces]), pieces[-1].end
 
-    return Listener(identity=_identity(*_hash_of(model), f"windows of {seconds} s"), dim=model.dim, work=work)
+    return FeatureExtractor(identity=_identity(*_hash_of(model), f"windows of {seconds} s"), dim=model.dim, work=work)
 
 
-def acoustics() -> Listener:
-    """The statistics of acoustic features over time, in a row; `statistics` gives them their names back.
+def acoustic_extractor() -> FeatureExtractor:
+    """The statistics of acoustic features over time, in a row; `named_statistics` splits them again.
 
     Raises:
         MissingExtraError: librosa is not installed.
@@ -137,11 +148,13 @@ def acoustics() -> Listener:
         return row.astype(np.float32), len(samples) / ACOUSTIC_RATE
 
     identity = _identity(f"librosa {metadata.version('librosa')} at {ACOUSTIC_RATE} Hz", repr(layout))
-    return Listener(identity=identity, dim=sum(size for *_, size in layout), work=work)
+    return FeatureExtractor(identity=identity, dim=sum(size for *_, size in layout), work=work)
 
 
-def statistics(rows: Float32[np.ndarray, "clips dim"]) -> dict[str, dict[str, Float32[np.ndarray, "clips _bins"]]]:
-    """Feature -> statistic -> values, from what `acoustics` heard."""
+def named_statistics(
+    rows: Float32[np.ndarray, "clips dim"],
+) -> dict[str, dict[str, Float32[np.ndarray, "clips _bins"]]]:
+    """Feature -> statistic -> values, from the rows of `acoustic_extractor`."""
     table: dict[str, dict[str, np.ndarray]] = {}
     first = 0
     for name, statistic, size in _layout():
@@ -150,19 +163,19 @@ def statistics(rows: Float32[np.ndarray, "clips dim"]) -> dict[str, dict[str, Fl
     return table
 
 
-def hear(
+def extract_features(
     corpus: Corpus,
-    listener: Listener,
+    extractor: FeatureExtractor,
     *,
     cache: Path,
     workers: int,
-    progress: Callable[[Progress], None] | None = None,
-) -> Heard:
-    """Hear every clip of a corpus.
+    progress: Callable[[ExtractionProgress], None] | None = None,
+) -> Features:
+    """The features of every clip of a corpus.
 
     Args:
         corpus: the clips.
-        listener: who hears them.
+        extractor: what computes them.
         cache: the folder in which vectors are kept.
         workers: how many files at a time.
         progress: called after every clip that is computed.
@@ -176,14 +189,14 @@ def hear(
     keys, broken = _keys(clips, workers)
     # A corpus of one's own may be called anything.
     folder = re.sub(r"[^\w.-]", "_", corpus.name)
-    shards = Shards(cache / "embeddings" / folder / listener.identity, listener.dim)
+    shards = Shards(cache / "embeddings" / folder / extractor.identity, extractor.dim)
     found = shards.read({key for key in keys if key is not None})
-    # Clips of the same bytes are heard once.
+    # Clips of the same bytes are computed once.
     missing = {key: clip for key, clip in zip(keys, clips, strict=True) if key is not None and key not in found}
     failed: dict[bytes, str] = {}
     seconds = 0.0
     with Writer(shards) as writer:
-        outcomes = process(missing.values(), _finite(listener), workers=workers)
+        outcomes = process(missing.values(), _finite(extractor), workers=workers)
         for done, (key, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
             if isinstance(outcome, Failed):
                 failed[key] = outcome.reason
@@ -192,18 +205,18 @@ def hear(
                 seconds += outcome[1]
                 writer.put(key, outcome[0])
             if progress is not None:
-                progress(Progress(done, len(missing), seconds, missing[key].path))
+                progress(ExtractionProgress(done, len(missing), seconds, missing[key].path))
 
     reasons = [broken.get(clip.path) if key is None else failed.get(key) for key, clip in zip(keys, clips, strict=True)]
     kept = [found[key] for key, reason in zip(keys, reasons, strict=True) if key is not None and reason is None]
     mask = np.array([reason is None for reason in reasons], bool)
-    return Heard(
+    return Features(
         corpus=corpus.filter(mask=mask),
-        vectors=np.concatenate(kept) if kept else np.zeros((0, listener.dim), np.float32),
+        vectors=np.concatenate(kept) if kept else np.zeros((0, extractor.dim), np.float32),
         clips=np.repeat(np.arange(len(kept)), np.array([len(rows) for rows in kept], np.int64)),
-        places=np.flatnonzero(mask),
+        positions=np.flatnonzero(mask),
         left_out={
-            place: LeftOut(clips[place].path, reason) for place, reason in enumerate(reasons) if reason is not None
+            index: LeftOut(clips[index].path, reason) for index, reason in enumerate(reasons) if reason is not None
         },
         fresh=len(missing) - len(failed),
         seconds=time.monotonic() - began,
@@ -224,11 +237,11 @@ def _keys(clips: Sequence[Clip], workers: int) -> tuple[list[bytes | None], dict
     return keys, {path: outcome.reason for path, outcome in outcomes.items() if isinstance(outcome, Failed)}
 
 
-def _finite(listener: Listener) -> Callable[[Clip, audio.AvProcess], tuple[np.ndarray, float]]:
-    """The listener's work, refusing vectors that would spoil every number measured on them."""
+def _finite(extractor: FeatureExtractor) -> Callable[[Clip, audio.AvProcess], tuple[np.ndarray, float]]:
+    """The extractor's work; features that are not finite are an error."""
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
-        vectors, seconds = listener.work(clip, av)
+        vectors, seconds = extractor.work(clip, av)
         if not np.isfinite(vectors).all():
             raise ModelError("its embedding is not finite: did the model overflow?")
         return vectors, seconds

@@ -1,4 +1,4 @@
-"""From what was heard of a corpus to what a protocol takes: targets, splits, and the score.
+"""Inputs of the protocols from the features of a corpus: targets and splits; and the score.
 
 Splits are the corpus's own folds, else its own splits; validation is carved where it has none (`splits`). A
 corpus without any is parted by group, 70 % to train, 10 % to validate and 20 % to test, from the seed. What a
@@ -17,15 +17,15 @@ from jaxtyping import Shaped
 
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.errors import InvalidArgumentError
-from soundloom.evaluation.analysis.ablation import ablate
+from soundloom.evaluation.analysis.ablation import AblationDetails, ablate
 from soundloom.evaluation.analysis.correlation import correlation_analysis
-from soundloom.evaluation.extraction import Heard, statistics
-from soundloom.evaluation.protocols import PROTOCOLS
+from soundloom.evaluation.extraction import Features, named_statistics
+from soundloom.evaluation.protocols import find_protocol
 from soundloom.evaluation.results import EvaluationError
 from soundloom.evaluation.scores import Score, summarise
 from soundloom.evaluation.splits import Split, from_folds, from_parts
 
-__all__ = ["ABLATED", "correlate", "measure", "splits_of", "targets_of", "weigh_parts"]
+__all__ = ["ABLATED", "run_ablation", "run_correlation", "run_protocol", "splits_of", "targets_of"]
 
 ABLATED = "linear"
 """The protocol that an ablation repeats for every subset of the parts."""
@@ -34,71 +34,67 @@ DRAWN = (0.7, 0.1, 0.2)
 """Shares of train, valid and test where a corpus has no splits."""
 
 
-def measure(protocol: str, heard: Heard, *, settings: Any, seed: int) -> Score:
+def run_protocol(protocol: str, features: Features, *, settings: Any, seed: int) -> Score:
     """The score of a protocol of the table.
 
     Raises:
         EvaluationError: the protocol refuses this corpus or these embeddings.
     """
-    row = PROTOCOLS[protocol]
-    with _naming(protocol, heard.corpus):
-        targets = targets_of(heard.corpus)
-        arguments: list[Any] = [heard.vectors, heard.clips] if row.unit == "frames" else [heard.vectors]
+    row = find_protocol(protocol)
+    with _naming(protocol, features.corpus):
+        targets = targets_of(features.corpus)
+        arguments: list[Any] = [features.vectors, features.clips] if row.window is not None else [features.vectors]
         arguments.append(targets)
         if row.splits:
-            arguments.append(splits_of(heard.corpus, targets, seed=seed))
+            arguments.append(splits_of(features.corpus, targets, seed=seed))
         return row.function(*arguments, settings=settings, seed=seed)
 
 
-def correlate(heard: Heard, acoustics: Heard, *, seed: int) -> Score:
-    """The correlation analysis, over the clips that both the model and librosa could hear.
+def run_correlation(features: Features, acoustics: Features, *, seed: int) -> Score:
+    """The correlation analysis, over the clips that have both embeddings and acoustic features.
 
     Raises:
         EvaluationError: too few clips, or nothing varies.
     """
-    with _naming("correlation", heard.corpus):
-        _, mine, theirs = np.intersect1d(heard.places, acoustics.places, return_indices=True)
-        return correlation_analysis(heard.vectors[mine], statistics(acoustics.vectors[theirs]), seed=seed)
+    with _naming("correlation", features.corpus):
+        _, mine, theirs = np.intersect1d(features.positions, acoustics.positions, return_indices=True)
+        return correlation_analysis(features.vectors[mine], named_statistics(acoustics.vectors[theirs]), seed=seed)
 
 
-def weigh_parts(heard: Heard, parts: Mapping[str, slice], *, settings: Any, seed: int) -> Score:
+def run_ablation(features: Features, parts: Mapping[str, slice], *, settings: Any, seed: int) -> Score:
     """The ablation of a woven model, as a score: that of all parts, the rest in the details.
 
-    Details: ``protocol``, ``chance``, ``subsets`` (parts joined with '+' -> mean and interval) and
-    ``contributions`` (part -> alone, leave_one_out, shapley).
+    Details: `AblationDetails`.
 
     Raises:
         EvaluationError: the protocol refuses this corpus or these embeddings.
     """
-    with _naming("ablation", heard.corpus):
+    with _naming("ablation", features.corpus):
         if len(parts) < 2:
             raise InvalidArgumentError(f"the model has the one part {', '.join(parts)}: weave two or more with '+'")
-        targets = targets_of(heard.corpus)
+        targets = targets_of(features.corpus)
         protocol = partial(
-            PROTOCOLS[ABLATED].function,
+            find_protocol(ABLATED).function,
             labels=targets,
-            splits=splits_of(heard.corpus, targets, seed=seed),
+            splits=splits_of(features.corpus, targets, seed=seed),
             settings=settings,
             seed=seed,
         )
         # Guessing: one class in so many; for several labels a clip, mAP is the share of clips with the class.
-        chance = 1 / len(heard.corpus.classes) if targets.ndim == 1 else float(targets.mean())
-        ablation = ablate(heard.vectors, parts, protocol, chance=chance)
+        chance = 1 / len(features.corpus.classes) if targets.ndim == 1 else float(targets.mean())
+        ablation = ablate(features.vectors, parts, protocol, chance=chance)
     everything = ablation.scores[tuple(parts)]
     return summarise(
         "ablation",
         everything.metric,
         everything.values,
         seed=seed,
-        details={
-            "protocol": ABLATED,
-            "chance": ablation.chance,
-            "subsets": {"+".join(names): [score.mean, score.interval] for names, score in ablation.scores.items()},
-            "contributions": {
-                name: {"alone": each.alone, "leave_one_out": each.leave_one_out, "shapley": each.shapley}
-                for name, each in ablation.contributions.items()
-            },
-        },
+        details=AblationDetails(
+            protocol=ABLATED,
+            chance=ablation.chance,
+            subsets={"+".join(names): (score.mean, score.interval) for names, score in ablation.scores.items()},
+            contributions=ablation.contributions,
+        ),
     )
 
 
@@ -140,10 +136,10 @@ def _groups(corpus: Corpus, parts: Sequence[object]) -> Shaped[np.ndarray, " cli
     be held together: each of its clips stands alone.
     """
     groups = corpus.column("group")
-    places: dict[object, set[object]] = {}
+    parts_of: dict[object, set[object]] = {}
     for group, part in zip(groups, parts, strict=True):
-        places.setdefault(group, set()).add(part)
-    torn = {None} | {group for group, found in places.items() if len(found) > 1}
+        parts_of.setdefault(group, set()).add(part)
+    torn = {None} | {group for group, found in parts_of.items() if len(found) > 1}
     return np.array([f"clip {row}" if group in torn else f"group {group}" for row, group in enumerate(groups)])
 
 
@@ -152,7 +148,7 @@ def _naming(protocol: str, corpus: Corpus) -> Iterator[None]:
     """Whatever is refused, said with what it was refused for."""
     try:
         if not len(corpus):
-            raise InvalidArgumentError("none of its clips could be heard")
+            raise InvalidArgumentError("none of its clips could be decoded")
         yield
     except (ValueError, CorpusError) as error:
         raise EvaluationError(f"{protocol} on {corpus.name}: {error}") from error

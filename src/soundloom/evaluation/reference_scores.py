@@ -1,4 +1,4 @@
-"""Published scores, to stand beside measured ones: the same model, corpus and protocol, or nothing.
+"""Table of published scores, by model, corpus and protocol, to print beside measured ones.
 
 Sources. Linear: D. Niizumi et al., Composing general audio representation by fusing multilayer features of a
 pre-trained model, 2022, table III, and the tables of EVAR, the package that it was measured with. Perceptron:

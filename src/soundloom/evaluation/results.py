@@ -1,4 +1,4 @@
-"""What an evaluation found, as data: kept in JSON, read again, joined with others.
+"""Evaluation results as data: written to JSON, read again, joined with others.
 
 A `Result` is one model on one corpus, with a `Measurement` for each protocol. It says what it depends on: the
 model's fingerprint, a digest of the corpus (which clips, with which labels and splits; not where they lie),
@@ -21,8 +21,11 @@ from typing import Any
 
 from soundloom.corpora import Corpus
 from soundloom.errors import EvaluationError
+from soundloom.evaluation.analysis.ablation import AblationDetails
+from soundloom.evaluation.analysis.correlation import CorrelationDetails
 from soundloom.evaluation.extraction import LeftOut
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.protocols import PROTOCOLS
+from soundloom.evaluation.scores import Details, Score
 
 __all__ = [
     "EvaluationError",
@@ -38,6 +41,12 @@ __all__ = [
 
 FORMAT = 1
 """The version of the JSON; a file of another version is refused."""
+
+
+_ANALYSES: Mapping[str, type[Details]] = {"correlation": CorrelationDetails, "ablation": AblationDetails}
+
+_RENAMED = {"top-k accuracy": "top_k_accuracy", "mAP": "mean_average_precision"}
+"""Names of details in files of earlier versions -> their fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ class Result:
         classes: names of the classes, by number.
         split_origin: where the splits come from; "drawn" ones are this evaluation's.
         clips: how many clips the corpus has.
-        left_out: those that could not be heard.
+        left_out: those that could not be decoded.
         seed: what everything random was drawn from.
         embedded: how many clips were embedded for this result, rather than read from the cache.
         seconds: how long that took.
@@ -225,4 +234,13 @@ def _measurement(row: dict[str, Any]) -> Measurement:
     score["values"] = tuple(score["values"])
     # JSON knows only strings as keys; classes are numbers.
     score["per_class"] = {int(label): value for label, value in score["per_class"].items()}
+    score["details"] = _details(score["protocol"], score["details"])
     return Measurement(**{**row, "score": Score(**score)})
+
+
+def _details(protocol: str, data: dict[str, Any] | None) -> Details | None:
+    """The details of a protocol, whose class is that of its row in the table; None of a protocol that is unknown."""
+    kind = _ANALYSES[protocol] if protocol in _ANALYSES else getattr(PROTOCOLS.get(protocol), "details", None)
+    if kind is None or not data:
+        return None
+    return kind.from_plain({_RENAMED.get(name, name): value for name, value in data.items()})

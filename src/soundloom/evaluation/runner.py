@@ -1,10 +1,10 @@
-"""A model measured on a corpus, by the protocols of the papers: the one door of this room.
+"""Evaluation of a model on a corpus by the protocols of the papers: features, scores, and what they depend on.
 
     result = evaluate(model, corpus, protocol="linear")
     print(result.scores["linear"])  # linear: accuracy 0.5306 ± 0.0044
 
-Clips are heard once (`hearing`), each protocol gets the vectors it is defined on, and what comes back says all
-that the numbers depend on (`results`). Most protocols take a clip's embedding from its start to its end;
+Features are extracted once (`extraction`); each protocol gets those it is defined on. The result says all that the
+numbers depend on (`results`). Most protocols take a clip's embedding from its start to its end;
 `shallow` and `few-shot` take windows of 0.96 s ("each 0.96 second context window", Jansen 2017, 4.2), `chunks`
 windows of 1 s (Verma 2023, 2), `correlation` librosa's acoustic features beside the embeddings, and
 `ablation` the embedding of a woven model, whose parts it leaves out in turn under the linear protocol.
@@ -24,44 +24,53 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from soundloom.components import is_object_name
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.projection import project
-from soundloom.evaluation.extraction import Heard, Listener, Progress
-from soundloom.evaluation.protocol_inputs import ABLATED, correlate, measure, weigh_parts
-from soundloom.evaluation.protocols import PROTOCOLS
+from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
+from soundloom.evaluation.protocol_inputs import ABLATED, run_ablation, run_correlation, run_protocol
+from soundloom.evaluation.protocols import PROTOCOLS, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
 from soundloom.models.download import cache_home
 
-__all__ = ["GROUPS", "assess", "choices", "default_cache", "environment", "evaluate", "named"]
+__all__ = [
+    "GROUPS",
+    "default_cache",
+    "environment",
+    "evaluate",
+    "evaluate_features",
+    "protocol_choices",
+    "protocol_names",
+]
+
+ANALYSES = ("correlation", "ablation")
+"""Protocols that need other inputs than labels."""
 
 GROUPS = {"retrieval": ("query-by-example", "leave-one-out"), "clips": ("chunks",)}
 """Names that stand for protocols of the table."""
 
-WINDOWS = {"shallow": 0.96, "few-shot": 0.96, "chunks": 1.0}
-"""Seconds of a frame, for the protocols on frames."""
 
-
-def choices() -> list[str]:
+def protocol_choices() -> list[str]:
     """Every name that ``protocol`` may be."""
-    return [*PROTOCOLS, *GROUPS, "correlation", "ablation"]
+    return [*PROTOCOLS, *GROUPS, *ANALYSES]
 
 
-def named(protocol: str | Sequence[str]) -> list[str]:
+def protocol_names(protocol: str | Sequence[str]) -> list[str]:
     """The protocols that a name, or several, stand for, each once.
 
-    >>> named(["knn", "retrieval"])
+    >>> protocol_names(["knn", "retrieval"])
     ['knn', 'query-by-example', 'leave-one-out']
 
     Raises:
         EvaluationError: no such protocol.
     """
     asked = [protocol] if isinstance(protocol, str) else list(protocol)
-    unknown = [name for name in asked if name not in choices()]
+    unknown = [name for name in asked if not is_object_name(name) and name not in protocol_choices()]
     if unknown or not asked:
-        raise EvaluationError(f"no protocol {unknown}: choose from {', '.join(choices())}")
+        raise EvaluationError(f"no protocol {unknown}: choose from {', '.join(protocol_choices())}")
     return list(dict.fromkeys(each for name in asked for each in GROUPS.get(name, (name,))))
 
 
@@ -80,7 +89,7 @@ def evaluate(
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     projection: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
     """Measure a model on a corpus.
@@ -88,7 +97,7 @@ def evaluate(
     Args:
         model: the embedder.
         corpus: the labelled clips.
-        protocol: a name of `choices()`, or several.
+        protocol: a name of `protocol_choices()`, or several.
         settings: protocol -> its settings; the papers' values where none are given.
         seed: what weights, batches, draws and drawn splits come from.
         cache: where embeddings are kept; see `default_cache`.
@@ -103,50 +112,52 @@ def evaluate(
         EmbeddingCacheError: embeddings cannot be kept.
         MissingExtraError: the correlation analysis without librosa.
     """
-    heard: dict[str, Heard] = {}
+    features: dict[str, Features] = {}
 
-    def hear(listener: Listener) -> Heard:
-        if listener.identity not in heard:
-            heard[listener.identity] = extraction.hear(
+    def extract(extractor: FeatureExtractor) -> Features:
+        if extractor.identity not in features:
+            features[extractor.identity] = extraction.extract_features(
                 corpus,
-                listener,
+                extractor,
                 cache=Path(cache) if cache is not None else default_cache(),
                 workers=workers or os.cpu_count() or 1,
                 progress=progress,
             )
-        return heard[listener.identity]
+        return features[extractor.identity]
 
-    names = named(protocol)
-    return assess(model, corpus, names, hear, settings=settings or {}, seed=seed, projection=projection, scored=scored)
+    names = protocol_names(protocol)
+    return evaluate_features(
+        model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
+    )
 
 
-def assess(
+def evaluate_features(
     model: Embedder,
     corpus: Corpus,
     names: Sequence[str],
-    hear: Callable[[Listener], Heard],
+    extract: Callable[[FeatureExtractor], Features],
     *,
     settings: Mapping[str, Any],
     seed: int,
     projection: bool = False,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
-    """What `evaluate` does with the protocols' own names, hearing by whatever means it is given.
+    """What `evaluate` does with the protocols' own names, with features from whatever function it is given.
 
     Raises:
         EvaluationError: as for `evaluate`.
     """
     chosen = _settings(names, settings)
     fingerprint, digest = model.fingerprint(), corpus_digest(corpus)
-    heard: dict[str, Heard] = {}
+    features: dict[str, Features] = {}
     measurements, refused = {}, {}
     for name in names:
-        heard[name] = hear(_listener(model, name))
+        features[name] = extract(_extractor(model, name))
         if name == "correlation":
-            heard["acoustics"] = hear(extraction.acoustics())
+            features["acoustics"] = extract(extraction.acoustic_extractor())
         began = time.monotonic()
         try:
-            score = _score(name, model, heard, chosen, seed)
+            score = _score(name, model, features, chosen, seed)
         except EvaluationError as error:
             # One protocol that a corpus does not allow must not cost the others.
             refused[name] = str(error)
@@ -154,7 +165,7 @@ def assess(
         plain = _plain(chosen.get(name))
         measurements[name] = Measurement(
             score=score,
-            clips=len(heard[name].corpus),
+            clips=len(features[name].corpus),
             settings=plain,
             config=_hash([metadata.version("soundloom"), fingerprint, digest, name, plain, seed]),
             seconds=time.monotonic() - began,
@@ -163,8 +174,8 @@ def assess(
             scored(score, measurements[name].seconds)
     if not measurements:
         raise EvaluationError("; ".join(refused.values()))
-    shown = project(hear(extraction.whole(model)), seed=seed) if projection else None
-    left_out = {place: each for sounds in heard.values() for place, each in sounds.left_out.items()}
+    shown = project(extract(extraction.clip_extractor(model)), seed=seed) if projection else None
+    left_out = {index: clip for each in features.values() for index, clip in each.left_out.items()}
     return Result(
         model=model.name,
         fingerprint=fingerprint,
@@ -174,10 +185,10 @@ def assess(
         classes=corpus.classes,
         split_origin=corpus.split_origin,
         clips=len(corpus),
-        left_out=tuple(left_out[place] for place in sorted(left_out)),
+        left_out=tuple(left_out[index] for index in sorted(left_out)),
         seed=seed,
-        embedded=max(sounds.fresh for sounds in heard.values()),
-        seconds=sum({id(sounds): sounds.seconds for sounds in heard.values()}.values()),
+        embedded=max(each.fresh for each in features.values()),
+        seconds=sum({id(each): each.seconds for each in features.values()}.values()),
         environment=environment(),
         measurements=measurements,
         refused=refused,
@@ -191,13 +202,13 @@ def _plain(settings: Any | None) -> dict[str, Any]:
     return plain
 
 
-def _score(name: str, model: Embedder, heard: Mapping[str, Heard], chosen: Mapping[str, Any], seed: int) -> Score:
-    """What one protocol says of what was heard for it."""
+def _score(name: str, model: Embedder, features: Mapping[str, Features], chosen: Mapping[str, Any], seed: int) -> Score:
+    """The score of one protocol on its features."""
     if name == "correlation":
-        return correlate(heard[name], heard["acoustics"], seed=seed)
+        return run_correlation(features[name], features["acoustics"], seed=seed)
     if name == "ablation":
-        return weigh_parts(heard[name], model.parts, settings=chosen[name], seed=seed)
-    return measure(name, heard[name], settings=chosen[name], seed=seed)
+        return run_ablation(features[name], model.parts, settings=chosen[name], seed=seed)
+    return run_protocol(name, features[name], settings=chosen[name], seed=seed)
 
 
 def environment() -> dict[str, Any]:
@@ -212,8 +223,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _listener(model: Embedder, protocol: str) -> Listener:
-    return extraction.windows(model, WINDOWS[protocol]) if protocol in WINDOWS else extraction.whole(model)
+def _extractor(model: Embedder, protocol: str) -> FeatureExtractor:
+    window = None if protocol in ANALYSES else find_protocol(protocol).window
+    return extraction.clip_extractor(model) if window is None else extraction.window_extractor(model, window)
 
 
 def _settings(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,12 +233,12 @@ def _settings(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {}
     for name in names:
         table = ABLATED if name == "ablation" else name
-        if table in PROTOCOLS:
-            chosen[name] = given.get(name, PROTOCOLS[table].settings())
-            if not isinstance(chosen[name], PROTOCOLS[table].settings):
+        if table not in ANALYSES:
+            kind = find_protocol(table).settings
+            chosen[name] = given.get(name, kind())
+            if not isinstance(chosen[name], kind):
                 raise EvaluationError(
-                    f"settings of {name!r} are a {PROTOCOLS[table].settings.__name__}, "
-                    f"got a {type(chosen[name]).__name__}"
+                    f"settings of {name!r} are a {kind.__name__}, got a {type(chosen[name]).__name__}"
                 )
     strange = sorted(set(given) - set(chosen))
     if strange:

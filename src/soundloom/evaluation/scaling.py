@@ -1,4 +1,4 @@
-"""Zero mean and unit variance by the statistics of the training part (Favory 2020, 3.2).
+"""Standardisation: zero mean and unit variance by the statistics of the training part (Favory 2020, 3.2).
 
 A dimension that does not vary in training carries nothing to learn from; it is centred and left at its
 scale, so that rounding errors are not blown up into features.

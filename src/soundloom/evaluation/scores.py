@@ -1,4 +1,4 @@
-"""What a protocol measures, and how sure it is: metrics over predictions, means over runs, `Score`.
+"""Metrics over predictions, confidence intervals over runs, and `Score`, the result of a protocol.
 
 Conventions: predictions are scores ``[clips, classes]``, higher meaning more likely, on any monotone
 scale; labels as in `checks`. Metrics of single-label sets: accuracy, top-k accuracy, confusion. Metric
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from soundloom.evaluation import validation
 from soundloom.evaluation.retrieval.average_precision import average_precision
 
 __all__ = [
+    "Details",
     "Score",
     "accuracy",
     "average_precisions",
@@ -40,8 +42,18 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
+class Details:
+    """What a protocol reports besides its score; each protocol has a subclass, of plain numbers, strings and lists."""
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Self:
+        """The details that `dataclasses.asdict` and JSON made ``data`` of."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """One protocol's verdict on one set of embeddings.
+    """The result of one protocol on one set of embeddings.
 
     Attributes:
         protocol: the protocol's name, as in `protocols.PROTOCOLS`.
@@ -51,7 +63,7 @@ class Score:
         values: one number a run, fold or draw; the protocol says which.
         seed: what drew the runs; the same seed gives the same numbers.
         per_class: class number -> the metric, or its counterpart, of that class.
-        details: settings that matter and whatever else the protocol learnt; plain numbers, strings, lists.
+        details: what else the protocol reports; None if nothing.
     """
 
     protocol: str
@@ -61,7 +73,7 @@ class Score:
     values: tuple[float, ...]
     seed: int
     per_class: Mapping[int, float] = field(default_factory=dict)
-    details: Mapping[str, object] = field(default_factory=dict)
+    details: Details | None = None
 
     def __str__(self) -> str:
         spread = "" if self.interval is None else f" ± {self.interval:.4f}"
@@ -75,7 +87,7 @@ def summarise(
     *,
     seed: int,
     per_class: Mapping[int, float] | None = None,
-    details: Mapping[str, object] | None = None,
+    details: Details | None = None,
 ) -> Score:
     """A score from its values: mean and interval are taken here.
 
@@ -92,7 +104,7 @@ def summarise(
         values=tuple(float(value) for value in values),
         seed=seed,
         per_class=dict(per_class or {}),
-        details=dict(details or {}),
+        details=details,
     )
 
 
@@ -104,7 +116,10 @@ def t_interval(values: Sequence[float]) -> float | None:
 
 
 def t_quantile(degrees: int) -> float:
-    """The t below which Student's distribution keeps 97.5%, for whole degrees of freedom.
+    """The 97.5% quantile of Student's t distribution, for whole degrees of freedom.
+
+    Not `scipy.stats.t.ppf`: scipy comes with the extra ``eval`` alone, and probes need no extra. The tests compare
+    the two.
 
     With theta = atan(t / sqrt(n)), the probability of |T| < t is a finite sum (Abramowitz and Stegun
     26.7.3 and 26.7.4), with c = cos theta:

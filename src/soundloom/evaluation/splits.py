@@ -1,4 +1,4 @@
-"""From the folds or parts of a corpus to index triples (train, valid, test).
+"""Train, validation and test indices from the folds or parts of a corpus.
 
 Official folds and parts are taken as they are: no clip ever moves from one fold, or from test, to
 another. Only where a set has no validation part (ESC-50, UrbanSound8K: folds; GTZAN's two lists as

@@ -1,4 +1,4 @@
-"""What every protocol refuses, said once: wrong shapes, numbers that are not finite, labels that cannot be scored.
+"""Input checks shared by all protocols: shapes, finite numbers, labels that can be scored.
 
 Conventions of the room: embeddings are ``[clips, dim]`` floating point; labels are either the class of
 each clip, integers ``[clips]`` counted from 0, or all its classes, zeros and ones ``[clips, classes]``.

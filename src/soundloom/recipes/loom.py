@@ -224,15 +224,17 @@ def _worded(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _heard(model: Embedder, corpus: Corpus, told: Callable[[CacheProgress], None] | None) -> extraction.Heard:
+def _heard(model: Embedder, corpus: Corpus, told: Callable[[CacheProgress], None] | None) -> extraction.Features:
     """Embeddings of the clips; who listens to decoding is told of them, too."""
 
-    def heard(reached: extraction.Progress) -> None:
+    def heard(reached: extraction.ExtractionProgress) -> None:
         if told is not None:
             told(CacheProgress(reached.done, reached.total, reached.path))
 
-    listener = extraction.whole(model)
-    return extraction.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard)
+    listener = extraction.clip_extractor(model)
+    return extraction.extract_features(
+        corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard
+    )
 
 
 def _stream(folder: Path) -> Stream:

@@ -185,11 +185,11 @@ def _measured(
 
 def _correlated(model: Embedder, corpus: Corpus, components: int) -> dict[str, dict[str, float]]:
     """Feature -> statistic -> mean canonical correlation with the embeddings' first principal components."""
-    mine = _heard(corpus, extraction.whole(model))
-    theirs = _heard(corpus, extraction.acoustics())
-    _, places, others = np.intersect1d(mine.places, theirs.places, return_indices=True)
+    mine = _features(corpus, extraction.clip_extractor(model))
+    theirs = _features(corpus, extraction.acoustic_extractor())
+    _, places, others = np.intersect1d(mine.positions, theirs.positions, return_indices=True)
     reduced = principal_components(mine.vectors[places], components)
-    table = extraction.statistics(theirs.vectors[others])
+    table = extraction.named_statistics(theirs.vectors[others])
     try:
         return {
             feature: {
@@ -247,13 +247,13 @@ def _apart(
     words: dict[str, np.ndarray] = {}
     truth = held_out.label_matrix()
     for case, model in models.items():
-        heard, side = _heard(held_out, extraction.whole(model)), sides[case]
-        truth = heard.corpus.label_matrix()
-        vectors = torch.from_numpy(heard.vectors)
+        features, side = _features(held_out, extraction.clip_extractor(model)), sides[case]
+        truth = features.corpus.label_matrix()
+        vectors = torch.from_numpy(features.vectors)
         sounds[case] = side.scores(vectors).numpy()
         words[case] = suggestion_scores(side, vectors).numpy()
         if side.encoder is not None:
-            sounds[f"{case}, as a library ranks"] = as_a_library(heard.vectors, side, side.vocabulary.tags)
+            sounds[f"{case}, as a library ranks"] = as_a_library(features.vectors, side, side.vocabulary.tags)
         told = side.told(vectors)
         if told is not None and side.encoder is not None:
             words[f"{case}, decoded"] = told.numpy()
@@ -297,5 +297,5 @@ def _mean_precision(scores: Float[np.ndarray, "rows columns"], truth: Bool[np.nd
     return float(average_precisions(np.ascontiguousarray(scores), np.ascontiguousarray(truth)).mean())
 
 
-def _heard(corpus: Corpus, listener: extraction.Listener) -> extraction.Heard:
-    return extraction.hear(corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1)
+def _features(corpus: Corpus, extractor: extraction.FeatureExtractor) -> extraction.Features:
+    return extraction.extract_features(corpus, extractor, cache=default_cache(), workers=os.cpu_count() or 1)

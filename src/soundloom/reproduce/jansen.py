@@ -26,7 +26,7 @@ import numpy as np
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError, ModelError
-from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.frame_classifier import (
     FewShotSettings,
     ShallowSettings,
@@ -253,7 +253,7 @@ class _Reproduction:
 
     def shallow(self, layers: int, runs: int) -> ShallowSettings:
         """A classifier of so many hidden layers, of the paper's width."""
-        return ShallowSettings(layers=layers, runs=runs, training=Training(epochs=self.settings.epochs))
+        return ShallowSettings(layers=layers, runs=runs, training=ProbeTraining(epochs=self.settings.epochs))
 
     def whole(self, row: str, heard: _Heard) -> float:
         """Retrieval among all clips, test or not: who learned nothing from them may be asked for any."""

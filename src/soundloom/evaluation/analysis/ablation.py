@@ -1,4 +1,4 @@
-"""Which part of a woven embedding earns its score: every subset of the parts, measured.
+"""Ablation of a woven embedding: every subset of its parts, scored; leave-one-out and Shapley values.
 
 A woven embedding remembers which columns came from which part. With v(S) the score of the parts S
 alone, each part i gets
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -23,9 +24,9 @@ from jaxtyping import Float
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.scores import Details, Score
 
-__all__ = ["Ablation", "Contribution", "ablate", "validate"]
+__all__ = ["Ablation", "AblationDetails", "Contribution", "ablate", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,33 @@ class Ablation:
     chance: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class AblationDetails(Details):
+    """Details of an ablation as a score.
+
+    Attributes:
+        protocol: what every subset was measured by.
+        chance: the score taken for no part at all.
+        subsets: parts joined with '+' -> mean, and half the interval if there is one.
+        contributions: part -> what it adds.
+    """
+
+    protocol: str
+    chance: float
+    subsets: Mapping[str, tuple[float, float | None]]
+    contributions: Mapping[str, Contribution]
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Self:
+        """The details that `dataclasses.asdict` and JSON made ``data`` of."""
+        return cls(
+            protocol=data["protocol"],
+            chance=data["chance"],
+            subsets={name: (mean, half) for name, (mean, half) in data["subsets"].items()},
+            contributions={name: Contribution(**each) for name, each in data["contributions"].items()},
+        )
+
+
 def validate(embeddings: np.ndarray, parts: Mapping[str, slice]) -> None:
     """Refuse parts that do not lie in the embedding.
 
@@ -87,7 +115,7 @@ def ablate(
         embeddings: the woven embeddings, ``[clips, dim]`` (or frames, if the protocol takes frames).
         parts: name -> columns.
         protocol: any protocol with labels and splits bound, e.g. by ``functools.partial``.
-        chance: the score of no part: 1 / classes for accuracy, ``details["chance"]`` for query-by-example.
+        chance: the score of no part: 1 / classes for accuracy, ``details.chance`` for query-by-example.
 
     Raises:
         InvalidArgumentError: what `validate` refuses, and what the protocol refuses.

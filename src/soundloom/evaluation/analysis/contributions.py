@@ -1,4 +1,4 @@
-"""What each part of a woven embedding contributes: to the score, to every class, to a single clip.
+"""Contributions of the parts of a woven embedding, as Shapley values: to the score, every class, a single clip.
 
 Verma 2023 (introduction): "these feature-based embeddings are interpretable; for example, for a task, we can see how
 much pitch-based and timbre-based features would contribute, in terms of absolute metrics". The same linear model is

@@ -1,4 +1,4 @@
-"""Correlation analysis (Favory 2020, 3.3): how much of plain acoustics can be read off an embedding.
+"""Canonical correlation of embeddings with acoustic features (Favory 2020, 3.3), by SVD (Björck and Golub 1973).
 
 For each acoustic feature (MFCC, chroma, spectral centroid, spectral bandwidth, by librosa) and each of
 its statistics over time (mean, variance, skewness), the mean canonical correlation between the
@@ -17,16 +17,18 @@ data; that is refused, and well below it correlations are still too high. Needs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from soundloom.errors import InvalidArgumentError, MissingExtraError
 from soundloom.evaluation import validation
-from soundloom.evaluation.scores import Score, summarise
+from soundloom.evaluation.scores import Details, Score, summarise
 
 __all__ = [
     "STATISTICS",
+    "CorrelationDetails",
     "acoustic_features",
     "acoustic_statistics",
     "canonical_correlations",
@@ -35,6 +37,17 @@ __all__ = [
 ]
 
 STATISTICS = ("mean", "variance", "skewness")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrelationDetails(Details):
+    """Details of the correlation analysis.
+
+    Attributes:
+        table: feature -> statistic -> mean canonical correlation.
+    """
+
+    table: Mapping[str, Mapping[str, float]]
 
 
 def validate(embeddings: np.ndarray, features: np.ndarray) -> None:
@@ -143,7 +156,7 @@ def correlation_analysis(
 ) -> Score:
     """Mean canonical correlation with each statistic of each feature; the score is the mean of the table.
 
-    Details: ``table``, feature -> statistic -> mean canonical correlation.
+    Details: `CorrelationDetails`.
 
     Args:
         embeddings: ``[clips, dim]``.
@@ -161,5 +174,9 @@ def correlation_analysis(
     if not cells:
         raise InvalidArgumentError("no acoustic statistics given: take them from acoustic_statistics")
     return summarise(
-        "correlation", "canonical correlation", [float(np.mean(cells))], seed=seed, details={"table": table}
+        "correlation",
+        "canonical correlation",
+        [float(np.mean(cells))],
+        seed=seed,
+        details=CorrelationDetails(table=table),
     )

@@ -1,7 +1,8 @@
-"""Which layers serve which tasks: every layer of an encoder on every corpus (Niizumi 2022, IV-B), and the choice
-of a middle and a late one to fuse (III and IV-C).
+"""Evaluation of every layer of an encoder on every corpus (Niizumi 2022, IV-B), and the choice of two to fuse.
 
-All layers are heard in one pass. The layers of a stream are aligned to the same frames and pooled number by
+The two are a middle and a late layer (III and IV-C).
+
+All layers are computed in one pass. The layers of a stream are aligned to the same frames and pooled number by
 number (equations 1 and 3), so an embedding of all layers fused holds that of every single layer as columns:
 `single_layers` says which. Nothing is computed again, and nothing changes, for a layer on its own.
 
@@ -31,10 +32,10 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
-from soundloom.evaluation.extraction import Heard, Listener, Progress
+from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.results import EvaluationError, Result
-from soundloom.evaluation.runner import assess, default_cache
+from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.scores import Score
 
 __all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "single_layers"]
@@ -109,7 +110,7 @@ def evaluate_layers(
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[str, Score, float], None] | None = None,
 ) -> dict[int, Result]:
     """Measure every layer of a stream on a corpus, hearing the corpus once.
@@ -131,24 +132,24 @@ def evaluate_layers(
     Raises:
         EvaluationError: not a stream of layers, or a protocol that is not one on clips.
     """
-    clipwise = [name for name, row in PROTOCOLS.items() if row.unit == "clips"]
+    clipwise = [name for name, row in PROTOCOLS.items() if row.window is None]
     if protocol not in clipwise:
         raise EvaluationError(f"layers are compared by a protocol on clips, of {', '.join(clipwise)}, got {protocol!r}")
     singles = single_layers(model)
-    heard = extraction.hear(
+    features = extraction.extract_features(
         corpus,
-        extraction.whole(model),
+        extraction.clip_extractor(model),
         cache=Path(cache) if cache is not None else default_cache(),
         workers=workers or os.cpu_count() or 1,
         progress=progress,
     )
 
-    def only(columns: np.ndarray) -> Callable[[Listener], Heard]:
-        return lambda _: replace(heard, vectors=heard.vectors[:, columns])
+    def only(columns: np.ndarray) -> Callable[[FeatureExtractor], Features]:
+        return lambda _: replace(features, vectors=features.vectors[:, columns])
 
     results = {}
     for layer, (alone, columns) in singles.items():
-        results[layer] = assess(
+        results[layer] = evaluate_features(
             alone,
             corpus,
             [protocol],

@@ -1,4 +1,4 @@
-"""Embeddings in the plane: a picture of which sounds lie together, for the eye and for no number.
+"""2-D projection of embeddings for the report, by t-SNE or PCA; not a metric.
 
 t-SNE (van der Maaten 2008) of the standardised embeddings, begun from their first two principal components,
 where scikit-learn is installed; else those two components themselves. A large corpus is shown by a sample,
@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 
-from soundloom.evaluation.extraction import Heard
+from soundloom.evaluation.extraction import Features
 from soundloom.evaluation.results import Projection
 
 __all__ = ["principal_components", "project"]
@@ -30,14 +30,14 @@ COMPONENTS = 50
 """Principal components that t-SNE works on: the rest is mostly noise, and costs time."""
 
 
-def project(heard: Heard, *, seed: int) -> Projection | None:
+def project(features: Features, *, seed: int) -> Projection | None:
     """The clips of a corpus in the plane; a clip of several labels has the first. None of fewer than four clips."""
-    labelled = [(row, labels[0]) for row, labels in enumerate(heard.corpus.column("labels")) if labels]
+    labelled = [(row, labels[0]) for row, labels in enumerate(features.corpus.column("labels")) if labels]
     if len(labelled) < 4:
         return None
     drawn = np.random.default_rng(seed).permutation(len(labelled))[:SHOWN]
     rows, labels = zip(*(labelled[place] for place in np.sort(drawn)), strict=True)
-    components = principal_components(heard.vectors[list(rows)], COMPONENTS)
+    components = principal_components(features.vectors[list(rows)], COMPONENTS)
     if importlib.util.find_spec("sklearn") is None:
         method, points = "PCA", components[:, :2]
     else:
@@ -51,7 +51,7 @@ def project(heard: Heard, *, seed: int) -> Projection | None:
             warnings.simplefilter("ignore", RuntimeWarning)
             tsne = TSNE(perplexity=perplexity, init=_start(components), learning_rate="auto", random_state=seed)
             method, points = "t-SNE", tsne.fit_transform(components)
-    numbers = {name: number for number, name in enumerate(heard.corpus.classes)}
+    numbers = {name: number for number, name in enumerate(features.corpus.classes)}
     return Projection(
         method=method,
         points=[(float(x), float(y)) for x, y in points.round(3)],

@@ -1,4 +1,4 @@
-"""Fair shares: what each of several parts adds to a score that is known for every subset of them.
+"""Shapley values: the share of each of several parts in a score that is known for every subset of them.
 
     Shapley value of i = the mean of v(S with i) - v(S) over all orders in which parts may join
                        = sum over S without i of |S|! (p - |S| - 1)! / p! (v(S with i) - v(S)),

@@ -1,4 +1,4 @@
-"""Many small classifiers trained at once on one matrix of embeddings: every learning rate, every run.
+"""Batched training of small perceptrons on one matrix of embeddings: all learning rates and runs at once, with Adam.
 
 What: perceptrons with no, one or several hidden layers (ReLU between), trained by Adam in shuffled
 minibatches, each stopped early by the validation part and put back to its best epoch. The probes of
@@ -36,7 +36,7 @@ from torch.optim.adam import adam
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Candidates", "Loss", "Networks", "Training", "predict", "train", "train_for"]
+__all__ = ["BatchedTrainer", "Loss", "Networks", "ProbeTraining", "predict", "train", "train_for"]
 
 Loss = Literal["softmax", "logistic", "huber"]
 
@@ -48,7 +48,7 @@ SMALL = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class ProbeTraining:
     """How long a candidate trains (Niizumi 2022, IV-A).
 
     Attributes:
@@ -91,8 +91,8 @@ class Networks:
         )
 
 
-class Candidates:
-    """Candidates in training: their weights, Adam's moments, and the generators of their batches.
+class BatchedTrainer:
+    """BatchedTrainer in training: their weights, Adam's moments, and the generators of their batches.
 
     Args:
         features: standardised embeddings to fit, ``[clips, dim]``.
@@ -171,8 +171,8 @@ def train(
     loss: Loss,
     rates: Sequence[float],
     seeds: Sequence[int],
-    settings: Training,
-    rung: int | None = None,
+    settings: ProbeTraining,
+    halving_epoch: int | None = None,
 ) -> Networks:
     """Train every run at every rate, all at once.
 
@@ -182,21 +182,21 @@ def train(
     knows few values; the loss has no ties.)
 
     Args:
-        features: as for `Candidates`.
-        targets: as for `Candidates`.
+        features: as for `BatchedTrainer`.
+        targets: as for `BatchedTrainer`.
         valid_features: standardised embeddings that stop the training, ``[validated, dim]``.
         valid_targets: their targets.
-        classes: as for `Candidates`.
-        hidden: as for `Candidates`.
-        loss: as for `Candidates`.
+        classes: as for `BatchedTrainer`.
+        hidden: as for `BatchedTrainer`.
+        loss: as for `BatchedTrainer`.
         rates: learning rates of Adam.
         seeds: one a run.
         settings: epochs, patience and batch size.
-        rung: successive halving (Jamieson 2016): after this many epochs, and each time that number has
+        halving_epoch: successive halving (Jamieson 2016): after this many epochs, and each time that number has
             doubled, the half of the rates with the higher losses so far stops, until one is left. None:
             all rates train to their end.
     """
-    candidates = Candidates(
+    candidates = BatchedTrainer(
         features,
         targets,
         classes=classes,
@@ -224,8 +224,8 @@ def train(
                 kept[at] = current[i, k]
 
         active = epoch - best_epoch[here] < settings.patience
-        if epoch == rung and len(columns) > 1:
-            rung *= 2
+        if epoch == halving_epoch and len(columns) > 1:
+            halving_epoch *= 2
             # Who is not among the better half; a rate dropped here never held the lowest loss of all.
             active[:, lowest[here].mean(dim=0).argsort(stable=True)[math.ceil(len(columns) / 2) :]] = False
         if not active.any():
@@ -247,7 +247,7 @@ def train_for(
     batch_size: int,
 ) -> list[Tensor]:
     """Train every run at one rate for so many epochs; weights and biases ``[runs, 1, ...]``, as of `Networks`."""
-    candidates = Candidates(
+    candidates = BatchedTrainer(
         features,
         targets,
         classes=classes,

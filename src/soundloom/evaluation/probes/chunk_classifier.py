@@ -1,4 +1,4 @@
-"""Predictions of 1 s chunks, and of clips by their average (Verma 2023, 2 and 3.5).
+"""Chunk classifier (Verma 2023, 2 and 3.5): a two-layer head on 1 s chunks, averaged over each clip.
 
 "The labels of the entire clip are assigned to each one of the audio chunks of 1s during training";
 "for testing, the labels are averaged across the entire clip to report mean-average precision at the
@@ -23,14 +23,15 @@ from jaxtyping import Float, Int, Shaped
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
-from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.common import class_means, run_seeds
 from soundloom.evaluation.probes.frame_data import clip_means, fit_frames
 from soundloom.evaluation.probes.frame_data import validate as validate_frames
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
+from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
 
-__all__ = ["ChunkSettings", "chunk_probe", "validate"]
+__all__ = ["ChunkDetails", "ChunkSettings", "chunk_probe", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,29 @@ class ChunkSettings:
     top: int = 5
     runs: int = 3
     rate: float = 2e-4
-    training: Training = field(default_factory=lambda: Training(epochs=300))
+    training: ProbeTraining = field(default_factory=lambda: ProbeTraining(epochs=300))
 
     def __post_init__(self) -> None:
         for name in ("hidden", "top", "runs", "rate"):
             if getattr(self, name) <= 0:
                 raise InvalidArgumentError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkDetails(Details):
+    """Details of the classifier on chunks.
+
+    Attributes:
+        splits: names of the splits.
+        by_split: the metric of each split and run, ``[splits, runs]``.
+        k: how many outputs the chunk accuracy looks at.
+        top_k_accuracy: of chunks, one value a run.
+    """
+
+    splits: list[str]
+    by_split: list[list[float]]
+    k: int
+    top_k_accuracy: list[float]
 
 
 def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: Sequence[Split], top: int) -> None:
@@ -81,7 +99,7 @@ def chunk_probe(
 ) -> Score:
     """Clip-level macro mAP of averaged chunk outputs; one value a run, averaged over the splits.
 
-    Details: ``top-k accuracy`` of chunks, one value a run, and its ``k``; ``by_split``.
+    Details: `ChunkDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses.
@@ -114,10 +132,19 @@ def chunk_probe(
         precision.mean(axis=0).tolist(),
         seed=seed,
         per_class=class_means(tables),
-        details={
-            "splits": [split.name for split in splits],
-            "by_split": precision.tolist(),
-            "k": settings.top,
-            "top-k accuracy": top.mean(axis=0).tolist(),
-        },
+        details=ChunkDetails(
+            splits=[split.name for split in splits],
+            by_split=precision.tolist(),
+            k=settings.top,
+            top_k_accuracy=top.mean(axis=0).tolist(),
+        ),
     )
+
+
+PROTOCOLS.register(
+    "chunks",
+    Protocol(
+        function=chunk_probe, settings=ChunkSettings, details=ChunkDetails, paper="Verma 2023, 2 and 3.5", window=1.0
+    ),
+    definition=chunk_probe,
+)

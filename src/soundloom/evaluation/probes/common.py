@@ -1,4 +1,4 @@
-"""What probes share: standardise a split, train its runs, score the test part, average over the splits.
+"""Shared parts of the probes: standardise a split, train its runs, score the test part, average over the splits.
 
 A probe (`linear`, `mlp`) is a function from a prepared split and the seeds of its runs to the test
 outputs of each run; everything else about it is here. One value a run: the mean over splits of the
@@ -23,17 +23,28 @@ from torch import Tensor
 
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
-from soundloom.evaluation.probes.batched_mlp import Loss, Networks, Training, predict, train, train_for
+from soundloom.evaluation.probes.batched_mlp import Loss, Networks, ProbeTraining, predict, train, train_for
 from soundloom.evaluation.scaling import moments, standardise
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
 
-__all__ = ["Fit", "Prepared", "fit_runs", "prepare", "probe", "run_seeds", "train_stopped", "validate"]
+__all__ = [
+    "Fit",
+    "Fitted",
+    "ProbeDetails",
+    "StandardisedSplit",
+    "fit_runs",
+    "probe",
+    "run_seeds",
+    "standardise_split",
+    "train_early_stopped",
+    "validate",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A split ready to train on: embeddings standardised by the training part, targets as the loss wants them.
+class StandardisedSplit:
+    """A split to train on: embeddings standardised by the training part, targets in the form of the loss.
 
     Attributes:
         train: ``[trained, dim]``.
@@ -56,15 +67,49 @@ class Prepared:
     whole: tuple[Tensor, Tensor] | None = None
 
 
-# A prepared split and the seed of each run -> the test outputs of each run, and what to note about the split.
-Fit = Callable[[Prepared, Sequence[int]], tuple[Float[Tensor, "runs tested classes"], dict[str, object]]]
+@dataclass(frozen=True, kw_only=True)
+class ProbeDetails(Details):
+    """Details of a probe.
+
+    Attributes:
+        splits: names of the splits.
+        by_split: the metric of each split and run, ``[splits, runs]``.
+        epochs: epochs trained, ``[splits, runs]``.
+        rates: learning rate chosen in each split; None where it is not searched.
+        confusion: counts ``[classes, classes]`` of all runs; None for multi-hot labels.
+    """
+
+    splits: list[str]
+    by_split: list[list[float]]
+    epochs: list[list[int]]
+    rates: list[float] | None = None
+    confusion: list[list[int]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The runs of one split.
+
+    Attributes:
+        outputs: of each run for the test clips.
+        epochs: epochs that each run trained.
+        rate: the learning rate, if it was searched.
+    """
+
+    outputs: Float[Tensor, "runs tested classes"]
+    epochs: list[int]
+    rate: float | None = None
+
+
+# A standardised split and the seed of each run -> its trained runs.
+Fit = Callable[[StandardisedSplit, Sequence[int]], Fitted]
 
 
 def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]) -> None:
     """Refuse what cannot be probed.
 
     Raises:
-        InvalidArgumentError: what `checks` and `splits.validate` refuse: shapes that disagree, embeddings that are
+        InvalidArgumentError: what `validation` and `splits.validate` refuse: shapes that disagree, embeddings that are
             not finite, splits that overlap, training parts with one class or without a class that is tested.
     """
     validation.check_embeddings(embeddings)
@@ -74,7 +119,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
         validation.check_trainable(labels, split.train, split.test, split.name)
 
 
-def prepare(embeddings: np.ndarray, labels: np.ndarray, split: Split) -> Prepared:
+def standardise_split(embeddings: np.ndarray, labels: np.ndarray, split: Split) -> StandardisedSplit:
     """Cut and standardise one split, by the moments of its training part, of which carved validation is one."""
     features = validation.as_float32(embeddings)
     multi = labels.ndim == 2
@@ -84,7 +129,7 @@ def prepare(embeddings: np.ndarray, labels: np.ndarray, split: Split) -> Prepare
     known, known_targets, trained = features[order], targets[order], len(split.train)
     mean, scale = moments(known if split.carved else known[:trained])
     known = standardise(known, mean, scale)
-    return Prepared(
+    return StandardisedSplit(
         train=known[:trained],
         train_targets=known_targets[:trained],
         valid=known[trained:],
@@ -96,14 +141,14 @@ def prepare(embeddings: np.ndarray, labels: np.ndarray, split: Split) -> Prepare
     )
 
 
-def train_stopped(
-    data: Prepared,
+def train_early_stopped(
+    data: StandardisedSplit,
     *,
     hidden: Sequence[int],
     rates: Sequence[float],
     seeds: Sequence[int],
-    settings: Training,
-    rung: int | None = None,
+    settings: ProbeTraining,
+    halving_epoch: int | None = None,
 ) -> Networks:
     """These runs at these rates, stopped early by validation, official or carved; the rest as of `train`."""
     return train(
@@ -117,12 +162,18 @@ def train_stopped(
         rates=rates,
         seeds=seeds,
         settings=settings,
-        rung=rung,
+        halving_epoch=halving_epoch,
     )
 
 
 def fit_runs(
-    data: Prepared, first: Networks, *, hidden: Sequence[int], rate: float, seeds: Sequence[int], settings: Training
+    data: StandardisedSplit,
+    first: Networks,
+    *,
+    hidden: Sequence[int],
+    rate: float,
+    seeds: Sequence[int],
+    settings: ProbeTraining,
 ) -> tuple[Float[Tensor, "runs tested classes"], list[int]]:
     """Train every run at the chosen rate.
 
@@ -131,11 +182,11 @@ def fit_runs(
 
     Args:
         data: the split.
-        first: the first run at this rate, of `train_stopped`.
+        first: the first run at this rate, of `train_early_stopped`.
         hidden: widths of the hidden layers.
         rate: learning rate.
         seeds: one a run.
-        settings: as for `train_stopped`.
+        settings: as for `train_early_stopped`.
 
     Returns:
         Test outputs of each run, and the epochs that each trained.
@@ -155,7 +206,7 @@ def fit_runs(
         return predict(parameters, data.test)[:, 0], [count] * len(seeds)
     runs = [first]
     if len(seeds) > 1:
-        runs.append(train_stopped(data, hidden=hidden, rates=[rate], seeds=seeds[1:], settings=settings))
+        runs.append(train_early_stopped(data, hidden=hidden, rates=[rate], seeds=seeds[1:], settings=settings))
     predictions = torch.cat([predict(networks.parameters, data.test)[:, 0] for networks in runs])
     return predictions, torch.cat([networks.epochs[:, 0] for networks in runs]).tolist()
 
@@ -196,38 +247,40 @@ def probe(
     validate(embeddings, labels, splits)
     multi = labels.ndim == 2
     table = np.zeros((runs, len(splits)))
-    notes: dict[str, list[object]] = {}
     by_class: list[np.ndarray] = []
     confusion = np.zeros((validation.class_count(labels),) * 2, np.int64)
     with spread(len(splits)) as executor:
         fitted = list(
             executor.map(
-                lambda number: fit(prepare(embeddings, labels, splits[number]), run_seeds(seed, number, runs)),
+                lambda number: fit(
+                    standardise_split(embeddings, labels, splits[number]), run_seeds(seed, number, runs)
+                ),
                 range(len(splits)),
             )
         )
-    for number, (split, (predictions, noted)) in enumerate(zip(splits, fitted, strict=True)):
+    for number, (split, runs_of_split) in enumerate(zip(splits, fitted, strict=True)):
         truth = labels[split.test]
-        for run, prediction in enumerate(predictions.numpy()):
+        for run, prediction in enumerate(runs_of_split.outputs.numpy()):
             if multi:
                 by_class.append(scores.average_precisions(prediction, truth))
                 table[run, number] = np.nanmean(by_class[-1])
             else:
                 confusion += scores.confusion_matrix(prediction, truth)
                 table[run, number] = scores.accuracy(prediction, truth)
-        for key, value in noted.items():
-            notes.setdefault(key, []).append(value)
-
-    details: dict[str, object] = {"splits": [split.name for split in splits], "by_split": table.T.tolist(), **notes}
-    if not multi:
-        details["confusion"] = confusion.tolist()
+    rates = [each.rate for each in fitted if each.rate is not None]
     return scores.summarise(
         protocol,
         "mAP" if multi else "accuracy",
         table.mean(axis=1).tolist(),
         seed=seed,
         per_class=class_means(by_class) if multi else scores.recalls(confusion),
-        details=details,
+        details=ProbeDetails(
+            splits=[split.name for split in splits],
+            by_split=table.T.tolist(),
+            epochs=[each.epochs for each in fitted],
+            rates=rates or None,
+            confusion=None if multi else confusion.tolist(),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Shallow classifiers on frames (Jansen 2017, 4.3), with all labels or with a few a class.
+"""Frame classifier (Jansen 2017, 4.3): a shallow perceptron on frames, with all labels or with a few a class.
 
 "[...] training a shallow fully-connected neural networks (1 or 2 layers of 512 units each) using
 labeled AudioSet segments. The output layer consists of independent logistic regression models for each
@@ -23,13 +23,26 @@ from jaxtyping import Float, Int, Shaped
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
-from soundloom.evaluation.probes.batched_mlp import Training
+from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.common import class_means, run_seeds
 from soundloom.evaluation.probes.frame_data import clip_means, fit_frames, validate
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
+from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
 
-__all__ = ["FewShotSettings", "ShallowSettings", "draw_few", "few_shot", "shallow_classifier", "validate"]
+__all__ = [
+    "FewShotDetails",
+    "FewShotSettings",
+    "ShallowDetails",
+    "ShallowSettings",
+    "draw_few",
+    "few_shot",
+    "shallow_classifier",
+    "validate",
+]
+
+WINDOW = 0.96
+"""Seconds of a frame: "each 0.96 second context window" (4.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +61,7 @@ class ShallowSettings:
     hidden: int = 512
     runs: int = 3
     rate: float = 1e-3
-    training: Training = field(default_factory=Training)
+    training: ProbeTraining = field(default_factory=ProbeTraining)
 
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "runs", "rate"):
@@ -75,6 +88,38 @@ class FewShotSettings:
             raise InvalidArgumentError(f"needs at least 1 segment and 1 draw, got {self.segments} and {self.draws}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShallowDetails(Details):
+    """Details of the classifier on all labels.
+
+    Attributes:
+        splits: names of the splits.
+        by_split: the metric of each split and run, ``[splits, runs]``.
+        layers: hidden layers.
+    """
+
+    splits: list[str]
+    by_split: list[list[float]]
+    layers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotDetails(Details):
+    """Details of the classifier on a few clips a class.
+
+    Attributes:
+        splits: names of the splits.
+        by_split: the metric of each split and draw, ``[splits, draws]``.
+        segments: training clips drawn for each class.
+        trained: training clips of each split and draw, ``[splits, draws]``.
+    """
+
+    splits: list[str]
+    by_split: list[list[float]]
+    segments: int
+    trained: list[list[int]]
+
+
 def shallow_classifier(
     frames: Float[np.ndarray, "frames dim"],
     clips: Int[np.ndarray, " frames"],
@@ -85,6 +130,8 @@ def shallow_classifier(
     seed: int = 0,
 ) -> Score:
     """Macro mAP over clips of frame scores averaged in each clip; one value a run, averaged over the splits.
+
+    Details: `ShallowDetails`.
 
     Raises:
         InvalidArgumentError: what `frames.validate` refuses.
@@ -102,12 +149,23 @@ def shallow_classifier(
         by_split.mean(axis=0).tolist(),
         seed=seed,
         per_class=class_means([run for table in tables for run in table]),
-        details={
-            "splits": [split.name for split in splits],
-            "by_split": by_split.tolist(),
-            "layers": settings.layers,
-        },
+        details=ShallowDetails(
+            splits=[split.name for split in splits], by_split=by_split.tolist(), layers=settings.layers
+        ),
     )
+
+
+PROTOCOLS.register(
+    "shallow",
+    Protocol(
+        function=shallow_classifier,
+        settings=ShallowSettings,
+        details=ShallowDetails,
+        paper="Jansen 2017, 4.3",
+        window=WINDOW,
+    ),
+    definition=shallow_classifier,
+)
 
 
 def few_shot(
@@ -121,7 +179,7 @@ def few_shot(
 ) -> Score:
     """As `shallow_classifier`, trained on a few clips a class; one value a draw, averaged over the splits.
 
-    Validation and test parts stay whole. Details: ``trained``, the training clips of each split and draw.
+    Validation and test parts stay whole. Details: `FewShotDetails`.
 
     Raises:
         InvalidArgumentError: what `frames.validate` refuses.
@@ -145,13 +203,22 @@ def few_shot(
         by_split.mean(axis=0).tolist(),
         seed=seed,
         per_class=class_means(tables),
-        details={
-            "splits": [split.name for split in splits],
-            "by_split": by_split.tolist(),
-            "segments": settings.segments,
-            "trained": trained,
-        },
+        details=FewShotDetails(
+            splits=[split.name for split in splits],
+            by_split=by_split.tolist(),
+            segments=settings.segments,
+            trained=trained,
+        ),
     )
+
+
+PROTOCOLS.register(
+    "few-shot",
+    Protocol(
+        function=few_shot, settings=FewShotSettings, details=FewShotDetails, paper="Jansen 2017, 4.3", window=WINDOW
+    ),
+    definition=few_shot,
+)
 
 
 def draw_few(

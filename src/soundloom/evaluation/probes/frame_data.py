@@ -1,4 +1,4 @@
-"""What protocols over frames share: frames carry their clip's labels to train, and are averaged to score.
+"""Shared parts of the protocols over frames: frames train with their clip's labels, scores average over a clip.
 
 Conventions: frames (or windows, or chunks of 1 s) are ``[frames, dim]`` with the index of their clip,
 integers ``[frames]`` counted from 0; labels and splits are of clips. Clips without frames may exist as
@@ -17,7 +17,7 @@ from torch import Tensor
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation import validation
-from soundloom.evaluation.probes.batched_mlp import Loss, Training, predict, train
+from soundloom.evaluation.probes.batched_mlp import Loss, ProbeTraining, predict, train
 from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.splits import Split
 
@@ -81,7 +81,7 @@ def fit_frames(
     loss: Loss,
     rate: float,
     seeds: Sequence[int],
-    training: Training,
+    training: ProbeTraining,
 ) -> tuple[Float[Tensor, "runs rows classes"], Int[np.ndarray, " rows"]]:
     """Train on the frames of a split; outputs for the test frames, and which frames those are.
 

@@ -1,4 +1,4 @@
-"""k nearest neighbours by cosine: the classes of the nearest known clips. Nothing is trained.
+"""k-nearest-neighbour classifier by cosine similarity: the classes of the nearest known clips. Nothing is trained.
 
 Conventions: with splits, the test clips ask the training and validation clips of their split (there is
 nothing to validate), one value a split; without splits, every clip asks all others, a single value.
@@ -24,11 +24,12 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation.probes.common import class_means
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scaling import moments, standardise
-from soundloom.evaluation.scores import Score
+from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
 
-__all__ = ["KNNSettings", "knn_probe", "validate"]
+__all__ = ["KNNDetails", "KNNSettings", "knn_probe", "validate"]
 
 # Similarities held at a time.
 BLOCK = 1 << 22
@@ -49,6 +50,21 @@ class KNNSettings:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise InvalidArgumentError(f"k must be at least 1, got {self.k}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNNDetails(Details):
+    """Details of the nearest neighbours.
+
+    Attributes:
+        splits: names of the splits, or "leave-one-out".
+        k: neighbours that vote.
+        standardised: whether embeddings were standardised first.
+    """
+
+    splits: list[str]
+    k: int
+    standardised: bool
 
 
 def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split] | None, k: int) -> None:
@@ -77,7 +93,7 @@ def knn_probe(
 ) -> Score:
     """Accuracy, or macro mAP, of the neighbours' classes; one value a split, or a single one without splits.
 
-    Details: ``splits`` (names), ``k`` and ``standardised``.
+    Details: `KNNDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses.
@@ -114,12 +130,15 @@ def knn_probe(
         values,
         seed=seed,
         per_class=class_means(tables) if multi else scores.recalls(confusion),
-        details={
-            "splits": [name for name, _, _ in rounds],
-            "k": settings.k,
-            "standardised": settings.standardised,
-        },
+        details=KNNDetails(splits=[name for name, _, _ in rounds], k=settings.k, standardised=settings.standardised),
     )
+
+
+PROTOCOLS.register(
+    "knn",
+    Protocol(function=knn_probe, settings=KNNSettings, details=KNNDetails, paper="k nearest neighbours"),
+    definition=knn_probe,
+)
 
 
 def vote(

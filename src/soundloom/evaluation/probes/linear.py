@@ -1,4 +1,4 @@
-"""Linear evaluation (Niizumi 2022, IV-A): how far one linear layer on a frozen embedding gets.
+"""Linear probe (Niizumi 2022, IV-A): one linear layer on a frozen embedding, its rate by successive halving.
 
 "We used the validation set for early stopping with a patience of 20 epochs and trained for up to 200
 epochs with the Adam optimizer. We manually tuned the learning rate to get the best results between
@@ -30,25 +30,33 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.evaluation.probes.batched_mlp import Networks, Training
-from soundloom.evaluation.probes.common import Prepared, fit_runs, probe, train_stopped, validate
+from soundloom.evaluation.probes.batched_mlp import Networks, ProbeTraining
+from soundloom.evaluation.probes.common import (
+    Fitted,
+    ProbeDetails,
+    StandardisedSplit,
+    fit_runs,
+    probe,
+    train_early_stopped,
+    validate,
+)
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.splits import Split
 
-__all__ = ["LinearSettings", "linear_probe", "validate"]
+__all__ = ["LinearProbeSettings", "linear_probe", "validate"]
 
 # Epochs after which the first rate leaves the search.
-RUNG = 4
+HALVING_EPOCH = 4
 
 # Where the search starts, times sqrt(dim).
-USUAL = 0.015
+BASE_RATE = 0.015
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearSettings:
+class LinearProbeSettings:
     """The paper's settings.
 
     Attributes:
@@ -60,7 +68,7 @@ class LinearSettings:
 
     rates: tuple[float, ...] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     runs: int = 3
-    training: Training = field(default_factory=lambda: Training(batch_size=64))
+    training: ProbeTraining = field(default_factory=lambda: ProbeTraining(batch_size=64))
 
     def __post_init__(self) -> None:
         if not self.rates or min(self.rates) <= 0 or list(self.rates) != sorted(set(self.rates)):
@@ -74,49 +82,51 @@ def linear_probe(
     labels: Shaped[np.ndarray, "clips ..."],
     splits: Sequence[Split],
     *,
-    settings: LinearSettings | None = None,
+    settings: LinearProbeSettings | None = None,
     seed: int = 0,
 ) -> Score:
     """Accuracy, or macro mAP, of a linear classifier; one value a run, averaged over the splits.
 
-    Details: ``by_split`` (splits by runs), ``rates`` chosen and ``epochs`` trained in each split, and for
-    single labels the ``confusion`` counts of all runs.
+    Details: `ProbeDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses.
     """
-    settings = settings or LinearSettings()
+    settings = settings or LinearProbeSettings()
     return probe("linear", embeddings, labels, splits, partial(fit, settings), runs=settings.runs, seed=seed)
 
 
-def fit(
-    settings: LinearSettings, data: Prepared, seeds: Sequence[int]
-) -> tuple[Float[Tensor, "runs tested classes"], dict[str, object]]:
+PROTOCOLS.register(
+    "linear",
+    Protocol(function=linear_probe, settings=LinearProbeSettings, details=ProbeDetails, paper="Niizumi 2022, IV-A"),
+    definition=linear_probe,
+)
+
+
+def fit(settings: LinearProbeSettings, data: StandardisedSplit, seeds: Sequence[int]) -> Fitted:
     """Search the rate with the first seed, then train all at it."""
     rates = settings.rates
-    expected = USUAL / data.train.shape[1] ** 0.5
+    expected = BASE_RATE / data.train.shape[1] ** 0.5
     middle = min(range(len(rates)), key=lambda index: abs(math.log(rates[index] / expected)))
     frontier = neighbours(rates, middle) | {middle}
     tried: dict[int, Networks] = {}
     while frontier:
         contenders = sorted(frontier)
-        networks = train_stopped(
+        networks = train_early_stopped(
             data,
             hidden=(),
             rates=[rates[k] for k in contenders],
             seeds=seeds[:1],
             settings=settings.training,
-            rung=RUNG,
+            halving_epoch=HALVING_EPOCH,
         )
         tried |= {index: networks.only(rate=column) for column, index in enumerate(contenders)}
         best = min(tried, key=lambda index: tried[index].loss.item())
         frontier = neighbours(rates, best) - tried.keys()
-    predictions, epochs = fit_runs(
-        data, tried[best], hidden=(), rate=rates[best], seeds=seeds, settings=settings.training
-    )
-    return predictions, {"rates": rates[best], "epochs": epochs}
+    outputs, epochs = fit_runs(data, tried[best], hidden=(), rate=rates[best], seeds=seeds, settings=settings.training)
+    return Fitted(outputs, epochs, rates[best])
 
 
 def neighbours(rates: Sequence[float], index: int) -> set[int]:
-    """The places next to one."""
+    """The indices next to one."""
     return {index - 1, index + 1} & set(range(len(rates)))

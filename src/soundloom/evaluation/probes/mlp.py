@@ -1,4 +1,4 @@
-"""Multi-layer perceptron (Favory 2020, 3.2): one hidden layer of 256 on standardised embeddings, ten runs.
+"""MLP probe (Favory 2020, 3.2): one hidden layer of 256 on standardised embeddings, ten runs.
 
 "As a classifier for each of the different tasks, we use a multi-layer perceptron (MLP) with one hidden
 layer of 256 features [...] we repeat the training procedure of the MLP in each task 10 times, average
@@ -19,11 +19,19 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.evaluation.probes.batched_mlp import Training
-from soundloom.evaluation.probes.common import Prepared, fit_runs, probe, train_stopped, validate
+from soundloom.evaluation.probes.batched_mlp import ProbeTraining
+from soundloom.evaluation.probes.common import (
+    Fitted,
+    ProbeDetails,
+    StandardisedSplit,
+    fit_runs,
+    probe,
+    train_early_stopped,
+    validate,
+)
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.splits import Split
 
@@ -44,7 +52,7 @@ class MLPSettings:
     hidden: int = 256
     runs: int = 10
     rate: float = 1e-3
-    training: Training = field(default_factory=Training)
+    training: ProbeTraining = field(default_factory=ProbeTraining)
 
     def __post_init__(self) -> None:
         for name in ("hidden", "runs", "rate"):
@@ -62,8 +70,7 @@ def mlp_probe(
 ) -> Score:
     """Accuracy, or macro mAP, of a perceptron; one value a run, averaged over the splits.
 
-    Details: ``by_split`` (splits by runs), ``epochs`` trained in each split, and for single labels the
-    ``confusion`` counts of all runs.
+    Details: `ProbeDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses.
@@ -72,11 +79,16 @@ def mlp_probe(
     return probe("mlp", embeddings, labels, splits, partial(fit, settings), runs=settings.runs, seed=seed)
 
 
-def fit(
-    settings: MLPSettings, data: Prepared, seeds: Sequence[int]
-) -> tuple[Float[Tensor, "runs tested classes"], dict[str, object]]:
+PROTOCOLS.register(
+    "mlp",
+    Protocol(function=mlp_probe, settings=MLPSettings, details=ProbeDetails, paper="Favory 2020, 3.2"),
+    definition=mlp_probe,
+)
+
+
+def fit(settings: MLPSettings, data: StandardisedSplit, seeds: Sequence[int]) -> Fitted:
     """Train all runs of one split."""
     hidden, rate, training = (settings.hidden,), settings.rate, settings.training
-    first = train_stopped(data, hidden=hidden, rates=[rate], seeds=seeds[:1], settings=training)
-    predictions, epochs = fit_runs(data, first, hidden=hidden, rate=rate, seeds=seeds, settings=training)
-    return predictions, {"epochs": epochs}
+    first = train_early_stopped(data, hidden=hidden, rates=[rate], seeds=seeds[:1], settings=training)
+    outputs, epochs = fit_runs(data, first, hidden=hidden, rate=rate, seeds=seeds, settings=training)
+    return Fitted(outputs, epochs)

@@ -1,4 +1,4 @@
-"""The report: one HTML page that holds everything, asks nobody for anything, and reads well on paper or in the dark.
+"""HTML report of an evaluation: one self-contained page that reads well on paper and in the dark.
 
 From the whole to the parts: layers and the choice among them; all scores in a table and as intervals; what others
 published by the same protocol on the same corpus; then corpus by corpus what lies behind the scores (`sections`);
@@ -83,7 +83,7 @@ def _notices(by_corpus: Mapping[str, Sequence[Labelled]]) -> str:
                 items = "".join(f"<li><code>{escape(e.path)}</code>: {escape(e.reason)}</li>" for e in result.left_out)
                 told.append(
                     f"<details class=notice><summary>{escape(model)} on {escape(corpus)}: {len(result.left_out)} of "
-                    f"{result.clips} clips could not be heard and are left out of its numbers</summary>"
+                    f"{result.clips} clips could not be decoded and are left out of its numbers</summary>"
                     f"<ul>{items}</ul></details>"
                 )
         if several[0][1].split_origin == "none":

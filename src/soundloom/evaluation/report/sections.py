@@ -1,4 +1,4 @@
-"""Sections of the report: what lies behind the scores on one corpus, and what it takes to repeat them.
+"""Sections of the HTML report: what lies behind the scores on one corpus, and what it takes to repeat them.
 
 Of a corpus: the embedding in the plane, correlations with plain acoustics, the parts of woven models, confusions,
 and scores by class; each only where it was measured.
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from soundloom.evaluation.analysis.correlation import STATISTICS
+from soundloom.evaluation.analysis.ablation import AblationDetails
+from soundloom.evaluation.analysis.correlation import STATISTICS, CorrelationDetails
+from soundloom.evaluation.probes.common import ProbeDetails
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.tables import percent
@@ -96,7 +98,9 @@ def _maps(corpus: str, several: Sequence[Labelled]) -> Iterator[str]:
 def _correlations(several: Sequence[Labelled]) -> Iterator[str]:
     tables = []
     for model, score in _scores(several, "correlation"):
-        table: Any = score.details["table"]
+        if not isinstance(score.details, CorrelationDetails):
+            continue
+        table = score.details.table
         head = "".join(f"<th scope=col>{statistic}</th>" for statistic in STATISTICS)
         rows = "".join(
             f'<tr><th scope="row">{escape(feature)}</th>{"".join(_shade(by[key]) for key in STATISTICS)}</tr>'
@@ -121,13 +125,14 @@ def _shade(value: float) -> str:
 
 def _ablations(several: Sequence[Labelled]) -> Iterator[str]:
     for model, score in _scores(several, "ablation"):
-        details: Any = score.details
-        subsets = {name: (mean, half) for name, (mean, half) in details["subsets"].items()}
-        shares = {name: (each["shapley"], None) for name, each in details["contributions"].items()}
+        details = score.details
+        if not isinstance(details, AblationDetails):
+            continue
+        shares = {name: (each.shapley, None) for name, each in details.contributions.items()}
         yield (
             f"<h3>The parts of {escape(model)}</h3><figure>"
-            f"{svg.bars(subsets, f'{model}: score of every subset of its parts', mark=details['chance'])}"
-            f"<figcaption>{escape(details['protocol'])}, {escape(score.metric)} of every subset of the parts; dashed: "
+            f"{svg.bars(details.subsets, f'{model}: score of every subset of its parts', mark=details.chance)}"
+            f"<figcaption>{escape(details.protocol)}, {escape(score.metric)} of every subset of the parts; dashed: "
             "chance.</figcaption></figure><figure>"
             f"{svg.bars(shares, f'{model}: share of each part')}<figcaption>Each part's fair share of the score over "
             "chance (Shapley value): what it adds, averaged over all orders of joining.</figcaption></figure>"
@@ -138,9 +143,8 @@ def _confusions(corpus: str, several: Sequence[Labelled]) -> Iterator[str]:
     opened = " open"
     for model, result in several:
         for protocol, score in result.scores.items():
-            counts: Any = score.details.get("confusion")
-            if counts:
-                matrix = np.asarray(counts)
+            if isinstance(score.details, ProbeDetails) and score.details.confusion:
+                matrix = np.asarray(score.details.confusion)
                 # A model may know fewer classes than the corpus names: the last ones have no clips.
                 classes = result.classes[: len(matrix)]
                 title = f"{model} on {corpus}, {protocol}: classes (rows) and what they were taken for (columns)"

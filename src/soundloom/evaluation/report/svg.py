@@ -1,8 +1,9 @@
-"""The report's pictures, as SVG written by hand: no fonts, no scripts, no library.
+"""SVG plots of the report: intervals, bars, confusion matrices, layer curves, scatter.
 
-Colours come from the page's style sheet (classes ``c0`` to ``c7``, ``ink``, ``faint``), so that a picture follows the
-page into the dark; text stays text, which scales, is found and is read aloud. Each picture has a title that
-says what it shows. Lengths are in pixels of a view box that the page scales to its width.
+Written without matplotlib, which draws SVG with fixed colours and turns text into outlines. Colours here come from the
+page's style sheet (classes ``c0`` to ``c7``, ``ink``, ``faint``), so that a plot follows the page into the dark; text
+stays text, which scales, is found and is read aloud. Each plot has a title that says what it shows. Lengths are in
+pixels of a view box that the page scales to its width.
 """
 
 from __future__ import annotations

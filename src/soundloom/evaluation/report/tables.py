@@ -1,4 +1,4 @@
-"""Results side by side: models down, corpora and protocols across; and scores by class as a CSV.
+"""Tables of results: models down, corpora and protocols across; and scores by class as a CSV.
 
 The one place that names rows apart (two sets of weights of a model, two seeds) and that writes numbers: percent,
 with half the width of the 95 % interval where there are several runs.

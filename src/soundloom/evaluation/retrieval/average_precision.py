@@ -1,4 +1,4 @@
-"""Average precision of ranked lists, many at once: the one primitive under every mAP in this room.
+"""Average precision of many ranked lists at once, equal scores at one threshold; every mAP here uses it.
 
 Convention: items of equal score stand at one threshold, so the order in which ties happen to be sorted
 never changes a number. With P_t and R_t the precision and recall at the t-th distinct score from above,

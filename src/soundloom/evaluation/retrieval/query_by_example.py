@@ -1,4 +1,4 @@
-"""Retrieval: do clips of a class lie nearer to one another than to the rest? Nothing is trained.
+"""Retrieval protocols: query by example (Jansen 2017, 4.2) and leave-one-out precision. Nothing is trained.
 
 `query_by_example` (Jansen 2017, 4.2): "For each sound event category, we sample 100 segments where it is
 present and 100 segments where it is not. We report the mean average precision (mAP) of separating
@@ -31,11 +31,21 @@ from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.retrieval.average_precision import average_precision, tie_ends
 from soundloom.evaluation.scaling import moments, standardise
-from soundloom.evaluation.scores import Score, summarise
+from soundloom.evaluation.scores import Details, Score, summarise
 
-__all__ = ["ByExampleSettings", "LeaveOneOutSettings", "directions", "leave_one_out", "query_by_example", "validate"]
+__all__ = [
+    "ByExampleDetails",
+    "ByExampleSettings",
+    "LeaveOneOutDetails",
+    "LeaveOneOutSettings",
+    "directions",
+    "leave_one_out",
+    "query_by_example",
+    "validate",
+]
 
 # Similarities held at a time by leave_one_out: 4 million float32, of 20,000 clips 200 queries a block.
 BLOCK = 1 << 22
@@ -77,6 +87,38 @@ class LeaveOneOutSettings:
             raise InvalidArgumentError(f"k must be at least 1, got {self.k}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ByExampleDetails(Details):
+    """Details of query by example.
+
+    Attributes:
+        standardised: whether embeddings were standardised first.
+        chance: mean over classes of the share of within-class pairs.
+        skipped: the classes without two segments or without a segment outside.
+    """
+
+    standardised: bool
+    chance: float
+    skipped: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveOneOutDetails(Details):
+    """Details of leave-one-out retrieval.
+
+    Attributes:
+        mean_average_precision: of the whole rankings.
+        standardised: whether embeddings were standardised first.
+        k: how many nearest clips the precision looks at.
+        queries: clips that were queries.
+    """
+
+    mean_average_precision: float
+    standardised: bool
+    k: int
+    queries: int
+
+
 def validate(embeddings: np.ndarray, labels: np.ndarray) -> None:
     """Refuse what cannot be searched.
 
@@ -102,8 +144,7 @@ def query_by_example(
 ) -> Score:
     """Mean over classes of the average precision of within-class pairs among all pairs; one value a draw.
 
-    Details: ``standardised``, ``chance`` (mean over classes of the share of within-class pairs) and
-    ``skipped``, the classes without two segments or without a segment outside.
+    Details: `ByExampleDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses.
@@ -134,12 +175,25 @@ def query_by_example(
         precisions.mean(axis=1).tolist(),
         seed=seed,
         per_class=dict(zip(usable, precisions.mean(axis=0).tolist(), strict=True)),
-        details={
-            "standardised": settings.standardised,
-            "chance": float(chances.mean()),
-            "skipped": [label for label in range(present.shape[1]) if label not in usable],
-        },
+        details=ByExampleDetails(
+            standardised=settings.standardised,
+            chance=float(chances.mean()),
+            skipped=[label for label in range(present.shape[1]) if label not in usable],
+        ),
     )
+
+
+PROTOCOLS.register(
+    "query-by-example",
+    Protocol(
+        function=query_by_example,
+        settings=ByExampleSettings,
+        details=ByExampleDetails,
+        paper="Jansen 2017, 4.2",
+        splits=False,
+    ),
+    definition=query_by_example,
+)
 
 
 def leave_one_out(
@@ -152,7 +206,7 @@ def leave_one_out(
     """Mean over clips of the share of their like among their k nearest; a single value, nothing is drawn.
 
     Clips that have no like (alone in their class, or without a class) do not ask, but may be found.
-    Details: ``mAP`` of the whole rankings, ``standardised``, ``k`` and ``queries``.
+    Details: `LeaveOneOutDetails`.
 
     Raises:
         InvalidArgumentError: what `validate` refuses, or fewer than k other clips.
@@ -185,13 +239,26 @@ def leave_one_out(
             for label in range(present.shape[1])
             if (asked & present[:, label]).any()
         },
-        details={
-            "mAP": mean_precision[asked].mean().item(),
-            "standardised": settings.standardised,
-            "k": settings.k,
-            "queries": int(asked.sum()),
-        },
+        details=LeaveOneOutDetails(
+            mean_average_precision=mean_precision[asked].mean().item(),
+            standardised=settings.standardised,
+            k=settings.k,
+            queries=int(asked.sum()),
+        ),
     )
+
+
+PROTOCOLS.register(
+    "leave-one-out",
+    Protocol(
+        function=leave_one_out,
+        settings=LeaveOneOutSettings,
+        details=LeaveOneOutDetails,
+        paper="nearest clips",
+        splits=False,
+    ),
+    definition=leave_one_out,
+)
 
 
 def precision_at(
