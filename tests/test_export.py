@@ -113,6 +113,7 @@ def test_a_window_that_is_not_fixed_bounds_the_length(tmp_path: Path) -> None:
         agree(exported.path, model, noise(2, samples))
 
 
+@pytest.mark.slow
 def test_fused_layers_without_a_window_need_a_length(tmp_path: Path) -> None:
     model = small(None, layers=(1, 3))
     with pytest.raises(ModelError, match=r"'small' can be exported for one length .*--seconds"):
@@ -145,6 +146,7 @@ def test_peak_maps_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
     path = tmp_path / "model.onnx"

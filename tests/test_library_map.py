@@ -71,6 +71,7 @@ def test_alike_sounds_lie_together(mapped: tuple[Library, Map, list[MapProgress]
     assert {"reading", "arranging", "finding clusters"} <= {reached.phase for reached in told}
 
 
+@pytest.mark.slow
 def test_a_map_is_the_same_every_time_and_kept(mapped: tuple[Library, Map, list[MapProgress]]) -> None:
     library, made, _ = mapped
     again = library.map(recompute=True)

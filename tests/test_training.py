@@ -93,6 +93,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.slow
 def test_killed_far_from_a_checkpoint_and_more_than_once(
     tmp_path: Path, whole: tuple[Run, dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_killed_far_from_a_checkpoint_and_more_than_once(
     assert toy_training.same(toy_training.learn(tmp_path / "run")[1], whole[1])
 
 
+@pytest.mark.slow
 def test_killed_by_the_system(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     """As users have it: SIGKILL, at whatever moment, and the same command again."""
     script = (
