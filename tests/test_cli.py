@@ -239,6 +239,8 @@ def test_an_interrupt_is_no_traceback(sounds: Path, tmp_path: Path) -> None:
     """The key is pressed in the middle of indexing: the model is loaded, and no file is done yet."""
     script = (
         "import signal; from soundloom.cli import main; from soundloom.library import Library\n"
+        # A process that was started in the background ignores the signal unless told otherwise.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "Library.add = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
         "main()"
     )

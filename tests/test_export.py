@@ -163,7 +163,7 @@ def test_impossible_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         export(model, tmp_path / "model.onnx", seconds=0.01)
     with pytest.raises(ModelError, match="there is no folder"):
         export(model, tmp_path / "nowhere" / "model.onnx")
-    monkeypatch.setattr(graphs, "find_spec", lambda _: None)
+    monkeypatch.setattr(onnx_graph, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"exporting a model needs .* 'soundloom\[onnx\]'"):
         export(model, tmp_path / "model.onnx")
 

@@ -10,6 +10,7 @@ import soundfile
 
 from soundloom.errors import QueryError
 from soundloom.library import Library
+from soundloom.library.search import similarity_cache
 from soundloom.library.search.index import SearchIndex, _top
 from soundloom.library.search.similarity_cache import Cosines
 from soundloom.library.storage.store import FileState, Store
@@ -94,7 +95,7 @@ def test_what_was_asked_before_changes_nothing(
     asked = [
         (int(row), float(weight)) for row, weight in zip(rng.integers(4, size=40), rng.normal(size=40), strict=True)
     ]
-    monkeypatch.setattr(cosines, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
+    monkeypatch.setattr(similarity_cache, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
     steered = Cosines(index.vectors, PARTS)
     for row, weight in asked:
         query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}

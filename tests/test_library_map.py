@@ -204,7 +204,7 @@ def test_principal_components_keep_distances() -> None:
 
 @needs_umap
 def test_beyond_the_anchors_the_rest_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "ANCHORS", 100)
+    monkeypatch.setattr(umap_layout, "ANCHORS", 100)
     vectors = clustered(4, 100)
     kinds = np.repeat(np.arange(4), 100)
     reduced = umap_layout.principal_components(vectors, np.ones(DIM), silent)
