@@ -277,7 +277,7 @@ def test_no_move_overwrites_rows_that_a_later_one_reads() -> None:
             FileState(path, 1, 2, digest) for path, digest in disk.items() if known.get(path) is not None or True
         ]
         targets = [state for state in targets if state.path not in known or known[state.path].hash != state.hash]
-        leaving = {path for path, state in known.items() if disk.get(path) != state.hash}
+        leaving = [path for path, state in known.items() if disk.get(path) != state.hash]
         rows = {path: [state.hash] for path, state in known.items()}
         for batch in plan_moves(targets, known, leaving):
             read = {move.target.path: rows[move.donor] for move in batch.moves}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from soundloom.library.storage.store import FileState
@@ -52,15 +52,14 @@ class MoveBatch:
     vacated: set[str] = field(default_factory=set)
 
 
-def plan_moves(
-    targets: Iterable[FileState], known: Mapping[str, FileState], leaving: Collection[str]
-) -> list[MoveBatch]:
+def plan_moves(targets: Iterable[FileState], known: Mapping[str, FileState], leaving: Sequence[str]) -> list[MoveBatch]:
     """Assign a donor to every file whose content is known, and order the moves.
 
     Args:
         targets: files on disk whose content hash some known file has.
         known: the library's files, by path.
-        leaving: known paths that no longer hold the content that the library knows.
+        leaving: known paths that no longer hold the content that the library knows; of several that held the same, the
+            first gives its rows away first.
     """
     moves = _assign_donors(targets, known, leaving)
     overwritten = {move.target.path for move in moves}
@@ -77,9 +76,7 @@ def plan_moves(
     return batches
 
 
-def _assign_donors(
-    targets: Iterable[FileState], known: Mapping[str, FileState], leaving: Collection[str]
-) -> list[Move]:
+def _assign_donors(targets: Iterable[FileState], known: Mapping[str, FileState], leaving: Sequence[str]) -> list[Move]:
     by_hash: dict[str, list[FileState]] = defaultdict(list)
     for state in targets:
         by_hash[state.hash].append(state)
@@ -87,15 +84,16 @@ def _assign_donors(
     for path, state in sorted(known.items()):
         if state.hash in by_hash:
             holders[state.hash].append(path)
+    order = {path: place for place, path in enumerate(leaving)}
     moves = []
     for digest, files in sorted(by_hash.items()):
         own = {state.path for state in files if state.path in known and known[state.path].hash == digest}
         moves += [Move(state, state.path) for state in files if state.path in own]
         others = sorted((state for state in files if state.path not in own), key=lambda state: state.path)
-        free = [path for path in holders[digest] if path in leaving]
+        free = sorted((path for path in holders[digest] if path in order), key=order.__getitem__)
         pairs = _pair(others, free)
         moves += [Move(state, donor) for state, donor in pairs.items()]
-        spare = next((path for path in holders[digest] if path not in leaving), holders[digest][0])
+        spare = next((path for path in holders[digest] if path not in order), holders[digest][0])
         moves += [Move(state, spare, kept=True) for state in others if state not in pairs]
     return moves
 
@@ -110,7 +108,8 @@ def _pair(files: list[FileState], free: list[str]) -> dict[FileState, str]:
         if donors := by_name[os.path.basename(state.path)]:
             pairs[state] = donors.popleft()
     rest = [state for state in files if state not in pairs]
-    left = sorted(path for donors in by_name.values() for path in donors)
+    given = set(pairs.values())
+    left = [path for path in free if path not in given]
     return pairs | dict(zip(rest, left, strict=False))
 
 

@@ -242,7 +242,7 @@ class Synchroniser:
         return hash_known_sizes(candidates, known, self._workers, hashed)
 
     def _take_over_rows(
-        self, targets: Sequence[FileState], known: Mapping[str, FileState], leaving: Collection[str]
+        self, targets: Sequence[FileState], known: Mapping[str, FileState], leaving: Sequence[str]
     ) -> dict[str, FileState]:
         """Give files the rows of their contents. Returns the library's files after it.
 
@@ -383,31 +383,32 @@ def _leaving(
     targets: Sequence[FileState],
     absent: Sequence[str],
     roots: Sequence[Path],
-) -> set[str]:
+) -> list[str]:
     """The known paths that no longer hold the content that the library knows: gone, or with another content.
 
     Files of an absent root stay, unless most of its contents are among the new files; so do files outside the roots
-    that were searched, unless they are gone.
+    that were searched, unless they are gone. Those that may have been edited in place come last.
     """
-    leaving = set(diff.missing)
+    new = {state.hash for state in targets if state.path not in known or known[state.path].hash != state.hash}
+    held = {state.hash for state in known.values()}
+    gone = list(diff.missing)
+    replaced: list[str] = []
+    edited: list[str] = []
     for file in diff.candidates:
-        old = known.get(file.path)
+        old, digest = known.get(file.path), hashes.get(file.path)
         # A file of the same size without a hash could not be read: nothing is known of its content.
-        if old is not None and (file.path in hashes or file.size != old.size) and hashes.get(file.path) != old.hash:
-            leaving.add(file.path)
-    new = {state.hash for state in targets if state.path not in known}
+        if old is not None and (digest is not None or file.size != old.size) and digest != old.hash:
+            (replaced if digest in held else edited).append(file.path)
     away = RootLookup(absent)
     dispersed = set(dispersed_roots(files_by_root(known, absent), new))
     searched = RootLookup(roots)
     for path, state in known.items():
-        if state.hash not in new or path in diff.present:
-            continue
-        root = away.root_of(path)
-        if root is not None:
-            (leaving.add if root in dispersed else leaving.discard)(path)
-        elif searched.root_of(path) is None and not os.path.lexists(path):
-            leaving.add(path)
-    return leaving
+        if state.hash in new and path not in diff.present:
+            root = away.root_of(path)
+            elsewhere = root is None and searched.root_of(path) is None
+            if root in dispersed or (elsewhere and not os.path.lexists(path)):
+                gone.append(path)
+    return [*dict.fromkeys(gone), *replaced, *edited]
 
 
 def _record_failures(store: Store, failed: Mapping[str, str], roots: Sequence[Path]) -> None:

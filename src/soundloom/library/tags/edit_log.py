@@ -17,6 +17,7 @@ Logs without ``tags.sum`` were written by earlier versions: their decisions hold
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import defaultdict
@@ -175,6 +176,14 @@ class DecisionLog:
                 after += [numbered for numbered in before if numbered not in after]
         return Decisions({key: some for key, some in by_hash.items() if some}, dict(by_path))
 
+    def origins(self) -> dict[str, set[str]]:
+        """For every content that a file got by being edited in place, the contents that it had before."""
+        origins: dict[str, set[str]] = defaultdict(set)
+        for edit in self._edits():
+            for change in edit.get("changes", []):
+                origins[change["to"]] |= {change["from"], *origins.get(change["from"], ())}
+        return dict(origins)
+
     def pending(self) -> list[Restoration]:
         """What undoings that no commit has shown yet give back; see `is_pending`."""
         applied = self._applied()
@@ -198,9 +207,8 @@ class DecisionLog:
     def mark_applied(self) -> None:
         """Write that the library's rows show the whole log."""
         text = self._read()
-        if text or self._sum.exists():
-            facts = {"format": 1, "bytes": len(text), "checksum": _checksum(text)}
-            write_atomically(self._sum, json.dumps(facts) + "\n")
+        facts = {"format": 1, "bytes": len(text), "checksum": _checksum(text)}
+        write_atomically(self._sum, json.dumps(facts) + "\n")
 
     def adopt_paths(self, files: Mapping[str, FileState]) -> None:
         """Once for a log of an earlier version: bind decisions that hold for a path to the content that it has now."""
@@ -232,12 +240,15 @@ class DecisionLog:
     def _append(self, edit: dict[str, Any]) -> str:
         number = uuid4().hex
         whole = len(self._read())  # also refuses a damaged log
+        line = json.dumps({"id": number, **edit}, ensure_ascii=False).encode() + b"\n"
         try:
-            with open(self._file, "a+b") as log:
+            if not self._file.exists() and not self._sum.exists():
+                self.mark_applied()  # from its first line on it is no log of an earlier version
+            with open(self._file, "ab", buffering=0) as log:
                 log.truncate(whole)  # a process that was killed may have left a line without its end
                 try:
-                    log.write(json.dumps({"id": number, **edit}, ensure_ascii=False).encode() + b"\n")
-                    log.flush()
+                    if log.write(line) < len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     os.fsync(log.fileno())
                 except OSError:
                     log.truncate(whole)

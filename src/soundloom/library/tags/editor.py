@@ -180,7 +180,8 @@ class TagEditor:
             rows = sorted(changes)
             for first in range(0, len(rows), _COMMIT_ROWS):
                 self._write({row: changes[row] for row in rows[first : first + _COMMIT_ROWS]})
-            self._log.mark_applied()
+            if self._log.is_pending:
+                self._log.mark_applied()
         return len(changes)
 
     def _decide(self, decisions: Sequence[Decision], committed: Callable[[int], None]) -> Edit:
@@ -203,24 +204,18 @@ class TagEditor:
     def _edit(
         self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], committed: Callable[[int], None]
     ) -> Edit:
-        # What was done to a row, by its path, and for a file that has moved since by its content alone.
-        done: dict[tuple[str, float, str | None], tuple[Tags, Tags]] = {}
-        for row, after in changes.items():
-            difference = (after - row.tags, row.tags - after)
-            done[row.hash, row.start, row.path] = difference
-            done.setdefault((row.hash, row.start, None), difference)
-        seen = {row[:2] for row in unchanged}
+        done = _RowChanges(changes, unchanged)
 
         def revert() -> Edit:
             self._apply_pending()
             with library_lock(self._folder, "tags.lock"):
+                origins = self._log.origins()
+                later = {after for after, before in origins.items() if before & done.hashes}
+                rows = self._rows_of_contents(done.hashes | later)
                 back = {}
-                rows = self._rows_of_contents({digest for digest, _, _ in done})
                 for row in rows:
-                    general = None if row[:2] in seen else done.get((row.hash, row.start, None))
-                    given, taken = done.get((row.hash, row.start, row.path)) or general or (Tags(), Tags())
-                    tags = (row.tags - given) | taken
-                    if tags != row.tags:
+                    given, taken = done.of(row, origins.get(row.hash, set()))
+                    if (tags := (row.tags - given) | taken) != row.tags:
                         back[row] = tags
                 undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back, committed)
             return self._edit(undone, back, [row for row in rows if row not in back], committed)
@@ -273,6 +268,47 @@ class TagEditor:
     def _write(self, changes: Mapping[_Row, Tags]) -> None:
         if changes:
             self._store.write_tags({row[:2]: sorted(tags) for row, tags in changes.items()})
+
+
+class _RowChanges:
+    """What an edit gave to and took from rows, for rows that may have other paths or contents since.
+
+    Args:
+        changes: the rows before the edit, and their tags after it.
+        unchanged: rows of the same contents that it left as they were.
+    """
+
+    def __init__(self, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row]) -> None:
+        self._by_row = {
+            (row.hash, row.start, row.path): (tags - row.tags, row.tags - tags) for row, tags in changes.items()
+        }
+        self._by_row.update({(row.hash, row.start, row.path): (Tags(), Tags()) for row in unchanged})
+        self._by_segment = {(digest, start): some for (digest, start, _), some in self._by_row.items() if any(some)}
+        self._by_content: dict[str, tuple[Tags, Tags]] = {}
+        for (digest, _, _), (given, taken) in self._by_row.items():
+            before = self._by_content.get(digest, (given, taken))
+            self._by_content[digest] = before[0] & given, before[1] & taken
+
+    @property
+    def hashes(self) -> set[str]:
+        """The contents of which some row was changed."""
+        return {digest for digest, _ in self._by_segment}
+
+    def of(self, row: _Row, origins: Collection[str]) -> tuple[Tags, Tags]:
+        """What a row was given, and what was taken from it.
+
+        Args:
+            row: the row as it is now.
+            origins: contents that its file had before it was edited in place.
+        """
+        for digest in (row.hash, *sorted(origins)):
+            for some in (self._by_row.get((digest, row.start, row.path)), self._by_segment.get((digest, row.start))):
+                if some is not None:
+                    return some
+        # A segment that the file has got since: what was done to all of its segments holds for it.
+        return next(
+            (self._by_content[digest] for digest in sorted(origins) if digest in self._by_content), (Tags(), Tags())
+        )
 
 
 def _restored(row: _Row, restorations: Iterable[Restoration]) -> Tags:
