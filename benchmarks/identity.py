@@ -158,7 +158,7 @@ class World:
         moved = [
             (name, now)
             for name, content in self.indexed.items()
-            if name not in self.disk and name not in self.frozen
+            if name not in self.disk and name not in self.frozen and list(self.indexed.values()).count(content) == 1
             for now, held in self.disk.items()
             if held == content and self.indexed.get(now) != content and now not in self.frozen
         ]

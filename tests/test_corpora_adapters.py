@@ -812,7 +812,7 @@ def test_csv_of_absolute_paths(tmp_path):
         ("path,label\na.wav,\n", "a clip has an empty label"),
         ("path,start,end\na.wav,2.0,1.5\n", r"a\.wav' goes from 2\.0 to 1\.5 s"),
         ("path,start\na.wav,-1\n", r"goes from -1\.0 to inf s"),
-        ("", r"expected columns \['path'\]"),
+        ("", r"expected columns \['path'\] in .*clips.csv, found a table that is empty"),
         ("path,label\n", "none of 0 audio files"),
     ],
 )

@@ -363,7 +363,7 @@ def test_tags_are_stored_changed_and_filtered_by(library: Library, sounds: Path)
     [
         (
             "name,words\na,b\n",
-            "a column 'path' .* and a column 'tags' .*, found \\['name', 'words'\\]: name a column 'tags'",
+            "a column 'path' .* and a column 'tags' .*, found columns \\['name', 'words'\\]: name a column 'tags'",
         ),
         ("", "is empty"),
         (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,14 @@ def swap(one: Path, other: Path) -> None:
     other.rename(one.with_suffix(".tmp"))
     one.rename(other)
     one.with_suffix(".tmp").rename(one)
+
+
+def test_random_short_sequences() -> None:
+    """Two of the sequences of the benchmark, shortened; the slow test has more."""
+    from benchmarks.identity import run_sequence
+
+    for seed in (7, 8):
+        run_sequence(seed, steps=12)
 
 
 def test_swapped_names(library: Library, sounds: Path, embedded: list[int]) -> None:
@@ -286,3 +296,24 @@ def test_no_move_overwrites_rows_that_a_later_one_reads() -> None:
             assert rows[state.path] == [state.hash]
         for path, digest in disk.items():
             assert rows[path] == [digest]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1000, 1010])
+def test_random_sequences_leave_every_tag_on_its_sound(first: int) -> None:
+    from benchmarks.identity import run_sequence
+
+    for seed in range(first, first + 10):
+        run_sequence(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and killed")
+def test_kills_and_interrupts_lose_nothing() -> None:
+    script = "from benchmarks.kills import run_rounds; result = run_rounds(20, 0, seed=5); print(result['faults'])"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[]\n", done.stdout + done.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from helpers.server import API, served, write_sound
+from soundloom.cli import main
 from soundloom.cli.index import command
 from soundloom.errors import LibraryError
-from soundloom.library import Library
-from soundloom.library.indexing.roots import outermost, parents_of
+from soundloom.library import Library, Progress
+from soundloom.library.indexing.roots import RootRegistry, outermost, parents_of
+from soundloom.library.storage.store import Store
 
 
 @pytest.fixture
@@ -101,3 +105,219 @@ def test_the_page_looks_through_the_folders_that_were_indexed(library: Library, 
         while (told := client.get(f"{API}/jobs/{job}").json())["state"] == "running":
             time.sleep(0.02)
     assert told["message"].startswith("1 new, 0 changed, 0 moved, 0 deleted, 3 unchanged")
+
+
+# Roots that move, are absent or are partly missing
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    for number in range(12):
+        write_sound(tmp_path / "drive" / f"{number % 3}" / f"{number}.wav", 200 + 50 * number)
+    return tmp_path / "drive"
+
+
+@pytest.mark.parametrize("old", ["gone", "an empty mount point"])
+def test_a_folder_that_is_mounted_elsewhere_is_relocated(library: Library, drive: Path, old: str) -> None:
+    library.add(drive)
+    library.add_tag("kept", [drive / "0" / "0.wav"])
+    before = library.rows(["embedding", "tags", "start"]).to_pylist()
+    elsewhere = drive.with_name("elsewhere")
+    drive.rename(elsewhere)
+    if old != "gone":
+        drive.mkdir()
+        report = library.add()
+        assert (report.absent, report.deleted) == ([str(drive)], 0)
+    report = library.add(elsewhere)
+    assert (report.relocated, report.moved, report.segments) == ({str(drive): str(elsewhere)}, 12, 0)
+    assert library.rows(["embedding", "tags", "start"]).to_pylist() == before
+    assert [(root.path, root.files, root.absent) for root in library.roots()] == [(str(elsewhere), 12, False)]
+    assert library.add().unchanged == 12
+
+
+def test_a_moved_folder_that_was_changed_and_put_below_another(library: Library, drive: Path, tmp_path: Path) -> None:
+    library.add(drive)
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    drive.rename(parent / "inner")
+    (parent / "inner" / "0" / "0.wav").unlink()
+    write_sound(parent / "inner" / "1" / "1.wav", 5000)
+    report = library.add(parent)
+    assert (report.relocated, report.changed, report.new) == ({str(drive): str(parent / "inner")}, 1, 0)
+    assert [root.path for root in library.roots()] == [str(parent)]
+
+
+def test_a_copy_is_no_move_while_the_original_is_there(library: Library, drive: Path) -> None:
+    library.add(drive)
+    copy = drive.with_name("copy")
+    shutil.copytree(drive, copy)
+    report = library.add(copy)
+    assert (report.relocated, report.new, report.copied, report.segments) == ({}, 12, 12, 0)
+    assert len(library.files()) == 24
+    # Nor is a small part of it, when the original is unplugged.
+    drive.rename(drive.with_name("unplugged"))
+    part = drive.with_name("part")
+    shutil.copytree(copy / "0", part)
+    report = library.add(part)
+    assert (report.new, report.moved) == (4, 0)
+    assert len(library.files()) == 28
+
+
+def test_hits_of_an_absent_root_are_marked(library: Library, drive: Path) -> None:
+    library.add(drive)
+    drive.rename(drive.with_name("unplugged"))
+    query = drive.with_name("unplugged") / "0" / "0.wav"
+    hits = library.search(query, 3)
+    assert [hit.absent for hit in hits] == [True] * 3
+    assert [segment.absent for segment in library.browse(shown=slice(2))[0]] == [True, True]
+    searched = CliRunner().invoke(main, ["search", str(query), "-l", str(library.folder)])
+    assert searched.stdout.count("(absent)") == 10
+    assert json.loads(CliRunner().invoke(main, ["search", str(query), "-l", str(library.folder), "--json"]).stdout)[0][
+        "absent"
+    ]
+    drive.with_name("unplugged").rename(drive)
+    assert not any(hit.absent for hit in library.search(drive / "0" / "0.wav", 3))
+
+
+def test_more_than_a_tenth_of_a_root_is_kept_until_pruned(library: Library, drive: Path, tmp_path: Path) -> None:
+    for number in range(40):
+        write_sound(tmp_path / "other" / f"{number}.wav", 3000 + 20 * number)
+    library.add([drive, tmp_path / "other"])
+    for number in range(2):  # of 12, while the library has 52 files
+        (drive / f"{number}" / f"{number}.wav").unlink()
+    (tmp_path / "other" / "0.wav").unlink()
+    report = library.add()
+    assert (report.deleted, report.missing) == (1, 2)
+    assert report.missing_seconds == pytest.approx(1.2)
+    shown = CliRunner().invoke(main, ["index", "-l", str(library.folder)])
+    assert "2 files (1.2 s) are missing" in shown.stderr
+    assert "--prune" in shown.stderr
+    assert [root.missing for root in library.roots()] == [2, 0]
+    report = library.add(prune=True)
+    assert (report.deleted, report.missing, len(library.files())) == (2, 0, 49)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every folder")
+def test_what_cannot_be_read_is_not_missing(library: Library, drive: Path) -> None:
+    library.add(drive)
+    (drive / "0").chmod(0)
+    try:
+        report = library.add(prune=True)
+    finally:
+        (drive / "0").chmod(0o755)
+    assert (report.deleted, len(library.files())) == (0, 12)
+
+
+def test_a_folder_that_cannot_be_listed_hides_nothing(
+    library: Library, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(drive)
+    scan = os.scandir
+
+    def failing(path: str) -> object:
+        if str(path) == str(drive / "0"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    report = library.add(drive, prune=True)
+    assert (report.deleted, report.missing, len(library.files())) == (0, 0, 12)
+
+
+def test_roots_are_listed_relocated_and_forgotten(library: Library, drive: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(main, ["roots", "-l", str(library.folder), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert run() == "no sounds are indexed yet\n"
+    write_sound(tmp_path / "single.wav", 900)
+    library.add([drive, tmp_path / "single.wav"])
+    elsewhere = tmp_path / "elsewhere"
+    drive.rename(elsewhere)
+    [first, second] = run().splitlines()
+    assert first.split()[:3] == ["absent", "12", "files"]
+    assert second.split()[:3] == ["present", "1", "files"]
+    assert first.endswith(str(drive))
+    assert json.loads(run("--json"))[0]["absent"] is True
+    info = CliRunner().invoke(main, ["info", "-l", str(library.folder)]).stdout
+    assert first in info
+    assert f"{drive} is now {elsewhere}" in run("relocate", str(drive), str(elsewhere))
+    assert Library.open(library.folder).add().unchanged == 13
+    assert "12 files" in run("forget", str(elsewhere))
+    assert Library.open(library.folder).files() == [str(tmp_path / "single.wav")]
+    refused = CliRunner().invoke(main, ["roots", "-l", str(library.folder), "forget", "/nowhere"])
+    assert refused.exit_code == 1
+    assert "'/nowhere' is no root" in refused.output
+
+
+def test_relocating_over_rows_that_are_there_already(library: Library, drive: Path) -> None:
+    """Both places were indexed, the old one is gone: the double rows and the dead path go."""
+    library.add(drive)
+    copy = drive.with_name("copy")
+    shutil.copytree(drive, copy)
+    library.add(copy)
+    library.add_tag("kept", [drive / "0" / "0.wav"])
+    shutil.rmtree(drive)
+    root = library.relocate_root(drive, copy)
+    assert (root.path, root.files, len(library.files())) == (str(copy), 12, 12)
+    assert library.tag_counts() == {"kept": 1}
+    for old, new in ((drive, copy.with_name("none")), (copy.with_name("never"), copy), (copy, copy / "0")):
+        with pytest.raises(LibraryError):
+            library.relocate_root(old, new)
+
+
+@pytest.mark.parametrize("step", ["rename_folder", "_write"])
+def test_a_relocation_that_was_killed_is_finished(
+    library: Library, drive: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    library.add(drive)
+    elsewhere = drive.with_name("elsewhere")
+    drive.rename(elsewhere)
+    calls = []
+
+    def killed(*arguments: object) -> None:
+        calls.append(arguments)
+        if step == "rename_folder" or len(calls) == 2:
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    write = RootRegistry._write
+    monkeypatch.setattr(*((Store, step) if step == "rename_folder" else (RootRegistry, step)), killed)
+    with pytest.raises(KeyboardInterrupt):
+        library.relocate_root(drive, elsewhere)
+    monkeypatch.undo()
+    again = Library.open(library.folder)
+    report = again.add(elsewhere)
+    assert (report.unchanged, report.segments, len(again.files())) == (12, 0, 12)
+    assert [root.path for root in again.roots()] == [str(elsewhere)]
+
+
+def test_a_shortened_or_changed_list_is_noticed(library: Library, drive: Path) -> None:
+    library.add(drive)
+    file = library.folder / "roots.json"
+    whole = file.read_text()
+    for text in (whole[: len(whole) // 2], whole.replace("drive", "drove"), ""):
+        file.write_text(text)
+        for act in (library.add, library.roots):
+            with pytest.raises(LibraryError, match=r"the list of folders .* is damaged"):
+                act()
+        assert library.search(drive / "0" / "0.wav", 1)
+    file.write_text(json.dumps({"roots": [str(drive)]}))  # as earlier versions wrote it
+    assert library.add().unchanged == 12
+
+
+def test_a_library_that_is_moved_while_it_is_filled_ends_in_an_error(library: Library, drive: Path) -> None:
+    library.add(drive / "0")
+    moved = library.folder.with_name("moved.loom")
+
+    def move(reached: Progress) -> None:
+        if reached.done == 3:
+            library.folder.rename(moved)
+
+    with pytest.raises(LibraryError, match="is no longer there: it was moved or deleted while it was in use"):
+        library.add(drive, progress=move, workers=1)
+    assert not library.folder.exists()
+    there = Library.open(moved)
+    assert len(there.files()) == 4
+    assert there.add(drive).new == 8

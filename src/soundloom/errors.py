@@ -3,6 +3,7 @@
     SoundloomError
       InvalidArgumentError  an argument or a setting has a value, shape or type that is not allowed; also a ValueError
         OptionError         an option of decoding has a value that is not allowed
+        FileTableError      a table that names files cannot be read
       AudioError            a file cannot be decoded: missing, empty, corrupt, not audio, not finite
       ModelError            a model cannot be built or used
         UnknownModelError   no model of that name
@@ -33,6 +34,7 @@ __all__ = [
     "EmbeddingCacheError",
     "EvaluationError",
     "FeatureCacheError",
+    "FileTableError",
     "InvalidArgumentError",
     "LibraryAbsentError",
     "LibraryError",
@@ -53,6 +55,10 @@ class SoundloomError(Exception):
 
 class InvalidArgumentError(SoundloomError, ValueError):
     """An argument or a setting has a value, shape or type that is not allowed; a `ValueError`, too."""
+
+
+class FileTableError(InvalidArgumentError):
+    """A table that names files cannot be read; the message begins with what is wrong and says what to do."""
 
 
 class AudioError(SoundloomError):

@@ -23,9 +23,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from soundloom.audio import AUDIO_SUFFIXES
-from soundloom.errors import SoundloomError
+from soundloom.errors import FileTableError
 
-__all__ = ["NAME_COLUMNS", "FileMatcher", "FileTable", "FileTableError", "decode_text", "read_csv"]
+__all__ = ["NAME_COLUMNS", "FileMatcher", "FileTable", "column_name", "decode_text", "read_csv"]
 
 NAME_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "fname", "name", "id")
 """Names of the column that holds the file, as `FileTable` spells columns; the first that is there counts."""
@@ -35,27 +35,41 @@ _BINARY = {b"PK\x03\x04": "an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Exce
 _ABSOLUTE = re.compile("/|[A-Za-z]:/")
 
 
-class FileTableError(SoundloomError):
-    """A table that cannot be read; the message begins with what is wrong and says what to do."""
-
-
 @dataclass(frozen=True)
 class FileTable:
     """The rows of a table.
 
     Attributes:
         columns: the names of its columns: lower case, spaces and hyphens as ``_``; empty where there is no header.
+        header: the same as they are written.
         rows: the cells of every row, as many as there are columns, or more where a last cell was split.
         lines: the line of the file at which every row ends.
     """
 
     columns: list[str]
+    header: list[str]
     rows: list[list[str]]
     lines: list[int]
 
     def column(self, names: Sequence[str]) -> int | None:
         """The number of the first of some columns that is there."""
         return next((self.columns.index(name) for name in names if name in self.columns), None)
+
+    def cells(self, row: int, column: int | None) -> list[str]:
+        """The cells of a row in a column; also those beyond it, if it is the last one, or if there is no header.
+
+        Raises:
+            FileTableError: the row has more cells than there are columns, and it is not clear which belong together.
+        """
+        cells, width = self.rows[row], len(self.columns)
+        if column is None:
+            return cells[1:]
+        if len(cells) > width and column != width - 1:
+            raise FileTableError(
+                f"has {len(cells)} cells in line {self.lines[row]} and {width} columns: put cells that hold the "
+                "delimiter in quotes"
+            )
+        return cells[column:] if column == width - 1 else cells[column : column + 1]
 
 
 def decode_text(data: bytes) -> str:
@@ -117,15 +131,15 @@ def _read(text: str, delimiter: str, needed: Sequence[Sequence[str]]) -> FileTab
         raise FileTableError(f"is not a CSV (line {reader.line_num}: {error})") from None
     if not rows:
         raise FileTableError("is empty")
-    columns = [_column_name(cell) for cell in rows[0]]
+    columns = [column_name(cell) for cell in rows[0]]
     if _complete(columns, needed):
-        return FileTable(columns, rows[1:], lines[1:])
+        return FileTable(columns, rows[0], rows[1:], lines[1:])
     if _is_sound(rows[0][0]) and len(rows[0]) >= len(needed):
-        return FileTable([], rows, lines)
+        return FileTable([], [], rows, lines)
     missing = [names for names in needed if not set(names) & set(columns)]
     wanted = " and ".join(f"a column {names[0]!r} (or {', '.join(names[1:])})" for names in needed)
     raise FileTableError(
-        f"must be a CSV with {wanted}, found {columns}: name a column "
+        f"must be a CSV with {wanted}, found columns {columns}: name a column "
         f"{' and one '.join(repr(names[0]) for names in missing)}"
     )
 
@@ -138,7 +152,7 @@ def _cells(header: str, delimiter: str) -> list[str]:
 
 
 def _has_columns(header: str, delimiter: str, needed: Sequence[Sequence[str]]) -> bool:
-    return _complete([_column_name(cell) for cell in _cells(header, delimiter)], needed)
+    return _complete([column_name(cell) for cell in _cells(header, delimiter)], needed)
 
 
 def _complete(columns: Sequence[str], needed: Sequence[Sequence[str]]) -> bool:
@@ -153,7 +167,8 @@ def _is_sound(cell: str) -> bool:
     return os.path.splitext(cell.strip())[1].lower() in AUDIO_SUFFIXES
 
 
-def _column_name(cell: str) -> str:
+def column_name(cell: str) -> str:
+    """The name of a column as it is compared: lower case, spaces and hyphens as ``_``."""
     return re.sub(r"[\s-]+", "_", cell.strip().lstrip("\ufeff").lower())
 
 

@@ -16,6 +16,8 @@ from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.source import Source
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus
+from soundloom.errors import FileTableError
+from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
 
 __all__ = ["CSV", "FOLDER"]
 
@@ -53,7 +55,7 @@ def _read_csv(copy: Copy, *, table: str | os.PathLike[str]) -> Corpus:
         copy: the folder that the paths in the CSV are relative to.
         table: the CSV.
     """
-    columns = copy.columns(table, ["path"])
+    columns = _columns(copy, table)
     if "label" in columns and "labels" in columns:
         raise copy.error("either a column label or a column labels", "both")
     rows = len(columns["path"])
@@ -75,6 +77,32 @@ def _read_csv(copy: Copy, *, table: str | os.PathLike[str]) -> Corpus:
         extra={name: values for name, values in columns.items() if name not in _KNOWN},
         origin="listed" if parted else None,
     )
+
+
+def _columns(copy: Copy, table: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """The columns of a CSV in any common dialect, by name, with the paths as the files on disk are spelled."""
+    try:
+        csv = read_csv(decode_text(copy.file(table).read_bytes()), [NAME_COLUMNS])
+    except FileTableError as error:
+        raise copy.error(f"columns ['path'] in {os.fspath(table)}", f"a table that {error}") from None
+    if not csv.columns:
+        raise copy.error("a first line with the names of the columns, such as path,label", f"{csv.rows[0][:3]}")
+    for row, line in zip(csv.rows, csv.lines, strict=True):
+        if len(row) != len(csv.columns):
+            raise copy.error(
+                f"{len(csv.columns)} cells a line in {os.fspath(table)}",
+                f"{len(row)} in line {line}, the line {','.join(row)[:80]!r}",
+            )
+    names = [column if column in _KNOWN else written for column, written in zip(csv.columns, csv.header, strict=True)]
+    names[csv.column(NAME_COLUMNS) or 0] = "path"
+    columns = {name: [row[number] for row in csv.rows] for number, name in enumerate(names)}
+    if any(not os.path.exists(copy.root / path) for path in columns["path"]):
+        matcher = FileMatcher(copy.audio(), columns["path"])
+        found = [matcher.match(path) for path in columns["path"]]
+        columns["path"] = [
+            some[0] if len(some) == 1 else path for some, path in zip(found, columns["path"], strict=True)
+        ]
+    return columns
 
 
 def _several(cell: str) -> list[str]:

@@ -11,21 +11,21 @@ All of them come out as words (`normalise`), and several can be put together.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from soundloom.corpora import Corpus, CorpusError
+from soundloom.errors import FileTableError
+from soundloom.file_tables import NAME_COLUMNS, FileMatcher, column_name, decode_text, read_csv
 from soundloom.tags.file_metadata import embedded_texts
 from soundloom.tags.tokenise import normalise, words_of_path
 
 __all__ = ["SOURCES", "TagFile", "words_of"]
 
-_PATH_COLUMNS = ("path", "file", "filename", "fname", "name", "id")
 _TAG_COLUMNS = ("tags", "tag", "keywords", "labels", "label")
 
 
@@ -83,10 +83,10 @@ def words_of(
 class TagFile:
     """Tags by file, out of a table: CSV, JSON or parquet.
 
-    A table is rows with a column for the file (path, file, filename, fname, name or id) and one for its tags (tags,
-    tag, keywords, labels or label): a list, or a text of words. JSON is a list of such rows or maps a file to its
-    row or its tags, as FSD50K's Freesound metadata does. A file need be named by as much of its path's end as tells
-    it apart, with or without its suffix.
+    A table is rows with a column for the file (`soundloom.file_tables.NAME_COLUMNS`) and one for its tags (tags, tag,
+    keywords, labels or label): a list, or a text of words. JSON is a list of such rows or maps a file to its row or its
+    tags, as FSD50K's Freesound metadata does. CSV may be in any dialect of `soundloom.file_tables`. A row names a file
+    by as much of the end of its path as makes it unique, with or without its suffix.
 
     Args:
         file: the table.
@@ -99,32 +99,30 @@ class TagFile:
     def __init__(self, file: str | os.PathLike[str], column: str | None = None) -> None:
         self._file = Path(file)
         self._columns = (column,) if column else _TAG_COLUMNS
-        self._by_stem: dict[str, list[tuple[PurePath, tuple[str, ...]]]] = defaultdict(list)
+        self._by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for name, tags in self._rows():
-            path = PurePath(name.replace("\\", "/"))
-            self._by_stem[_stem(path)].append((path, normalise(_several(tags))))
+            self._by_name[name].append(normalise(_several(tags)))
 
     def match(self, paths: Iterable[str]) -> list[tuple[str, ...]]:
         """The words of each of some files; none for a file that the table does not name.
 
         Raises:
-            CorpusError: the table names none of them, or two of its rows fit a file equally and differ.
+            CorpusError: the table names none of them, or a row fits several.
         """
-        found = [self._words(PurePath(path)) for path in paths]
-        if found and not any(words is not None for words in found):
-            example = next((str(rows[0][0]) for rows in self._by_stem.values()), "nothing")
-            raise self._error(f"names none of the files; its first row is for {example!r}")
-        return [words or () for words in found]
-
-    def _words(self, path: PurePath) -> tuple[str, ...] | None:
-        rows = self._by_stem.get(_stem(path), [])
-        if not rows:
-            return None
-        lengths = [_shared(path, named) for named, _ in rows]
-        best = {words for length, (_, words) in zip(lengths, rows, strict=True) if length == max(lengths)}
-        if len(best) > 1:
-            raise self._error(f"has rows with different tags that all fit {str(path)!r}: write more of its path")
-        return best.pop()
+        files = list(paths)
+        matcher = FileMatcher(files, self._by_name, any_suffix=True)
+        found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for name, rows in self._by_name.items():
+            fitting = matcher.match(name)
+            if len(fitting) > 1:
+                raise self._error(
+                    f"has a row for {name!r}, which fits {fitting[0]!r} and {fitting[1]!r}: write more of it"
+                )
+            for file in fitting:
+                found[file] += rows
+        if files and not found:
+            raise self._error(f"names none of the files; its first row is for {next(iter(self._by_name), 'nothing')!r}")
+        return [tuple(dict.fromkeys(word for words in found.get(file, ()) for word in words)) for file in files]
 
     def _rows(self) -> Iterator[tuple[str, Any]]:
         suffix = self._file.suffix.lower()
@@ -136,12 +134,21 @@ class TagFile:
             elif suffix == ".json":
                 yield from self._pick(self._json())
             else:
-                with self._file.open(encoding="utf-8-sig", newline="") as text:
-                    yield from self._pick(list(csv.DictReader(text)))
+                yield from self._csv()
+        except FileTableError as error:
+            raise self._error(str(error)) from None
         except OSError as error:
             raise self._error(f"cannot be read: {error.strerror or error}") from None
-        except (ValueError, csv.Error) as error:  # pyarrow's errors of format are ValueErrors, as are JSON's
+        except ValueError as error:  # pyarrow's errors of format are ValueErrors, as are JSON's
             raise self._error(f"is not a {suffix[1:] or 'CSV'} file: {error}") from None
+
+    def _csv(self) -> Iterator[tuple[str, str]]:
+        columns = [column_name(name) for name in self._columns]
+        table = read_csv(decode_text(self._file.read_bytes()), [NAME_COLUMNS, columns])
+        names, tags = table.column(NAME_COLUMNS) or 0, table.column(columns)
+        for number, row in enumerate(table.rows):
+            if names < len(row) and row[names]:
+                yield row[names], "; ".join(table.cells(number, tags))
 
     def _json(self) -> list[Any]:
         data = json.loads(self._file.read_text(encoding="utf-8"))
@@ -155,11 +162,11 @@ class TagFile:
     def _pick(self, rows: list[Any]) -> Iterator[tuple[str, Any]]:
         for row in rows:
             fields = {str(name).strip().lower(): value for name, value in dict(row).items()}
-            paths = [name for name in _PATH_COLUMNS if name in fields]
+            paths = [name for name in NAME_COLUMNS if name in fields]
             tags = [name for name in self._columns if name.lower() in fields]
             if not paths or not tags:
                 raise self._error(
-                    f"needs a column for the file ({', '.join(_PATH_COLUMNS)}) and one for its tags "
+                    f"needs a column for the file ({', '.join(NAME_COLUMNS)}) and one for its tags "
                     f"({', '.join(self._columns)}); it has {', '.join(fields) or 'none'}"
                 )
             yield str(fields[paths[0]]), fields[tags[0].lower()]
@@ -173,17 +180,3 @@ def _several(tags: Any) -> list[str]:
     if tags is None:
         return []
     return [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
-
-
-def _stem(path: PurePath) -> str:
-    return path.name.rpartition(".")[0] or path.name
-
-
-def _shared(path: PurePath, named: PurePath) -> int:
-    """How many folders two paths have in common, counted from the file."""
-    shared = 0
-    for mine, theirs in zip(reversed(path.parts[:-1]), reversed(named.parts[:-1]), strict=False):
-        if mine != theirs:
-            break
-        shared += 1
-    return shared

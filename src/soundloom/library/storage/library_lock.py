@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from soundloom.errors import LibraryError
+from soundloom.errors import LibraryAbsentError
 
 __all__ = ["library_lock", "require_library"]
 
@@ -21,10 +21,10 @@ def require_library(folder: Path) -> None:
     """Check that a library that was opened is still there.
 
     Raises:
-        LibraryError: its folder was moved or deleted.
+        LibraryAbsentError: its folder was moved or deleted.
     """
     if not (folder / "library.json").is_file():
-        raise LibraryError(
+        raise LibraryAbsentError(
             f"the library {str(folder)!r} is no longer there: it was moved or deleted while it was in use. Open it "
             "where it is now; what was finished before is kept"
         )
@@ -40,7 +40,7 @@ def library_lock(folder: Path, name: str, timeout: float = -1) -> Iterator[None]
         timeout: seconds to wait for another process; below 0: as long as it takes.
 
     Raises:
-        LibraryError: the library is no longer there.
+        LibraryAbsentError: the library is no longer there.
         filelock.Timeout: another process holds the lock.
     """
     require_library(folder)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
-from soundloom.errors import LibraryError
-from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTableError, decode_text, read_csv
+from soundloom.errors import FileTableError, LibraryError
+from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
 
 __all__ = ["MatchedTags", "TagTable"]
 
@@ -55,25 +55,16 @@ class TagTable:
         self._lines: dict[str, int] = {}
         try:
             table = read_csv(decode_text(Path(file).read_bytes()), [NAME_COLUMNS, _TAG_COLUMNS])
+            name_column, tag_column = table.column(NAME_COLUMNS) or 0, table.column(_TAG_COLUMNS)
+            for number, (row, line) in enumerate(zip(table.rows, table.lines, strict=True)):
+                words = {word.strip() for cell in table.cells(number, tag_column) for word in _SEPARATORS.split(cell)}
+                if name_column < len(row) and row[name_column]:
+                    self._tags.setdefault(row[name_column], set()).update(words - {""})
+                    self._lines.setdefault(row[name_column], line)
         except OSError as error:
             raise LibraryError(f"tags file {self._name!r} cannot be read: {error.strerror}") from None
         except FileTableError as error:
             raise LibraryError(f"tags file {self._name!r} {error}") from None
-        name_column, tag_column = table.column(NAME_COLUMNS) or 0, table.column(_TAG_COLUMNS)
-        width = len(table.columns)
-        for row, line in zip(table.rows, table.lines, strict=True):
-            cells = [row[tag_column]] if tag_column is not None and tag_column < len(row) else row[1:]
-            if len(row) > width > 0:
-                if tag_column != width - 1:
-                    raise LibraryError(
-                        f"tags file {self._name!r} has {len(row)} cells in line {line} and {width} columns: put cells "
-                        "that hold the delimiter in quotes"
-                    )
-                cells = row[tag_column:]
-            if name_column < len(row) and row[name_column]:
-                words = {word.strip() for cell in cells for word in _SEPARATORS.split(cell)} - {""}
-                self._tags.setdefault(row[name_column], set()).update(words)
-                self._lines.setdefault(row[name_column], line)
 
     def __len__(self) -> int:
         return len(self._tags)

@@ -1,0 +1,170 @@
+"""Tables that name files: their dialects, and which file a name stands for."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundloom import corpora
+from soundloom.cli import main
+from soundloom.corpora import CorpusError
+from soundloom.errors import FileTableError, LibraryError
+from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
+from soundloom.library import Library, TagTable
+from soundloom.tags import TagFile
+
+FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.WAV"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("a/x.wav", ["/s/a/x.wav"]),
+        ("s/b/x.wav", ["/s/b/x.wav"]),
+        ("x.wav", ["/s/a/x.wav", "/s/b/x.wav"]),
+        ("only.wav", ["/s/a/only.wav"]),
+        ("c/x.wav", []),
+        ("b/only.wav", []),
+        (r"b\x.wav", ["/s/b/x.wav"]),
+        ("./a//x.wav", ["/s/a/x.wav"]),
+        (unicodedata.normalize("NFD", "Käfig.wav"), ["/s/Käfig.wav"]),
+        ("loud.wav", ["/s/Loud.WAV"]),
+        ("A/X.wav", ["/s/a/x.wav"]),
+        ("only", ["/s/a/only.wav"]),
+        ("only.flac", []),
+        ("", []),
+    ],
+)
+def test_a_name_stands_for_the_file_whose_path_ends_with_it(name: str, files: list[str]) -> None:
+    assert list(FileMatcher(FILES, [name]).match(name)) == files
+    decomposed = {unicodedata.normalize("NFD", file): file for file in FILES}
+    assert [decomposed[file] for file in FileMatcher(decomposed, [name]).match(name)] == files
+
+
+def test_absolute_names_of_another_machine() -> None:
+    names = [r"C:\field\a\x.wav", r"C:\field\b\x.wav", r"C:\field\c\x.wav", r"C:\field\Käfig.wav"]
+    matcher = FileMatcher(FILES, names)
+    assert [matcher.match(name) for name in names] == [("/s/a/x.wav",), ("/s/b/x.wav",), (), ("/s/Käfig.wav",)]
+    assert FileMatcher(FILES, ["/s/a/x.wav"]).match("/s/a/x.wav") == ("/s/a/x.wav",)
+
+
+def test_names_are_first_paths_beside_the_table() -> None:
+    files = ["/s/x.wav", "/s/b/x.wav"]
+    assert FileMatcher(files, ["x.wav"], Path("/s")).match("x.wav") == ("/s/x.wav",)
+    assert FileMatcher(files, ["../b/x.wav"], Path("/s/c")).match("../b/x.wav") == ("/s/b/x.wav",)
+
+
+PLAIN = "path,tags\na/x.wav,dog;loud\nb/y.wav,cat\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN.encode(),
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.encode("utf-16"),
+        PLAIN.encode("utf-16-le"),
+        PLAIN.replace("\n", "\r\n").encode(),
+        PLAIN.replace("\n", "\r").encode(),
+        b"File Name;Tags\na/x.wav;dog,loud\nb/y.wav;cat\n",
+        b"sep=;\nfile_name;tags\na/x.wav;dog,loud\nb/y.wav;cat\n",
+        b"FILENAME\tlabel\na/x.wav\tdog;loud\nb/y.wav\tcat\n",
+        b"id|fname|keywords\n1|a/x.wav|dog,loud\n2|b/y.wav|cat\n",
+        b'tags,name\n"dog,loud",a/x.wav\ncat,"b/y.wav"\n',
+        b"path,tags\na/x.wav,dog,loud\nb/y.wav,cat\n",
+        b"path,tag\na/x.wav,dog\na/x.wav,loud\nb/y.wav,cat\n",
+        b"a/x.wav,dog,loud\nb/y.wav,cat\n",
+        b"a/x.wav;dog,loud\nb/y.wav;cat\n",
+        b"a\\x.wav\tdog;loud\nb\\y.wav\tcat\n",
+        b"path, tags\n\na/x.wav, dog;loud\n b/y.wav , cat\n,\n",
+    ],
+)
+def test_dialects(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "tags.csv").write_bytes(data)
+    matched = TagTable(tmp_path / "tags.csv").match({"/s/a/x.wav", "/s/b/y.wav"})
+    assert matched.tags == {"/s/a/x.wav": ["dog", "loud"], "/s/b/y.wav": ["cat"]}
+    assert (matched.ambiguous, matched.unmatched) == ([], [])
+    words = TagFile(tmp_path / "tags.csv").match(["/s/a/x.wav", "/s/b/y.wav", "/s/c/z.wav"])
+    assert [set(some) for some in words] == [{"dog", "loud"}, {"cat"}, set()]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04rest", "is an Excel workbook: export it as CSV"),
+        (b"path,tags\nK\xe4fig.wav,dog\n", "not a CSV in UTF-8 .byte 0xe4 in line 2.: save it as 'CSV UTF-8'"),
+        (b"sound,words\na.wav,dog\n", r"found columns \['sound', 'words'\]: name a column 'path' and one 'tags'"),
+        (b"path,when\na.wav,1999\n", "name a column 'tags'"),
+    ],
+)
+def test_what_is_not_understood_is_answered_with_the_remedy(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "tags.csv").write_bytes(data)
+    with pytest.raises(LibraryError, match=f"tags file .*tags.csv' .*{message}"):
+        TagTable(tmp_path / "tags.csv")
+    with pytest.raises(FileTableError, match=message):
+        read_csv(decode_text(data), [NAME_COLUMNS, ("tags",)])
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    for number, name in enumerate(("a/x.wav", "b/x.wav", "b/Käfig.wav")):
+        path = tmp_path / "sounds" / unicodedata.normalize("NFD", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(number).normal(size=1600), 8000)
+    return tmp_path / "sounds"
+
+
+def test_a_tag_reaches_no_file_of_the_same_name(sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "tags.csv").write_text(
+        "path;tags\na/x.wav;dog\nx.wav;wrong\nnothing.wav;lost\nkäfig.wav;cage\n", "utf-8"
+    )
+    arguments = [
+        "index",
+        str(sounds),
+        "-l",
+        str(tmp_path / "l.loom"),
+        "-m",
+        "logmel",
+        "--tags",
+        str(tmp_path / "tags.csv"),
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1, result.output
+    assert f"'x.wav' (line 3) fits 2 files: '{sounds}/a/x.wav', '{sounds}/b/x.wav'" in result.stderr
+    assert "1 rows of the table of tags fit no sound:\n  nothing.wav" in result.stderr
+    rows = Library.open(tmp_path / "l.loom").rows(["path", "tags"]).to_pydict()
+    assert [(Path(path).name[0], some or []) for path, some in zip(*rows.values(), strict=True)] == [
+        ("x", ["dog"]), ("K", ["cage"]), ("x", []),
+    ]  # fmt: skip
+    told = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    assert (told["unmatched"], len(told["ambiguous"])) == (["nothing.wav"], 1)
+
+
+def test_a_collection_from_a_table(sounds: Path) -> None:
+    table = sounds / "clips.csv"
+    table.write_text("File Name;Label;Mood\na\\x.wav;dog;calm\nb/Käfig.wav;cage;wild\n", "utf-8-sig")
+    corpus = corpora.load(table)
+    assert (corpus.column("labels"), corpus.column("Mood")) == ([["dog"], ["cage"]], ["calm", "wild"])
+    for data, message in (
+        (b"a/x.wav,dog\n", "a first line with the names of the columns, such as path,label"),
+        (b"path,label\nK\xe4fig.wav,dog\n", "save it as 'CSV UTF-8'"),
+        (b"path,label\na/x.wav,dog,loud\n", "2 cells a line in .*, found 3 in line 2"),
+    ):
+        table.write_bytes(data)
+        with pytest.raises(CorpusError, match=message):
+            corpora.load(table)
+
+
+def test_a_row_of_training_tags_that_fits_two_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tags.csv").write_text("path,tags\na/x.wav,dog\n")
+    table = TagFile(tmp_path / "tags.csv")
+    assert table.match(["/s/a/x.wav", "/s/b/x.wav"]) == [("dog",), ()]
+    with pytest.raises(CorpusError, match=r"a row for 'a/x.wav', which fits '/s/a/x.wav' and '/t/a/x.wav'"):
+        table.match(["/s/a/x.wav", "/t/a/x.wav"])
