@@ -14,7 +14,8 @@ from jaxtyping import Float32
 __all__ = ["Made", "make_files", "reference", "sound"]
 
 SECONDS = 1.5
-RATES, CHANNELS = (44100, 8000, 16000, 22050, 48000, 96000), (1, 2, 6)
+# Rate and channels; a codec that takes neither of the first three is left out.
+SHAPES = ((44100, 2), (8000, 1), (48000, 2), (16000, 1), (22050, 2), (48000, 6), (96000, 1))
 # Muxers that write no file of sound: lists, checksums, streams, pictures, and headerless samples.
 NO_SOUND = re.compile(
     r"hls|dash|segment|stream_segment|ssegment|stream_segment,ssegment|hds|smoothstreaming|tee|fifo|null|crc|md5|hash|"
@@ -180,13 +181,12 @@ def make_files(folder: Path, *, quick: bool) -> Iterator[Made]:
     """Write every combination that FFmpeg takes, one after the other."""
     for container, codec, ending in combinations(quick=quick):
         taken = False
-        for rate in RATES[:1] if quick else RATES:
-            for channels in (2,) if quick else CHANNELS:
-                made = _made(folder, container, codec, ending, rate, channels)
-                if made is not None:
-                    taken = True
-                    yield made
-            if not taken and rate == RATES[3]:
+        for number, (rate, channels) in enumerate(SHAPES[:1] if quick else SHAPES):
+            made = _made(folder, container, codec, ending, rate, channels)
+            if made is not None:
+                taken = True
+                yield made
+            elif number == 2 and not taken:
                 break
 
 

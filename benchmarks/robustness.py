@@ -1,12 +1,15 @@
-"""What indexing survives: being killed, very long sounds, and files that are not what they seem.
+"""What indexing survives: being killed, long sounds, mutated files, and files that are not what they seem.
 
-    python -m benchmarks.robustness [FOLDER] [--kills 20] [--files 400] [--hours 3] [--only PART] [--quick] [--json OUT]
+    python -m benchmarks.robustness [FOLDER] [--kills 20] [--files 400] [--hours 3] [--mutations 10000] [--only PART]
+        [--quick] [--json OUT]
 
 kills     ``soundloom index`` is killed (SIGKILL) at random moments, each time in a new library. The library must open
           with whole files only, none twice; indexing again must end with every column of every row equal, bit for
           bit, to a library that was never disturbed.
 memory    ``soundloom index`` hears one wav and one flac of some hours (44.1 kHz, stereo, 16 bits), while the resident
           memory of the process and its children is read five times a second. It must stay flat and below 600 MB.
+mutated   thousands of sound files of every kind, with bytes changed, cut out and doubled, decoded in one process: every
+          one must become samples or an error with a reason, no process may crash, memory must stay below 600 MB.
 hostile   the inputs of tests/hostile.py, each with what became of it.
 
 Reads /proc, and so runs on Linux only. Exits with 1 if any of it failed.
@@ -31,9 +34,11 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.container_files import make_files
 from benchmarks.indexing import SOUNDLOOM, example_sounds, linked
 from benchmarks.timing import write_json
 from soundloom import audio
+from soundloom.errors import AudioError
 from soundloom.library import Library
 
 LIMIT_MB = 600.0
@@ -47,7 +52,7 @@ class Finding:
     """One thing tried, and what became of it.
 
     Attributes:
-        part: kills, memory or hostile.
+        part: kills, memory, mutated or hostile.
         what: what was tried.
         good: whether it ended as it must.
         told: how it ended.
@@ -65,11 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=20, help="(%(default)s)")
     parser.add_argument("--files", type=int, default=400, help="at most so many, when killing (%(default)s)")
     parser.add_argument("--hours", type=float, default=3.0, help="of the long sounds (%(default)s)")
-    parser.add_argument("--only", choices=("kills", "memory", "hostile"), help="leave out the other parts")
+    parser.add_argument("--mutations", type=int, default=10_000, help="mutated files (%(default)s)")
+    parser.add_argument("--only", choices=("kills", "memory", "mutated", "hostile"), help="leave out the other parts")
     parser.add_argument("--quick", action="store_true", help="2 kills, 40 files, 3 minutes: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
     kills, files, hours = (2, 40, 0.05) if options.quick else (options.kills, options.files, options.hours)
+    mutations = 300 if options.quick else options.mutations
 
     findings: list[Finding] = []
     with TemporaryDirectory() as temporary:
@@ -79,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             findings += killed(sounds[0].parent, kills, place)
         if options.only in (None, "memory"):
             findings += [remembered(suffix, hours, place) for suffix in ("wav", "flac")]
+        if options.only in (None, "mutated"):
+            findings.append(mutated(mutations, place))
         if options.only in (None, "hostile"):
             findings += hostile(place)
 
@@ -185,6 +194,54 @@ def resident_megabytes(pid: int) -> float:
         except (OSError, IndexError):
             continue
     return total
+
+
+def mutated(count: int, place: Path) -> Finding:
+    """Decode mutated sound files, one after the other, in this process and its child for FFmpeg."""
+    folder = place / "mutated"
+    folder.mkdir()
+    wholes = [(made.path.suffix, made.path.read_bytes()) for made in make_files(folder, quick=True)]
+    rng = np.random.default_rng(0)
+    became: Counter[str] = Counter()
+    most = 0.0
+    with audio.AvProcess() as av:
+        for number in range(count):
+            ending, content = wholes[number % len(wholes)]
+            file = folder / f"mutated{ending}"
+            file.write_bytes(mutation(content, rng))
+            try:
+                samples = sum(len(block) for block in audio.stream(file, 16000, av=av))
+                became["decoded" if samples else "BAD: no samples and no error"] += 1
+            except AudioError as error:
+                crashed = "process that decodes it" in error.reason
+                became["BAD: the child crashed" if crashed else "refused"] += 1
+            except Exception as error:
+                became[f"BAD: {type(error).__name__}"] += 1
+            if number % 50 == 0:
+                most = max(most, resident_megabytes(os.getpid()))
+    told = ", ".join(f"{times} {what}" for what, times in sorted(became.items())) + f"; peak {most:.0f} MB"
+    good = most < LIMIT_MB and not any(what.startswith("BAD") for what in became)
+    return Finding(part="mutated", what=f"{count} files made of {len(wholes)}", good=good, told=told)
+
+
+def mutation(content: bytes, rng: np.random.Generator) -> bytes:
+    """A file with a few bytes changed, or a stretch taken out, doubled or filled; mostly near its beginning."""
+    damaged = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        reach = min(len(damaged), 256) if rng.random() < 0.6 else len(damaged)
+        at, length = int(rng.integers(0, reach)), int(rng.integers(1, 64))
+        way = rng.integers(0, 5)
+        if way == 0:
+            damaged[at] ^= 1 << int(rng.integers(0, 8))
+        elif way == 1:
+            damaged[at : at + length] = rng.bytes(length)
+        elif way == 2:
+            del damaged[at : at + length]
+        elif way == 3:
+            damaged[at:at] = damaged[at : at + length]
+        else:
+            damaged[at : at + 4] = bytes([(0, 255, 127, 128)[int(rng.integers(0, 4))]]) * 4
+    return bytes(damaged)
 
 
 def hostile(place: Path) -> list[Finding]:

@@ -49,8 +49,9 @@ class AudioInfo:
         path: the file.
         sample_rate: native rate in hertz.
         channels: how many channels are stored.
-        duration: seconds; None where only decoding the whole file would tell. Exact for libsndfile, what the
-            container claims for FFmpeg.
+        duration: seconds; None where only decoding the whole file would tell.
+        exact: whether the duration is the number of samples that are decoded. Otherwise it is a count of packets, or
+            what the container says, and may differ by a packet or two.
         codec: container and codec, such as ``"OGG VORBIS"``.
         decoder: the library that reads it.
     """
@@ -59,6 +60,7 @@ class AudioInfo:
     sample_rate: int
     channels: int
     duration: float | None
+    exact: bool
     codec: str
     decoder: Literal["soundfile", "pyav", "array"]
 
@@ -82,6 +84,7 @@ def info(
             sample_rate=decoder.sample_rate,
             channels=decoder.channels,
             duration=decoder.seconds,
+            exact=decoder.frames is not None,
             codec=decoder.codec,
             decoder=decoder.name,
         )
