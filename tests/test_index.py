@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundloom.errors import QueryError
+from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.library import Library
 from soundloom.library.search import similarity_cache
-from soundloom.library.search.index import SearchIndex, _top
-from soundloom.library.search.similarity_cache import Cosines
+from soundloom.library.search.cells import top_rows
+from soundloom.library.search.index import SearchIndex
+from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.storage.store import FileState, Store
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
@@ -96,12 +97,12 @@ def test_what_was_asked_before_changes_nothing(
         (int(row), float(weight)) for row, weight in zip(rng.integers(4, size=40), rng.normal(size=40), strict=True)
     ]
     monkeypatch.setattr(similarity_cache, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
-    steered = Cosines(index.vectors, PARTS)
+    steered = SimilarityCache(index.vectors, PARTS)
     for row, weight in asked:
         query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}
-        fresh = Cosines(index.vectors, PARTS).weighed(query, weights)
-        assert np.array_equal(steered.weighed(query, weights), fresh)
-        assert len(steered._known) <= 2
+        fresh = SimilarityCache(index.vectors, PARTS).weighted_similarity(query, weights)
+        assert np.array_equal(steered.weighted_similarity(query, weights), fresh)
+        assert len(steered._entries) <= 2
     for row, weight in asked:
         weights = {"left": weight, "right": 1.0}
         found, again = (index.search(embeddings[row], 10, weights) for _ in range(2))
@@ -111,24 +112,32 @@ def test_what_was_asked_before_changes_nothing(
 
 def test_rows_stand_in_the_order_of_their_paths(index: SearchIndex, store: Store, embeddings: np.ndarray) -> None:
     assert index.rows["path"].to_pylist() == [f"/{row:05d}.wav" for row in range(len(embeddings))]
-    assert index.rows_of("/00042.wav").tolist() == [42]
+    assert index.rows_of_file("/00042.wav").tolist() == [42]
     ids = np.concatenate([batch["_rowid"].to_numpy() for batch in store.scan(["start"], "size < 3", row_ids=True)])
-    assert sorted(index.places(ids).tolist()) == [0, 1, 2]
+    assert sorted(index.positions(ids).tolist()) == [0, 1, 2]
 
 
 def test_cells_are_really_used(tmp_path: Path, store: Store) -> None:
     index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
-    assert index._cells is not None
-    assert SearchIndex.build(tmp_path / "index", store, PARTS)._cells is None
+    assert index.has_cells
+    assert not SearchIndex.build(tmp_path / "index", store, PARTS).has_cells
 
 
-def test_an_index_of_another_version_is_stale(tmp_path: Path, store: Store) -> None:
-    index = SearchIndex.build(tmp_path / "index", store, PARTS)
-    assert SearchIndex.open(tmp_path / "index", index.version) is not None
-    assert SearchIndex.open(tmp_path / "index", index.version + 1) is None
-    assert SearchIndex.open(tmp_path / "nowhere", index.version) is None
+def test_an_index_of_another_store_is_stale(tmp_path: Path) -> None:
+    stores = [Store(tmp_path / name, 16) for name in ("one", "two")]
+    for number, store in enumerate(stores):
+        store.append(store.table(FileState(f"/{number}.wav", 1, 0, ""), [0.0], [1.0], np.ones((1, 16), np.float32), []))
+    one, two = stores
+    assert one.version == two.version
+    SearchIndex.build(tmp_path / "index", one, PARTS)
+    assert SearchIndex.open(tmp_path / "index", one) is not None
+    assert SearchIndex.open(tmp_path / "index", two) is None
+    assert SearchIndex.open(tmp_path / "nowhere", one) is None
+    one.write_tags({("/0.wav", 0.0): ["t"]})
+    assert SearchIndex.open(tmp_path / "index", one) is None
     (tmp_path / "index" / "index.json").write_text("{")
-    assert SearchIndex.open(tmp_path / "index", index.version) is None
+    with pytest.raises(CacheDamagedError, match=r"index\.json"):
+        SearchIndex.open(tmp_path / "index", one)
 
 
 def test_a_scan_comes_in_few_large_batches(tmp_path: Path, store: Store) -> None:
@@ -142,9 +151,9 @@ def test_a_scan_comes_in_few_large_batches(tmp_path: Path, store: Store) -> None
 
 def test_of_equals_the_earlier_rows_win() -> None:
     similarity = np.array([0.5, 0.9, 0.5, 0.5, 0.1, 0.5], np.float32)
-    assert _top(similarity, 3).tolist() == [1, 0, 2]
-    assert _top(similarity, 6).tolist() == [1, 0, 2, 3, 5, 4]
-    assert _top(similarity, 1).tolist() == [1]
+    assert top_rows(similarity, 3).tolist() == [1, 0, 2]
+    assert top_rows(similarity, 6).tolist() == [1, 0, 2, 3, 5, 4]
+    assert top_rows(similarity, 1).tolist() == [1]
 
 
 @pytest.fixture(scope="module")

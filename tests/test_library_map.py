@@ -15,7 +15,7 @@ from soundloom.cli.map import command
 from soundloom.errors import MissingExtraError, QueryError
 from soundloom.library import Library, Map, MapProgress
 from soundloom.library.map import umap_layout
-from soundloom.library.map.cluster_labels import cluster_names
+from soundloom.library.map.cluster_labels import cluster_labels
 
 needs_umap = pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="umap-learn is not installed")
 # What numba and its parts say of themselves is not ours to mend.
@@ -209,7 +209,7 @@ def test_beyond_the_anchors_the_rest_is_placed(monkeypatch: pytest.MonkeyPatch) 
     kinds = np.repeat(np.arange(4), 100)
     reduced = umap_layout.principal_components(vectors, np.ones(DIM), silent)
     phases: set[str] = set()
-    points = umap_layout.arrange(reduced, lambda phase, _share: phases.add(phase))
+    points = umap_layout.umap_points(reduced, lambda phase, _share: phases.add(phase))
     assert "placing the rest" in phases
     assert (kinds[neighbours(points)] == kinds[:, None]).mean() > 0.95
 
@@ -218,15 +218,15 @@ def test_a_known_vector_is_placed_at_its_point_and_none_in_the_sea() -> None:
     rng = np.random.default_rng(0)
     known = clustered(2, 50)
     points = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 100]).astype(np.float32)
-    np.testing.assert_allclose(umap_layout.place(known[:1], known[:1], points[:1], silent), points[:1])
+    np.testing.assert_allclose(umap_layout.interpolate_points(known[:1], known[:1], points[:1], silent), points[:1])
     halfway = ((known[:50] + known[50:]) / 2).astype(np.float32)
-    placed = umap_layout.place(halfway, known, points, silent)
+    placed = umap_layout.interpolate_points(halfway, known, points, silent)
     assert np.minimum(np.linalg.norm(placed, axis=1), np.linalg.norm(placed - 100, axis=1)).max() < 5
 
 
 def test_clusters_are_found_and_the_largest_comes_first() -> None:
     vectors = np.concatenate([clustered(1, 300, 0.05), clustered(2, 100, 0.05)[100:] + 5])
-    labels = umap_layout.clusters_of(vectors, silent)
+    labels = umap_layout.k_means(vectors, silent)
     sizes = np.bincount(labels)
     assert (np.diff(sizes) <= 0).all()
     assert not set(labels[:300].tolist()) & set(labels[300:].tolist())
@@ -241,12 +241,12 @@ def test_clusters_are_named_by_what_sets_them_apart() -> None:
             "tags": pa.array([["dog", "all"], ["dog", "all"], ["all"], None, ["all"], ["all"]], pa.list_(pa.string())),
         }
     )
-    assert cluster_names(rows, np.array([0, 0, 1, 1, 2, 2])) == ("dog", "y", "z")
-    assert cluster_names(rows, np.array([0, 0, 0, 1, 0, 1])) == ("dog", "y")
-    assert cluster_names(rows, np.zeros(6, np.int64)) == ("cluster 1",)
-    assert cluster_names(rows.slice(0, 0), np.zeros(0, np.int64)) == ()
+    assert cluster_labels(rows, np.array([0, 0, 1, 1, 2, 2])) == ("dog", "y", "z")
+    assert cluster_labels(rows, np.array([0, 0, 0, 1, 0, 1])) == ("dog", "y")
+    assert cluster_labels(rows, np.zeros(6, np.int64)) == ("cluster 1",)
+    assert cluster_labels(rows.slice(0, 0), np.zeros(0, np.int64)) == ()
     twice = pa.table({"path": ["/p/a/1", "/q/a/2", "/r/b/3"], "tags": pa.array([[], [], []], pa.list_(pa.string()))})
-    assert cluster_names(twice, np.array([0, 1, 2])) == ("a", "a (2)", "b")
+    assert cluster_labels(twice, np.array([0, 1, 2])) == ("a", "a (2)", "b")
 
 
 def test_only_the_latest_maps_are_kept(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from helpers.library_factory import append, clustered, filled
-from soundloom.library import Hit, Library, holdings
+from soundloom.library import Hit, Library
+from soundloom.library.search import index_cache
 from soundloom.library.search.index import SearchIndex
 
 EMBEDDINGS = clustered(30, 2)
@@ -56,9 +57,9 @@ def test_the_index_rests_while_files_are_added_and_is_whole_afterwards(
 ) -> None:
     before = search(library)
     assert len(built) == 1
-    monkeypatch.setattr(holdings, "_REST", 1e9)
+    monkeypatch.setattr(index_cache, "_REST", 1e9)
     with FileLock(library.folder / "add.lock"):
-        monkeypatch.setattr(library, "_due", 0.0)
+        monkeypatch.setattr(library._index_cache, "_rest_until", 0.0)
         grow(library, 30)
         search(library)
         assert len(built) == 2
@@ -73,7 +74,7 @@ def test_the_index_rests_while_files_are_added_and_is_whole_afterwards(
         library._store.remove(["/s/04.wav"])
         library._store.compact()
         assert library.browse("path < '/s/05.wav'") == ([], 0)
-        monkeypatch.setattr(library, "_due", 0.0)
+        monkeypatch.setattr(library._index_cache, "_rest_until", 0.0)
         assert [segment.path for segment in library.browse("path < '/s/05.wav'")[0]] == [*paths(0, 4)]
         assert len(built) == 3
         append(library._store, ["/s/04.wav"], EMBEDDINGS[4:5])
@@ -87,7 +88,7 @@ def test_the_index_rests_while_files_are_added_and_is_whole_afterwards(
 
 def test_nobody_waits_for_an_index_that_another_builds(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     before = search(library)
-    monkeypatch.setattr(library, "_due", 0.0)
+    monkeypatch.setattr(library._index_cache, "_rest_until", 0.0)
     with FileLock(library.folder / "add.lock"), FileLock(library.folder / "index.lock"):
         grow(library, 30)
         assert search(library) == before

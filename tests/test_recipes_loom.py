@@ -188,7 +188,7 @@ def test_a_balance_steers_searches_and_maps_as_weights_do(
         report("arranging", 1.0)
         return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
 
-    monkeypatch.setattr(soundloom.library.map.library_map, "arrange", arrange)
+    monkeypatch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
     parts = [soundloom.load("logmel"), soundloom.load("mfcc")]
     plain = Library.create(tmp_path / "plain.loom", Woven(parts))
     biased = Library.create(tmp_path / "biased.loom", Woven(parts, balance={"mfcc": 0.25}))
@@ -233,12 +233,12 @@ class TestPackaged:
             expected = sum(shares[name] * cosine for name, cosine in hit.parts.items()) / sum(shares.values())
             assert hit.similarity == pytest.approx(expected, abs=1e-5)
         why = library.explain(query, by_pitch + hits[-1:])
-        assert why[0].standings["pitch"] > 0.9
+        assert why[0].percentiles["pitch"] > 0.9
         assert "pitch" in why[0].reasons
         for name in loom.PARTS:  # the share of sounds that are less alike, counted
             cosines = [hit.parts[name] for hit in library.search(query, 30, include_query=True)]
             below = np.sum(np.array(cosines) < by_pitch[0].parts[name] - 1e-6) / 29
-            assert why[0].standings[name] == pytest.approx(below, abs=1.01 / 29)
+            assert why[0].percentiles[name] == pytest.approx(below, abs=1.01 / 29)
         assert len(library.search_tags(["bell"], 3)) == 3
         with pytest.raises(QueryError, match="bell"):
             library.search_tags(["bel"])

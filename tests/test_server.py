@@ -310,9 +310,9 @@ def test_a_search_by_a_sound_is_explained_when_asked_for(shared: tuple[Library, 
     embedding = library.embedding(one["id"])
     exclude = (one["path"], one["start"], one["end"])
     expected = library.explain_embedding(embedding, library.search_embedding(embedding, 5, exclude=exclude))
-    assert [hit.pop("standings") for hit in hits] == [why.standings for why in expected]
+    assert [hit.pop("standings") for hit in hits] == [why.percentiles for why in expected]
     assert hits == plain
-    assert all(0 <= standing <= 1 for why in expected for standing in why.standings.values())
+    assert all(0 <= standing <= 1 for why in expected for standing in why.percentiles.values())
     # Where there is no sound there is nothing to be alike.
     assert "standings" not in client.get(f"{API}/search", params={"explain": "true"}).json()["hits"][0]
 
@@ -454,7 +454,7 @@ def quick_map(monkeypatch: pytest.MonkeyPatch) -> None:
         report("arranging", 1.0)
         return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
 
-    monkeypatch.setattr(soundloom.library.map.library_map, "arrange", arrange)
+    monkeypatch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
 
 
 @pytest.mark.usefixtures("quick_map")

@@ -38,7 +38,9 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict
     library = made_library(folder)
     patch = pytest.MonkeyPatch()
     # How UMAP arranges is not asked here, and it takes seconds to start.
-    patch.setattr(soundloom.library.map.library_map, "arrange", lambda reduced, _: reduced[:, :2].astype(np.float32))
+    patch.setattr(
+        soundloom.library.map.library_map, "umap_points", lambda reduced, _: reduced[:, :2].astype(np.float32)
+    )
     with served(library, folder / "cache", allowed_hosts=("testserver",), upload_seconds=5) as client:
         one = by_name(client, "low-0.wav")
         with open(one["path"], "rb") as file:

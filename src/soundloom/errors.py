@@ -16,7 +16,10 @@
       LibraryError          a library cannot be opened, written or searched
         ModelMismatchError  the library was filled by another model than the one asked for
         LibraryAbsentError  an open library's folder was moved away, deleted or unmounted
+        LibraryDamagedError files of the library's store are not as they were written
       QueryError            a search asks for something that the library does not have
+      CacheDamagedError     a file of a cache is not as it was written; the cache is rebuilt
+      ResourceError         the operating system refuses: disk full, read-only, no permission, out of memory
       MissingExtraError     an optional dependency is not installed
 
 `except SoundloomError` catches all of them. They are defined here, and also exported by the packages that raise them.
@@ -29,6 +32,7 @@ from os import PathLike, fspath
 
 __all__ = [
     "AudioError",
+    "CacheDamagedError",
     "ComponentError",
     "CorpusError",
     "EmbeddingCacheError",
@@ -37,12 +41,14 @@ __all__ = [
     "FileTableError",
     "InvalidArgumentError",
     "LibraryAbsentError",
+    "LibraryDamagedError",
     "LibraryError",
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",
     "OptionError",
     "QueryError",
+    "ResourceError",
     "SoundloomError",
     "TrainingError",
     "UnknownModelError",
@@ -124,6 +130,18 @@ class LibraryAbsentError(LibraryError):
 
 class OptionError(InvalidArgumentError):
     """An option of decoding has a value that is not allowed."""
+
+
+class LibraryDamagedError(LibraryError):
+    """The store of a library is damaged: its rows can only be restored or computed again."""
+
+
+class CacheDamagedError(SoundloomError):
+    """A file of a cache differs from what was written. Whoever owns the cache rebuilds it."""
+
+
+class ResourceError(SoundloomError):
+    """The operating system refuses: no space, no permission, a read-only or failing disk, no memory, too many files."""
 
 
 class QueryError(SoundloomError):

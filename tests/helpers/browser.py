@@ -48,7 +48,7 @@ def serving(folder: Path) -> Iterator[str]:
     library = Library.create(folder / "page.loom")
     library.add(folder / "sounds")
     with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soundloom.library.map.library_map, "arrange", arrange)
+        patch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         application = create_app(library, ServerSettings(port=port, cache=folder / "cache"))

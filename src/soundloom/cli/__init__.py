@@ -2,7 +2,7 @@
 
 Nothing heavy is imported until a command runs, so that ``soundloom --help`` answers at once. Results go
 to standard output, progress and complaints to standard error. The exit code is 0 when everything went
-well, 1 when something did not, 2 when the command was not understood.
+well, 1 when something did not, 2 when the command was not understood, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.embed import command as embed
+from soundloom.cli.error_door import one_line, show_notices
 from soundloom.cli.evaluate import command as evaluate
 from soundloom.cli.export import command as export
 from soundloom.cli.index import command as index
@@ -30,27 +31,21 @@ from soundloom.cli.search import command as search
 from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
 from soundloom.cli.train import command as train
-from soundloom.errors import SoundloomError
-from soundloom.safe_text import printable_lines
+from soundloom.cli.verify import command as verify
 
 __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """Commands whose expected errors are told in a line, without a traceback, in any encoding of the terminal."""
+    """Commands whose errors are shown in a line, without a traceback, in any encoding of the terminal."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         tolerate_encodings()
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with show_notices(), one_line(debug=ctx.params["debug"]):
             return super().invoke(ctx)
-        except click.ClickException as error:
-            error.message = printable_lines(error.message)  # type: ignore[misc]  # final for others than click
-            raise
-        except SoundloomError as error:
-            raise click.ClickException(printable_lines(str(error))) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""
@@ -59,7 +54,8 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(soundloom.__version__, prog_name="soundloom")
-def main() -> None:
+@click.option("--debug", is_flag=True, envvar="SOUNDLOOM_DEBUG", help="Show the traceback of an error.")
+def main(debug: bool) -> None:
     """Search, map and measure sounds by what they sound like.
 
     \b
@@ -74,7 +70,7 @@ def main() -> None:
 
 
 for command in (
-    *(index, search, tag, map_, serve, embed, info, roots, train, evaluate, layers, reproduce),
+    *(index, search, tag, map_, serve, embed, info, roots, verify, train, evaluate, layers, reproduce),
     *(export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

@@ -229,7 +229,7 @@ def _file(hit: Hit) -> Text:
 
 def _reasons(explanation: Explanation) -> str:
     """The parts that speak for a hit, and how unusual that is: closer than so many percent of the library."""
-    told = [f"{part} {_percent(explanation.standings[part])}" for part in explanation.reasons]
+    told = [f"{part} {_percent(explanation.percentiles[part])}" for part in explanation.reasons]
     return ", ".join(told) or "nothing in particular"
 
 

@@ -20,7 +20,7 @@ SPLITS = ("train", "valid", "test")
 
 @click.command("corpora")
 @click.argument("name", required=False)
-@click.argument("root", required=False, type=click.Path(path_type=Path))
+@click.argument("root", required=False, type=options.LocalPath(must_exist=True))
 @click.option("--full", is_flag=True, help="Look at every file instead of a few.")
 @options.as_json
 def command(name: str | None, root: Path | None, full: bool, json_wanted: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from soundloom.cli import options
 from soundloom.cli.console import clock, echo, hits_table, print_failures, progress_bar
 from soundloom.errors import QueryError
 
@@ -16,9 +17,15 @@ _QUERIES = ("siren", "bird", "rain")
 
 
 @click.command("demo")
-@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where to write.")
-@click.option("--sounds", type=click.Path(path_type=Path), help="Your own folder.  [default: synthesised sounds]")
-@click.option("--query", type=click.Path(path_type=Path), help="A sound to search by.  [default: one of the sounds]")
+@click.option("--out", type=options.LocalPath(), default="demo", show_default=True, help="Where to write.")
+@click.option(
+    "--sounds", type=options.LocalPath(must_exist=True), help="Your own folder.  [default: synthesised sounds]"
+)
+@click.option(
+    "--query",
+    type=options.LocalPath(must_exist=True),
+    help="A sound to search by.  [default: one of the sounds]",
+)
 def command(out: Path, sounds: Path | None, query: Path | None) -> None:
     """Index sounds, search them by example, and draw what was found.
 

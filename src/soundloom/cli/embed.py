@@ -18,7 +18,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=options.LocalPath(),
     required=True,
     metavar="FILE",
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",

@@ -11,6 +11,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import Styled, cell, echo, print_failures, progress_bar, table_console
+from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
     from soundloom.corpora import Corpus
@@ -42,7 +43,7 @@ on = click.option(
 )
 
 out = click.option(
-    "-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write results.json and report.html here."
+    "-o", "--out", type=options.LocalPath(), metavar="FOLDER", help="Write results.json and report.html here."
 )
 
 seed = click.option(
@@ -51,7 +52,7 @@ seed = click.option(
 
 cache = click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=options.LocalPath(),
     metavar="FOLDER",
     help="Where embeddings are kept between runs.  [default: in soundloom's cache]",
 )
@@ -72,6 +73,7 @@ def load_corpora(where: Sequence[str]) -> list[Corpus]:
     for text in where:
         name, separator, root = text.partition("=")
         # A folder may have an equals sign in its name; a corpus has none.
+        local_path(root if separator and name in corpora.CORPORA else text)
         loaded.append(corpora.load(name, root) if separator and name in corpora.CORPORA else corpora.load(text))
     return loaded
 

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("export")
 @click.argument("name", metavar="MODEL")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.onnx")
+@click.argument("out", type=options.LocalPath(dir_okay=False), metavar="OUT.onnx")
 @options.weight_files
 @options.offline
 @click.option(

@@ -38,7 +38,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 @click.option(
     "--tags",
     "tag_file",
-    type=click.Path(path_type=Path),
+    type=options.LocalPath(must_exist=True),
     metavar="FILE",
     help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
 )

@@ -21,7 +21,7 @@ __all__ = ["command"]
 
 @click.command("map")
 @options.library
-@click.option("--out", type=click.Path(path_type=Path), metavar="PNG", help="Also draw it.")
+@click.option("--out", type=options.LocalPath(), metavar="PNG", help="Also draw it.")
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
 @click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
 @options.as_json

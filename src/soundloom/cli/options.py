@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from soundloom.errors import ModelError, QueryError
+from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 __all__ = [
+    "LocalPath",
     "as_json",
     "decode_options",
     "decoding",
@@ -37,20 +39,39 @@ __all__ = [
     "workers",
 ]
 
+
+class LocalPath(click.Path):
+    """A path of this machine; addresses such as ``s3://...`` are refused, and inputs must exist.
+
+    Args:
+        must_exist: whether it is an input.
+        options: as for `click.Path`.
+    """
+
+    def __init__(self, *, must_exist: bool = False, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+        self._must_exist = must_exist
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        local_path(value, must_exist=self._must_exist)
+        return super().convert(value, param, ctx)
+
+
 library = click.option(
     "-l",
     "--library",
     "folder",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default="sounds.loom",
     show_default=True,
     metavar="FOLDER",
     help="The library.",
 )
 
-sounds = click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOUNDS...")
+sounds = click.argument("sounds", nargs=-1, required=True, type=LocalPath(must_exist=True), metavar="SOUNDS...")
 
-sounds_if_any = click.argument("sounds", nargs=-1, type=click.Path(path_type=Path), metavar="[SOUNDS...]")
+sounds_if_any = click.argument("sounds", nargs=-1, type=LocalPath(must_exist=True), metavar="[SOUNDS...]")
 
 model = click.option(
     "-m", "--model", "name", metavar="NAME", help="The model, such as logmel+mfcc or ./saved; see: soundloom models."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+
+from soundloom.cli import options
 
 __all__ = ["config", "out", "preset"]
 
@@ -28,7 +29,7 @@ def config(recipe: str) -> Option:
     """A file of settings over the preset's."""
     return click.option(
         "--config",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        type=options.LocalPath(dir_okay=False, exists=True),
         metavar="FILE",
         help=f"Settings of `train {recipe}` in YAML.",
     )
@@ -39,7 +40,7 @@ def out(paper: str, holds: str) -> Option:
     return click.option(
         "-o",
         "--out",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=options.LocalPath(file_okay=False),
         default=f"runs/{paper}",
         show_default=True,
         metavar="FOLDER",

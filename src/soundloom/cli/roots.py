@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "roots_table"]
 
-_library = click.option(
-    "-l", "--library", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="The library."
-)
+_library = click.option("-l", "--library", "folder", type=options.LocalPath(), metavar="FOLDER", help="The library.")
 
 
 @click.group("roots", invoke_without_command=True)
@@ -52,10 +50,10 @@ def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
 
 @command.command("relocate")
 @click.argument("old")
-@click.argument("new")
+@click.argument("new", type=options.LocalPath(must_exist=True))
 @_library
 @click.pass_obj
-def relocate(parent: Path, old: str, new: str, folder: Path | None) -> None:
+def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
     """Say that what was at OLD is at NEW now; nothing is embedded again."""
     from soundloom.library import Library
 

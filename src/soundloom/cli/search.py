@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("search")
-@click.argument("query", type=click.Path(path_type=Path), required=False)
+@click.argument("query", type=options.LocalPath(must_exist=True), required=False)
 @options.library
 @click.option("--tag", "tags", multiple=True, metavar="WORD", help="What the hits are; can be repeated.")
 @click.option("--not", "unwanted", multiple=True, metavar="WORD", help="What the hits are not; can be repeated.")
@@ -38,7 +38,7 @@ __all__ = ["command"]
 @click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--explain", "explained", is_flag=True, help="Tell by which parts each hit is unusually alike the sound.")
-@click.option("--picture", type=click.Path(path_type=Path), metavar="PNG", help="Also draw the query and its hits.")
+@click.option("--picture", type=options.LocalPath(), metavar="PNG", help="Also draw the query and its hits.")
 @options.query_decoding
 @options.offline
 @options.as_json
@@ -127,8 +127,8 @@ def _explained(library: Library, query: Path, hits: list[Hit], steering: dict[st
 
 
 def _with_reasons(hits: list[Hit], reasons: list[Explanation]) -> list[dict[str, Any]]:
-    """Hits as JSON has them, with their standings."""
-    return [{**asdict(hit), "standings": why.standings} for hit, why in zip(hits, reasons, strict=True)]
+    """Hits as JSON has them, with their percentiles."""
+    return [{**asdict(hit), "percentiles": why.percentiles} for hit, why in zip(hits, reasons, strict=True)]
 
 
 def _title(query: Path | None, tags: tuple[str, ...], unwanted: tuple[str, ...]) -> str:

@@ -45,9 +45,7 @@ def command() -> None:
 @click.option("--explain", is_flag=True, help="Tell how much each part of the model moved a score.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
 @click.option("--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is told.")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .txt, or a folder of label tracks."
-)
+@click.option("-o", "--out", type=options.LocalPath(), help="A .csv, .parquet or .txt, or a folder of label tracks.")
 @options.decoding
 @options.workers
 @options.as_json

@@ -33,8 +33,8 @@ _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
 @click.option("--above", type=click.FloatRange(0, 1), metavar="P", help="Tag all that are at least so probable.")
-@click.option("--export", "table", type=click.Path(path_type=Path), metavar="CSV", help="Write all tags to a table.")
-@click.option("--audacity", type=click.Path(path_type=Path), metavar="FOLDER", help="Write all tags as label tracks.")
+@click.option("--export", "table", type=options.LocalPath(), metavar="CSV", help="Write all tags to a table.")
+@click.option("--audacity", type=options.LocalPath(), metavar="FOLDER", help="Write all tags as label tracks.")
 @options.as_json
 def command(
     folder: Path,

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError
 from soundloom.safe_text import csv_cell, printable
+from soundloom.system_errors import reason_of
 
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess, DecodeOptions
@@ -171,13 +173,13 @@ def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
         if not out.suffix:
             for place, text in _tracks(rows):
                 (out / place).parent.mkdir(parents=True, exist_ok=True)
-                (out / place).write_text(text, encoding="utf-8")
+                with replacing(out / place) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
             return
-        temporary = out.with_name(out.name + ".writing")
-        _written(rows, out.suffix, temporary, out)
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            _written(rows, out.suffix, temporary, out)
     except OSError as error:
-        raise LibraryError(f"cannot write {str(out)!r}: {error.strerror or error}") from None
+        raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
 
 
 def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:

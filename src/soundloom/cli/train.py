@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from soundloom.cli import options
 from soundloom.cli.console import clock, echo
 from soundloom.recipes import RECIPES, Row
 
@@ -96,7 +97,7 @@ def _command_of(name: str, row: Row) -> click.Command:
 
 def _general(presets: list[str]) -> list[click.Parameter]:
     """What every recipe takes besides its settings."""
-    folder, file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, dir_okay=False, exists=True)
+    folder, file = options.LocalPath(file_okay=False), options.LocalPath(dir_okay=False, exists=True)
     return [
         click.Argument(["corpus"], metavar="CORPUS[=ROOT]"),
         click.Option(["-o", "--out"], type=folder, required=True, metavar="FOLDER", help="The run's folder."),

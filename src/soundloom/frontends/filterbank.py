@@ -22,6 +22,10 @@ Slope = Literal["hertz", "mel"]
 Norm = Literal["area", "none"]
 
 
+_MAX_SIZE = 2**25
+"""Filters times points of the transform: far more than any model needs, and computed in a second."""
+
+
 def filter_bank(
     *,
     sample_rate: int,
@@ -58,6 +62,11 @@ def filter_bank(
         raise InvalidArgumentError(
             "scale is 'slaney' or 'htk', slope 'hertz' or 'mel', norm 'area' or 'none'; "
             f"got {scale!r}, {slope!r}, {norm!r}"
+        )
+    if not (n_fft >= 1 and bins >= 1 and bins * n_fft <= _MAX_SIZE):
+        raise InvalidArgumentError(
+            f"a filter bank of {bins} filters over {n_fft} points is not possible: at least 1 of each, "
+            f"and a product of at most {_MAX_SIZE}"
         )
     limits = hertz_to_mel(torch.tensor([fmin, fmax], dtype=torch.float64), scale)
     corners_mel = torch.linspace(float(limits[0]), float(limits[1]), bins + 2, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Embeddings as files that other tools open.
+"""Export of embeddings to Parquet, CSV and NPZ files.
 
     .parquet    path, start, end, embedding (list<float32>): opens in embedding browsers, pandas, datasets
     .csv        path, start, end, then one column a dimension
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from soundloom.atomic_file import replacing
 from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
@@ -30,7 +31,9 @@ from soundloom.library.indexing.embed import Embedded, segment_embedder
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.sync import Progress
 from soundloom.library.storage.store import Failure, FileNotice
+from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
+from soundloom.system_errors import reason_of
 
 __all__ = ["ExportReport", "export"]
 
@@ -77,7 +80,7 @@ def export(
     Raises:
         LibraryError: an ending that is not known, or a place that cannot be written.
     """
-    out = Path(out)
+    out = local_path(out)
     report = ExportReport()
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
@@ -124,12 +127,10 @@ def _sink(out: Path, dim: int, files: Sequence[FileOnDisk]) -> Iterator[_Sink]:
             yield lambda result: _write_npz_of(out, Path(common), result)
             return
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(out.name + ".writing")
-        with kinds[out.suffix](temporary, dim) as write:
+        with replacing(out) as temporary, kinds[out.suffix](temporary, dim) as write:
             yield write
-        temporary.replace(out)
     except OSError as error:
-        raise LibraryError(f"cannot write {str(out)!r}: {error.strerror or error}") from None
+        raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
 
 
 @contextmanager
@@ -202,7 +203,5 @@ def _write_npz_of(out: Path, common: Path, result: Embedded) -> None:
     """One sound's embeddings, in the place that mirrors the sound's own."""
     target = out / (os.path.relpath(result.path, common) + ".npz")
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".writing")
-    with open(temporary, "wb") as stream:
+    with replacing(target) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, embedding=result.embeddings, timestamps=np.asarray(result.times))
-    temporary.replace(target)

@@ -12,11 +12,10 @@ sounds.loom/
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 from filelock import Timeout
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
-from soundloom.errors import LibraryAbsentError, LibraryError, QueryError
+from soundloom.errors import CacheDamagedError, LibraryAbsentError, LibraryError, QueryError
 from soundloom.library.indexing.diff import is_below
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.indexing.roots import (
@@ -40,7 +39,7 @@ from soundloom.library.indexing.roots import (
 from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import AddReport, Progress, Synchroniser
 from soundloom.library.search.index import SearchIndex
-from soundloom.library.search.tag_refresh import retagged
+from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.storage import lifecycle
 from soundloom.library.storage.library_lock import library_lock
@@ -49,6 +48,7 @@ from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileNotice, Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
+from soundloom.local_path import local_path
 from soundloom.models import DEFAULT, load
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ _PIECES = 64
 """Pieces of the store that edits of tags may leave: each costs every scan some time, and disk until it is joined."""
 _PROBED = 1.0
 """Seconds to wait for it: a search that asks whether it is held holds it for a moment."""
-_REST = 10.0
-"""How much longer than its building an index is used while files are being added."""
+
+T = TypeVar("T")
 
 
 class Holdings:
@@ -83,8 +83,8 @@ class Holdings:
         self._tag_editor = TagEditor(folder, self._store)
         self._registry = RootRegistry(folder)
         self._presence = Presence(self._registry)
-        self._index: SearchIndex | None = None
-        self._due = 0.0
+        parts = {name: slice(*columns) for name, columns in settings.parts.items()}
+        self._index_cache = IndexCache(folder, self._store, parts, self._adding)
         self._segments: Segments | None = None
 
     @classmethod
@@ -115,7 +115,7 @@ class Holdings:
             LibraryError: the folder is not empty or cannot be made, or window and hop make no sense.
             ModelError: no such model, or its weights cannot be had.
         """
-        folder = Path(folder).expanduser().resolve()
+        folder = local_path(folder).resolve()
         settings, embedder = lifecycle.made(folder, model, window, hop, weights, loader, decoding)
         return cls(folder, settings, embedder, loader)
 
@@ -143,7 +143,7 @@ class Holdings:
             ModelMismatchError: the model is not the one that filled it.
             ModelError: the model cannot be loaded.
         """
-        folder = Path(folder).expanduser().resolve()
+        folder = local_path(folder).resolve()
         settings, embedder = lifecycle.opened(folder, model, weights, loader)
         return cls(folder, settings, embedder, loader)
 
@@ -351,34 +351,21 @@ class Holdings:
         return there, [str(root) for root in registered if root not in there]
 
     def index(self) -> SearchIndex:
-        """The search index of the library as it is now, built if it is not there or stale.
+        """The search index of the library as it is now, built if it is not there or stale; see `IndexCache`.
 
-        While files are being added, by whatever process, every few seconds bring a new version. Searches then share
-        the index of a version that was whole some moments ago: it is built anew, for the columns' means and deviations
-        change with every row, but only after a rest of ten times what that takes. The first search after the adding
-        has the library as it is then.
+        Raises:
+            LibraryDamagedError: it has to be built, and the store is damaged.
+            ResourceError: it has to be built, and there is no room for it.
         """
-        version = self._store.version
-        if self._index is not None and self._index.version == version:
-            return self._index
-        kept = self._index if self._index is not None and self._adding() else None
-        if kept is not None and time.monotonic() < self._due:
-            return kept
+        return self._index_cache.current()
+
+    def _with_index(self, use: Callable[[SearchIndex], T]) -> T:
+        """Use the index; if damage is found in it meanwhile, rebuild it and use it again."""
         try:
-            with library_lock(self.folder, "index.lock", timeout=-1 if kept is None else 0):
-                began = time.monotonic()
-                folder = self.folder / "index"
-                index = SearchIndex.open(folder, version)
-                if index is None:
-                    parts = {name: slice(*columns) for name, columns in self.settings.parts.items()}
-                    index = SearchIndex.build(folder, self._store, parts)
-                self._index = index
-                self._due = time.monotonic() + _REST * (time.monotonic() - began)
-        except Timeout:
-            # Somebody is building it: nobody else need wait for that while there is one to search.
-            assert kept is not None
-            return kept
-        return index
+            return use(self.index())
+        except CacheDamagedError as damage:
+            self._index_cache.discard(damage)
+            return use(self.index())
 
     def _adding(self) -> bool:
         """Whether somebody is adding files."""
@@ -387,10 +374,15 @@ class Holdings:
                 return False
         except Timeout:
             return True
+        except OSError:
+            # Who cannot make the lock cannot tell; in a folder that cannot be written nobody adds.
+            return False
 
     def segments(self) -> Segments:
         """The segments by id, by place and by mark; their rows are those of `index` and of a `map`."""
-        index = self.index()
+        return self._segments_of(self.index())
+
+    def _segments_of(self, index: SearchIndex) -> Segments:
         if self._segments is None or self._segments.version != index.version:
             self._segments = Segments(index.rows, index.version, self._segments, self._presence.absent)
         return self._segments
@@ -425,9 +417,7 @@ class Holdings:
             version: of the store before that commit; nobody else has committed since.
         """
         self._join_pieces(version + 1)
-        if self._index is not None and self._index.version == version:
-            with library_lock(self.folder, "index.lock"):
-                self._index = retagged(self.folder / "index", self._store, self._index)
+        self._index_cache.refresh_tags(version)
 
     def _join_pieces(self, version: int) -> None:
         """Join the pieces that many small edits have left, while the store is still of this version."""

@@ -27,6 +27,8 @@ from soundloom.library.tags.label_export import export_tags, tag_counts
 from soundloom.models import load
 
 if TYPE_CHECKING:
+    from soundloom.library.search.index import SearchIndex
+    from soundloom.library.verification import Finding
     from soundloom.tags import AlignedTags
 
 __all__ = ["Hit", "Library"]
@@ -42,7 +44,7 @@ class Library(Holdings):
 
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
         super().__init__(folder, settings, model, loader)
-        self._admitted = queries.Admitted(self._store)
+        self._filter_masks = queries.FilterMaskCache(self._store)
         self._maps = Maps(folder / "map", settings.balance)
         self._aligned: AlignedTags | None = None
 
@@ -94,7 +96,7 @@ class Library(Holdings):
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
         embedding = self.embed(query, sample_rate, start=start, end=end, decoding=decoding, notices=notices)
-        exclude = None if include_query else queries.region(query, start, end)
+        exclude = None if include_query else queries.query_region(query, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
     def search_embedding(
@@ -125,14 +127,17 @@ class Library(Holdings):
             )
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
-        index = self.index()
-        every = queries.balanced(queries.complete_weights(self.settings.parts, weights), self.settings.balance)
-        # The excluded rows are few (one file's): ask for as many more, and drop them.
-        hidden = queries.overlapping(index, exclude) if exclude else np.zeros(0, np.int64)
-        admitted = self._admitted.rows(index, where) if where is not None else None
-        found = index.search(embedding.astype(np.float32), k + len(hidden), every, admitted)
-        shown = np.flatnonzero(~np.isin(found.rows, hidden))[:k]
-        return queries.hits_at(index, found, shown, self._presence.absent)
+        every = queries.apply_balance(queries.complete_weights(self.settings.parts, weights), self.settings.balance)
+
+        def search(index: SearchIndex) -> list[Hit]:
+            # The excluded rows are few (one file's): ask for as many more, and drop them.
+            hidden = queries.overlapping_rows(index, exclude) if exclude else np.zeros(0, np.int64)
+            mask = self._filter_masks.mask(index, where) if where is not None else None
+            found = index.search(embedding.astype(np.float32), k + len(hidden), every, mask)
+            shown = np.flatnonzero(~np.isin(found.rows, hidden))[:k]
+            return queries.to_hits(index, found, shown, self._presence.absent)
+
+        return self._with_index(search)
 
     def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
@@ -145,7 +150,7 @@ class Library(Holdings):
             QueryError: the condition cannot be evaluated.
         """
         index = self.index()
-        rows = range(len(index)) if where is None else np.flatnonzero(self._admitted.rows(index, where))
+        rows = range(len(index)) if where is None else np.flatnonzero(self._filter_masks.mask(index, where))
         return Segments(index.rows, index.version, absent=self._presence.absent).at(rows[shown]), len(rows)
 
     def explain(
@@ -237,8 +242,22 @@ class Library(Holdings):
         embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
         if sound is None:
             weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}
-        exclude = None if include_query else queries.region(sound, start, end)
+        exclude = None if include_query else queries.query_region(sound, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
+
+    def verify(self) -> list[Finding]:
+        """Read everything in the library and report what is damaged; see `soundloom.library.verification`."""
+        from soundloom.library.verification import verify_library
+
+        return verify_library(self.folder)
+
+    def renew_checksums(self) -> None:
+        """Take the files of the store as they are now for right, from now on.
+
+        Raises:
+            ResourceError: the folder cannot be written.
+        """
+        self._store.renew_checksums()
 
     def map(
         self,
@@ -258,7 +277,9 @@ class Library(Holdings):
             MissingExtraError: a map has to be computed and umap-learn is not installed.
             QueryError: weights that a map cannot be drawn by.
         """
-        return self._maps.get(self.index(), self.segments(), weights, progress, recompute=recompute)
+        return self._with_index(
+            lambda index: self._maps.get(index, self._segments_of(index), weights, progress, recompute=recompute)
+        )
 
     def kept_map(self, weights: Mapping[str, float] | None = None) -> Map | None:
         """The map that is kept for these weights, which may be `Map.stale`; None if none is. Computes no map.
@@ -266,7 +287,7 @@ class Library(Holdings):
         Raises:
             QueryError: weights that a map cannot be drawn by.
         """
-        return self._maps.kept(self.index(), self.segments(), weights)
+        return self._with_index(lambda index: self._maps.kept(index, self._segments_of(index), weights))
 
     def tag_by_example(
         self, tag: str, yes: Iterable[Mark], no: Iterable[Mark] = (), k: int = 50, *, above: float = 0.0
@@ -283,7 +304,10 @@ class Library(Holdings):
         Raises:
             QueryError: no example, one that is both, one that is not in the library, or k below 1.
         """
-        return tagged_by_example(self.index(), self.segments(), tag, yes, no, k, above)
+        positive, negative = list(yes), list(no)
+        return self._with_index(
+            lambda index: tagged_by_example(index, self._segments_of(index), tag, positive, negative, k, above)
+        )
 
     def edit_tag(self, tag: str, *, add: Iterable[Mark] = (), remove: Iterable[Mark] = ()) -> Edit:
         """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.

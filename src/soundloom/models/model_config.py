@@ -6,7 +6,8 @@ their own frozen settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, cast
@@ -24,6 +25,19 @@ __all__ = ["FORMAT", "ModelConfig", "ModuleConfig", "StreamConfig", "streams"]
 
 FORMAT = 1
 """Version of the layout of a saved model; another version is refused."""
+
+
+@contextmanager
+def _unbuildable(where: str) -> Iterator[None]:
+    """Turn whatever settings from a file make a component raise into a `ModelError` that says where they are."""
+    try:
+        yield
+    except ComponentError as error:
+        raise ModelError(str(error)) from None
+    except ValueError as error:
+        raise ModelError(f"{where}: {error}") from None
+    except (TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError) as error:
+        raise ModelError(f"{where} cannot be built from these settings ({type(error).__name__}: {error})") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +88,15 @@ class StreamConfig:
         Raises:
             ModelError: as for `ModuleConfig.build`.
         """
-        try:
+        with _unbuildable(where):
             frontend = self.frontend.build(FRONTENDS, f"{where}.frontend", trust=trust)
             encoder = build_encoder(self.encoder, f"{where}.encoder", trust=trust)
-        except ComponentError as error:
-            raise ModelError(str(error)) from None
         modules = nn.ModuleDict({"frontend": frontend, "encoder": encoder})
         if self.reduction is not None:
             if len(self.reduction) != 2 or min(self.reduction) < 1:
                 raise ModelError(f"{where}.reduction is from how many numbers to how many, got {self.reduction}")
-            modules["reduction"] = Reduction(*self.reduction)
+            with _unbuildable(where):
+                modules["reduction"] = Reduction(*self.reduction)
         return modules
 
     def stream(self, modules: nn.ModuleDict, where: str) -> Stream:
@@ -92,7 +105,7 @@ class StreamConfig:
         Raises:
             ModelError: they do not fit together.
         """
-        try:
+        with _unbuildable(where):
             return Stream(
                 self.name,
                 cast(Frontend, modules["frontend"]),
@@ -103,8 +116,6 @@ class StreamConfig:
                 min_samples=self.min_samples,
                 reduction=cast(Reduction, modules["reduction"]) if self.reduction is not None else None,
             )
-        except ValueError as error:
-            raise ModelError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

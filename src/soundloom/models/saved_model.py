@@ -31,6 +31,7 @@ from torch import Tensor
 from soundloom.embedder import Embedder, Woven
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
+from soundloom.models.config_file import check_safetensors, one_line, read_json
 from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
@@ -189,10 +190,15 @@ def _read(folder: Path, trust: bool) -> Embedder:
             hint = "" if folder.is_dir() else f"; a model on the Hugging Face hub is written hf:{folder.as_posix()}"
             raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}{hint}")
     try:
-        data = json.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{config_file} is damaged: {error}") from None
-    config = ModelConfig.read(data, os.fspath(config_file))
+        return _build(config_file, weights_file, folder, trust)
+    except ModelError as error:
+        # Whatever a damaged file holds, the message is one line of readable length.
+        raise ModelError(one_line(error)) from error
+
+
+def _build(config_file: Path, weights_file: Path, folder: Path, trust: bool) -> Embedder:
+    config = ModelConfig.read(read_json(config_file), os.fspath(config_file))
+    check_safetensors(weights_file)
     if sha256_of(weights_file) != config.weights_sha256:
         raise ModelError(
             f"{weights_file} is not the file that {CONFIG} was saved with: it is damaged, or of another saving. "

@@ -126,6 +126,6 @@ class Catalogue:
             absent=segment.absent,
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
-            standings=why.standings if why else None,
+            standings=why.percentiles if why else None,
             probability=segment.probability if isinstance(segment, Suggestion) else None,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from soundloom import audio
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk
+from soundloom.local_path import local_path
 
 __all__ = ["find_files", "roots_of"]
 
@@ -31,7 +32,7 @@ def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
         LibraryError: none is given, or one does not exist.
     """
     listed = [sounds] if isinstance(sounds, str | os.PathLike) else list(sounds)
-    roots = [Path(os.path.abspath(Path(root).expanduser())) for root in listed]
+    roots = [Path(os.path.abspath(local_path(root))) for root in listed]
     if not roots:
         raise LibraryError("no folder or file of sounds is given")
     for root in roots:

@@ -1,9 +1,9 @@
-"""What to call a group of sounds: by the tags that set it apart, else by the folder that most of it lies in.
+"""Cluster labels: the tags most characteristic of a cluster, else the folder that holds most of it.
 
-A tag speaks for a group if it is common in it and rarer elsewhere: the share p(t | group) of the group that has it
-times log p(t | group) / p(t), its part of the divergence between group and library.
+A tag is scored by p(t | cluster) log p(t | cluster) / p(t), its share of the Kullback-Leibler divergence between
+cluster and library: it is common in the cluster and rarer elsewhere.
 
-When not: as tags of the sounds; a name says what most of a group is, and is true of few groups wholly.
+When not: as tags of the sounds; a label describes most of a cluster, hardly ever all of it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from jaxtyping import Int
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["cluster_names"]
+__all__ = ["cluster_labels"]
 
-_SPEAKS = 0.2
-"""The share of a group that must have a tag, or lie in a folder, for it to speak for the group."""
+_MIN_SHARE = 0.2
+"""The share of a cluster that must have a tag, or lie in a folder, for it to be the label."""
 
-_RARER = 1.25
-"""How many times as common it must be there as in the whole library."""
+_MIN_LIFT = 1.25
+"""How many times as common it must be in the cluster as in the whole library."""
 
 
-def cluster_names(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[str, ...]:
+def cluster_labels(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[str, ...]:
     """A name for every cluster, each name once.
 
     Args:
@@ -36,8 +36,8 @@ def cluster_names(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[s
     """
     count = int(clusters.max(initial=-1)) + 1
     sizes = np.bincount(clusters, minlength=count)
-    tags = _typical(*_tag_pairs(rows, clusters), sizes, most=2)
-    folders = _typical(*_folder_pairs(rows, clusters), sizes, most=1)
+    tags = _characteristic_words(*_tag_pairs(rows, clusters), sizes, most=2)
+    folders = _characteristic_words(*_folder_pairs(rows, clusters), sizes, most=1)
     taken: Counter[str] = Counter()
     names = []
     for cluster in range(count):
@@ -64,10 +64,10 @@ def _folder_pairs(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[l
     return [names[place] for place in paths.indices.to_pylist()], clusters
 
 
-def _typical(
+def _characteristic_words(
     words: list[str], of: Int[np.ndarray, " pairs"], sizes: Int[np.ndarray, " clusters"], *, most: int
 ) -> list[list[str]]:
-    """The words that speak for each cluster, the most telling first."""
+    """The words that characterise each cluster, the best score first."""
     typical: list[list[str]] = [[] for _ in sizes]
     if not words:
         return typical
@@ -78,11 +78,11 @@ def _typical(
     np.add.at(counts, (numbers, of), 1)
     inside = counts / np.maximum(sizes, 1)
     everywhere = counts.sum(axis=1, keepdims=True) / sizes.sum()
-    rarer_elsewhere = inside > _RARER * everywhere
-    telling = np.zeros_like(inside)
-    np.log(inside / everywhere, out=telling, where=rarer_elsewhere)
-    telling *= inside
+    characteristic = inside > _MIN_LIFT * everywhere
+    scores = np.zeros_like(inside)
+    np.log(inside / everywhere, out=scores, where=characteristic)
+    scores *= inside
     for cluster, chosen in enumerate(typical):
-        best = np.argsort(-telling[:, cluster], kind="stable")[:most]
-        chosen.extend(order[word] for word in best if telling[word, cluster] > 0 and inside[word, cluster] >= _SPEAKS)
+        best = np.argsort(-scores[:, cluster], kind="stable")[:most]
+        chosen.extend(order[word] for word in best if scores[word, cluster] > 0 and inside[word, cluster] >= _MIN_SHARE)
     return typical

@@ -1,39 +1,44 @@
-"""The map of a library: every segment a point of the plane, alike ones together, kept in the library's folder.
+"""Two-dimensional map of a library: UMAP of the vectors that searches compare, kept in the library's folder.
 
-Computed (`layout`) from the vectors that searches compare, so that what is near on the map is near in a search. With
-weights the columns of a part p are scaled by sqrt(w_p / sum w): the inner product of two scaled vectors is then
-sum_p w_p cos_p / sum w, the similarity by which a search with these weights ranks.
+What is near on the map is near in a search. With weights the columns of a part p are scaled by sqrt(w_p / sum w): the
+inner product of two scaled vectors is then sum_p w_p cos_p / sum w, the similarity by which a search with these weights
+ranks.
 
-A map is kept for each set of weights, in ``map/``, with the ids of the segments that it shows. When the library has
-changed since, what is gone is left out and what is new is placed among its nearest neighbours, so that a person finds
-everything where it was; the map says that it is stale, and is computed anew when asked to, or by itself when more than
-half of the segments are new.
+A map is kept for each set of weights, in ``map/``, with the numbers of the segments that it shows and a checksum. When
+the library has changed since, deleted segments are left out and new ones are interpolated from their nearest
+neighbours, so that all others stay at their points. The map is then stale, and is computed anew on request, or by
+itself when more than half of the segments are new. A damaged map is computed anew.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Float, Float32, Int, UInt64
 
-from soundloom.errors import QueryError
-from soundloom.library.map.cluster_labels import cluster_names
-from soundloom.library.map.umap_layout import ANCHORS, arrange, clusters_of, place, principal_components
-from soundloom.library.search.query import balanced, complete_weights
+from soundloom.atomic_file import replacing
+from soundloom.errors import CacheDamagedError, QueryError
+from soundloom.library.map.cluster_labels import cluster_labels
+from soundloom.library.map.umap_layout import ANCHORS, interpolate_points, k_means, principal_components, umap_points
+from soundloom.library.search.query import apply_balance, complete_weights
+from soundloom.system_errors import first_line, is_unwritable
 
 if TYPE_CHECKING:
     from soundloom.library.search.index import SearchIndex
     from soundloom.library.segments import Segments
 
-__all__ = ["Map", "MapProgress", "Maps"]
+__all__ = ["Map", "MapProgress", "Maps", "check_maps"]
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _KEPT = 8
@@ -111,7 +116,7 @@ class Maps:
         found = self._read(every)
         if found is None:
             return None
-        coordinates, clusters, numbers = found
+        coordinates, clusters, numbers = found.coordinates, found.clusters, found.numbers
         known, places = _aligned(segments, numbers)
         placed, gone = int((~known).sum()), len(numbers) - int(known.sum())
         if placed:
@@ -123,7 +128,7 @@ class Maps:
         else:
             coordinates, clusters = coordinates[places], clusters[places]
         return Map(
-            coordinates, clusters, cluster_names(index.rows, clusters), every, index.version, placed=placed, gone=gone
+            coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version, placed=placed, gone=gone
         )
 
     def get(
@@ -143,12 +148,14 @@ class Maps:
         every = _map_weights(index, weights)
         report = _reporter(progress)
         if len(index):
-            reduced = principal_components(index.vectors, _column_scale(index, balanced(every, self._balance)), report)
-            coordinates, clusters = arrange(reduced, report), clusters_of(reduced, report)
+            reduced = principal_components(
+                index.vectors, _column_scale(index, apply_balance(every, self._balance)), report
+            )
+            coordinates, clusters = umap_points(reduced, report), k_means(reduced, report)
         else:
             coordinates, clusters = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        self._write(every, coordinates, clusters, segments.numbers)
-        return Map(coordinates, clusters, cluster_names(index.rows, clusters), every, index.version)
+        self._write(every, _KeptMap(coordinates, clusters, segments.numbers, _spelled(every)))
+        return Map(coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version)
 
     def _place_new(
         self,
@@ -159,61 +166,115 @@ class Maps:
         clusters: Int[np.ndarray, " rows"],
     ) -> None:
         """Fill in the rows that are not known, from the nearest of a sample of those that are."""
-        vectors, scale = index.vectors, _column_scale(index, balanced(weights, self._balance)).astype(np.float32)
+        vectors, scale = index.vectors, _column_scale(index, apply_balance(weights, self._balance)).astype(np.float32)
         rows = np.flatnonzero(known)
         anchors = np.sort(np.random.default_rng(2).permutation(rows)[:ANCHORS])
         new = np.flatnonzero(~known)
         there = vectors[anchors] * scale
-        coordinates[new] = place(vectors[new] * scale, there, coordinates[anchors], lambda _phase, _share: None)
+        coordinates[new] = interpolate_points(
+            vectors[new] * scale, there, coordinates[anchors], lambda _phase, _share: None
+        )
         clusters[new] = _nearest_labels(coordinates[new], coordinates[anchors], clusters[anchors])
 
     def _file(self, weights: dict[str, float]) -> Path:
         return self._folder / f"{blake2b(_spelled(weights).encode(), digest_size=8).hexdigest()}.npz"
 
-    def _read(
-        self, weights: dict[str, float]
-    ) -> tuple[Float32[np.ndarray, "rows 2"], Int[np.ndarray, " rows"], UInt64[np.ndarray, " rows"]] | None:
+    def _read(self, weights: dict[str, float]) -> _KeptMap | None:
         file = self._file(weights)
         try:
-            with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                about = json.loads(str(arrays["about"]))
-                coordinates, clusters, numbers = (arrays[name] for name in ("coordinates", "clusters", "numbers"))
-            whole = (
-                about == {"format": _FORMAT, "weights": _spelled(weights)}
-                and coordinates.dtype == np.float32
-                and coordinates.shape == (len(numbers), 2)
-                and np.isfinite(coordinates).all()
-                and clusters.shape == numbers.shape
-                and numbers.dtype == np.uint64
-            )
-            if not whole:
-                return None
-            file.touch()
-            return coordinates, clusters.astype(np.int64), numbers
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            kept = _read_map(file)
+        except FileNotFoundError:
             return None
+        except CacheDamagedError as damage:
+            _log.warning("%s: the map is computed anew", damage)
+            return None
+        if kept.weights != _spelled(weights):
+            return None
+        # The time says which maps were used last; a library that cannot be written keeps all of them.
+        with suppress(OSError):
+            file.touch()
+        return kept
 
-    def _write(
-        self,
-        weights: dict[str, float],
-        coordinates: Float32[np.ndarray, "rows 2"],
-        clusters: Int[np.ndarray, " rows"],
-        numbers: UInt64[np.ndarray, " rows"],
-    ) -> None:
+    def _write(self, weights: dict[str, float], kept: _KeptMap) -> None:
         """Keep a map, whole or not at all, and drop those not used for longest."""
-        self._folder.mkdir(exist_ok=True)
         file = self._file(weights)
-        about = np.array(json.dumps({"format": _FORMAT, "weights": _spelled(weights)}))
-        with FileLock(self._folder / "map.lock"):
-            temporary = file.with_suffix(".writing")
-            with open(temporary, "wb") as stream:
-                np.savez(
-                    stream, about=about, coordinates=coordinates, clusters=clusters.astype(np.uint16), numbers=numbers
-                )
-            temporary.replace(file)
-            latest = sorted(self._folder.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
-            for old in latest[_KEPT:]:
-                old.unlink(missing_ok=True)
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with FileLock(self._folder / "map.lock"):
+                for stale in self._folder.glob("*.writing"):
+                    stale.unlink(missing_ok=True)  # of a process that was killed
+                with replacing(file) as temporary, open(temporary, "wb") as stream:
+                    np.savez(stream, about=np.array(json.dumps(kept.about())), **kept.arrays())
+                latest = sorted(self._folder.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
+                for old in latest[_KEPT:]:
+                    old.unlink(missing_ok=True)
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+            _log.warning("the map cannot be kept in %s: %s", self._folder, error.strerror)
+
+
+@dataclass(frozen=True, eq=False)
+class _KeptMap:
+    """A map as a file holds it: a point, a cluster and a segment number for every segment, and the weights."""
+
+    coordinates: Float32[np.ndarray, "rows 2"]
+    clusters: Int[np.ndarray, " rows"]
+    numbers: UInt64[np.ndarray, " rows"]
+    weights: str
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays as they are written."""
+        return {
+            "coordinates": self.coordinates,
+            "clusters": self.clusters.astype(np.uint16),
+            "numbers": self.numbers,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Format, weights and checksum."""
+        digest = blake2b(self.weights.encode(), digest_size=16)
+        for array in self.arrays().values():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return {"format": _FORMAT, "weights": self.weights, "checksum": digest.hexdigest()}
+
+
+def check_maps(folder: Path) -> Iterator[tuple[Path, CacheDamagedError]]:
+    """The damaged ones among the maps kept in a folder, and what is wrong with each."""
+    for file in sorted(folder.glob("*.npz")):
+        try:
+            _read_map(file)
+        except CacheDamagedError as damage:
+            yield file, damage
+
+
+def _read_map(file: Path) -> _KeptMap:
+    """Read a kept map.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CacheDamagedError: it cannot be read, or is not as it was written.
+    """
+    try:
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            kept = _KeptMap(
+                arrays["coordinates"], arrays["clusters"].astype(np.int64), arrays["numbers"], str(about["weights"])
+            )
+        if about["format"] != _FORMAT or ("checksum" in about and about != kept.about()):
+            raise CacheDamagedError("it is not as it was written")
+        count = len(kept.numbers)
+        if kept.coordinates.shape != (count, 2) or kept.clusters.shape != (count,) or kept.numbers.dtype != np.uint64:
+            raise CacheDamagedError("its arrays are of different lengths")
+        if kept.coordinates.dtype != np.float32 or not np.isfinite(kept.coordinates).all():
+            raise CacheDamagedError("its points are not finite")
+        return kept
+    except FileNotFoundError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise CacheDamagedError(f"{str(file)!r} is damaged ({first_line(error)})") from error
 
 
 def _column_scale(index: SearchIndex, weights: dict[str, float]) -> Float[np.ndarray, " dim"]:

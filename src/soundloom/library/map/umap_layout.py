@@ -1,17 +1,17 @@
-"""Vectors to points in the plane, neighbours near each other: UMAP (McInnes 2018), seeded, for any number of vectors.
+"""Dimensionality reduction to the plane: seeded UMAP (McInnes 2018) for any number of vectors.
 
-Three departures from the textbook, each for a reason:
+Three departures from the textbook:
 
 - The neighbours are found exactly, by FAISS, among at most `COMPONENTS` principal components (randomised, Halko 2011,
   algorithm 4.4): quicker than UMAP's own approximate search, and the same on every run.
 - The layout begins from the first two principal components and not from the graph's spectrum, which keeps the large
   structure as well (Kobak & Linderman 2021) and never fails on a graph that falls apart.
-- Beyond `ANCHORS` vectors UMAP arranges a seeded sample of that many, and every other vector is placed among its
-  nearest ones there. A million points take minutes instead of an hour; islands rarer than some ten in a million are
-  not seen as islands.
+- Beyond `ANCHORS` vectors UMAP runs on a seeded sample of that many, and every other vector is interpolated from its
+  nearest neighbours in the sample. A million points take minutes instead of an hour; clusters of fewer than about ten
+  in a million are not shown as clusters.
 
-When not: to read distances between islands or their sizes, which no such map keeps; nor to compare two maps point by
-point, for a map of other vectors is another map.
+When not: to read distances between clusters or their sizes, which UMAP does not keep; nor to compare two maps point by
+point, because other vectors give another map.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from jaxtyping import Float, Float32, Int
 
 from soundloom.errors import MissingExtraError
 
-__all__ = ["ANCHORS", "arrange", "clusters_of", "place", "principal_components"]
+__all__ = ["ANCHORS", "interpolate_points", "k_means", "principal_components", "umap_points"]
 
 ANCHORS = 50_000
-"""Vectors that UMAP itself arranges, at most."""
+"""Vectors that UMAP itself runs on, at most."""
 
 COMPONENTS = 64
 """Principal components that neighbours are sought in: the rest is mostly noise, and costs time."""
@@ -36,11 +36,11 @@ COMPONENTS = 64
 NEIGHBOURS = 15
 """UMAP's usual size of a neighbourhood."""
 
-_PLACED_BY = 5
+_NEIGHBOURS_USED = 5
 _BATCH = 8192
 
 Report = Callable[[str, float], None]
-"""Told what is being done and how much of it is done, from 0 to 1."""
+"""Called with the phase and how much of it is done, from 0 to 1."""
 
 Points = Float32[np.ndarray, "rows 2"]
 
@@ -53,7 +53,7 @@ def principal_components(
     Args:
         vectors: may be mapped from a file: read in order, a batch at a time.
         scale: what every column is multiplied by; columns of 0 are not looked at.
-        report: told how far it is.
+        report: called with the progress.
     """
     columns = np.flatnonzero(scale)
     scale = scale[columns].astype(np.float32)
@@ -89,12 +89,12 @@ def _directions(
     return np.asarray(directions * signs, np.float32)
 
 
-def arrange(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Points:
-    """Points in the plane for vectors, by UMAP where there are enough of them, else their first two components.
+def umap_points(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Points:
+    """Points in the plane, by UMAP where there are enough vectors, else their first two components.
 
     Args:
         reduced: what `principal_components` gives.
-        report: told how far it is.
+        report: called with the progress.
 
     Raises:
         MissingExtraError: umap-learn is not installed.
@@ -110,7 +110,7 @@ def arrange(reduced: Float32[np.ndarray, "rows components"], report: Report) -> 
     points = np.empty((count, 2), np.float32)
     points[anchors] = _umap(reduced[anchors], start[anchors], report)
     others = np.setdiff1d(np.arange(count), anchors, assume_unique=True)
-    points[others] = place(reduced[others], reduced[anchors], points[anchors], report)
+    points[others] = interpolate_points(reduced[others], reduced[anchors], points[anchors], report)
     return points
 
 
@@ -181,26 +181,26 @@ def _ticking(epochs: int, report: Report) -> dict[str, Any]:
     return {"disable": False, "file": Ticker(), "bar_format": "{n}", "mininterval": 0.1}
 
 
-def place(
+def interpolate_points(
     wanted: Float32[np.ndarray, "wanted components"],
     known: Float32[np.ndarray, "known components"],
     points: Float32[np.ndarray, "known 2"],
     report: Report,
 ) -> Float32[np.ndarray, "wanted 2"]:
-    """Points for further vectors: each among its nearest known ones, and nearest to the nearest.
+    """Points for further vectors: the weighted mean of the points of their nearest known vectors.
 
-    A mean of neighbours on two islands would lie in the sea between them, so only those count that lie near the
-    nearest one on the map too.
+    A mean of neighbours in two clusters would lie between the clusters, so only those neighbours count whose points lie
+    near the nearest one's.
 
     Args:
-        wanted: the vectors to place.
+        wanted: the vectors to interpolate.
         known: vectors that have a point, at least one.
         points: their points.
-        report: told how far it is.
+        report: called with the progress.
     """
     import faiss
 
-    dim, count = known.shape[1], min(_PLACED_BY, len(known))
+    dim, count = known.shape[1], min(_NEIGHBOURS_USED, len(known))
     index: Any = faiss.IndexFlatL2(dim)
     if len(known) > _BATCH:
         cells = round(np.sqrt(len(known)))
@@ -210,7 +210,7 @@ def place(
         index.train(known)
     index.add(known)
     near = 0.02 * float(np.ptp(points, axis=0).max())
-    placed = np.empty((len(wanted), 2), np.float32)
+    interpolated = np.empty((len(wanted), 2), np.float32)
     for first in range(0, len(wanted), _BATCH):
         squares, rows = index.search(wanted[first : first + _BATCH], count)
         rows = np.where(rows < 0, rows[:, :1], rows)
@@ -221,16 +221,16 @@ def place(
         weights = np.exp(-(distances - closest) / usual)
         around = points[rows]
         weights[np.linalg.norm(around - around[:, :1], axis=2) > near] = 0
-        placed[first : first + _BATCH] = (weights[:, :, None] * around).sum(axis=1) / weights.sum(axis=1)[:, None]
+        interpolated[first : first + _BATCH] = (weights[:, :, None] * around).sum(axis=1) / weights.sum(axis=1)[:, None]
         report("placing the rest", min(1.0, (first + _BATCH) / len(wanted)))
-    return placed
+    return interpolated
 
 
-def clusters_of(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Int[np.ndarray, " rows"]:
+def k_means(reduced: Float32[np.ndarray, "rows components"], report: Report) -> Int[np.ndarray, " rows"]:
     """A cluster for every vector, by k-means; numbered from 0, the largest first.
 
-    As many clusters as a third of the square root of the vectors, from 2 to 48: enough colours to find one's way
-    by, and no more than a person can hold apart.
+    The number of clusters is a third of the square root of the number of vectors, from 2 to 48, which is about as many
+    colours as can be told apart.
     """
     import faiss
 

@@ -1,8 +1,8 @@
-"""Conditions that a person sets, as the SQL that `Library.search` and `Library.rows` take.
+"""Search filters as SQL conditions, for `Library.search` and `Library.rows`.
 
-Every value goes into the SQL as a literal of its own kind: text between quotes with its quotes doubled, which is all
-that escapes from a literal here, because no pattern is ever matched (``%`` and ``_`` are letters like others), and
-numbers as numbers. Nothing a person types can therefore become part of the condition itself.
+Every value goes into the SQL as a literal of its own type: text between quotes with its quotes doubled, which is the
+only escape needed because no pattern is matched (``%`` and ``_`` are ordinary letters), and numbers as numbers. So
+nothing a user types can become part of the condition itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A search of a library in its steps: complete weights, the rows a condition admits, the rows a query must not find."""
+"""Steps of a search: complete weights, evaluate a filter, exclude the query itself, turn rows into hits."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from soundloom.errors import QueryError
 from soundloom.library.segments import Hit
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import Found, SearchIndex
+    from soundloom.library.search.index import Neighbours, SearchIndex
     from soundloom.library.storage.store import Store
 
-__all__ = ["Admitted", "balanced", "complete_weights", "hits_at", "overlapping", "region"]
+__all__ = ["FilterMaskCache", "apply_balance", "complete_weights", "overlapping_rows", "query_region", "to_hits"]
 
-_REMEMBERED = 32
+_CACHED_FILTERS = 32
 
 
-def balanced(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
-    """Weights as a caller gives them, to which 1 is the usual, as the parts then count."""
+def apply_balance(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
+    """A caller's weights times the model's own balance of its parts; 1 for parts without one."""
     return {name: weight * balance.get(name, 1.0) for name, weight in weights.items()}
 
 
@@ -46,8 +46,8 @@ def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) 
     return every
 
 
-class Admitted:
-    """Which rows of an index satisfy a condition; remembered, because a steered search asks again and again.
+class FilterMaskCache:
+    """LRU cache of the rows that satisfy a filter; a steered search asks for the same ones again and again.
 
     Args:
         store: the library's rows.
@@ -55,55 +55,55 @@ class Admitted:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[int, str], Bool[np.ndarray, " rows"]] = {}
+        self._masks: dict[tuple[int, str], Bool[np.ndarray, " rows"]] = {}
 
-    def rows(self, index: SearchIndex, where: str) -> Bool[np.ndarray, " rows"]:
-        """The rows for which an SQL condition holds.
+    def mask(self, index: SearchIndex, where: str) -> Bool[np.ndarray, " rows"]:
+        """The rows of an index for which an SQL condition holds.
 
         Raises:
             QueryError: the condition cannot be evaluated.
         """
         key = (index.version, where)
-        known = self._known.get(key)
-        if known is None:
-            known = np.zeros(len(index), np.bool_)
+        mask = self._masks.get(key)
+        if mask is None:
+            mask = np.zeros(len(index), np.bool_)
             for batch in self._store.scan(["start"], where, row_ids=True):
-                known[index.places(batch["_rowid"].to_numpy())] = True
+                mask[index.positions(batch["_rowid"].to_numpy())] = True
             # A new dictionary for every change: other threads may be reading the old one.
-            kept = list(self._known.items())[-_REMEMBERED + 1 :]
-            self._known = dict([*kept, (key, known)])
-        return known
+            latest = list(self._masks.items())[-_CACHED_FILTERS + 1 :]
+            self._masks = dict([*latest, (key, mask)])
+        return mask
 
 
-def region(sound: Source | None, start: float, end: float | None) -> tuple[str, float, float] | None:
-    """The stretch of a file, in seconds, that a query was and must not find; None for what is no file."""
+def query_region(sound: Source | None, start: float, end: float | None) -> tuple[str, float, float] | None:
+    """The file and the seconds of it that a query is, which it must not find; None for a waveform."""
     if not isinstance(sound, str | os.PathLike):
         return None
     return os.path.abspath(Path(sound).expanduser()), start, float("inf") if end is None else end
 
 
-def overlapping(index: SearchIndex, region: tuple[str, float, float]) -> Int[np.ndarray, " n"]:
-    """The rows of a file that overlap a region of it, in seconds."""
+def overlapping_rows(index: SearchIndex, region: tuple[str, float, float]) -> Int[np.ndarray, " n"]:
+    """The positions of a file's rows that overlap a region of it, in seconds."""
     path, start, end = region
-    rows = index.rows_of(path)
+    rows = index.rows_of_file(path)
     if not len(rows):
-        # A library has files by the paths that it was filled by, which may go through links or not.
-        rows = index.rows_of(os.path.realpath(path))
+        # The library may hold the file under a path through symbolic links, or without them.
+        rows = index.rows_of_file(os.path.realpath(path))
     starts, ends = index.rows["start"].to_numpy()[rows], index.rows["end"].to_numpy()[rows]
     return np.asarray(rows[(starts < end) & (ends > start)])
 
 
-def hits_at(
+def to_hits(
     index: SearchIndex,
-    found: Found,
+    found: Neighbours,
     shown: Int[np.ndarray, " k"],
     absent: Callable[[Sequence[str]], Sequence[bool]],
 ) -> list[Hit]:
     """The rows that a search found, as hits.
 
     Args:
-        index: the index that was searched.
-        found: the rows with their similarities.
+        index: that was searched.
+        found: its answer.
         shown: which of them, in order.
         absent: tells which of some files are not there.
     """
@@ -116,9 +116,9 @@ def hits_at(
             end=row["end"],
             duration=row["duration"],
             tags=tuple(row["tags"] or ()),
-            similarity=float(found.similarity[place]),
-            parts={name: float(cosines[place]) for name, cosines in found.parts.items()},
+            similarity=float(found.similarity[rank]),
+            parts={name: float(cosines[rank]) for name, cosines in found.parts.items()},
             absent=missing,
         )
-        for row, place, missing in zip(rows, shown, gone, strict=True)
+        for row, rank, missing in zip(rows, shown, gone, strict=True)
     ]

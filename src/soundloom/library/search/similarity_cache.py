@@ -1,9 +1,9 @@
-"""How alike every row is to a query by each part, kept for the queries asked last.
+"""LRU cache of per-part cosine similarities between recent queries and all rows.
 
-A search that is steered asks for the same sound again and again with other weights, and the similarity of a row is
-the weighted mean of its parts' cosines: once these are known, a hundred thousand rows are weighed anew in a fraction of
-the time that comparing them takes. The first search of a sound goes the same way, so that what is found does not depend
-on what was asked before.
+A search that is steered asks for the same sound again and again with other weights. The similarity of a row is the
+weighted mean of its parts' cosines, so with the cosines at hand a hundred thousand rows are weighted in a fraction of
+the time that comparing them takes. The first search of a sound goes the same way, so that its result does not depend
+on earlier searches.
 """
 
 from __future__ import annotations
@@ -15,46 +15,47 @@ from threading import Lock
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Cosines"]
+__all__ = ["SimilarityCache"]
 
 _BYTES = 64 * 2**20
-"""What is kept, at most; one query's cosines are kept whatever their size."""
+"""Size of the cache, at most; one query's cosines are kept whatever their size."""
 
 
-class Cosines:
-    """The cosines of the rows to the queries asked last. Safe to share between threads.
+class SimilarityCache:
+    """The cosines of all rows to recent queries. Safe to share between threads.
 
     Args:
-        vectors: comparable embeddings, every part of unit length.
+        vectors: standardised embeddings, every part of unit length.
         parts: part name -> its columns.
     """
 
     def __init__(self, vectors: Float[np.ndarray, "rows dim"], parts: Mapping[str, slice]) -> None:
         self._vectors = vectors
         self._parts = parts
-        self._most = max(1, _BYTES // max(1, 4 * len(vectors) * len(parts)))
-        self._known: OrderedDict[bytes, Float[np.ndarray, "parts rows"]] = OrderedDict()
+        self._capacity = max(1, _BYTES // max(1, 4 * len(vectors) * len(parts)))
+        self._entries: OrderedDict[bytes, Float[np.ndarray, "parts rows"]] = OrderedDict()
         self._lock = Lock()
 
-    def weighed(self, query: Float[np.ndarray, " dim"], weights: Mapping[str, float]) -> Float[np.ndarray, " rows"]:
+    def weighted_similarity(
+        self, query: Float[np.ndarray, " dim"], weights: Mapping[str, float]
+    ) -> Float[np.ndarray, " rows"]:
         """Every row's weighted sum of cosines.
 
         Args:
-            query: comparable, as the rows are.
+            query: standardised, as the rows are.
             weights: part name -> weight, for every part.
         """
-        every = np.array([weights[name] for name in self._parts], np.float32)
-        return np.asarray(every @ self._of(query))
+        return np.asarray(np.array([weights[name] for name in self._parts], np.float32) @ self._cosines(query))
 
-    def _of(self, query: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "parts rows"]:
+    def _cosines(self, query: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "parts rows"]:
         key = query.tobytes()
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
         cosines = np.stack([self._vectors[:, columns] @ query[columns] for columns in self._parts.values()])
         with self._lock:
-            self._known[key] = cosines
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+            self._entries[key] = cosines
+            while len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)
         return cosines

@@ -1,21 +1,21 @@
-"""Search by tags: a direction in a model's own space, brought into the space that searches compare in.
+"""Search by tags: a direction in the model's own space, transformed into the standardised space of the index.
 
 The agreement of sounds z with tags grows along g, which depends on what the library's sounds have in common
-(`soundloom.tags.tag_model`; told by a sample of them). The index compares something else, embeddings
-standardised by the library's own mean m and deviations d and brought to unit length, x = (z - m) / d / |(z - m) / d|.
-Asked with g d, it finds
+(`soundloom.tags.tag_model`; estimated from a sample of them). The index compares embeddings standardised by the
+library's own mean m and deviations d and brought to unit length, x = (z - m) / d / |(z - m) / d|. Queried with g d, it
+ranks by
 
     g d . x  =  g . (z - m) / |(z - m) / d|,
 
-that is what agrees with the tags more than the library's sounds do on average, for how far it is from the average. It
-is not the cosine that the model was trained for, which would have to be computed for every sound anew; but it needs no
-index of its own, costs what a sound costs, and mixes with one: the embedding whose comparable form is
+which is the agreement above the library's average, relative to the distance from the average. It is not the cosine that
+the model was trained for, which would have to be computed for every sound anew; but it needs no index of its own, costs
+what a query by sound costs, and can be mixed with one. The embedding whose standardised form is
 
     (1 - b) sound + b tags,        both at unit length
 
-is m + d times that, and `Library.search_embedding` takes it as it takes any other.
+is m + d times that, and `Library.search_embedding` takes it as any other.
 
-A woven model's other parts know no tags: without a sound they count for nothing, with one as they always do.
+The other parts of a woven model know no tags: without a sound they have weight 0, with one they count as always.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["tag_embedding", "tags_of_library"]
 
 
 def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> AlignedTags:
-    """The tags' side of the model that fills a library.
+    """The tag model of the model that fills a library.
 
     Raises:
         QueryError: no part of the model learned from tags.
@@ -65,41 +65,41 @@ def tag_embedding(
     sound: Float[np.ndarray, " dim"] | None = None,
     share: float = 0.5,
 ) -> Float[np.ndarray, " dim"]:
-    """The embedding that stands for tags, or for tags and a sound, in one library as it is now.
+    """The embedding of a query by tags, or by tags and a sound, in a library as it is now.
 
     Args:
-        aligned: the tags' side of the library's model.
+        aligned: the tag model of the library's model.
         settings: the library's.
         index: the library's.
-        tags: words that the hits should have.
-        not_: words that they should not have.
-        sound: the embedding of a sound that they should be like, too.
-        share: b, how much the tags count beside the sound, from 0 to 1.
+        tags: tags that the hits should have.
+        not_: tags that they should not have.
+        sound: the raw embedding of a sound that they should resemble as well.
+        share: b, the weight of the tags beside the sound, from 0 to 1.
 
     Raises:
         QueryError: a tag is not in the vocabulary (the nearest are named), there are none, or the share is not one.
-        ModelError: the tags' side is of another model than the library's.
+        ModelError: the tag model belongs to another model than the library's.
     """
     if not 0 <= share <= 1:
         raise QueryError(f"the tags' share beside a sound must be from 0 to 1, got {share}")
     columns = _columns(aligned, settings)
     mean, scale = index.scaling
-    # A constant column tells nothing of any sound, and the index leaves it out.
+    # A constant column carries no information, and the index leaves it out.
     deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     common = aligned.common(torch.from_numpy(index.sample[:, columns].copy()))
     direction = aligned.direction(tags, not_, around=common).numpy()
-    comparable = np.zeros_like(mean)
-    comparable[columns] = _unit(direction * deviation[columns])
+    standard = np.zeros_like(mean)
+    standard[columns] = _unit(direction * deviation[columns])
     if sound is not None:
-        heard = (sound - mean) * scale
-        heard[columns] = (1 - share) * _unit(heard[columns]) + share * comparable[columns]
-        comparable = heard
-    embedding: Float[np.ndarray, " dim"] = mean + deviation * comparable
+        mixed = (sound - mean) * scale
+        mixed[columns] = (1 - share) * _unit(mixed[columns]) + share * standard[columns]
+        standard = mixed
+    embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
     return embedding
 
 
 def _columns(aligned: AlignedTags, settings: LibrarySettings) -> slice:
-    """Where in the library's embeddings the part is that knows the tags."""
+    """The columns of the library's embeddings that the tag model understands."""
     if aligned.part not in settings.parts:
         raise ModelError(f"the tags are of {aligned.part!r}, but the library's parts are {', '.join(settings.parts)}")
     first, last = settings.parts[aligned.part]

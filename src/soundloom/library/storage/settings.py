@@ -121,7 +121,7 @@ class LibrarySettings:
             if not isinstance(settings.engine, str):
                 raise InvalidArgumentError(f"engine {settings.engine!r} is no name")
             return settings
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None
 
     @staticmethod

@@ -1,8 +1,11 @@
-"""The durable part of a library: LanceDB tables of segments and of files that could not be read.
+"""Durable storage of a library: LanceDB tables of segments and of files that could not be read.
 
 One row a segment. Every change is one commit of the table, so a process killed at any moment leaves
 either all of a file's rows or none: there is nothing to repair. Rows of several files share a commit,
 because a commit costs milliseconds; the rows of one file are never split between two.
+
+Every commit notes checksums of the files that it has written (`soundloom.library.storage.store_checksums`). Errors of
+the disk, of memory and of LanceDB become `SoundloomError` that name the store.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.audio import DECODER_VERSION, Notice
-from soundloom.errors import QueryError
+from soundloom.errors import LibraryDamagedError, QueryError
+from soundloom.library.storage.checked_tables import CheckedTables, table_damages
+from soundloom.library.storage.store_checksums import Damage
+from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Failure", "FileNotice", "FileState", "Store"]
+__all__ = ["Failure", "FileNotice", "FileState", "Store", "store_damages"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
 _ADDED = {"decoder": "int", "notices": "string"}
@@ -69,21 +75,25 @@ class Store:
     Args:
         folder: where the tables lie; made if absent.
         dim: the size of an embedding.
+
+    Raises:
+        LibraryDamagedError: a table is missing, or cannot be opened.
+        ResourceError: the folder cannot be read, or has to be made and cannot be written.
     """
 
     def __init__(self, folder: Path, dim: int) -> None:
-        import lancedb
-
         self._dim = dim
-        database = lancedb.connect(folder)
-        self._segments = _opened_table(database, _SEGMENTS, _segment_schema(dim))
-        self._failures = _opened_table(database, _FAILURES, _failure_schema())
+        self._folder = folder
+        self._tables = CheckedTables(folder, {_SEGMENTS: _segment_schema(dim), _FAILURES: _failure_schema()})
+        self._segments = self._tables[_SEGMENTS]
+        self._failures = self._tables[_FAILURES]
 
     def add_missing_columns(self) -> None:
         """Give a table that an earlier version made the columns that it lacks, all null; no row is written again."""
         missing = {name: f"cast(NULL as {kind})" for name, kind in _ADDED.items() if name not in self._columns}
         if missing:
-            self._segments.add_columns(missing)
+            with self._tables.committing():
+                self._segments.add_columns(missing)
 
     @property
     def _columns(self) -> list[str]:
@@ -93,13 +103,32 @@ class Store:
     @property
     def version(self) -> int:
         """A number that changes with every change of the segments."""
-        self._segments.checkout_latest()
-        return int(self._segments.version)
+        with one_line_errors(self._folder):
+            self._segments.checkout_latest()
+            return int(self._segments.version)
+
+    @property
+    def identity(self) -> str:
+        """Checksum of the segments' current manifest; differs between stores also where their versions are the same."""
+        return self._tables.identity(_SEGMENTS)
+
+    def check_files(self) -> None:
+        """Compare every file of the store with its checksum.
+
+        Raises:
+            LibraryDamagedError: some differ.
+        """
+        self._tables.check_files()
+
+    def renew_checksums(self) -> None:
+        """Note the checksums of all files as they are now, damaged or not."""
+        self._tables.renew_checksums()
 
     @property
     def count(self) -> int:
         """How many segments there are."""
-        return int(self._segments.count_rows())
+        with one_line_errors(self._folder):
+            return int(self._segments.count_rows())
 
     @property
     def pieces(self) -> int:
@@ -128,21 +157,23 @@ class Store:
         Raises:
             QueryError: the condition is not valid SQL, or names a column that does not exist.
         """
+        self._tables.check_changed()
         batch_size = max(1, _BATCH_FLOATS // self._dim) if "embedding" in columns else _BATCH_ROWS
-        query = self._segments.search().select(list(columns)).limit(max(1, self.count))
+        with one_line_errors(self._folder):
+            query = self._segments.search().select(list(columns)).limit(max(1, self.count))
         if row_ids:
             query = query.with_row_id(True)
         if where is not None:
             query = query.where(where)
         try:
-            yield from query.to_batches(batch_size)
-        except (RuntimeError, ValueError, OSError) as error:
+            with one_line_errors(self._folder, from_engine=True):
+                yield from query.to_batches(batch_size)
+        except (LibraryDamagedError, RuntimeError, ValueError) as error:
             if where is None:
                 raise
             names = ", ".join(name for name in self._columns if name != "embedding")
-            raise QueryError(
-                f"the filter {where!r} cannot be evaluated: {_first_line(error)}. Columns: {names}"
-            ) from None
+            reason = first_line(error.__cause__ or error)
+            raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
 
     def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
         """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
@@ -153,17 +184,19 @@ class Store:
 
     def append(self, rows: pa.Table) -> None:
         """Add the rows of files that the store does not know."""
-        self._segments.add(rows)
+        with self._tables.committing():
+            self._segments.add(rows)
 
     def replace(self, rows: pa.Table, paths: Sequence[str]) -> None:
         """Put rows in the place of all rows of the files with these paths, in one commit."""
-        (
+        merge = (
             self._segments.merge_insert(["path", "start"])
             .when_matched_update_all()
             .when_not_matched_insert_all()
             .when_not_matched_by_source_delete(_path_in(paths))
-            .execute(rows)
         )
+        with self._tables.committing():
+            merge.execute(rows)
 
     def move(self, donors: Mapping[str, str], states: Mapping[str, FileState], vacated: Iterable[str]) -> None:
         """Give files the rows of other files, in one commit.
@@ -194,11 +227,13 @@ class Store:
         """Give the rows of all files below a folder, or of one file, another path, in one commit."""
         prefix = old.rstrip(os.sep)
         value = f"concat({_quoted(new.rstrip(os.sep))}, substr(path, {len(prefix) + 1}))"
-        self._segments.update(where=_below(old), values_sql={"path": value})
+        with self._tables.committing():
+            self._segments.update(where=_below(old), values_sql={"path": value})
 
     def remove_folder(self, folder: str) -> None:
         """Remove the rows of all files below a folder, or of one file, in one commit."""
-        self._segments.delete(_below(folder))
+        with self._tables.committing():
+            self._segments.delete(_below(folder))
 
     def tags(self, paths: Sequence[str]) -> dict[str, dict[float, frozenset[str]]]:
         """The tags of the segments of some files: path -> start second -> tags."""
@@ -252,16 +287,19 @@ class Store:
         lines = [_lines(notices[path]) for path in rows["path"].to_pylist()]
         rows = rows.append_column("decoder", pa.array([version] * len(lines), pa.int32()))
         rows = rows.append_column("notices", pa.array(lines, pa.string()))
-        self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(rows)
+        with self._tables.committing():
+            self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(rows)
 
     def remove(self, paths: Sequence[str]) -> None:
         """Forget files."""
         for some in _chunks(sorted(paths)):
-            self._segments.delete(_path_in(some))
+            with self._tables.committing():
+                self._segments.delete(_path_in(some))
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, sorted by path."""
-        rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
+        with one_line_errors(self._folder):
+            rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
         return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
 
     def write_tags(self, tags: Mapping[tuple[str, float], Sequence[str]]) -> None:
@@ -277,18 +315,22 @@ class Store:
             "start": pa.array([start for _, start in tags]),
             "tags": pa.array(list(map(list, tags.values())), pa.list_(pa.string())),
         }
-        self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(pa.table(columns))
+        with self._tables.committing():
+            self._segments.merge_insert(["path", "start"]).when_matched_update_all().execute(pa.table(columns))
 
     def set_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the list of files that could not be indexed."""
         import pyarrow as pa
 
         columns = [[failure.path for failure in failures], [failure.reason for failure in failures]]
-        self._failures.add(pa.table(columns, schema=_failure_schema()), mode="overwrite")
+        with self._tables.committing():
+            self._failures.add(pa.table(columns, schema=_failure_schema()), mode="overwrite")
 
     def compact(self) -> None:
         """Join the many small pieces that many small commits leave, and drop versions older than a day."""
-        self._segments.optimize(cleanup_older_than=timedelta(days=1))
+        self._tables.check_changed()
+        with self._tables.committing(removed=True):
+            self._segments.optimize(cleanup_older_than=timedelta(days=1))
 
     def table(
         self,
@@ -328,12 +370,9 @@ class Store:
         return pa.table(columns, schema=_segment_schema(self._dim))
 
 
-def _opened_table(database: Any, name: str, schema: pa.Schema) -> Any:
-    """A table as it is, which may be of an earlier version and lack columns, or made."""
-    try:
-        return database.open_table(name)
-    except ValueError:  # It is not there.
-        return database.create_table(name, schema=schema, exist_ok=True)
+def store_damages(folder: Path) -> list[Damage]:
+    """Everything that is wrong with a store, found by reading all its files and all its rows; writes nothing."""
+    return table_damages(folder, (_SEGMENTS, _FAILURES))
 
 
 def _segment_schema(dim: int) -> pa.Schema:
@@ -385,7 +424,3 @@ def _below(folder: str) -> str:
     """An SQL condition: the path is a folder or file, or lies below it."""
     name = folder.rstrip(os.sep)
     return f"(path = {_quoted(name)} OR starts_with(path, {_quoted(name + os.sep)}))"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]

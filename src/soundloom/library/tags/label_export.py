@@ -13,11 +13,13 @@ import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError
+from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
+from soundloom.system_errors import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,22 +111,21 @@ def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
     Raises:
         LibraryError: an ending that is not known, or a place that cannot be written.
     """
-    out = Path(out)
+    out = local_path(out)
     if out.suffix not in ("", ".csv"):
         raise LibraryError(f"cannot write tags to {str(out)!r}: end it in .csv, or name a folder for Audacity's labels")
     labels = list(labels_of(rows))
     try:
         if out.suffix == ".csv":
             out.parent.mkdir(parents=True, exist_ok=True)
-            temporary = out.with_name(out.name + ".writing")
-            with open(temporary, "w", newline="", encoding="utf-8") as stream:
+            with replacing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
                 write_csv(labels, stream)
-            temporary.replace(out)
         else:
             for place, text in audacity_tracks(labels):
                 track = out / place
                 track.parent.mkdir(parents=True, exist_ok=True)
-                track.write_text(text, encoding="utf-8")
+                with replacing(track) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise LibraryError(f"cannot write {str(out)!r}: {error.strerror or error}") from None
+        raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
     return len(labels)

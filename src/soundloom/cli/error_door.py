@@ -1,0 +1,101 @@
+"""How commands end that fail: one line on standard error, an exit code, and the traceback only when asked for.
+
+    1      the command failed: the line names what is wrong and the remedy
+    130    interrupted (Ctrl-C)
+    143    terminated (SIGTERM)
+
+SIGTERM raises `Terminated` in the main thread, so the same clean-up runs as after Ctrl-C. A second one ends the process
+at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from soundloom.errors import SoundloomError
+from soundloom.safe_text import printable, printable_lines
+from soundloom.system_errors import first_line, translated
+
+__all__ = ["Terminated", "one_line", "show_notices"]
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+@contextmanager
+def one_line(*, debug: bool) -> Iterator[None]:
+    """Turn what a command raises into one line and an exit code.
+
+    Args:
+        debug: show the traceback as well.
+    """
+    with _terminable():
+        try:
+            yield
+        except click.ClickException as error:
+            error.message = printable_lines(error.message)  # type: ignore[misc]  # final for others than click
+            raise
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except (KeyboardInterrupt, click.Abort) as error:
+            terminated = isinstance(error, Terminated)
+            click.echo("terminated" if terminated else "interrupted", err=True)
+            raise SystemExit(143 if terminated else 130) from None
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of a pipe has gone: click ends quietly
+            if debug:
+                click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            known = translated(error)
+            if isinstance(known, SoundloomError):
+                raise click.ClickException(printable_lines(str(known))) from None
+            raise click.ClickException(
+                f"unexpected {type(error).__name__}: {printable(first_line(error))}. This is a defect of soundloom; "
+                "for the traceback to report, run it as: soundloom --debug ..."
+            ) from None
+
+
+@contextmanager
+def show_notices() -> Iterator[None]:
+    """Print the warnings of soundloom's modules on standard error, a line each."""
+    handler = _Notices(logging.WARNING)
+    logger = logging.getLogger("soundloom")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Notices(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"note: {printable(' '.join(record.getMessage().split()))}", err=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM raise `Terminated`, where nobody else handles it."""
+    free = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not free:
+        yield
+        return
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

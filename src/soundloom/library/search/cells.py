@@ -1,0 +1,171 @@
+"""Inverted file (IVF) over standardised embeddings, with FAISS: a query visits only the cells nearest to it.
+
+How many cells a query must visit for a recall of 0.995 is measured when the file is built, for plain and for weighted
+queries, instead of guessed. The vectors of a cell lie together in the file, so a search touches few blocks of it; these
+are checked before FAISS reads them through its memory map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from soundloom.errors import CacheDamagedError
+from soundloom.library.storage.block_checksums import CheckedFile
+from soundloom.system_errors import one_line_errors
+
+__all__ = ["Cells", "build_cells", "top_rows"]
+
+_RECALL = 0.995
+_BATCH = 8192
+
+
+class Cells:
+    """An inverted file on disk.
+
+    Args:
+        file: the file, whose header has been written by `build_cells`.
+        probes: how many cells a query visits.
+        header: bytes before the first cell.
+
+    Raises:
+        CacheDamagedError: the file is not as it was written.
+
+    Attributes:
+        probes: as given.
+    """
+
+    def __init__(self, file: CheckedFile, probes: int, header: int) -> None:
+        import faiss
+
+        self._file = file
+        self.probes = probes
+        # FAISS trusts the sizes in the header, so the header must be right before FAISS sees it.
+        file.check(0, header)
+        self._index: Any = faiss.read_index(str(file.path), faiss.IO_FLAG_MMAP)
+        if not file.is_at(file.path):
+            raise CacheDamagedError(f"{str(file.path)!r} was replaced while it was opened")
+        self._first, self._stop = _byte_ranges(self._index)
+
+    def check(self) -> None:
+        """Compare the whole file with its checksums.
+
+        Raises:
+            CacheDamagedError: it is not as it was written.
+        """
+        self._file.check_all()
+
+    def search(
+        self, query: Float32[np.ndarray, " dim"], k: int, mask: Bool[np.ndarray, " rows"] | None
+    ) -> Int[np.ndarray, " n"]:
+        """The rows of the largest inner products in the cells nearest a query, at most k.
+
+        Raises:
+            CacheDamagedError: the cells on disk are not as they were written.
+        """
+        _, cells = self._index.quantizer.search(query[None], self.probes)
+        cells = cells[0][cells[0] >= 0]
+        self._file.check_ranges(self._first[cells], self._stop[cells])
+        return _search(self._index, query, k, self.probes, mask)
+
+
+def build_cells(
+    vectors: Float32[np.ndarray, "rows dim"], parts: Mapping[str, slice], file: Path
+) -> tuple[int, int] | None:
+    """Write an inverted file; None if a query would have to visit most of its cells.
+
+    Args:
+        vectors: standardised embeddings.
+        parts: part name -> its columns.
+        file: where to write.
+
+    Returns:
+        How many cells a query must visit, and the bytes before the first cell in the file.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    import faiss
+
+    count, dim = vectors.shape
+    cells = round(4 * sqrt(count))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, cells, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = 0
+    sample = np.random.default_rng(0).choice(count, min(count, 40 * cells), replace=False)
+    index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
+    for first in range(0, count, _BATCH):
+        index.add(np.ascontiguousarray(vectors[first : first + _BATCH]))
+    probes = _measured_probes(index, vectors, parts, cells)
+    if probes is None:
+        return None
+    with one_line_errors(file):
+        faiss.write_index(index, str(file))
+    offsets, _ = _byte_ranges(faiss.read_index(str(file), faiss.IO_FLAG_MMAP))
+    return probes, int(offsets.min())
+
+
+def top_rows(similarity: Float32[np.ndarray, " rows"], k: int) -> Int[np.ndarray, " k"]:
+    """Positions of the k largest values, largest first; the earlier of two equals wins."""
+    if k < len(similarity):
+        kth = np.partition(similarity, len(similarity) - k)[len(similarity) - k]
+        above = np.flatnonzero(similarity > kth)
+        equal = np.flatnonzero(similarity == kth)[: k - len(above)]
+        chosen = np.concatenate([above, equal])
+    else:
+        chosen = np.arange(len(similarity))
+    return chosen[np.lexsort((chosen, -similarity[chosen]))]
+
+
+def _byte_ranges(index: Any) -> tuple[Int[np.ndarray, " cells"], Int[np.ndarray, " cells"]]:
+    """Where in the mapped file every cell begins and ends."""
+    import faiss
+
+    lists: Any = faiss.downcast_InvertedLists(index.invlists)
+    entry = lists.code_size + 8  # the vector and its row number
+    first = np.array([lists.lists.at(cell).offset for cell in range(lists.nlist)], np.int64)
+    sizes = np.array([lists.lists.at(cell).size for cell in range(lists.nlist)], np.int64)
+    return first, first + entry * sizes
+
+
+def _measured_probes(
+    index: Any, vectors: Float32[np.ndarray, "rows dim"], parts: Mapping[str, slice], cells: int, k: int = 10
+) -> int | None:
+    """The fewest cells by which queries find their true neighbours, also when only one part counts."""
+    rows = np.sort(np.random.default_rng(1).choice(len(vectors), min(48, len(vectors)), replace=False))
+    queries = [vectors[rows]]
+    if len(parts) > 1:
+        for columns in parts.values():
+            one_part = np.zeros_like(queries[0])
+            one_part[:, columns] = queries[0][:, columns]
+            queries.append(one_part)
+    every = np.concatenate(queries)
+    itself = np.tile(rows, len(queries)).tolist()  # every row finds itself, which proves nothing
+    truth = [set(top_rows(vectors @ query, k + 1).tolist()) - {row} for query, row in zip(every, itself, strict=True)]
+    probes = 4
+    while probes <= cells // 2:
+        found = sum(
+            len(neighbours & set(_search(index, query, k + 1, probes, None).tolist()))
+            for neighbours, query in zip(truth, every, strict=True)
+        )
+        if found >= _RECALL * sum(map(len, truth)):
+            return probes
+        probes *= 2
+    return None
+
+
+def _search(
+    index: Any, query: Float32[np.ndarray, " dim"], k: int, probes: int, mask: Bool[np.ndarray, " rows"] | None
+) -> Int[np.ndarray, " n"]:
+    import faiss
+
+    settings: dict[str, Any] = {"nprobe": probes}
+    if mask is not None:
+        bits = np.packbits(mask, bitorder="little")
+        settings["sel"] = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+    _, rows = index.search(query[None], k, params=faiss.SearchParametersIVF(**settings))
+    return np.asarray(rows[0][rows[0] >= 0])

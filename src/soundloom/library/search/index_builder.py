@@ -1,0 +1,164 @@
+"""Building the search index from the store, and bringing it up to date after a change of tags alone.
+
+An index is built beside its place, in ``index.building``, and renamed when it is whole. A failure or an interrupt
+removes what was begun.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soundloom.library.search.cells import build_cells
+from soundloom.library.search.index_files import MANIFEST, create_vectors, read_manifest, write_manifest, write_rows
+from soundloom.library.search.standardisation import column_scaling, embedding_matrix, standardised
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.library.storage.store import Store
+
+__all__ = ["EXACT_BYTES", "build_index", "refresh_tags"]
+
+EXACT_BYTES = 48 * 2**20
+"""Up to this size of the compared matrix a search looks at every row, which takes a few milliseconds."""
+
+_SAMPLE_ROWS = 512
+_COLUMNS = ["path", "start", "end", "duration", "tags"]
+_IDENTITY = ["path", "start", "end"]
+
+
+def build_index(folder: Path, store: Store, parts: Mapping[str, slice], *, exact_bytes: int | None = None) -> None:
+    """Build the index of a store, replacing the one in the folder if there is one.
+
+    Args:
+        folder: where to put it.
+        store: the library's rows.
+        parts: part name -> its columns of an embedding.
+        exact_bytes: the size up to which every row is compared; `EXACT_BYTES` if not given.
+
+    Raises:
+        LibraryDamagedError: the store is damaged.
+        OSError: the folder cannot be written.
+    """
+    store.check_files()
+    identity, version = store.identity, store.version
+    dim = max(columns.stop for columns in parts.values())
+    with _replacing(folder) as temporary:
+        rows = _sorted_rows(store)
+        write_rows(temporary, rows)
+        mean, scale = column_scaling(store, dim, rows.num_rows)
+        np.savez(temporary / "scaling.npz", mean=mean, scale=scale)
+        cells = _write_vectors(
+            temporary, store, rows, mean, scale, parts, EXACT_BYTES if exact_bytes is None else exact_bytes
+        )
+        write_manifest(
+            temporary,
+            {
+                "version": version,
+                "store": identity,
+                "parts": {name: [columns.start, columns.stop] for name, columns in parts.items()},
+                "cells": None if cells is None else list(cells),
+            },
+        )
+
+
+def refresh_tags(folder: Path, store: Store, rows: pa.Table) -> bool:
+    """Write the tags that the store has now into the index of a folder; vectors and cells stay as they are.
+
+    Without this, every edit of a tag would rebuild the index of a large library at the next search.
+
+    Args:
+        folder: the index's; replaced.
+        store: the library's rows. The caller knows that only tags were written since the index was built.
+        rows: the rows of that index.
+
+    Returns:
+        False if more than tags has changed; the folder is then left alone.
+
+    Raises:
+        CacheDamagedError: the index in the folder is damaged.
+        OSError: the folder cannot be written.
+    """
+    manifest = read_manifest(folder)
+    identity, version = store.identity, store.version
+    refreshed = _sorted_rows(store)
+    if manifest is None or not refreshed.select(_IDENTITY).equals(rows.select(_IDENTITY)):
+        return False
+    with _replacing(folder) as temporary:
+        for file in folder.iterdir():
+            if file.name not in ("rows.arrow", MANIFEST):
+                _link_or_copy(file, temporary / file.name)
+        write_rows(temporary, refreshed)
+        known = {name: checksum for name, checksum in manifest["files"].items() if name != "rows.arrow"}
+        facts = {key: value for key, value in manifest.items() if key not in ("format", "files")}
+        write_manifest(temporary, facts | {"version": version, "store": identity}, known)
+    return True
+
+
+def _sorted_rows(store: Store) -> pa.Table:
+    """The rows without their embeddings, ordered by path and start, so that ties do not depend on the writing order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    batches = list(store.scan(_COLUMNS, row_ids=True))
+    if not batches:
+        names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "duration": pa.float64()}
+        return pa.schema({**names, "tags": pa.list_(pa.string()), "_rowid": pa.uint64()}).empty_table()
+    rows = pa.Table.from_batches(batches)
+    return rows.take(pc.sort_indices(rows, sort_keys=[("path", "ascending"), ("start", "ascending")]))
+
+
+def _write_vectors(
+    folder: Path,
+    store: Store,
+    rows: pa.Table,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    parts: Mapping[str, slice],
+    exact_bytes: int,
+) -> tuple[int, int] | None:
+    """Write the vectors, the sample and, if there are enough rows, the cells; returns what `build_cells` does."""
+    row_ids = rows["_rowid"].to_numpy()
+    order = np.argsort(row_ids)
+    vectors = create_vectors(folder, rows.num_rows, len(mean))
+    step = max(1, rows.num_rows // _SAMPLE_ROWS)
+    sample = np.zeros((len(range(0, rows.num_rows, step)), len(mean)), np.float32)
+    for batch in store.scan(["embedding"], row_ids=True):
+        positions = order[np.searchsorted(row_ids, batch["_rowid"].to_numpy(), sorter=order)]
+        raw = embedding_matrix(batch, len(mean))
+        vectors[positions] = standardised(raw, mean, scale, parts)
+        chosen = positions % step == 0
+        sample[positions[chosen] // step] = raw[chosen]
+    np.save(folder / "sample.npy", sample)
+    if isinstance(vectors, np.memmap):
+        vectors.flush()
+    return build_cells(vectors, parts, folder / "cells.faiss") if vectors.nbytes > exact_bytes else None
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of another when the block ends, and goes when it fails."""
+    temporary = folder.with_name(folder.name + ".building")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copy2(file, target)

@@ -1,0 +1,181 @@
+"""The files of a search index on disk, with a manifest of what they were built from, their lengths and checksums.
+
+    index.json     format, store, parts, the length and block checksums of every other file, and its own checksum
+    rows.arrow     path, start, end, duration, tags and row id of every row
+    scaling.npz    mean and inverse deviation of every column
+    sample.npy     raw embeddings of every n-th row
+    vectors.npy    standardised embeddings of all rows
+    cells.faiss    inverted file, for large libraries
+
+Small files are checked when they are opened. ``vectors.npy`` and ``cells.faiss`` are mapped into memory and checked
+block by block when a search first uses a block.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.errors import CacheDamagedError
+from soundloom.library.storage.block_checksums import CheckedFile, FileChecksum
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FORMAT", "IndexFiles", "check_index", "create_vectors", "read_manifest", "write_manifest", "write_rows"]
+
+FORMAT = 3
+"""Version of the folder's layout; an index of another version is rebuilt."""
+
+MANIFEST = "index.json"
+
+
+class IndexFiles:
+    """An index folder, open for reading.
+
+    Args:
+        folder: the index's.
+        manifest: what `read_manifest` gave.
+
+    Raises:
+        CacheDamagedError: a file is missing or is not as it was written.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self._folder = folder
+        self.manifest = manifest
+
+    def open(self, name: str) -> CheckedFile:
+        """A file by its name.
+
+        Raises:
+            CacheDamagedError: it is not in the manifest, cannot be opened, or has another length.
+        """
+        try:
+            expected = FileChecksum.from_json(self.manifest["files"][name])
+            return CheckedFile(self._folder / name, expected)
+        except (OSError, ValueError, KeyError, TypeError, CacheDamagedError) as error:
+            raise CacheDamagedError(f"{str(self._folder / name)!r} cannot be opened ({error})") from None
+
+    def rows(self) -> pa.Table:
+        """``rows.arrow``, checked whole."""
+        import pyarrow as pa
+
+        file = self.open("rows.arrow")
+        file.check_all()
+        return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file.buffer()))).read_all()
+
+    def arrays(self, name: str) -> Any:
+        """An array or an archive of arrays, checked whole."""
+        return np.load(io.BytesIO(self.open(name).content()), allow_pickle=False)
+
+    def vectors(self) -> tuple[CheckedFile, NDArray[np.float32]]:
+        """``vectors.npy`` as a memory map, of which only the header is checked, and the file to check the rest by."""
+        file = self.open("vectors.npy")
+        file.check(0, 1)
+        buffer = file.buffer()
+        header = io.BytesIO(buffer[: 2**12])
+        np.lib.format.read_magic(header)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+        vectors = np.frombuffer(buffer, dtype, offset=header.tell()).reshape(shape)
+        return file, vectors
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of an index folder; None if there is no folder, or its format is another.
+
+    Raises:
+        CacheDamagedError: it is missing, unreadable or not as it was written.
+    """
+    file = folder / MANIFEST
+    try:
+        if not folder.exists():
+            return None
+        manifest = json.loads(file.read_bytes())
+        if manifest["format"] != FORMAT:
+            return None
+        checksum = manifest.pop("checksum")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CacheDamagedError(f"{str(file)!r} cannot be read ({error})") from None
+    if checksum != _checksum(manifest):
+        raise CacheDamagedError(f"{str(file)!r} is not as it was written")
+    return dict(manifest)
+
+
+def check_index(folder: Path) -> None:
+    """Compare every file of an index with its checksums, whether or not the index is up to date.
+
+    Raises:
+        CacheDamagedError: one differs.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        files = IndexFiles(folder, manifest)
+        for name in manifest["files"]:
+            files.open(name).check_all()
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any] | None = None) -> None:
+    """Write the manifest of the files in a folder.
+
+    Args:
+        folder: the index's.
+        manifest: everything but the format and the files.
+        known: checksums of files that have not changed.
+    """
+    names = sorted(entry.name for entry in folder.iterdir())
+    files = {name: (known or {}).get(name) or FileChecksum.of(folder / name).to_json() for name in names}
+    whole = {**manifest, "format": FORMAT, "files": files}
+    text = json.dumps({**whole, "checksum": _checksum(whole)})
+    with open(folder / MANIFEST, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def write_rows(folder: Path, rows: pa.Table) -> None:
+    """Write ``rows.arrow``."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(folder / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+
+
+def create_vectors(folder: Path, rows: int, dim: int) -> NDArray[np.float32]:
+    """``vectors.npy`` as a writable memory map, with its space on the disk allocated.
+
+    Raises:
+        OSError: the disk is full. Without the allocation, a write to the map would kill the process.
+    """
+    path = folder / "vectors.npy"
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False,
+                   "shape": (rows, dim)}
+        )  # fmt: skip
+        file.flush()
+        offset = file.tell()
+        _allocate(file.fileno(), offset, rows * dim * 4)
+    if not rows:
+        return np.zeros((0, dim), np.float32)
+    return np.memmap(path, np.float32, mode="r+", offset=offset, shape=(rows, dim))
+
+
+def _allocate(descriptor: int, offset: int, size: int) -> None:
+    if size == 0:
+        return
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, offset, size)
+        return
+    zeros = bytes(min(size, 2**20))
+    for first in range(0, size, len(zeros)):
+        os.write(descriptor, zeros[: size - first])
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}"

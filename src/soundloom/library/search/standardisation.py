@@ -1,0 +1,73 @@
+"""Column standardisation and per-part normalisation of embeddings, which makes them comparable by inner products.
+
+Raw embeddings compare poorly: a log-mel mean is mostly the same large negative number for every sound, and its cosine
+says little. Every column is therefore centred and scaled by the library's own mean and deviation, and every part is
+brought to unit length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.library.storage.store import Store
+
+__all__ = ["column_scaling", "embedding_matrix", "standardised"]
+
+_MIN_ROWS = 20
+"""With fewer rows than this the columns' deviations say nothing, and embeddings stay as they are."""
+
+
+def embedding_matrix(batch: pa.RecordBatch, dim: int) -> Float32[np.ndarray, "rows dim"]:
+    """The embedding column of a batch of the store, without a copy."""
+    return np.asarray(batch["embedding"].flatten().to_numpy(zero_copy_only=True)).reshape(-1, dim)
+
+
+def column_scaling(store: Store, dim: int, count: int) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+    """Mean and inverse deviation of every column, in two passes; 0 and 1 where there are too few rows.
+
+    Args:
+        store: the library's rows.
+        dim: size of an embedding.
+        count: number of rows.
+    """
+    if count < _MIN_ROWS:
+        return np.zeros(dim), np.ones(dim)
+    mean, deviations = np.zeros(dim), np.zeros(dim)
+    for batch in store.scan(["embedding"]):
+        mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
+    for batch in store.scan(["embedding"]):
+        deviations += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
+    deviations = np.sqrt(deviations)
+    # A column that is the same for every sound carries no information; dividing by its deviation would amplify noise.
+    informative = deviations > 1e-5 * np.maximum(1e-3, np.abs(mean))
+    return mean, np.divide(1.0, deviations, out=np.zeros(dim), where=informative)
+
+
+def standardised(
+    embeddings: Float[np.ndarray, "rows dim"],
+    mean: Float[np.ndarray, " dim"],
+    scale: Float[np.ndarray, " dim"],
+    parts: Mapping[str, slice],
+) -> Float32[np.ndarray, "rows dim"]:
+    """Embeddings with columns centred and scaled and every part at unit length; a part of zeros stays zeros.
+
+    Args:
+        embeddings: raw, as the model gives them.
+        mean: of every column.
+        scale: inverse deviation of every column, 0 for a constant one.
+        parts: part name -> its columns.
+    """
+    # In double precision: a column may vary little about a large mean.
+    standard = (embeddings - mean) * scale
+    for columns in parts.values():
+        part = standard[:, columns]
+        norm = np.linalg.norm(part, axis=1, keepdims=True)
+        np.divide(part, norm, out=part, where=norm > 0)
+    return np.asarray(standard, np.float32)

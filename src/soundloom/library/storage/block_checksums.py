@@ -1,0 +1,158 @@
+"""Block-wise CRC-32 checksums of files: damage is found where a file is read, at the cost of the blocks that are read.
+
+A cache of a gigabyte need not be read whole to be trusted: a search touches a few of its blocks, and only those are
+compared with their checksums, each once per process. Blocks are read with ``pread`` before their memory map is used, so
+a disk that cannot read them raises an error instead of SIGBUS.
+
+CRC-32 finds every change of up to 32 adjacent bits and all but one in four thousand million others. When not: against
+somebody who changes a file on purpose.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import weakref
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt32
+
+from soundloom.errors import CacheDamagedError
+
+__all__ = ["BLOCK_BYTES", "CheckedFile", "FileChecksum"]
+
+BLOCK_BYTES = 64 * 2**10
+"""Size of a block: small enough that a search reads little besides what it needs."""
+
+_PARALLEL_BLOCKS = 256
+"""From this many blocks on, several threads compute checksums; zlib releases the interpreter's lock."""
+
+
+@dataclass(frozen=True, eq=False)
+class FileChecksum:
+    """Length and block checksums of a file.
+
+    Attributes:
+        bytes: length of the file.
+        blocks: CRC-32 of every block of `BLOCK_BYTES`, the last one shorter.
+    """
+
+    bytes: int
+    blocks: UInt32[np.ndarray, " blocks"]
+
+    @classmethod
+    def of(cls, file: Path) -> FileChecksum:
+        """Read a file and compute its checksums.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        sums = []
+        with open(file, "rb", buffering=0) as stream:
+            while block := _read_full(stream, BLOCK_BYTES):
+                sums.append(zlib.crc32(block))
+            return cls(stream.tell(), np.array(sums, np.uint32))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FileChecksum:
+        """The inverse of `to_json`.
+
+        Raises:
+            CacheDamagedError, ValueError, KeyError, TypeError: the data are not what `to_json` gives.
+        """
+        length, blocks = data["bytes"], np.frombuffer(bytes.fromhex(data["crc32"]), ">u4").astype(np.uint32)
+        if not isinstance(length, int) or len(blocks) != -(-length // BLOCK_BYTES):
+            raise CacheDamagedError(f"{len(blocks)} checksums for {length} bytes")
+        return cls(length, blocks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"bytes": self.bytes, "crc32": self.blocks.astype(">u4").tobytes().hex()}
+
+
+class CheckedFile:
+    """A file open for reading whose blocks are compared with their checksums before their first use.
+
+    Safe to share between threads. The file stays readable when it is replaced or deleted on disk.
+
+    Args:
+        file: its path.
+        expected: its checksums.
+
+    Raises:
+        CacheDamagedError: the file has another length.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, file: Path, expected: FileChecksum) -> None:
+        self.path = file
+        self._expected = expected
+        self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        weakref.finalize(self, os.close, self._descriptor)
+        self._intact = np.zeros(len(expected.blocks), np.bool_)
+        length = os.fstat(self._descriptor).st_size
+        if length != expected.bytes:
+            raise CacheDamagedError(f"{str(file)!r} has {length:,} bytes instead of {expected.bytes:,}")
+
+    def check(self, first: int, stop: int) -> None:
+        """Compare the blocks that hold bytes ``first`` to ``stop``.
+
+        Raises:
+            CacheDamagedError: a block differs from what was written.
+        """
+        self.check_ranges(np.array([first]), np.array([stop]))
+
+    def check_all(self) -> None:
+        """Compare every block; see `check`."""
+        self.check(0, self._expected.bytes)
+
+    def check_ranges(self, first: Int[np.ndarray, " ranges"], stop: Int[np.ndarray, " ranges"]) -> None:
+        """Compare the blocks that hold any of several ranges of bytes; see `check`."""
+        if self._intact.all():
+            return
+        wanted = np.zeros(len(self._intact) + 1, np.int64)
+        some = stop > first
+        np.add.at(wanted, first[some] // BLOCK_BYTES, 1)
+        np.add.at(wanted, -(-stop[some] // BLOCK_BYTES), -1)
+        blocks = np.flatnonzero((np.cumsum(wanted[:-1]) > 0) & ~self._intact)
+        if len(blocks) < _PARALLEL_BLOCKS:
+            self._check_blocks(blocks)
+            return
+        shares = np.array_split(blocks, min(4, os.cpu_count() or 1))
+        with ThreadPoolExecutor(len(shares)) as pool:
+            list(pool.map(self._check_blocks, shares))
+
+    def buffer(self) -> mmap.mmap:
+        """The file's bytes as a read-only memory map. What is read from it must have been checked before."""
+        return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+
+    def content(self) -> bytes:
+        """The whole content, checked."""
+        self.check_all()
+        return os.pread(self._descriptor, self._expected.bytes, 0) if self._expected.bytes else b""
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a path names this very file, and not one that has replaced it."""
+        return os.path.samestat(os.fstat(self._descriptor), os.stat(path))
+
+    def _check_blocks(self, blocks: Int[np.ndarray, " n"]) -> None:
+        for block in blocks.tolist():
+            data = os.pread(self._descriptor, BLOCK_BYTES, block * BLOCK_BYTES)
+            if zlib.crc32(data) != self._expected.blocks[block]:
+                raise CacheDamagedError(f"{str(self.path)!r} is damaged at byte {block * BLOCK_BYTES:,} or after it")
+            self._intact[block] = True
+
+
+def _read_full(stream: io.FileIO, size: int) -> bytes:
+    """Up to ``size`` bytes; fewer only at the end of the file."""
+    data = stream.read(size) or b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

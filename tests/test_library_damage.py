@@ -1,0 +1,277 @@
+"""Damaged, missing and unwritable files of a library: caches are rebuilt, damage to the store is found."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.library_factory import append, clustered, filled
+from soundloom.errors import CacheDamagedError, LibraryDamagedError, ResourceError
+from soundloom.library import Hit, Library
+from soundloom.library.search import index_builder
+from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
+from soundloom.library.storage.store import store_damages
+
+PATHS = [f"/s/{number:03d}.wav" for number in range(120)]
+VECTORS = clustered(12, 10)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return filled(tmp_path / "l.loom", PATHS, VECTORS, tags={PATHS[3]: ["dog"]})
+
+
+@pytest.fixture
+def cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every library is large enough for an inverted file."""
+    monkeypatch.setattr(index_builder, "EXACT_BYTES", 0)
+
+
+def search(library: Library, where: str | None = None) -> list[Hit]:
+    return library.search_embedding(VECTORS[7] + 0.1, 30, where=where)
+
+
+def flip(file: Path, position: float = 0.5) -> None:
+    data = bytearray(file.read_bytes())
+    data[int(position * (len(data) - 1))] ^= 0x10
+    file.write_bytes(data)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "flipped at the start": lambda file: flip(file, 0.0),
+    "flipped in the middle": flip,
+    "flipped at the end": lambda file: flip(file, 1.0),
+    "cut": lambda file: os.truncate(file, file.stat().st_size // 2),
+    "emptied": lambda file: os.truncate(file, 0),
+    "zeroed": lambda file: file.write_bytes(bytes(file.stat().st_size)),
+    "longer": lambda file: file.write_bytes(file.read_bytes() + b"more"),
+    "deleted": lambda file: file.unlink(),
+}
+INDEX_FILES = ("index.json", "rows.arrow", "scaling.npz", "sample.npy", "vectors.npy", "cells.faiss")
+
+
+@pytest.mark.parametrize("name", INDEX_FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_index_is_rebuilt_with_a_notice(
+    tmp_path: Path, cells: None, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    library = filled(tmp_path / "l.loom", PATHS, clustered(60, 20), segments=10)
+    hits = search(library)
+    assert library.index().has_cells
+    intact = (library.folder / "index" / "vectors.npy").read_bytes()
+    DAMAGES[damage](library.folder / "index" / name)
+    again = Library.open(library.folder)
+    assert search(again) == hits
+    again.index().check()
+    assert (library.folder / "index" / "vectors.npy").read_bytes() == intact
+    assert [record.message for record in caplog.records if "rebuilt from the store" in record.message]
+    caplog.clear()
+    assert search(Library.open(library.folder)) == hits
+    assert not caplog.records
+    assert not list(library.folder.glob("*.building"))
+
+
+def test_damage_of_blocks_that_no_search_reads_costs_nothing(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes(10 * BLOCK_BYTES + 5)
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    sums = FileChecksum.from_json(FileChecksum.of(file).to_json())
+    assert (sums.bytes, len(sums.blocks)) == (len(data), 11)
+    CheckedFile(file, sums).check_all()
+    flip(file, 0.6)  # in block 6
+    damaged = CheckedFile(file, sums)
+    damaged.check(0, 6 * BLOCK_BYTES)
+    damaged.check_ranges(np.array([7 * BLOCK_BYTES, 8]), np.array([len(data), 9]))
+    damaged.check_ranges(np.array([6 * BLOCK_BYTES + 9]), np.array([6 * BLOCK_BYTES + 9]))
+    with pytest.raises(CacheDamagedError, match="393,216"):
+        damaged.check(6 * BLOCK_BYTES - 1, 6 * BLOCK_BYTES + 1)
+    with pytest.raises(CacheDamagedError):
+        damaged.check_all()
+
+
+def test_another_library_s_index_is_not_used(tmp_path: Path) -> None:
+    one, two = (filled(tmp_path / name, PATHS, VECTORS + offset) for name, offset in (("1.loom", 0), ("2.loom", 1)))
+    hits = search(one)
+    search(two)
+    shutil.rmtree(one.folder / "index")
+    shutil.copytree(two.folder / "index", one.folder / "index")
+    assert search(Library.open(one.folder)) == hits
+
+
+def test_edits_of_tags_keep_the_index_checked(library: Library) -> None:
+    search(library)
+    library.add_tag("siren", [PATHS[5]])
+    assert [hit.path for hit in search(library, "array_has(tags, 'siren')")] == [PATHS[5]]
+    Library.open(library.folder).index().check()
+    flip(library.folder / "index" / "index.json")
+    library.add_tag("cat", [PATHS[6]])
+    assert [hit.path for hit in search(library, "array_has(tags, 'cat')")] == [PATHS[6]]
+
+
+def store_files(library: Library) -> list[Path]:
+    return sorted(path for path in (library.folder / "store").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_of_the_store_is_found(library: Library, damage: str) -> None:
+    library._store.remove(PATHS[:3])
+    library._store.write_tags({(PATHS[5], 0.0): ["x"]})
+    search(library)
+    assert store_damages(library.folder / "store") == []
+    for file in store_files(library):
+        intact, times = file.read_bytes(), file.stat()
+        DAMAGES[damage](file)
+        if file.exists():
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        try:
+            found = [one.path for one in store_damages(library.folder / "store")]
+            assert str(file) in found or file.name == "latest_version_hint.json", file
+        finally:
+            file.write_bytes(intact)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert store_damages(library.folder / "store") == []
+
+
+def test_no_index_is_built_from_a_damaged_store(library: Library) -> None:
+    (data,) = (library.folder / "store" / "segments.lance" / "data").iterdir()
+    times = data.stat()
+    flip(data)
+    os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(LibraryDamagedError, match=f"{data.name}' differs.*soundloom verify"):
+        search(Library.open(library.folder))
+    assert not (library.folder / "index").exists()
+
+
+def test_a_damaged_store_is_not_read_once_its_times_tell(library: Library) -> None:
+    (data,) = (library.folder / "store" / "segments.lance" / "data").iterdir()
+    flip(data)
+    with pytest.raises(LibraryDamagedError, match="differs"):
+        Library.open(library.folder).totals()
+
+
+def test_a_lost_commit_is_found(library: Library) -> None:
+    versions = library.folder / "store" / "segments.lance" / "_versions"
+    before = set(versions.iterdir())
+    append(library._store, ["/s/new.wav"], VECTORS[:1])
+    (new,) = set(versions.glob("*.manifest")) - before
+    new.unlink()
+    with pytest.raises(LibraryDamagedError, match="missing"):
+        Library.open(library.folder)
+
+
+@pytest.mark.parametrize("lost", ["store", "store/segments.lance", "store/failures.lance"])
+def test_a_lost_table_is_no_empty_library(library: Library, lost: str) -> None:
+    shutil.rmtree(library.folder / lost)
+    with pytest.raises(LibraryDamagedError, match="is missing"):
+        Library.open(library.folder)
+
+
+def test_a_copied_library_is_whole(library: Library) -> None:
+    hits = search(library)
+    copy = library.folder.with_name("copy.loom")
+    shutil.copytree(library.folder, copy, copy_function=shutil.copyfile)
+    assert search(Library.open(copy)) == hits
+    assert store_damages(copy / "store") == []
+
+
+def test_a_library_without_checksums_is_read_and_gets_them(library: Library) -> None:
+    hits = search(library)
+    sums = library.folder / "store.checksums.json"
+    sums.unlink()
+    again = Library.open(library.folder)
+    assert search(again) == hits
+    assert not again._store._tables.have_checksums
+    again.add_tag("cat", [PATHS[6]])
+    assert Library.open(library.folder)._store._tables.have_checksums
+    assert store_damages(library.folder / "store") == []
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"[" * 10**5, b'{"checksum": 1}', b"\xff"])
+def test_damaged_checksums_are_reported(library: Library, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    sums = library.folder / "store.checksums.json"
+    sums.write_bytes(text)
+    again = Library.open(library.folder)
+    assert "cannot be read" in caplog.text
+    assert [one.path for one in store_damages(library.folder / "store")] == [
+        str(library.folder / "store.checksums.json")
+    ]
+    again._store.renew_checksums()
+    assert store_damages(library.folder / "store") == []
+
+
+@pytest.fixture
+def unwritable(library: Library, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Make everything below the library's folder refuse to be written, with the error given."""
+    folder = os.fspath(library.folder)
+    real_open, real_mkdir = os.open, os.mkdir
+
+    def deny(number: int) -> None:
+        def below(path: object) -> bool:
+            return isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith(folder)
+
+        def guarded_open(path: object, flags: int, *args: object, **kwargs: object) -> int:
+            if below(path) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                raise OSError(number, os.strerror(number), os.fsdecode(path))
+            return real_open(path, flags, *args, **kwargs)
+
+        def guarded_mkdir(path: object, *args: object, **kwargs: object) -> None:
+            if below(path):
+                raise OSError(number, os.strerror(number), os.fsdecode(path))
+            real_mkdir(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "open", guarded_open)
+        monkeypatch.setattr(os, "mkdir", guarded_mkdir)
+
+    return deny
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_reading_needs_no_permission_to_write(
+    library: Library,
+    unwritable: Callable[[int], None],
+    number: int,
+    indexed: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hits = search(filled(tmp_path / "twin.loom", PATHS, VECTORS, tags={PATHS[3]: ["dog"]}))
+    if indexed:
+        search(library)
+    before = {path: path.stat().st_mtime_ns for path in library.folder.rglob("*")}
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    unwritable(number)
+    again = Library.open(library.folder)
+    assert search(again) == hits
+    assert again.totals() == (120, 120.0)
+    assert len(again.explain_embedding(VECTORS[7], hits)) == len(hits)
+    assert again.failures() == []
+    assert store_damages(again.folder / "store") == []
+    assert {path: path.stat().st_mtime_ns for path in library.folder.rglob("*")} == before
+    assert bool(caplog.records) != indexed
+    if not indexed:
+        assert "built in" in caplog.text
+    with pytest.raises(ResourceError, match=f"{library.folder}.*(read-only|permission|disk is full)"):
+        append(again._store, ["/s/new.wav"], VECTORS[:1])
+
+
+def test_no_space_for_vectors_is_an_error_and_leaves_nothing(
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with caplog.at_level(logging.WARNING), pytest.raises(ResourceError, match="the disk is full"):
+        search(library)
+    assert sorted(path.name for path in library.folder.iterdir()) == [
+        "index.lock", "library.json", "store", "store.checksums.json", "store.lock",
+    ]  # fmt: skip
