@@ -29,7 +29,7 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction
 from soundloom.evaluation.probes.linear import LinearProbeSettings
-from soundloom.evaluation.protocol_inputs import measure
+from soundloom.evaluation.protocol_inputs import run_protocol
 from soundloom.evaluation.retrieval.query_by_example import LeaveOneOutSettings, leave_one_out
 from soundloom.evaluation.runner import default_cache
 from soundloom.evaluation.scaling import moments, standardise
@@ -73,7 +73,7 @@ def main() -> None:
                 corpus, extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
             )
             for row, vectors in _rows(name, model, heard.vectors).items():
-                linear.setdefault(row, {})[task] = measure(
+                linear.setdefault(row, {})[task] = run_protocol(
                     "linear", replace(heard, vectors=vectors), settings=LinearProbeSettings(), seed=0
                 ).mean
             for row, vectors in _ranked(name, model, heard.vectors).items():

@@ -74,15 +74,20 @@ def help_commands(command: click.Command, name: str = "soundloom") -> Iterator[E
 
 
 def docstring_examples() -> Iterator[tuple[str, Example]]:
-    """Module and example, for every indented block of a module's docstring that is Python and calls or imports."""
+    """Module and example, for every indented block of a module's docstring that is Python and calls or imports.
+
+    A block with ``...`` in it is an outline and not meant to run.
+    """
     for path in sorted(SOURCE.rglob("*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
         for block in re.findall(r"(?:^    .*\n?|^\n)+", docstring, flags=re.MULTILINE):
             source = textwrap.dedent(block).strip()
             with contextlib.suppress(SyntaxError):
-                nodes = ast.walk(ast.parse(source))
-                if any(isinstance(node, ast.Call | ast.ImportFrom | ast.Import) for node in nodes):
+                nodes = list(ast.walk(ast.parse(source)))
+                if any(isinstance(node, ast.Call | ast.ImportFrom | ast.Import) for node in nodes) and not any(
+                    isinstance(node, ast.Constant) and node.value is Ellipsis for node in nodes
+                ):
                     yield name, Example(source, name)
 
 
@@ -115,7 +120,10 @@ def _parse_click(command: click.Command, words: list[str], parent: click.Context
             command.make_context(name, rest, parent=parent)
             return
         context = command.make_context(name, rest or ["--help"], parent=parent)
-        name, below, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        left = [*context._protected_args, *context.args]
+        if not left and command.invoke_without_command:
+            return
+        name, below, rest = command.resolve_command(context, left)
         assert below is not None
         _parse_click(below, [name or "", *rest], context)
 
