@@ -282,7 +282,7 @@ def _full_round(folder: Path, disk: Path, seed: int, dice: random.Random) -> tup
 
     def fill() -> None:
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-        filler.write_bytes(bytes(max(0, free - dice.randrange(4096, 400_000))))
+        filler.write_bytes(bytes(max(0, free - dice.randrange(4096, 150_000))))
 
     child = _fork(read, write, lambda: Round(folder, disk / "l.loom", seed), forever=True, before_work=fill)
     fault = _checked(read, child) or _reap(child)

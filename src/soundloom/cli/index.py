@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -173,8 +174,8 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
         echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
     for root in report.absent:
         echo(
-            f"absent, kept as it was: {root}. If it has moved: soundloom roots relocate {root} NEW; "
-            f"if it is gone for good: soundloom roots forget {root}",
+            f"absent, kept as it was: {root}. If it has moved: soundloom roots relocate {quote(root)} NEW; "
+            f"if it is gone for good: soundloom roots forget {quote(root)}",
             err=True,
         )
     if report.missing:

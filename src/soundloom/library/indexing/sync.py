@@ -162,11 +162,11 @@ class Synchroniser:
         known = self._store.files()
         diff = LibraryDiff(find_files(roots, failed), known, roots, failed, rehash=self._rehash)
         absent = self._absent_roots(roots, known, diff)
+        report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)
         absent = [root for root in absent if root not in report.relocated]
         diff.missing = {path: state for path, state in diff.missing.items() if RootLookup(absent).root_of(path) is None}
         report.absent = [root for root in absent if RootLookup(roots).root_of(root) is not None]
-        report.unchanged = diff.unchanged
 
         held = {state.hash for state in known.values()}
         hashes = self._hash(diff.candidates, held, known)
@@ -223,7 +223,7 @@ class Synchroniser:
             if place is not None:
                 self._registry.relocate(self._store, root, place)
                 self._report.relocated[root] = place
-                self._report.moved += len(files)
+                self._report.moved += sum(place + file.path.removeprefix(root) in diff.present for file in files)
                 known = self._store.files()
                 diff.refresh(known)
                 renamed = (place + file.path.removeprefix(root) for file in files)
