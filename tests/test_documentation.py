@@ -52,6 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / "work" / name, sound.samples, sound.sample_rate)
     noise = 0.1 * np.random.default_rng(0).normal(size=16 * 16_000)
     soundfile.write(folder / "work" / "dawn.flac", noise, 16_000)
+    soundfile.write(folder / "work" / "cat.wav", noise[:16_000], 16_000)
     return folder
 
 
