@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 import soundloom.cli
+from soundloom import Library
 from soundloom.cli import main
 from soundloom.cli.console import Styled, echo, print_json
 from soundloom.file_names import os_path, text_path
@@ -183,3 +186,38 @@ def test_a_path_that_exists_as_it_is_stays_so(tmp_path: Path) -> None:
     literal.touch()
     assert os_path(str(literal)) == str(literal)
     assert os_path(text_path(literal)) == str(literal)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are Unicode there")
+def test_names_that_are_not_utf_8_work_everywhere(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff-sounds")
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    odd = folder / os.fsdecode(b"caf\xe9.wav")
+    for file in (odd, folder / "plain.wav", folder / "other.wav"):
+        soundfile.write(os.fsencode(file), rng.uniform(-0.5, 0.5, 16000), 16000, format="WAV")
+    (folder / os.fsdecode(b"broken-\xe9.wav")).write_bytes(b"no sound")
+    stored = str(tmp_path / r"\xff-sounds" / r"caf\xe9.wav")
+
+    indexed = run("index", folder, "-l", tmp_path / "l.loom", "-m", "mfcc")
+    assert "3 new" in indexed.stdout
+    assert r"broken-\\xe9.wav" in indexed.stderr  # as repr shows a backslash
+    again = run("index", "-l", tmp_path / "l.loom")
+    assert "3 unchanged" in again.stdout
+    library = Library.open(tmp_path / "l.loom")
+    assert stored in library.files()
+    for query in (odd, stored):
+        hits = library.search(query)
+        assert stored not in [hit.path for hit in hits]
+        assert len(hits) == 2
+    assert library.search(odd, include_query=True)[0].path == stored
+    assert library.add_tag("coffee", [odd]).changed == 1
+    assert library.tag_counts() == {"coffee": 1}
+    for out in ("e.csv", "e.parquet", "e.npz", "frames"):
+        assert run("embed", odd, "-o", tmp_path / out, "-m", "mfcc").exit_code == 0
+    assert stored in (tmp_path / "e.csv").read_text(encoding="utf-8")
+    assert library.export_tags(tmp_path / "t.csv") == 1
+    shown = run("search", odd, "-l", tmp_path / "l.loom", "--include-query", "--json")
+    assert stored in [hit["path"] for hit in json.loads(shown.stdout)]
+    odd.rename(folder / os.fsdecode(b"th\xe9.wav"))
+    assert library.add(folder).moved == 1

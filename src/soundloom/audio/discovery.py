@@ -14,6 +14,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from soundloom.errors import AudioError, InvalidArgumentError
+from soundloom.file_names import os_path
 
 __all__ = ["AUDIO_SUFFIXES", "find"]
 
@@ -51,7 +52,7 @@ def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], N
     for path in paths:
         # A stack, not recursion: folders may be nested deeper than Python calls may. It holds what is still to be
         # visited, the next one last, and whether a name was given outright.
-        waiting = [(fspath(path), True)]
+        waiting = [(os_path(path), True)]
         while waiting:
             name, given = waiting.pop()
             wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES

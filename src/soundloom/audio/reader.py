@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from math import inf
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -29,6 +29,7 @@ from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import Energy, resampled
 from soundloom.audio.waveform import NAME, WaveformDecoder
 from soundloom.errors import AudioError, InvalidArgumentError
+from soundloom.file_names import os_path
 
 __all__ = ["DEFAULT_OPTIONS", "AudioInfo", "Sound", "info", "is_file", "read", "stream"]
 
@@ -78,7 +79,7 @@ def info(
     Raises:
         AudioError: the file cannot be read, or holds no sound.
     """
-    with closing(open_decoder(fspath(path), av, options, [])) as decoder:
+    with closing(open_decoder(os_path(path), av, options, [])) as decoder:
         return AudioInfo(
             path=Path(path),
             sample_rate=decoder.sample_rate,
@@ -127,7 +128,7 @@ def stream(
         raise InvalidArgumentError(f"sample_rate is {sample_rate} Hz: it must be 1 or more, 16000 for instance")
     found: list[Notice] = []
     if is_file(sound):
-        name = fspath(sound)
+        name = os_path(sound)
         if sound_rate is not None:
             raise AudioError(
                 name, f"a file knows its own rate, got {sound_rate} as well: name a region by start= and end="

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.errors import CacheDamagedError, LibraryAbsentError, LibraryError, QueryError
+from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import is_below
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.indexing.roots import (
@@ -219,8 +220,8 @@ class Holdings:
             LibraryError: nothing was indexed below the old path, the new one is not there, they lie in one another, or
                 another process is adding to the library.
         """
-        source, target = (os.path.abspath(Path(path).expanduser()) for path in (old, new))
-        if not os.path.exists(target):
+        source, target = (text_path(os_path(os.path.abspath(Path(path).expanduser()))) for path in (old, new))
+        if not os.path.exists(os_path(target)):
             raise LibraryError(f"there is no folder or file {target!r}: name the place where {source!r} is now")
         with self._adding_alone():
             relocate_root(self._store, self._registry, self._tag_editor, source, target)
@@ -238,7 +239,7 @@ class Holdings:
         Raises:
             LibraryError: it is no root, or another process is adding to the library.
         """
-        name = os.path.abspath(Path(path).expanduser())
+        name = text_path(os_path(os.path.abspath(Path(path).expanduser())))
         with self._adding_alone():
             known = {root.path: root.files for root in self.roots()}
             if name not in known:
@@ -344,7 +345,7 @@ class Holdings:
     def _present_roots(self) -> tuple[list[Path], list[str]]:
         """The roots that exist, and those that do not."""
         registered = self._registry.paths() or parents_of(self._store.files())
-        there = [root for root in registered if root.exists()]
+        there = [root for root in registered if os.path.exists(os_path(root))]
         if not there:
             named = ", ".join(map(str, registered)) or "none is remembered"
             raise LibraryError(f"none of the folders of {str(self.folder)!r} is there ({named}): name the folders")

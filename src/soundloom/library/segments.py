@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Int, UInt64
 
 from soundloom.errors import QueryError
+from soundloom.file_names import os_path, text_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,7 +219,10 @@ class Segments:
 
         if not names:
             return {}
-        spelled = {name: (name, str(Path(name).expanduser().resolve())) for name in dict.fromkeys(names)}
+        spelled = {
+            name: (text_path(os_path(name)), text_path(Path(os_path(name)).expanduser().resolve()))
+            for name in dict.fromkeys(names)
+        }
         numbers = {
             path: number for number, path in enumerate(dict.fromkeys(p for pair in spelled.values() for p in pair))
         }

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.store import FileState
 
 __all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes", "is_below"]
@@ -21,7 +22,7 @@ __all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes", "is_
 
 @dataclass(frozen=True, slots=True)
 class FileOnDisk:
-    """A file on disk: its path, size in bytes and modification time."""
+    """A file on disk: its path in text (`soundloom.file_names`), size in bytes and modification time."""
 
     path: str
     size: int
@@ -30,7 +31,7 @@ class FileOnDisk:
     @classmethod
     def of(cls, path: Path, status: os.stat_result) -> FileOnDisk:
         """The file at a path, from the result of `os.stat`."""
-        return cls(str(path), status.st_size, status.st_mtime_ns)
+        return cls(text_path(path), status.st_size, status.st_mtime_ns)
 
     def state(self, digest: str) -> FileState:
         """The file with the hash of its content."""
@@ -125,7 +126,7 @@ def is_below(path: str, roots: Iterable[Path]) -> bool:
 
 def content_hash(path: str | os.PathLike[str]) -> str:
     """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
-    with open(path, "rb") as file:
+    with open(os_path(path), "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

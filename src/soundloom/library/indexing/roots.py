@@ -24,6 +24,7 @@ from typing import Any
 from uuid import uuid4
 
 from soundloom.errors import InvalidArgumentError, LibraryError
+from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import is_below
 from soundloom.library.storage.atomic_file import write_atomically
 from soundloom.library.storage.store import Store
@@ -250,7 +251,7 @@ class Presence:
             if root not in gone:
                 gone[root] = root is not None and is_empty(root)
             if path not in known:
-                known[path] = gone[root] or not os.path.exists(path)
+                known[path] = gone[root] or not os.path.exists(os_path(path))
         return [known[path] for path in every]
 
 
@@ -258,8 +259,8 @@ def is_empty(root: str | os.PathLike[str]) -> bool:
     """Whether a root is not there, cannot be read, or is a folder without any entry, as an unmounted drive is."""
     try:
         if not os.path.isdir(root):
-            return not os.path.exists(root)
-        with os.scandir(root) as entries:
+            return not os.path.exists(os_path(root))
+        with os.scandir(os_path(root)) as entries:
             return next(entries, None) is None
     except OSError:
         return True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from soundloom import audio
 from soundloom.errors import LibraryError
+from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.local_path import local_path
 
@@ -26,27 +27,24 @@ def find_files(
 
 
 def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The folders and files as absolute paths, their symbolic links left as they are.
+    """The folders and files as absolute paths in text (`soundloom.file_names`), symbolic links left as they are.
 
     Raises:
         LibraryError: none is given, or one does not exist.
     """
     listed = [sounds] if isinstance(sounds, str | os.PathLike) else list(sounds)
-    roots = [Path(os.path.abspath(local_path(root))) for root in listed]
+    roots = [Path(text_path(os_path(os.path.abspath(local_path(root))))) for root in listed]
     if not roots:
         raise LibraryError("no folder or file of sounds is given")
     for root in roots:
-        if not root.exists():
+        if not os.path.exists(os_path(root)):
             raise LibraryError(f"there is no folder or file {str(root)!r}")
     return roots
 
 
 def _below(roots: Sequence[Path], failed: dict[str, str]) -> Iterator[FileOnDisk]:
-    for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(str(path), reason)):
+    for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(text_path(path), reason)):
         try:
-            str(path).encode("utf-8")
             yield FileOnDisk.of(path, path.stat())
-        except UnicodeEncodeError:
-            failed[os.fsencode(path).decode("utf-8", "backslashreplace")] = "the name is not UTF-8: rename the file"
         except OSError as error:
-            failed[str(path)] = f"cannot be looked at: {error.strerror}"
+            failed[text_path(path)] = f"cannot be looked at: {error.strerror}"

@@ -20,6 +20,7 @@ from pathlib import Path
 from soundloom.audio import DECODER_VERSION, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
+from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes, is_below
 from soundloom.library.indexing.embed import segment_embedder
@@ -209,7 +210,7 @@ class Synchroniser:
         absent = []
         for root in sorted(held):
             if searched.root_of(root) is not None:
-                gone = root not in filled and not (self._prune and os.path.exists(root))
+                gone = root not in filled and not (self._prune and os.path.exists(os_path(root)))
             else:
                 gone = is_empty(root)
             if gone:
@@ -406,7 +407,7 @@ def _leaving(
         if state.hash in new and path not in diff.present:
             root = away.root_of(path)
             elsewhere = root is None and searched.root_of(path) is None
-            if root in dispersed or (elsewhere and not os.path.lexists(path)):
+            if root in dispersed or (elsewhere and not os.path.lexists(os_path(path))):
                 gone.append(path)
     return [*dict.fromkeys(gone), *replaced, *edited]
 

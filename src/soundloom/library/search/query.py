@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 
 from soundloom.embedder import Source
 from soundloom.errors import QueryError
+from soundloom.file_names import os_path, text_path
 from soundloom.library.segments import Hit
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def query_region(sound: Source | None, start: float, end: float | None) -> tuple
     """The file and the seconds of it that a query is, which it must not find; None for a waveform."""
     if not isinstance(sound, str | os.PathLike):
         return None
-    return os.path.abspath(Path(sound).expanduser()), start, float("inf") if end is None else end
+    return text_path(os_path(os.path.abspath(Path(sound).expanduser()))), start, float("inf") if end is None else end
 
 
 def overlapping_rows(index: SearchIndex, region: tuple[str, float, float]) -> Int[np.ndarray, " n"]:
@@ -88,7 +89,7 @@ def overlapping_rows(index: SearchIndex, region: tuple[str, float, float]) -> In
     rows = index.rows_of_file(path)
     if not len(rows):
         # The library may hold the file under a path through symbolic links, or without them.
-        rows = index.rows_of_file(os.path.realpath(path))
+        rows = index.rows_of_file(text_path(os.path.realpath(os_path(path))))
     starts, ends = index.rows["start"].to_numpy()[rows], index.rows["end"].to_numpy()[rows]
     return np.asarray(rows[(starts < end) & (ends > start)])
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
+from soundloom.file_names import os_path
 from soundloom.server.http.errors import ApiError
 
 __all__ = ["can_reveal", "reveal"]
@@ -29,6 +30,7 @@ def reveal(path: str) -> None:
     Raises:
         ApiError: the file is gone, there is no desktop, or the folder could not be opened.
     """
+    path = os_path(path)
     if not os.path.exists(path):
         raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date")
     if not can_reveal():

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import AudioError
+from soundloom.file_names import os_path
 from soundloom.library.segments import Segment
 from soundloom.server.http.errors import ApiError
 from soundloom.server.media.decode_pool import DecodePool
@@ -162,7 +163,7 @@ def open_sound(path: str) -> BinaryIO:
     """
     try:
         # Not blocking: a pipe of that name would never open.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(os_path(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date") from None
     except OSError as error:
