@@ -824,7 +824,7 @@ def test_csv_mistakes(text, message, tmp_path):
 
 
 def test_names_that_are_none(tmp_path):
-    with pytest.raises(CorpusError, match="'esc51' is neither a folder nor a file nor a corpus; the corpora are"):
+    with pytest.raises(CorpusError, match="no corpus 'esc51': did you mean 'esc50'"):
         corpora.load("esc51", tmp_path)
     with pytest.raises(CorpusError, match=r"esc50 needs its folder: load\('esc50', root\)"):
         corpora.load("esc50")

@@ -1,4 +1,4 @@
-"""Engines: the same embedder, computed faster where only embeddings are wanted.
+"""Inference engines: faster encoders for the same embedder (folded batch norm, ONNX Runtime, half precision).
 
     torch         batch normalisation folded into the convolutions, channels last in memory; needs nothing else
     onnxruntime   encoders recorded once, kept in the cache and run by ONNX Runtime; needs soundloom[onnx]

@@ -28,21 +28,13 @@ def install(folder: Path, modules: Mapping[str, str], entry_points: Mapping[str,
 
 def run_python(code: str, *path: Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh process with folders on its module search path; neither checks nor prints."""
-    return run_command([sys.executable, "-c", textwrap.dedent(code)], *path, cwd=cwd, **environment)
-
-
-def run_command(
-    command: list[str], *path: Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command with folders on the module search path of its Python."""
     known = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SOUNDLOOM_TRUST")}
-    search = os.pathsep.join(map(str, path))
     return subprocess.run(
-        command,
+        [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
         cwd=cwd,
-        env={**known, "PYTHONPATH": search, **environment},
+        env={**known, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
     )

@@ -7,6 +7,7 @@ well, 1 when something did not, 2 when the command was not understood, 130 after
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -32,6 +33,7 @@ from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
+from soundloom.components.trust import TRUST_VARIABLE
 
 __all__ = ["main"]
 
@@ -55,7 +57,14 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(soundloom.__version__, prog_name="soundloom")
 @click.option("--debug", is_flag=True, envvar="SOUNDLOOM_DEBUG", help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+@click.option(
+    "--trust",
+    "packages",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Let saved models and libraries import code of this package, which is not part of soundloom.",
+)
+def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read by the group)
     """Search, map and measure sounds by what they sound like.
 
     \b
@@ -67,6 +76,10 @@ def main(debug: bool) -> None:
       soundloom train triplet ~/sounds -o runs/mine    a model of your own, from the sounds alone
       soundloom evaluate logmel --on ~/sounds          how well a model tells the folders apart
     """
+    if packages:
+        # In the environment, so that worker processes have the same consent.
+        known = os.environ.get(TRUST_VARIABLE, "")
+        os.environ[TRUST_VARIABLE] = ",".join(filter(None, (known, *packages)))
 
 
 for command in (

@@ -73,8 +73,8 @@ def load_corpora(where: Sequence[str]) -> list[Corpus]:
     for text in where:
         name, separator, root = text.partition("=")
         # A folder may have an equals sign in its name; a corpus has none.
-        local_path(root if separator and name in corpora.CORPORA else text)
-        loaded.append(corpora.load(name, root) if separator and name in corpora.CORPORA else corpora.load(text))
+        local_path(root if separator and corpora.is_name(name) else text)
+        loaded.append(corpora.load(name, root) if separator and corpora.is_name(name) else corpora.load(text))
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Description of a registered front-end or encoder class: how to build it, from which settings, around what.
+"""Description of a registered front-end or encoder class: constructor, settings, wrapped component, presets.
 
 A class is built in one of four ways, which its registration states: ``Class()``, ``Class(settings)``, ``Class(inner)``
 or ``Class(inner, settings)``, where ``inner`` is another component of the same kind that it wraps. An instance keeps

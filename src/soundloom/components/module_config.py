@@ -1,4 +1,4 @@
-"""A front-end or an encoder as plain data, and built again from it: what ``config.json`` says of one.
+"""Plain-data description of a front-end or encoder, as in ``config.json``, and its reconstruction.
 
 Settings, and what it wraps, are part of it; weights are not. A component that does not come with soundloom is recorded
 with where its code is. That code is imported only if it is trusted (`soundloom.components.trust`); a component that an

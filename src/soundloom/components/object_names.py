@@ -1,4 +1,4 @@
-"""Objects by their place, ``package.module:object``: import one, and name one so that a fresh process finds it."""
+"""Import of objects by name, ``package.module:object``, and the names of importable objects."""
 
 from __future__ import annotations
 

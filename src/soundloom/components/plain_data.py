@@ -1,4 +1,4 @@
-"""Settings from plain JSON data, strictly: an unknown or missing key, or a value of another type, is an error.
+"""Strict conversion of JSON data into settings: unknown and missing keys and other types are errors.
 
 Settings are frozen dataclasses; `dataclasses.asdict` makes plain data of them. Field types understood: bool, int,
 float, str, None, Literal, unions of them, ``tuple[X, ...]``, ``dict[str, Any]`` and other such dataclasses. An integer

@@ -1,4 +1,4 @@
-"""Registry of one kind of component: name -> component, filled by soundloom's own modules and installed packages.
+"""Registry of one kind of component, filled by soundloom's own modules and by installed packages.
 
 A registry is a read-only mapping that fills itself when it is first read. Three sources:
 
@@ -132,6 +132,10 @@ class Registry(Mapping[str, T]):
         suggestion = f"did you mean {near[0]!r}? " if near else ""
         failed = "".join(f". {failure}" for failure in _INSTALLED.failures.values())
         return self._error(f"no {self.kind} {name!r}: {suggestion}There are {', '.join(self)}{self._hint}{failed}")
+
+    def registered(self, name: str) -> T | None:
+        """The component registered under that name so far; for modules that register, and may run again."""
+        return self._rows.get(self.canonical(name))
 
     def name_of(self, definition: object) -> str | None:
         """The registered name of a class, function or component; None if it is not registered."""

@@ -40,5 +40,6 @@ def check_trusted(name: str, where: str, trust: bool = False) -> None:
         package = name.partition(":")[0].partition(".")[0]
         raise ComponentError(
             f"{where} names the code {name!r}, which is not part of soundloom and not registered by an installed "
-            f"package: if you trust it, set {TRUST_VARIABLE}={package}, or pass trust=True"
+            f"package: if you trust it, say so with soundloom --trust {package}, the environment variable "
+            f"{TRUST_VARIABLE}={package}, or trust=True where a model is loaded"
         )

@@ -1,4 +1,4 @@
-"""Digest of any Python value by all its state, the same in every process; or a refusal that names the part.
+"""Digest of a Python value by all its state, equal in every process.
 
 Plain values, containers, arrays, tensors and dataclasses are hashed by what they hold, classes and functions by where
 they can be imported from, other objects by the state that pickling would keep. What pickling cannot keep (a lock, an

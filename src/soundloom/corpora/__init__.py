@@ -5,7 +5,8 @@
     corpora.load("/data/my-sounds/clips.csv")  # a list
     corpora.load("clips.parquet")  # a corpus saved before
 
-``CORPORA`` is the one table of what can be read; nothing in it is downloaded.
+``CORPORA`` is the registry of what can be read, which each adapter joins beside its definition; nothing is downloaded.
+An adapter that is not registered is named by where it is: ``my_package.corpora:MINE``.
 """
 
 from __future__ import annotations
@@ -15,59 +16,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from soundloom.corpora.audioset import AUDIOSET
+from soundloom.components import is_object_name
 from soundloom.corpora.clips import clip_table
-from soundloom.corpora.cremad import CREMAD
-from soundloom.corpora.csv_collections import ARABIC_COMMANDS, NOTES_INSTRUMENT, NOTES_PITCH, POOL
-from soundloom.corpora.custom import CSV, FOLDER
 from soundloom.corpora.dataset_reader import read_copy
-from soundloom.corpora.esc50 import ESC10, ESC50
-from soundloom.corpora.fsd50k import FSD50K
-from soundloom.corpora.fsdd import FSDD_DIGITS, FSDD_SPEAKERS
-from soundloom.corpora.gtzan import GTZAN
-from soundloom.corpora.hear import HEAR
-from soundloom.corpora.nsynth import NSYNTH, NSYNTH_20K
-from soundloom.corpora.source import Source
-from soundloom.corpora.speech_commands import SPEECH_COMMANDS
-from soundloom.corpora.surge import SURGE
+from soundloom.corpora.source import CORPORA, Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError, Summary
-from soundloom.corpora.urbansound8k import URBANSOUND8K
-from soundloom.corpora.voxceleb import VOXCELEB1
-from soundloom.corpora.voxforge import VOXFORGE
 
-__all__ = ["CORPORA", "Corpus", "CorpusError", "Source", "Summary", "clip_table", "load", "names"]
-
-CORPORA: Mapping[str, Source] = {
-    source.name: source
-    for source in (
-        ESC50,
-        ESC10,
-        URBANSOUND8K,
-        FSD50K,
-        AUDIOSET,
-        SPEECH_COMMANDS,
-        VOXCELEB1,
-        VOXFORGE,
-        CREMAD,
-        FSDD_DIGITS,
-        FSDD_SPEAKERS,
-        ARABIC_COMMANDS,
-        GTZAN,
-        NSYNTH,
-        NSYNTH_20K,
-        SURGE,
-        NOTES_PITCH,
-        NOTES_INSTRUMENT,
-        POOL,
-        HEAR,
-        FOLDER,
-        CSV,
-    )
-}
+__all__ = [
+    "CORPORA",
+    "Corpus",
+    "CorpusError",
+    "Source",
+    "Summary",
+    "clip_table",
+    "is_name",
+    "load",
+    "names",
+    "register_corpus",
+]
 
 
 def names() -> list[str]:
-    """The names that ``load`` takes, in the order of the table."""
+    """The names that ``load`` takes, of soundloom and of installed packages."""
     return list(CORPORA)
 
 
@@ -94,21 +64,32 @@ def load(
         CorpusError: no such name or path, no such option, or a copy that is not what it should be.
     """
     name = os.fspath(name_or_path)
-    if root is None:
+    if root is None and not is_name(name):
         path = Path(name).expanduser()
-        if path.suffix == ".parquet" and name not in CORPORA:
+        if path.suffix == ".parquet":
             if options:
                 raise CorpusError(f"a saved corpus has no options, got {sorted(options)}")
             return Corpus.load(path)
-        if path.suffix == ".csv" and name not in CORPORA:
+        if path.suffix == ".csv":
             name, root, options = "csv", path.parent, {"table": path.name, **options}
-        elif path.is_dir() and name not in CORPORA:
+        elif path.is_dir():
             name, root = "hear" if (path / "task_metadata.json").is_file() else "folder", path
-    if name not in CORPORA:
-        raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus; the corpora are {names()}")
-    source = CORPORA[name]
+        else:
+            raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus; the corpora are {names()}")
+    source = CORPORA.find(name, adapt=_adapted)
     if root is None:
         raise CorpusError(
             f"{name} needs its folder: load({name!r}, root), with {source.layout}. Get it from {source.address}"
         )
     return read_copy(source, root, check=check, partial=partial, counts=counts, **options)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text names a corpus, rather than a path: a registered name, or ``package.module:object``."""
+    return is_object_name(text) or (os.sep not in text and "/" not in text and text in CORPORA)
+
+
+def _adapted(target: object, name: str) -> Source:
+    if not isinstance(target, Source):
+        raise CorpusError(f"{name!r} is {target!r}: a corpus is a soundloom.corpora.Source")
+    return target

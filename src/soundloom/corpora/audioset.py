@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.files import stem
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["AUDIOSET"]
@@ -65,13 +65,15 @@ def _paths_by_id(paths: Sequence[str]) -> dict[str, str]:
     return with_prefix | {stem(path)[:_ID_LENGTH]: path for path in paths}
 
 
-AUDIOSET = Source(
-    name="audioset",
-    title="AudioSet",
-    task="multi-label",
-    layout="class_labels_indices.csv, the *_segments.csv lists and audio files named by video id, in any folder",
-    address="https://research.google.com/audioset/download.html",
-    licence="lists CC BY 4.0; the videos are their owners'",
-    counts={"classes": 527},
-    read=_read,
+AUDIOSET = register_corpus(
+    Source(
+        name="audioset",
+        title="AudioSet",
+        task="multi-label",
+        layout="class_labels_indices.csv, the *_segments.csv lists and audio files named by video id, in any folder",
+        address="https://research.google.com/audioset/download.html",
+        licence="lists CC BY 4.0; the videos are their owners'",
+        counts={"classes": 527},
+        read=_read,
+    )
 )

@@ -1,4 +1,4 @@
-"""The one form of a table of clips, which every adapter fills and everything else reads.
+"""Table of clips: the one schema that every adapter fills.
 
 In Arrow, so that it goes to and from parquet, pandas and a library's own tables without a loop.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["CREMAD"]
@@ -49,13 +49,15 @@ def _read(copy: Copy, *, seed: int = 0, splits: str | os.PathLike[str] | None = 
     return corpus.with_grouped_splits(_ACTORS, seed=seed)
 
 
-CREMAD = Source(
-    name="cremad",
-    title="CREMA-D acted emotions",
-    task="single-label",
-    layout="AudioWAV/{actor}_{sentence}_{emotion}_{level}.wav",
-    address="https://github.com/CheyneyComputerScience/CREMA-D",
-    licence="Open Database License",
-    counts={"clips": 7442, "classes": 6, "groups": 91},
-    read=_read,
+CREMAD = register_corpus(
+    Source(
+        name="cremad",
+        title="CREMA-D acted emotions",
+        task="single-label",
+        layout="AudioWAV/{actor}_{sentence}_{emotion}_{level}.wav",
+        address="https://github.com/CheyneyComputerScience/CREMA-D",
+        licence="Open Database License",
+        counts={"clips": 7442, "classes": 6, "groups": 91},
+        read=_read,
+    )
 )

@@ -1,4 +1,4 @@
-"""Collections that come as one CSV beside their audio: spoken Arabic commands, single notes, the open pool.
+"""Collections with one CSV beside their audio: spoken Arabic commands, single notes, the open pool.
 
 - Arabic commands (Ghandoura, Hjabo & Al Dakkak 2021): 40 words by 30 speakers, four takes of the ten, speakers
   disjoint between the splits.
@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy, in_order
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["ARABIC_COMMANDS", "NOTES_INSTRUMENT", "NOTES_PITCH", "POOL"]
@@ -72,46 +72,54 @@ def _read_pool(copy: Copy) -> Corpus:
     )
 
 
-ARABIC_COMMANDS = Source(
-    name="arabic-commands",
-    title="Arabic speech commands, four takes",
-    task="single-label",
-    layout="arabic_commands.csv and the files it names",
-    address="https://zenodo.org/records/4662481 (all ten takes)",
-    licence="CC BY 4.0",
-    counts={"clips": 4800, "classes": 40, "groups": 30, "train": 2880, "valid": 960, "test": 960},
-    read=_read_arabic,
+ARABIC_COMMANDS = register_corpus(
+    Source(
+        name="arabic-commands",
+        title="Arabic speech commands, four takes",
+        task="single-label",
+        layout="arabic_commands.csv and the files it names",
+        address="https://zenodo.org/records/4662481 (all ten takes)",
+        licence="CC BY 4.0",
+        counts={"clips": 4800, "classes": 40, "groups": 30, "train": 2880, "valid": 960, "test": 960},
+        read=_read_arabic,
+    )
 )
 
-NOTES_PITCH = Source(
-    name="notes-pitch",
-    title="Single notes, pitch",
-    task="single-label",
-    layout="pitch.csv (path, instrument, midi) and the files it names",
-    address="https://freepats.zenvoid.org and the public repositories that its folders are called after",
-    licence="CC0",
-    counts={"clips": 421, "classes": 67, "groups": 4},
-    read=_read_pitch,
+NOTES_PITCH = register_corpus(
+    Source(
+        name="notes-pitch",
+        title="Single notes, pitch",
+        task="single-label",
+        layout="pitch.csv (path, instrument, midi) and the files it names",
+        address="https://freepats.zenvoid.org and the public repositories that its folders are called after",
+        licence="CC0",
+        counts={"clips": 421, "classes": 67, "groups": 4},
+        read=_read_pitch,
+    )
 )
 
-NOTES_INSTRUMENT = Source(
-    name="notes-instrument",
-    title="Single notes, instrument",
-    task="single-label",
-    layout=NOTES_PITCH.layout,
-    address=NOTES_PITCH.address,
-    licence=NOTES_PITCH.licence,
-    counts={"clips": 421, "classes": 4},
-    read=_read_instrument,
+NOTES_INSTRUMENT = register_corpus(
+    Source(
+        name="notes-instrument",
+        title="Single notes, instrument",
+        task="single-label",
+        layout=NOTES_PITCH.layout,
+        address=NOTES_PITCH.address,
+        licence=NOTES_PITCH.licence,
+        counts={"clips": 421, "classes": 4},
+        read=_read_instrument,
+    )
 )
 
-POOL = Source(
-    name="pool",
-    title="The pool of openly licensed clips",
-    task="single-label",
-    layout="pool.csv and the files it names",
-    address="the public collections that its dataset column names",
-    licence="open, row by row in the licence column",
-    counts={"clips": 6531},
-    read=_read_pool,
+POOL = register_corpus(
+    Source(
+        name="pool",
+        title="The pool of openly licensed clips",
+        task="single-label",
+        layout="pool.csv and the files it names",
+        address="the public collections that its dataset column names",
+        licence="open, row by row in the licence column",
+        counts={"clips": 6531},
+        read=_read_pool,
+    )
 )

@@ -1,4 +1,4 @@
-"""Collections of one's own: a folder of folders, or a CSV.
+"""Adapters for a folder of labelled folders and for a CSV of clips.
 
 In a folder, the first folder below the root is the label, and whatever lies deeper is just filed there; where the
 first folders are called after splits (train, valid, test), the second is the label. A folder that holds
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus
 from soundloom.errors import FileTableError
@@ -109,22 +109,26 @@ def _several(cell: str) -> list[str]:
     return [part.strip() for part in cell.split(_SEVERAL) if part.strip()]
 
 
-FOLDER = Source(
-    name="folder",
-    title="A folder of folders",
-    task="single-label",
-    layout="{label}/**/*.wav, or {split}/{label}/**/*.wav, in any audio format",
-    address="your own collection",
-    licence="yours to know",
-    read=_read_folder,
+FOLDER = register_corpus(
+    Source(
+        name="folder",
+        title="A folder of folders",
+        task="single-label",
+        layout="{label}/**/*.wav, or {split}/{label}/**/*.wav, in any audio format",
+        address="your own collection",
+        licence="yours to know",
+        read=_read_folder,
+    )
 )
 
-CSV = Source(
-    name="csv",
-    title="A CSV of clips",
-    task="multi-label",
-    layout="the files that the CSV names",
-    address="your own collection",
-    licence="yours to know",
-    read=_read_csv,
+CSV = register_corpus(
+    Source(
+        name="csv",
+        title="A CSV of clips",
+        task="multi-label",
+        layout="the files that the CSV names",
+        address="your own collection",
+        licence="yours to know",
+        read=_read_csv,
+    )
 )

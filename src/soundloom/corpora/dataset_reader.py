@@ -1,4 +1,4 @@
-"""Reading a data set as it lies in somebody's folder, and checking that it is what it should be.
+"""Reader of a data set on disk: audio files and lists, compared with the published counts.
 
 An adapter is given a ``Copy``, through which it reads the set's lists and compares the set's files with them.
 Every way in which a copy can be wrong (another folder, a list or column missing, files missing or empty, too few

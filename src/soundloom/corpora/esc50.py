@@ -9,7 +9,7 @@ list, so a transcoded copy reads too.
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["ESC10", "ESC50"]
@@ -37,24 +37,28 @@ def _read(copy: Copy, *, only_esc10: bool) -> Corpus:
     )
 
 
-ESC50 = Source(
-    name="esc50",
-    title="ESC-50 environmental sounds",
-    task="single-label",
-    layout="meta/esc50.csv and audio/ (the unpacked ESC-50-master)",
-    address="https://github.com/karolpiczak/ESC-50",
-    licence="CC BY-NC 3.0",
-    counts={"clips": 2000, "classes": 50} | {f"fold {fold}": 400 for fold in range(1, 6)},
-    read=_read_esc50,
+ESC50 = register_corpus(
+    Source(
+        name="esc50",
+        title="ESC-50 environmental sounds",
+        task="single-label",
+        layout="meta/esc50.csv and audio/ (the unpacked ESC-50-master)",
+        address="https://github.com/karolpiczak/ESC-50",
+        licence="CC BY-NC 3.0",
+        counts={"clips": 2000, "classes": 50} | {f"fold {fold}": 400 for fold in range(1, 6)},
+        read=_read_esc50,
+    )
 )
 
-ESC10 = Source(
-    name="esc10",
-    title="ESC-10, the ten clearest classes of ESC-50",
-    task="single-label",
-    layout=ESC50.layout,
-    address=ESC50.address,
-    licence="CC BY 3.0",
-    counts={"clips": 400, "classes": 10} | {f"fold {fold}": 80 for fold in range(1, 6)},
-    read=_read_esc10,
+ESC10 = register_corpus(
+    Source(
+        name="esc10",
+        title="ESC-10, the ten clearest classes of ESC-50",
+        task="single-label",
+        layout=ESC50.layout,
+        address=ESC50.address,
+        licence="CC BY 3.0",
+        counts={"clips": 400, "classes": 10} | {f"fold {fold}": 80 for fold in range(1, 6)},
+        read=_read_esc10,
+    )
 )

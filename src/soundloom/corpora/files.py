@@ -1,4 +1,4 @@
-"""Which files a folder has, and which of those expected it lacks.
+"""Audio files of a folder, and which expected ones are missing.
 
 Folders are listed, each once; files are not asked after one by one. Nothing is opened.
 """

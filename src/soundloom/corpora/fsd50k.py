@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["FSD50K"]
@@ -45,13 +45,15 @@ def _read(copy: Copy, *, tags: bool = True) -> Corpus:
     )
 
 
-FSD50K = Source(
-    name="fsd50k",
-    title="FSD50K",
-    task="multi-label",
-    layout="FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/ and, for tags, FSD50K.metadata/",
-    address="https://zenodo.org/records/4060432",
-    licence="CC BY 4.0; each clip CC0, CC BY, CC BY-NC or CC Sampling+",
-    counts={"clips": 51197, "classes": 200, "train": 36796, "valid": 4170, "test": 10231},
-    read=_read,
+FSD50K = register_corpus(
+    Source(
+        name="fsd50k",
+        title="FSD50K",
+        task="multi-label",
+        layout="FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/ and, for tags, FSD50K.metadata/",
+        address="https://zenodo.org/records/4060432",
+        licence="CC BY 4.0; each clip CC0, CC BY, CC BY-NC or CC Sampling+",
+        counts={"clips": 51197, "classes": 200, "train": 36796, "valid": 4170, "test": 10231},
+        read=_read,
+    )
 )

@@ -7,7 +7,7 @@ that remembers voices: for digits, ``disjoint="speakers"`` gives six folds inste
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["FSDD_DIGITS", "FSDD_SPEAKERS"]
@@ -48,24 +48,28 @@ def _read(copy: Copy, label: str, disjoint: str) -> Corpus:
     )
 
 
-FSDD_DIGITS = Source(
-    name="fsdd-digits",
-    title="Free Spoken Digit Dataset, digits",
-    task="single-label",
-    layout="recordings/{digit}_{speaker}_{take}.wav",
-    address="https://github.com/Jakobovski/free-spoken-digit-dataset",
-    licence="CC BY-SA 4.0",
-    counts={"clips": 3000, "classes": 10, "groups": 6},
-    read=_read_digits,
+FSDD_DIGITS = register_corpus(
+    Source(
+        name="fsdd-digits",
+        title="Free Spoken Digit Dataset, digits",
+        task="single-label",
+        layout="recordings/{digit}_{speaker}_{take}.wav",
+        address="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        licence="CC BY-SA 4.0",
+        counts={"clips": 3000, "classes": 10, "groups": 6},
+        read=_read_digits,
+    )
 )
 
-FSDD_SPEAKERS = Source(
-    name="fsdd-speakers",
-    title="Free Spoken Digit Dataset, speakers",
-    task="single-label",
-    layout=FSDD_DIGITS.layout,
-    address=FSDD_DIGITS.address,
-    licence=FSDD_DIGITS.licence,
-    counts={"clips": 3000, "classes": 6, "train": 2700, "test": 300},
-    read=_read_speakers,
+FSDD_SPEAKERS = register_corpus(
+    Source(
+        name="fsdd-speakers",
+        title="Free Spoken Digit Dataset, speakers",
+        task="single-label",
+        layout=FSDD_DIGITS.layout,
+        address=FSDD_DIGITS.address,
+        licence=FSDD_DIGITS.licence,
+        counts={"clips": 3000, "classes": 6, "train": 2700, "test": 300},
+        read=_read_speakers,
+    )
 )

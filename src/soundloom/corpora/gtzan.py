@@ -1,4 +1,4 @@
-"""GTZAN: 1,000 excerpts of 30 seconds, ten genres (Tzanetakis & Cook 2002), in its fault-filtered parting.
+"""GTZAN: 1,000 excerpts of 30 seconds, ten genres (Tzanetakis & Cook 2002), with the fault-filtered split.
 
 The set has repeated, mislabelled and distorted excerpts; the fault-filtered lists (Kereliuk, Sturm & Larsen 2015)
 leave those out and keep an artist on one side: 443 to train, 197 to validate, 290 to test. With 290 test clips a
@@ -12,7 +12,7 @@ import os
 
 from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.files import stem
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["GTZAN"]
@@ -38,13 +38,16 @@ def _read(copy: Copy, *, lists: str | os.PathLike[str] = ".") -> Corpus:
     )
 
 
-GTZAN = Source(
-    name="gtzan",
-    title="GTZAN genres, fault-filtered",
-    task="single-label",
-    layout="genres/{genre}/{genre}.{number}.wav (or .au) and the lists {train,valid,test}_filtered.txt",
-    address="https://github.com/jongpillee/music_dataset_split (the lists; the audio has no official address any more)",
-    licence="none stated; excerpts of commercial recordings",
-    counts={"clips": 930, "classes": 10, "train": 443, "valid": 197, "test": 290},
-    read=_read,
+GTZAN = register_corpus(
+    Source(
+        name="gtzan",
+        title="GTZAN genres, fault-filtered",
+        task="single-label",
+        layout="genres/{genre}/{genre}.{number}.wav (or .au) and the lists {train,valid,test}_filtered.txt",
+        address="https://github.com/jongpillee/music_dataset_split (the lists; the audio has no official address "
+        "any more)",
+        licence="none stated; excerpts of commercial recordings",
+        counts={"clips": 930, "classes": 10, "train": 443, "valid": 197, "test": 290},
+        read=_read,
+    )
 )

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus
 
@@ -81,12 +81,14 @@ def _events(copy: Copy, file: str, given: list[Any]) -> list[tuple[list[str], fl
         raise copy.error(f"a label, start and end of every event of {file}", f"{given[:1]}") from error
 
 
-HEAR = Source(
-    name="hear",
-    title="A task of the HEAR benchmark",
-    task="multi-label",
-    layout="task_metadata.json, labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav",
-    address="https://hearbenchmark.com/hear-tasks.html",
-    licence="the task's own",
-    read=_read,
+HEAR = register_corpus(
+    Source(
+        name="hear",
+        title="A task of the HEAR benchmark",
+        task="multi-label",
+        layout="task_metadata.json, labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav",
+        address="https://hearbenchmark.com/hear-tasks.html",
+        licence="the task's own",
+        read=_read,
+    )
 )

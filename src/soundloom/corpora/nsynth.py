@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import SPLITS
 from soundloom.corpora.table import Corpus
 
@@ -85,24 +85,28 @@ def _corpus(copy: Copy, splits: Mapping[str, Notes]) -> Corpus:
     )
 
 
-NSYNTH = Source(
-    name="nsynth",
-    title="NSynth instrument families",
-    task="single-label",
-    layout="nsynth-train/, nsynth-valid/ and nsynth-test/, each with examples.json and audio/",
-    address="https://magenta.tensorflow.org/datasets/nsynth",
-    licence="CC BY 4.0",
-    counts={"clips": 305979, "classes": 11, "train": 289205, "valid": 12678, "test": 4096},
-    read=_read,
+NSYNTH = register_corpus(
+    Source(
+        name="nsynth",
+        title="NSynth instrument families",
+        task="single-label",
+        layout="nsynth-train/, nsynth-valid/ and nsynth-test/, each with examples.json and audio/",
+        address="https://magenta.tensorflow.org/datasets/nsynth",
+        licence="CC BY 4.0",
+        counts={"clips": 305979, "classes": 11, "train": 289205, "valid": 12678, "test": 4096},
+        read=_read,
+    )
 )
 
-NSYNTH_20K = Source(
-    name="nsynth-20k",
-    title="NSynth instrument families, 20,000 balanced training notes",
-    task="single-label",
-    layout=NSYNTH.layout,
-    address=NSYNTH.address,
-    licence=NSYNTH.licence,
-    counts={"classes": 10, "train": _DRAWN, "valid": 12678, "test": 4096},
-    read=_read_balanced,
+NSYNTH_20K = register_corpus(
+    Source(
+        name="nsynth-20k",
+        title="NSynth instrument families, 20,000 balanced training notes",
+        task="single-label",
+        layout=NSYNTH.layout,
+        address=NSYNTH.address,
+        licence=NSYNTH.licence,
+        counts={"classes": 10, "train": _DRAWN, "valid": 12678, "test": 4096},
+        read=_read_balanced,
+    )
 )

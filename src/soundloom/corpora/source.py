@@ -1,4 +1,8 @@
-"""What is known of a public data set before it is read: a row of the table of corpora."""
+"""Registry of corpora: description of a data set, and the adapter that reads it.
+
+An adapter of one's own is registered beside the function that reads the copy on disk (`register_corpus`,
+docs/extending.md). Its name is then understood by `soundloom.corpora.load` and, as ``name=FOLDER``, by every command.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from soundloom.components import Registry
 from soundloom.corpora.table import Corpus, Task
+from soundloom.errors import CorpusError
 
-__all__ = ["Source"]
+__all__ = ["CORPORA", "Source", "register_corpus"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +46,18 @@ class Source:
         """The adapter's own options, which ``load`` takes by name."""
         parameters = inspect.signature(self.read).parameters.values()
         return tuple(one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+CORPORA: Registry[Source] = Registry(
+    "corpus", ("soundloom.corpora",), base=Source, error=CorpusError, hint=" (see: soundloom corpora)"
+)
+"""Every corpus that can be read, by name."""
+
+
+def register_corpus(source: Source) -> Source:
+    """Add a corpus under its own name; gives it back.
+
+    Raises:
+        ComponentError: the name is taken by another corpus.
+    """
+    return CORPORA.register(source.name, source, definition=source.read)

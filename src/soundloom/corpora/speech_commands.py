@@ -7,7 +7,7 @@ All 35 words are classes, as in the evaluations of general representations; the 
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["SPEECH_COMMANDS"]
@@ -28,13 +28,15 @@ def _read(copy: Copy) -> Corpus:
     )
 
 
-SPEECH_COMMANDS = Source(
-    name="speech-commands",
-    title="Speech Commands v2, 35 words",
-    task="single-label",
-    layout="{word}/{speaker}_nohash_{take}.wav, validation_list.txt and testing_list.txt",
-    address="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
-    licence="CC BY 4.0",
-    counts={"clips": 105829, "classes": 35, "train": 84843, "valid": 9981, "test": 11005},
-    read=_read,
+SPEECH_COMMANDS = register_corpus(
+    Source(
+        name="speech-commands",
+        title="Speech Commands v2, 35 words",
+        task="single-label",
+        layout="{word}/{speaker}_nohash_{take}.wav, validation_list.txt and testing_list.txt",
+        address="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+        licence="CC BY 4.0",
+        counts={"clips": 105829, "classes": 35, "train": 84843, "valid": 9981, "test": 11005},
+        read=_read,
+    )
 )

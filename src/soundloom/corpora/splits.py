@@ -1,4 +1,4 @@
-"""Parting clips into train, valid and test so that no group lies in two of them.
+"""Train, validation and test splits that keep groups together.
 
 Clips of one speaker, one recording or one instrument resemble each other more than their labels say; a
 classifier that has met the speaker in training scores what it will not score outside. So whole groups are

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["SURGE"]
@@ -43,13 +43,15 @@ def _read(copy: Copy, *, seed: int = 0, splits: str | os.PathLike[str] | None = 
     return copy.corpus(files, notes, splits=[listed[tone] for tone in tones], origin="listed", **columns)
 
 
-SURGE = Source(
-    name="surge",
-    title="Surge synthesiser pitches",
-    task="single-label",
-    layout="{tone}/{MIDI note}.ogg",
-    address="https://zenodo.org/records/4677097",
-    licence="as stated on its record",
-    counts={"classes": 88, "groups": 2084},
-    read=_read,
+SURGE = register_corpus(
+    Source(
+        name="surge",
+        title="Surge synthesiser pitches",
+        task="single-label",
+        layout="{tone}/{MIDI note}.ogg",
+        address="https://zenodo.org/records/4677097",
+        licence="as stated on its record",
+        counts={"classes": 88, "groups": 2084},
+        read=_read,
+    )
 )

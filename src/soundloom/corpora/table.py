@@ -1,4 +1,4 @@
-"""A corpus: one Arrow table of clips, and what the numbers measured on it may claim.
+"""Corpus: an Arrow table of clips with labels, splits and folds.
 
 A row is a clip: a file, or a stretch of one. Nothing is copied and nothing is decoded; the table says where
 the sound lies, what is said of it (labels to be measured against, tags as free words), and how the clips may be

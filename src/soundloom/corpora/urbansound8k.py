@@ -8,7 +8,7 @@ original recording, not to the slice, and are not taken over.
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["URBANSOUND8K"]
@@ -28,13 +28,15 @@ def _read(copy: Copy) -> Corpus:
     )
 
 
-URBANSOUND8K = Source(
-    name="urbansound8k",
-    title="UrbanSound8K",
-    task="single-label",
-    layout="metadata/UrbanSound8K.csv and audio/fold1 to audio/fold10 (the unpacked UrbanSound8K)",
-    address="https://zenodo.org/records/1203745",
-    licence="CC BY-NC, clips by their Freesound authors",
-    counts={"clips": 8732, "classes": 10} | {f"fold {fold}": count for fold, count in enumerate(_FOLDS, 1)},
-    read=_read,
+URBANSOUND8K = register_corpus(
+    Source(
+        name="urbansound8k",
+        title="UrbanSound8K",
+        task="single-label",
+        layout="metadata/UrbanSound8K.csv and audio/fold1 to audio/fold10 (the unpacked UrbanSound8K)",
+        address="https://zenodo.org/records/1203745",
+        licence="CC BY-NC, clips by their Freesound authors",
+        counts={"clips": 8732, "classes": 10} | {f"fold {fold}": count for fold, count in enumerate(_FOLDS, 1)},
+        read=_read,
+    )
 )

@@ -7,7 +7,7 @@ The parting is the published one, ``iden_split.txt``: all speakers in every spli
 from __future__ import annotations
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["VOXCELEB1"]
@@ -29,13 +29,15 @@ def _read(copy: Copy) -> Corpus:
     )
 
 
-VOXCELEB1 = Source(
-    name="voxceleb1",
-    title="VoxCeleb1 speaker identification",
-    task="single-label",
-    layout="iden_split.txt and wav/{speaker}/{video}/{number}.wav (dev and test parts merged)",
-    address="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html",
-    licence="lists CC BY 4.0; the videos are their owners'",
-    counts={"clips": 153516, "classes": 1251, "train": 138361, "valid": 6904, "test": 8251},
-    read=_read,
+VOXCELEB1 = register_corpus(
+    Source(
+        name="voxceleb1",
+        title="VoxCeleb1 speaker identification",
+        task="single-label",
+        layout="iden_split.txt and wav/{speaker}/{video}/{number}.wav (dev and test parts merged)",
+        address="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html",
+        licence="lists CC BY 4.0; the videos are their owners'",
+        counts={"clips": 153516, "classes": 1251, "train": 138361, "valid": 6904, "test": 8251},
+        read=_read,
+    )
 )

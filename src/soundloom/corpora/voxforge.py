@@ -12,7 +12,7 @@ import os
 import re
 
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source
+from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["VOXFORGE"]
@@ -63,13 +63,15 @@ def _group(about: dict[str, str], by: str) -> str:
     return f"{about['language']}/{about['speaker' if known else 'archive']}"
 
 
-VOXFORGE = Source(
-    name="voxforge",
-    title="VoxForge spoken languages",
-    task="single-label",
-    layout="{language}/{speaker-date-code}/wav/*.wav, or the archives themselves beside a voxforge.csv",
-    address="http://www.voxforge.org",
-    licence="GPL",
-    counts={"clips": 176428},
-    read=_read,
+VOXFORGE = register_corpus(
+    Source(
+        name="voxforge",
+        title="VoxForge spoken languages",
+        task="single-label",
+        layout="{language}/{speaker-date-code}/wav/*.wav, or the archives themselves beside a voxforge.csv",
+        address="http://www.voxforge.org",
+        licence="GPL",
+        counts={"clips": 176428},
+        read=_read,
+    )
 )

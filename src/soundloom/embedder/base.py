@@ -1,4 +1,4 @@
-"""What every embedder is: sounds in, embeddings out, whatever is inside."""
+"""Base class of embedders: sounds to vectors, batched or one by one, reproducible to the bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fewer numbers for the same sounds: an embedding's principal components over some collection.
+"""Reduction of embeddings to whitened principal components (Hotelling 1933; Jegou and Chum 2012).
 
 Statistics of many layers, bands and modulations are thousands of numbers that mostly say the same. Every number is
 brought to mean 0 and deviation 1 over the collection, the directions in which the collection then varies most are

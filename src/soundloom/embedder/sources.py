@@ -1,4 +1,4 @@
-"""Sounds as models are given them: files, arrays and tensors, one or a list of them."""
+"""Inputs of embedders: files, arrays and tensors, one or a list of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream: front-end, encoder, fused layers, pooling, reduction; and how a long sound is cut for the encoder."""
+"""Stream: front-end, encoder, fused layers, pooling and reduction, with windows for long sounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computing on one thread, so that the same sound gives the same bits.
+"""Single-threaded computation, for results that are equal to the bit.
 
 The number of threads decides how sums are split and so how they round; one thread rounds one way.
 """

@@ -1,4 +1,4 @@
-"""Several embedders woven into one, whose parts can be weighed, searched and left out apart."""
+"""Concatenation of several embedders into one, whose parts keep their names and columns."""
 
 from __future__ import annotations
 

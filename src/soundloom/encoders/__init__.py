@@ -1,4 +1,4 @@
-"""Encoders: from a representation to numbered layers, an architecture a module.
+"""Encoders: from a representation to numbered layers, one architecture a module.
 
 ``ENCODERS`` is the registry of them, which each joins beside its definition.
 """

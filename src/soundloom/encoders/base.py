@@ -1,10 +1,7 @@
 """Contract of encoders: a representation to numbered layers, and their registry.
 
-An encoder of one's own is a subclass in one file, registered beside its definition:
-
-    @register_encoder("Mine", settings=MineSettings)
-    class Mine(Encoder):
-        ...
+An encoder of one's own is a subclass in one file, registered beside its definition with `register_encoder`
+(docs/extending.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The encoder that adds nothing: its one layer is the front-end's representation itself.
+"""Identity encoder: its one layer is the front-end's representation.
 
 With it a front-end and a pooling make an embedding that needs no training, such as mean and deviation
 of log-mel bands over time: the baseline of every comparison.

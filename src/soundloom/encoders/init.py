@@ -1,4 +1,4 @@
-"""Weights before any learning: the same seed, the same weights, and the caller's random numbers untouched.
+"""Seeded weight initialisation (He et al. 2015), which leaves the global random state untouched.
 
 A convolutional network that has learned nothing is still a usable feature extractor, if the signal survives
 its layers. PyTorch's default (uniform, variance 1 / (3 fan-in)) shrinks the variance six times at every ReLU,

@@ -1,4 +1,4 @@
-"""What every encoder does when asked for layers: look at what came in, walk, stop at the last one wanted.
+"""Collection of the wanted layers from a forward pass written as a generator, and the check of its input.
 
 An architecture writes its forward pass once, as a generator that yields ``(number, layer)`` wherever a layer
 is complete. A generator runs only as far as it is asked to, so that nothing past the last wanted layer is
@@ -17,11 +17,11 @@ from soundloom.errors import InvalidArgumentError
 __all__ = ["check_shape", "collect_layers"]
 
 
-def collect_layers(walk: Iterable[tuple[int, Tensor]], wanted: Sequence[int]) -> list[Tensor]:
-    """The wanted layers of a walk, in the order asked for; the walk is left where the last of them was met."""
+def collect_layers(layers: Iterable[tuple[int, Tensor]], wanted: Sequence[int]) -> list[Tensor]:
+    """The wanted layers of a forward pass, in the order asked for; it stops after the last of them."""
     found: dict[int, Tensor] = {}
     missing = set(wanted)
-    for number, layer in walk:
+    for number, layer in layers:
         if number in missing:
             found[number] = layer
             missing.remove(number)

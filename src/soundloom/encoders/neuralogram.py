@@ -1,4 +1,4 @@
-"""The Neuralogram: what a trained convolutional network says of every 100 ms, stacked over time.
+"""Neuralogram: the embedding of a frozen MobileNet for every 100 ms, stacked over time (Verma 2023, section 3.4).
 
 Verma 2023, section 3.4: each chunk of 100 ms is projected through a trained MobileNet, whose last layer gives 1024
 numbers, "a representation of 1024 x 10 shape for 1s content". To the transformer that learns from it this is one more

@@ -1,4 +1,4 @@
-"""Which note sounds: an encoder that moves with its input, so that what it learned of one note it knows of all.
+"""Pitch encoder: transposition-equivariant convolutions over a constant-Q frame, after PESTO (Riou 2023).
 
 Frames of a constant-Q transform whose bins are notes go through convolutions along pitch, the last of which reaches
 from any bin to any other (a Toeplitz matrix, as in PESTO, Riou 2023): a transposed sound gives a transposed output, but

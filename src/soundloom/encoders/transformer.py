@@ -1,4 +1,4 @@
-"""The small transformer of Verma 2023, section 3: every stream of diverse embeddings is learned by one of these.
+"""Small transformer of Verma 2023, section 3, with optional pooling over time between blocks.
 
 The frames of a representation (channels and bins flattened) are projected to 64 numbers, sinusoidal positions are
 added, six blocks of attention with 12 heads and a perceptron of 256 units follow, and the average over time is the

@@ -1,4 +1,4 @@
-"""A transformer that learns its own front-end: Verma 2023, section 3.3, after Sainath 2015.
+"""Waveform transformer: learned filters and a transformer (Verma 2023, section 3.3, after Sainath 2015).
 
 Each patch of 25 ms (400 samples) "is passed through a series of convolutional filters of length 200, with the number
 of filters being 128, with zero-padded such that the output of each convolutional filter is the same length as the

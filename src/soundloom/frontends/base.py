@@ -1,13 +1,9 @@
 """Contract of front-ends: waveforms to time-frequency representations, and their registry.
 
-A front-end of one's own is a subclass in one file, registered beside its definition:
-
-    @register_frontend("Energy", settings=EnergySettings)
-    class Energy(Frontend):
-        ...
-
-What it states about itself decides the rest: its settings are written to ``config.json`` and counted by fingerprints,
-``storage_form`` says how clips are cached for training, and a front-end that wraps another says under which attribute.
+A front-end of one's own is a subclass in one file, registered beside its definition with `register_frontend`
+(docs/extending.md). What it states about itself decides the rest: its settings are written to ``config.json`` and
+counted by fingerprints, ``storage_form`` says how clips are cached for training, and a front-end that wraps another
+says under which attribute.
 """
 
 from __future__ import annotations

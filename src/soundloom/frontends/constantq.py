@@ -1,4 +1,4 @@
-"""The constant-Q transform: bins evenly spaced in pitch, each heard through a window of as many periods.
+"""Constant-Q transform: bins evenly spaced in pitch, each with a window of as many periods.
 
 Brown 1991 in the conventions of ``librosa.cqt`` (0.10 and later, its relative bandwidths): Hann filters of
 unit absolute sum, centred frames, zeros beyond the waveform's ends, results scaled by the root of the

@@ -1,4 +1,4 @@
-"""Kaldi's filter bank features, as the Audio Spectrogram Transformer hears them (Gong et al. 2021).
+"""Kaldi's filter bank features, as the Audio Spectrogram Transformer takes them (Gong et al. 2021).
 
 Frame by frame the mean is removed and high frequencies are emphasised; 128 bands, triangular over mel, of
 power; natural logarithm with a floor; then one fixed mean and deviation for all bands. No dither.

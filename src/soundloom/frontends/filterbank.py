@@ -1,4 +1,4 @@
-"""Triangular filters on a mel scale, in the variants that published models were trained on.
+"""Triangular mel filter banks, in the variants that published models were trained on.
 
 The scale is Slaney's (Auditory Toolbox) or HTK's; triangles are straight over hertz (librosa) or over mel
 (TensorFlow, Kaldi); their area or their peak is one.

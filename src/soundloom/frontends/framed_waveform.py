@@ -1,4 +1,4 @@
-"""The waveform itself, cut into pieces side by side for an encoder that learns its own front-end.
+"""Waveform patches: the waveform in pieces side by side, for encoders that learn their own filters (Verma 2023).
 
 Verma 2023: ``WaveformPatches`` are section 3.3's, 400 samples or 25 ms each, heard by learned filters;
 ``FramedWaveform`` are section 3.4's, 100 ms each, heard by a convolutional network whose outputs stack into the

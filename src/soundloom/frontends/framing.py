@@ -1,4 +1,4 @@
-"""Waveforms cut into windowed frames, and the frames' spectra.
+"""Framing: waveforms cut into windowed frames, and the magnitude or power spectra of the frames.
 
 The short-time Fourier transform, written for speed on a processor: frames are a view on the padded
 waveform, the window carries the zeros that fill a frame up to the FFT's size (one product cuts, windows

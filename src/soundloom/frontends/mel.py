@@ -1,4 +1,4 @@
-"""The log-mel spectrogram, in the variants that published models were trained on.
+"""Log-mel spectrogram, in the variants that published models were trained on.
 
 The variants differ in small things that must all be right for published weights to work: the mel scale
 (Slaney's Auditory Toolbox or HTK), whether triangles are straight over hertz (librosa) or over mel

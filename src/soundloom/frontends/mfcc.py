@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients, the timbre front-end.
+"""Mel-frequency cepstral coefficients, the timbre front-end (Verma 2023; Favory 2020).
 
 Davis and Mermelstein 1980, in librosa's conventions: Slaney mel power in decibels, cut 80 dB below the
 waveform's loudest band, then the orthonormal discrete cosine transform (type II) over bands.

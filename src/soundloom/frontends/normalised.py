@@ -1,4 +1,4 @@
-"""A front-end whose bins are shifted and scaled by learned numbers.
+"""Per-bin normalisation of another front-end by learned scale and shift (Favory 2020, section 3.1).
 
 COALA scales each mel band by the range that it had over the training set (Favory 2020, section 3.1), so the
 ranges are weights like any other: they come with the checkpoint and are saved with the model.

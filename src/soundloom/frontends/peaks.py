@@ -1,4 +1,4 @@
-"""The pitch front-end: which frequencies are present, and nothing else.
+"""Peak map, the pitch front-end: the spectral peaks of a constant-Q transform (Verma 2023, section 3.1).
 
 Verma 2023, section 3.1: of a log-magnitude constant-Q transform only spectral peaks are kept, those above two
 bins on either side and not below the median of their second, as ones among zeros. Loudness and timbre

@@ -1,4 +1,4 @@
-"""Another front-end, second by second.
+"""Second-by-second application of another front-end, as Verma 2023 takes chunks of 1 s.
 
 Verma 2023 hears sound in chunks of 1 s, and two of its representations look at a whole chunk at once: a peak must
 reach the median of its second, a cepstrum is cut 80 dB below its chunk's loudest band. Of a long sound taken in one

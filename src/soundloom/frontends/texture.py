@@ -1,4 +1,4 @@
-"""The texture front-end: what a sound is like while it goes on, whatever its notes and words are.
+"""Texture statistics of a log-mel spectrogram, after McDermott and Simoncelli 2011.
 
 Statistics of a log-mel spectrogram in windows of a second, after McDermott and Simoncelli 2011 ("Sound texture
 perception via statistics of the auditory periphery"), who synthesise rain and fire from such alone:

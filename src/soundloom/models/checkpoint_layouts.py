@@ -1,4 +1,4 @@
-"""What the published checkpoints hold: every key and the shape of its tensor.
+"""Layouts of the published checkpoints: every key and the shape of its tensor.
 
 Written out from the papers' tables of layers and the names their authors' code gave them; nothing here is read from a
 file, so that a file can be held against it.

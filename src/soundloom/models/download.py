@@ -1,4 +1,4 @@
-"""Fetch a published file once, whole and verified, into a folder.
+"""Download of a published file into the cache: once, whole, and verified by its hash.
 
 The address, size and hash are announced before anything moves. A broken download goes on at the byte where it
 stopped, in this run or a later one (``transfer``); the file takes its name only when its hash is the published one, and

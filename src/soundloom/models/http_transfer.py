@@ -1,4 +1,4 @@
-"""Bring one file over HTTP, byte by byte, going on where an earlier try stopped.
+"""Resumable HTTP download of one file, with range requests and retries.
 
 Bytes are appended to ``FILE.part``; beside it ``FILE.part.json`` notes the address and the server's validator (ETag)
 they came with. A later connection asks for the rest only. Rules: RFC 9110, sections 14.2 (Range) and 13.1.5 (If-Range).

@@ -1,4 +1,4 @@
-"""Model cards: the README.md that tells people, and the hub, what a saved model is.
+"""Model cards: the README.md of a saved model, for readers and for the Hugging Face hub.
 
 The front matter is what the Hugging Face hub reads; the body says how to use the model, what it is made of, and
 where it comes from. What the model itself tells is filled in; the rest is for whoever saves it to say.

@@ -1,13 +1,15 @@
-"""Model names, as the papers write them.
+"""Grammar of model names, after the papers' notation.
 
     logmel                 one model
     cnn14#3#6              layers 3 and 6 of an encoder, fused
     logmel+mfcc            parts woven side by side
     cnn14#3#6+logmel       anything with anything
 
-    ./runs/mine#2#4        layers of a model of one's own
+    ./runs/mine#2#4        layers of a saved model
+    my_package:mine#2#4    layers of a model that a function of one's own builds
 
-Grammar: ``name = part {"+" part}``, ``part = word {"#" number}``; where a word stands, a saved model's place may.
+Grammar: ``name = part {"+" part}``, ``part = word {"#" number}``. A word is a registered name,
+``package.module:object``, or where a saved model is.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from dataclasses import dataclass
 
 from soundloom.errors import UnknownModelError
 
-__all__ = ["PartName", "SavedName", "parse"]
+__all__ = ["WORD", "PartName", "SavedName", "parse"]
 
-_PART = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)((?:#[0-9]+)*)")
+WORD = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a registered name looks like."""
+
+_PART = re.compile(rf"({WORD}(?::[A-Za-z_][\w.]*)?)((?:#[0-9]+)*)")
 _LAYERS = re.compile(r"(?:#[0-9]+)+$")
 
 

@@ -1,4 +1,4 @@
-"""The published checkpoints: where they are, what they must hold, and how their keys become ours.
+"""Registry of published checkpoints: address, hash, licence, keys and shapes, and how their keys are renamed.
 
 One table, ``CHECKPOINTS``. A row says where the file is published and under which hash, licence and paper, and the
 shape of every tensor in it: a file with other keys is refused by name of the key rather than failing later, or worse,
@@ -18,12 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from soundloom.components import Registry
 from soundloom.errors import ModelError, UnknownModelError
 from soundloom.models import checkpoint_layouts
 from soundloom.models.checkpoint_layouts import Shapes
 from soundloom.models.download import Source
 
-__all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "find"]
+__all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "find", "register_checkpoint"]
 
 State = dict[str, Tensor]
 
@@ -207,8 +208,24 @@ _ROWS = (
     ),
 )
 
-CHECKPOINTS: dict[str, Checkpoint] = {row.name: row for row in _ROWS}
+CHECKPOINTS: Registry[Checkpoint] = Registry(
+    "checkpoint", ("soundloom.models",), base=Checkpoint, error=UnknownModelError
+)
 """Every published checkpoint, by name."""
+
+
+def register_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
+    """Add published weights, under the checkpoint's own name; gives it back.
+
+    Raises:
+        ComponentError: the name is taken by another.
+    """
+    known = CHECKPOINTS.registered(checkpoint.name)
+    return known if known == checkpoint else CHECKPOINTS.register(checkpoint.name, checkpoint)
+
+
+for _row in _ROWS:
+    register_checkpoint(_row)
 
 
 def extract(checkpoint: Checkpoint, loaded: object) -> State:
@@ -296,9 +313,7 @@ def find(name: str) -> Checkpoint:
     Raises:
         UnknownModelError: there is none.
     """
-    if name not in CHECKPOINTS:
-        raise UnknownModelError(f"no checkpoint {name!r}: there are {', '.join(CHECKPOINTS)}")
-    return CHECKPOINTS[name]
+    return CHECKPOINTS.find(name)
 
 
 def _renamed(key: str, renames: Iterable[tuple[str, str]]) -> str:

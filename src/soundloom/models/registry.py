@@ -1,25 +1,32 @@
-"""The models there are: one table from a name's word to what builds it."""
+"""Registry of models: registration, and loading by name.
+
+A model is registered beside the function that builds it (`register_model`, docs/extending.md). The function takes the
+part of the name that asks for it and where its weights come from; or nothing, where there is nothing to choose. Once
+registered, ``mine#2#4+logmel`` names it in `load` and in every command. A function that is not registered is named by
+where it is: ``my_package.models:mine#2#4``.
+"""
 
 from __future__ import annotations
 
-import difflib
+import inspect
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from soundloom.components import Registry, check_trusted, is_object_name
 from soundloom.embedder import Embedder, Stream, Woven
-from soundloom.encoders import CNN14, COALAAudioEncoder, Identity, VGGish
-from soundloom.errors import ModelError, UnknownModelError
-from soundloom.frontends import MFCC, LogMel, PeakMap
-from soundloom.models import zoo
+from soundloom.errors import ComponentError, ModelError, UnknownModelError
 from soundloom.models.download import Announcement
 from soundloom.models.http_transfer import Progress
 from soundloom.models.hub import is_address
-from soundloom.models.names import PartName, SavedName, parse
-from soundloom.models.saved_model import PACKAGED, from_pretrained, is_saved
+from soundloom.models.names import WORD, PartName, SavedName, parse
+from soundloom.models.published_checkpoints import Checkpoint, register_checkpoint
+from soundloom.models.saved_model import from_pretrained, is_saved
 from soundloom.models.weight_source import WeightSource
 
-__all__ = ["DEFAULT", "MODELS", "Model", "absolute", "load"]
+__all__ = ["DEFAULT", "MODELS", "Model", "absolute", "check_trusted_name", "load", "register_model"]
 
 DEFAULT = "loom"
 """What `soundloom index`, `search` and `embed` use unless told otherwise."""
@@ -27,96 +34,87 @@ DEFAULT = "loom"
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A row of the table.
+    """A model that can be loaded by name.
 
     Attributes:
         title: what it is, in a line.
         source: where it comes from: a paper, a checkpoint.
-        build: makes the part.
-        layers: the layer numbers that can be named after '#'; none if there is nothing to choose.
-        checkpoint: the published weights' name; None if there is nothing to train.
+        build: makes it, of a `PartName` and a `WeightSource`, or of nothing.
+        layers: the layer numbers that can be named after '#'; empty if there is nothing to choose, None if the built
+            model tells.
+        checkpoint: the published weights' name; None if it has none.
+        licence: of the model, by SPDX name; empty where that of the checkpoint says it, or nothing was learned.
     """
 
     title: str
     source: str
-    build: Callable[[PartName, WeightSource], Embedder]
-    layers: tuple[int, ...] = ()
+    build: Callable[..., Embedder]
+    layers: tuple[int, ...] | None = None
     checkpoint: str | None = None
+    licence: str = ""
+
+    def make(self, part: PartName, weights: WeightSource) -> Embedder:
+        """Build the model, or layers of it.
+
+        Raises:
+            ModelError: what was built is no embedder, or has no such layers.
+        """
+        if inspect.signature(self.build).parameters:
+            model: Any = self.build(part, weights)
+        else:
+            model = self.build()
+            if isinstance(model, Stream):
+                word = part.word.rpartition(":")[2]
+                model.name, model.parts = word, {word: slice(0, model.dim)}
+        if not isinstance(model, Embedder):
+            raise ModelError(f"{part} was built as {type(model).__name__}, a model is a soundloom.embedder.Embedder")
+        if part.layers and model.name != str(part):
+            return _with_layers(model, part)
+        return model
 
 
-def _logmel(part: PartName, _: WeightSource) -> Embedder:
-    return Stream(str(part), LogMel.jansen(), Identity(), layers=(1,), pooling="mean,deviation")
+MODELS: Registry[Model] = Registry(
+    "model", ("soundloom.models",), base=Model, error=UnknownModelError, hint=" (see: soundloom models)"
+)
+"""Every model that can be loaded by name."""
 
 
-def _mfcc(part: PartName, _: WeightSource) -> Embedder:
-    return Stream(str(part), MFCC.coala(), Identity(), layers=(1,), pooling="mean,deviation")
+def register_model(
+    name: str,
+    *,
+    title: str,
+    source: str = "",
+    layers: Sequence[int] | None = None,
+    checkpoint: Checkpoint | str | None = None,
+    licence: str = "",
+    aliases: Sequence[str] = (),
+) -> Callable[[Callable[..., Embedder]], Callable[..., Embedder]]:
+    """Register the function that builds a model; see `Model` for the arguments.
 
+    Args:
+        name: letters, digits, '_', '.' and '-'.
+        title: what it is, in a line.
+        source: a paper, a checkpoint.
+        layers: the layers that can be named; the built model tells if not given.
+        checkpoint: the published weights, which are registered with it, or the name of those registered already.
+        licence: of the model, by SPDX name.
+        aliases: other names.
 
-def _peaks(part: PartName, _: WeightSource) -> Embedder:
-    return Stream(str(part), PeakMap.verma(), Identity(), layers=(1,), pooling="mean")
+    Raises:
+        ComponentError: the name is taken, or cannot be written in a model's name.
+    """
 
+    def register(build: Callable[..., Embedder]) -> Callable[..., Embedder]:
+        for each in (name, *aliases):
+            if not re.fullmatch(WORD, each):
+                raise ComponentError(f"a model's name is letters, digits, '_', '.' and '-', got {each!r}")
+        weights = register_checkpoint(checkpoint).name if isinstance(checkpoint, Checkpoint) else checkpoint
+        numbers = None if layers is None else tuple(layers)
+        row = Model(title=title, source=source, build=build, layers=numbers, checkpoint=weights, licence=licence)
+        MODELS.register(name, row, definition=build, aliases=aliases)
+        return build
 
-def _packaged(part: PartName, _: WeightSource) -> Embedder:
-    return from_pretrained(PACKAGED / part.word)
-
-
-MODELS: dict[str, Model] = {
-    "loom": Model(
-        title="pitch, timbre, texture and a general ear, 560 numbers that can be steered; knows words",
-        source="trained by soundloom on openly licensed sounds; comes with the package",
-        build=_packaged,
-    ),
-    "logmel": Model(
-        title="mean and deviation over time of 64 log-mel bands",
-        source="front-end of Jansen 2017, section 4.1; nothing to train",
-        build=_logmel,
-    ),
-    "mfcc": Model(
-        title="mean and deviation over time of 20 MFCC with first and second differences",
-        source="baseline of Favory 2020, section 3.1, at 16 kHz; nothing to train",
-        build=_mfcc,
-    ),
-    "peaks": Model(
-        title="how often each of 80 semitones from 40 Hz is a spectral peak",
-        source="peak map of Verma 2023, section 3.1, averaged over time; nothing to train",
-        build=_peaks,
-    ),
-    "vggish": Model(
-        title="VGGish, 128 numbers; layers as vggish#10#15",
-        source="Hershey 2017, trained on YouTube-8M; fusion of Niizumi 2022",
-        build=zoo.vggish,
-        layers=VGGish.available,
-        checkpoint="vggish",
-    ),
-    "cnn14": Model(
-        title="CNN14 at 16 kHz, 2048 numbers; layers as cnn14#3#6",
-        source="Kong 2020 (PANNs), trained on AudioSet; fusion of Niizumi 2022",
-        build=zoo.cnn14_16k,
-        layers=CNN14.available,
-        checkpoint="cnn14-16k",
-    ),
-    "cnn14-32k": Model(
-        title="CNN14 at 32 kHz, 2048 numbers; layers as cnn14-32k#3#6",
-        source="Kong 2020 (PANNs), trained on AudioSet",
-        build=zoo.cnn14_32k,
-        layers=CNN14.available,
-        checkpoint="cnn14-32k",
-    ),
-    "ast": Model(
-        title="Audio Spectrogram Transformer, 768 numbers; layers as ast#5#12",
-        source="Gong 2021, trained on AudioSet; fusion of Niizumi 2022",
-        build=zoo.ast,
-        layers=tuple(range(1, 13)),
-        checkpoint="ast",
-    ),
-    "coala": Model(
-        title="COALA's audio encoder, 1152 numbers, aligned with tags",
-        source="Favory 2020, trained on Freesound",
-        build=zoo.coala,
-        layers=COALAAudioEncoder.available,
-        checkpoint="coala-audio",
-    ),
-}
+    return register
 
 
 def load(
@@ -127,6 +125,7 @@ def load(
     offline: bool = False,
     announce: Callable[[Announcement], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    trust: bool = False,
 ) -> Embedder:
     """Build the model of that name, ready to embed.
 
@@ -134,9 +133,10 @@ def load(
     >>> model.dim, model.parts
     (248, {'logmel': slice(0, 128, None), 'mfcc': slice(128, 248, None)})
 
-    Besides the models of the table a part can be one saved by `soundloom.save_pretrained`: a path, such as
-    ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a model of the table has its name),
-    or ``hf:owner/name`` on the Hugging Face hub; with layers, ``./runs/mine#2#4``, their fusion.
+    Besides registered models a part can be one saved by `soundloom.save_pretrained`: a path, such as
+    ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a registered model has its name), or
+    ``hf:owner/name`` on the Hugging Face hub; or a function that builds one, as ``my_package.models:mine``, whose
+    module is imported. With layers, ``./runs/mine#2#4``, their fusion.
 
     Args:
         name: the model's name, such as ``cnn14#3#6+logmel``.
@@ -146,19 +146,25 @@ def load(
         offline: never touch the network.
         announce: told the address, size and hash of what is about to be fetched.
         progress: told how far a download is.
+        trust: whether code that a saved model names may be imported, though no installed package registers it
+            (`soundloom.components.trust`).
 
     Raises:
         UnknownModelError: no such model, or no such layer.
-        ModelError: the weights cannot be had, or are of another model; a saved model is missing or damaged.
+        ModelError: the weights cannot be had, or are of another model; a saved model is missing, damaged, or
+            needs code that is not trusted.
+        ComponentError: ``package.module:object`` cannot be imported.
     """
     source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
     parts = _parts(name)
-    words = [part.word for part in parts if isinstance(part, PartName) and _row(part).checkpoint]
+    rows = [_row(part) if isinstance(part, PartName) else None for part in parts]
+    named = [(part.word, row) for part, row in zip(parts, rows, strict=True) if isinstance(part, PartName) and row]
+    words = [word for word, row in named if row.checkpoint]
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
     source.check_used(words, name)
     embedders = [
-        MODELS[part.word].build(part, source) if isinstance(part, PartName) else _saved(part, offline, announce)
-        for part in parts
+        row.make(part, source) if isinstance(part, PartName) and row else _saved(part, offline, announce, trust)
+        for part, row in zip(parts, rows, strict=True)
     ]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
     return model.eval()
@@ -175,12 +181,23 @@ def absolute(name: str) -> str:
     return "+".join(map(str, parts))
 
 
+def check_trusted_name(name: str, where: str, trust: bool = False) -> None:
+    """Refuse to import code for a model's name that a file holds, such as a library's settings.
+
+    Raises:
+        ComponentError: a part is ``package.module:object`` and not trusted (`soundloom.components.trust`).
+    """
+    for part in _parts(name):
+        if isinstance(part, PartName) and is_object_name(part.word):
+            check_trusted(part.word, where, trust)
+
+
 def _parts(name: str) -> list[PartName | SavedName]:
     """The parts of a name in order: of the table, or where a saved model is."""
 
     def saved(text: str) -> bool:
         place = SavedName.of(text).place
-        return place not in MODELS and is_saved(place)
+        return is_address(place) or (not is_object_name(place) and is_saved(place) and place not in MODELS)
 
     # A path may itself hold a '+', or end like a layer.
     if os.path.isdir(os.path.expanduser(name)) and is_saved(name) and SavedName.of(name).place not in MODELS:
@@ -192,29 +209,42 @@ def _parts(name: str) -> list[PartName | SavedName]:
     return [SavedName.of(text) if saved(text) else next(named) for text in texts]
 
 
-def _saved(part: SavedName, offline: bool, announce: Callable[[Announcement], None] | None) -> Embedder:
+def _saved(
+    part: PartName | SavedName, offline: bool, announce: Callable[[Announcement], None] | None, trust: bool
+) -> Embedder:
     """The saved model, or layers of it.
 
     Raises:
         ModelError: layers are asked of a weaving, or of an encoder that does not have them; or as `from_pretrained`.
     """
-    model = from_pretrained(part.place, offline=offline, announce=announce)
-    if not part.layers:
-        return model
+    assert isinstance(part, SavedName)
+    model = from_pretrained(part.place, offline=offline, announce=announce, trust=trust)
+    return _with_layers(model, part) if part.layers else model
+
+
+def _with_layers(model: Embedder, part: PartName | SavedName) -> Embedder:
+    """Layers of a model that is a single stream."""
     if not isinstance(model, Stream):
         raise ModelError(f"{part}: {model.name!r} is woven of {', '.join(model.parts)}: layers are of a single stream")
     return model.with_layers(part.layers)
 
 
 def _row(part: PartName) -> Model:
-    """The table's row for a part, which must ask for layers that it has."""
-    if part.word not in MODELS:
-        near = difflib.get_close_matches(part.word, MODELS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownModelError(f"no model {part.word!r}: {hint}There are {', '.join(MODELS)} (see: soundloom models)")
-    row = MODELS[part.word]
-    if part.layers and not row.layers:
+    """The registered model, or the function, that a part names; the part must ask for layers that it has."""
+    row = MODELS.find(part.word, adapt=_adapted)
+    if part.layers and row.layers == ():
         raise UnknownModelError(f"{part.word!r} has no numbered layers: leave out {str(part)[len(part.word) :]!r}")
-    if not set(part.layers) <= set(row.layers):
+    if row.layers is not None and not set(part.layers) <= set(row.layers):
         raise UnknownModelError(f"{str(part)!r}: the layers of {part.word!r} are {', '.join(map(str, row.layers))}")
     return row
+
+
+def _adapted(target: object, name: str) -> Model:
+    """A model of something that is not registered: a function or class that builds it, or the model itself."""
+    if isinstance(target, Model):
+        return target
+    if isinstance(target, Embedder):
+        return Model(title=name, source=name, build=lambda: target)
+    if callable(target):
+        return Model(title=(inspect.getdoc(target) or name).partition("\n")[0], source=name, build=target)
+    raise ComponentError(f"{name!r} is {target!r}: a model is named by a function that builds an Embedder")

@@ -1,4 +1,4 @@
-"""Models of one's own in a folder: ``save_pretrained`` and ``from_pretrained``.
+"""Saved models: ``save_pretrained`` and ``from_pretrained``, a folder of JSON and safetensors.
 
     FOLDER/config.json          what the model is made of, with the hash of its weights (configs.py)
     FOLDER/model.safetensors    the weights, keys ``parts.NUMBER.frontend.*`` and ``parts.NUMBER.encoder.*``

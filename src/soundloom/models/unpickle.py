@@ -1,4 +1,4 @@
-"""Read published pickles without running them.
+"""Reader of published pickles that runs none of their code.
 
 A pickle is a program: it may call whatever it can name. What the published files need to name is short, and here each
 name means either torch's own tensor rebuilding, by way of ``torch.load(weights_only=True)``, or an inert stand-in

@@ -1,4 +1,4 @@
-"""Where a model's weights come from: published, a file of one's own, or a seed."""
+"""Source of a model's weights: published, a file, or a seed."""
 
 from __future__ import annotations
 

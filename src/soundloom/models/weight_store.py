@@ -1,4 +1,4 @@
-"""Weights, ready to load: each published file is fetched once, converted once, and read as safetensors from then on.
+"""Cache of published weights: downloaded once, converted to safetensors once.
 
     CACHE/checkpoints/NAME/FILE                     as published, with a receipt of its hash
     CACHE/checkpoints/NAME/HASH.safetensors         its weights alone, under our key names

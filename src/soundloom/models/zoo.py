@@ -1,4 +1,4 @@
-"""The published models: their front-ends, encoders, windows and checkpoints put together.
+"""Published models: front-end, encoder, window and checkpoint of VGGish, CNN14, AST and COALA.
 
 Named without layers (``cnn14``) a model gives the embedding that its users take today; with layers
 (``cnn14#3#6``) the fusion of Niizumi 2022, section III. Window by window as published:
@@ -21,6 +21,7 @@ from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, LogMel, NormalisedFrontend
 from soundloom.models.names import PartName
 from soundloom.models.published_checkpoints import check_mel
+from soundloom.models.registry import register_model
 from soundloom.models.weight_source import WeightSource
 from soundloom.models.weight_store import fetch_vocabulary
 
@@ -29,6 +30,13 @@ __all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
 _MEL_TOLERANCE = 1e-6
 
 
+@register_model(
+    "vggish",
+    title="VGGish, 128 numbers; layers as vggish#10#15",
+    source="Hershey 2017, trained on YouTube-8M; fusion of Niizumi 2022",
+    layers=VGGish.available,
+    checkpoint="vggish",
+)
 def vggish(part: PartName, source: WeightSource) -> Stream:
     """VGGish (Hershey 2017); the baseline is its last layer, averaged over the examples."""
     encoder = VGGish()
@@ -43,11 +51,25 @@ def vggish(part: PartName, source: WeightSource) -> Stream:
     )
 
 
+@register_model(
+    "cnn14",
+    title="CNN14 at 16 kHz, 2048 numbers; layers as cnn14#3#6",
+    source="Kong 2020 (PANNs), trained on AudioSet; fusion of Niizumi 2022",
+    layers=CNN14.available,
+    checkpoint="cnn14-16k",
+)
 def cnn14_16k(part: PartName, source: WeightSource) -> Stream:
     """CNN14 (Kong 2020) at 16 kHz, the one of Niizumi 2022; the baseline is its 2048-unit layer."""
     return _cnn14(part, source, 16000)
 
 
+@register_model(
+    "cnn14-32k",
+    title="CNN14 at 32 kHz, 2048 numbers; layers as cnn14-32k#3#6",
+    source="Kong 2020 (PANNs), trained on AudioSet",
+    layers=CNN14.available,
+    checkpoint="cnn14-32k",
+)
 def cnn14_32k(part: PartName, source: WeightSource) -> Stream:
     """CNN14 (Kong 2020) at 32 kHz."""
     return _cnn14(part, source, 32000)
@@ -70,6 +92,13 @@ def _cnn14(part: PartName, source: WeightSource, sample_rate: int) -> Stream:
     )
 
 
+@register_model(
+    "ast",
+    title="Audio Spectrogram Transformer, 768 numbers; layers as ast#5#12",
+    source="Gong 2021, trained on AudioSet; fusion of Niizumi 2022",
+    layers=range(1, 13),
+    checkpoint="ast",
+)
 def ast(part: PartName, source: WeightSource) -> Stream:
     """AST (Gong 2021); its layers have no time axis, so windows are averaged by duration."""
     encoder, frontend = AST(), Fbank()
@@ -78,6 +107,13 @@ def ast(part: PartName, source: WeightSource) -> Stream:
     return Stream(str(part), frontend, encoder, layers=part.layers or None, pooling="mean", window=window)
 
 
+@register_model(
+    "coala",
+    title="COALA's audio encoder, 1152 numbers, aligned with tags",
+    source="Favory 2020, trained on Freesound",
+    layers=COALAAudioEncoder.available,
+    checkpoint="coala-audio",
+)
 def coala(part: PartName, source: WeightSource) -> Stream:
     """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
     encoder, frontend = COALAAudioEncoder(), NormalisedFrontend(LogMel.coala())

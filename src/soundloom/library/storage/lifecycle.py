@@ -12,7 +12,7 @@ from soundloom.embedder import Embedder
 from soundloom.engines import resumed
 from soundloom.errors import LibraryError, ModelError
 from soundloom.library.storage.settings import UNFINISHED, LibrarySettings
-from soundloom.models import absolute
+from soundloom.models import absolute, check_trusted_name
 
 __all__ = ["Loader", "Weights", "found_again", "made", "opened"]
 
@@ -57,6 +57,8 @@ def opened(
             settings.check_model(model)
         return settings, model
     known = settings.source or settings.model
+    if model is None:
+        check_trusted_name(known, f"the library {str(folder)!r}")
     name = known if model is None else absolute(model)
     places = _absolute_paths(weights or (settings.weights if name == known else "published"))
     embedder = resumed(loader(name, weights=places), settings.engine)
@@ -74,6 +76,7 @@ def found_again(folder: Path, settings: LibrarySettings, loader: Loader) -> Embe
         ModelError: it cannot be loaded.
         ModelMismatchError: it is no longer the one that filled the library.
     """
+    check_trusted_name(settings.source or settings.model, f"the library {str(folder)!r}")
     try:
         model = loader(settings.source or settings.model, weights=settings.weights)
     except ModelError as error:
