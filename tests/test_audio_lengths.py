@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -331,6 +332,37 @@ def test_chained_ogg_is_decoded_through(tmp_path: Path, subtype: str) -> None:
     assert codes == ["joined"]
     alone = read(one, 48000)
     np.testing.assert_array_equal(samples, np.concatenate([alone] * 3))
+
+
+def test_a_voc_file_of_several_blocks_is_one_sound(tmp_path: Path) -> None:
+    file = tmp_path / "s.voc"
+    soundfile.write(file, sweep(), RATE, format="VOC")
+    content, whole = file.read_bytes(), soundfile.read(file, dtype="float32")[0]
+    begin = 26
+    # A block of type 9: type, three bytes of size, twelve bytes of format, samples. Type 2 goes on with samples alone.
+    assert content[begin] == 9
+    samples = content[begin + 16 : begin + 16 + 2 * len(whole)]
+    half = len(samples) // 4 * 2
+    first = b"\x09" + (12 + half).to_bytes(3, "little") + content[begin + 4 : begin + 16] + samples[:half]
+    second = b"\x02" + (len(samples) - half).to_bytes(3, "little") + samples[half:]
+    file.write_bytes(content[:begin] + first + second + b"\0")
+    np.testing.assert_array_equal(read(file, RATE), whole)
+    file.write_bytes((content[:begin] + first + second)[:-40000])
+    with pytest.raises(AudioError, match="cut short"):
+        read(file, RATE)
+
+
+@pytest.mark.parametrize("container", ["CAF", "W64", "AIFF"])
+def test_damaged_headers_end_in_samples_or_an_audio_error(tmp_path: Path, container: str) -> None:
+    file, rng = tmp_path / "sound.bin", np.random.default_rng(0)
+    content = pcm(file, container)[0]
+    for at in range(120):
+        damaged = bytearray(content)
+        damaged[at : at + 4] = bytes([(0x7F, 0xFF, 0x00)[rng.integers(0, 3)]]) * 4
+        file.write_bytes(damaged)
+        # Any other error fails the test.
+        with suppress(AudioError):
+            next(stream(file, 16000))
 
 
 # Tracks, absurd headers, lists of files

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4
 from soundloom.audio.containers.flac import inspect_flac
-from soundloom.audio.containers.iff import inspect_au, inspect_caf, inspect_iff, inspect_nist
+from soundloom.audio.containers.iff import VOC, inspect_au, inspect_caf, inspect_iff, inspect_nist, inspect_voc
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.mpeg import inspect_adts, inspect_mpeg, is_adts, is_mpeg
 from soundloom.audio.containers.ogg import inspect_ogg
@@ -77,6 +77,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
             return inspect_caf(source)
         if head[:16] == W64_RIFF:
             return inspect_w64(source)
+        if head[: len(VOC)] == VOC:
+            return inspect_voc(source)
         if head[:7] == b"NIST_1A":
             return inspect_nist(source)
         if head[4:8] in MP4_BOXES:

@@ -11,7 +11,7 @@ from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import SampleFormat
 from soundloom.audio.file_view import FileView
 
-__all__ = ["inspect_au", "inspect_caf", "inspect_iff", "inspect_nist"]
+__all__ = ["VOC", "inspect_au", "inspect_caf", "inspect_iff", "inspect_nist", "inspect_voc"]
 
 MOST_CHUNKS = 1000
 LITTLE = {b"sowt", b"42ni", b"23ni"}
@@ -19,13 +19,16 @@ FLOATS = {b"fl32": 4, b"FL32": 4, b"fl64": 8, b"FL64": 8}
 # AU encodings: kind and bytes a sample.
 AU = {1: ("l", 1), 2: ("i", 1), 3: ("i", 2), 4: ("i", 3), 5: ("i", 4), 6: ("f", 4), 7: ("f", 8), 27: ("l", 1)}
 UNKNOWN = 0xFFFFFFFF
+VOC = b"Creative Voice File\x1a"
+# Blocks of a VOC file: where it ends, and those that hold sound.
+VOC_END, VOC_SOUND = 0, (1, 2, 9)
 
 
 def extended(content: bytes) -> float:
     """An 80-bit floating-point number, most significant byte first, as the rate of an AIFF file is written."""
     exponent, mantissa = struct.unpack(">HQ", content)
     shift = (exponent & 0x7FFF) - 16383 - 63
-    return float(mantissa) * 2.0**shift if abs(shift) < 1000 else 0.0
+    return float(mantissa) * 2.0**shift if abs(shift) < 900 else 0.0
 
 
 def inspect_iff(source: Source, base: int) -> Layout:
@@ -268,3 +271,17 @@ def inspect_nist(source: Source) -> Layout:
     )
     found = true_size(source, data)
     return laid_out(data, found, None, "NIST SPHERE") if found.kind == "missing" else Layout()
+
+
+def inspect_voc(source: Source) -> Layout:
+    """Whether the blocks of a Creative Voice file are all there; libsndfile reads a single block of sound only."""
+    place, sounds = int.from_bytes(source.head[20:22], "little"), 0
+    while place < source.size:
+        head = source.read(place, 4)
+        if head[0] == VOC_END or len(head) < 4:
+            break
+        place += 4 + int.from_bytes(head[1:4], "little")
+        sounds += head[0] in VOC_SOUND
+    parts = (Part(library="pyav" if sounds > 1 else None),)
+    missing = Missing(present=None, promised=None) if place > source.size else None
+    return Layout(parts=parts, missing=missing)

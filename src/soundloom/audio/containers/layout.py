@@ -128,6 +128,9 @@ class Source:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at an offset; fewer at the end of the file."""
+        if offset >= self.size:
+            # Damaged sizes point far beyond, where no system seeks.
+            return b""
         inside = offset - self._begin
         if not (inside >= 0 and inside + length <= len(self._window)):
             self._file.seek(max(0, offset))
