@@ -1,6 +1,7 @@
-"""How the server bears many who ask at once, and what strangers send.
+"""The server under load, under hostile requests, and while idle and slow connections are held.
 
-    python -m benchmarks.serving [--rows 100000] [--searchers 50] [--seconds 60] [--hostile 2000] [--quick] [--json OUT]
+    python -m benchmarks.serving [--rows 100000] [--searchers 50] [--seconds 60] [--hostile 2000] [--slow 600] [--quick]
+        [--json OUT]
 
 A server in a process of its own, on loopback, over a library of clustered random rows (those of `benchmarks.search`).
 First every searcher asks for one segment after another, by its id, half of them with weights and a quarter with a
@@ -8,6 +9,10 @@ filter, as fast as answers come: what a person waits is the time from request to
 addresses: files cut short, noise, bombs of silence, wrong types, forms without end, ways out of the folder, an upload
 that trickles. The server must answer each with a refusal that says why, and its memory and that of its children must
 be afterwards what it was after the first tenth of them.
+
+Last, a server for other machines, with a token, is asked by its owner while clients without the token hold connections
+from the same address: they send nothing, trickle heads or bodies, or do not read, and connect again when they are
+disconnected. The owner's searches, half of them on new connections, must be answered within a second.
 """
 
 from __future__ import annotations
@@ -51,6 +56,7 @@ ATTACKERS = 8
 HUNG_UP = 499
 PICTURES, RATE = 64, 16000
 UPLOAD_BYTES, UPLOAD_WAIT = 4 * 2**20, 2.0
+TOKEN = "a-token-for-the-benchmark"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,12 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--searchers", type=int, default=50, help="at the same time (%(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of searching (%(default)s)")
     parser.add_argument("--hostile", type=int, default=2000, help="uploads and addresses (%(default)s)")
+    parser.add_argument("--slow", type=int, default=600, help="idle and slow connections (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="5000 rows, 5 seconds, 100 requests: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "PORT"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=3, metavar=("FOLDER", "PORT", "TOKEN"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve is not None:
-        run_server(Path(options.serve[0]), int(options.serve[1]))
+        run_server(Path(options.serve[0]), int(options.serve[1]), options.serve[2] or None)
         return
     if options.quick:
         options.rows, options.seconds, options.hostile = 5000, 5.0, 100
@@ -77,23 +84,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with served(folder) as (address, pid):
             searched = asyncio.run(search(address, ids, options.searchers, options.seconds))
             attacked = asyncio.run(attack(address, pid, options.hostile))
-    report = {"rows": options.rows, "searchers": options.searchers, **searched, **attacked}
+        with served(folder, TOKEN) as (address, pid):
+            held = asyncio.run(hold(address, pid, ids, options.slow, min(options.seconds, 20.0)))
+    report = {"rows": options.rows, "searchers": options.searchers, **searched, **attacked, **held}
     table = Table("figure", "value", title=f"{machine()['processor']}, {os.cpu_count()} cores, client included")
     for name, value in report.items():
         table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else str(value))
     Console(width=120).print(table)
-    print("target: no error; every hostile request refused; memory flat")
+    print("target: no error; every hostile request refused; memory flat; the owner answered within 1,000 ms")
     if options.json is not None:
         write_json(options.json, [report])
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, int]]:
-    """A server of the library in the folder: its address and process."""
+def served(folder: Path, token: str = "") -> Iterator[tuple[str, int]]:
+    """A server of the library in the folder, for other machines if it has a token: its address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.serving", "--serve", str(folder), str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.serving", "--serve", str(folder), str(port), token])
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -178,6 +187,59 @@ async def attack(address: str, pid: int, count: int) -> dict[str, float | str]:
     }
 
 
+async def hold(address: str, pid: int, ids: Sequence[str], count: int, seconds: float) -> dict[str, float]:
+    """Hold connections without the token, and ask with it for a while; milliseconds until the owner's answers."""
+    host, port = address.removeprefix("http://").split(":")
+    over = asyncio.Event()
+    connected = 0
+
+    async def stranger(number: int) -> None:
+        nonlocal connected
+        first, then = SLOW[number % len(SLOW)]
+        while not over.is_set():
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+                connected += 1
+                writer.write(first)
+                while not over.is_set() and not writer.is_closing():
+                    writer.write(then)
+                    await writer.drain()
+                    await asyncio.sleep(1.0)
+                writer.close()
+            except OSError:
+                await asyncio.sleep(0.1)
+
+    taken: list[float] = []
+    errors = 0
+    strangers = [asyncio.create_task(stranger(number)) for number in range(count)]
+    await asyncio.sleep(1.0)
+    owner = {"Authorization": f"Bearer {TOKEN}"}
+    end = time.perf_counter() + seconds
+    async with httpx.AsyncClient(timeout=60, base_url=address, headers=owner) as kept:
+        while time.perf_counter() < end:
+            async with httpx.AsyncClient(timeout=60, base_url=address, headers=owner) as new:
+                for client in (kept, new):
+                    began = time.perf_counter()
+                    try:
+                        answer = await client.get(f"{API}/search", params={"like": random.choice(ids), "k": 24})
+                        errors += answer.status_code != 200
+                    except httpx.TransportError:
+                        errors += 1
+                    taken.append(1000 * (time.perf_counter() - began))
+            await asyncio.sleep(0.05)
+    over.set()
+    await asyncio.wait(strangers, timeout=10)
+    return {
+        "slow connections": count,
+        "slow connections made in all": connected,
+        "owner's requests": len(taken),
+        "owner's p50 ms": float(np.median(taken)),
+        "owner's slowest ms": max(taken),
+        "owner's errors": errors,
+        "MiB with slow connections": memory(pid),
+    }
+
+
 async def send(client: httpx.AsyncClient, made: Sequence[tuple[str, bytes]], number: int) -> httpx.Response:
     """The n-th hostile request."""
     kind = number % (len(made) + 4)
@@ -192,6 +254,15 @@ async def send(client: httpx.AsyncClient, made: Sequence[tuple[str, bytes]], num
         return await client.post(f"{API}/uploads", content=endless(10, 0.2), headers=form)
     strange = {"Host": "evil.example"} if number % 2 else {"Sec-Fetch-Site": "cross-site"}
     return await client.post(f"{API}/index", json={}, headers=strange)
+
+
+SLOW = (
+    (b"", b""),
+    (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"a"),
+    (b"POST /api/v1/uploads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n", b"a"),
+    (50 * b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b""),
+)
+"""What slow clients send first, and then every second."""
 
 
 WAYS_OUT = (
@@ -260,10 +331,10 @@ def children(pid: int) -> list[str]:
     return [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
 
 
-def run_server(folder: Path, port: int) -> None:
+def run_server(folder: Path, port: int, token: str | None) -> None:
     """Be the server, of the library that `main` wrote; its rows have no files, so their thumbnails are stand-ins."""
     pictures = folder / "pictures"
-    pictures.mkdir()
+    pictures.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     for number in range(PICTURES):
         noise = (rng.standard_normal(RATE) * np.exp(-np.arange(RATE) / RATE * number / 8)).astype(np.float32)
@@ -275,7 +346,14 @@ def run_server(folder: Path, port: int) -> None:
 
     SoundFiles.thumbnail = draw
     library = Library.open(folder / "library.loom", TwoParts(DIM))
-    settings = ServerSettings(port=port, cache=folder / "cache", upload_bytes=UPLOAD_BYTES, upload_wait=UPLOAD_WAIT)
+    settings = ServerSettings(
+        host="0.0.0.0" if token else "127.0.0.1",
+        port=port,
+        token=token,
+        cache=folder / "cache",
+        upload_bytes=UPLOAD_BYTES,
+        upload_wait=UPLOAD_WAIT,
+    )
     serve(library, settings)
 
 

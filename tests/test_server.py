@@ -19,6 +19,7 @@ import soundfile
 import torch
 from starlette.testclient import TestClient
 
+import soundloom.library.library
 import soundloom.library.map.library_map
 import soundloom.server.media.reveal
 import soundloom.server.service
@@ -124,10 +125,11 @@ def test_words_are_searched_by_where_the_model_knows_them(
         asked.append((aligned.part, tags, not_, sound is not None, share))
         return meant
 
-    monkeypatch.setattr(soundloom.server.service, "tag_embedding", tag_embedding)
+    monkeypatch.setattr(soundloom.library.library, "tag_embedding", tag_embedding)
     words = Vocabulary(tags=("drone", "Dripping", "wind"))
     aligned = AlignedTags("logmel", 128, words, head=torch.nn.Sequential(torch.nn.Linear(128, 3)))
-    monkeypatch.setattr(client.app.state.service, "tags", aligned, raising=False)
+    monkeypatch.setattr(library, "_aligned", aligned)
+    monkeypatch.setattr(client.app.state.service, "vocabulary", words.tags, raising=False)
     assert client.get(f"{API}/library").json()["tags_searchable"] is True
     assert client.get(f"{API}/tags", params={"prefix": "dr"}).json()["vocabulary"] == ["drone", "Dripping"]
 
@@ -325,7 +327,7 @@ def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(
     looked: list[int] = []
     index = library.index
     monkeypatch.setattr(library, "index", lambda: (looked.append(1), index())[1])
-    monkeypatch.setattr(soundloom.server.service, "_LATELY", 1000.0)
+    monkeypatch.setattr(soundloom.server.service, "_CATALOGUE_AGE", 1000.0)
     for one in ids:
         assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
     assert not looked
@@ -334,7 +336,7 @@ def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(
     library.add(new)
     one = segment_id(str(new), 0.0, 0.6)
     assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
-    monkeypatch.setattr(soundloom.server.service, "_LATELY", 0.0)
+    monkeypatch.setattr(soundloom.server.service, "_CATALOGUE_AGE", 0.0)
     library._store.remove([str(new)])
     refused(client.get(f"{API}/segments/{one}/thumbnail.png"), 404, "not_found")
 

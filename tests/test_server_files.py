@@ -23,10 +23,10 @@ from soundloom.library import Library
 from soundloom.server.http.errors import ApiError
 from soundloom.server.http.range_response import parse_range
 from soundloom.server.jobs import Jobs
+from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import playable
-from soundloom.server.service import LruCache
 from sounds import tone, write_with_av
 
 

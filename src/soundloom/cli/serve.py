@@ -39,7 +39,6 @@ def command(
       soundloom serve sounds.loom --host 0.0.0.0
     """
     from soundloom.library import Library
-    from soundloom.library.search.tag_query import tags_of_library
     from soundloom.server import ServerSettings, serve
     from soundloom.server.settings import is_loopback
 
@@ -52,9 +51,8 @@ def command(
     with model_loader(offline=offline) as loader:
         library = Library.open(folder, loader=loader)
         _ = library.model
-        # Fetched now, if it is to be had: the server itself fetches nothing.
-        with suppress(QueryError):
-            tags_of_library(library.settings, offline=offline)
+        # Fetched now, if it can be: the server itself fetches nothing.
+        library.tag_vocabulary(offline=offline)
 
     def ready(address: str) -> None:
         echo(f"{folder} is at {address}  (Ctrl-C stops)")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DecodeOptions, Notice
 from soundloom.embedder import Embedder, Source
-from soundloom.errors import QueryError
+from soundloom.errors import ModelError, QueryError
 from soundloom.library.holdings import Holdings
 from soundloom.library.map.library_map import Map, MapProgress, Maps
 from soundloom.library.search import query as queries
@@ -232,18 +232,61 @@ class Library(Holdings):
                 words, or a model that knows none.
             ModelError: the tags of the model cannot be read.
         """
-        if self._aligned is None:
-            self._aligned = tags_of_library(self.settings, offline=offline)
-        heard = (
+        embedded = (
             None
             if sound is None
             else self.embed(sound, sample_rate, start=start, end=end, decoding=decoding, notices=notices)
         )
-        embedding = tag_embedding(self._aligned, self.settings, self.index(), tags, not_, sound=heard, share=share)
-        if sound is None:
-            weights = {**dict.fromkeys(self.settings.parts, 0.0), self._aligned.part: 1.0, **(weights or {})}
+        embedding, weights = self.tag_query(tags, not_, sound=embedded, share=share, weights=weights, offline=offline)
         exclude = None if include_query else queries.query_region(sound, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
+
+    def tag_query(
+        self,
+        tags: Sequence[str] = (),
+        not_: Sequence[str] = (),
+        *,
+        sound: NDArray[np.floating[Any]] | None = None,
+        share: float = 0.5,
+        weights: Mapping[str, float] | None = None,
+        offline: bool = False,
+    ) -> tuple[NDArray[np.floating[Any]], Mapping[str, float] | None]:
+        """An embedding and weights that stand for words, and a sound beside them, in `search_embedding`.
+
+        Args:
+            tags: as for `search_tags`.
+            not_: as for `search_tags`.
+            sound: ``[dim]``, the embedding of a sound that the hits are like, as the model gives it.
+            share: as for `search_tags`.
+            weights: as for `search_tags`.
+            offline: never fetch the published tag encoder.
+
+        Raises:
+            QueryError: as for `search_tags`.
+            ModelError: the tags of the model cannot be read.
+        """
+        aligned = self._aligned_tags(offline)
+        embedding = tag_embedding(aligned, self.settings, self.index(), tags, not_, sound=sound, share=share)
+        if sound is None:
+            # The other parts know no words.
+            weights = {**dict.fromkeys(self.settings.parts, 0.0), aligned.part: 1.0, **(weights or {})}
+        return embedding, weights
+
+    def tag_vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
+        """The words that `search_tags` understands; none if the library's model knows no tags.
+
+        Args:
+            offline: never fetch the published tag encoder; without it no words are known.
+        """
+        try:
+            return tuple(self._aligned_tags(offline).vocabulary.tags)
+        except (QueryError, ModelError):
+            return ()
+
+    def _aligned_tags(self, offline: bool) -> AlignedTags:
+        if self._aligned is None:
+            self._aligned = tags_of_library(self.settings, offline=offline)
+        return self._aligned
 
     def verify(self) -> list[Finding]:
         """Read everything in the library and report what is damaged; see `soundloom.library.verification`."""

@@ -12,9 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from soundloom.library import Explanation, Library
-from soundloom.library.segments import Hit, Segment
-from soundloom.library.tags.active_learning import Suggestion
+from soundloom.library import Explanation, Hit, Library, Segment, Suggestion
 from soundloom.server import schemas
 from soundloom.server.http.errors import ApiError
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom.errors import QueryError
-from soundloom.library.search.filters import Filter
+from soundloom.library import Filter
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.errors import ApiError
 from soundloom.server.schemas import Identity, Tag

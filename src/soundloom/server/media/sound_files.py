@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
-from soundloom.library.segments import Segment
+from soundloom.library import Segment
 from soundloom.server.http.errors import ApiError
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache

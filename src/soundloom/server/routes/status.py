@@ -31,7 +31,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         files=catalogue.files,
         seconds=catalogue.seconds,
         failures=len(service.library.failures()),
-        tags_searchable=service.tags is not None,
+        tags_searchable=bool(service.vocabulary),
         version=str(catalogue.version),
         folders=catalogue.folders,
         upload_bytes=service.settings.upload_bytes,

@@ -1,17 +1,13 @@
-"""Tags: which there are, giving and taking them, undoing that, learning one from examples, taking them elsewhere."""
+"""Routes of tags: list, apply, undo, export, and rank by examples."""
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from soundloom.library.tags.editor import Edit
-from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.errors import documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.schemas import (
     ExamplesRequest,
@@ -45,13 +41,13 @@ async def tags(
 @routes.post("/tags/apply", operation_id="applyTag", responses=documented(409))
 async def apply(service: ServiceDep, asked: TagEditRequest) -> TagEdited:
     """Give a tag to segments and take it from others. It is written to the library, never into the audio."""
-    return await service.run("write", _apply, service, asked)
+    return await service.run("write", service.tag_edits.apply, asked)
 
 
 @routes.post("/tags/undo", operation_id="undoTag", responses=documented(404, 409))
 async def undo(service: ServiceDep, asked: UndoRequest) -> TagEdited:
     """Take a change of tags back; what came of it can be taken back in turn."""
-    return await service.run("write", _undo, service, asked.edit)
+    return await service.run("write", service.tag_edits.undo, asked.edit)
 
 
 @routes.get(
@@ -62,7 +58,7 @@ async def undo(service: ServiceDep, asked: UndoRequest) -> TagEdited:
 )
 async def export(service: ServiceDep, request: Request, format: Literal["csv", "audacity"] = "csv") -> Response:
     """All tags as a table, or as label tracks for Audacity, one a file, in a zip."""
-    file = await service.run("write", _exported, service, format)
+    file = await service.run("write", service.tag_edits.export, format)
     name, kind = ("tags.csv", "text/csv") if format == "csv" else ("labels.zip", "application/zip")
     return file_response(file, request, kind, {"Content-Disposition": f'attachment; filename="{name}"'})
 
@@ -79,40 +75,8 @@ def _tags(service: Service, prefix: str, limit: int) -> TagList:
         for name, count in service.tag_counts().items()
         if name.casefold().startswith(prefix)
     ]
-    words = service.tags.vocabulary.tags if service.tags else ()
-    known = [word for word in words if word.casefold().startswith(prefix)]
+    known = [word for word in service.vocabulary if word.casefold().startswith(prefix)]
     return TagList(tags=counted[:limit], vocabulary=known[:limit])
-
-
-def _apply(service: Service, asked: TagEditRequest) -> TagEdited:
-    return _remembered(service, service.library.edit_tag(asked.tag, add=asked.add, remove=asked.remove))
-
-
-def _undo(service: Service, identity: str) -> TagEdited:
-    edit = service.edits.get(identity)
-    if edit is None:
-        raise ApiError(404, "no_edit", f"there is no edit {identity!r}: edits are forgotten when the server stops")
-    return _remembered(service, edit.revert())
-
-
-def _remembered(service: Service, edit: Edit) -> TagEdited:
-    service.remember(edit)
-    return TagEdited(edit=edit.id, changed=edit.changed)
-
-
-def _exported(service: Service, format: str) -> BinaryIO:
-    """The export, in a file whose name is gone already."""
-    with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
-        if format == "csv":
-            service.library.export_tags(folder / "tags.csv")
-            return open(folder / "tags.csv", "rb")  # (the response closes it)
-        labels = folder / "labels"
-        service.library.export_tags(labels)
-        with zipfile.ZipFile(folder / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(labels.rglob("*.txt")):
-                archive.write(file, file.relative_to(labels))
-        return open(folder / "labels.zip", "rb")
 
 
 def _ranking(service: Service, asked: ExamplesRequest) -> Ranking:

@@ -1,0 +1,124 @@
+"""Answers searches: by a segment, a region or an upload, by words, or by filters alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from soundloom.library import Explanation, Library, Segment
+from soundloom.server.catalogue import Catalogue
+from soundloom.server.http.errors import ApiError
+from soundloom.server.lru_cache import LruCache
+from soundloom.server.media.sound_files import SoundFiles
+from soundloom.server.media.upload_store import UploadStore
+from soundloom.server.queries import Query, parse_weights
+from soundloom.server.schemas import SearchResult
+
+__all__ = ["Search"]
+
+Embedding = NDArray[Any]
+
+_EMBEDDINGS = 512
+"""Embeddings of queries that are kept."""
+
+
+class Search:
+    """Searches of one library. Safe to share between threads.
+
+    Args:
+        library: what is searched.
+        catalogue: gives the rows of the library as it is now.
+        files: decodes regions of the library's files.
+        uploads: the sounds that were uploaded.
+    """
+
+    def __init__(
+        self, library: Library, catalogue: Callable[[], Catalogue], files: SoundFiles, uploads: UploadStore
+    ) -> None:
+        self._library = library
+        self._catalogue = catalogue
+        self._files = files
+        self._uploads = uploads
+        self._embeddings: LruCache[Embedding] = LruCache(_EMBEDDINGS)
+
+    def embed_query(self, query: Query) -> Embedding:
+        """The embedding of an upload or of a region of a file, computed once for each.
+
+        Raises:
+            ApiError: there is no such segment or upload.
+            AudioError: the region lies outside the sound.
+        """
+        start, end = query.start or 0.0, query.end
+        if query.upload is not None:
+            upload = self._uploads.get(query.upload)
+            return self._embeddings.get(
+                (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=start, end=end)
+            )
+        catalogue = self._catalogue()
+        segment = catalogue.segment(query.like or "")
+        start, end = _region(query, segment)
+
+        def embed() -> Embedding:
+            model = self._library.model
+            samples = self._files.samples(segment, start, end, model.sample_rate)
+            return model.embed(samples, model.sample_rate)
+
+        return self._embeddings.get((catalogue.version, segment.id, start, end), embed)
+
+    def answer(self, query: Query, embedding: Embedding | None, began: float) -> str:
+        """What a query finds, as JSON.
+
+        Args:
+            query: what is searched for.
+            embedding: of the query's upload or region, if it has one.
+            began: when the request came, by `time.perf_counter`.
+
+        Raises:
+            ApiError: there is no such segment, or the model understands no words.
+            QueryError: weights, words or filters that the library does not know.
+        """
+        catalogue = self._catalogue()
+        where = query.where(catalogue)
+        weights: Mapping[str, float] | None = parse_weights(query.weights)
+        exclude = None
+        if query.like is not None:
+            segment = catalogue.segment(query.like)
+            start, end = _region(query, segment)
+            exclude = (segment.path, start, float("inf") if end is None else end)
+            if embedding is None:
+                embedding = self._stored(catalogue, segment)
+        if query.tag or query.without:
+            if not self._library.tag_vocabulary(offline=True):
+                model = self._library.settings.model
+                raise ApiError(
+                    409, "tags_not_searchable", f"the model {model!r} of this library does not understand words"
+                )
+            embedding, weights = self._library.tag_query(
+                query.tag, query.without, sound=embedding, share=query.share, weights=weights, offline=True
+            )
+        shown = slice(query.offset, query.offset + query.k)
+        hits: Sequence[Segment]
+        hits, total = self._library.browse(where, shown if embedding is None else slice(0))
+        explained: Sequence[Explanation] = ()
+        if embedding is not None:
+            found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
+            hits = found[shown]
+            if query.explain and (query.like is not None or query.upload is not None):
+                explained = self._library.explain_embedding(embedding, found[shown])
+        milliseconds = round(1000 * (time.perf_counter() - began), 2)
+        result = SearchResult(hits=catalogue.show(hits, explained), total=total, milliseconds=milliseconds)
+        return result.model_dump_json(exclude_none=True)
+
+    def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
+        """The embedding that the library holds of a segment."""
+        return self._embeddings.get((catalogue.version, segment.id), lambda: self._library.embedding(segment.id))
+
+
+def _region(query: Query, segment: Segment) -> tuple[float, float | None]:
+    """The region of the segment's file that is searched by."""
+    if query.start is None and query.end is None:
+        return segment.start, segment.end
+    return query.start or 0.0, query.end

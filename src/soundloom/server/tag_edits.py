@@ -1,0 +1,65 @@
+"""Changes of tags that can be undone, and the export of tags."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+from soundloom.library import Edit, Library
+from soundloom.server.http.errors import ApiError
+from soundloom.server.schemas import TagEdited, TagEditRequest
+
+__all__ = ["TagEdits"]
+
+_EDITS = 1000
+"""Changes that can be undone."""
+
+
+class TagEdits:
+    """The changes of tags that were made through a server; used in one thread.
+
+    Args:
+        library: whose tags are changed.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._edits: OrderedDict[str, Edit] = OrderedDict()
+
+    def apply(self, request: TagEditRequest) -> TagEdited:
+        """Give a tag to segments and take it from others."""
+        return self._remember(self._library.edit_tag(request.tag, add=request.add, remove=request.remove))
+
+    def undo(self, identity: str) -> TagEdited:
+        """Undo a change; that is a change in turn.
+
+        Raises:
+            ApiError: there is no such change.
+        """
+        edit = self._edits.get(identity)
+        if edit is None:
+            raise ApiError(404, "no_edit", f"there is no edit {identity!r}: edits are forgotten when the server stops")
+        return self._remember(edit.revert())
+
+    def export(self, format: str) -> BinaryIO:
+        """All tags, as a CSV table or as a zip of label tracks for Audacity, in a file that is unlinked already."""
+        with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
+            folder = Path(temporary)
+            if format == "csv":
+                self._library.export_tags(folder / "tags.csv")
+                return open(folder / "tags.csv", "rb")  # (the response closes it)
+            labels = folder / "labels"
+            self._library.export_tags(labels)
+            with zipfile.ZipFile(folder / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in sorted(labels.rglob("*.txt")):
+                    archive.write(file, file.relative_to(labels))
+            return open(folder / "labels.zip", "rb")
+
+    def _remember(self, edit: Edit) -> TagEdited:
+        self._edits[edit.id] = edit
+        while len(self._edits) > _EDITS:
+            self._edits.popitem(last=False)
+        return TagEdited(edit=edit.id, changed=edit.changed)
