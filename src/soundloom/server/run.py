@@ -53,7 +53,7 @@ def prepare(
     port = listening.getsockname()[1]
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
     address = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
-    _allow_open_files(settings.connections + _FILES_ASIDE)
+    _allow_open_files(3 * settings.connections + _FILES_ASIDE)
     connections = ConnectionPool(settings)
     config = uvicorn.Config(
         connections.track(create_app(library, settings)),

@@ -10,7 +10,9 @@ limit of connections refuses everybody once it is reached. Here a connection is 
 A connection is unauthenticated until one of its requests has passed the checks of `soundloom.server.http.security`.
 Unauthenticated connections share a room of their own. When it is full the oldest connection of the client address
 that has most of them is closed, so that a new one is always accepted, and whoever holds the token is answered however
-many others wait. Authenticated connections have a second room, where only idle ones make place for new ones.
+many others wait. Connections of the last second are spared, as the room may overflow for so long: a burst would
+otherwise close connections whose request has arrived and not been read yet. Authenticated connections have a second
+room, where only idle ones make place for new ones.
 
 The protocol is wrapped, not inherited: of uvicorn only the constructor and `asyncio.Protocol` are used.
 """
@@ -33,6 +35,10 @@ __all__ = ["CONNECTION", "Connection", "ConnectionPool", "client_network"]
 CONNECTION = "soundloom.connection"
 """The key of the ASGI scope under which a request's `Connection` is found."""
 
+_GRACE = 1.0
+"""Seconds for which a new connection is not closed for another one."""
+_OVERFLOW = 4
+"""How many times the size of its room the unauthenticated connections may be in that time."""
 _CLOSING = 2.0
 """Seconds in which a closed connection may send what is still in its buffer."""
 _TOO_SLOW = b"the request did not arrive in time"
@@ -73,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._answers = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._made = self._loop.time()
         self.peer: tuple[str, int] = ("", 0)
         self.network = ""
         self.authenticated = False
@@ -81,6 +88,11 @@ class Connection(asyncio.Protocol):
     def busy(self) -> bool:
         """Whether a request of it is being answered."""
         return self._phase is Phase.ANSWER
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return self._loop.time() - self._made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, which may close another one."""
@@ -182,7 +194,17 @@ class _Room:
         self._count = 0
         self._clients: dict[str, dict[Connection, None]] = {}
 
-    def full_for(self, connection: Connection) -> dict[Connection, None] | None:
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._count
+
+    def surplus(self) -> dict[Connection, None] | None:
+        """The connections of the client that has most, the oldest first, where there are too many; else None."""
+        most = max(self._clients.values(), key=len, default={})
+        return most if self._count > self._size or len(most) > self._per_client else None
+
+    def no_room_for(self, connection: Connection) -> dict[Connection, None] | None:
         """The connections of which one has to go before this one comes; None if there is room."""
         mine = self._clients.get(connection.network, {})
         if len(mine) >= self._per_client:
@@ -216,6 +238,8 @@ class ConnectionPool:
         self.settings = settings
         self._strangers = _Room(settings.connections // 2, settings.connections_per_client)
         self._trusted = _Room(settings.connections // 2, settings.connections_per_client)
+        self._most = _OVERFLOW * (settings.connections // 2)
+        self._trimming: asyncio.TimerHandle | None = None
         self._by_peer: dict[tuple[str, int], Connection] = {}
 
     def protocol(self, **arguments: Any) -> Connection:
@@ -223,17 +247,25 @@ class ConnectionPool:
         return Connection(self, H11Protocol(**arguments))
 
     def admit(self, connection: Connection) -> None:
-        """Count a new connection, and close the oldest unauthenticated one where that is too many."""
-        rivals = self._strangers.full_for(connection)
-        if rivals is not None:
-            next(iter(rivals)).abort()
+        """Count a new connection, and close the oldest unauthenticated ones where there are too many."""
         self._strangers.add(connection)
         self._by_peer[connection.peer] = connection
+        self._trim()
+
+    def _trim(self) -> None:
+        """Close surplus unauthenticated connections, now or when they are old enough."""
+        while (surplus := self._strangers.surplus()) is not None:
+            oldest = next(iter(surplus))
+            if oldest.age < _GRACE and self._strangers.count < self._most:
+                if self._trimming is None or self._trimming.when() < asyncio.get_running_loop().time():
+                    self._trimming = asyncio.get_running_loop().call_later(_GRACE - oldest.age + 0.01, self._trim)
+                return
+            oldest.abort()
 
     def promote(self, connection: Connection) -> bool:
         """Count a connection as authenticated and used last; False where all others are busy."""
         if not connection.authenticated:
-            rivals = self._trusted.full_for(connection)
+            rivals = self._trusted.no_room_for(connection)
             if rivals is not None:
                 idle = next((one for one in rivals if not one.busy), None)
                 if idle is None:

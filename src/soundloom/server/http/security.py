@@ -91,8 +91,9 @@ class Guard:
             refusal = error_response(
                 503, "busy", "too many requests are being answered: try again in a moment", {"Connection": "close"}
             )
-        if refusal is not None and scope["method"] not in _READS:
-            refusal.headers["Connection"] = "close"  # its body is not waited for
+        if refusal is not None and refusal.status_code >= 400:
+            # Neither its body nor further requests are waited for.
+            refusal.headers["Connection"] = "close"
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
