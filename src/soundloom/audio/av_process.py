@@ -1,42 +1,48 @@
-"""FFmpeg in a process of its own.
+"""FFmpeg in a child process: decoding that neither holds this interpreter's lock nor crashes this process.
 
-PyAV holds the interpreter's lock for much of its work: two threads of it decode half as fast as one. And a codec
-that crashes on a damaged file takes its process with it. Behind this class a child process decodes; the threads of
-the parent stay free, and a crash is an :class:`soundloom.errors.AudioError` for that file and no more.
+PyAV holds the interpreter's lock for much of its work: two threads of it decode half as fast as one. And a codec that
+crashes on a damaged file takes its process with it. Here that is an :class:`soundloom.errors.AudioError` for the file.
+
+Requests to :mod:`soundloom.audio.av_worker` are JSON lists, answers as below; see :mod:`soundloom.workers.messages`.
+
+    OPEN [number, path, options, part]   answered by OPENED and a JSON object, or by ERROR
+    NEXT [number, first, last]           answered by BLOCK, by END and a JSON list of notices, or by ERROR
+    CLOSE [number]                       not answered
+
+A BLOCK holds the energies of the channels in it (float64, as many as `ChannelMixer.energies`) and float32 samples.
+A notice is a list of its code and its text; those of opening a file come in the JSON object, the others at its end.
+The number names an open file; ``first`` and ``last`` count at the first NEXT only. The child never speaks unless
+asked, so that nothing needs to be thrown away when a reader loses interest.
 
 Not worth its start (a third of a second) for a single file.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Literal, Self, cast
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.audio import av_protocol
 from soundloom.audio.containers.layout import Part
 from soundloom.audio.decoder import ChannelMixer, Decoder
 from soundloom.audio.notices import Notice
 from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError, InvalidArgumentError
+from soundloom.workers import ChildLostError, ChildProcess
 
-__all__ = ["AvProcess"]
+__all__ = ["BLOCK", "CLOSE", "END", "ERROR", "NEXT", "OPEN", "OPENED", "AvProcess"]
 
-_Request = list[str | int | dict[str, Any] | None]
+OPEN, NEXT, CLOSE = b"o", b"n", b"c"
+OPENED, BLOCK, END, ERROR = b"O", b"B", b"Z", b"E"
 
 
 class AvProcess:
@@ -65,7 +71,7 @@ class AvProcess:
         self.timeout = timeout
         self._lock = threading.Lock()
         self._numbers = itertools.count()
-        self._child: _Child | None = None
+        self._child: ChildProcess | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,12 +103,12 @@ class AvProcess:
             # After a fork the pipes would be shared with the parent, and the answers mixed up.
             if self._child is None or self._child.owner != os.getpid():
                 try:
-                    self._child = _Child()
+                    self._child = ChildProcess("soundloom.audio.av_worker:serve")
                 except OSError as error:
                     raise AudioError(path, f"the process to decode it cannot be started ({error.strerror})") from error
                 weakref.finalize(self, self._child.stop)
             child = self._child
-        _, facts = self._ask(child, path, ["open", number, os.path.abspath(path), options.to_data(), part.to_data()])
+        _, facts = self._ask(child, path, OPEN, number, os.path.abspath(path), options.to_data(), part.to_data())
         about = json.loads(facts)
         notices += [Notice(*notice) for notice in about.pop("notices")]
         try:
@@ -118,7 +124,7 @@ class AvProcess:
                 self._child.stop()
                 self._child = None
 
-    def _ask(self, child: _Child, path: str, request: _Request) -> tuple[bytes, bytearray]:
+    def _ask(self, child: ChildProcess, path: str, kind: bytes, *request: object) -> tuple[bytes, bytearray]:
         """Send a request and wait for the answer: its kind and content.
 
         Raises:
@@ -126,8 +132,8 @@ class AvProcess:
         """
         with self._lock:
             try:
-                kind, content = child.ask(request, self.timeout)
-            except (OSError, EOFError, ValueError) as error:
+                answer, content = child.ask(kind, json.dumps(request).encode(), self.timeout)
+            except ChildLostError as error:
                 why = child.stop()
                 if self._child is child:
                     self._child = None
@@ -136,14 +142,14 @@ class AvProcess:
                     f"the process that decodes it {why}: the file is probably damaged; convert it to wav or flac, "
                     "or leave it out",
                 ) from error
-        if kind == av_protocol.ERROR:
+        if answer == ERROR:
             raise AudioError(path, content.decode("utf-8", "surrogateescape"))
-        return kind, content
+        return answer, content
 
-    def _forget(self, child: _Child, number: int) -> None:
+    def _forget(self, child: ChildProcess, number: int) -> None:
         """Tell the child that a file is not needed any more; a dead child has forgotten it already."""
         with self._lock, suppress(OSError, ValueError):
-            child.send(["close", number])
+            child.send(CLOSE, json.dumps([number]).encode())
 
 
 class _Remote:
@@ -155,7 +161,7 @@ class _Remote:
     def __init__(
         self,
         process: AvProcess,
-        child: _Child,
+        child: ChildProcess,
         path: str,
         number: int,
         options: DecodeOptions,
@@ -173,8 +179,8 @@ class _Remote:
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
         """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
         while True:
-            kind, content = self._process._ask(self._child, self._path, ["next", self._number, first, last])
-            if kind == av_protocol.END:
+            kind, content = self._process._ask(self._child, self._path, NEXT, self._number, first, last)
+            if kind == END:
                 self._notices += [Notice(*notice) for notice in json.loads(content)]
                 return
             energies = self.mixer.energies
@@ -184,92 +190,3 @@ class _Remote:
     def close(self) -> None:
         """Let go of the file."""
         self._process._forget(self._child, self._number)
-
-
-class _Child:
-    """One run of :mod:`soundloom.audio.av_worker`."""
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        self._hung = False
-        self._ending: str | None = None
-        # The child finds its modules where this process found them, and nowhere else (-P: not in the folder it
-        # happens to be started in, where a user may keep an av.py).
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        with ExitStack() as cleaner:
-            # A file, which unlike a pipe need not be emptied while the child runs.
-            self._errors = cleaner.enter_context(tempfile.TemporaryFile())
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "soundloom.audio.av_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-            cleaner.pop_all()
-
-    def send(self, request: _Request) -> None:
-        """Write a request."""
-        pipe = _piped(self.process.stdin)
-        pipe.write(json.dumps(request).encode() + b"\n")
-        pipe.flush()
-
-    def ask(self, request: _Request, timeout: float) -> tuple[bytes, bytearray]:
-        """Write a request and read the answer.
-
-        Raises:
-            EOFError: the child ended within the answer, or did not give it in time and was killed.
-            OSError: the child ended before the request.
-            InvalidArgumentError: the child was stopped earlier.
-        """
-        # A thread that kills works for a child that stops anywhere, within an answer too, and on every system.
-        watch = threading.Timer(timeout, self._give_up)
-        watch.daemon = True
-        watch.start()
-        try:
-            self.send(request)
-            kind, length = av_protocol.HEAD.unpack(self._receive(av_protocol.HEAD.size))
-            return kind, self._receive(length)
-        finally:
-            watch.cancel()
-
-    def stop(self) -> str:
-        """End the process, leaving no zombie, and say how it ended."""
-        # A forked copy of this object has no child: that belongs to the process that started it.
-        if self.owner != os.getpid():
-            return "belongs to another process"
-        if self._ending is None:
-            with suppress(OSError):
-                _piped(self.process.stdin).close()
-            try:
-                code = self.process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                code = self.process.wait()
-            _piped(self.process.stdout).close()
-            with self._errors:
-                self._errors.seek(0)
-                lines = self._errors.read().decode(errors="replace").strip().split("\n")
-            if self._hung:
-                self._ending = "gave no answer in time and was stopped"
-            elif code < 0:
-                self._ending = f"was ended by {signal.Signals(-code).name}"
-            else:
-                self._ending = f"ended with code {code} ({lines[-1].strip() or 'without a word'})"
-        return self._ending
-
-    def _give_up(self) -> None:
-        self._hung = True
-        self.process.kill()
-
-    def _receive(self, length: int) -> bytearray:
-        """Exactly so many bytes from the child."""
-        content = bytearray(length)
-        if _piped(self.process.stdout).readinto(content) < length:
-            raise EOFError("the child closed its pipe")
-        return content
-
-
-def _piped(pipe: IO[bytes] | None) -> io.BufferedIOBase:
-    """A pipe that was asked for at the start, so that it is there."""
-    return cast(io.BufferedIOBase, pipe)

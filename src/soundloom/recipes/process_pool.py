@@ -1,23 +1,19 @@
-"""Trainings side by side, each in a process of its own.
+"""Run trainings in parallel, each in a child process, and collect their results, progress and failures.
 
 A process each, because a training holds the interpreter's lock between its operators, and because what makes it
-repeatable, torch's generators and its number of threads, is the process's. What a job gives does not depend on how
-many others run: it is given the same arguments, and has to fix its threads itself (`TrainingSettings.threads`).
+repeatable, torch's generators and its number of threads, belongs to the process. The result of a job does not depend on
+how many others run: it gets the same arguments, and has to fix its threads itself (`TrainingSettings.threads`).
 
-A job that fails costs itself; the others go on, and what failed is told in the end. When this process stops, for
-whatever reason, its children stop: they are ended, and if nobody is left to end them, they see that the pipe on
-which they were given their job has closed.
+A job that fails does not stop the others; failures are reported in the end. When this process stops, for whatever
+reason, its children stop (:mod:`soundloom.workers`). Messages are pickled: both sides run this program's own code.
 
 When not: several devices for one training, which Lightning starts processes of its own for.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 import traceback
 from collections import deque
@@ -25,10 +21,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import IO, Any, cast
+from typing import Any
 
 from soundloom.errors import InvalidArgumentError, SoundloomError
 from soundloom.training import TrainingError
+from soundloom.workers import ChildLostError, ChildProcess
+from soundloom.workers.child import Channel
 
 __all__ = ["Job", "Tell", "run_parallel"]
 
@@ -38,8 +36,8 @@ Tell = Callable[[Any], None]
 _PATIENCE = 5.0
 """Seconds that a child is given to end by itself."""
 
-# What a child says: something on the way, its result, or why there is none.
-_TOLD, _DONE, _FAILED = "told", "done", "failed"
+# Messages of a child: progress, its result, or why there is none.
+_PROGRESS, _DONE, _FAILED = b"p", b"d", b"f"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +69,7 @@ def run_parallel(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
     """
     if count < 1:
         raise InvalidArgumentError(f"{count} jobs at a time: there must be 1 or more")
-    found, failed = _here(jobs, tell) if count == 1 else _beside(jobs, count, tell)
+    found, failed = _here(jobs, tell) if count == 1 else _in_children(jobs, count, tell)
     if failed:
         raise TrainingError(_reasons(failed, len(jobs)))
     return [found[job.name] for job in jobs]
@@ -87,79 +85,60 @@ def _here(jobs: Sequence[Job], tell: Tell) -> tuple[dict[str, Any], dict[str, st
     return found, failed
 
 
-def _beside(jobs: Sequence[Job], count: int, tell: Tell) -> tuple[dict[str, Any], dict[str, str]]:
-    said: SimpleQueue[tuple[str, str, Any]] = SimpleQueue()
-    waiting, running = deque(jobs), dict[str, _Child]()
+def _in_children(jobs: Sequence[Job], count: int, tell: Tell) -> tuple[dict[str, Any], dict[str, str]]:
+    messages: SimpleQueue[tuple[str, bytes, Any]] = SimpleQueue()
+    waiting, running = deque(jobs), dict[str, _Training]()
     found: dict[str, Any] = {}
     failed: dict[str, str] = {}
     try:
         while waiting or running:
             while waiting and len(running) < count:
                 job = waiting.popleft()
-                running[job.name] = _Child(job, said)
-            name, kind, content = said.get()
-            if kind == _TOLD:
+                running[job.name] = _Training(job, messages)
+            name, kind, content = messages.get()
+            if kind == _PROGRESS:
                 tell(content)
                 continue
             (found if kind == _DONE else failed)[name] = content
-            running.pop(name).end()
+            running.pop(name).child.stop(_PATIENCE)
     finally:
         # All are told to stop before any is waited for.
-        for child in running.values():
-            child.process.terminate()
-        for child in running.values():
-            child.end()
+        for training in running.values():
+            training.child.process.terminate()
+        for training in running.values():
+            training.child.stop(_PATIENCE)
     return found, failed
 
 
-class _Child:
-    """A process that does a job, and a thread that hears what it says.
+class _Training:
+    """A child process that does a job, and a thread that passes on its messages.
 
     Args:
         job: what it does.
-        said: where to put the job's name, what kind of thing was said, and what.
+        messages: where to put the job's name, the kind of a message, and its content.
     """
 
-    def __init__(self, job: Job, said: SimpleQueue[tuple[str, str, Any]]) -> None:
-        # Modules are found where this process found them, and nowhere else (-P). A session of its own, so that
-        # Ctrl-C reaches this process alone, which then ends it.
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "soundloom.recipes.process_pool"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
-        )
-        self.name, self.said = job.name, said
+    def __init__(self, job: Job, messages: SimpleQueue[tuple[str, bytes, Any]]) -> None:
+        # Ctrl-C reaches this process alone, which then ends its children.
+        self.child = ChildProcess("soundloom.recipes.process_pool:serve", own_session=True, keep_errors=False)
+        self._name, self._messages = job.name, messages
         with suppress(OSError):
-            # A child that is dead already is found out by the thread.
-            pickle.dump((job.work, job.arguments), _piped(self.process.stdin))
-            _piped(self.process.stdin).flush()
-        threading.Thread(target=self._listen, daemon=True, name=f"beside {job.name}").start()
-
-    def end(self) -> None:
-        """Wait for the process, which has nothing left to do or was told to stop; not for ever."""
-        with suppress(OSError):
-            _piped(self.process.stdin).close()
-        try:
-            self.process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            # A child that is dead already is noticed by the thread.
+            self.child.send(b"j", pickle.dumps((job.work, job.arguments)))
+        threading.Thread(target=self._listen, daemon=True, name=f"training {job.name}").start()
 
     def _listen(self) -> None:
-        with _piped(self.process.stdout) as pipe:
+        kind = _PROGRESS
+        while kind == _PROGRESS:
             try:
-                while True:
-                    kind, content = pickle.load(pipe)
-                    self.said.put((self.name, kind, content))
-                    if kind != _TOLD:
-                        return
-            except (EOFError, pickle.UnpicklingError, OSError):
-                code = self.process.wait()
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        self.said.put((self.name, _FAILED, f"its process was ended {how}; too little memory for so many at a time?"))
+                kind, content = self.child.receive()
+                message = pickle.loads(content)
+            except (ChildLostError, pickle.UnpicklingError):
+                code = self.child.process.wait()
+                how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+                kind = _FAILED
+                message = f"its process was ended {how}; too little memory for so many at a time?"
+            self._messages.put((self._name, kind, message))
 
 
 def _reasons(failed: dict[str, str], count: int) -> str:
@@ -174,39 +153,14 @@ def _reasons(failed: dict[str, str], count: int) -> str:
     return told + kept
 
 
-def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
-    """A pipe that was asked for at the start, so that it is there."""
-    return cast(IO[bytes], pipe)
-
-
-def _serve() -> None:
-    """The child: take a job from standard input, do it, and say what comes of it on standard output."""
-    given = sys.stdin.buffer
-    # What libraries print is not part of the conversation.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    work, arguments = pickle.load(given)
-    threading.Thread(target=_leave_with, args=(given,), daemon=True).start()
-
-    def say(kind: str, content: Any) -> None:
-        pickle.dump((kind, content), answers)
-        answers.flush()
-
+def serve(channel: Channel) -> None:
+    """The child: receive a job, do it, and send its progress and result."""
+    work, arguments = pickle.loads(channel.receive()[1])
     try:
-        said = _DONE, work(*arguments, tell=lambda content: say(_TOLD, content))
+        kind, message = _DONE, work(*arguments, tell=lambda content: channel.send(_PROGRESS, pickle.dumps(content)))
     except SoundloomError as error:
-        said = _FAILED, str(error)
+        kind, message = _FAILED, str(error)
     except Exception as error:
         traceback.print_exc()
-        said = _FAILED, f"unexpected {type(error).__name__}: {error}"
-    say(*said)
-
-
-def _leave_with(pipe: IO[bytes]) -> None:
-    """Wait until the pipe is closed, and end: whoever gave the job is no more."""
-    pipe.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    _serve()
+        kind, message = _FAILED, f"unexpected {type(error).__name__}: {error}"
+    channel.send(kind, pickle.dumps(message))

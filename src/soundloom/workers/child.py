@@ -21,12 +21,7 @@ __all__ = ["Channel", "main"]
 
 
 class Channel:
-    """The child's side of the pipes.
-
-    Args:
-        requests: the pipe that requests come by.
-        answers: the pipe that answers go by.
-    """
+    """The child's side of the two pipes."""
 
     def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
         self._requests = requests

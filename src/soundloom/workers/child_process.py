@@ -118,11 +118,7 @@ class ChildProcess:
             watch.cancel()
 
     def stop(self, patience: float = _PATIENCE) -> str:
-        """End the process, leaving no zombie, and say how it ended.
-
-        Args:
-            patience: seconds in which it may end by itself, as it does when its pipe is closed.
-        """
+        """End the process, after ``patience`` seconds by force, leaving no zombie, and say how it ended."""
         if self.owner != os.getpid():
             return "belongs to another process"
         if self._ending is None:

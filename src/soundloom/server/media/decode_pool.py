@@ -2,29 +2,26 @@
 
 Codecs crash, hang and exhaust memory on damaged or hostile files, so the serving process decodes nothing itself: a
 child runs :mod:`soundloom.server.media.decode_worker`, one task at a time. A child that exceeds its time is killed and
-replaced, and its task fails with a reason.
-
-Requests and answers are JSON, one a line. Nothing that a child says is unpickled, so that a codec taken over by a
-hostile file gains nothing in the parent.
+replaced, and its task fails with a reason. Requests and answers are JSON objects.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from queue import Empty, LifoQueue
-from typing import IO, Any, cast
+from typing import Any
 
 from soundloom.errors import AudioError
+from soundloom.workers import ChildLostError, ChildProcess
 
 __all__ = ["DecodePool", "DecodeTimeout"]
 
-_ANSWER_BYTES = 16 * 2**20
+# One thread each: there are as many children as the machine is to be busy with.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_TARGET = "soundloom.server.media.decode_worker:serve"
 _TASKS_EACH = 500
 """After so many tasks a child is replaced, so that what codecs leak does not add up."""
 
@@ -44,7 +41,7 @@ class DecodePool:
     def __init__(self, children: int, *, memory: int = 4 * 2**30) -> None:
         self._memory = memory
         self._free = threading.Semaphore(children)
-        self._idle: LifoQueue[_Child] = LifoQueue()
+        self._idle: LifoQueue[tuple[ChildProcess, int]] = LifoQueue()
         self._closed = False
 
     def do(self, task: str, path: str | os.PathLike[str], *, timeout: float, **details: Any) -> dict[str, Any]:
@@ -64,14 +61,15 @@ class DecodePool:
             if self._closed:
                 raise AudioError(path, "the server is stopping: ask again when it runs")
             try:
-                child = self._idle.get_nowait()
+                child, tasks = self._idle.get_nowait()
             except Empty:
-                child = _Child(self._memory)
+                child, tasks = ChildProcess(_TARGET, memory=self._memory, environment=_ENVIRONMENT), 0
+            request = json.dumps({"task": task, "path": os.fspath(path), **details}).encode()
             try:
-                answer = child.ask({"task": task, "path": os.fspath(path), **details}, timeout)
-            except _Lost as lost:
+                answer: dict[str, Any] = json.loads(child.ask(b"t", request, timeout)[1])
+            except ChildLostError as lost:
                 child.stop()
-                if lost.overrun:
+                if lost.timed_out:
                     raise DecodeTimeout(
                         path, f"it could not be decoded within {timeout:g} s: use a shorter sound"
                     ) from None
@@ -79,85 +77,21 @@ class DecodePool:
             except BaseException:
                 child.stop()
                 raise
-            if child.tasks >= _TASKS_EACH or self._closed:
+            if tasks + 1 >= _TASKS_EACH or self._closed:
                 child.stop()
             else:
-                self._idle.put(child)
+                self._idle.put((child, tasks + 1))
         if "error" in answer:
             raise AudioError(path, str(answer["error"]))
         return answer
 
     def pids(self) -> list[int]:
         """The process ids of the children that wait for work."""
-        return [child.process.pid for child in list(self._idle.queue)]
+        return [child.process.pid for child, _ in list(self._idle.queue)]
 
     def close(self) -> None:
         """End the children; those at work end with their task."""
         self._closed = True
         with suppress(Empty):
             while True:
-                self._idle.get_nowait().stop()
-
-
-class _Lost(Exception):  # noqa: N818 (the child is)
-    """A child that gave no answer; whether because time was up."""
-
-    def __init__(self, overrun: bool) -> None:
-        self.overrun = overrun
-        super().__init__()
-
-
-class _Child:
-    """One run of :mod:`soundloom.server.media.decode_worker`."""
-
-    def __init__(self, memory: int) -> None:
-        self.tasks = 0
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "soundloom.server.media.decode_worker", str(memory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # One thread each: there are as many children as the machine is to be busy with.
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-
-    def ask(self, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Send a request and wait for its answer.
-
-        Raises:
-            _Lost: there is none.
-        """
-        overrun = threading.Event()
-
-        def give_up() -> None:
-            overrun.set()
-            self.process.kill()
-
-        watch = threading.Timer(timeout, give_up)
-        watch.daemon = True
-        watch.start()
-        try:
-            pipe = cast(IO[bytes], self.process.stdin)
-            pipe.write(json.dumps(request).encode() + b"\n")
-            pipe.flush()
-            line = cast(IO[bytes], self.process.stdout).readline(_ANSWER_BYTES)
-            if not line.endswith(b"\n"):
-                raise _Lost(overrun.is_set())
-            answer = json.loads(line)
-        except (OSError, ValueError):
-            raise _Lost(overrun.is_set()) from None
-        finally:
-            watch.cancel()
-        if not isinstance(answer, dict):
-            raise _Lost(overrun=False)
-        self.tasks += 1
-        return answer
-
-    def stop(self) -> None:
-        """End the process, leaving no zombie."""
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):
-                cast(IO[bytes], pipe).close()
-        self.process.wait()
+                self._idle.get_nowait()[0].stop()

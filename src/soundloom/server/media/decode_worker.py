@@ -1,18 +1,13 @@
-"""Child process of :class:`soundloom.server.media.decode_pool.DecodePool`: tasks on sound files, until stdin closes.
+"""Child process of :class:`soundloom.server.media.decode_pool.DecodePool`: tasks on sound files.
 
-Run as ``python -m soundloom.server.media.decode_worker MEMORY``, by the pool only. A request is one JSON object per
-line with the task, the path and the task's arguments; the answer is one too, with ``error`` where the task failed.
+A request is a JSON object with the task, the path and the task's arguments; the answer is one too, with ``error``
+where the task failed.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,8 +18,9 @@ from soundloom import audio
 from soundloom.errors import AudioError
 from soundloom.pictures import Excerpt
 from soundloom.server.media.thumbnail import thumbnail
+from soundloom.workers.child import Channel
 
-__all__ = ["TASKS", "main"]
+__all__ = ["TASKS", "serve"]
 
 _BIN = 256
 """Samples whose loudest is kept while the length of a sound is not known yet."""
@@ -127,20 +123,12 @@ class _Outline:
         return [round(float(value), 4) for value in np.minimum(np.maximum.reduceat(every, starts), 1.0)]
 
 
-def main() -> None:
-    """Do tasks until standard input closes."""
-    # Ctrl-C reaches every process of the terminal; the parent decides what becomes of this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _limit(int(sys.argv[1]))
-    # Answers keep the pipe to themselves: whatever a library prints goes to standard error.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    for request in _requests(requests):
-        task = request.pop("task")
+def serve(channel: Channel) -> None:
+    """Do one task after another."""
+    while True:
+        request = json.loads(channel.receive()[1])
         try:
-            answer = TASKS[task](**request)
+            answer = TASKS[request.pop("task")](**request)
         except AudioError as error:
             answer = {"error": error.reason}
         except MemoryError:
@@ -149,31 +137,4 @@ def main() -> None:
             answer = {"error": f"the system refuses ({error.strerror or error})"}
         except Exception as error:
             answer = {"error": f"it cannot be decoded ({type(error).__name__}): the file is probably damaged"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def _requests(lines: SimpleQueue[bytes]) -> Iterator[dict[str, Any]]:
-    while True:
-        yield json.loads(lines.get())
-
-
-def _listen(requests: SimpleQueue[bytes]) -> None:
-    """Pass requests on; end the process with its parent, even while a codec is busy or stuck."""
-    for line in sys.stdin.buffer:
-        requests.put(line)
-    os._exit(0)
-
-
-def _limit(memory: int) -> None:
-    """Bound what a bomb can take; where the system knows no such bounds, time alone is bounded."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    main()
+        channel.send(b"t", json.dumps(answer).encode())
