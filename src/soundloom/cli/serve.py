@@ -20,8 +20,14 @@ __all__ = ["command"]
 @click.argument("folder", type=options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
-@click.option("--token", help="What others must show.  [default: made up where the address is not this machine's own]")
-@click.option("--allow-host", "allowed", multiple=True, metavar="NAME", help="Answer to this name too, of a proxy say.")
+@click.option("--token", help="What clients must send.  [default: a random one where others can reach the address]")
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Answer to this name too, such as a proxy's; https://NAME if the proxy speaks https.",
+)
 @click.option("--open/--no-open", "opened", default=True, show_default=True, help="Open the page in the browser.")
 @options.offline
 def command(
@@ -29,8 +35,8 @@ def command(
 ) -> None:
     """Search, map and tag a library in the browser.
 
-    Only this machine can reach the page, unless --host says otherwise; then whoever asks must show the token, which
-    is part of the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json.
+    Only this machine can reach the page, unless --host says otherwise; then clients need the token, which is part of
+    the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json.
 
     \b
     Examples:

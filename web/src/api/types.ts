@@ -14,6 +14,8 @@ export interface Library {
   seconds: number;
   failures: number;
   tags_searchable: boolean;
+  /** Whether this browser may open folders in the file manager of the server's machine. */
+  can_reveal: boolean;
   version: string;
   folders: { name: string; files: number }[];
 }
