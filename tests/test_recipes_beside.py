@@ -97,9 +97,9 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
 def test_who_is_killed_takes_the_jobs_along(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom helpers import pool_jobs\n"
-        "from soundloom.recipes.process_pool import Job, side_by_side\n"
+        "from soundloom.recipes.process_pool import Job, run_parallel\n"
         "jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
-        "side_by_side(jobs, 2, lambda name: print(name, flush=True))\n"
+        "run_parallel(jobs, 2, lambda name: print(name, flush=True))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
     parent = subprocess.Popen(
