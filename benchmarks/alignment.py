@@ -34,8 +34,7 @@ from soundloom.feature_cache import FeatureDataset, MelEnergies, prepare
 from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
 from soundloom.objectives.base import Batch
 from soundloom.objectives.labels import LabelBatchSampler
-from soundloom.recipes.architectures import FRAMES
-from soundloom.recipes.coala import coala_stream
+from soundloom.recipes.architectures import FRAMES, build_stream
 from soundloom.training import TrainingSettings
 
 
@@ -63,19 +62,18 @@ class Sounds:
     tags: int
 
     def __call__(self, step: int) -> Batch:
-        """The batch of a step, under the names that the alignment knows."""
-        batch = self.draw(step)
-        return {"windows": batch["windows"], "tags": batch["targets"]}
+        """The batch of a step."""
+        return self.draw(step)
 
     def objective(self) -> AlignmentObjective:
         """AE-C's losses."""
-        stream = coala_stream(0, "coala")
+        stream = build_stream("coala", 0, "coala")
         return AlignmentObjective(AlignmentSettings(same_tags_repel=False), self.dataset.form, stream, self.tags)
 
 
 def sounds_of(corpus: Corpus, batch: int) -> Sounds:
     """The first patch of every sound, and its labels for tags."""
-    dataset = prepare(corpus, MelEnergies(coala_stream(0, "coala").frontend.inner))
+    dataset = prepare(corpus, MelEnergies(build_stream("coala", 0, "coala").frontend.base))
     targets = corpus.label_matrix().astype(np.float32)
     clips = np.flatnonzero(dataset.lengths > 0)
     draw = LabelBatchSampler(
@@ -86,7 +84,7 @@ def sounds_of(corpus: Corpus, batch: int) -> Sounds:
 
 def plain(sounds: Sounds, times: int) -> list[float]:
     """Seconds of each plain step."""
-    stream, objective = coala_stream(0, "coala").train(), sounds.objective().train()
+    stream, objective = build_stream("coala", 0, "coala").train(), sounds.objective().train()
     optimiser = torch.optim.SGD([*stream.parameters(), *objective.parameters()], lr=0.005)
     batch = sounds(0)
     taken = []
@@ -107,7 +105,7 @@ def measure(sounds: Sounds, batch: int, times: int, rounds: int, *, compiled: bo
     )  # fmt: skip
 
     def trained(chosen: TrainingSettings) -> list[float]:
-        return steps(coala_stream(0, "coala"), sounds.objective(), sounds, chosen)[:times]
+        return steps(build_stream("coala", 0, "coala"), sounds.objective(), sounds, chosen)[:times]
 
     methods: dict[str, Callable[[], list[float]]] = {
         "plain": lambda: plain(sounds, times),

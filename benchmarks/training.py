@@ -32,12 +32,12 @@ from rich.table import Table
 from benchmarks.timing import machine, write_json
 from soundloom import corpora, synth
 from soundloom.embedder import Stream
-from soundloom.feature_cache import FeatureDataset, prepare
+from soundloom.feature_cache import FeatureDataset, form_of, prepare
 from soundloom.objectives.base import BatchSampler, Objective
 from soundloom.objectives.triplet import TripletObjective, TripletSettings
 from soundloom.objectives.triplet_batches import triplet_sampler
 from soundloom.objectives.triplet_pairs import Recordings
-from soundloom.recipes.architectures import FRAMES, build_stream, form_of
+from soundloom.recipes.architectures import FRAMES, build_stream
 from soundloom.training import TrainingProgress, TrainingSettings, fit
 
 WARM = 2

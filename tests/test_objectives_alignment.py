@@ -228,7 +228,7 @@ def form_of(stream: Stream) -> MelEnergies:
 
 def batch_of(form: Form, size: int = 4, tags: int = 5) -> dict[str, Tensor]:
     codes = torch.randint(20000, 40000, (size, 96, *form.shape), generator=torch.Generator().manual_seed(1))
-    return {"windows": codes.to(torch.uint16), "tags": torch.eye(tags)[torch.arange(size) % tags]}
+    return {"windows": codes.to(torch.uint16), "targets": torch.eye(tags)[torch.arange(size) % tags]}
 
 
 CASES = {"ae-c": AlignmentSettings(), "e-c": AlignmentSettings.e_c(), "cnn": AlignmentSettings.cnn()}
@@ -261,11 +261,10 @@ def test_windows_reach_the_encoder_as_from_the_front_end() -> None:
     stream = coala()
     form = form_of(stream)
     waveform = torch.randn(1, 22000 * 3, generator=torch.Generator().manual_seed(2)) / 10
-    objective = AlignmentObjective(AlignmentSettings.e_c(), form, stream, 5)
     kept = torch.from_numpy(form.keep(waveform[0]))[None, :96]
     # Codes are right to 5e-4, and so is their logarithm; a scale of 1 / 20 follows.
     torch.testing.assert_close(
-        objective.heard(stream, kept), stream.frontend(waveform)[..., :96], atol=5e-4 / 20, rtol=0
+        form.representation(kept, stream), stream.frontend(waveform)[..., :96], atol=5e-4 / 20, rtol=0
     )
 
 
@@ -304,11 +303,11 @@ def test_same_tags_are_found_by_their_vectors() -> None:
     ).eval()
     stream.eval()
     tags = torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]])
-    batch = {**batch_of(form), "tags": tags}
+    batch = {**batch_of(form), "targets": tags}
     alike = torch.tensor([[row.equal(other) for other in tags] for row in tags])
     assert objective.tag_encoder is not None
     with torch.no_grad():
-        audio = objective.align(stream, stream.embed_window(objective.heard(stream, batch["windows"])))
+        audio = objective.align(stream, stream.embed_window(form.representation(batch["windows"], stream)))
         said = objective.tag_encoder.align(objective.tag_encoder(tags))
         expected = contrast(audio, said, objective.settings, alike)
         assert float(objective(stream, batch)["contrast"]) == pytest.approx(float(expected), rel=1e-6)

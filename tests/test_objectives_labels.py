@@ -25,7 +25,6 @@ from soundloom.objectives.labels import (
     exclusive,
     label_sampler,
 )
-from soundloom.objectives.windows import representation
 
 CLASSES = ("low", "middle", "high")
 
@@ -139,7 +138,7 @@ def test_rows_become_what_the_front_end_gives(seconds: FeatureDataset, corpus: C
     model = stream()
     kept = seconds.take(np.array([2]), np.array([0]), 2)
     # Half precision keeps eleven bits of numbers up to some hundred.
-    torch.testing.assert_close(representation(kept, seconds.form, model), model.frontend(samples), rtol=1e-3, atol=0.1)
+    torch.testing.assert_close(seconds.form.representation(kept, model), model.frontend(samples), rtol=1e-3, atol=0.1)
 
 
 def test_frames_of_energies_are_compressed_by_the_streams_front_end(corpus: Corpus, tmp_path: Path) -> None:
@@ -153,13 +152,14 @@ def test_frames_of_energies_are_compressed_by_the_streams_front_end(corpus: Corp
     kept = energies.take(np.array([0]), np.array([10]), 96)
     samples = torch.from_numpy(soundfile.read(corpus.column("path")[0], dtype="float32")[0])[None]
     expected = frontend(samples)[..., 10:106]
-    torch.testing.assert_close(representation(kept, energies.form, model), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(energies.form.representation(kept, model), expected, rtol=0, atol=1e-3)
     with pytest.raises(
-        ValueError, match=r"x: frames of mel energies are for a log-mel front-end, this one's is PerSecond"
+        ValueError,
+        match=r"frames of mel energies are for a front-end such as .*, this one is PerSecond",
     ):
-        representation(kept, energies.form, stream())
+        energies.form.representation(kept, stream())
     with pytest.raises(ValueError, match=r"windows must be \[batch, rows, 64\], got \[1, 1, 1, 12, 40\]"):
-        representation(torch.zeros(1, 1, 1, 12, 40), energies.form, model)
+        energies.form.representation(torch.zeros(1, 1, 1, 12, 40), model)
 
 
 def test_ranges_are_applied_to_what_was_kept_without_them(seconds: FeatureDataset) -> None:
@@ -168,9 +168,9 @@ def test_ranges_are_applied_to_what_was_kept_without_them(seconds: FeatureDatase
     model.frontend.scale.copy_(torch.linspace(0.5, 2, 12))
     model.frontend.shift.copy_(torch.linspace(-1, 1, 12))
     kept = seconds.take(np.array([0]), np.array([0]), 1)
-    plain = representation(kept, seconds.form, stream())
+    plain = seconds.form.representation(kept, stream())
     expected = plain * torch.linspace(0.5, 2, 12)[:, None] + torch.linspace(-1, 1, 12)[:, None]
-    torch.testing.assert_close(representation(kept, seconds.form, model), expected)
+    torch.testing.assert_close(seconds.form.representation(kept, model), expected)
 
 
 def losses(outputs: list[list[float]], targets: list[list[float]], kind: str) -> float:
@@ -200,7 +200,7 @@ def test_the_loss_is_that_of_its_definition(seconds: FeatureDataset, corpus: Cor
     objective = LabelObjective(LabelSettings(loss=kind, hidden=hidden), seconds.form, dim=8, classes=3)
     model, batch = stream(), draw_of(seconds, corpus, np.arange(6))(0)
     found = objective(model, batch)
-    outputs = objective.head(model.embed_window(representation(batch["windows"], seconds.form, model)))
+    outputs = objective.head(model.embed_window(seconds.form.representation(batch["windows"], model)))
     expected = losses(outputs.tolist(), batch["targets"].tolist(), kind)
     assert float(found["loss"].detach()) == pytest.approx(expected, rel=1e-4)
     assert float(found["top5"]) == 1.0, "three classes are all among five"

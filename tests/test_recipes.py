@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +13,19 @@ import soundfile
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from torch import Tensor
 
 import soundloom
 from soundloom import corpora
 from soundloom.cli import main
 from soundloom.corpora import Corpus, CorpusError, clip_table
+from soundloom.embedder import Stream
 from soundloom.errors import UnknownModelError
-from soundloom.feature_cache import MelEnergies, prepare
+from soundloom.feature_cache import Form, MelEnergies, form_of, prepare
 from soundloom.frontends import LogMel
-from soundloom.recipes import RECIPES
-from soundloom.recipes.architectures import FRAMES, STREAMS, build_stream, form_of
+from soundloom.recipes import RECIPES, STREAMS
+from soundloom.recipes.architectures import build_stream
+from soundloom.recipes.initial_stream import initial_stream, streams_of
 from soundloom.recipes.validation_split import fingerprint, train_valid_split
 from soundloom.training.flat_config import flatten, resolve, settings_of
 
@@ -72,9 +78,9 @@ def told(result: Result) -> str:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_stream_is_built_and_hears_its_window(name: str) -> None:
-    stream = STREAMS[name](0).eval()
+    stream = STREAMS[name].build(0).eval()
     form = form_of(stream)
-    rows = FRAMES if isinstance(stream.frontend, LogMel) else 1
+    rows = form.window_rows(stream.window)
     assert form.restore(torch.zeros(1, rows, *form.shape)).isfinite().all()
     most = None if stream.window is None else stream.window.frames
     window = stream.frontend(torch.zeros(1, stream.sample_rate))[..., :most]
@@ -84,7 +90,7 @@ def test_every_stream_is_built_and_hears_its_window(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet-small", "transformer", "pitch"])
 def test_a_stream_is_its_seeds(name: str) -> None:
-    one, same, other = (list(STREAMS[name](seed).parameters()) for seed in (0, 0, 1))
+    one, same, other = (list(STREAMS[name].build(seed).parameters()) for seed in (0, 0, 1))
     assert all(map(torch.equal, one, same))
     assert not all(map(torch.equal, one, other))
 
@@ -103,15 +109,15 @@ def test_silence_fills_the_last_window_of_log_mel_streams() -> None:
 def test_a_stream_is_called_after_its_run() -> None:
     stream = build_stream("transformer", 0, "mine")
     assert (stream.name, stream.parts) == ("mine", {"mine": slice(0, 64)})
-    with pytest.raises(UnknownModelError, match="no stream 'resnet': there are resnet50-hershey, resnet50"):
+    with pytest.raises(
+        UnknownModelError, match=r"no stream 'resnet': did you mean .*There are resnet50-hershey, resnet50,"
+    ):
         build_stream("resnet", 0, "mine")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None:
-    from importlib import import_module
-
-    presets = import_module(RECIPES[name].module).PRESETS
+    presets = RECIPES[name].presets
     # Two recipes are of no paper.
     assert next(iter(presets)).startswith("paper") or name in ("loom", "notes")
     for recipe in presets.values():
@@ -210,6 +216,146 @@ def test_flags_beat_the_file_and_the_file_the_preset(sounds: Path, tmp_path: Pat
     # What is saved is what --config takes.
     saved = run("train", "triplet", sounds, "-o", tmp_path / "run", "--config", tmp_path / "run" / "settings.yaml")
     assert saved.exit_code == 0, saved.output
+
+
+@pytest.fixture(scope="module")
+def trained(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four steps on the sounds, without validation."""
+    folder = tmp_path_factory.mktemp("trained") / "mine"
+    result = run("train", "triplet", sounds, "-o", folder, *SHORT)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+SHORT = (
+    "--preset", "small", "--max-steps", 4, "--batch-size", 8, "--stream", "transformer", "--validation", 0,
+    "--learning-rate", "1e-3", "--seed", 3, "--workers", 2,
+)  # fmt: skip
+"""What people type who know other trainers."""
+
+
+def settings_of_run(folder: Path) -> dict[str, object]:
+    values: dict[str, object] = yaml.safe_load((folder / "settings.yaml").read_text())
+    return values
+
+
+def test_other_trainers_names_are_understood_and_the_warmup_fits_the_steps(trained: Path) -> None:
+    values = settings_of_run(trained)
+    assert (values["steps"], values["batch"], values["rate"], values["seed"]) == (4, 8, 1e-3, 3)
+    assert values["warmup"] == 0, "a tenth of the steps, where the preset's 100 would not end before them"
+
+
+def test_a_finished_run_goes_on_by_command(sounds: Path, trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(trained, folder)
+    result = run("train", "triplet", sounds, "-o", folder, *SHORT, "--steps", 6)
+    assert result.exit_code == 0, result.output
+    assert "6 steps" in result.output
+    assert (folder / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+    fewer = run("train", "triplet", sounds, "-o", folder, *SHORT)
+    assert fewer.exit_code == 1
+    assert "steps is 6 there and 4 here" in told(fewer)
+
+
+def test_epochs_decide_the_steps(sounds: Path, tmp_path: Path) -> None:
+    result = run("train", "labels", sounds, "-o", tmp_path / "run", *SHORT, "--num-epochs", 2, "--linear-epochs", 1)
+    assert result.exit_code == 0, result.output
+    # 16 clips of 2.5 s have two windows of 0.96 s each; two epochs in batches of 8.
+    assert settings_of_run(tmp_path / "run")["steps"] == 8
+    assert (tmp_path / "run" / "tagger.json").is_file()
+
+
+def test_a_training_starts_from_a_model(sounds: Path, trained: Path, tmp_path: Path) -> None:
+    """With a rate of next to nothing it ends with the weights that it started from."""
+    still = ("--preset", "small", "--steps", 1, "--batch", 8, "--validation", 0, "--lr", "1e-30")
+    result = run("train", "triplet", sounds, "-o", tmp_path / "tuned", *still, "--init", trained)
+    assert result.exit_code == 0, result.output
+    assert (settings_of_run(tmp_path / "tuned")["stream"], soundloom.load(str(tmp_path / "tuned")).name) == (
+        "own",
+        "tuned",
+    )
+    ours, theirs = soundloom.load(str(tmp_path / "tuned")), soundloom.load(str(trained))
+    for name, tensor in theirs.encoder.named_parameters():
+        torch.testing.assert_close(ours.encoder.get_parameter(name), tensor)
+
+
+def test_a_part_of_a_woven_model_is_fine_tuned(sounds: Path, tmp_path: Path) -> None:
+    """Of the default model the ResNet that its general part is, by its architecture or as the largest."""
+    general = next(part for part in streams_of(soundloom.load("loom")) if part.name == "general")
+    for kind in ("resnet-small", "own"):
+        stream = initial_stream(kind, "loom", 0, "mine")
+        assert (stream.name, list(stream.parts)) == ("mine", ["mine"])
+        for name, tensor in general.encoder.state_dict().items():
+            assert torch.equal(stream.encoder.state_dict()[name], tensor)
+
+
+def test_models_that_do_not_fit_are_refused_before_anything_is_decoded(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soundloom.recipes.recipe.prepare", lambda *_, **__: pytest.fail("decoded"))
+    for flags, message in (
+        (("--init", "loom", "--stream", "cnn14"), "no stream of loom (of pitch, timbre, general) has the architecture"),
+        (("--init", "mfcc"), "mfcc has no weights that could learn"),
+        (("--stream", "own"), "the stream of the model to start from: name that by init"),
+        (("--init", tmp_path / "nothing"), "nothing"),
+    ):
+        result = run("train", "triplet", sounds, "-o", tmp_path / "run", "--preset", "small", *flags)
+        assert result.exit_code == 1, result.output
+        assert message in told(result)
+    assert not (tmp_path / "run").exists()
+
+
+def test_loose_files_are_taken_where_labels_are_not_used(sounds: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    shutil.copytree(sounds, folder)
+    shutil.copyfile(folder / "hum" / "0.wav", folder / "loose.wav")
+    result = run("train", "triplet", folder, "-o", tmp_path / "run", *SHORT)
+    assert result.exit_code == 0, result.output
+    assert "17 of 17 clips heard" in (tmp_path / "run" / "settings.yaml").read_text()
+    refused = run("train", "labels", folder, "-o", tmp_path / "labels", *SHORT)
+    assert refused.exit_code == 1
+    assert "1 beside the folders, such as ['loose.wav']. Move them into a folder" in told(refused)
+    assert "Get it from" not in told(refused)
+
+
+class Spread(Objective):
+    """Embeddings of a batch lie far apart."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self.form = form
+
+    @classmethod
+    def sampler(cls, settings: Any, data: TrainingData, clips: Any, *, batch: int, seed: int) -> WindowSampler:
+        del settings
+        return window_sampler(data, clips, batch=batch, seed=seed)
+
+    @classmethod
+    def create(cls, settings: Any, stream: Stream, data: TrainingData) -> Spread:
+        del settings, stream
+        return cls(data.dataset.form)
+
+    def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
+        embeddings = stream.embed_window(self.form.representation(batch["windows"], stream))
+        return {"loss": -embeddings.std(dim=0).mean()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadSettings:
+    """None."""
+
+
+def test_an_objective_of_ones_own_is_a_command(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    component = ObjectiveComponent(kind=Spread, settings=SpreadSettings, title="Embeddings lie far apart.")
+    monkeypatch.setitem(OBJECTIVES._rows, "spread", component)
+    monkeypatch.setitem(OBJECTIVES._definitions, "spread", Spread)
+    arguments = ("-o", tmp_path / "run", "--steps", 3, "--batch", 8, "--stream", "timbre")
+    result = run("train", "spread", sounds, *arguments)
+    assert result.exit_code == 0, result.output
+    assert soundloom.load(str(tmp_path / "run")).dim == 64
+    assert "soundloom train spread` on folder" in (tmp_path / "run" / "README.md").read_text()
+    again = run("train", f"{__name__}:Spread", sounds, *arguments)
+    assert again.exit_code == 0, again.output
 
 
 def test_unknown_flags_and_keys_are_errors(sounds: Path, tmp_path: Path) -> None:

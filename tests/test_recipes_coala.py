@@ -24,7 +24,7 @@ from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.objectives.labels import LabelBatchSampler
 from soundloom.recipes import coala
-from soundloom.recipes.coala import PRESETS, tagged, train
+from soundloom.recipes.coala import PRESETS, tagged
 from soundloom.recipes.max_energy_patches import band_ranges, loudest_starts, shifted
 from soundloom.tags import AlignedTags, suggest_tags
 from soundloom.training import TrainingError
@@ -134,7 +134,7 @@ def test_patches_are_moved_as_far_as_the_recipe_says(
     monkeypatch.setattr(coala, "LabelBatchSampler", recorded)
     recipe = quick("small-e-c", 2)
     recipe = replace(recipe, shift=shift, training=replace(recipe.training, batch=2))
-    train(recipe, corpus, tmp_path / "run")
+    recipe.run(corpus, tmp_path / "run")
     rooms = np.concatenate([draw.room for draw in drawn if draw.room is not None])
     assert (0 < rooms.min() <= rooms.max() <= 2 * shift) if shift else not rooms.any()
 
@@ -144,7 +144,7 @@ def test_patches_are_moved_as_far_as_the_recipe_says(
 )
 def test_a_run_learns_tags_and_keeps_them(tmp_path: Path, case: str) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds")
-    run = train(quick(case), corpus, tmp_path / "run")
+    run = quick(case).run(corpus, tmp_path / "run")
     model = soundloom.load(str(tmp_path / "run"))
     assert isinstance(model, Stream)
     assert isinstance(model.frontend, NormalisedFrontend)
@@ -165,10 +165,10 @@ def test_a_run_learns_tags_and_keeps_them(tmp_path: Path, case: str) -> None:
 
 def test_a_finished_run_is_found_again(tmp_path: Path) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds", 6)
-    train(quick("small-e-c", 2), corpus, tmp_path / "run")
+    quick("small-e-c", 2).run(corpus, tmp_path / "run")
     before = load_file(tmp_path / "run" / "tags.safetensors")
     (tmp_path / "run" / "tags.safetensors").unlink()
-    train(quick("small-e-c", 2), corpus, tmp_path / "run")  # killed between the model and its tags
+    quick("small-e-c", 2).run(corpus, tmp_path / "run")  # killed between the model and its tags
     after = load_file(tmp_path / "run" / "tags.safetensors")
     assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
     assert set(after) == set(before)
@@ -177,8 +177,8 @@ def test_a_finished_run_is_found_again(tmp_path: Path) -> None:
 def test_any_stream_learns_tags(tmp_path: Path) -> None:
     corpus = beeps_and_hisses(tmp_path / "sounds", 6)
     with pytest.raises(TrainingError, match="set audio_weight to 0"):
-        train(replace(quick("small", 2), stream="resnet-small"), corpus, tmp_path / "refused")
-    train(replace(quick("small-e-c", 2), stream="resnet-small"), corpus, tmp_path / "run")
+        replace(quick("small", 2), stream="resnet-small").run(corpus, tmp_path / "refused")
+    replace(quick("small-e-c", 2), stream="resnet-small").run(corpus, tmp_path / "run")
     tags = AlignedTags.load(tmp_path / "run")
     assert tags.dim == soundloom.load(str(tmp_path / "run")).dim
     assert tags.direction(["beep"]).shape == (tags.dim,)

@@ -23,20 +23,17 @@ from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Woven
 from soundloom.encoders import Neuralogram
 from soundloom.errors import LibraryError, ModelError
-from soundloom.feature_cache import prepare
+from soundloom.feature_cache import form_of, prepare
 from soundloom.frontends import NormalisedFrontend
 from soundloom.objectives import TripletSettings
 from soundloom.objectives.labels import LabelSettings
-from soundloom.objectives.windows import representation
-from soundloom.recipes import diverse
-from soundloom.recipes.architectures import build_stream, form_of
+from soundloom.recipes import RunOptions
+from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
 from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.labels import LabelRecipe
-from soundloom.recipes.labels import train as train_labels
 from soundloom.recipes.linear import LinearSettings, embed_windows
 from soundloom.recipes.triplet import TripletRecipe
-from soundloom.recipes.triplet import train as train_triplets
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingError, TrainingProgress, TrainingSettings
@@ -98,7 +95,7 @@ def corpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "diverse"
     told: list[str] = []
-    result = diverse.train(TINY, corpus, folder, progress=lambda progress: told.append(progress.name))
+    result = TINY.run(corpus, folder, RunOptions(progress=lambda progress: told.append(progress.name)))
     assert result.steps == 4 * 3  # 9 clips of two seconds, the last half filled, in batches of 8
     assert {name: told.count(name) for name in told} == {"network": 2, **dict.fromkeys(DIVERSE, 3)}
     return folder
@@ -126,11 +123,11 @@ def test_the_neuralogram_hears_with_the_network_that_was_trained(run: Path) -> N
 def test_going_on_trains_nothing_twice_and_ends_with_the_same_bytes(run: Path, corpus: Corpus) -> None:
     before = {path: path.read_bytes() for path in (run / "model.safetensors", run / "tagger.safetensors")}
     told: list[int] = []
-    diverse.train(TINY, corpus, run, progress=lambda progress: told.append(progress.step))
+    TINY.run(corpus, run, RunOptions(progress=lambda progress: told.append(progress.step)))
     assert not told
     assert all(path.read_bytes() == content for path, content in before.items())
     with pytest.raises(TrainingError, match=r"holds a run with other settings: .*rate is 0\.001 there"):
-        diverse.train(replace(TINY, training=replace(TINY.training, rate=0.5)), corpus, run)
+        replace(TINY, training=replace(TINY.training, rate=0.5)).run(corpus, run)
 
 
 FEW = ("pitch", "timbre")
@@ -152,9 +149,9 @@ def test_side_by_side_stopped_and_resumed_gives_the_same_bytes(run: Path, corpus
 
     several = replace(TINY, streams=FEW, jobs=2)
     with pytest.raises(KeyboardInterrupt):
-        diverse.train(several, corpus, tmp_path, progress=stop)
+        several.run(corpus, tmp_path, RunOptions(progress=stop))
     assert not (tmp_path / "config.json").exists()
-    diverse.train(several, corpus, tmp_path, progress=lambda progress: told.append(progress.name))
+    several.run(corpus, tmp_path, RunOptions(progress=lambda progress: told.append(progress.name)))
     assert weights_of(tmp_path) == weights_of(run)
     # Both went on: 3 steps each, of which those after the interruption were taken twice at most by a step.
     assert len(told) <= 2 * 3 + 2
@@ -180,11 +177,11 @@ def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None
     unlabelled = corpora.load(corpus.root)
     assert unlabelled.classes == ()
     with pytest.raises(CorpusError, match=r"has 0 classes, .* train diverse --objective triplet"):
-        diverse.train(TINY, unlabelled, tmp_path / "none")
+        TINY.run(unlabelled, tmp_path / "none")
     assert not (tmp_path / "none").exists()
     told: list[str] = []
     two = replace(TRIPLETS, streams=("timbre", "neuralogram"))
-    diverse.train(two, unlabelled, tmp_path / "a", progress=lambda progress: told.append(progress.name))
+    two.run(unlabelled, tmp_path / "a", RunOptions(progress=lambda progress: told.append(progress.name)))
     assert told.count("network") == 2
     model = soundloom.load(str(tmp_path / "a"))
     assert (list(model.parts), model.dim) == (["timbre", "neuralogram"], 128)
@@ -199,32 +196,32 @@ def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_labels_of_sounds_that_were_learned_alone_make_a_tagger(corpus: Corpus, tmp_path: Path) -> None:
-    diverse.train(replace(TRIPLETS, streams=FEW), corpus, tmp_path / "a")
+    replace(TRIPLETS, streams=FEW).run(corpus, tmp_path / "a")
     assert Tagger.load(tmp_path / "a").classes == CLASSES
     # And by the recipe of triplets, a stream is the same.
     recipe = TripletRecipe(
         stream="pitch", validation=TINY.validation, objective=replace(TRIPLETS.triplet, shift=0),
         training=replace(TINY.training, steps=2),
     )  # fmt: skip
-    alone = train_triplets(recipe, corpus, tmp_path / "pitch")
+    alone = recipe.run(corpus, tmp_path / "pitch")
     assert alone.steps == 2
-    diverse.train(replace(TRIPLETS, streams=("pitch",), epochs=0), corpus, tmp_path / "b")
+    replace(TRIPLETS, streams=("pitch",), epochs=0).run(corpus, tmp_path / "b")
     assert weights_of(tmp_path, ["pitch"]) == weights_of(tmp_path / "b", ["pitch"])
 
 
 def test_a_neuralogram_is_not_trained_without_its_network(corpus: Corpus, tmp_path: Path) -> None:
-    for recipe, trained, name in (
-        (TripletRecipe(stream="neuralogram"), train_triplets, "triplet"),
-        (LabelRecipe(stream="neuralogram"), train_labels, "labels"),
+    for recipe, name in (
+        (TripletRecipe(stream="neuralogram"), "triplet"),
+        (LabelRecipe(stream="neuralogram"), "labels"),
     ):
         with pytest.raises(TrainingError, match=f"diverse CORPUS --streams neuralogram --objective {name} trains both"):
-            trained(recipe, corpus, tmp_path / "run")  # type: ignore[operator]
+            recipe.run(corpus, tmp_path / "run")
 
 
 def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(TrainingError, match="is not empty and holds no run"):
-        diverse.train(TINY, corpus, tmp_path)
+        TINY.run(corpus, tmp_path)
 
 
 def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
@@ -240,7 +237,7 @@ def test_windows_are_the_models_seconds(run: Path, corpus: Corpus) -> None:
 
 def test_a_stream_of_log_mel_windows_is_heard_in_its_own_and_not_in_seconds(corpus: Corpus) -> None:
     small = build_stream("transformer", 0, "small").eval()
-    with pytest.raises(ModelError, match="small does not hear seconds"):
+    with pytest.raises(ModelError, match="small does not take seconds"):
         embed_windows(Woven([small, build_stream("timbre", 0, "timbre")]), corpus)
     windows = embed_windows(small, corpus)
     assert windows.clips.tolist() == list(range(12)), "1.5 s have one window of 0.96 s"
@@ -256,10 +253,10 @@ def test_ranges_are_those_of_what_is_trained_on(corpus: Corpus) -> None:
     dataset = prepare(corpus, form_of(stream))
     draw = label_sampler(dataset, corpus.label_matrix(), np.arange(6), batch=12, seed=0)
     standardise(stream, draw)
-    values = representation(draw(0)["windows"], dataset.form, stream)
+    values = dataset.form.representation(draw(0)["windows"], stream)
     torch.testing.assert_close(values.mean(dim=(0, 1, 3)), torch.zeros(12), rtol=0, atol=1e-3)
     torch.testing.assert_close(values.std(dim=(0, 1, 3), correction=0), torch.ones(12), rtol=0, atol=1e-3)
-    with pytest.raises(ModelError, match="waveform: a WaveformPatches has no ranges to set"):
+    with pytest.raises(ModelError, match="waveform: a WaveformPatches has no normalisation"):
         standardise(build_stream("waveform", 0, "waveform"), draw)
 
 
@@ -271,7 +268,7 @@ def test_a_file_is_tagged_by_the_mean_of_its_seconds(run: Path, corpus: Corpus) 
     assert tagged.ends.tolist() == [1.0, 1.5]
     np.testing.assert_allclose(tagged.clip, (tagged.seconds[0] + 0.5 * tagged.seconds[1]) / 1.5, rtol=1e-5)
     assert ((tagged.seconds >= 0) & (tagged.seconds <= 1)).all()
-    part = tagger.tag(corpus.column("path")[5], start=1.0, end=1.5)
+    part = tagger.tag(corpus.column("path")[5], 1.0, 1.5)
     assert (part.starts.tolist(), part.ends.tolist()) == ([1.0], [1.5])
     np.testing.assert_allclose(part.seconds, tagged.seconds[1:], atol=1e-5)
 
@@ -362,7 +359,7 @@ def test_impossible_recipes_are_refused(settings: dict[str, object], message: st
 
 def test_any_stream_learns_from_labels(corpus: Corpus, tmp_path: Path) -> None:
     recipe = LabelRecipe(stream="timbre", validation=0.0, objective=TINY.head, training=TINY.training)
-    result = train_labels(recipe, corpus, tmp_path / "mine")
+    result = recipe.run(corpus, tmp_path / "mine")
     model = result.model()
     assert (model.name, model.dim) == ("mine", 64)
     assert isinstance(model.frontend, NormalisedFrontend)
@@ -377,7 +374,7 @@ def test_streams_learn_from_tags_too(corpus: Corpus, tmp_path: Path) -> None:
     tags = pa.array([[words[label]] for (label,) in corpus.column("labels")])
     table = corpus.table.set_column(corpus.table.column_names.index("tags"), "tags", tags)
     recipe = replace(TINY, streams=("timbre",), objective="alignment", epochs=0)
-    diverse.train(recipe, replace(corpus, table=table), tmp_path / "run")
+    recipe.run(replace(corpus, table=table), tmp_path / "run")
     stream = soundloom.load(str(tmp_path / "run" / "timbre"))
     assert not torch.equal(stream.frontend.scale, torch.ones(12))
     assert Tagger.load(tmp_path / "run").classes == CLASSES

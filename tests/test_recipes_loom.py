@@ -103,7 +103,7 @@ def test_impossible_encoders_are_refused(given: dict[str, int]) -> None:
 def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:
     recipe = pitch.PRESETS["small"]
     training = replace(recipe.training, steps=60, batch=16, warmup=2, device="cpu")
-    run = pitch.train(replace(recipe, training=training), corpus, tmp_path / "run")
+    run = replace(recipe, training=training).run(corpus, tmp_path / "run")
     model = run.model()
     heard = [int(model.embed(note(midi, "string", 0.6)).argmax()) + LOWEST_NOTE for midi in MIDI]
     assert np.mean([told == midi for told, midi in zip(heard, MIDI, strict=True)]) >= 0.8
@@ -112,12 +112,12 @@ def test_notes_are_learned(corpus: Corpus, tmp_path: Path) -> None:
 def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> None:
     mute = replace(corpus, table=corpus.table.drop_columns("midi"))
     with pytest.raises(CorpusError, match="no column midi"):
-        pitch.train(pitch.PRESETS["small"], mute, tmp_path / "run")
+        pitch.PRESETS["small"].run(mute, tmp_path / "run")
     high = corpus.table.set_column(
         corpus.table.column_names.index("midi"), "midi", pa.array([140] * len(corpus), pa.int64())
     )
     with pytest.raises(CorpusError, match="no clip has a MIDI number from 24 to 107"):
-        pitch.train(pitch.PRESETS["small"], replace(corpus, table=high), tmp_path / "run")
+        pitch.PRESETS["small"].run(replace(corpus, table=high), tmp_path / "run")
 
 
 SMALL = loom.LoomRecipe(
@@ -129,13 +129,13 @@ SMALL = loom.LoomRecipe(
 @pytest.mark.slow
 def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     out = tmp_path / "loom"
-    loom.train(SMALL, corpus, out)
+    SMALL.run(corpus, out)
     model = soundloom.load(f"{out}")
     assert (model.name, list(model.parts), model.dim) == ("loom", list(loom.PARTS), 8 + 4 + 6 + 6)
     assert dict(model.balance) == loom.BALANCE
     assert set(AlignedTags.load(out).vocabulary.tags) == {"hiss", "reed", "string"}
     weights = [load_file(out / name) for name in ("model.safetensors", "tags.safetensors")]
-    loom.train(SMALL, corpus, out)
+    SMALL.run(corpus, out)
     for name, before in zip(("model.safetensors", "tags.safetensors"), weights, strict=True):
         after = load_file(out / name)
         assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
@@ -144,7 +144,7 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "pitch.txt").write_text("mine")
     with pytest.raises(TrainingError, match="is not empty and holds no run"):
-        loom.train(SMALL, corpus, tmp_path)
+        SMALL.run(corpus, tmp_path)
 
 
 def test_tags_align_with_frozen_embeddings() -> None:

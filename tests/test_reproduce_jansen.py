@@ -17,9 +17,9 @@ from soundloom import corpora
 from soundloom.cli import main
 from soundloom.corpora import Corpus, clip_table
 from soundloom.evaluation.results import EvaluationError
-from soundloom.feature_cache import prepare
+from soundloom.feature_cache import form_of, prepare
 from soundloom.objectives import only
-from soundloom.recipes.architectures import build_stream, form_of
+from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.triplet import PRESETS
 from soundloom.reproduce import jansen_tables as tables
 from soundloom.reproduce.jansen import JansenSettings, Reproduced, Teller, reproduce

@@ -1,9 +1,8 @@
-"""``soundloom train``: the recipes of `soundloom.recipes`, every setting of theirs a flag."""
+"""``soundloom train``: a command for each registered recipe, every setting of theirs a flag."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,12 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo
-from soundloom.recipes import RECIPES, Row
+from soundloom.errors import CorpusError
 
 if TYPE_CHECKING:
     from soundloom.corpora import Corpus
+    from soundloom.recipes import Recipe
+    from soundloom.recipes.recipe import RecipeComponent
     from soundloom.training import Run
     from soundloom.training.flat_config import Setting
 
@@ -22,20 +23,29 @@ __all__ = ["command"]
 
 
 class _Recipes(click.Group):
-    """A command a recipe, built from its settings when it is wanted."""
+    """A command for each recipe, built from its settings when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """In the order of the table."""
-        return list(RECIPES)
+        """In the order of use rather than of the alphabet."""
+        from soundloom.recipes import RECIPES
+
+        return sorted(RECIPES, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of a recipe, whose module is imported now."""
-        return _command_of(cmd_name, RECIPES[cmd_name]) if cmd_name in RECIPES else None
+        """The command of a recipe; of an objective that has none of its own, the recipe made for it."""
+        from soundloom.recipes import find_recipe
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The recipes, of which none is imported for it."""
+        return _command_of(cmd_name, find_recipe(cmd_name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and titles."""
+        from soundloom.recipes import RECIPES
+
         with formatter.section("Recipes"):
-            formatter.write_dl([(name, row.title) for name, row in RECIPES.items()])
+            formatter.write_dl([(name, RECIPES[name].title) for name in self.list_commands(ctx)])
+
+
+_ORDER = ("triplet", "labels", "coala", "diverse", "loom", "notes")
 
 
 class _Sectioned(click.Command):
@@ -72,23 +82,22 @@ def command() -> None:
     """
 
 
-def _command_of(name: str, row: Row) -> click.Command:
+def _command_of(name: str, row: RecipeComponent) -> click.Command:
     """The command of one recipe."""
     from soundloom.training.flat_config import settings_of
 
-    module = import_module(row.module)
-    settings = settings_of(type(next(iter(module.PRESETS.values()))))
+    settings = settings_of(row.kind)
 
     def callback(corpus: str, out: Path, **given: Any) -> None:
-        _train(name, module, corpus, out, **given)
+        _train(name, row.presets, corpus, out, **given)
 
     examples = "\n".join(f"  {line}" for line in row.examples)
     return _Sectioned(
         name,
         callback=callback,
-        params=[*_general(list(module.PRESETS)), *(_option(setting, module.PRESETS) for setting in settings.values())],
-        help=f"{row.title}\n\nSettings come from the preset, then from the file of --config, then from the flags.\n\n"
-        f"\b\nExamples:\n{examples}",
+        params=[*_general(list(row.presets)), *(_option(setting, row.presets) for setting in settings.values())],
+        help=f"{row.title}\n\nSettings come from the preset, then from the file of --config, then from the flags. A "
+        "finished run goes on when it is given more --steps." + (f"\n\n\b\nExamples:\n{examples}" if examples else ""),
         short_help=row.title,
         sections={setting.name: setting.section for setting in settings.values()},
         context_settings={"max_content_width": 110},
@@ -100,29 +109,41 @@ def _general(presets: list[str]) -> list[click.Parameter]:
     folder, file = options.LocalPath(file_okay=False), options.LocalPath(dir_okay=False, exists=True)
     return [
         click.Argument(["corpus"], metavar="CORPUS[=ROOT]"),
-        click.Option(["-o", "--out"], type=folder, required=True, metavar="FOLDER", help="The run's folder."),
+        click.Option(
+            ["-o", "--out", "--output", "--output-dir"],
+            type=folder,
+            required=True,
+            metavar="FOLDER",
+            help="The run's folder.",
+        ),
         click.Option(
             ["--preset"], type=click.Choice(presets), default=presets[0], show_default=True, help="Where to begin."
         ),
         click.Option(["--config"], type=file, metavar="FILE", help="Settings in YAML, such as a run's settings.yaml."),
-        click.Option(["--restart"], is_flag=True, help="Throw away what the folder holds of a run, and begin anew."),
+        click.Option(["--restart"], is_flag=True, help="Delete the run that the folder holds, and start anew."),
+        click.Option(
+            ["--workers", "--num-workers"],
+            type=click.IntRange(1),
+            metavar="NUMBER",
+            help="Clips decoded at a time.  [default: as many as there are processors]",
+        ),
         click.Option(["--split"], metavar="NAME,...", help="Learn from these splits.  [default: all but test]"),
         click.Option(["--fold"], metavar="NUMBER,...", help="Learn from these folds.  [default: all]"),
     ]
 
 
-def _option(setting: Setting, presets: Mapping[str, Any]) -> click.Option:
+def _option(setting: Setting, presets: Mapping[str, Recipe]) -> click.Option:
     """The flag of a setting; it has no default, so that only what is given changes the preset."""
     from soundloom.training.flat_config import flatten
 
-    flag = setting.name.replace("_", "-")
+    names = [name.replace("_", "-") for name in (setting.name, *setting.aliases)]
     values = {name: _shown(flatten(recipe)[setting.name]) for name, recipe in presets.items()}
     first = next(iter(values.values()))
     others = [f"{name}: {value}" for name, value in values.items() if value != first]
-    told = f"{setting.help[:1].upper()}{setting.help[1:]}  [{'; '.join([first, *others])}]"
+    text = f"{setting.help[:1].upper()}{setting.help[1:]}  [{'; '.join([first, *others])}]"
     if setting.kind is bool:
-        return click.Option([f"--{flag}/--no-{flag}", setting.name], default=None, help=told)
-    return click.Option([f"--{flag}", setting.name], metavar="VALUE", help=told)
+        return click.Option([f"--{names[0]}/--no-{names[0]}", setting.name], default=None, help=text)
+    return click.Option([*(f"--{name}" for name in names), setting.name], metavar="VALUE", help=text)
 
 
 def _shown(value: object) -> str:
@@ -135,41 +156,73 @@ def _shown(value: object) -> str:
 
 def _train(
     name: str,
-    module: Any,
+    presets: Mapping[str, Recipe],
     text: str,
     out: Path,
     *,
     preset: str,
     config: Path | None,
     restart: bool,
+    workers: int | None,
     split: str | None,
     fold: str | None,
     **flags: Any,
 ) -> None:
     """Resolve the settings, read the corpus, train, and say where the model is."""
     from soundloom.cli.progress import followed
+    from soundloom.recipes import RunOptions
     from soundloom.training.flat_config import read_yaml, resolve
 
-    recipe = module.PRESETS[preset]
+    recipe = presets[preset]
     if config is not None:
-        recipe = resolve(recipe, read_yaml(config), str(config))
-    recipe = resolve(recipe, {key: value for key, value in flags.items() if value is not None}, name)
-    corpus = _corpus(text, split, fold)
+        recipe = resolve(recipe, _implied(recipe, read_yaml(config)), str(config))
+    recipe = resolve(recipe, _implied(recipe, {key: value for key, value in flags.items() if value is not None}), name)
+    corpus = _corpus(text, split, fold, labelled=recipe.uses_labels)
     with followed() as (preparing, progress):
-        run = module.train(recipe, corpus, out, resume=not restart, progress=progress, preparing=preparing)
-    _tell(run)
+        options = RunOptions(resume=not restart, workers=workers, progress=progress, preparing=preparing)
+        run = recipe.run(corpus, out, options)
+    _report(run)
 
 
-def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
+def _implied(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are given, and those that follow from them.
+
+    Steps that are given decide, not the preset's epochs. A warmup that would not end before them is a tenth of them.
+    A model to start from is trained as it is, where no architecture is given.
+    """
+    from soundloom.recipes.initial_stream import OWN
+    from soundloom.training.flat_config import canonical, flatten
+
+    given = canonical(type(recipe), given)
+    settings = flatten(recipe)
+    implied: dict[str, Any] = {}
+    steps = str(given.get("steps", ""))
+    if steps.isdigit():
+        if "epochs" not in given and settings.get("epochs"):
+            implied["epochs"] = 0
+        if "warmup" not in given and settings["warmup"] >= int(steps) > 0:
+            implied["warmup"] = int(steps) // 10
+    if given.get("init") not in (None, "none") and "stream" in settings and "stream" not in given:
+        implied["stream"] = OWN
+    return {**implied, **given}
+
+
+def _corpus(text: str, split: str | None, fold: str | None, *, labelled: bool) -> Corpus:
     """The corpus, or the part of it to learn from."""
+    from soundloom import corpora
     from soundloom.cli.evaluate_options import load_corpora
 
-    (corpus,) = load_corpora([text])
+    try:
+        (corpus,) = load_corpora([text])
+    except CorpusError:
+        if labelled or not Path(text).is_dir():
+            raise
+        corpus = corpora.load("folder", text, loose=True)
     if fold is not None:
         try:
             corpus = corpus.filter(fold={int(number) for number in fold.split(",")})
         except ValueError:
-            raise click.BadParameter(f"{fold!r} are no numbers", param_hint="--fold") from None
+            raise click.BadParameter(f"{fold!r} should be numbers, such as 1,2,3", param_hint="--fold") from None
     if split is not None:
         return corpus.filter(split={name.strip() for name in split.split(",")})
     tests = [name == "test" for name in corpus.column("split")]
@@ -179,7 +232,7 @@ def _corpus(text: str, split: str | None, fold: str | None) -> Corpus:
     return corpus
 
 
-def _tell(run: Run) -> None:
+def _report(run: Run) -> None:
     from soundloom.tagger import TAGGER
 
     best = "" if run.loss is None else f", lowest validation loss {run.loss:.4f} after {run.best_step} steps"

@@ -25,7 +25,13 @@ _SEVERAL = "|"
 _KNOWN = ("path", "label", "labels", "tags", "split", "fold", "group", "start", "end")
 
 
-def _read_folder(copy: Copy) -> Corpus:
+def _read_folder(copy: Copy, *, loose: bool = False) -> Corpus:
+    """Read a folder.
+
+    Args:
+        copy: the folder.
+        loose: take files beside the folders, as clips without a label.
+    """
     files = copy.audio()
     if not files:
         raise copy.error("audio files", "none in it or below it")
@@ -35,14 +41,18 @@ def _read_folder(copy: Copy) -> Corpus:
     parted = all(len(part) > 2 and canonical_split(part[0]) for part in parts)
     depth = 1 if parted else 0
     unlabelled = [file for file, part in zip(files, parts, strict=True) if len(part) < depth + 2]
-    if unlabelled:
+    if unlabelled and not loose:
         raise copy.error(
             "every file in a folder that is its label",
             f"{len(unlabelled)} beside the folders, such as {unlabelled[:3]}",
+            "Move them into a folder; what needs no labels (train triplet) takes them as they are",
         )
     return copy.corpus(
         files,
-        [part[depth] for part in parts],
+        [[part[depth]] if len(part) > depth + 1 else [] for part in parts]
+        if loose
+        else [part[depth] for part in parts],
+        task="multi-label" if loose else "single-label",
         splits=[canonical_split(part[0]) for part in parts] if parted else None,
         origin="listed" if parted else None,
     )
@@ -116,6 +126,7 @@ FOLDER = register_corpus(
         task="single-label",
         layout="{label}/**/*.wav, or {split}/{label}/**/*.wav, in any audio format",
         address="your own collection",
+        own=True,
         licence="yours to know",
         read=_read_folder,
     )
@@ -128,6 +139,7 @@ CSV = register_corpus(
         task="multi-label",
         layout="the files that the CSV names",
         address="your own collection",
+        own=True,
         licence="yours to know",
         read=_read_csv,
     )

@@ -89,7 +89,8 @@ class Copy:
     def error(self, expected: str, found: str, remedy: str = "") -> CorpusError:
         """The error for a copy that is not as it should be."""
         about = f"{self.source.title} ({self.source.name!r}) in {str(self.root)!r}"
-        parts = [f"{about}: expected {expected}, found {found}", remedy, f"Get it from {self.source.address}"]
+        source = "" if self.source.own else f"Get it from {self.source.address}"
+        parts = [f"{about}: expected {expected}, found {found}", remedy, source]
         return CorpusError(". ".join(part for part in parts if part))
 
     def file(self, path: str | os.PathLike[str]) -> Path:

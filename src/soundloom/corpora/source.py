@@ -28,6 +28,7 @@ class Source:
         layout: what lies in the folder to give as root.
         address: where to get it.
         licence: under what terms, in a few words.
+        own: whether it is a collection of the user's own, which is to be had nowhere.
         counts: what a whole copy has: "clips", "classes", "groups", a split ("train"), a fold ("fold 3").
         read: the adapter: from a copy, and its own keyword options, to the corpus.
     """
@@ -39,6 +40,7 @@ class Source:
     address: str
     licence: str
     read: Callable[..., Corpus]
+    own: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property

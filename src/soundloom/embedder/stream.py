@@ -141,6 +141,11 @@ class Stream(Embedder):
             found[MIN_SAMPLES] = str(self.min_samples)
         return found
 
+    def renamed(self, name: str) -> Stream:
+        """Itself, under another name."""
+        self.name, self.parts = name, {name: slice(0, self.dim)}
+        return self
+
     def settings(self) -> dict[str, Any]:
         """The front-end and encoder with their own settings, the layers, the pooling and the window."""
         # A reduction is in the weights, keys and all; no word of it keeps fingerprints of streams without one.

@@ -73,6 +73,11 @@ class Encoder(nn.Module, ABC):
         """
         raise InvalidArgumentError(f"{type(self).__name__} has no map to align its embeddings by")
 
+    @property
+    def alignment_map(self) -> nn.Sequential | None:
+        """The linear map of `align`, its first module being linear; None without one."""
+        return None
+
     def check_wanted(self, wanted: Sequence[int]) -> None:
         """Refuse layers that this encoder does not have."""
         unknown = [layer for layer in wanted if layer not in self.available]

@@ -82,6 +82,11 @@ class COALAAudioEncoder(Encoder):
         phi: Tensor = self.fc_audio(embeddings)
         return phi
 
+    @property
+    def alignment_map(self) -> nn.Sequential:
+        """From z_a to phi_a."""
+        return self.fc_audio
+
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
         x = representation.transpose(2, 3)  # published layout [B, C, T, F]
         for index, module in enumerate(self.audio_encoder, start=1):

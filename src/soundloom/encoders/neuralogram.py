@@ -69,6 +69,11 @@ class Neuralogram(Frontend):
         """The network, which is trained before a stream learns from its columns."""
         return self.network
 
+    @property
+    def network_input(self) -> tuple[LogMel, int]:
+        """The log-mel of a chunk, and its frames that lie wholly within the chunk."""
+        return self.mel, self.mel.frames(self.settings.length)
+
     def train(self, mode: bool = True) -> Neuralogram:
         """Train whatever else there is: the network's batch normalisation must not follow what it hears."""
         super().train(mode)

@@ -1,4 +1,4 @@
-"""Clips decoded once and kept as objectives want them.
+"""Feature cache: clips decoded once and stored in the form that training draws from.
 
     form = MelEnergies(LogMel.jansen())
     dataset = prepare(corpus, form)
@@ -12,13 +12,13 @@ copying what came of them (``python -m benchmarks.preparing``). So a corpus is p
 Not for measuring models: they hear the files themselves (``evaluation``).
 """
 
-from soundloom.feature_cache.build import CacheProgress, prepare
-from soundloom.feature_cache.dataset import FeatureDataset
-from soundloom.feature_cache.errors import FeatureCacheError
-from soundloom.feature_cache.formats import Form, MelEnergies, Represented
-from soundloom.feature_cache.waveform_format import Samples
+from soundloom.errors import FeatureCacheError
+from soundloom.feature_cache.dataset import CacheProgress, FeatureDataset, prepare
+from soundloom.feature_cache.formats import CHUNK_SECONDS, Form, MelEnergies, Represented, form_of
+from soundloom.feature_cache.waveform_format import Samples, editable_form_of
 
 __all__ = [
+    "CHUNK_SECONDS",
     "CacheProgress",
     "FeatureCacheError",
     "FeatureDataset",
@@ -26,5 +26,7 @@ __all__ = [
     "MelEnergies",
     "Represented",
     "Samples",
+    "editable_form_of",
+    "form_of",
     "prepare",
 ]

@@ -1,21 +1,47 @@
-"""A corpus whose clips are prepared, to be drawn from by clip and row."""
+"""A corpus in the feature cache: every clip decoded once, resampled, cut to its region, and stored in a form.
+
+What is there already, from this corpus or another, is not decoded again; a run that was killed goes on where it was
+killed, a few seconds' work aside. A clip that cannot be heard is left out and named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from jaxtyping import Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundloom import audio
+from soundloom.corpora import Corpus
 from soundloom.errors import InvalidArgumentError
+from soundloom.feature_cache.errors import told
+from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
-from soundloom.file_pool import Failed
+from soundloom.feature_cache.row_store import Rows
+from soundloom.file_pool import Failed, process
+from soundloom.models.download import cache_home
 
-__all__ = ["FeatureDataset"]
+__all__ = ["CacheProgress", "FeatureDataset", "prepare"]
+
+_log = logging.getLogger(__name__)
+
+# Rows wait until they are so many bytes or have waited so long, and are then written together.
+_BATCH_BYTES = 32 << 20
+_BATCH_SECONDS = 2.0
 
 
 class FeatureDataset:
@@ -116,3 +142,146 @@ class FeatureDataset:
         clips = np.repeat(np.arange(len(self)), counts)
         before = np.repeat(np.cumsum(counts) - counts, counts)
         return clips, (np.arange(len(clips)) - before) * hop
+
+
+@dataclass(frozen=True)
+class CacheProgress:
+    """How far preparing a corpus has come: clips done, clips to do, the last file; and for which of several runs."""
+
+    done: int
+    total: int
+    path: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _Clip:
+    path: str
+    start: float
+    end: float | None
+
+
+def prepare(
+    corpus: Corpus,
+    form: Form,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: Callable[[CacheProgress], None] | None = None,
+) -> FeatureDataset:
+    """Prepare the clips of a corpus that are not prepared yet.
+
+    The rows of a clip depend on its sound and the form alone, not on the workers, the order or the cache.
+
+    Args:
+        corpus: the clips.
+        form: how they are kept.
+        folder: where; ``prepared`` in the user's cache if not given (`soundloom.models.download.cache_home`).
+        workers: how many clips at a time; as many as there are processors if not given.
+        progress: called after every clip that is decoded.
+
+    Raises:
+        FeatureCacheError: the folder cannot be read or written.
+    """
+    began = time.monotonic()
+    place = Path(folder) if folder is not None else cache_home() / "prepared"
+    several = workers or os.cpu_count() or 1
+    regions = zip(*(corpus.column(name) for name in ("path", "start", "end")), strict=True)
+    clips = [_Clip(path, start or 0.0, end) for path, start, end in regions]
+    with told(place):
+        hashes = content_hashes([clip.path for clip in clips], place, several)
+    keys = [_key(hashes[clip.path], clip) for clip in clips]
+    store = _store(form, place)
+    try:
+        # Clips of the same bytes are decoded once.
+        wanted = {key: clip for key, clip in zip(keys, clips, strict=True) if isinstance(key, bytes)}
+        fresh, failed = 0, {}
+        if len(store.find(wanted)) < len(wanted):
+            with _turn(store.folder, wanted):
+                found = store.find(wanted)
+                missing = {key: clip for key, clip in wanted.items() if key not in found}
+                failed = _fill(store, form, missing, several, progress)
+                fresh = len(missing) - len(failed)
+        found = store.find(wanted)
+        rows = store.mapped()
+    finally:
+        store.close()
+
+    failures: dict[int, Failed[str]] = {}
+    firsts, lengths = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64)
+    for number, (key, clip) in enumerate(zip(keys, clips, strict=True)):
+        if isinstance(key, Failed):
+            failures[number] = key
+        elif key in failed:
+            failures[number] = Failed(clip.path, failed[key])
+        else:
+            firsts[number], lengths[number] = found[key]
+    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _turn(folder: Path, wanted: Iterable[bytes]) -> Iterator[None]:
+    """Alone among the processes that prepare the same clips: the others wait, and then find them there.
+
+    Processes that prepare other clips do not wait for these: the rows are safe without it (``cache``), and it only
+    keeps the ranks of a distributed run, say, from decoding everything once each.
+    """
+    name = hashlib.blake2b(b"".join(sorted(wanted)), digest_size=8).hexdigest()
+    with told(folder):
+        lock = FileLock(folder / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _log.info("another process prepares the same clips in %s: waiting for it", folder)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fill(
+    store: Rows, form: Form, missing: dict[bytes, _Clip], workers: int, progress: Callable[[CacheProgress], None] | None
+) -> dict[bytes, str]:
+    """Decode and keep clips; returns those that could not be heard, and why."""
+
+    def work(clip: _Clip, av: audio.AvProcess) -> NDArray[Any]:
+        return form.keep_blocks(audio.stream(clip.path, form.sample_rate, start=clip.start, end=clip.end, av=av))
+
+    failed: dict[bytes, str] = {}
+    waiting: dict[bytes, NDArray[Any]] = {}
+    since = time.monotonic()
+    # Closed on the way out, so that no worker goes on decoding for a disk that is full.
+    with closing(process(missing.values(), work, workers=workers)) as outcomes:
+        for done, (key, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
+            if isinstance(outcome, Failed):
+                failed[key] = outcome.reason
+            else:
+                waiting[key] = outcome
+            late = time.monotonic() - since > _BATCH_SECONDS
+            if late or sum(rows.nbytes for rows in waiting.values()) > _BATCH_BYTES:
+                store.add(waiting)
+                waiting, since = {}, time.monotonic()
+            if progress is not None:
+                progress(CacheProgress(done, len(missing), missing[key].path))
+    store.add(waiting)
+    return failed
+
+
+def _key(content: bytes | Failed[str], clip: _Clip) -> bytes | Failed[str]:
+    """What a clip is known by: the content of its file and the region of it."""
+    if isinstance(content, Failed):
+        return content
+    return hashlib.blake2b(content + repr((clip.start, clip.end)).encode(), digest_size=16).digest()
+
+
+def _store(form: Form, folder: Path) -> Rows:
+    """The rows of a form, which another version of soundloom might compute otherwise."""
+    about = {
+        "soundloom": metadata.version("soundloom"),
+        "dtype": form.dtype.str,
+        "shape": list(form.shape),
+        **form.settings(),
+    }
+    identity = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=12).hexdigest()
+    return Rows(folder / identity, form.shape, form.dtype, about)

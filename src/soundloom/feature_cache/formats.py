@@ -1,14 +1,13 @@
-"""What is kept of a clip, once, so that an objective can draw from it a thousand times.
+"""Storage forms of cached clips: waveform -> rows on disk -> sounds -> the representation that an encoder takes.
 
-A *form* turns a waveform into rows and rows back into what is learned from.
-
-    MelEnergies   a row is a frame of mel energies; samplers that add, mix and shift sounds work on these
+    MelEnergies   a row is a frame of mel energies; samplers add, mix and shift these
     Represented   a row is the whole representation of one chunk of so many seconds
-    Samples       a row is 10 ms of the waveform (`samples`), for what is changed before it is represented
+    Samples       a row is 10 ms of the waveform (`waveform_format`), for sounds that are changed before the front-end
 
-A waveform comes in blocks of any lengths and is kept piece by piece, so that what is held of a clip of hours is its
-rows, 46 MB an hour for the energies of 64 bands every 10 ms, and not its spectra. Where one block ends and the next
-begins changes nothing. Everything is computed on one thread, which rounds one way.
+Which form a stream's clips have is stated by its front-end (``Frontend.storage_form``; `form_of`, `editable_form_of`).
+
+A waveform comes in blocks of any lengths and is stored piece by piece: of a clip of hours only its rows are held, 46 MB
+an hour for 64 bands every 10 ms. Block boundaries change nothing. All is computed on one thread, which rounds one way.
 """
 
 from __future__ import annotations
@@ -17,22 +16,23 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundloom.embedder import one_thread
-from soundloom.embedder.identity import undeclared_state
-from soundloom.errors import InvalidArgumentError
+from soundloom.embedder import Stream, Window, one_thread
+from soundloom.errors import FeatureCacheError, InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
-from soundloom.feature_cache.errors import FeatureCacheError
 from soundloom.frontends import EnergyFrontend, Frontend
 
-__all__ = ["Form", "MelEnergies", "Represented"]
+__all__ = ["CHUNK_SECONDS", "Form", "MelEnergies", "Represented", "form_of"]
+
+CHUNK_SECONDS = 1.0
+"""Length of a chunk of `Represented`, and of training windows where a stream has none of its own."""
 
 # Codes of mel energies. Code 0 is zero, code c > 0 is 2^((c - 1) / STEPS + LOWEST). The 65,535 codes above zero with
 # 768 steps an octave reach over 65534 / 768 = 85.3 octaves, from 2^-48 = 3.6e-15 to 2^37.3 = 1.7e11: powers and
@@ -50,19 +50,23 @@ _FRAMES = 4096
 
 
 class Form(ABC):
-    """A way to keep a clip.
+    """A way to store a clip.
 
     Attributes:
         sample_rate: of the waveforms it takes, in hertz.
         min_samples: the shortest waveform that gives a row; a shorter clip is padded with silence.
+        hop: seconds from one row to the next.
         shape: of a row.
-        dtype: of a row as it is kept.
+        dtype: of a row as it is stored.
+        sounds_are: what `sounds` gives, where samplers can make new sounds of it; None where they cannot.
     """
 
     sample_rate: int
     min_samples: int
+    hop: float
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    sounds_are: ClassVar[Literal["energies", "waveforms"] | None] = None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -80,6 +84,43 @@ class Form(ABC):
     @abstractmethod
     def restore(self, kept: Tensor) -> Tensor:
         """What was kept, ``[..., *shape]`` of ``dtype``, as float32; on the device where it lies."""
+
+    @abstractmethod
+    def window_rows(self, window: Window | None) -> int:
+        """Rows of a training window for an encoder that takes so much at once (None for any length)."""
+
+    @abstractmethod
+    def represent(
+        self, sounds: Float[Tensor, "batch ..."], frontend: Frontend
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """What `sounds` gave, as an encoder behind this front-end takes it, normalised if the front-end does that.
+
+        Raises:
+            InvalidArgumentError: sounds of this form are not for such a front-end.
+        """
+
+    def sounds(self, kept: Shaped[Tensor, "batch rows *shape"]) -> Float[Tensor, "batch ..."]:
+        """Windows of rows as sounds: energies [B, T, F], chunks [B, R, C, F, T], or waveforms [B, N].
+
+        Raises:
+            InvalidArgumentError: rows of another shape than the form's.
+        """
+        if tuple(kept.shape[2:]) != self.shape:
+            raise InvalidArgumentError(
+                f"windows must be [batch, rows, {', '.join(map(str, self.shape))}], got {list(kept.shape)}: "
+                "were they drawn from another form than the objective was given?"
+            )
+        return self.restore(kept)
+
+    def representation(
+        self, kept: Shaped[Tensor, "batch rows *shape"], stream: Stream
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """Windows of rows as the stream's encoder takes them: `sounds`, then `represent`.
+
+        Raises:
+            InvalidArgumentError: as for these.
+        """
+        return self.represent(self.sounds(kept), stream.frontend)
 
     def keep(self, waveform: Float[Tensor, " samples"]) -> NDArray[Any]:
         """The rows of a clip as they are kept: ``[rows, *shape]`` of ``dtype``; see `keep_blocks`."""
@@ -109,16 +150,17 @@ class MelEnergies(Form):
 
     dtype = np.dtype(np.uint16)
 
+    sounds_are = "energies"
+
     def __init__(self, frontend: EnergyFrontend) -> None:
         self._frontend = copy.deepcopy(frontend).cpu()
-        self.sample_rate = frontend.sample_rate
+        self.sample_rate, self.hop = frontend.sample_rate, frontend.hop
         self.min_samples = frontend.min_samples
         self.shape = (frontend.bins,)
 
     def settings(self) -> dict[str, Any]:
         """The front-end's settings but the logarithm's, and the codes'."""
-        settings = {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **self._frontend.energy_settings()}
-        return settings | _undeclared(self._frontend)
+        return {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **self._frontend.energy_settings()}
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.uint16]:
         """The codes of every frame, ``[frames, bins]``."""
@@ -148,6 +190,26 @@ class MelEnergies(Form):
         silent = codes == 0
         # The sum of integers is exact in float32, so that only the quotient and the power round.
         return codes.add_(LOWEST * STEPS - 1).div_(STEPS).exp2_().masked_fill_(silent, 0)
+
+    def window_rows(self, window: Window | None) -> int:
+        """The encoder's window if its length is fixed, else `CHUNK_SECONDS`, or what the encoder takes at most."""
+        frames = round(CHUNK_SECONDS / self.hop)
+        if window is None:
+            return frames
+        return window.frames if window.fixed else min(window.frames, frames)
+
+    def represent(
+        self, sounds: Float[Tensor, "batch time bins"], frontend: Frontend
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """Compressed by the front-end itself, time last, then normalised."""
+        base = frontend.base
+        if base.storage_form != "energies":
+            raise InvalidArgumentError(
+                f"frames of mel energies are for a front-end such as a log-mel spectrogram, this one is "
+                f"{type(base).__name__}: prepare the corpus as Represented(frontend, seconds=1.0)"
+            )
+        compressed = cast(EnergyFrontend, base).compress(sounds)
+        return frontend.normalise(compressed.transpose(1, 2).unsqueeze(1))
 
 
 class Represented(Form):
@@ -179,6 +241,7 @@ class Represented(Form):
                 f"{self.step} at {self.sample_rate} Hz: {type(frontend).__name__} needs {self.min_samples} samples or "
                 "more, and the hop is one sample or more"
             )
+        self.hop = self.step / self.sample_rate
         self.shape = tuple(self._represent(np.zeros(self.size, np.float32)).shape)
 
     def settings(self) -> dict[str, Any]:
@@ -193,7 +256,7 @@ class Represented(Form):
             "weights": digest.hexdigest(),
             "size": self.size,
             "step": self.step,
-        } | _undeclared(self._frontend)
+        }
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float16]:
         """The representation of every chunk, ``[chunks, channel, frequency, time]``."""
@@ -209,6 +272,16 @@ class Represented(Form):
         """The representation, ``[..., channel, frequency, time]``."""
         return kept.float()
 
+    def window_rows(self, window: Window | None) -> int:  # noqa: ARG002 (a chunk is a window)
+        """One: a row is a whole chunk."""
+        return 1
+
+    def represent(
+        self, sounds: Float[Tensor, "batch rows channel frequency time"], frontend: Frontend
+    ) -> Float[Tensor, "batch channel frequency _time"]:
+        """Chunks joined along time, then normalised."""
+        return frontend.normalise(sounds.movedim(1, 3).flatten(3))
+
     def _represent(self, chunk: NDArray[np.float32]) -> NDArray[np.float16]:
         with one_thread, torch.inference_mode():
             representation = self._frontend(self._waveform(chunk, self.size))[0].half()
@@ -221,14 +294,12 @@ class Represented(Form):
         return kept
 
 
-def _undeclared(frontend: Frontend) -> dict[str, Any]:
-    """What decides a front-end's output besides its settings and weights; no key where nothing does.
-
-    Raises:
-        ComponentError: an attribute has no identity that another process could compare.
-    """
-    undeclared = undeclared_state(frontend)
-    return {"undeclared": undeclared} if undeclared else {}
+def form_of(stream: Stream) -> Form:
+    """How clips are stored for a stream, as its front-end states."""
+    base = stream.frontend.base
+    if base.storage_form == "energies":
+        return MelEnergies(cast(EnergyFrontend, base))
+    return Represented(base, seconds=CHUNK_SECONDS)
 
 
 def _encode(energies: Float[Tensor, "bins frames"]) -> NDArray[np.uint16]:

@@ -1,4 +1,4 @@
-"""Waveforms kept as they are: for objectives that change a sound before a front-end hears it.
+"""Storage of waveforms in block floating point, for objectives that change sounds before the front-end.
 
 A row is a stretch of 10 ms, as 16-bit shares of its loudest sample and that sample's 32767th, a float32: block
 floating point. A sample is wrong by at most 1 / 65534 of the loudest within its 10 ms, 96 dB below it, so that a
@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundloom.errors import InvalidArgumentError
+from soundloom.embedder import Stream, Window
+from soundloom.errors import FeatureCacheError, InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
-from soundloom.feature_cache.errors import FeatureCacheError
-from soundloom.feature_cache.formats import Form
+from soundloom.feature_cache.formats import CHUNK_SECONDS, Form, form_of
+from soundloom.frontends import Frontend
 
-__all__ = ["Samples"]
+__all__ = ["Samples", "editable_form_of"]
 
 SECONDS = 0.01
 """Length of a row."""
@@ -53,6 +55,7 @@ class Samples(Form):
     """
 
     dtype = np.dtype(np.int16)
+    sounds_are = "waveforms"
 
     def __init__(self, sample_rate: int) -> None:
         self.row = round(SECONDS * sample_rate)
@@ -84,6 +87,21 @@ class Samples(Form):
         units = kept[..., self.row :].contiguous().view(torch.float32)
         return kept[..., : self.row].float() * units
 
+    def sounds(self, kept: Shaped[Tensor, "batch rows *shape"]) -> Float[Tensor, "batch samples"]:
+        """Waveforms."""
+        return super().sounds(kept).flatten(1)
+
+    def window_rows(self, window: Window | None) -> int:  # noqa: ARG002 (the front-end is part of every step)
+        """Those of `CHUNK_SECONDS`."""
+        return round(CHUNK_SECONDS / self.hop)
+
+    def represent(
+        self, sounds: Float[Tensor, "batch samples"], frontend: Frontend
+    ) -> Float[Tensor, "batch channel frequency time"]:
+        """The front-end's output."""
+        representation: Tensor = frontend(sounds)
+        return representation
+
     def _encode(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
         if not np.isfinite(samples).all():
             raise FeatureCacheError("the sound has samples that are no numbers: convert it anew, or leave it out")
@@ -93,3 +111,9 @@ class Samples(Form):
         # A unit that has no more digits (a sound below 1e-38) may leave its codes too large.
         shares = codes.clip(-_LARGEST, _LARGEST).astype(np.int16)
         return np.concatenate([shares, units.view(np.int16)], axis=1)
+
+
+def editable_form_of(stream: Stream) -> Form:
+    """How clips are stored for objectives that make new sounds of them: energies where there are some, else samples."""
+    form = form_of(stream) if stream.frontend.base.storage_form == "energies" else None
+    return form or Samples(stream.sample_rate)

@@ -84,6 +84,15 @@ class Frontend(nn.Module, ABC):
         """A frozen network inside, which must be trained before a stream learns from its output; None without one."""
         return None
 
+    @property
+    def network_input(self) -> tuple[Frontend, int]:
+        """The front-end, and its frames, that `pretrained_network` is trained on.
+
+        Raises:
+            ValueError: there is no network inside.
+        """
+        raise ValueError(f"{type(self).__name__} has no network inside")
+
     def normalise(
         self, representation: Float[Tensor, "batch channel frequency time"]
     ) -> Float[Tensor, "batch channel frequency time"]:

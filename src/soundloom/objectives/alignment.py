@@ -1,4 +1,4 @@
-"""Learning from free-form tags: an audio stream and a tag encoder brought into one space (Favory 2020, COALA).
+"""Alignment objective: an audio stream and a tag encoder share one space (COALA, Favory 2020).
 
     L = w_a D_KL(X || X')  +  w_t CE(y, y')  +  w_c L_xi(phi_a, phi_t)  +  w_d CE(y, y'')          (equation 13)
 
@@ -34,21 +34,21 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal, Self
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.embedder import Stream
-from soundloom.encoders import COALA_DIM, COALAAudioEncoder, COALATagEncoder
+from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.encoders.init import he_normal
 from soundloom.errors import InvalidArgumentError
-from soundloom.feature_cache.formats import Form
-from soundloom.frontends import NormalisedFrontend
-from soundloom.objectives.base import Batch, Objective
+from soundloom.feature_cache import Form
+from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
 from soundloom.objectives.decoders import SIDE, AudioDecoder
 from soundloom.objectives.distributed import all_gather
-from soundloom.objectives.windows import representation
+from soundloom.objectives.labels import LabelBatchSampler, window_sampler
 from soundloom.tags.decoder import TagDecoder
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "can_decode",
     "contrast",
     "generalised_kl",
+    "has_own_map",
     "same_tags",
     "tag_cross_entropy",
 ]
@@ -200,6 +201,7 @@ def _among(anchors: Tensor, others: Tensor, settings: AlignmentSettings, alike: 
     return -share.sum() / max(1, len(share))
 
 
+@register_objective("alignment", AlignmentSettings, title="Sounds and their free-form tags meet in one space.")
 class AlignmentObjective(Objective):
     """COALA's losses for a stream and a vocabulary.
 
@@ -218,6 +220,8 @@ class AlignmentObjective(Objective):
     Raises:
         InvalidArgumentError: audio is to be decoded that cannot be.
     """
+
+    splits_by_class = True
 
     def __init__(self, settings: AlignmentSettings, form: Form, stream: Stream, tags: int) -> None:
         super().__init__()
@@ -245,9 +249,9 @@ class AlignmentObjective(Objective):
 
         Args:
             stream: what learns.
-            batch: ``windows``, rows as they are kept [B, R, *shape]; ``tags``, zeros and ones [B, tags].
+            batch: ``windows``, rows as they are kept [B, R, *shape]; ``targets``, zeros and ones [B, tags].
         """
-        heard, tags = self.heard(stream, batch["windows"]), batch["tags"]
+        heard, tags = self.form.representation(batch["windows"], stream), batch["targets"]
         z_audio = stream.embed_window(heard)
         terms: dict[str, Tensor] = {}
         if self.audio_decoder is not None:
@@ -274,8 +278,6 @@ class AlignmentObjective(Objective):
         if self.audio_map is not None:
             phi: Tensor = self.audio_map(z)
             return phi
-        if not isinstance(stream.encoder, COALAAudioEncoder):
-            raise InvalidArgumentError(f"{stream.name}: this objective was made for another stream, or aligns nothing")
         return stream.encoder.align(z)
 
     def _contrast(self, audio: Tensor, said: Tensor, tags: Tensor) -> Tensor:
@@ -284,16 +286,30 @@ class AlignmentObjective(Objective):
             alike = same_tags(all_gather(tags))
         return contrast(all_gather(audio), all_gather(said), self.settings, alike)
 
-    def heard(self, stream: Stream, windows: Tensor) -> Tensor:
-        """Windows as the stream takes them, in the representation of its front-end."""
-        return representation(windows, self.form, stream)
+    @classmethod
+    def sampler(
+        cls,
+        settings: AlignmentSettings,  # noqa: ARG003
+        data: TrainingData,
+        clips: Int[np.ndarray, " chosen"],
+        *,
+        batch: int,
+        seed: int,
+    ) -> LabelBatchSampler:
+        """Windows with their clips' tags, which are the corpus's classes."""
+        return window_sampler(data, clips, batch=batch, seed=seed)
+
+    @classmethod
+    def create(cls, settings: AlignmentSettings, stream: Stream, data: TrainingData) -> Self:
+        """For the corpus's classes as tags."""
+        return cls(settings, data.dataset.form, stream, len(data.corpus.classes))
 
 
 def has_own_map(stream: Stream) -> bool:
     """Whether the stream's encoder maps its embedding to phi_a itself, as the published checkpoints have it."""
-    return isinstance(stream.encoder, COALAAudioEncoder) and stream.wanted is None
+    return stream.encoder.has_alignment and stream.wanted is None
 
 
 def can_decode(stream: Stream) -> bool:
     """Whether windows can be decoded from the stream's embeddings: COALA's own, scaled to [0, 1]."""
-    return has_own_map(stream) and stream.dim == COALA_DIM and isinstance(stream.frontend, NormalisedFrontend)
+    return has_own_map(stream) and stream.dim == COALA_DIM and stream.frontend.normalisation is not None

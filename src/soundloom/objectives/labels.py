@@ -1,4 +1,4 @@
-"""Learning from labels: a head on the embedding tells the classes of the clip that a window was cut from.
+"""Classification objective: a head on the embedding predicts the classes of the clip that a window was cut from.
 
 Verma 2023, section 3: the embedding "is passed onto a linear layer of 2048 neurons followed by a 200-neuron final
 layer", and the loss is "Huber loss between the predicted vector [...] and a 200-dim vector binary vector"; section 2:
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -23,14 +23,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
-from soundloom.feature_cache import FeatureDataset
-from soundloom.feature_cache.formats import Form
-from soundloom.objectives.base import Batch, Objective
-from soundloom.objectives.windows import representation
+from soundloom.feature_cache import FeatureDataset, Form
+from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
 
-__all__ = ["LOSSES", "SCORES", "LabelBatchSampler", "LabelHead", "LabelObjective", "LabelSettings", "label_sampler"]
+__all__ = [
+    "LOSSES",
+    "SCORES",
+    "LabelBatchSampler",
+    "LabelHead",
+    "LabelObjective",
+    "LabelSettings",
+    "label_sampler",
+    "window_sampler",
+]
 
 Loss = Literal["huber", "bce", "cross-entropy"]
 
@@ -70,6 +78,7 @@ class LabelHead(nn.Sequential):
             super().__init__(nn.Linear(dim, classes))
 
 
+@register_objective("labels", LabelSettings, title="A head predicts the classes of each window's clip.")
 class LabelObjective(Objective):
     """The labels' loss of a batch of windows.
 
@@ -83,6 +92,8 @@ class LabelObjective(Objective):
         head: trained with the stream.
     """
 
+    splits_by_class = True
+
     def __init__(self, settings: LabelSettings, form: Form, *, dim: int, classes: int) -> None:
         super().__init__()
         if classes < 2:
@@ -91,6 +102,43 @@ class LabelObjective(Objective):
         self.form = form
         self.head = LabelHead(settings, dim, classes)
 
+    @classmethod
+    def select(cls, settings: LabelSettings, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG003
+        """All clips, if they have two classes."""
+        cls.check_classes(corpus)
+        return corpus
+
+    @staticmethod
+    def check_classes(corpus: Corpus) -> None:
+        """Refuse a corpus with fewer than two classes.
+
+        Raises:
+            CorpusError: it has fewer.
+        """
+        if len(corpus.classes) < 2:
+            raise CorpusError(
+                f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more; "
+                "triplets learn from the sounds alone (train triplet, or train diverse --objective triplet)"
+            )
+
+    @classmethod
+    def sampler(
+        cls,
+        settings: LabelSettings,  # noqa: ARG003
+        data: TrainingData,
+        clips: Int[np.ndarray, " chosen"],
+        *,
+        batch: int,
+        seed: int,
+    ) -> LabelBatchSampler:
+        """Every window once an epoch, with its clip's classes."""
+        return window_sampler(data, clips, batch=batch, seed=seed)
+
+    @classmethod
+    def create(cls, settings: LabelSettings, stream: Stream, data: TrainingData) -> Self:
+        """With a head for the corpus's classes."""
+        return cls(settings, data.dataset.form, dim=stream.dim, classes=len(data.corpus.classes))
+
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss, and ``top5``: the share of windows with a class of theirs among the five highest outputs.
 
@@ -98,7 +146,7 @@ class LabelObjective(Objective):
             stream: what learns.
             batch: ``windows``, rows as they are kept [B, R, *shape]; ``targets``, zeros and ones [B, classes].
         """
-        outputs = self.head(stream.embed_window(representation(batch["windows"], self.form, stream)))
+        outputs = self.head(stream.embed_window(self.form.representation(batch["windows"], stream)))
         targets = batch["targets"]
         highest = outputs.detach().topk(min(TOP, outputs.shape[1]), dim=1).indices
         found = targets.gather(1, highest).amax(dim=1)
@@ -230,6 +278,18 @@ def label_sampler(
         batch=batch,
         seed=seed,
     )
+
+
+def window_sampler(
+    data: TrainingData, clips: Int[np.ndarray, " chosen"], *, batch: int, seed: int
+) -> LabelBatchSampler:
+    """`label_sampler` of training windows side by side: ``windows`` and ``targets``, their clips' classes.
+
+    Raises:
+        InvalidArgumentError: none of the clips has a window.
+    """
+    targets, size = data.corpus.label_matrix(), data.window
+    return label_sampler(data.dataset, targets, clips, size=size, hop=size, batch=batch, seed=seed)
 
 
 @lru_cache(maxsize=4)

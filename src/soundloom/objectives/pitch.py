@@ -1,24 +1,39 @@
-"""Learning which note sounds, from sounds whose note is known.
+"""Pitch objective: cross-entropy of the note shares that a stream embeds single notes as.
 
-The stream's embedding is the root of a share for each note (`soundloom.encoders.PitchEncoder`): there is no head, and
-what is minimised is the cross-entropy of the shares themselves, so that the numbers of the embedding are the notes.
+The stream's embedding is the square root of a share for each note (`soundloom.encoders.PitchEncoder`): there is no
+head, so the numbers of the embedding are the notes.
 
-When not: streams whose embedding is not notes; learn labels instead, by a head (`labels`).
+When not: streams whose embedding is not notes; predict labels instead, by a head (`labels`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Stream
-from soundloom.feature_cache.formats import Form
-from soundloom.objectives.base import Batch, Objective
-from soundloom.objectives.windows import representation
+from soundloom.feature_cache import Form
+from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
+from soundloom.objectives.labels import LabelBatchSampler
 
-__all__ = ["PitchObjective"]
+__all__ = ["LOWEST_NOTE", "PitchObjective", "PitchSettings", "note_targets"]
+
+LOWEST_NOTE = 24
+"""MIDI number of the first of the notes: C1, 32.7 Hz."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PitchSettings:
+    """None: what a note is, is decided by the stream."""
+
+
+@register_objective("pitch", PitchSettings, title="The embedding is the note of a single note.")
 class PitchObjective(Objective):
     """Cross-entropy of a window's notes.
 
@@ -30,6 +45,33 @@ class PitchObjective(Objective):
         super().__init__()
         self.form = form
 
+    @classmethod
+    def select(cls, settings: PitchSettings, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG003
+        """The clips whose note is known and within the stream's range."""
+        return corpus.filter(mask=np.asarray(note_targets(corpus, stream.frontend.bins).any(axis=1)))
+
+    @classmethod
+    def sampler(
+        cls,
+        settings: PitchSettings,  # noqa: ARG003
+        data: TrainingData,
+        clips: Int[np.ndarray, " chosen"],
+        *,
+        batch: int,
+        seed: int,
+    ) -> LabelBatchSampler:
+        """The first window of each clip, and a one for its note."""
+        decoded = clips[data.dataset.lengths[clips] > 0]
+        return LabelBatchSampler(
+            dataset=data.dataset, clips=decoded, starts=np.zeros_like(decoded), size=data.window,
+            targets=note_targets(data.corpus, data.dataset.form.shape[1]).astype(np.float32), batch=batch, seed=seed,
+        )  # fmt: skip
+
+    @classmethod
+    def create(cls, settings: PitchSettings, stream: Stream, data: TrainingData) -> Self:  # noqa: ARG003
+        """For the form of the cached clips."""
+        return cls(data.dataset.form)
+
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss, and ``right``: the share of windows whose strongest note is theirs.
 
@@ -37,8 +79,25 @@ class PitchObjective(Objective):
             stream: what learns.
             batch: ``windows``, rows as they are kept [B, R, *shape]; ``targets``, zeros and a one [B, notes].
         """
-        shares = stream.embed_window(representation(batch["windows"], self.form, stream)).square()
+        shares = stream.embed_window(self.form.representation(batch["windows"], stream)).square()
         tiny = torch.finfo(shares.dtype).tiny
         given = (shares * batch["targets"]).sum(dim=1) / shares.sum(dim=1).clamp_min(tiny)
         right = shares.detach().argmax(dim=1) == batch["targets"].argmax(dim=1)
         return {"loss": -given.clamp_min(tiny).log().mean(), "right": right.float().mean()}
+
+
+def note_targets(corpus: Corpus, bins: int) -> Bool[np.ndarray, "clips {bins}"]:
+    """True where a clip has the note, its MIDI number rounded.
+
+    Raises:
+        CorpusError: no clip has one in reach.
+    """
+    if "midi" not in corpus.table.column_names:
+        raise CorpusError(f"{corpus.name} has no column midi: notes are learned from clips whose MIDI number is known")
+    notes = np.array([-1 if midi is None else round(midi) - LOWEST_NOTE for midi in corpus.column("midi")])
+    inside = (notes >= 0) & (notes < bins)
+    if not inside.any():
+        raise CorpusError(f"{corpus.name}: no clip has a MIDI number from {LOWEST_NOTE} to {LOWEST_NOTE + bins - 1}")
+    targets = np.zeros((len(corpus), bins), dtype=bool)
+    targets[inside, notes[inside]] = True
+    return targets

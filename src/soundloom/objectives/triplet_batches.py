@@ -1,4 +1,4 @@
-"""Which windows a step learns from: anchors, and the second windows that some positives need.
+"""Batch sampler of triplets: anchors, and the second windows that some positives need.
 
 Jansen 2017, section 4.1: "We then process these per-recording spectrograms into nonoverlapping 0.96 second context
 windows, such that each training example is a F = 64 by T = 96 matrix." Of streams that do not hear mel bands a window
@@ -24,6 +24,11 @@ A batch is a function of the seed and the step's number alone:
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
@@ -32,14 +37,96 @@ from soundloom.corpora import CorpusError
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.base import Batch
+from soundloom.objectives.mining import MINING
 from soundloom.objectives.samplers import SAMPLERS
-from soundloom.objectives.triplet import TripletSettings
 from soundloom.objectives.triplet_pairs import Classmates, Neighbours, Recordings, WindowIndex, pick
 
-__all__ = ["TripletBatchSampler", "triplet_sampler"]
+__all__ = ["TripletBatchSampler", "TripletSettings", "only", "triplet_sampler"]
 
 ATTEMPTS = 100
 """How often a batch without negatives is drawn anew, before the corpus is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripletSettings:
+    """The samplers and the loss; the defaults are those of the paper's joint model.
+
+    Attributes:
+        margin: what a negative must be farther than the positive, in squared distance of unit vectors (0 to 4). The
+            paper does not tell its own; 0.2 is that of Schroff 2015, from whom it has the mining.
+        mining: "semi-hard", "hardest", or "none" for a negative at random; see `mining`.
+        noise: weight of the sampler, its share of the triplets being its weight among all weights; 0 does without it.
+        translation: weight of the sampler.
+        mixing: weight of the sampler.
+        proximity: weight of the sampler.
+        labelled: weight of the sampler, which needs labels: the supervised topline.
+        sigma: deviation of the noise, as a share of a cell's energy.
+        shift: the farthest translation in frequency (the paper's S), in mel bins or, of streams that do not hear mel
+            bands, semitones.
+        alpha: the share of its energy that is mixed into an anchor.
+        delta_t: the longest time between the starts of an anchor and its positive in a recording, in seconds; None
+            for any.
+        grid: where windows begin: "aligned" side by side from a clip's start as in section 4.1, or "anywhere", up to
+            half a window off that.
+    """
+
+    margin: float = 0.2
+    mining: Literal["semi-hard", "hardest", "none"] = "semi-hard"
+    noise: float = 1.0
+    translation: float = 1.0
+    mixing: float = 1.0
+    proximity: float = 1.0
+    labelled: float = 0.0
+    sigma: float = 0.5
+    shift: int = 10
+    alpha: float = 0.25
+    delta_t: float | None = None
+    grid: Literal["aligned", "anywhere"] = "aligned"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < 4:
+            raise InvalidArgumentError(
+                f"margin must be at least 0 and below 4, got {self.margin}: the squared distance of unit vectors "
+                "is 4 at most"
+            )
+        if self.mining not in MINING:
+            raise InvalidArgumentError(f"mining is one of {', '.join(MINING)}, got {self.mining!r}")
+        if self.grid not in ("aligned", "anywhere"):
+            raise InvalidArgumentError(f"grid is 'aligned' or 'anywhere', got {self.grid!r}")
+        for name in ("sigma", "alpha"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InvalidArgumentError(
+                    f"{name} must be above 0, got {getattr(self, name)}: else positives equal their anchors"
+                )
+        if self.shift < 0:
+            raise InvalidArgumentError(f"shift must be 0 or more bins, got {self.shift}: it goes as far down as up")
+        if self.delta_t is not None and not self.delta_t > 0:
+            raise InvalidArgumentError(f"delta_t must be above 0 seconds, or None for any distance, got {self.delta_t}")
+        weights = {name: getattr(self, name) for name in SAMPLERS}
+        if any(not 0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
+            raise InvalidArgumentError(f"sampler weights must be 0 or more and not all 0, got {weights}")
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Sampler -> its share of the triplets, of those that have one."""
+        weights = {name: float(getattr(self, name)) for name in SAMPLERS}
+        total = sum(weights.values())
+        return {name: weight / total for name, weight in weights.items() if weight > 0}
+
+
+def only(*names: str) -> dict[str, Any]:
+    """The weights with which these samplers share all triplets: fields of `TripletSettings`.
+
+    >>> TripletSettings(**only("noise", "mixing")).shares
+    {'noise': 0.5, 'mixing': 0.5}
+
+    Raises:
+        InvalidArgumentError: no such sampler.
+    """
+    unknown = [name for name in names if name not in SAMPLERS]
+    if unknown or not names:
+        raise InvalidArgumentError(f"no sampler {unknown}: choose from {', '.join(SAMPLERS)}")
+    return {name: float(name in names) for name in SAMPLERS}
 
 
 class TripletBatchSampler:

@@ -1,31 +1,33 @@
-"""Streams before any learning, by name: what ``--stream`` of every recipe chooses from.
+"""Untrained streams by name: what ``--stream`` of every recipe chooses from.
 
-Those of log-mel windows are 64 bands by 96 frames, 0.96 s (Jansen 2017, section 4.1): a longer sound is cut into
-windows, whose embeddings are averaged, and what is left at its end is filled with the log-mel of silence.
+Streams of log-mel windows have 64 bands by 96 frames, 0.96 s (Jansen 2017, section 4.1). A longer sound is cut into
+windows, whose embeddings are averaged; the rest at its end is filled with the log-mel of silence.
 
-Those of Verma 2023 (section 3) hear 1 s at a time, each one property of it, with a transformer: `pitch`, `timbre`,
-`waveform`, `neuralogram`. A rest is filled with silence and weighs as much as it is long. What the paper is silent
-about: cepstral coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions
-that are added to them, come scaled to mean 0 and deviation 1 over the training sounds (`recipes.standardising`).
+Streams of Verma 2023 (section 3) take 1 s at a time, each one property of it, with a transformer: `pitch`, `timbre`,
+`waveform`, `neuralogram`. A rest is filled with silence and weighs as much as it is long. Not in the paper: cepstral
+coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions that are added to
+them, are normalised to mean 0 and deviation 1 over the training sounds (`recipes.feature_scaling`).
 
-`neuralogram` stacks what a network says that is trained before it, which `recipes.diverse` does.
-
-`notes` hears which note sounds, every 50 ms, at any length (`soundloom.encoders.PitchEncoder`).
+`coala` is the audio encoder of Favory 2020. `notes` embeds which note sounds, every 50 ms, at any length
+(`soundloom.encoders.PitchEncoder`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
+from typing import cast
 
+from soundloom.components import Registry
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import (
     CNN14,
     RESNET18,
     RESNET50,
     CNN14Settings,
+    COALAAudioEncoder,
     Encoder,
     MobileNetV1,
     Neuralogram,
@@ -37,8 +39,7 @@ from soundloom.encoders import (
     WaveformTransformer,
     initialise,
 )
-from soundloom.errors import UnknownModelError
-from soundloom.feature_cache import Form, MelEnergies, Represented, Samples
+from soundloom.errors import ComponentError, UnknownModelError
 from soundloom.frontends import (
     MFCC,
     ConstantQ,
@@ -50,67 +51,58 @@ from soundloom.frontends import (
     PerSecond,
     WaveformPatches,
 )
-from soundloom.objectives.windows import unscaled
-from soundloom.training import TrainingError
+from soundloom.objectives.pitch import LOWEST_NOTE
 
-__all__ = ["CHUNK", "FRAMES", "LOWEST_NOTE", "STREAMS", "alone", "build_stream", "changing_form_of", "form_of"]
+__all__ = ["FRAMES", "STREAMS", "Architecture", "build_stream"]
 
 FRAMES = 96
 """Frames of a log-mel window."""
 
-LOWEST_NOTE = 24
-"""MIDI number of the first of the 84 notes that the stream of notes hears: C1, 32.7 Hz."""
 
-CHUNK = 1.0
-"""Seconds of a window of the streams that are not of log-mel frames."""
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """An untrained stream.
+
+    Attributes:
+        build: makes it, its weights drawn from a seed.
+        tells_pitch: whether a sound and its transposition are to be told apart, so that no objective teaches otherwise.
+        trainings: how many trainings it takes: 2 where a network inside its front-end is trained first.
+    """
+
+    build: Callable[[int], Stream]
+    tells_pitch: bool = False
+    trainings: int = 1
 
 
-def _windows(name: str, encoder: Callable[[], Encoder], seed: int) -> Stream:
-    """A stream of log-mel windows."""
-    frontend, network = LogMel.jansen(), encoder()
+STREAMS: Registry[Architecture] = Registry("stream", ("soundloom.recipes.architectures",), error=UnknownModelError)
+"""Every stream that can be trained, by name; ``package.module:function`` names one of your own, ``function(seed)``."""
+
+
+def _log_mel(name: str, frontend: Callable[[], Frontend], encoder: Callable[[], Encoder], seed: int) -> Stream:
+    """A stream of log-mel windows; a rest is filled with the log-mel of silence."""
+    network = encoder()
     initialise(network, seed)
-    window = Window(frames=FRAMES, fixed=True, fill=math.log(frontend.settings.floor))
-    return Stream(name, frontend, network, layers=None, pooling="mean", window=window)
+    window = Window(frames=FRAMES, fixed=True, fill=math.log(LogMel.jansen().settings.floor))
+    return Stream(name, frontend(), network, layers=None, pooling="mean", window=window)
 
 
-_HERSHEY = ResNetSettings(depths=RESNET50.depths, widths=RESNET50.widths, bottleneck=RESNET50.bottleneck, stem_stride=1)
-_SMALL = ResNetSettings(depths=(1, 1, 1, 1), widths=(32, 64, 128, 256), bottleneck=False)
-_NARROW = CNN14Settings(widths=(16, 32, 64, 128, 256, 512), dim=512)
-_BANDS = TransformerSettings(bins=64)
-
-_LOG_MEL: Mapping[str, Callable[[], Encoder]] = {
-    "resnet50-hershey": partial(ResNet, _HERSHEY),
-    "resnet50": partial(ResNet, RESNET50),
-    "resnet18": partial(ResNet, RESNET18),
-    "resnet-small": partial(ResNet, _SMALL),
-    "mobilenet": MobileNetV1,
-    "cnn14": CNN14,
-    "cnn14-small": partial(CNN14, _NARROW),
-    "transformer": partial(Transformer, _BANDS),
-}
+def _coala(seed: int) -> Stream:
+    """COALA's audio encoder over its front-end, whose bands are yet to be scaled."""
+    encoder = COALAAudioEncoder()
+    initialise(encoder, seed)
+    window = Window(frames=FRAMES, fixed=True)
+    return Stream("coala", NormalisedFrontend(LogMel.coala()), encoder, layers=None, pooling="mean", window=window)
 
 
-def _seconds(name: str, frontend: Callable[[], Frontend], encoder: Callable[[], Encoder], seed: int) -> Stream:
-    """A stream that hears a second at a time."""
-    hearing, network = frontend(), encoder()
+def _second(name: str, frontend: Callable[[], Frontend], encoder: Callable[[], Encoder], seed: int) -> Stream:
+    """A stream that takes a second at a time."""
+    representation, network = frontend(), encoder()
     initialise(network, seed)
-    inner = unscaled(hearing)
-    if isinstance(inner, Neuralogram):
-        initialise(inner.network, seed)
-    window = Window(frames=hearing.frames(hearing.sample_rate), fixed=True)
-    return Stream(name, hearing, network, layers=None, pooling="mean", window=window)
-
-
-def _transformer(bins: int) -> Callable[[], Encoder]:
-    return partial(Transformer, TransformerSettings(bins=bins))
-
-
-_VERMA: Mapping[str, tuple[Callable[[], Frontend], Callable[[], Encoder]]] = {
-    "pitch": (lambda: PerSecond(PeakMap.verma()), _transformer(80)),
-    "timbre": (lambda: NormalisedFrontend(PerSecond(MFCC.verma())), _transformer(12)),
-    "waveform": (WaveformPatches, WaveformTransformer),
-    "neuralogram": (lambda: NormalisedFrontend(Neuralogram()), _transformer(Neuralogram.bins)),
-}
+    inner = representation.base.pretrained_network
+    if inner is not None:
+        initialise(cast(Encoder, inner), seed)
+    window = Window(frames=representation.frames(representation.sample_rate), fixed=True)
+    return Stream(name, representation, network, layers=None, pooling="mean", window=window)
 
 
 def _notes(seed: int) -> Stream:
@@ -122,16 +114,46 @@ def _notes(seed: int) -> Stream:
     return Stream("notes", frontend, encoder, layers=(1,), pooling="mean")
 
 
-STREAMS: Mapping[str, Callable[[int], Stream]] = MappingProxyType(
-    {name: partial(_windows, name, encoder) for name, encoder in _LOG_MEL.items()}
-    | {name: partial(_seconds, name, *parts) for name, parts in _VERMA.items()}
-    | {"notes": _notes}
-)
-"""Name -> what builds the stream, its weights drawn from a seed.
+def _transformer(bins: int) -> Callable[[], Encoder]:
+    return partial(Transformer, TransformerSettings(bins=bins))
 
-``resnet50-hershey`` is the network of the paper, whose first convolution has no stride: four times the work of
-``resnet50``.
-"""
+
+# Hershey 2017, whose network Jansen 2017 takes: the first convolution has no stride, four times the work of resnet50.
+_HERSHEY = ResNetSettings(depths=RESNET50.depths, widths=RESNET50.widths, bottleneck=RESNET50.bottleneck, stem_stride=1)
+_SMALL = ResNetSettings(depths=(1, 1, 1, 1), widths=(32, 64, 128, 256), bottleneck=False)
+_NARROW = CNN14Settings(widths=(16, 32, 64, 128, 256, 512), dim=512)
+
+for _name, _encoder in (
+    ("resnet50-hershey", partial(ResNet, _HERSHEY)),
+    ("resnet50", partial(ResNet, RESNET50)),
+    ("resnet18", partial(ResNet, RESNET18)),
+    ("resnet-small", partial(ResNet, _SMALL)),
+    ("mobilenet", MobileNetV1),
+    ("cnn14", CNN14),
+    ("cnn14-small", partial(CNN14, _NARROW)),
+    ("transformer", _transformer(64)),
+):
+    STREAMS.register(_name, Architecture(build=partial(_log_mel, _name, LogMel.jansen, _encoder)))
+
+
+def _register_second(
+    name: str,
+    frontend: Callable[[], Frontend],
+    encoder: Callable[[], Encoder],
+    *,
+    tells_pitch: bool = False,
+    trainings: int = 1,
+) -> None:
+    build = partial(_second, name, frontend, encoder)
+    STREAMS.register(name, Architecture(build=build, tells_pitch=tells_pitch, trainings=trainings))
+
+
+_register_second("pitch", lambda: PerSecond(PeakMap.verma()), _transformer(80), tells_pitch=True)
+_register_second("timbre", lambda: NormalisedFrontend(PerSecond(MFCC.verma())), _transformer(12))
+_register_second("waveform", WaveformPatches, WaveformTransformer)
+_register_second("neuralogram", lambda: NormalisedFrontend(Neuralogram()), _transformer(Neuralogram.bins), trainings=2)
+STREAMS.register("coala", Architecture(build=_coala))
+STREAMS.register("notes", Architecture(build=_notes, tells_pitch=True))
 
 
 def build_stream(kind: str, seed: int, name: str) -> Stream:
@@ -141,39 +163,16 @@ def build_stream(kind: str, seed: int, name: str) -> Stream:
 
     Raises:
         UnknownModelError: no such kind.
+        ComponentError: a ``package.module:function`` that cannot be imported, or gives no stream.
     """
-    if kind not in STREAMS:
-        raise UnknownModelError(f"no stream {kind!r}: there are {', '.join(STREAMS)}")
-    stream = STREAMS[kind](seed)
-    stream.name, stream.parts = name, {name: slice(0, stream.dim)}
-    return stream
+    stream = STREAMS.find(kind, adapt=_adapted).build(seed)
+    return stream.renamed(name)
 
 
-def form_of(stream: Stream) -> Form:
-    """How clips are kept for a stream: frames of mel energies for log-mel windows, else representations of chunks."""
-    frontend = unscaled(stream.frontend)
-    return MelEnergies(frontend) if isinstance(frontend, LogMel) else Represented(frontend, seconds=CHUNK)
-
-
-def changing_form_of(stream: Stream) -> Form:
-    """As `form_of`, for objectives that change sounds before they are heard: mel energies, else samples."""
-    frontend = unscaled(stream.frontend)
-    return MelEnergies(frontend) if isinstance(frontend, LogMel) else Samples(frontend.sample_rate)
-
-
-def alone(stream: Stream, recipe: str) -> Stream:
-    """The stream, if it can be trained by itself.
-
-    Args:
-        stream: what is to learn.
-        recipe: what `soundloom train` calls the objective that it is to learn by.
-
-    Raises:
-        TrainingError: a network within its front-end has to be trained before.
-    """
-    if isinstance(unscaled(stream.frontend), Neuralogram):
-        raise TrainingError(
-            "the columns of the stream neuralogram come from a network that is trained before it: soundloom train "
-            f"diverse CORPUS --streams neuralogram --objective {recipe} trains both"
-        )
-    return stream
+def _adapted(target: object, name: str) -> Architecture:
+    """The architecture of an imported object, a function from a seed to a stream."""
+    if isinstance(target, Architecture):
+        return target
+    if not callable(target):
+        raise ComponentError(f"{name!r} is a {type(target).__name__}, not a function from a seed to a Stream")
+    return Architecture(build=target)

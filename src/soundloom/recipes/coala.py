@@ -2,56 +2,51 @@
 
     AE-C   both autoencoders and the alignment         presets ``paper`` and ``small``
     E-C    the encoders and the alignment              ``paper-e-c``, ``small-e-c``
-    CNN    the audio encoder, told to tell the tags    ``paper-cnn``, ``small-cnn``
+    CNN    the audio encoder, predicting the tags      ``paper-cnn``, ``small-cnn``
 
 The presets of the paper are its settings: SGD at 0.005 without momentum in batches of 128, for 200 epochs (the CNN 20).
 It learned from 190,000 sounds; the small ones learn from a few thousand, on a CPU, in an hour or so, which SGD at that
 rate would not have begun to use: Adam, tags of five sounds and three groups or more, and patches from anywhere within
-ten seconds of the loudest, so that what is heard again is not the same again.
+ten seconds of the loudest, so that a sound is not the same each time.
 
 Where the published code differs from the paper the settings say so: `soundloom.objectives.alignment` for the losses,
 `soundloom.recipes.max_energy_patches` for the loudest patch, `soundloom.tags.vocabulary` for the tags. Mel bands are of
 magnitudes under a Hann window, as the code has them (`LogMel.coala`; the text says energies and Hamming), and clips
 are padded with silence; the code adds noise of 5e-4, without which nothing here is random.
 
-Beside the stream the run's folder keeps the tags' side (`soundloom.tags.tag_model`), by which sounds are searched.
+Beside the stream the run's folder holds the tag model (`soundloom.tags.tag_model`), by which sounds are searched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import lru_cache
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.embedder import Stream, Window
-from soundloom.encoders import COALAAudioEncoder, initialise
+from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
-from soundloom.feature_cache import CacheProgress, FeatureDataset, Form, MelEnergies, prepare
-from soundloom.frontends import LogMel, NormalisedFrontend
+from soundloom.feature_cache import FeatureDataset
+from soundloom.frontends import EnergyFrontend
 from soundloom.models.model_card import Card
-from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings
-from soundloom.objectives.base import Batch
-from soundloom.objectives.distributed import rank_and_world_size
-from soundloom.objectives.labels import LabelBatchSampler, label_sampler
-from soundloom.recipes.architectures import FRAMES, build_stream, form_of
-from soundloom.recipes.feature_scaling import standardise
+from soundloom.objectives.alignment import AlignmentObjective, AlignmentSettings, has_own_map
+from soundloom.objectives.base import Objective, TrainingData, WindowSampler
+from soundloom.objectives.labels import LabelBatchSampler, window_sampler
 from soundloom.recipes.max_energy_patches import Loudness, band_ranges, loudest_starts, shifted
-from soundloom.recipes.validation_split import fingerprint, groups_of, train_valid_split
+from soundloom.recipes.recipe import StreamRecipe, register_recipe
+from soundloom.recipes.validation_split import groups_of
 from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
-from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.seeding import seeded
+from soundloom.training import Run, TrainingError, TrainingSettings, Validation
 
-__all__ = ["PRESETS", "CoalaRecipe", "coala_stream", "learn", "tagged", "train"]
-
-COALA = "coala"
-"""The paper's own stream, besides those of `soundloom.recipes.architectures`."""
+__all__ = ["PRESETS", "CoalaRecipe", "tagged"]
 
 _LOOKED_AT = 512
 
@@ -59,43 +54,123 @@ _PAPER = TrainingSettings(optimiser="sgd", rate=0.005, momentum=0.0, batch=128, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoalaRecipe:
-    """What learns from what.
+class CoalaRecipe(StreamRecipe):
+    """One stream and how it is trained; a stream other than coala needs audio_weight 0.
 
     Attributes:
-        stream: what learns: coala, or one of soundloom.recipes.STREAMS (with audio_weight 0).
         tag_sources: where tags come from: of tags, labels, names and embedded; see soundloom.tags.tag_sources.
         tag_file: a CSV, JSON or parquet with tags for the files, besides; none for none.
         loudness: what the loudest patch is loudest in: logarithm (the code's) or energy (the paper's word).
         shift: rows by which a patch may begin before or after the loudest, anew each time it is drawn; 0 in the paper.
-        validation: share of the sounds, in whole groups and with every tag's share, kept apart to validate on.
-        epochs: passes over the sounds, which decide the steps; 0 to take steps as they are.
         vocabulary: which words become tags.
         objective: weights and form of the losses.
-        training: the trainer.
     """
 
-    stream: str = COALA
+    stream: str = "coala"
     tag_sources: tuple[str, ...] = ("tags",)
     tag_file: str | None = None
     loudness: Loudness = "logarithm"
     shift: int = 0
-    validation: float = 0.1
-    epochs: int = field(default=200, metadata={"length": True, "aliases": ("num_epochs", "max_epochs")})
+    epochs: int = field(default=200, metadata={"resumable": True, "aliases": ("num_epochs", "max_epochs")})
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
     objective: AlignmentSettings = field(default_factory=AlignmentSettings)
     training: TrainingSettings = field(default_factory=lambda: _PAPER)
 
+    kind = AlignmentObjective
+
     def __post_init__(self) -> None:
-        if not 0 <= self.validation < 1:
-            raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {self.validation}")
-        for name in ("epochs", "shift"):
-            if getattr(self, name) < 0:
-                raise InvalidArgumentError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        super().__post_init__()
+        if self.shift < 0:
+            raise InvalidArgumentError(f"shift must be 0 or more, got {self.shift}")
         if self.training.keep != "last":
             raise InvalidArgumentError(
                 "keep must be 'last': the tag encoder is of the last step, and so must the stream be"
             )
+
+    @property
+    def uses_labels(self) -> bool:
+        """Only where they are tags."""
+        return "labels" in self.tag_sources
+
+    def select(self, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG002
+        """The sounds that have a tag of the vocabulary, which is then the corpus's classes."""
+        return tagged(corpus, self)[0]
+
+    def sampler(
+        self, stream: Stream, data: TrainingData, clips: Int[np.ndarray, " chosen"], batch: int, seed: int
+    ) -> LabelBatchSampler:
+        """The loudest patch of each clip; or every chunk, where clips are stored as chunks."""
+        dataset, size = data.dataset, data.window
+        if dataset.form.sounds_are != "energies":
+            return window_sampler(data, clips, batch=batch, seed=seed)
+        starts = _loudest_starts(dataset, cast(EnergyFrontend, stream.frontend.base), size, self.loudness)
+        earliest, room = shifted(starts, dataset.lengths, size=size, shift=self.shift)
+        mine = clips[dataset.lengths[clips] > 0]
+        return LabelBatchSampler(
+            dataset=dataset, clips=mine, starts=earliest[mine], size=size,
+            targets=data.corpus.label_matrix().astype(np.float32), batch=batch, seed=seed, room=room[mine],
+        )  # fmt: skip
+
+    def normalise(self, stream: Stream, sampler: WindowSampler) -> None:
+        """Scale the bands of energies to [0, 1] over the loudest patches; other bins to mean 0 and deviation 1."""
+        scaled, dataset = stream.frontend.normalisation, sampler.dataset
+        if scaled is None or dataset.form.sounds_are != "energies":
+            super().normalise(stream, sampler)
+            return
+        base = cast(EnergyFrontend, stream.frontend.base)
+        starts = _loudest_starts(dataset, base, sampler.size, self.loudness)
+        factor, shift = band_ranges(dataset, base, sampler.clips, starts[sampler.clips], sampler.size)
+        scaled.scale.copy_(factor)
+        scaled.shift.copy_(shift)
+
+    def lasting(self, sampler: WindowSampler, clips: int) -> StreamRecipe:  # noqa: ARG002
+        """Epochs are passes over whole batches of clips, as in the published code."""
+        if not self.epochs:
+            return self
+        return replace(self, training=self.training.lasting(self.epochs * max(1, clips // self.training.batch)))
+
+    def create(self, stream: Stream, data: TrainingData) -> Objective:
+        """The losses; a map of the stream's own that no loss depends on is frozen, as several devices demand."""
+        objective = super().create(stream, data)
+        own_map = stream.encoder.alignment_map
+        if own_map is not None and not self.objective.contrast_weight:
+            own_map.requires_grad_(False)
+        return objective
+
+    def validator(self, stream: Stream, data: TrainingData, clips: Int[np.ndarray, " chosen"]) -> Validation | None:
+        """Every clip once, in batches like those that are learned from: the loss depends on the size of the batch."""
+        processes = self.training.devices * self.training.nodes
+        batch = min(self.training.batch, len(clips) - len(clips) % processes)
+        if batch < 2 * processes:
+            return None
+        sampler = self.sampler(stream, data, clips, batch, self.training.seed)
+        return Validation(sampler=sampler, batches=max(1, len(sampler) // batch))
+
+    def finish(
+        self,
+        run: Run,
+        stream: Stream,
+        objective: Objective,
+        sampler: WindowSampler,
+        data: TrainingData,
+        learned: Int[np.ndarray, " learned"],  # noqa: ARG002
+    ) -> None:
+        """Save the tag model beside the model."""
+        aligned = _aligned(stream, cast(AlignmentObjective, objective), tagged(data.source, self)[1])
+        aligned.centre.copy_(aligned.common(_embeddings(stream, cast(LabelBatchSampler, sampler))))
+        aligned.save(run.folder)
+
+    def describe(self, data: str, training_data: TrainingData) -> Card:
+        """The model card."""
+        objective, count = self.objective, len(training_data.corpus.classes)
+        summary = (
+            f"An audio embedding ({self.stream}), learned from {count} free-form tags (Favory 2020); weights of the "
+            f"losses: audio {objective.audio_weight:g}, tags {objective.tag_weight:g}, alignment "
+            f"{objective.contrast_weight:g}, direct {objective.direct_weight:g}."
+        )
+        return self.card(
+            data, summary=summary, tags=("audio-tagging", "coala"), besides=", its tags in `vocabulary.json`"
+        )
 
 
 _CASES = {"": AlignmentSettings(), "-e-c": AlignmentSettings.e_c(), "-cnn": AlignmentSettings.cnn()}
@@ -118,85 +193,12 @@ PRESETS: Mapping[str, CoalaRecipe] = MappingProxyType(
         for case, objective in _CASES.items()
     }
 )
-
-
-def train(
-    recipe: CoalaRecipe,
-    corpus: Corpus,
-    out: Path,
-    *,
-    resume: bool = True,
-    progress: Callable[[TrainingProgress], None] | None = None,
-    preparing: Callable[[CacheProgress], None] | None = None,
-) -> Run:
-    """Train a stream on sounds with tags, and keep it with its tags.
-
-    Args:
-        recipe: what learns from what.
-        corpus: sounds; those that have no tag of the vocabulary are left out.
-        out: the run's folder.
-        resume: go on with the run that the folder holds, if it holds one.
-        progress: told after every step.
-        preparing: told after every clip that is decoded.
-
-    Raises:
-        CorpusError: the corpus has no tags to learn from.
-        ModelError: no tag of it is frequent enough.
-        TrainingError: as for `soundloom.training.fit`; or the stream cannot be trained so.
-    """
-    stream = coala_stream(recipe.training.seed, out.absolute().name) if recipe.stream == COALA else None
-    stream = stream or build_stream(recipe.stream, recipe.training.seed, out.absolute().name)
-    return learn(stream, recipe, corpus, out, resume=resume, progress=progress, preparing=preparing)
-
-
-def learn(
-    stream: Stream,
-    recipe: CoalaRecipe,
-    corpus: Corpus,
-    out: Path,
-    *,
-    resume: bool = True,
-    progress: Callable[[TrainingProgress], None] | None = None,
-    preparing: Callable[[CacheProgress], None] | None = None,
-) -> Run:
-    """As `train`, with a stream that was built already: the same each time, or a run cannot be resumed."""
-    known, vocabulary = tagged(corpus, recipe)
-    dataset = prepare(known, _form(stream), progress=preparing)
-    learned, validated = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)
-    patches = _patches(recipe, stream, dataset, known, learned)
-    if recipe.epochs:
-        steps = recipe.epochs * max(1, len(learned) // recipe.training.batch)
-        recipe = replace(recipe, training=replace(recipe.training, steps=steps))
-    objective = _objective(recipe, stream, dataset.form, len(vocabulary))
-    drawn = patches(learned, recipe.training.batch)
-    data = fingerprint(known, dataset)
-    run = fit(
-        stream,
-        objective,
-        _with_tags(drawn),
-        settings=recipe.training,
-        folder=out,
-        recipe=recipe,
-        data=data,
-        heading="soundloom train coala",
-        validation=_validation(recipe.training, patches, validated),
-        card=_card(recipe, data, vocabulary),
-        resume=resume,
-        progress=progress,
-    )
-    if rank_and_world_size()[0] == 0:
-        aligned = _aligned(stream, objective.cpu(), vocabulary)
-        aligned.centre.copy_(aligned.common(_embeddings(stream, objective, drawn)))
-        aligned.save(out)
-    return run
-
-
-def coala_stream(seed: int, name: str) -> Stream:
-    """COALA's audio encoder over its front-end, whose bands are yet to be scaled; weights drawn from a seed."""
-    encoder = COALAAudioEncoder()
-    initialise(encoder, seed)
-    window = Window(frames=FRAMES, fixed=True)
-    return Stream(name, NormalisedFrontend(LogMel.coala()), encoder, layers=None, pooling="mean", window=window)
+register_recipe(
+    "coala",
+    PRESETS,
+    title="Align sounds with the free-form tags people gave them (Favory 2020).",
+    examples=("soundloom train coala fsd50k=/data/FSD50K --out runs/coala",),
+)
 
 
 def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
@@ -206,8 +208,6 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
         CorpusError: there are no tags where the recipe looks for them.
         ModelError: none is frequent enough.
     """
-    import pyarrow as pa
-
     words = words_of(corpus, recipe.tag_sources, recipe.tag_file)
     if not any(words):
         raise CorpusError(
@@ -226,112 +226,30 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
     return every.filter(mask=np.array([bool(each) for each in kept])), vocabulary
 
 
-_Patches = Callable[[Int[np.ndarray, " clips"], int], LabelBatchSampler]
-"""Clips and a batch -> draws of their patches."""
-
-
-def _form(stream: Stream) -> Form:
-    if isinstance(stream.frontend, NormalisedFrontend) and isinstance(stream.frontend.inner, LogMel):
-        return MelEnergies(stream.frontend.inner)
-    return form_of(stream)
-
-
-def _patches(
-    recipe: CoalaRecipe, stream: Stream, dataset: FeatureDataset, known: Corpus, learned: Int[np.ndarray, " clips"]
-) -> _Patches:
-    """How patches are drawn: the loudest of each clip, or every chunk where a row is one; the bands are scaled."""
-    targets, seed = known.label_matrix(), recipe.training.seed
-    if not isinstance(dataset.form, MelEnergies):
-        if isinstance(stream.frontend, NormalisedFrontend):
-            standardise(stream, label_sampler(dataset, targets, learned, batch=1, seed=seed))
-        return lambda clips, batch: label_sampler(dataset, targets, clips, batch=batch, seed=seed)
-    frontend = stream.frontend.inner if isinstance(stream.frontend, NormalisedFrontend) else stream.frontend
-    if not isinstance(frontend, LogMel) or stream.window is None:
-        raise TrainingError(f"{recipe.stream} takes mel energies of any length, and COALA's patches have one: a window")
-    size = stream.window.frames
-    starts = loudest_starts(dataset, frontend, size=size, loudness=recipe.loudness)
-    heard = learned[dataset.lengths[learned] > 0]
-    if isinstance(stream.frontend, NormalisedFrontend):
-        factor, shift = band_ranges(dataset, frontend, heard, starts[heard], size)
-        stream.frontend.scale.copy_(factor)
-        stream.frontend.shift.copy_(shift)
-
-    earliest, room = shifted(starts, dataset.lengths, size=size, shift=recipe.shift)
-
-    def draw(clips: Int[np.ndarray, " clips"], batch: int) -> LabelBatchSampler:
-        mine = clips[dataset.lengths[clips] > 0]
-        return LabelBatchSampler(
-            dataset=dataset, clips=mine, starts=earliest[mine], size=size, targets=targets.astype(np.float32),
-            batch=batch, seed=seed, room=room[mine],
-        )  # fmt: skip
-
-    return draw
-
-
-def _with_tags(draw: LabelBatchSampler) -> Callable[[int], Batch]:
-    """The draw's batches under the names that the alignment knows."""
-
-    def drawn(step: int) -> Batch:
-        batch = draw(step)
-        return {"windows": batch["windows"], "tags": batch["targets"]}
-
-    return drawn
-
-
-def _validation(settings: TrainingSettings, patches: _Patches, clips: Int[np.ndarray, " clips"]) -> Validation | None:
-    """Every clip once, in batches like those that are learned from: what stands out depends on among how many."""
-    processes = settings.devices * settings.nodes
-    batch = min(settings.batch, len(clips) - len(clips) % processes)
-    if batch < 2 * processes:
-        return None
-    draw = patches(clips, batch)
-    return Validation(sampler=_with_tags(draw), batches=max(1, len(draw) // batch))
-
-
-def _objective(recipe: CoalaRecipe, stream: Stream, form: Form, tags: int) -> AlignmentObjective:
-    """The losses, with heads drawn from the seed."""
-    try:
-        with seeded(recipe.training.seed):
-            objective = AlignmentObjective(recipe.objective, form, stream, tags)
-    except ValueError as error:
-        raise TrainingError(str(error)) from None
-    if isinstance(stream.encoder, COALAAudioEncoder) and not recipe.objective.contrast_weight:
-        # Several devices refuse parameters that no loss depends on.
-        stream.encoder.fc_audio.requires_grad_(False)
-    return objective
+@lru_cache(maxsize=1)
+def _loudest_starts(
+    dataset: FeatureDataset, frontend: EnergyFrontend, size: int, loudness: Loudness
+) -> Int[np.ndarray, " clips"]:
+    """`loudest_starts`, which reads every row, once for training and validation."""
+    return loudest_starts(dataset, frontend, size=size, loudness=loudness)
 
 
 def _aligned(stream: Stream, objective: AlignmentObjective, vocabulary: Vocabulary) -> AlignedTags:
-    """The tags' side of what was trained."""
+    """The tag model of what was trained."""
     if not objective.settings.contrast_weight:
         return AlignedTags(stream.name, stream.dim, vocabulary, head=objective.head)
-    chain = objective.audio_map
-    if chain is None and isinstance(stream.encoder, COALAAudioEncoder):
-        chain = stream.encoder.fc_audio
-    linear = chain[0] if chain is not None else None
-    if not isinstance(linear, nn.Linear):
+    chain = stream.encoder.alignment_map if has_own_map(stream) else objective.audio_map
+    if chain is None:
         raise TrainingError(f"{stream.name}: nothing maps its embeddings to the tags'")
     return AlignedTags(
-        stream.name, stream.dim, vocabulary, encoder=objective.tag_encoder, audio_map=linear,
+        stream.name, stream.dim, vocabulary, encoder=objective.tag_encoder, audio_map=cast(nn.Linear, chain[0]),
         decoder=objective.tag_decoder, head=objective.head,
     )  # fmt: skip
 
 
 @torch.inference_mode()
-def _embeddings(stream: Stream, objective: AlignmentObjective, draw: LabelBatchSampler) -> Float[Tensor, "sounds dim"]:
+def _embeddings(stream: Stream, sampler: LabelBatchSampler) -> Float[Tensor, "sounds dim"]:
     """Embeddings of some of the sounds that were learned from."""
-    few = replace(draw, batch=64)
+    few, form = replace(sampler, batch=64), sampler.dataset.form
     batches = range(max(1, min(_LOOKED_AT, len(few)) // 64))
-    return torch.cat([stream.embed_window(objective.heard(stream, few(step)["windows"])) for step in batches])
-
-
-def _card(recipe: CoalaRecipe, data: str, vocabulary: Vocabulary) -> Card:
-    objective = recipe.objective
-    return Card(
-        tags=("audio-tagging", "coala"),
-        summary=f"An audio embedding ({recipe.stream}), learned from {len(vocabulary)} free-form tags (Favory 2020); "
-        f"weights of the losses: audio {objective.audio_weight:g}, tags {objective.tag_weight:g}, alignment "
-        f"{objective.contrast_weight:g}, direct {objective.direct_weight:g}.",
-        provenance=f"Trained with `soundloom train coala` on {data}. Its settings are in `settings.yaml`, its tags in "
-        "`vocabulary.json`.",
-    )
+    return torch.cat([stream.embed_window(form.representation(few(step)["windows"], stream)) for step in batches])

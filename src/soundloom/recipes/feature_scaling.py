@@ -1,4 +1,4 @@
-"""A front-end's ranges, taken from what is trained on: every bin to mean 0 and deviation 1.
+"""Normalisation of a front-end's bins to mean 0 and deviation 1 over the training windows.
 
 A transformer adds positions of size 1 to its frames. Beside decibels they would drown, beside a network's averages
 drown what they are added to; and each bin would learn at a rate of its own.
@@ -8,19 +8,15 @@ When not: binary peaks, whose zeros are to stay zeros.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from jaxtyping import Int
 
 from soundloom.embedder import Stream, one_thread
 from soundloom.errors import ModelError
-from soundloom.feature_cache import FeatureDataset
-from soundloom.frontends import NormalisedFrontend
-from soundloom.objectives.windows import representation
+from soundloom.objectives.base import WindowSampler
 
-__all__ = ["Windowed", "standardise"]
+__all__ = ["standardise"]
 
 MOST = 4096
 """Windows that are looked at: a hundred thousand frames tell a mean well enough."""
@@ -29,51 +25,31 @@ MOST = 4096
 _LEAST = 1e-3
 
 
-class Windowed(Protocol):
-    """What draws windows, of which it is asked where they lie."""
-
-    @property
-    def dataset(self) -> FeatureDataset:
-        """Where the windows' rows are."""
-
-    @property
-    def clips(self) -> Int[np.ndarray, " windows"]:
-        """The clip of each window."""
-
-    @property
-    def starts(self) -> Int[np.ndarray, " windows"]:
-        """The first row of each window."""
-
-    @property
-    def size(self) -> int:
-        """Rows of a window."""
-
-
 @torch.no_grad()
-def standardise(stream: Stream, draw: Windowed) -> None:
-    """Set the ranges of the stream's front-end by windows that it will be trained on.
+def standardise(stream: Stream, sampler: WindowSampler) -> None:
+    """Set the learned normalisation of the stream's front-end from windows that it will be trained on.
 
     Args:
-        stream: one whose front-end is `NormalisedFrontend`; its ranges are replaced.
-        draw: what it will be trained on.
+        stream: one whose front-end has a normalisation; its scale and shift are replaced.
+        sampler: what the stream will be trained on.
 
     Raises:
-        ModelError: the front-end has no ranges.
+        ModelError: the front-end has none.
     """
-    frontend = stream.frontend
-    if not isinstance(frontend, NormalisedFrontend):
+    frontend = stream.frontend.normalisation
+    if frontend is None:
         raise ModelError(
-            f"{stream.name}: a {type(frontend).__name__} has no ranges to set: wrap it in NormalisedFrontend"
+            f"{stream.name}: a {type(stream.frontend).__name__} has no normalisation: wrap it in NormalisedFrontend"
         )
     frontend.scale.fill_(1)
     frontend.shift.fill_(0)
-    chosen = _spread(len(draw.clips), MOST)
+    chosen = _spread(len(sampler.clips), MOST)
     count, total, squares = 0, torch.zeros(frontend.bins).double(), torch.zeros(frontend.bins).double()
     # What a stream begins with must not depend on how many threads there are.
     with one_thread:
         for places in np.array_split(chosen, -(-len(chosen) // 256)):
-            kept = draw.dataset.take(draw.clips[places], draw.starts[places], draw.size)
-            values = representation(kept, draw.dataset.form, stream).double()
+            kept = sampler.dataset.take(sampler.clips[places], sampler.starts[places], sampler.size)
+            values = sampler.dataset.form.representation(kept, stream).double()
             count += values.numel() // frontend.bins
             total += values.sum(dim=(0, 1, 3))
             squares += values.square().sum(dim=(0, 1, 3))

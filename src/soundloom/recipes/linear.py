@@ -21,12 +21,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from soundloom.corpora import Corpus
-from soundloom.embedder import Embedder, Stream, Woven
+from soundloom.embedder import Embedder, Stream
 from soundloom.errors import InvalidArgumentError, ModelError
-from soundloom.feature_cache import FeatureDataset, MelEnergies, prepare
+from soundloom.evaluation.probes.frame_data import clip_means
+from soundloom.feature_cache import FeatureDataset, form_of, prepare
 from soundloom.objectives.labels import LOSSES, LabelHead, LabelSettings
-from soundloom.objectives.windows import representation
-from soundloom.recipes.architectures import form_of
+from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.validation_split import train_valid_split
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
@@ -77,6 +77,10 @@ class WindowEmbeddings:
         mine = np.isin(self.clips, clips)
         return WindowEmbeddings(vectors=self.vectors[mine], clips=self.clips[mine])
 
+    def means(self) -> Float[np.ndarray, "clips dim"]:
+        """The mean over each clip's windows, of the clips that have one."""
+        return clip_means(self.vectors, self.clips, np.unique(self.clips)).astype(np.float32)
+
     def columns(self, columns: Int[np.ndarray, " chosen"]) -> WindowEmbeddings:
         """Some columns of all of them."""
         return replace(self, vectors=np.ascontiguousarray(self.vectors[:, columns]))
@@ -114,22 +118,19 @@ def embed_windows(model: Embedder, corpus: Corpus) -> WindowEmbeddings:
     Raises:
         ModelError: a part of several does not hear seconds, such as one of log-mel windows.
     """
-    streams = [one for one in (model.embedders if isinstance(model, Woven) else [model]) if isinstance(one, Stream)]
-    every = [(stream, prepare(corpus, form_of(stream))) for stream in streams]
-    if len(every) == 1 and isinstance(every[0][1].form, MelEnergies):
+    every = [(stream, prepare(corpus, form_of(stream))) for stream in streams_of(model)]
+    if len(every) == 1:
         ((stream, dataset),) = every
-        if stream.window is None:
-            raise ModelError(f"{stream.name} hears sounds of any length: there are no windows to learn from")
-        size = stream.window.frames
+        size = dataset.form.window_rows(stream.window)
         owners, starts = dataset.windows(size, size)
         return WindowEmbeddings(vectors=_embedded(stream, dataset, owners, starts, size), clips=owners)
     for stream, dataset in every:
-        if len(dataset.form.shape) != 3:
-            raise ModelError(f"{stream.name} does not hear seconds: weave streams such as pitch and timbre")
-    # A clip is left out by all if one of them could not hear it.
-    heard = np.min([dataset.lengths for _, dataset in every], axis=0)
-    owners = np.repeat(np.arange(len(corpus)), heard)
-    starts = np.concatenate([np.arange(length) for length in heard]) if len(heard) else np.zeros(0, np.int64)
+        if dataset.form.window_rows(stream.window) != 1:
+            raise ModelError(f"{stream.name} does not take seconds: weave streams such as pitch and timbre")
+    # A clip is left out by all if one of them could not decode it.
+    decoded = np.min([dataset.lengths for _, dataset in every], axis=0)
+    owners = np.repeat(np.arange(len(corpus)), decoded)
+    starts = np.concatenate([np.arange(length) for length in decoded]) if len(decoded) else np.zeros(0, np.int64)
     vectors = [_embedded(stream, dataset, owners, starts, 1) for stream, dataset in every]
     return WindowEmbeddings(vectors=np.concatenate(vectors, axis=1), clips=owners)
 
@@ -231,7 +232,7 @@ def _embedded(
     vectors = np.empty((len(owners), stream.dim), np.float32)
     for rows in _slices(len(owners)):
         kept = dataset.take(owners[rows], starts[rows], size)
-        vectors[rows] = stream.embed_window(representation(kept, dataset.form, stream)).numpy()
+        vectors[rows] = stream.embed_window(dataset.form.representation(kept, stream)).numpy()
     return vectors
 
 

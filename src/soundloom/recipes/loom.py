@@ -1,4 +1,4 @@
-"""The default model: four streams that each hear one thing, woven, and words for them.
+"""Recipe of the default model: four streams of one property each, woven, with a tag model.
 
     pitch      which note: shares of 84 notes, learned from single notes (`notes`), reduced
     timbre     what it is played on or said by: cepstral coefficients through Verma's transformer, aligned with words,
@@ -39,32 +39,33 @@ from soundloom.evaluation import extraction
 from soundloom.evaluation.runner import default_cache
 from soundloom.feature_cache import CacheProgress
 from soundloom.frontends import Texture
-from soundloom.models import from_pretrained
-from soundloom.models.model_card import Card
 from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
-from soundloom.objectives.triplet import TripletSettings
+from soundloom.objectives.triplet_batches import TripletSettings
 from soundloom.recipes import coala, pitch, triplet
 from soundloom.recipes.coala import CoalaRecipe
+from soundloom.recipes.initial_stream import streams_of
+from soundloom.recipes.recipe import Recipe, RunOptions, register_recipe
 from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import VocabularySettings
-from soundloom.training import Run, TrainingProgress, TrainingSettings
+from soundloom.training import Run, TrainingSettings
 
-__all__ = ["PARTS", "PRESETS", "LoomRecipe", "train"]
+__all__ = ["PARTS", "PRESETS", "LoomRecipe"]
 
 PARTS = ("pitch", "timbre", "texture", "general")
 """The model's parts, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoomRecipe:
-    """How long each part learns, and how large it is.
+class LoomRecipe(Recipe):
+    """The default model: how long each part learns, and how large it is.
 
     Attributes:
         general_steps: steps of 128 triplets.
         timbre_steps: steps of 128 sounds with words.
         pitch_steps: steps of 64 notes.
+        init: a model whose streams of the same architectures to start from; none for random weights.
         layers: of the ResNet, fused into the general part.
         general_dim: numbers of the general part.
         texture_dim: numbers of the texture part.
@@ -72,12 +73,13 @@ class LoomRecipe:
         pitch_dim: numbers of the pitch part.
         fewest_sounds: words on fewer sounds are left out.
         aligning: how words are learned.
-        seed: what every draw begins from.
+        seed: of every random number.
     """
 
     general_steps: int = 1400
     timbre_steps: int = 1200
     pitch_steps: int = 2000
+    init: str | None = field(default=None, metadata={"aliases": ("pretrained", "weights")})
     layers: tuple[int, ...] = (2, 3)
     general_dim: int = 256
     texture_dim: int = 192
@@ -87,71 +89,66 @@ class LoomRecipe:
     aligning: AligningSettings = field(default_factory=AligningSettings)
     seed: int = 0
 
+    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
+        """Train the streams, reduce, weave, and learn the words; see `Recipe.run`.
+
+        Args:
+            corpus: sounds with labels, of which some are notes with a column ``midi``.
+            out: the folder of the model and of its runs.
+            options: how the run is carried out.
+        """
+        started = time.monotonic()
+        open_folder(out, self, f"soundloom train {self.name}")
+        worded = _with_words(corpus)
+        runs = [
+            _general(self).run(corpus, out / "general", options),
+            _timbre(self).run(worded, out / "timbre", options),
+            _pitch(self).run(corpus, out / "pitch", options),
+        ]
+        (general,), (pitch_stream,), (timbre,) = (streams_of(runs[number].model()) for number in (0, 2, 1))
+        general = general.with_layers(self.layers).renamed("general")
+        texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
+        streams = (pitch_stream, timbre, texture, general)
+        # Woven, so that every clip is decoded once for all of them.
+        wide = Woven(streams).eval()
+        vectors = _features(wide, corpus, options.preparing).vectors
+        dims = (self.pitch_dim, self.timbre_dim, self.texture_dim, self.general_dim)
+        model = Woven(
+            [
+                _reduced(stream, vectors[:, columns], dim, length)
+                for stream, columns, dim, length in zip(streams, wide.parts.values(), dims, LENGTHS, strict=True)
+            ],
+            "loom",
+            BALANCE,
+        ).eval()
+        card = self.card(
+            f"{corpus.name}, {len(corpus)} clips",
+            tags=("audio-search",),
+            summary="Pitch, timbre, texture and a general part, woven, with words for sounds.",
+        )
+        save_pretrained(model, out, card=card)
+        known, vocabulary = coala.tagged(worded, _timbre(self))
+        features = _features(model, known, options.preparing)
+        ours = np.ascontiguousarray(features.vectors[:, model.parts["general"]])
+        labels = features.corpus.label_matrix()
+        align("general", ours, labels, vocabulary, self.aligning, self.seed, options.progress).save(out, half=True)
+        return Run(
+            folder=out,
+            steps=sum(run.steps for run in runs),
+            early=False,
+            loss=None,
+            best_step=None,
+            seconds=time.monotonic() - started,
+        )
+
 
 PRESETS: Mapping[str, LoomRecipe] = MappingProxyType({"loom": LoomRecipe()})
-
-
-def train(
-    recipe: LoomRecipe,
-    corpus: Corpus,
-    out: Path,
-    *,
-    resume: bool = True,
-    progress: Callable[[TrainingProgress], None] | None = None,
-    preparing: Callable[[CacheProgress], None] | None = None,
-) -> Run:
-    """Train the streams, reduce, weave, and learn the words.
-
-    Args:
-        recipe: how long each part learns.
-        corpus: sounds with labels, of which some are notes with a column ``midi``.
-        out: the folder of the model and of its runs.
-        resume: go on with the runs that the folder holds, if it holds some.
-        progress: told after every step of every run.
-        preparing: told after every clip that is decoded.
-
-    Raises:
-        CorpusError: the corpus has no notes, or no words.
-        TrainingError: as for `soundloom.training.fit`.
-    """
-    began = time.monotonic()
-    open_folder(out, recipe, "soundloom train loom")
-    worded = _worded(corpus)
-    runs = [
-        triplet.train(_general(recipe), corpus, out / "general", resume=resume, progress=progress, preparing=preparing),
-        coala.train(_timbre(recipe), worded, out / "timbre", resume=resume, progress=progress, preparing=preparing),
-        pitch.train(_pitch(recipe), corpus, out / "pitch", resume=resume, progress=progress, preparing=preparing),
-    ]
-    general = _stream(out / "general").with_layers(recipe.layers, "mean,max")
-    general.name, general.parts = "general", {"general": slice(0, general.dim)}
-    texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
-    streams = (_stream(out / "pitch"), _stream(out / "timbre"), texture, general)
-    # Woven, so that every clip is decoded once for all of them.
-    wide = Woven(streams).eval()
-    vectors = _heard(wide, corpus, preparing).vectors
-    dims = (recipe.pitch_dim, recipe.timbre_dim, recipe.texture_dim, recipe.general_dim)
-    model = Woven(
-        [
-            _reduced(stream, vectors[:, columns], dim, length)
-            for stream, columns, dim, length in zip(streams, wide.parts.values(), dims, LENGTHS, strict=True)
-        ],
-        "loom",
-        BALANCE,
-    ).eval()
-    save_pretrained(model, out, card=_card(corpus))
-    known, vocabulary = coala.tagged(worded, _timbre(recipe))
-    heard = _heard(model, known, preparing)
-    ours = np.ascontiguousarray(heard.vectors[:, model.parts["general"]])
-    tags = align("general", ours, heard.corpus.label_matrix(), vocabulary, recipe.aligning, recipe.seed, progress)
-    tags.save(out, half=True)
-    return Run(
-        folder=out,
-        steps=sum(run.steps for run in runs),
-        early=False,
-        loss=None,
-        best_step=None,
-        seconds=time.monotonic() - began,
-    )
+register_recipe(
+    "loom",
+    PRESETS,
+    title="The default model: pitch, timbre, texture and a general part, woven, with words.",
+    examples=("soundloom train loom pool=/data/audio --out runs/loom",),
+)
 
 
 WHITENING = 0.75
@@ -174,6 +171,7 @@ def _general(recipe: LoomRecipe) -> triplet.TripletRecipe:
     return replace(
         small,
         validation=0.0,
+        init=recipe.init,
         objective=TripletSettings(labelled=1.0, grid="anywhere"),
         training=_lasting(replace(small.training, keep="last", seed=recipe.seed), recipe.general_steps),
     )
@@ -183,6 +181,7 @@ def _timbre(recipe: LoomRecipe) -> CoalaRecipe:
     return CoalaRecipe(
         stream="timbre",
         validation=0.0,
+        init=recipe.init,
         epochs=0,
         vocabulary=VocabularySettings(fewest_sounds=recipe.fewest_sounds),
         objective=AlignmentSettings(audio_weight=0, tag_weight=0, same_tags_repel=False),
@@ -198,7 +197,9 @@ def _timbre(recipe: LoomRecipe) -> CoalaRecipe:
 
 def _pitch(recipe: LoomRecipe) -> pitch.PitchRecipe:
     usual = pitch.PRESETS["small"]
-    return replace(usual, training=_lasting(replace(usual.training, seed=recipe.seed), recipe.pitch_steps))
+    return replace(
+        usual, init=recipe.init, training=_lasting(replace(usual.training, seed=recipe.seed), recipe.pitch_steps)
+    )
 
 
 def _lasting(training: TrainingSettings, steps: int) -> TrainingSettings:
@@ -206,7 +207,7 @@ def _lasting(training: TrainingSettings, steps: int) -> TrainingSettings:
     return replace(training, steps=steps, warmup=min(training.warmup, steps // 10))
 
 
-def _worded(corpus: Corpus) -> Corpus:
+def _with_words(corpus: Corpus) -> Corpus:
     """The corpus with the words of its labels, and its kinds if it has some, for tags.
 
     Tags of a collection tell takes, round robins and languages, and words of two letters are codes.
@@ -224,29 +225,12 @@ def _worded(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _heard(model: Embedder, corpus: Corpus, told: Callable[[CacheProgress], None] | None) -> extraction.Features:
-    """Embeddings of the clips; who listens to decoding is told of them, too."""
+def _features(model: Embedder, corpus: Corpus, progress: Callable[[CacheProgress], None] | None) -> extraction.Features:
+    """Embeddings of the clips; progress is reported as that of decoding."""
 
-    def heard(reached: extraction.ExtractionProgress) -> None:
-        if told is not None:
-            told(CacheProgress(reached.done, reached.total, reached.path))
+    def report(reached: extraction.ExtractionProgress) -> None:
+        if progress is not None:
+            progress(CacheProgress(reached.done, reached.total, reached.path))
 
-    listener = extraction.clip_extractor(model)
-    return extraction.extract_features(
-        corpus, listener, cache=default_cache(), workers=os.cpu_count() or 1, progress=heard
-    )
-
-
-def _stream(folder: Path) -> Stream:
-    stream = from_pretrained(folder)
-    assert isinstance(stream, Stream)
-    return stream
-
-
-def _card(corpus: Corpus) -> Card:
-    return Card(
-        tags=("audio-search",),
-        summary="Pitch, timbre, texture and a general ear, woven, with words for what they hear.",
-        provenance=f"Trained with `soundloom train loom` on {corpus.name}, {len(corpus)} clips. Its settings are in "
-        "`settings.yaml`.",
-    )
+    extractor, workers = extraction.clip_extractor(model), os.cpu_count() or 1
+    return extraction.extract_features(corpus, extractor, cache=default_cache(), workers=workers, progress=report)

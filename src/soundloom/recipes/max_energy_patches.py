@@ -24,7 +24,7 @@ from torch import Tensor
 from soundloom.embedder import one_thread
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
-from soundloom.frontends import LogMel
+from soundloom.frontends import EnergyFrontend
 
 __all__ = ["Loudness", "band_ranges", "loudest_starts", "shifted"]
 
@@ -35,7 +35,7 @@ _AT_ONCE = 256
 
 
 def loudest_starts(
-    dataset: FeatureDataset, frontend: LogMel, *, size: int, step: int = 12, loudness: Loudness = "logarithm"
+    dataset: FeatureDataset, frontend: EnergyFrontend, *, size: int, step: int = 12, loudness: Loudness = "logarithm"
 ) -> Int[np.ndarray, " clips"]:
     """The first row of the loudest patch of every clip; the earliest of several, 0 for a clip that was not heard.
 
@@ -83,7 +83,7 @@ def shifted(
 
 def band_ranges(
     dataset: FeatureDataset,
-    frontend: LogMel,
+    frontend: EnergyFrontend,
     clips: Int[np.ndarray, " patches"],
     starts: Int[np.ndarray, " patches"],
     size: int,
@@ -114,12 +114,12 @@ def band_ranges(
     return factor, -low * factor
 
 
-def _loudness(rows: Tensor, frontend: LogMel, loudness: Loudness) -> Float[Tensor, " rows"]:
+def _loudness(rows: Tensor, frontend: EnergyFrontend, loudness: Loudness) -> Float[Tensor, " rows"]:
     """The loudness of each row of energies, in float64."""
     if loudness == "logarithm":
         values = frontend.compress(rows)
     else:
-        values = rows if frontend.settings.power == 2 else rows.square()
+        values = rows if frontend.energy_settings().get("power", 2) == 2 else rows.square()
     return values.sum(dim=1, dtype=torch.float64)
 
 

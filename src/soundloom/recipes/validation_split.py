@@ -1,4 +1,4 @@
-"""Which clips of a corpus are learned from, and which are kept apart to validate on."""
+"""Split of a corpus into clips to learn from and clips to validate on; groups stay together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from jaxtyping import Int64
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import label_pairs
 from soundloom.corpora.splits import draw_splits
+from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 
-__all__ = ["fingerprint", "groups_of", "train_valid_split"]
+__all__ = ["check_share", "fingerprint", "groups_of", "train_valid_split"]
+
+
+def check_share(validation: float) -> None:
+    """Refuse a share of clips to validate on that would leave none to learn from.
+
+    Raises:
+        InvalidArgumentError: it is not from 0 to below 1.
+    """
+    if not 0 <= validation < 1:
+        raise InvalidArgumentError(f"validation must be a share from 0 to below 1, got {validation}")
 
 
 def train_valid_split(
@@ -43,7 +54,7 @@ def train_valid_split(
 
 
 def groups_of(corpus: Corpus) -> list[tuple[str, str]]:
-    """What each clip must not be parted from: its group's name, or where it has none its file's."""
+    """The split group of each clip: its `group`, or its file if it has none."""
     named = zip(corpus.column("group"), corpus.column("path"), strict=True)
     return [("path", path) if group is None else ("group", group) for group, path in named]
 

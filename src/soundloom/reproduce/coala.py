@@ -41,7 +41,7 @@ from soundloom.evaluation.runner import default_cache, evaluate
 from soundloom.evaluation.scores import average_precisions
 from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
-from soundloom.recipes import coala
+from soundloom.recipes import RunOptions, coala
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.validation_split import train_valid_split
 from soundloom.reproduce.jansen import Teller
@@ -131,7 +131,7 @@ def reproduce(
     for case in CASES:
         tell.began(f"training {case}")
         folder = out / case
-        coala.train(_case(recipe, case), sounds, folder, progress=tell.training, preparing=tell.preparing)
+        _case(recipe, case).run(sounds, folder, RunOptions(progress=tell.training, preparing=tell.preparing))
         models[case] = from_pretrained(folder)
     known, vocabulary = coala.tagged(sounds, recipe)
     learned, apart = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)

@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 
 from soundloom.corpora import Corpus
-from soundloom.embedder import Stream
-from soundloom.errors import InvalidArgumentError, ModelError
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.frame_classifier import (
     FewShotSettings,
@@ -38,15 +37,17 @@ from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.results import corpus_digest
 from soundloom.evaluation.retrieval.query_by_example import query_by_example
 from soundloom.evaluation.splits import Split
-from soundloom.feature_cache import CacheProgress, prepare
+from soundloom.feature_cache import CacheProgress, form_of, prepare
 from soundloom.objectives import only
-from soundloom.recipes import triplet
-from soundloom.recipes.architectures import build_stream, form_of
+from soundloom.recipes import RunOptions
+from soundloom.recipes.architectures import build_stream
+from soundloom.recipes.initial_stream import streams_of
+from soundloom.recipes.linear import WindowEmbeddings
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
 from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.train_from_scratch import from_scratch
-from soundloom.reproduce.window_embeddings import WindowEmbeddings, embedded, log_mel
+from soundloom.reproduce.window_embeddings import embedded, log_mel
 from soundloom.training import TrainingProgress
 
 __all__ = ["JansenSettings", "Reproduced", "Teller", "reproduce"]
@@ -207,13 +208,9 @@ class _Reproduction:
         """What triplets of these samplers teach; the run goes on where it was stopped."""
         self.tell.began(f"{run}: learning from {corpus.name}")
         recipe = replace(self.recipe, objective=replace(self.recipe.objective, **only(*samplers)))
-        trained = triplet.train(
-            recipe, corpus, self.out / "runs" / run, progress=self.tell.training, preparing=self.tell.preparing
-        )
-        model = trained.model()
-        if not isinstance(model, Stream):
-            raise ModelError(f"{trained.folder} holds a {type(model).__name__}, not a stream: choose another folder")
-        return _Heard(model.fingerprint(), embedded(model, self.dataset))
+        options = RunOptions(progress=self.tell.training, preparing=self.tell.preparing)
+        (stream,) = streams_of(recipe.run(corpus, self.out / "runs" / run, options).model())
+        return _Heard(stream.fingerprint(), embedded(stream, self.dataset))
 
     def topline(self, split: Split) -> _Heard:
         """What labels teach, of the clips that a split does not test."""

@@ -24,15 +24,15 @@ import torch
 from jaxtyping import Float
 
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.embedder import Embedder, Stream
+from soundloom.embedder import Embedder
 from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, plot
 from soundloom.evaluation.analysis.shapley import Subset, subsets_of
 from soundloom.evaluation.results import write_whole
 from soundloom.feature_cache import CacheProgress
-from soundloom.models.model_config import streams
 from soundloom.objectives.labels import SCORES, LabelHead
-from soundloom.recipes import diverse
+from soundloom.recipes import RunOptions, diverse
 from soundloom.recipes.diverse import DiverseRecipe
+from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.linear import WindowEmbeddings, embed_windows, train_head
 from soundloom.recipes.validation_split import train_valid_split
 from soundloom.training import TrainingProgress
@@ -113,7 +113,7 @@ def reproduce(
         if tell is not None:
             tell(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
         folder = out / name
-        diverse.train(recipe, learned, folder, progress=progress, preparing=preparing)
+        recipe.run(learned, folder, RunOptions(progress=progress, preparing=preparing))
         model = diverse.model_of(folder, recipe.streams)
         outputs, windows = _outputs(model, learned, tested, recipe, folder)
         heard, owners = np.unique(windows.clips, return_inverse=True)
@@ -253,7 +253,7 @@ def _scored(head: LabelHead, windows: WindowEmbeddings, loss: str) -> Float[np.n
 
 def _parameters(model: Embedder, recipe: DiverseRecipe, classes: int) -> dict[str, int]:
     """Of every stream without the Neuralogram's network, of that, and of the heads."""
-    parts = [part for part in streams(model) if isinstance(part, Stream)]
+    parts = streams_of(model)
     counts = {part.name: sum(one.numel() for one in part.encoder.parameters()) for part in parts}
     network = sum(one.numel() for part in parts for one in part.frontend.parameters())
     return {

@@ -22,7 +22,7 @@ from soundloom.components import from_plain
 from soundloom.errors import InvalidArgumentError, MissingExtraError, SoundloomError
 from soundloom.training.settings import TrainingError
 
-__all__ = ["Setting", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]
+__all__ = ["Setting", "canonical", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]
 
 T = TypeVar("T")
 
@@ -93,11 +93,10 @@ def resolve(preset: T, changes: Mapping[str, object], where: str) -> T:
     """
     kind = type(preset)
     known = settings_of(kind)
-    aliases = {alias: name for name, setting in known.items() for alias in setting.aliases}
-    changes = {aliases.get(name, name): value for name, value in changes.items()}
+    changes = canonical(kind, changes)
     for name in changes:
         if name not in known:
-            near = difflib.get_close_matches(str(name), [*known, *aliases], n=1)
+            near = difflib.get_close_matches(str(name), [*known, *_aliases(kind)], n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise TrainingError(f"{where}: no setting {name!r}{hint}. The settings are {', '.join(known)}")
     nested: dict[str, Any] = {}
@@ -111,6 +110,12 @@ def resolve(preset: T, changes: Mapping[str, object], where: str) -> T:
         return from_plain(kind, nested, where)
     except SoundloomError as error:
         raise TrainingError(str(error)) from None
+
+
+def canonical(recipe: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by flat name, of values by flat name or alias."""
+    aliases = _aliases(recipe)
+    return {aliases.get(name, name): value for name, value in values.items()}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -142,10 +147,17 @@ def write_yaml(path: Path, values: Mapping[str, Any], heading: str) -> None:
     path.write_text(comments + text, encoding="utf-8")
 
 
+def _aliases(recipe: type) -> dict[str, str]:
+    return {alias: name for name, setting in settings_of(recipe).items() for alias in setting.aliases}
+
+
 def _walk(kind: type, path: tuple[str, ...]) -> Iterator[Setting]:
     types = get_type_hints(kind)
     documented = inspect.getdoc(kind) or ""
-    helps = _attributes(documented)
+    helps: dict[str, str] = {}
+    # A subclass documents the fields that it adds; its base documents the others.
+    for base in reversed(kind.__mro__):
+        helps |= _attributes(inspect.cleandoc(base.__doc__ or ""))
     for field in fields(kind):
         path_of_field = (*path, field.name)
         if is_dataclass(types[field.name]):
