@@ -268,7 +268,7 @@ def test_a_file_is_tagged_by_the_mean_of_its_seconds(run: Path, corpus: Corpus) 
     assert tagged.ends.tolist() == [1.0, 1.5]
     np.testing.assert_allclose(tagged.clip, (tagged.seconds[0] + 0.5 * tagged.seconds[1]) / 1.5, rtol=1e-5)
     assert ((tagged.seconds >= 0) & (tagged.seconds <= 1)).all()
-    part = tagger.tag(corpus.column("path")[5], 1.0, 1.5)
+    part = tagger.tag(corpus.column("path")[5], start=1.0, end=1.5)
     assert (part.starts.tolist(), part.ends.tolist()) == ([1.0], [1.5])
     np.testing.assert_allclose(part.seconds, tagged.seconds[1:], atol=1e-5)
 

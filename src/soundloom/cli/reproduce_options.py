@@ -1,4 +1,4 @@
-"""Options that the commands of ``soundloom reproduce`` share: what they train by, and where."""
+"""Options that the commands of ``soundloom reproduce`` share."""
 
 from __future__ import annotations
 

@@ -31,11 +31,15 @@ class _Recipes(click.Group):
 
         return sorted(RECIPES, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a recipe; of an objective that has none of its own, the recipe made for it."""
         from soundloom.recipes import find_recipe
+        from soundloom.training import TrainingError
 
-        return _command_of(cmd_name, find_recipe(cmd_name))
+        try:
+            return _command_of(cmd_name, find_recipe(cmd_name))
+        except TrainingError as error:
+            ctx.fail(str(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and titles."""

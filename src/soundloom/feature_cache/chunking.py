@@ -1,4 +1,4 @@
-"""A waveform that comes in blocks, cut into pieces that overlap.
+"""Overlapping pieces of a waveform that comes in blocks.
 
 Not `audio.segments`, which joins a short rest to the last segment: here pieces are all of one length, and what to do
 with the rest is for the form to say.

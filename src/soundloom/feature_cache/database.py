@@ -1,4 +1,4 @@
-"""The small SQLite tables in which this room keeps its books.
+"""SQLite tables of the feature cache: transactions, and recovery of damaged files.
 
 SQLite, because a transaction is there whole or not at all after a kill or a power cut, and processes that write at
 the same time wait for each other. A file that it cannot read is deleted with a warning: all that these tables say

@@ -28,7 +28,7 @@ from torch import Tensor
 from soundloom import audio
 from soundloom.corpora import Corpus
 from soundloom.errors import InvalidArgumentError
-from soundloom.feature_cache.errors import told
+from soundloom.feature_cache.errors import as_cache_error
 from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
 from soundloom.feature_cache.row_store import Rows
@@ -188,7 +188,7 @@ def prepare(
     several = workers or os.cpu_count() or 1
     regions = zip(*(corpus.column(name) for name in ("path", "start", "end")), strict=True)
     clips = [_Clip(path, start or 0.0, end) for path, start, end in regions]
-    with told(place):
+    with as_cache_error(place):
         hashes = content_hashes([clip.path for clip in clips], place, several)
     keys = [_key(hashes[clip.path], clip) for clip in clips]
     store = _store(form, place)
@@ -227,7 +227,7 @@ def _turn(folder: Path, wanted: Iterable[bytes]) -> Iterator[None]:
     keeps the ranks of a distributed run, say, from decoding everything once each.
     """
     name = hashlib.blake2b(b"".join(sorted(wanted)), digest_size=8).hexdigest()
-    with told(folder):
+    with as_cache_error(folder):
         lock = FileLock(folder / f"{name}.lock")
         try:
             lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""What goes wrong when clips are kept, told with the folder and the remedy."""
+"""Errors of the feature cache, with the folder and the remedy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from soundloom.errors import FeatureCacheError
 
-__all__ = ["FeatureCacheError", "told"]
+__all__ = ["FeatureCacheError", "as_cache_error"]
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
-    """Whatever the system or SQLite refuses, as a `FeatureCacheError`."""
+def as_cache_error(folder: Path) -> Iterator[None]:
+    """Errors of the system and of SQLite as a `FeatureCacheError`."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""What is in a file, known without reading it again.
+"""Content hashes of files, remembered by size and modification time.
 
 A file's content is known by its hash, and the hash is remembered with the file's size and modification time: only a
 file of which either has changed is read. The memory is one table beside what is prepared, for all forms.

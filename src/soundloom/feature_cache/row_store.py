@@ -1,4 +1,4 @@
-"""Rows of clips on disk: appended once, never changed, mapped into memory to be drawn from.
+"""Append-only row store on disk: checksummed, memory-mapped for reading.
 
     FOLDER/form.json       the form's settings, for people
     FOLDER/index.sqlite    key of a clip -> its first row, how many, and a checksum
@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.feature_cache.database import open_database, select, transaction
-from soundloom.feature_cache.errors import told
+from soundloom.feature_cache.errors import as_cache_error
 
 __all__ = ["Rows"]
 
@@ -63,7 +63,7 @@ class Rows:
         self.shape = shape
         self.dtype = dtype
         self._row_bytes = dtype.itemsize * math.prod(shape)
-        with told(folder):
+        with as_cache_error(folder):
             self._database = open_database(folder / "index.sqlite", _SCHEMA)
             with transaction(self._database):
                 # A new index begins a new file: the old one may still be mapped by somebody.
@@ -86,7 +86,7 @@ class Rows:
         Raises:
             FeatureCacheError: the index cannot be read.
         """
-        with told(self.folder):
+        with as_cache_error(self.folder):
             found = select(self._database, "SELECT key, first, count FROM clips WHERE key IN", keys)
             return {key: (first, count) for key, first, count in found}
 
@@ -99,7 +99,7 @@ class Rows:
         Raises:
             FeatureCacheError: the folder cannot be written.
         """
-        with told(self.folder), transaction(self._database):
+        with as_cache_error(self.folder), transaction(self._database):
             # Another process may have been faster.
             known = self.find(list(clips))
             new = {key: np.ascontiguousarray(rows) for key, rows in clips.items() if key not in known}
@@ -123,7 +123,7 @@ class Rows:
         Raises:
             FeatureCacheError: the file cannot be read.
         """
-        with told(self.folder):
+        with as_cache_error(self.folder):
             rows = self._path.stat().st_size // self._row_bytes if self._path.exists() else 0
             if rows == 0:
                 return np.zeros((0, *self.shape), self.dtype)

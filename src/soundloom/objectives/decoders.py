@@ -1,4 +1,4 @@
-"""COALA's audio decoder (Favory 2020, section 2.1 and supplement): back from an embedding to what was heard.
+"""COALA's audio decoder (Favory 2020, section 2.1 and supplement): from an embedding back to a log-mel patch.
 
 It is trained with the encoder so that the embedding keeps what the alignment alone would forget, and is thrown away
 afterwards; that of the tags is kept, for it tells tags (`soundloom.tags.decoder`). The paper says that the decoders

@@ -1,4 +1,4 @@
-"""The embeddings of every process of a distributed run, in every process.
+"""Differentiable all-gather of embeddings over the processes of a distributed run.
 
 A loss that compares the examples of a batch with one another sees, on several devices, only its own share of them.
 Gathered, each of R processes has the loss of its examples against all. With L = (1 / R) sum_r L_r and e_s the

@@ -1,4 +1,4 @@
-"""Which negative each anchor gets, among all embeddings of the batch and of every device.
+"""Negative mining for triplets: semi-hard (Schroff 2015), hardest, or random, over the batch of all devices.
 
 `semi_hard` is Schroff 2015, section 3.2: the nearest negative that is still farther than the positive. Where no
 negative is farther, it is the farthest there is, the one of them that is least hard: the nearest would pull all

@@ -1,4 +1,4 @@
-"""Sounds that mean the same, made from one another: the triplet samplers of Jansen 2017, section 3.2.
+"""Triplet samplers on mel energies: noise, translation and mixing (Jansen 2017, section 3.2).
 
     noise         a sound, noisier
     translation   a sound, a little earlier or later and higher or lower

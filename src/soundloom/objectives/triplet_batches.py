@@ -213,10 +213,10 @@ class TripletBatchSampler:
         positives = anchors.copy()
         if self.neighbours is not None:
             rows = np.flatnonzero(sampler == SAMPLERS.index("proximity"))
-            anchors[rows], positives[rows] = self.neighbours.draw(len(rows), generator, evenly=evenly)
+            anchors[rows], positives[rows] = self.neighbours.sample(len(rows), generator, evenly=evenly)
         if self.classes is not None:
             rows = np.flatnonzero(sampler == SAMPLERS.index("labelled"))
-            anchors[rows], positives[rows] = self.classes.draw(len(rows), generator)
+            anchors[rows], positives[rows] = self.classes.sample(len(rows), generator)
         return sampler, anchors, positives
 
     def _told_apart(self, sampler: np.ndarray, anchors: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""The windows of a corpus, and the pairs among them that sound alike: of a recording, or of a class.
+"""Index of training windows, and pairs among them: of one recording, or of one class.
 
 A *recording* is a file. Clips cut from one file are the same recording, each at its place in time; clips that are files
 of their own are recordings of their own, whatever group a corpus puts them in: some corpora group by instrument or
@@ -129,7 +129,7 @@ class Neighbours:
                 "sampler pairs: this is a corpus of single events; set proximity to 0, or delta_t higher"
             )
 
-    def draw(self, count: int, generator: np.random.Generator, *, evenly: bool) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, count: int, generator: np.random.Generator, *, evenly: bool) -> tuple[np.ndarray, np.ndarray]:
         """So many anchors, see `pick`, and their positives."""
         anchors = pick(self.anchors, self.recordings, count, generator, evenly=evenly)
         before, after = self._reachable(anchors)
@@ -166,7 +166,7 @@ class Classmates:
         self.members = members
         self.begin, self.count = (np.cumsum(counts) - counts)[usable], counts[usable]
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """So many pairs: every class as likely, then every pair of its clips, then every window."""
         label = generator.integers(len(self.begin), size=count)
         one = generator.integers(self.count[label])

@@ -1,4 +1,4 @@
-"""The samplers that make positives (`samplers`), for sounds that are waveforms and not mel energies.
+"""Triplet samplers on waveforms: noise, translation and mixing (after Jansen 2017, section 3.2).
 
 Jansen 2017, section 3.2, defines them on the cells of a mel spectrogram. A front-end of peaks, cepstra, samples or a
 network's columns has no such cells, or none that add; so the sound itself is changed, and the front-end hears

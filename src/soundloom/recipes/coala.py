@@ -76,6 +76,7 @@ class CoalaRecipe(StreamRecipe):
     objective: AlignmentSettings = field(default_factory=AlignmentSettings)
     training: TrainingSettings = field(default_factory=lambda: _PAPER)
 
+    name = "coala"
     kind = AlignmentObjective
 
     def __post_init__(self) -> None:
@@ -194,7 +195,6 @@ PRESETS: Mapping[str, CoalaRecipe] = MappingProxyType(
     }
 )
 register_recipe(
-    "coala",
     PRESETS,
     title="Align sounds with the free-form tags people gave them (Favory 2020).",
     examples=("soundloom train coala fsd50k=/data/FSD50K --out runs/coala",),

@@ -100,6 +100,8 @@ class DiverseRecipe(Recipe):
         default_factory=lambda: TrainingSettings(rate=2e-4, final_rate=1e-6, schedule="exponential", threads=1)
     )
 
+    name = "diverse"
+
     def __post_init__(self) -> None:
         unknown = [name for name in self.streams if ":" not in name and name not in STREAMS]
         if unknown or not self.streams or len(set(self.streams)) < len(self.streams):
@@ -212,7 +214,6 @@ PRESETS: Mapping[str, DiverseRecipe] = MappingProxyType(
     }
 )  # fmt: skip
 register_recipe(
-    "diverse",
     PRESETS,
     title="Pitch, timbre, waveform and neuralogram, learned apart and woven (Verma 2023).",
     examples=(

@@ -1,4 +1,4 @@
-"""The stream that a training starts from: untrained, or that of a model, to be fine-tuned.
+"""Initial stream of a training: untrained weights, or those of a model to be fine-tuned.
 
 A model that is woven of several streams gives the one that is asked for by its architecture, or else the largest.
 """

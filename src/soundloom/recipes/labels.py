@@ -43,6 +43,7 @@ class LabelRecipe(StreamRecipe):
     linear: LinearSettings = field(default_factory=lambda: LinearSettings(linear_epochs=30, linear_rate=1e-3))
     training: TrainingSettings = field(default_factory=lambda: _TRAINING)
 
+    name = "labels"
     kind = LabelObjective
 
     def describe(self, data: str, training_data: TrainingData) -> Card:  # noqa: ARG002
@@ -72,7 +73,6 @@ PRESETS: Mapping[str, LabelRecipe] = MappingProxyType(
     }
 )
 register_recipe(
-    "labels",
     PRESETS,
     title="Learn to tell the classes of a labelled collection.",
     examples=(

@@ -1,4 +1,4 @@
-"""The same linear model on any embeddings: Verma 2023, section 3.5 and table 2.
+"""Linear model on frozen embeddings: Verma 2023, section 3.5 and table 2.
 
 "We now train the same linear classifier onto the subset of the embeddings"; "the same linear model, a single layer of
 2048-neurons (LM)". The streams are frozen: their embeddings of every window are computed once, and a head as they were

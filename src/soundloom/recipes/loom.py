@@ -89,6 +89,8 @@ class LoomRecipe(Recipe):
     aligning: AligningSettings = field(default_factory=AligningSettings)
     seed: int = 0
 
+    name = "loom"
+
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
         """Train the streams, reduce, weave, and learn the words; see `Recipe.run`.
 
@@ -144,7 +146,6 @@ class LoomRecipe(Recipe):
 
 PRESETS: Mapping[str, LoomRecipe] = MappingProxyType({"loom": LoomRecipe()})
 register_recipe(
-    "loom",
     PRESETS,
     title="The default model: pitch, timbre, texture and a general part, woven, with words.",
     examples=("soundloom train loom pool=/data/audio --out runs/loom",),

@@ -1,4 +1,4 @@
-"""The stretch of each clip that COALA learns from, and the range of the bands in it (Favory 2020, section 3.1).
+"""Maximum-energy patches of clips and the range of their bands: COALA's training data (Favory 2020, section 3.1).
 
 "We create overlapping patches of T=96 feature vectors (2.2 s), using a step of 12 vectors for overlap. Then, we
 select the T x F patch with the maximum energy [...] the associated tags will refer to salient events present in

@@ -33,6 +33,7 @@ class PitchRecipe(StreamRecipe):
         )
     )  # fmt: skip
 
+    name = "notes"
     kind = PitchObjective
 
     def describe(self, data: str, training_data: TrainingData) -> Card:  # noqa: ARG002
@@ -43,7 +44,6 @@ class PitchRecipe(StreamRecipe):
 
 PRESETS: Mapping[str, PitchRecipe] = MappingProxyType({"small": PitchRecipe()})
 register_recipe(
-    "notes",
     PRESETS,
     title="Learn which note sounds, from single notes whose MIDI number is known.",
     examples=("soundloom train notes pool=/data/audio --out runs/notes",),

@@ -20,7 +20,7 @@ from jaxtyping import Int
 from soundloom.components import Registry
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
-from soundloom.errors import ComponentError, InvalidArgumentError, SoundloomError
+from soundloom.errors import ComponentError, InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import check_savable
@@ -53,7 +53,13 @@ class RunOptions:
 
 
 class Recipe(ABC):
-    """What learns from what, for how long: a frozen dataclass with one `run`."""
+    """What learns from what, for how long: a frozen dataclass with one `run`.
+
+    Attributes:
+        name: what `soundloom train` calls the recipe; it never changes.
+    """
+
+    name: ClassVar[str]
 
     @abstractmethod
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
@@ -74,11 +80,6 @@ class Recipe(ABC):
     def uses_labels(self) -> bool:
         """Whether every clip needs a label; else files beside the folders of a collection are taken as they are."""
         return True
-
-    @property
-    def name(self) -> str:
-        """What `soundloom train` calls the recipe."""
-        return next((name for name, row in RECIPES.items() if row.kind is type(self)), type(self).__name__)
 
     def card(self, data: str, *, summary: str, tags: tuple[str, ...] = (), besides: str = "") -> Card:
         """The model card, which says what was trained on which data."""
@@ -202,9 +203,7 @@ class StreamRecipe(Recipe):
         """The objective, its heads drawn from torch's generator."""
         try:
             return self.kind.create(self.settings, stream, data)
-        except SoundloomError:
-            raise
-        except ValueError as error:
+        except InvalidArgumentError as error:
             raise TrainingError(str(error)) from None
 
     def validator(self, stream: Stream, data: TrainingData, clips: Int[np.ndarray, " chosen"]) -> Validation | None:
@@ -249,18 +248,15 @@ RECIPES: Registry[RecipeComponent] = Registry("recipe", ("soundloom.recipes",), 
 """Every recipe, by name."""
 
 
-def register_recipe(
-    name: str, presets: Mapping[str, Recipe], *, title: str, examples: tuple[str, ...] = ()
-) -> Mapping[str, Recipe]:
-    """Register a recipe by its presets, all of one class, under a name that never changes.
+def register_recipe(presets: Mapping[str, Recipe], *, title: str, examples: tuple[str, ...] = ()) -> None:
+    """Register a recipe under its class's name by its presets, all of one class.
 
     Raises:
         ComponentError: the name is taken.
     """
     kind = type(next(iter(presets.values())))
     row = RecipeComponent(kind=kind, presets=presets, title=title, examples=examples)
-    RECIPES.register(name, row, definition=kind)
-    return presets
+    RECIPES.register(kind.name, row, definition=kind)
 
 
 def find_recipe(name: str) -> RecipeComponent:

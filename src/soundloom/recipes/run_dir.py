@@ -1,4 +1,4 @@
-"""The folder of a recipe that trains several runs: made, and told what it is, before any of them begins."""
+"""Run folder of a recipe that trains several runs; its settings are written before any of them starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tag encoder for embeddings that are already there: Favory 2020's alignment with the audio side frozen.
+"""Tag encoder for frozen embeddings: the alignment of Favory 2020, of which only the tag side is learned.
 
 Of the audio only the linear map into the common space is learned (equation 8). The embedding is left as it is, so that
 a library need not be indexed anew to learn new words.

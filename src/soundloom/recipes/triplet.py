@@ -44,6 +44,7 @@ class TripletRecipe(StreamRecipe):
     validation_batches: int = 8
     objective: TripletSettings = field(default_factory=TripletSettings)
 
+    name = "triplet"
     kind = TripletObjective
 
     def __post_init__(self) -> None:
@@ -87,7 +88,6 @@ PRESETS: Mapping[str, TripletRecipe] = MappingProxyType(
     }
 )
 register_recipe(
-    "triplet",
     PRESETS,
     title="Learn from any folder of sounds, without labels (Jansen 2017).",
     examples=(

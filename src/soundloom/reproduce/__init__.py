@@ -1,5 +1,5 @@
-"""The papers' tables, measured here: what is trained, what it is measured on, and the published numbers beside.
+"""Reproductions of the papers' tables: trained and measured here, beside the published numbers.
 
 A paper is a module, and a command of ``soundloom reproduce``. What is trained lies in run folders and what is measured
-in a ledger, so that a reproduction that was stopped goes on where it was.
+in a cache, so that a reproduction that was stopped goes on where it was.
 """

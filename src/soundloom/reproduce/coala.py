@@ -1,4 +1,4 @@
-"""Favory 2020 over again: what sounds with free-form tags teach, with and without autoencoders.
+"""Reproduce Favory 2020, tables 1 and 2: embeddings learned from tags, with and without autoencoders.
 
     table 1      a perceptron of 256 on standardised embeddings of clips, ten runs, the corpus's own splits
     table 2      mean canonical correlations with acoustic features

@@ -1,4 +1,4 @@
-"""Favory 2020's tables as published, and those measured here beside them, in Markdown.
+"""Tables of Favory 2020 in Markdown: published beside measured.
 
 Tasks differ from the paper's unless the same are measured (urbansound8k, gtzan, nsynth-20k), so the paper's numbers
 stand beside and not instead: what can be compared is which case is ahead, and by how much.

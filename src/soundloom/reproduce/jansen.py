@@ -1,7 +1,7 @@
-"""Jansen 2017 over again: which sampler recovers how much of what labels would teach.
+"""Reproduce Jansen 2017, tables 1 and 2: the share of the supervised gain that each sampler recovers.
 
 Rows are the samplers, all of them together, log-mel without learning, and triplets sampled by label. Every embedding is
-measured on the same windows of 0.96 s (`windows`), in each of the corpus's splits, and averaged over the splits:
+measured on the same windows of 0.96 s (`window_embeddings`), in each of the corpus's splits, averaged over the splits:
 
     retrieval     4.2: the mean over a clip's windows; pairs of a class among the test clips, by cosine
     classifiers   4.3: one or two layers of 512 on windows, whose scores are averaged over the clip
@@ -148,7 +148,7 @@ def reproduce(
         unlabelled: clips to learn from without their labels; none of the corpus's.
         recipe: what learns, how, and for how long; its samplers are the rows'.
         settings: what is measured.
-        out: a folder for runs and the ledger of what was measured; a stopped reproduction goes on from there.
+        out: a folder for runs and the cache of measured numbers; a stopped reproduction goes on from there.
         tell: who is told.
 
     Raises:
@@ -182,7 +182,7 @@ class _Reproduction:
         self.labels = targets_of(self.corpus)
         splits = splits_of(self.corpus, self.labels, seed=settings.seed)
         self.splits = splits[: settings.splits or None]
-        self.ledger = ResultCache(out / "measured.json")
+        self.results = ResultCache(out / "measured.json")
 
     def over(self, unlabelled: Corpus) -> Reproduced:
         """All rows of both tables; the topline, which takes a training a split, last."""
@@ -227,7 +227,7 @@ class _Reproduction:
             self.tell.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
             for column, measure in self.measures(heard, split).items():
                 decides = [heard.identity, self.settings.runs, self.settings.epochs]
-                columns[column].append(self.once(f"{row}, {column}", split, decides, measure))
+                columns[column].append(self._measured(f"{row}, {column}", split, decides, measure))
         return {column: tuple(values) for column, values in columns.items()}
 
     def measures(self, heard: _Heard, split: Split) -> dict[str, Callable[[], float]]:
@@ -254,7 +254,7 @@ class _Reproduction:
 
     def whole(self, row: str, heard: _Heard) -> float:
         """Retrieval among all clips, test or not: who learned nothing from them may be asked for any."""
-        return self.once(
+        return self._measured(
             f"{row}, retrieval",
             None,
             [heard.identity],
@@ -277,7 +277,7 @@ class _Reproduction:
             ).mean
 
         decides = [heard.identity, asdict(settings)]
-        return {"few": tuple(self.once(row, split, decides, partial(measure, split)) for split in self.splits)}
+        return {"few": tuple(self._measured(row, split, decides, partial(measure, split)) for split in self.splits)}
 
     def scratch(self) -> dict[str, tuple[float, ...]]:
         """Table 2: the network itself, trained on the very clips that `few` draws."""
@@ -311,11 +311,11 @@ class _Reproduction:
             return float(np.mean(values))
 
         decides = [self.recipe.stream, asdict(training), settings.segments, settings.draws]
-        values = (self.once("few scratch", split, decides, partial(measure, split)) for split in self.splits)
+        values = (self._measured("few scratch", split, decides, partial(measure, split)) for split in self.splits)
         return {"few": tuple(values)}
 
-    def once(self, name: str, split: Split | None, decides: Sequence[Any], measure: Callable[[], float]) -> float:
-        """A number of this corpus, from the ledger if it is there."""
+    def _measured(self, name: str, split: Split | None, decides: Sequence[Any], measure: Callable[[], float]) -> float:
+        """A number of this corpus, from the cache if it is there."""
         where = f"{self.corpus.name} {'all clips' if split is None else f'split {split.name}'}"
         everything = [corpus_digest(self.corpus), self.settings.seed, *decides]
-        return self.ledger.once(f"{where}: {name}", everything, measure)
+        return self.results.get_or_compute(f"{where}: {name}", everything, measure)

@@ -1,4 +1,4 @@
-"""Tables 1 and 2 of Jansen 2017: what the paper has, what was measured, and how much of the gap is recovered.
+"""Tables 1 and 2 of Jansen 2017 in Markdown: published, measured, and the share of the gap recovered.
 
 "The recovery listed is the percentage of the baseline-to-topline performance gap recovered using each given
 unsupervised triplet embedding":

@@ -1,4 +1,4 @@
-"""Numbers that were measured, remembered: a reproduction that was stopped measures none of them twice."""
+"""Cache of measured results, so that a reproduction that is resumed measures nothing twice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["ResultCache"]
 
 
 class ResultCache:
-    """Numbers by name, in one JSON file.
+    """Measured numbers by name, in one JSON file.
 
     Args:
-        path: the file, which need not be there.
+        path: the file; made when the first number is cached.
 
     Raises:
         EvaluationError: it is there and cannot be read.
@@ -25,15 +25,17 @@ class ResultCache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
         if path.is_file():
             try:
-                self._entries = json.loads(path.read_text(encoding="utf-8"))
+                self._results = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise EvaluationError(f"cannot read the ledger {path}: {error}; remove it to measure anew") from None
+                raise EvaluationError(
+                    f"cannot read the measured numbers in {path}: {error}; remove the file to measure anew"
+                ) from None
 
-    def once(self, name: str, decides: object, measure: Callable[[], float]) -> float:
-        """What was measured under this name, with the same things deciding it; measured now if it was not.
+    def get_or_compute(self, name: str, decides: object, measure: Callable[[], float]) -> float:
+        """The number of this name and key, measured now if it is not cached.
 
         Args:
             name: for people who read the file.
@@ -44,7 +46,7 @@ class ResultCache:
             EvaluationError: the file cannot be written.
         """
         key = f"{name} [{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]}]"
-        if key not in self._entries:
-            self._entries[key] = float(measure())
-            write_whole(self.path, json.dumps(self._entries, indent=1))
-        return float(self._entries[key])
+        if key not in self._results:
+            self._results[key] = float(measure())
+            write_whole(self.path, json.dumps(self._results, indent=1))
+        return float(self._results[key])

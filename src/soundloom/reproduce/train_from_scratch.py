@@ -1,4 +1,4 @@
-"""A network trained from nothing on a few labelled clips (Jansen 2017, section 4.3, the second row of table 2).
+"""Network trained from scratch on a few labelled clips (Jansen 2017, section 4.3, the second row of table 2).
 
 The stream and a linear layer of independent logistic outputs, learned together from windows that carry their clip's
 labels; a test clip's scores are the mean over its windows, as for the shallow classifiers that it is compared with.

@@ -1,4 +1,4 @@
-"""Verma 2023, tables 1 and 2: streams that each hear one property, alone, in every combination, and all together.
+"""Reproduce Verma 2023, tables 1 and 2: streams of one property each, alone and in every combination.
 
 The paper trains and tests within one labelled set, FSD50K, on its official split. So it is here: streams are trained on
 the clips that are not tested (`recipes.diverse`), frozen, and the same linear model is trained on every subset of their

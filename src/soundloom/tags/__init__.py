@@ -1,4 +1,4 @@
-"""Free-form tags: out of names, tables and files into words, into a vocabulary, into the space of the sounds."""
+"""Free-form tags: from names, tables and files to words, a vocabulary, and the space of the embeddings."""
 
 from soundloom.tags.file_metadata import embedded_texts
 from soundloom.tags.lookup import aligned_tags

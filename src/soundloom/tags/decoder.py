@@ -1,4 +1,4 @@
-"""COALA's tag decoder (Favory 2020, section 2.1 and supplement): back from z_t to the tags.
+"""COALA's tag decoder (Favory 2020, section 2.1 and supplement): from z_t back to tags.
 
 The paper says that it mirrors the tag encoder; as in the published code it drops out only after its first layer, and
 its last layer ends in batch normalisation and a logistic function instead of a ReLU.

@@ -1,4 +1,4 @@
-"""What a sound file says of itself: ID3, Vorbis comments, Broadcast Wave's bext, RIFF INFO and iXML.
+"""Metadata of sound files: ID3, Vorbis comments, Broadcast Wave bext, RIFF INFO and iXML.
 
 FFmpeg reads the first two; the chunks of a WAV are read here (`riff`), since FFmpeg knows nothing of iXML. Only
 fields that say what is heard count: a title, a genre, keywords, a description, a comment; not who made it and when.

@@ -1,4 +1,4 @@
-"""From a model's name to the tags' side of it: beside a saved model, or published with COALA."""
+"""Lookup of the tag model of a model: beside a saved model, or published with COALA."""
 
 from __future__ import annotations
 

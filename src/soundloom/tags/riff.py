@@ -1,4 +1,4 @@
-"""Chunks of a RIFF file (WAV, BWF, RF64): the few bytes about a sound, without its samples.
+"""Reader of the chunks of a RIFF file (WAV, BWF, RF64) except its samples.
 
 A chunk is four letters, a length of four bytes, and so many bytes, made even (IBM and Microsoft 1991). Where a WAV
 exceeds 4 GB, the length of ``data`` stands in a chunk ``ds64`` instead (EBU Tech 3306).

@@ -1,4 +1,4 @@
-"""Words for sounds that have none: how probable each tag is for a sound, by how near it lies and how frequent it is.
+"""Tag suggestions: the probability of each tag for a sound, from its similarity and its frequency.
 
 A model that learned to agree with tags scores each tag by the cosine s_t of sound and tag. What such a loss teaches
 (Favory 2020, equation 10) is how much more often the two are met together than apart: where it is lowest

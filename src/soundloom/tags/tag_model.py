@@ -1,4 +1,4 @@
-"""The tags' side of a stream that learned from tags, kept beside the stream's own saved model.
+"""Tag model of an aligned stream, saved beside the model: tags to directions, embeddings to tag scores.
 
     FOLDER/config.json, model.safetensors, README.md     the stream, as `soundloom.save_pretrained` writes it
     FOLDER/vocabulary.json                               the tags

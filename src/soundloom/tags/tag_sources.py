@@ -1,4 +1,4 @@
-"""Where a sound's tags come from: a corpus, a table beside it, the files' and folders' names, the files themselves.
+"""Sources of tags: a corpus, a table beside it, names of files and folders, metadata of files.
 
     tags      the corpus's own tags (FSD50K's are the uploaders' from its Freesound metadata)
     labels    the corpus's labels, taken for words

@@ -1,4 +1,4 @@
-"""Words out of free-form tags and out of names (Favory 2020, section 3.1 and supplement).
+"""Tokeniser of free-form tags and names (Favory 2020, section 3.1 and supplement).
 
 "Removing any stop-words and making any plural forms of nouns to singular", after "we transform all tags to
 lower-case". As in the published code a word is letters only, two or more. That code throws a tag away that has

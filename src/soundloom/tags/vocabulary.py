@@ -1,4 +1,4 @@
-"""The tags that a model knows: which they are, in which order, and how a sound's tags become a vector.
+"""Tag vocabulary: which tags, in which order, and the vector of a set of tags.
 
 Favory 2020, section 3.1: "We remove tags that occur in more than 70% of the sounds as they can be considered less
 informative, and consider the C=1000 remaining most occurring tags, which we encode using the multi-hot scheme.
