@@ -89,7 +89,7 @@ class DiverseRecipe(Recipe):
     streams: tuple[str, ...] = DIVERSE
     objective: Objective = "labels"
     validation: float = 0.1
-    init: str | None = field(default=None, metadata={"aliases": ("pretrained", "weights")})
+    init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
     epochs: int = field(default=300, metadata={"aliases": ("num_epochs", "max_epochs")})
     network_epochs: int = 300
     jobs: int = 0

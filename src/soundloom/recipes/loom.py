@@ -79,7 +79,7 @@ class LoomRecipe(Recipe):
     general_steps: int = 1400
     timbre_steps: int = 1200
     pitch_steps: int = 2000
-    init: str | None = field(default=None, metadata={"aliases": ("pretrained", "weights")})
+    init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
     layers: tuple[int, ...] = (2, 3)
     general_dim: int = 256
     texture_dim: int = 192

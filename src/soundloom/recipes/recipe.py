@@ -101,7 +101,7 @@ class StreamRecipe(Recipe):
 
     stream: str = "resnet-small"
     validation: float = field(default=0.1, metadata={"aliases": ("validation_split", "val_split")})
-    init: str | None = field(default=None, metadata={"since": None, "aliases": ("pretrained", "weights")})
+    init: str | None = field(default=None, metadata={"since": None, "aliases": ("pretrained",)})
     epochs: int = field(default=0, metadata={"resumable": True, "since": 0, "aliases": ("num_epochs", "max_epochs")})
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
