@@ -8,7 +8,7 @@ import torch
 
 from soundloom.feature_cache import FeatureCacheError, Form, MelEnergies, Represented, Samples, formats
 from soundloom.feature_cache.chunking import overlapping
-from soundloom.frontends import Chunks, Frontend, LogMel, NormalisedFrontend, PeakMap
+from soundloom.frontends import FramedWaveform, Frontend, LogMel, NormalisedFrontend, PeakMap
 from soundloom.frontends.mel import LogMelSettings
 
 RATE = 16000
@@ -119,7 +119,9 @@ class TestMelEnergies:
 
 
 class TestRepresented:
-    @pytest.mark.parametrize("frontend", [PeakMap.verma(), LogMel.coala(), Chunks()], ids=lambda f: type(f).__name__)
+    @pytest.mark.parametrize(
+        "frontend", [PeakMap.verma(), LogMel.coala(), FramedWaveform()], ids=lambda f: type(f).__name__
+    )
     def test_a_row_is_the_representation_of_a_chunk_alone(self, frontend: Frontend) -> None:
         form = Represented(frontend, seconds=1.0)
         wave = torch.from_numpy(noise(3.0, rate=frontend.sample_rate))
@@ -146,7 +148,7 @@ class TestRepresented:
         ],
     )
     def test_what_is_left_at_the_end(self, seconds: float, hop: float, rows: int) -> None:
-        form = Represented(Chunks(), seconds=1.0, hop=hop)
+        form = Represented(FramedWaveform(), seconds=1.0, hop=hop)
         wave = noise(seconds)
         kept = form.keep(torch.from_numpy(wave))
         assert len(kept) == rows
@@ -157,7 +159,7 @@ class TestRepresented:
             assert not heard[len(chunk) :].any()
 
     def test_a_front_end_that_changes_later_changes_nothing(self) -> None:
-        frontend = NormalisedFrontend(Chunks())
+        frontend = NormalisedFrontend(FramedWaveform())
         form = Represented(frontend, seconds=0.2)
         before, settings = form.keep(torch.ones(3200)), form.settings()
         frontend.scale.fill_(2.0)
@@ -165,16 +167,16 @@ class TestRepresented:
         assert form.settings() == settings != Represented(frontend, seconds=0.2).settings()
 
     def test_impossible_chunks_and_values_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="Chunks needs 1600 samples or more"):
-            Represented(Chunks(), seconds=0.05)
+        with pytest.raises(ValueError, match="FramedWaveform needs 1600 samples or more"):
+            Represented(FramedWaveform(), seconds=0.05)
         with pytest.raises(ValueError, match="one sample or more"):
-            Represented(Chunks(), seconds=1.0, hop=0.0)
-        with pytest.raises(FeatureCacheError, match=r"Chunks gives numbers beyond 65,504"):
-            Represented(Chunks(), seconds=0.1).keep(torch.full((1600,), 1e6))
+            Represented(FramedWaveform(), seconds=1.0, hop=0.0)
+        with pytest.raises(FeatureCacheError, match=r"FramedWaveform gives numbers beyond 65,504"):
+            Represented(FramedWaveform(), seconds=0.1).keep(torch.full((1600,), 1e6))
 
 
 @pytest.mark.parametrize(
-    "form", [MelEnergies(LogMel.jansen()), Represented(Chunks(), seconds=0.3, hop=0.2), Samples(RATE)]
+    "form", [MelEnergies(LogMel.jansen()), Represented(FramedWaveform(), seconds=0.3, hop=0.2), Samples(RATE)]
 )
 def test_where_blocks_end_changes_nothing(form: Form) -> None:
     wave = noise(50.0)

@@ -23,6 +23,8 @@ from soundloom.embedder import Stream
 from soundloom.errors import UnknownModelError
 from soundloom.feature_cache import Form, MelEnergies, form_of, prepare
 from soundloom.frontends import LogMel
+from soundloom.objectives.base import OBJECTIVES, Batch, Objective, ObjectiveComponent, TrainingData, WindowSampler
+from soundloom.objectives.labels import window_sampler
 from soundloom.recipes import RECIPES, STREAMS
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.initial_stream import initial_stream, streams_of
@@ -100,7 +102,7 @@ def test_silence_fills_the_last_window_of_log_mel_streams() -> None:
     stream = build_stream("transformer", 0, "mine").eval()
     half = torch.randn(1, 160 * 50, generator=torch.Generator().manual_seed(0)) / 10
     heard = stream.frontend(half)
-    silence = stream.frontend(torch.zeros(1, 16_000))[..., : FRAMES - heard.shape[-1]]
+    silence = stream.frontend(torch.zeros(1, 16_000))[..., : 96 - heard.shape[-1]]
     with torch.no_grad():
         whole = stream.embed_window(torch.cat([heard, silence], dim=-1))
         assert torch.allclose(stream(half), whole, atol=1e-5)

@@ -108,7 +108,7 @@ class LoomRecipe(Recipe):
             _pitch(self).run(corpus, out / "pitch", options),
         ]
         (general,), (pitch_stream,), (timbre,) = (streams_of(runs[number].model()) for number in (0, 2, 1))
-        general = general.with_layers(self.layers).renamed("general")
+        general = general.with_layers(self.layers, "mean,max").renamed("general")
         texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
         streams = (pitch_stream, timbre, texture, general)
         # Woven, so that every clip is decoded once for all of them.
