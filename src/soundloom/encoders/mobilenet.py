@@ -20,10 +20,10 @@ from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import check_shape, collect_layers
 
-__all__ = ["MobileNetV1"]
+__all__ = ["BLOCKS", "STEM", "MobileNetV1", "pad_same"]
 
 # Channels out of each block, and its stride (Howard et al. 2017, table 1).
-_BLOCKS = (
+BLOCKS = (
     (64, 1),
     (128, 2),
     (128, 1),
@@ -34,8 +34,14 @@ _BLOCKS = (
     (1024, 2),
     (1024, 1),
 )
-_STEM = 32
+STEM = 32
 _EPSILON = 1e-3
+
+
+def pad_same(x: Tensor) -> Tensor:
+    """TensorFlow's "same" padding for 3 taps at stride 2: an even axis gets one sample at its end, an odd one two."""
+    bins, frames = x.shape[2:]
+    return F.pad(x, (frames % 2, 1, bins % 2, 1))
 
 
 @register_encoder("MobileNetV1", presets={"mobilenet": lambda: MobileNetV1()})
@@ -46,7 +52,7 @@ class MobileNetV1(Encoder):
         mobilenet_v1: the convolutions.
     """
 
-    available = tuple(range(1, len(_BLOCKS) + 2))
+    available = tuple(range(1, len(BLOCKS) + 2))
     stride = 32
 
     def __init__(self) -> None:
@@ -90,10 +96,10 @@ class _Trunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem = _Convolution(1, _STEM, size=3, stride=2)
+        self.conv_stem = _Convolution(1, STEM, size=3, stride=2)
         self.layer = nn.ModuleList()
-        inputs = _STEM
-        for outputs, stride in _BLOCKS:
+        inputs = STEM
+        for outputs, stride in BLOCKS:
             self.layer.append(_Convolution(inputs, inputs, size=3, stride=stride, groups=inputs))
             self.layer.append(_Convolution(inputs, outputs, size=1))
             inputs = outputs
@@ -111,7 +117,5 @@ class _Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.strided:
-            # 3 taps at stride 2: an even axis lacks one sample, which TensorFlow adds at the end; an odd one two.
-            bins, frames = x.shape[2:]
-            x = F.pad(x, (frames % 2, 1, bins % 2, 1))
+            x = pad_same(x)
         return F.relu6(self.normalization(self.convolution(x)), inplace=True)

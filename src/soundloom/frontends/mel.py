@@ -7,6 +7,7 @@ field for each and ``LogMel`` a named preset for each published model:
 
     vggish, jansen   Hershey et al. 2017; Jansen et al. 2017, section 4.1
     coala            Favory et al. 2020, section 3.1, as in its published code
+    yamnet           Plakal and Ellis 2019 (tensorflow/models, audioset/yamnet)
     panns            Kong et al. 2020 (CNN14)
 
 The Audio Spectrogram Transformer's Kaldi features are in ``fbank``.
@@ -14,7 +15,7 @@ The Audio Spectrogram Transformer's Kaldi features are in ``fbank``.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, Self
 
 from jaxtyping import Float
@@ -155,6 +156,11 @@ class LogMel(EnergyFrontend):
         is VGGish's.
         """
         return cls.vggish()
+
+    @classmethod
+    def yamnet(cls) -> Self:
+        """YAMNet: the settings of VGGish, but log(x + 0.001)."""
+        return cls(replace(cls.vggish().settings, floor=0.001))
 
     @classmethod
     def coala(cls) -> Self:
