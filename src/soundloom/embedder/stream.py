@@ -32,11 +32,35 @@ class Window:
         fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
             heard at its own length.
         fill: what a rest is filled with, in the representation; None fills the waveform with silence.
+        hop: frames from one window's start to the next, of fixed windows filled with silence; None: ``frames``, so
+            that windows do not overlap.
+
+    Raises:
+        ModelError: the hop is not from 1 to ``frames``, or windows overlap that are not fixed or filled otherwise.
     """
 
     frames: int
     fixed: bool
     fill: float | None = None
+    hop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.hop is None:
+            return
+        if not 1 <= self.hop <= self.frames:
+            raise ModelError(f"windows of {self.frames} frames have a hop from 1 to {self.frames}, got {self.hop}")
+        if not self.fixed or self.fill is not None:
+            raise ModelError("only windows of a fixed length that silence fills can overlap: leave out the hop")
+
+    def __repr__(self) -> str:
+        # Fingerprints count it: without a hop it reads as it did before there was one.
+        hop = "" if self.hop is None else f", hop={self.hop}"
+        return f"Window(frames={self.frames}, fixed={self.fixed}, fill={self.fill!r}{hop})"
+
+    @property
+    def step(self) -> int:
+        """Frames from one window's start to the next."""
+        return self.hop or self.frames
 
 
 class Stream(Embedder):
@@ -176,12 +200,15 @@ class Stream(Embedder):
             return
         size = self.window.frames
         if self.window.fixed:
-            count = ceil(heard / size)
+            step = self.window.step
+            count = 1 + ceil(max(0, heard - size) / step)
             if self.window.fill is None:
-                representation = self.frontend(
-                    nn.functional.pad(waveforms, (0, self._silence(waveforms, count * size)))
-                )
-                representation = representation[..., : count * size]
+                frames = (count - 1) * step + size
+                representation = self.frontend(nn.functional.pad(waveforms, (0, self._silence(waveforms, frames))))
+                representation = representation[..., :frames]
+                if step < size:
+                    yield 0, representation.unfold(-1, size, step).movedim(-2, 1)
+                    return
             else:
                 missing = count * size - heard
                 representation = nn.functional.pad(self.frontend(waveforms), (0, missing), value=self.window.fill)
@@ -223,12 +250,13 @@ class Stream(Embedder):
         # A fused frame covers so many of the front-end's, and weighs as much of them as was sound.
         share = min(size, self.encoder.stride or size) if self.wanted is not None else size / per_window
         numbers = torch.arange(count * per_window, dtype=torch.float64)
-        begins = first + numbers // per_window * size + numbers % per_window * share
+        step = size if self.window is None or self.window.hop is None else self.window.hop
+        begins = first + numbers // per_window * step + numbers % per_window * share
         weights = ((heard - begins) / share).clamp(0, 1)
         kept = count * per_window
         if self.window is not None and self.window.fixed:
             # Frames wholly of filling are at the end of the last window.
-            last = first + (count - 1) * size
+            last = first + (count - 1) * step
             kept -= sum(last + frame * share >= heard for frame in range(per_window))
         centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))

@@ -18,6 +18,7 @@ from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.vggish import VGGish
 from soundloom.encoders.waveform import WaveformSettings, WaveformTransformer
+from soundloom.encoders.yamnet import YAMNet
 
 __all__ = [
     "AST",
@@ -44,6 +45,7 @@ __all__ = [
     "VGGish",
     "WaveformSettings",
     "WaveformTransformer",
+    "YAMNet",
     "initialise",
     "register_encoder",
 ]

@@ -96,6 +96,7 @@ class LogMelSettings:
     settings=LogMelSettings,
     presets={
         "vggish": lambda: LogMel.vggish(),
+        "yamnet": lambda: LogMel.yamnet(),
         "coala": lambda: LogMel.coala(),
         "panns-16k": lambda: LogMel.panns(16000),
         "panns-32k": lambda: LogMel.panns(32000),

@@ -10,8 +10,9 @@ MIT/ast-finetuned-audioset-10-10-0.4593, the repository xavierfav/coala).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -39,26 +40,28 @@ class Checkpoint:
         name: what to call it by.
         title: what it is, in a line.
         source: the file, as published.
-        format: how it is written: a ``torch.save`` pickle, safetensors, a pickled scikit-learn scaler, or a JSON
-            vocabulary.
+        format: how it is written: a ``torch.save`` pickle, safetensors, a pickled scikit-learn scaler, a JSON
+            vocabulary, or otherwise, as ``read`` understands it.
         licence: the licence of the weights, by SPDX name.
         citation: the paper.
         shapes: every key, after renaming, and its tensor's shape.
         container: the key of the pickled dict under which the state dict lies; empty if the file is the state dict.
         renames: published key prefixes and what replaces them; a prefix that does not occur is no error.
         front_end: prefixes of keys that belong to the front-end, not to the encoder; they may be missing.
+        read: reads a file of another format: a path to tensors under our key names.
     """
 
     name: str
     title: str
     source: Source
-    format: Literal["torch", "safetensors", "scaler", "vocabulary"]
+    format: Literal["torch", "safetensors", "scaler", "vocabulary", "other"]
     licence: str
     citation: str
     shapes: Shapes
     container: str = ""
     renames: tuple[tuple[str, str], ...] = ()
     front_end: tuple[str, ...] = ()
+    read: Callable[[Path], State] | None = None
 
     def split(self, state: State) -> tuple[State, State]:
         """The encoder's share of a state dict, and the front-end's."""

@@ -1,7 +1,7 @@
 """Weights that TensorFlow wrote, as numpy arrays: Keras HDF5 files by h5py, TFLite graphs by the ``tflite`` package.
 
-Nothing in either file is executed. Arrays keep TensorFlow's axes; 8-bit weights of a TFLite graph are multiplied by their
-scales (Jacob et al. 2018, "Quantization and training of neural networks", equation 1).
+Nothing in either file is executed. Arrays keep TensorFlow's axes; 8-bit weights of a TFLite graph are multiplied by
+their scales (Jacob et al. 2018, "Quantization and training of neural networks", equation 1).
 """
 
 from __future__ import annotations
@@ -124,4 +124,5 @@ def _array(model: Any, tensor: Any) -> NDArray[np.float32]:
     along[quantised.QuantizedDimension()] = -1
     scale = quantised.ScaleAsNumpy().reshape(along)
     zero = quantised.ZeroPointAsNumpy().reshape(along)
-    return (scale * (values.astype(np.int64) - zero)).astype(np.float32)
+    dequantised: NDArray[np.float32] = (scale * (values.astype(np.int64) - zero)).astype(np.float32)
+    return dequantised

@@ -77,7 +77,7 @@ def fetch(
     if (seen := known(row.source, folder)) and (state := _load(row, folder, seen.sha256)) is not None:
         return state
     file = obtain(row.source, folder, offline=offline, announce=announce, progress=progress, patience=patience)
-    if row.format != "torch":
+    if row.format not in ("torch", "other"):
         return _read(row, file.path)
     return _converted(row, file.path, folder, file.sha256, file.address or row.source.address)
 
@@ -133,6 +133,8 @@ def _read(row: Checkpoint, path: Path) -> State:
     loaded: object
     if _is_safetensors(path):
         loaded = _tensors(path)
+    elif row.read is not None:
+        loaded = row.read(path)
     else:
         loaded = load_scaler(path) if row.format == "scaler" else load_torch(path)
     try:

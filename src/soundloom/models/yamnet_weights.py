@@ -1,7 +1,7 @@
 """Published YAMNet weights as the state of `soundloom.encoders.YAMNet`: from the Keras file and from the 8-bit graph.
 
-Kernels are transposed from TensorFlow's time x frequency images to frequency x time. Batch normalisation has no scale in
-the Keras file (weights 1); in the graph it is part of the convolutions, so that it adds the bias and nothing else.
+Kernels are transposed from TensorFlow's time x frequency images to frequency x time. Batch normalisation has no scale
+in the Keras file (weights 1); in the graph it is part of the convolutions, so that it adds the bias and nothing else.
 """
 
 from __future__ import annotations
