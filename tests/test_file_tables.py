@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import unicodedata
 from pathlib import Path
@@ -17,6 +18,7 @@ from soundloom.corpora import CorpusError
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
 from soundloom.library import Library, TagTable
+from soundloom.library.tags.label_export import Label, write_csv
 from soundloom.tags import TagFile
 
 FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.WAV"]
@@ -45,6 +47,33 @@ def test_a_name_stands_for_the_file_whose_path_ends_with_it(name: str, files: li
     assert list(FileMatcher(FILES, [name]).match(name)) == files
     decomposed = {unicodedata.normalize("NFD", file): file for file in FILES}
     assert [decomposed[file] for file in FileMatcher(decomposed, [name]).match(name)] == files
+
+
+def test_names_with_bytes_that_are_not_utf8_match_as_they_are_stored() -> None:
+    files = [r"/s/\xe9t\xe9/caf\xe9.wav", "/s/a/xe9.wav", r"/s/b/caf\xe9.wav"]
+    expected = {
+        r"\xe9t\xe9\caf\xe9.wav": (files[0],),
+        r"\xe9t\xe9/caf\xe9.wav": (files[0],),
+        files[0]: (files[0],),
+        r"caf\xe9.wav": (files[0], files[2]),
+        r"a\xe9.wav": (files[1],),  # of a folder on Windows
+    }
+    matcher = FileMatcher(files, expected)
+    assert {name: matcher.match(name) for name in expected} == expected
+
+
+def test_cells_that_look_like_formulas_are_read_as_they_were_before_they_were_written(tmp_path: Path) -> None:
+    written = [
+        Label("/s/=cmd.wav", 0, 1, "@home"),
+        Label("/s/-1.wav", 0, 1, "'=quoted"),
+        Label("/s/a.wav", 0, 1, "'tis"),
+    ]
+    with open(tmp_path / "tags.csv", "w", newline="", encoding="utf-8") as file:
+        write_csv(written, file)
+        csv.writer(file).writerow(["'=cmd.wav", 0, 1, "'+more"])
+    matched = TagTable(tmp_path / "tags.csv").match(["/s/=cmd.wav", "/s/-1.wav", "/s/a.wav"])
+    assert matched.tags == {"/s/=cmd.wav": ["+more", "@home"], "/s/-1.wav": ["'=quoted"], "/s/a.wav": ["'tis"]}
+    assert (matched.ambiguous, matched.unmatched) == ([], [])
 
 
 def test_absolute_names_of_another_machine() -> None:

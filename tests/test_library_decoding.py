@@ -16,6 +16,8 @@ from soundloom import Library
 from soundloom.audio import DecodeOptions, Notice
 from soundloom.cli import main
 from soundloom.errors import AudioError, LibraryError
+from soundloom.library import hits_picture
+from soundloom.pictures import Excerpt
 from sounds import tone
 
 RATE = 16000
@@ -135,3 +137,20 @@ def test_embed_and_tag_take_the_options(sounds: Path, tmp_path: Path) -> None:
     frames = tmp_path / "f.parquet"
     assert run("embed", sounds / "bat.wav", "-o", frames, "-m", "logmel", "--speed", 0.1, "--frames").exit_code == 0
     assert max(pyarrow.parquet.read_table(frames)["end"].to_pylist()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_picture_shows_the_query_and_its_hits_as_each_was_decoded(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Library.create(tmp_path / "l.loom", "logmel").add([sounds / "inverted.wav", sounds / "sides.wav"])
+    drawn: list[Excerpt] = []
+    monkeypatch.setattr(hits_picture, "hits_picture", lambda asked, found, _: drawn.extend([asked, *found]))
+    found = run(
+        *("search", sounds / "inverted.wav", "-l", tmp_path / "l.loom", "--channels", "left", "--include-query"),
+        *("--picture", tmp_path / "hits.png"),
+    )
+    assert found.exit_code == 0, found.output
+    asked = drawn.pop(0)
+    hit = next(excerpt for excerpt in drawn if excerpt.title == "inverted.wav")
+    assert np.abs(asked.samples).max() == pytest.approx(0.5, abs=0.01)
+    assert np.abs(hit.samples).max() == 0

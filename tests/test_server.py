@@ -566,10 +566,10 @@ def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monk
 
 
 OPERATIONS = {
-    "getLibrary", "getFailures", "search", "getSegment", "getSegmentAudio", "getSegmentThumbnail", "getSegmentPeaks",
-    "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag", "exportTags",
-    "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap", "computeMap",
-    "updateLibrary", "getJob", "cancelJob",
+    "getLibrary", "getFailures", "getNotices", "search", "getSegment", "getSegmentAudio", "getSegmentThumbnail",
+    "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag",
+    "exportTags", "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
+    "computeMap", "updateLibrary", "getJob", "cancelJob",
 }  # fmt: skip
 
 

@@ -77,7 +77,9 @@ def test_an_upload_is_embedded_once_for_each_region(
 ) -> None:
     embedded = []
     embed = library.model.embed
-    monkeypatch.setattr(library.model, "embed", lambda *asked: embedded.append(asked) or embed(*asked))
+    monkeypatch.setattr(
+        library.model, "embed", lambda *asked, **region: embedded.append(region) or embed(*asked, **region)
+    )
     brought = upload(client, Path(by_name(client, "low-0.wav")["path"]).read_bytes()).json()["upload"]
     for weights in ("logmel:1", "logmel:2", "mfcc:0"):
         for region in ({}, {"start": 0.1, "end": 0.3}):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import struct
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -315,6 +317,20 @@ def test_comments_of_encoders(tmp_path: Path, suffix: str) -> None:
     texts = embedded_texts(path)
     assert "Barking dogs" in texts
     assert "Somebody" not in texts
+    if sys.platform == "linux":
+        os.rename(path, os.fsencode(tmp_path) + b"/caf\xe9" + suffix.encode())
+        assert embedded_texts(f"{tmp_path}/caf\\xe9{suffix}") == texts
+
+
+def test_no_text_is_taken_from_a_file_that_another_names(tmp_path: Path) -> None:
+    with soundfile.SoundFile(tmp_path / "a.mp3", "w", 16000, 1) as file:
+        file.title = "Secret"
+        file.write(np.zeros(8000, np.float32))
+    playlist = tmp_path / "list.wav"
+    playlist.write_text("ffconcat version 1.0\nfile a.mp3\n")
+    assert embedded_texts(playlist) == ()
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\na.mp3\n#EXT-X-ENDLIST\n")
+    assert embedded_texts(playlist) == ()
 
 
 def test_embedded_tags_of_a_corpus(tmp_path: Path) -> None:

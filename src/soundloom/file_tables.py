@@ -1,8 +1,9 @@
 """Tables that name sound files: reading CSV in any common dialect, and resolving names to files.
 
 Dialects: the delimiters comma, semicolon, tab and ``|``; UTF-8 with or without a byte order mark and UTF-16; quoted
-cells; Excel's first line ``sep=;``; columns called by any of several names in any case; no header at all, where the
-first cell of every line is the name of a sound file. What cannot be read is refused with the remedy.
+cells; the apostrophe before cells that look like formulas (`soundloom.safe_text`); Excel's first line ``sep=;``;
+columns called by any of several names in any case; no header at all, where the first cell of every line is the name of
+a sound file. What cannot be read is refused with the remedy.
 
 Names are compared in Unicode's composed form (NFC), with ``/`` for ``\\``. A name stands for the file whose path ends
 with all of its components, so it needs as many as make it unique. See `FileMatcher`.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from soundloom.audio import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError
+from soundloom.safe_text import csv_text
 
 __all__ = ["NAME_COLUMNS", "FileMatcher", "FileTable", "column_name", "decode_text", "read_csv"]
 
@@ -32,7 +34,9 @@ NAME_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path"
 
 _DELIMITERS = ",;\t|"
 _BINARY = {b"PK\x03\x04": "an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"PAR1": "a parquet file"}
-_ABSOLUTE = re.compile("/|[A-Za-z]:/")
+_BACKSLASH = re.compile(r"\\")
+_NOT_OF_BYTES = re.compile(r"\\(?!x(?:5c|[89a-f][0-9a-f]))")
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:[/\\]")
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def _read(text: str, delimiter: str, needed: Sequence[Sequence[str]]) -> FileTab
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append([cell.strip() for cell in row])
+                rows.append([csv_text(cell.strip()) for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:
         raise FileTableError(f"is not a CSV (line {reader.line_num}: {error})") from None
@@ -204,13 +208,17 @@ class FileMatcher:
             self._exact.setdefault(path, file)
             for index, key in zip(self._keyed, _keys(path), strict=True):
                 index[key].append(file)
-        away = [path for path in map(_spelled, names) if _ABSOLUTE.match(path) and path not in self._exact]
+        absolute = [_spelled(name) for name in names if _ABSOLUTE.match(_spelled(name, keep_bytes=True))]
+        away = [path for path in absolute if path not in self._exact]
         folders = [_parts(posixpath.dirname(path)) for path in away]
         self._common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
 
     def match(self, name: str) -> tuple[str, ...]:
         """The file that a name stands for: none if no file fits, several if the name is ambiguous."""
-        path = _spelled(name)
+        # Files whose stored names hold \xNN are meant by it; folders of Windows may be called so, too.
+        return self._fitting(_spelled(name, keep_bytes=True)) or self._fitting(_spelled(name))
+
+    def _fitting(self, path: str) -> tuple[str, ...]:
         beside = _spelled(os.path.join(self._folder, path)) if self._folder is not None else path
         if (file := self._exact.get(beside) or self._exact.get(path)) is not None:
             return (file,)
@@ -237,10 +245,17 @@ def _stem(name: str) -> str:
     return (name.rpartition(".")[0] or name).casefold()
 
 
-def _spelled(name: str) -> str:
-    """A name as it is compared: composed, with ``/``, without ``.`` and ``..``."""
+def _spelled(name: str, *, keep_bytes: bool = False) -> str:
+    r"""A name as it is compared: composed, with ``/``, without ``.`` and ``..``.
+
+    Args:
+        name: the name.
+        keep_bytes: leave the backslashes of ``\xNN``, bytes that are not UTF-8 (`soundloom.file_names`).
+    """
     path = unicodedata.normalize("NFC", os.fspath(name).strip())
-    return posixpath.normpath(path if path.startswith("/") else path.replace("\\", "/")) if path else ""
+    if not path.startswith("/"):
+        path = (_NOT_OF_BYTES if keep_bytes else _BACKSLASH).sub("/", path)
+    return posixpath.normpath(path) if path else ""
 
 
 def _parts(path: str) -> list[str]:

@@ -108,7 +108,9 @@ def command(
     if picture and query is not None and hits:
         from soundloom.library.hits_picture import draw_hits
 
-        draw_hits(picture, query, start, end, hits, library.model.sample_rate, library.settings.decoding)
+        draw_hits(
+            picture, query, start, end, hits, library.model.sample_rate, steering["decoding"], library.settings.decoding
+        )
         echo(f"drawn to {picture}", err=True)
 
 

@@ -21,6 +21,7 @@ def draw_hits(
     hits: Sequence[Hit],
     sample_rate: int,
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+    hits_decoding: audio.DecodeOptions | None = None,
 ) -> None:
     """Draw a query and its hits to a PNG.
 
@@ -32,12 +33,14 @@ def draw_hits(
         hits: what was found, best first.
         sample_rate: the model's rate, in hertz; the spectrograms reach to its half, or as far as that is in the file
             where files are taken at another speed.
-        decoding: how the library decodes files.
+        decoding: how the query was decoded.
+        hits_decoding: how the library decodes its files; as the query if not given.
 
     Raises:
         AudioError: the query or a hit can no longer be read.
     """
-    rate = round(sample_rate / decoding.speed)
+    library_decoding = hits_decoding or decoding
+    rate = round(sample_rate / library_decoding.speed)
     samples = audio.read(query, sample_rate, start=start, end=end, options=decoding)
     asked = Excerpt(
         title=Path(query).name,
@@ -51,7 +54,7 @@ def draw_hits(
     found = [
         Excerpt(
             title=Path(hit.path).name,
-            samples=audio.read(hit.path, sample_rate, start=hit.start, end=hit.end, options=decoding),
+            samples=audio.read(hit.path, sample_rate, start=hit.start, end=hit.end, options=library_decoding),
             sample_rate=rate,
             start=hit.start,
             end=hit.end,

@@ -22,6 +22,8 @@ __all__ = [
     "LibraryInfo",
     "MapInfo",
     "MapRequest",
+    "Noticed",
+    "Notices",
     "Part",
     "Peaks",
     "PointIndices",
@@ -92,6 +94,7 @@ class LibraryInfo(_Response):
     files: int
     seconds: float
     failures: int
+    notices: int = Field(description="How many notices there are of the files; see /notices.")
     tags_searchable: bool = Field(description="Whether the model understands tags as queries.")
     version: str = Field(description="Changes with every change of the library.")
     folders: list[Folder]
@@ -141,6 +144,7 @@ class Uploaded(Peaks):
 
     upload: str
     name: str
+    notices: list[str] = Field(default=[], description="What was noticed of it, such as silence.")
 
 
 class TagCount(_Response):
@@ -291,3 +295,17 @@ class Failures(_Response):
     """Files that could not be indexed."""
 
     failures: list[Failed]
+
+
+class Noticed(_Response):
+    """What was noticed of a file when it was decoded; the file is indexed."""
+
+    path: str
+    code: str = Field(description="For programs: silent, cancelled, ultrasonic, repaired, truncated, joined, track ...")
+    text: str = Field(description="For people: what was noticed, and what can be done.")
+
+
+class Notices(_Response):
+    """What was noticed of files."""
+
+    notices: list[Noticed]

@@ -54,8 +54,10 @@ class Search:
         start, end = query.start or 0.0, query.end
         if query.upload is not None:
             upload = self._uploads.get(query.upload)
+            # The samples are decoded already, by the library's options: its speed too.
+            first, last = start / upload.speed, None if end is None else end / upload.speed
             return self._embeddings.get(
-                (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=start, end=end)
+                (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=first, end=last)
             )
         catalogue = self._catalogue()
         segment = catalogue.segment(query.like or "")

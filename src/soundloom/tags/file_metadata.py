@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from soundloom.errors import AudioError
+from soundloom.file_names import os_path
 from soundloom.tags.riff import chunks
 
 __all__ = ["embedded_texts"]
@@ -40,27 +41,24 @@ def embedded_texts(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises:
         AudioError: the file cannot be read.
     """
-    name = os.fspath(path)
+    name = os_path(path)
     try:
         inside = chunks(name, {b"bext", b"iXML", b"LIST"})
     except OSError as error:
-        raise AudioError(name, f"cannot be read: {error.strerror}") from None
+        raise AudioError(path, f"cannot be read: {error.strerror}") from None
     texts = [*_from_ffmpeg(name), *_from_bext(inside), *_from_info(inside), *_from_ixml(inside)]
     return tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
 
 
 def _from_ffmpeg(path: str) -> Iterator[str]:
-    import av
+    from soundloom.audio.ffmpeg_container import open_container
 
     try:
-        # As in audio.avfile: no other protocol by a clever name, and damaged texts are nobody's concern.
-        with av.open(
-            "file:" + os.path.abspath(path), container_options={"protocol_whitelist": "file"}, metadata_errors="ignore"
-        ) as file:
+        with open_container(path, None) as file:
             # Ogg keeps its comments with the track.
             about = [file.metadata, *(track.metadata for track in file.streams.audio)]
-    except (av.FFmpegError, UnicodeError):
-        return  # whether it can be heard is for the decoder to say
+    except AudioError:
+        return  # whether it can be decoded is for the decoder to say
     for fields in about:
         for field, text in fields.items():
             if field.lower() in _FIELDS:

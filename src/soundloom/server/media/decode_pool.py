@@ -14,6 +14,7 @@ from contextlib import suppress
 from queue import Empty, LifoQueue
 from typing import Any
 
+from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.errors import AudioError
 from soundloom.workers import ChildLostError, ChildProcess
 
@@ -35,10 +36,12 @@ class DecodePool:
 
     Args:
         children: how many tasks at a time; further callers wait.
+        options: how files are decoded: those of the library.
         memory: bytes that a child may address.
     """
 
-    def __init__(self, children: int, *, memory: int = 4 * 2**30) -> None:
+    def __init__(self, children: int, options: DecodeOptions = DEFAULT_OPTIONS, *, memory: int = 4 * 2**30) -> None:
+        self.options = options
         self._memory = memory
         self._free = threading.Semaphore(children)
         self._idle: LifoQueue[tuple[ChildProcess, int]] = LifoQueue()
@@ -64,7 +67,9 @@ class DecodePool:
                 child, tasks = self._idle.get_nowait()
             except Empty:
                 child, tasks = ChildProcess(_TARGET, memory=self._memory, environment=_ENVIRONMENT), 0
-            request = json.dumps({"task": task, "path": os.fspath(path), **details}).encode()
+            request = json.dumps(
+                {"task": task, "path": os.fspath(path), "options": self.options.to_data(), **details}
+            ).encode()
             try:
                 answer: dict[str, Any] = json.loads(child.ask(b"t", request, timeout)[1])
             except ChildLostError as lost:

@@ -1,13 +1,15 @@
 """Child process of :class:`soundloom.server.media.decode_pool.DecodePool`: tasks on sound files.
 
-A request is a JSON object with the task, the path and the task's arguments; the answer is one too, with ``error``
-where the task failed.
+A request is a JSON object with the task, the path and the task's arguments, among them the options of decoding
+(`DecodeOptions.to_data`); the answer is one too, with ``error`` where the task failed. Times are seconds of the file.
+What is drawn and what is embedded is the sound at the speed that the options name; what is played keeps its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ import soundfile
 from jaxtyping import Float32
 
 from soundloom import audio
-from soundloom.errors import AudioError
+from soundloom.audio import DecodeOptions
+from soundloom.errors import AudioError, SoundloomError
 from soundloom.pictures import Excerpt
 from soundloom.server.media.thumbnail import thumbnail
 from soundloom.workers.child import Channel
@@ -28,30 +31,44 @@ _WHOLE_SECONDS = 300.0
 _STRETCHES, _STRETCH_SECONDS = 100, 1.0
 
 
-def codec(path: str) -> dict[str, Any]:
+Options = Mapping[str, Any]
+
+
+def codec(path: str, options: Options) -> dict[str, Any]:
     """Container and codec of a file, as `soundloom.audio.info` tells them."""
-    return {"codec": audio.info(path).codec}
+    return {"codec": audio.info(path, options=_played(options)).codec}
 
 
-def peaks(path: str, points: int) -> dict[str, Any]:
+def peaks(path: str, points: int, options: Options) -> dict[str, Any]:
     """The outline of a whole file: the loudest sample around each of some points, in [0, 1], and its seconds."""
-    rate = audio.info(path).sample_rate
+    decoding = _played(options)
+    rate = audio.info(path, options=decoding).sample_rate
     outline = _Outline()
-    for block in audio.stream(path, rate):
+    for block in audio.stream(path, rate, options=decoding):
         outline.add(block)
     return {"peaks": outline.reduced(points), "duration": outline.samples / rate}
 
 
 def picture(
-    path: str, out: str, start: float, end: float, sample_rate: int, width: int, height: int, theme: str
+    path: str,
+    out: str,
+    start: float,
+    end: float,
+    sample_rate: int,
+    width: int,
+    height: int,
+    theme: str,
+    options: Options,
 ) -> dict[str, Any]:
     """Draw the spectrogram of a stretch to a PNG; a very long one is sampled."""
-    if end - start <= _WHOLE_SECONDS:
-        samples = audio.read(path, sample_rate, start=start, end=end)
+    decoding = DecodeOptions.from_data(options)
+    if end - start <= _WHOLE_SECONDS * decoding.speed:
+        samples = audio.read(path, sample_rate, start=start, end=end, options=decoding)
     else:
-        starts = np.linspace(start, end - _STRETCH_SECONDS, _STRETCHES)
+        seconds = _STRETCH_SECONDS * decoding.speed
+        starts = np.linspace(start, end - seconds, _STRETCHES)
         samples = np.concatenate(
-            [audio.read(path, sample_rate, start=at, end=at + _STRETCH_SECONDS) for at in starts.tolist()]
+            [audio.read(path, sample_rate, start=at, end=at + seconds, options=decoding) for at in starts.tolist()]
         )
     excerpt = Excerpt(title=path, samples=samples, sample_rate=sample_rate, start=start, end=end)
     with open(out, "wb") as file:
@@ -59,40 +76,55 @@ def picture(
     return {}
 
 
-def transcode(path: str, out: str, start: float, end: float | None, container: str) -> dict[str, Any]:
+def transcode(path: str, out: str, start: float, end: float | None, container: str, options: Options) -> dict[str, Any]:
     """Write a stretch as mono 16-bit WAV or FLAC at the file's own rate, at most 48 kHz."""
-    rate = min(audio.info(path).sample_rate, 48000)
+    decoding = _played(options)
+    rate = min(audio.info(path, options=decoding).sample_rate, 48000)
     with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=container) as file:
-        for block in audio.stream(path, rate, start=start, end=end):
+        for block in audio.stream(path, rate, start=start, end=end, options=decoding):
             file.write(block)
     return {}
 
 
-def samples(path: str, out: str, start: float, end: float | None, sample_rate: int) -> dict[str, Any]:
+def samples(path: str, out: str, start: float, end: float | None, sample_rate: int, options: Options) -> dict[str, Any]:
     """Write a stretch as bare float samples at the model's rate."""
     with open(out, "wb") as file:
-        for block in audio.stream(path, sample_rate, start=start, end=end):
+        for block in audio.stream(path, sample_rate, start=start, end=end, options=DecodeOptions.from_data(options)):
             file.write(block.tobytes())
     return {}
 
 
-def decode_upload(path: str, out: str, sample_rate: int, longest: float, points: int) -> dict[str, Any]:
+def decode_upload(
+    path: str, out: str, sample_rate: int, longest: float, points: int, options: Options
+) -> dict[str, Any]:
     """Decode an upload to samples that need no decoding any more: a float WAV at the model's rate.
 
     Returns:
-        Its seconds, outline and codec; or ``too_long`` alone.
+        Its seconds, outline, codec and what was noticed of it; or ``too_long`` alone.
     """
-    about = audio.info(path)
+    decoding = DecodeOptions.from_data(options)
+    about = audio.info(path, options=decoding)
     if about.duration is not None and about.duration > longest:
         return {"too_long": True}
     outline = _Outline()
+    notices: list[audio.Notice] = []
     with soundfile.SoundFile(out, "w", sample_rate, 1, "FLOAT", format="WAV") as file:
-        for block in audio.stream(path, sample_rate):
+        for block in audio.stream(path, sample_rate, options=decoding, notices=notices):
             outline.add(block)
-            if outline.samples > longest * sample_rate:
+            if outline.samples * decoding.speed > longest * sample_rate:
                 return {"too_long": True}
             file.write(block)
-    return {"duration": outline.samples / sample_rate, "peaks": outline.reduced(points), "codec": about.codec}
+    return {
+        "duration": outline.samples * decoding.speed / sample_rate,
+        "peaks": outline.reduced(points),
+        "codec": about.codec,
+        "notices": [notice.text for notice in notices],
+    }
+
+
+def _played(options: Options) -> DecodeOptions:
+    """The options for what is played: the channel and track of the library, at the file's own speed."""
+    return replace(DecodeOptions.from_data(options), speed=1.0)
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -131,6 +163,8 @@ def serve(channel: Channel) -> None:
             answer = TASKS[request.pop("task")](**request)
         except AudioError as error:
             answer = {"error": error.reason}
+        except SoundloomError as error:
+            answer = {"error": str(error)}
         except MemoryError:
             answer = {"error": "it needs more memory than there is for one sound: use a shorter one"}
         except OSError as error:

@@ -1,7 +1,8 @@
 """The sounds of a library's own rows, as the page needs them: to hear, to see, to outline.
 
 Nothing else on the disk is ever opened: callers come with a segment of the library, never with a path. What is made
-of a file is kept by its path, size and modification time, so that a changed file is made again.
+of a file is kept by its path, size, modification time and options of decoding, so that it is made again of a changed
+file.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class SoundFiles:
             "height": height,
             "theme": theme,
         }
-        key = ["picture", *self._look(segment.path), details]
+        key = ["picture", *self._look(segment.path), details, self._pool.options.to_data()]
 
         def draw(out: str) -> None:
             self._pool.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
@@ -112,7 +113,8 @@ class SoundFiles:
             with open(out, "w", encoding="utf-8") as file:
                 json.dump(told, file)
 
-        with self._cache.open(["peaks", *self._look(segment.path), points], outline) as file:
+        key = ["peaks", *self._look(segment.path), points, self._pool.options.to_data()]
+        with self._cache.open(key, outline) as file:
             told: dict[str, Any] = json.load(file)
             return told
 
@@ -123,7 +125,8 @@ class SoundFiles:
         def listen(out: str) -> None:
             self._pool.do("samples", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
 
-        with self._cache.open(["samples", *self._look(segment.path), details], listen) as file:
+        key = ["samples", *self._look(segment.path), details, self._pool.options.to_data()]
+        with self._cache.open(key, listen) as file:
             return np.fromfile(file, np.float32)
 
     def _transcoded(
@@ -134,7 +137,7 @@ class SoundFiles:
         def transcode(out: str) -> None:
             self._pool.do("transcode", path, timeout=_TRANSCODING_SECONDS, out=out, **details)
 
-        return self._cache.open(["transcoded", *identity, details], transcode)
+        return self._cache.open(["transcoded", *identity, details, self._pool.options.to_data()], transcode)
 
     def _codec(self, path: str, identity: tuple[Any, ...]) -> str:
         """What is in a file, remembered while it stays the same."""

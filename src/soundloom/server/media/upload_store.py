@@ -35,6 +35,8 @@ class Upload:
         name: the name it came with.
         duration: seconds.
         peaks: its outline, in [0, 1].
+        notices: what was noticed of it, such as silence.
+        speed: seconds of it for each second of `samples`.
         folder: where its files lie.
         size: bytes they take.
     """
@@ -43,6 +45,8 @@ class Upload:
     name: str
     duration: float
     peaks: list[float]
+    notices: list[str]
+    speed: float
     folder: Path
     size: int
 
@@ -53,7 +57,7 @@ class Upload:
 
     @property
     def samples(self) -> Path:
-        """What was heard: float samples at the model's rate."""
+        """The decoded sound: float samples at the model's rate, at the speed of the library."""
         return self.folder / "samples.wav"
 
 
@@ -71,6 +75,11 @@ class UploadStore:
         self._folder = Path(tempfile.mkdtemp(prefix="soundloom-uploads-"))
         self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest sound that is taken; a sound that is slowed down costs as many times more."""
+        return self._settings.upload_seconds * min(1.0, self._pool.options.speed)
 
     def add(self, file: BinaryIO, name: str, sample_rate: int) -> Upload:
         """Take a file.
@@ -130,7 +139,7 @@ class UploadStore:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _heard(self, file: BinaryIO, name: str, sample_rate: int, identity: str, folder: Path) -> Upload:
-        longest, patience = self._settings.upload_seconds, self._settings.decode_wait
+        longest, patience = self.longest, self._settings.decode_wait
         original, samples = folder / "original", folder / "samples.wav"
         with open(original, "wb") as out:
             shutil.copyfileobj(file, out, 2**20)
@@ -162,6 +171,8 @@ class UploadStore:
             name=name,
             duration=float(told["duration"]),
             peaks=[float(value) for value in told["peaks"]],
+            notices=[str(notice) for notice in told["notices"]],
+            speed=self._pool.options.speed,
             folder=folder,
             size=size,
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
+from fastapi import Path as PathParameter
 
+from soundloom.file_names import os_path
 from soundloom.library import Progress
 from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.http.security import from_this_machine
@@ -18,7 +21,7 @@ __all__ = ["routes"]
 
 routes = APIRouter(tags=["jobs"])
 
-Id = Annotated[str, Path(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", description="A job's id.")]
+Id = Annotated[str, PathParameter(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", description="A job's id.")]
 
 
 @routes.post("/index", operation_id="updateLibrary", status_code=202, responses=documented(409))
@@ -85,10 +88,8 @@ def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str]
         if not os.path.isabs(folder) or "\0" in folder:
             raise ApiError(422, "bad_folder", f"folders must be absolute paths, got {folder!r}")
         # A token opens the library to others, and not the whole disk.
-        inside = any(
-            os.path.commonpath([os.path.realpath(folder), os.path.realpath(one)]) == os.path.realpath(one)
-            for one in known
-        )
+        target = Path(os.path.realpath(os_path(folder)))
+        inside = any(target.is_relative_to(os.path.realpath(os_path(root))) for root in known)
         if not here and not inside:
             raise ApiError(403, "not_here", f"{folder!r} is new: index it on the machine of the server")
     return asked

@@ -1,4 +1,4 @@
-"""What the library holds, and what it could not take in."""
+"""What the library holds, what it could not take in, and what was noticed of its files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from soundloom.server.http.errors import documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import can_reveal
-from soundloom.server.schemas import Failed, Failures, LibraryInfo, Part
+from soundloom.server.schemas import Failed, Failures, LibraryInfo, Noticed, Notices, Part
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -31,11 +31,12 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         files=catalogue.files,
         seconds=catalogue.seconds,
         failures=len(service.library.failures()),
+        notices=len(service.notices()),
         tags_searchable=bool(service.vocabulary),
         version=str(catalogue.version),
         folders=catalogue.folders,
         upload_bytes=service.settings.upload_bytes,
-        upload_seconds=service.settings.upload_seconds,
+        upload_seconds=service.uploads.longest,
         folders_left_out=catalogue.left_out,
         can_reveal=here and can_reveal(),
     )
@@ -46,3 +47,10 @@ async def failures(service: ServiceDep) -> Failures:
     """The files that could not be indexed, and why."""
     failed = await service.run("search", service.library.failures)
     return Failures(failures=[Failed(path=one.path, reason=one.reason) for one in failed])
+
+
+@routes.get("/notices", operation_id="getNotices", responses=documented())
+async def notices(service: ServiceDep) -> Notices:
+    """What was noticed of files that were indexed, such as silence or a repaired length."""
+    noticed = await service.run("search", service.notices)
+    return Notices(notices=[Noticed(path=one.path, code=one.code, text=one.text) for one in noticed])

@@ -26,7 +26,7 @@ async def upload(service: ServiceDep, file: Annotated[UploadFile, File(descripti
     """Bring a sound to search by. It is forgotten when many others came after it, and when the server stops."""
     rate = service.library.model.sample_rate
     taken = await service.run("upload", service.uploads.add, file.file, file.filename or "upload", rate)
-    return Uploaded(upload=taken.id, name=taken.name, duration=taken.duration, peaks=taken.peaks)
+    return Uploaded(upload=taken.id, name=taken.name, duration=taken.duration, peaks=taken.peaks, notices=taken.notices)
 
 
 @routes.delete("/{id}", operation_id="forgetUpload", status_code=204, responses=documented(404))
