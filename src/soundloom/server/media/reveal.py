@@ -32,7 +32,9 @@ def reveal(path: str) -> None:
     """
     path = os_path(path)
     if not os.path.exists(path):
-        raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date")
+        raise ApiError(
+            404, "gone", f"{path!r} is not there now: connect its drive, or bring the library up to date if it is gone"
+        )
     if not can_reveal():
         raise ApiError(501, "no_desktop", "the server's machine has no desktop to open folders on")
     # Never through a shell, and every path is absolute: no name is taken for a command or an option.

@@ -168,7 +168,9 @@ def open_sound(path: str) -> BinaryIO:
         # Not blocking: a pipe of that name would never open.
         descriptor = os.open(os_path(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise ApiError(404, "gone", f"{path!r} is not there any more: bring the library up to date") from None
+        raise ApiError(
+            404, "gone", f"{path!r} is not there now: connect its drive, or bring the library up to date if it is gone"
+        ) from None
     except OSError as error:
         raise AudioError(path, f"it cannot be opened ({error.strerror})") from None
     file = os.fdopen(descriptor, "rb")
