@@ -15,6 +15,7 @@ were last indexed, and an unknown sound gets the name of another only after that
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import random
 import shutil
@@ -27,7 +28,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile
 
-from benchmarks.timing import write_json
+from benchmarks.timing import with_progress, write_json
+from soundloom.embedder import Embedder
 from soundloom.library import Edit, Library
 from soundloom.models import load
 
@@ -57,7 +59,7 @@ class World:
         self.folder = folder
         self.root = folder / "sounds"
         self.root.mkdir(parents=True)
-        self.library = Library.create(folder / "l.loom", load("logmel"), window=0.1)
+        self.library = Library.create(folder / "l.loom", _model(), window=0.1)
         self.contents = 0
         self.disk: dict[str, int] = {}
         self.indexed: dict[str, int] = {}
@@ -262,6 +264,11 @@ class World:
 _EMBEDDINGS: dict[tuple[int, float], np.ndarray] = {}
 
 
+@functools.cache
+def _model() -> Embedder:
+    return load("logmel")
+
+
 def run_sequence(seed: int, steps: int = _STEPS) -> Counter[str]:
     """One sequence of random steps; raises AssertionError where the library and the model differ.
 
@@ -287,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     count = 10 if options.quick else options.sequences
     counts: Counter[str] = Counter()
     failures = {}
-    for seed in range(options.seed, options.seed + count):
+    for seed in with_progress(range(options.seed, options.seed + count), count, "sequences"):
         try:
             counts += run_sequence(seed)
         except Exception as error:

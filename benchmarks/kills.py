@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile
 
-from benchmarks.timing import write_json
+from benchmarks.timing import with_progress, write_json
 from soundloom.errors import SoundloomError
 from soundloom.library import Library
 from soundloom.models import load
@@ -48,7 +49,7 @@ _RATE = 8000
 _FILES = 12
 _TAGS = ("red", "green", "blue")
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 class Round:
@@ -236,7 +237,7 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
     dice = random.Random(seed)
     with TemporaryDirectory() as name:
         folder, disk = Path(name) / "work", Path(name) / "disk"
-        for number in range(kills):
+        for number in with_progress(range(kills), kills, "kills"):
             folder.mkdir(exist_ok=True)
             reason, fault = _killed_round(folder, folder / "l.loom", seed + number, dice)
             ended[reason] += 1
@@ -248,7 +249,7 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
         folder.mkdir()
         disk.mkdir()
         mounted = full and _mount(disk)
-        for number in range(full if mounted else 0):
+        for number in with_progress(range(full), full, "full disks") if mounted else ():
             folder.mkdir(exist_ok=True)
             reason, fault = _full_round(folder, disk, seed + number, dice)
             ended[reason] += 1
@@ -304,6 +305,8 @@ def _fork(
         return child
     os.close(read)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     code = 0
     try:
         try:
@@ -347,6 +350,8 @@ def _reap(child: int) -> str:
             wrong = os.WIFEXITED(status) and os.WEXITSTATUS(status)
             return f"the process ended with status {status}" if crashed or wrong else ""
         time.sleep(0.01)
+    os.kill(child, signal.SIGUSR1)  # where it stands is printed
+    time.sleep(1.0)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return f"the process did not end within {_PATIENCE:.0f} s"

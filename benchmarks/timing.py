@@ -7,12 +7,16 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 PACKAGES = ("soundloom", "torch", "numpy", "librosa", "nnAudio", "soundfile", "soxr")
 
@@ -31,6 +35,26 @@ def interleaved(methods: Mapping[str, Callable[[], object]], *, repeat: int) -> 
             method()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def with_progress(items: Iterable[T], total: int, name: str, *, every: float = 10.0) -> Iterator[T]:
+    """Go through items, and print on standard error how many are done and how long each takes.
+
+    Args:
+        items: what is gone through.
+        total: their number.
+        name: what they are, in the plural.
+        every: seconds between two lines.
+    """
+    began = printed = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - printed >= every or done == total:
+            printed = now
+            each = (now - began) / done
+            left = each * (total - done)
+            print(f"{done}/{total} {name}, {each:.2f} s each, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 def machine() -> dict[str, object]:

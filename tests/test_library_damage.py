@@ -17,6 +17,7 @@ from soundloom.errors import CacheDamagedError, LibraryDamagedError, ResourceErr
 from soundloom.library import Hit, Library
 from soundloom.library.search import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
+from soundloom.library.storage.library_lock import library_lock, remove_unfinished
 from soundloom.library.storage.store import store_damages
 
 PATHS = [f"/s/{number:03d}.wav" for number in range(120)]
@@ -137,6 +138,34 @@ def test_every_damage_of_the_store_is_found(library: Library, damage: str) -> No
             file.write_bytes(intact)
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert store_damages(library.folder / "store") == []
+
+
+@pytest.mark.parametrize("damage", ["emptied", "deleted"])
+def test_a_full_disk_that_emptied_the_number_of_the_latest_version_costs_nothing(library: Library, damage: str) -> None:
+    hints = list((library.folder / "store").rglob("latest_version_hint.json"))
+    assert hints
+    for hint in hints:
+        DAMAGES[damage](hint)
+    again = Library.open(library.folder)
+    assert len(search(again)) == 30
+    again.add_tag("cat", [PATHS[6]])
+    assert [hit.path for hit in search(again, "array_has(tags, 'cat')")] == [PATHS[6]]
+
+
+def test_unfinished_files_of_killed_processes_are_removed(library: Library) -> None:
+    old, new = library.folder / "roots.json.writing", library.folder / "tags.jsonl.writing"
+    unfinished = library.folder / "index.building"
+    old.write_text("{")
+    new.write_text("{")
+    os.utime(old, (0, 0))
+    unfinished.mkdir()
+    with library_lock(library.folder, "index.lock"):
+        remove_unfinished(library.folder)
+        assert unfinished.exists(), "somebody is writing it"
+    remove_unfinished(library.folder)
+    assert not old.exists()
+    assert new.exists()
+    assert not unfinished.exists()
 
 
 def test_no_index_is_built_from_a_damaged_store(library: Library) -> None:

@@ -92,7 +92,7 @@ def test_the_command_needs_no_folder_again(sounds: Path, tmp_path: Path) -> None
     again = CliRunner().invoke(command, ["-l", folder])
     assert again.exit_code == 0, again.output
     assert "1 new, 1 unchanged" in again.stdout
-    assert f"absent, kept as it was: {sounds / 'a'}. If it has moved: soundloom roots relocate" in again.stderr
+    assert f"absent, kept as it was: {sounds / 'a'}. If it has moved: soundloom roots -l " in again.stderr
     told = CliRunner().invoke(command, ["-l", folder, "--json"])
     assert json.loads(told.stdout)["absent"] == [str(sounds / "a")]
 

@@ -312,11 +312,11 @@ def test_a_search_by_a_sound_is_explained_when_asked_for(shared: tuple[Library, 
     embedding = library.embedding(one["id"])
     exclude = (one["path"], one["start"], one["end"])
     expected = library.explain_embedding(embedding, library.search_embedding(embedding, 5, exclude=exclude))
-    assert [hit.pop("standings") for hit in hits] == [why.percentiles for why in expected]
+    assert [hit.pop("percentiles") for hit in hits] == [why.percentiles for why in expected]
     assert hits == plain
     assert all(0 <= standing <= 1 for why in expected for standing in why.percentiles.values())
     # Where there is no sound there is nothing to be alike.
-    assert "standings" not in client.get(f"{API}/search", params={"explain": "true"}).json()["hits"][0]
+    assert "percentiles" not in client.get(f"{API}/search", params={"explain": "true"}).json()["hits"][0]
 
 
 def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(

@@ -46,6 +46,7 @@ from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.models import load
+from soundloom.models.config_file import read_json
 from soundloom.models.model_config import streams
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
@@ -198,7 +199,7 @@ class Tagger:
     @classmethod
     def _beside(cls, folder: Path) -> Tagger:
         try:
-            data = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
+            data = read_json(folder / TAGGER)
             state = load_file(folder / WEIGHTS)
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"the tagger in {os.fspath(folder)!r} is damaged: {error}") from None

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -39,7 +40,7 @@ def one_line(*, debug: bool) -> Iterator[None]:
     Args:
         debug: show the traceback as well.
     """
-    with _terminable():
+    with _signals() as interrupted:
         try:
             yield
         except click.ClickException as error:
@@ -48,10 +49,10 @@ def one_line(*, debug: bool) -> Iterator[None]:
         except (click.exceptions.Exit, SystemExit):
             raise
         except (KeyboardInterrupt, click.Abort) as error:
-            terminated = isinstance(error, Terminated)
-            click.echo("terminated" if terminated else "interrupted", err=True)
-            raise SystemExit(143 if terminated else 130) from None
+            _end(terminated=isinstance(error, Terminated))
         except BaseException as error:
+            if interrupted.is_set():  # extension modules turn an interrupt of their import into other errors
+                _end(terminated=False)
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of a pipe has gone: click ends quietly
             if debug:
@@ -82,20 +83,37 @@ class _Notices(logging.Handler):
         click.echo(f"note: {printable(' '.join(record.getMessage().split()))}", err=True)
 
 
+def _end(*, terminated: bool) -> NoReturn:
+    click.echo("terminated" if terminated else "interrupted", err=True)
+    raise SystemExit(143 if terminated else 130) from None
+
+
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Have SIGTERM raise `Terminated`, where nobody else handles it."""
-    free = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if not free:
-        yield
-        return
+def _signals() -> Iterator[threading.Event]:
+    """Have SIGTERM raise `Terminated`, and note Ctrl-C, each where nobody else handles it.
+
+    Yields:
+        An event, set once Ctrl-C was pressed.
+    """
+    interrupted = threading.Event()
 
     def terminate(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         raise Terminated
 
-    signal.signal(signal.SIGTERM, terminate)
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    wanted = ((signal.SIGTERM, signal.SIG_DFL, terminate), (signal.SIGINT, signal.default_int_handler, interrupt))
+    in_main = threading.current_thread() is threading.main_thread()
+    free = [
+        (number, default, own) for number, default, own in wanted if in_main and signal.getsignal(number) == default
+    ]
+    for number, _, own in free:
+        signal.signal(number, own)
     try:
-        yield
+        yield interrupted
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, default, _ in free:
+            signal.signal(number, default)

@@ -172,10 +172,11 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
+    roots = f"soundloom roots -l {quote(str(library.folder))}"
     for root in report.absent:
         echo(
-            f"absent, kept as it was: {root}. If it has moved: soundloom roots relocate {quote(root)} NEW; "
-            f"if it is gone for good: soundloom roots forget {quote(root)}",
+            f"absent, kept as it was: {root}. If it has moved: {roots} relocate {quote(root)} NEW; "
+            f"if it is gone for good: {roots} forget {quote(root)}",
             err=True,
         )
     if report.missing:

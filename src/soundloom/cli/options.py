@@ -225,11 +225,14 @@ def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:
 
     Raises:
         ModelError: a file for everything, and more besides.
+        QueryError: an address instead of a file.
     """
     from soundloom.models import MODELS
 
     pairs = [text.partition("=") for text in texts]
     named = {word: file for word, _, file in pairs if word in MODELS and file}
+    for file in named.values() if named else texts:
+        local_path(file)
     if len(named) == len(texts):
         return named or None
     if len(texts) > 1:

@@ -43,7 +43,7 @@ from soundloom.library.search.index import SearchIndex
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.storage import lifecycle
-from soundloom.library.storage.library_lock import library_lock
+from soundloom.library.storage.library_lock import library_lock, remove_unfinished
 from soundloom.library.storage.lifecycle import Loader, Weights
 from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileNotice, Store
@@ -338,6 +338,7 @@ class Holdings:
         """
         try:
             with library_lock(self.folder, _ADDING, timeout=_PROBED):
+                remove_unfinished(self.folder)
                 yield
         except Timeout:
             raise LibraryError(f"another process is adding to {str(self.folder)!r}: wait until it is done") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.indexing.roots import RootRegistry
@@ -76,7 +77,8 @@ def _store(folder: Path) -> Iterator[Finding]:
         remedy = f"restore it from a backup, or index into a new library: {', '.join(map(repr, roots))}"
     for damage in store_damages(folder / "store"):
         if damage.path.endswith(".checksums.json"):
-            yield Finding(damage.path, damage.reason, "if the rest is whole, run: soundloom verify --renew")
+            renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
+            yield Finding(damage.path, damage.reason, renew)
         elif damage.path.endswith("latest_version_hint.json"):
             yield Finding(damage.path, damage.reason, "harmless: written anew by the next soundloom index", cache=True)
         else:

@@ -124,6 +124,6 @@ class Catalogue:
             absent=segment.absent,
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
-            standings=why.percentiles if why else None,
+            percentiles=why.percentiles if why else None,
             probability=segment.probability if isinstance(segment, Suggestion) else None,
         )

@@ -118,7 +118,7 @@ class Hit(_Response):
     absent: bool = Field(default=False, description="Whether the file is not there now.")
     similarity: float | None = Field(default=None, description="In [-1, 1].")
     parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
-    standings: dict[str, float] | None = Field(
+    percentiles: dict[str, float] | None = Field(
         default=None, description="Part -> share of the library that is less alike by it, if explain= asked for it."
     )
     probability: float | None = Field(default=None, ge=0, le=1, description="That the segment deserves the tag.")

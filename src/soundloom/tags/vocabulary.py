@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
+from soundloom.models.config_file import read_json
 from soundloom.tags.tokenise import normalise, singular, split
 
 __all__ = ["Vocabulary", "VocabularySettings"]
@@ -175,12 +176,10 @@ class Vocabulary:
             ModelError: there is no such file, or it is not a vocabulary.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = read_json(Path(path))
             if data["format"] != _FORMAT or not all(isinstance(tag, str) for tag in data["tags"]):
                 raise InvalidArgumentError(f"format {data['format']!r}, this version reads {_FORMAT}")
             return cls(tags=tuple(data["tags"]), counts=tuple(map(int, data["counts"])), sounds=int(data["sounds"]))
-        except OSError as error:
-            raise ModelError(f"no vocabulary at {os.fspath(path)!r}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{os.fspath(path)!r} is not a vocabulary ({error}): save it again") from None
 

@@ -29,13 +29,15 @@ export interface Segment {
   end: number;
   duration: number;
   tags: string[];
+  /** Whether the file is not there now, as when its drive is unplugged. */
+  absent?: boolean;
 }
 
 export interface Hit extends Segment {
   similarity?: number;
   parts?: Record<string, number>;
   /** Share of the library that is less alike by each part; where it was asked for. */
-  standings?: Record<string, number>;
+  percentiles?: Record<string, number>;
 }
 
 export interface Ranked extends Segment {

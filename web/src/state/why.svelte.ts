@@ -7,20 +7,20 @@ import { parameters, place } from './place.svelte';
 class Why {
   hit = $state.raw<Hit | null>(null);
   /** Part and share of the library, the most telling first; null until they are known. */
-  standings = $state.raw<[string, number][] | null>(null);
+  percentiles = $state.raw<[string, number][] | null>(null);
 
-  /** The answer on the page has no standings, which a slider would have to wait for: ask the same again, with them. */
+  /** The answer on the page has no percentiles, which a slider would have to wait for: ask the same again, with them. */
   async ask(hit: Hit): Promise<void> {
     this.hit = hit;
-    this.standings = null;
+    this.percentiles = null;
     const asked = parameters(place.current.query);
     asked.set('k', String(place.current.k));
     asked.set('explain', 'true');
     try {
       const { hits } = await api.search(asked.toString());
-      const standings = hits.find(({ id }) => id === hit.id)?.standings;
+      const percentiles = hits.find(({ id }) => id === hit.id)?.percentiles;
       if (this.hit !== hit) return;
-      if (standings) this.standings = Object.entries(standings).sort(([, a], [, b]) => b - a);
+      if (percentiles) this.percentiles = Object.entries(percentiles).sort(([, a], [, b]) => b - a);
       else throw new Error('The library has changed: search again.');
     } catch (cause) {
       this.hit = null;

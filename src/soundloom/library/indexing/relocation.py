@@ -12,6 +12,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk, content_hash, is_below
@@ -90,7 +91,8 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
     known = store.files()
     files = [path for path in sorted(known) if is_below(path, [Path(old)])]
     if not files and not any(is_below(str(path), [Path(old)]) for path in registry.paths()):
-        raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots")
+        folder = quote(str(store.folder.parent))
+        raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots -l {folder}")
     doubles = {path: twin for path in files if (twin := new + path.removeprefix(old)) in known}
     if doubles:
         tags = store.tags([*doubles, *doubles.values()])

@@ -6,15 +6,20 @@ every lock first looks for the library itself.
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from soundloom.errors import LibraryAbsentError
 
-__all__ = ["library_lock", "require_library"]
+__all__ = ["library_lock", "remove_unfinished", "require_library"]
+
+_ABANDONED_SECONDS = 60.0
+"""Age from which an unfinished small file is one of a process that was killed; writing one takes milliseconds."""
 
 
 def require_library(folder: Path) -> None:
@@ -46,3 +51,24 @@ def library_lock(folder: Path, name: str, timeout: float = -1) -> Iterator[None]
     require_library(folder)
     with FileLock(folder / name, timeout=timeout):
         yield
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written: ``*.writing`` files, and an unfinished search index.
+
+    Files that somebody is writing now stay: small ones by their age, an index because its lock is held. Errors are
+    ignored, because nobody reads these files.
+
+    Args:
+        folder: the library's.
+    """
+    oldest = time.time() - _ABANDONED_SECONDS
+    with suppress(OSError):
+        for file in [*folder.glob("*.writing"), *folder.glob("*/*.writing")]:
+            with suppress(OSError):
+                if file.stat().st_mtime < oldest:
+                    file.unlink()
+    unfinished = folder / "index.building"
+    if unfinished.exists():
+        with suppress(OSError, Timeout), library_lock(folder, "index.lock", timeout=0):
+            shutil.rmtree(unfinished, ignore_errors=True)

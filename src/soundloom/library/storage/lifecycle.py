@@ -81,7 +81,7 @@ def found_again(folder: Path, settings: LibrarySettings, loader: Loader) -> Embe
         model = loader(settings.source or settings.model, weights=settings.weights)
     except ModelError as error:
         raise ModelError(
-            f"the model of the library {str(folder)!r} cannot be loaded: {error}\n"
+            f"the model of the library {str(folder)!r} cannot be loaded: {error}. "
             "If the model or its weights have moved, say where to: Library.open(folder, model, weights=...), "
             f"or soundloom index SOUNDS -l {folder} --model NAME --weights FILE"
         ) from error

@@ -108,6 +108,11 @@ class Store:
             return int(self._segments.version)
 
     @property
+    def folder(self) -> Path:
+        """Where the tables lie."""
+        return self._folder
+
+    @property
     def identity(self) -> str:
         """Checksum of the segments' current manifest; differs between stores also where their versions are the same."""
         return self._tables.identity(_SEGMENTS)
