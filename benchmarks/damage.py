@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -81,9 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     libraries, models = (5, 5) if options.quick else (options.library, options.models)
     with TemporaryDirectory() as temporary:
-        outcomes = list(damaged_models(Path(temporary), range(options.seed, options.seed + models)))
+        found = damaged_models(Path(temporary), range(options.seed, options.seed + models))
         if libraries:
-            outcomes += damaged_libraries(Path(temporary), options.seed, options.seed + libraries)
+            found = chain(found, damaged_libraries(Path(temporary), options.seed, options.seed + libraries))
+        outcomes = [printed(outcome) for outcome in found]
     report(outcomes)
     if options.json is not None:
         write_json(options.json, [asdict(outcome) for outcome in outcomes])
@@ -91,11 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
+def printed(outcome: Outcome) -> Outcome:
+    """Print a fault as soon as it is found."""
+    if not outcome.good:
+        text = f"{outcome.result}: {outcome.command} after {outcome.damage} (seed {outcome.seed}): {outcome.text}"
+        print(text, flush=True)
+    return outcome
+
+
 def report(outcomes: Sequence[Outcome]) -> None:
-    """Print how often each command ended in each way, and every fault."""
-    for outcome in outcomes:
-        if not outcome.good:
-            print(f"{outcome.result}: {outcome.command} after {outcome.damage} (seed {outcome.seed}): {outcome.text}")
+    """Print how often each command ended in each way."""
     counts = Counter((outcome.part, outcome.command, outcome.result) for outcome in outcomes)
     for (part, command, result), count in sorted(counts.items()):
         print(f"{part:>8}  {command:<16} {result:<10} {count:>6}")
