@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 
 from helpers.library_factory import append, clustered, filled
-from soundloom.errors import CacheDamagedError, LibraryDamagedError, ResourceError
+from soundloom.errors import CacheDamagedError, LibraryDamagedError, LibraryError, ResourceError
 from soundloom.library import Hit, Library
 from soundloom.library.search import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
-from soundloom.library.storage.store import store_damages
+from soundloom.library.storage.store import Failure, store_damages
+from soundloom.library.verification import verify_library
 
 PATHS = [f"/s/{number:03d}.wav" for number in range(120)]
 VECTORS = clustered(12, 10)
@@ -150,6 +152,39 @@ def test_a_full_disk_that_emptied_the_number_of_the_latest_version_costs_nothing
     assert len(search(again)) == 30
     again.add_tag("cat", [PATHS[6]])
     assert [hit.path for hit in search(again, "array_has(tags, 'cat')")] == [PATHS[6]]
+
+
+def test_settings_that_differ_from_what_was_written_are_found(library: Library) -> None:
+    file = library.folder / "library.json"
+    text = file.read_text()
+    assert verify_library(library.folder) == []
+    file.write_text(text.replace('"window": null', '"window": 10.0'))
+    with pytest.raises(LibraryError, match="differ from what was written"):
+        Library.open(library.folder)
+    for odd in (text.replace('"window": null', '"window": 10.0'), text.replace("\n", "\n ", 1)):
+        file.write_text(odd)
+        assert [one.path for one in verify_library(library.folder)] == [str(file)]
+    earlier = json.loads(text)
+    del earlier["checksum"]
+    file.write_text(json.dumps(earlier))
+    assert verify_library(library.folder) == []
+    assert Library.open(library.folder).settings == library.settings
+
+
+def test_a_damaged_table_of_failures_is_one_line(library: Library) -> None:
+    library._store.set_failures([Failure("/s/broken.wav", "no sound")])
+    again = Library.open(library.folder)
+    for file in (library.folder / "store" / "failures.lance" / "data").iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(LibraryDamagedError, match=r"[Ll]ance"):
+        again._store.failures()
+
+
+def test_another_file_in_place_of_the_manifest_is_damage(library: Library) -> None:
+    hits = search(library)
+    (library.folder / "index" / "index.json").write_text('{"format": 1, "checksum": "00000000"}')
+    assert [one.path for one in verify_library(library.folder)] == [str(library.folder / "index")]
+    assert search(Library.open(library.folder)) == hits
 
 
 def test_unfinished_files_of_killed_processes_are_removed(library: Library) -> None:

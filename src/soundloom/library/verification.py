@@ -63,6 +63,8 @@ def verify_library(folder: Path) -> list[Finding]:
 def _settings(folder: Path) -> Iterator[Finding]:
     try:
         LibrarySettings.read(folder)
+        if not LibrarySettings.are_as_written(folder):
+            yield Finding(str(folder / "library.json"), "differs from what was written", "restore it from a backup")
     except LibraryError as error:
         yield Finding(str(folder / "library.json"), str(error), "restore it from a backup, or index into a new library")
 

@@ -100,9 +100,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             return None
         manifest = json.loads(file.read_bytes())
         if manifest["format"] != FORMAT:
+            if "parts" not in manifest:  # every version has them
+                raise CacheDamagedError("it is another file")
             return None
         checksum = manifest.pop("checksum")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, CacheDamagedError) as error:
         raise CacheDamagedError(f"{str(file)!r} cannot be read ({error})") from None
     if checksum != _checksum(manifest):
         raise CacheDamagedError(f"{str(file)!r} is not as it was written")

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import PLAIN, engine_of
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
+from soundloom.library.storage.atomic_file import write_atomically
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 
@@ -112,6 +116,9 @@ class LibrarySettings:
                     f"the library {os.fspath(folder)!r} has layout {data['format']}, this version reads {FORMAT}: "
                     "index the sounds again into a new library"
                 )
+            checksum = data.pop("checksum", None)  # earlier versions wrote none
+            if checksum is not None and checksum != _checksum(data):
+                raise InvalidArgumentError("they differ from what was written")
             data["parts"] = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
             data["decoding"] = DecodeOptions.from_data(data.get("decoding", {}))
             settings = cls(**data)
@@ -131,9 +138,15 @@ class LibrarySettings:
 
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
-        temporary = folder / UNFINISHED
-        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / _FILE)
+        data = json.loads(json.dumps(asdict(self)))
+        write_atomically(folder / _FILE, _text({**data, "checksum": _checksum(data)}))
+
+    @staticmethod
+    def are_as_written(folder: Path) -> bool:
+        """Whether settings that `read` accepts are as they were written to the byte; True if they have no checksum."""
+        text = (folder / _FILE).read_text(encoding="utf-8")
+        data = json.loads(text)
+        return "checksum" not in data or text == _text(data)
 
     def check_model(self, model: Embedder) -> None:
         """Refuse a model other than the one that filled the library.
@@ -152,3 +165,12 @@ class LibrarySettings:
                 f"now {model.fingerprint()[:12]}): use the weights it was filled with, or index the sounds again into "
                 "a new library"
             )
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+    """CRC-32 of settings as plain data."""
+    return f"{zlib.crc32(json.dumps(data, sort_keys=True).encode()):08x}"

@@ -103,7 +103,7 @@ class Store:
     @property
     def version(self) -> int:
         """A number that changes with every change of the segments."""
-        with one_line_errors(self._folder):
+        with one_line_errors(self._folder, from_engine=True):
             self._segments.checkout_latest()
             return int(self._segments.version)
 
@@ -132,7 +132,7 @@ class Store:
     @property
     def count(self) -> int:
         """How many segments there are."""
-        with one_line_errors(self._folder):
+        with one_line_errors(self._folder, from_engine=True):
             return int(self._segments.count_rows())
 
     @property
@@ -164,7 +164,7 @@ class Store:
         """
         self._tables.check_changed()
         batch_size = max(1, _BATCH_FLOATS // self._dim) if "embedding" in columns else _BATCH_ROWS
-        with one_line_errors(self._folder):
+        with one_line_errors(self._folder, from_engine=True):
             query = self._segments.search().select(list(columns)).limit(max(1, self.count))
         if row_ids:
             query = query.with_row_id(True)
@@ -303,7 +303,7 @@ class Store:
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, sorted by path."""
-        with one_line_errors(self._folder):
+        with one_line_errors(self._folder, from_engine=True):
             rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
         return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
 
