@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import shutil
 import signal
@@ -307,8 +308,7 @@ def test_two_processes_do_not_add_at_once(library: Library, sounds: Path) -> Non
 def test_another_model_is_refused_with_the_remedy(library: Library) -> None:
     with pytest.raises(ModelMismatchError, match=r"filled by the model 'logmel\+mfcc', not 'mfcc'.*new library"):
         Library.open(library.folder, "mfcc")
-    settings = library.folder / "library.json"
-    settings.write_text(settings.read_text().replace(library.settings.fingerprint, "0" * 64))
+    dataclasses.replace(library.settings, fingerprint="0" * 64).write(library.folder)
     with pytest.raises(ModelMismatchError, match=r"another version of 'logmel\+mfcc' .fingerprint 000000000000"):
         Library.open(library.folder).add(library.folder)
 
