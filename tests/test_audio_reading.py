@@ -403,7 +403,7 @@ def test_a_peak_above_64_is_no_level(tmp_path: Path, wrong: float) -> None:
     sound = np.zeros(3 * 44100)
     sound[round(2.5 * 44100)] = wrong
     file = written(tmp_path / "wrong.wav", sound, 44100, subtype="DOUBLE")
-    with pytest.raises(AudioError, match=r"sample at 2\.500 s is -?(65|1e\+30), and full scale is 1: divide"):
+    with pytest.raises(AudioError, match=r"sample at 2\.500 s is -?(65|1e\+30), and full scale is 1 .*: its samples"):
         read(file, 16000)
     sound[round(2.5 * 44100)] = 63
     assert read(written(tmp_path / "loud.wav", sound, 44100, subtype="FLOAT"), 44100).max() == 63

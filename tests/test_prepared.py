@@ -16,6 +16,7 @@ import soundfile
 import torch
 
 from soundloom import audio, corpora
+from soundloom.cli.progress import followed
 from soundloom.corpora import Corpus, clip_table
 from soundloom.feature_cache import (
     CacheProgress,
@@ -186,6 +187,20 @@ class TestPrepare:
         told: list[CacheProgress] = []
         prepare(corpus_of(paths), mel, folder=home, workers=3, progress=told.append)
         assert told == [CacheProgress(number + 1, 5, str(path)) for number, path in enumerate(paths)]
+
+    def test_progress_names_what_is_left_out_and_why(
+        self, tmp_path: Path, home: Path, mel: MelEnergies, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        paths = [*write(tmp_path / "sounds", 1), tmp_path / "empty.wav", tmp_path / "missing.wav"]
+        paths[1].touch()
+        with followed() as (preparing, _):
+            for _ in range(2):
+                prepare(corpus_of(paths), mel, folder=home, progress=preparing)
+        told = capsys.readouterr().err.splitlines()
+        assert [line.partition(":")[0] for line in sorted(told)] == [
+            f"left out {str(path)!r}" for path in sorted(paths[1:])
+        ]
+        assert "0 bytes" in "".join(told)
 
     def test_the_users_cache_is_where_it_lies_by_default(
         self, tmp_path: Path, mel: MelEnergies, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,8 @@ BLOCK = 65536
 
 # 36 dB above full scale: recordings in floating point overshoot, but no further. Beyond are unscaled integers.
 LARGEST_PEAK = 64.0
+REMEDY_FOR_ARRAY = "divide by the largest value of its type (32768 for 16 bits), or give the integers themselves"
+REMEDY_FOR_FILE = "its samples were never scaled, or the file is damaged; write it again, or leave it out"
 # Below, minutes of silence become gigabytes at any usual rate; above, no recorder goes.
 LOWEST_RATE, HIGHEST_RATE = 100, 20_000_000
 MOST_CHANNELS = 1024
@@ -132,8 +134,8 @@ def check_level(
     if np.isfinite(value):
         raise AudioError(
             path,
-            f"the sample at {second:.3f} s is {value:g}, and full scale is 1: divide by the largest value of its type "
-            "(32768 for 16 bits), or give the integers themselves",
+            f"the sample at {second:.3f} s is {value:g}, and full scale is 1 (at most {LARGEST_PEAK:g} is taken): "
+            f"{REMEDY_FOR_ARRAY if path == 'waveform' else REMEDY_FOR_FILE}",
         )
     raise AudioError(
         path,

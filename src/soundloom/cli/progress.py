@@ -20,7 +20,8 @@ __all__ = ["followed"]
 def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[TrainingProgress], None]]]:
     """Two listeners, for clips that are prepared and for steps of training: a bar each while they have to tell.
 
-    A line is printed for every validation. Where standard error is not a terminal, there are these lines only.
+    A line is printed for every validation, and for every file that is left out, once. Where standard error is not a
+    terminal, there are these lines only.
     """
     from rich import progress
     from rich.console import Console
@@ -34,6 +35,10 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
     console = Console(stderr=True, highlight=False)
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, Any] = {}
+        left_out: set[str] = set()
+
+        def say(line: str) -> None:
+            bar.console.print(cell(line)) if console.is_terminal else echo(line, err=True)
 
         def show(what: str, name: str, done: int, total: int, told: str) -> None:
             what = f"{what} {name}".rstrip()
@@ -43,6 +48,9 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
 
         def prepared(reached: CacheProgress) -> None:
             show("preparing", reached.name, reached.done, reached.total, "clips")
+            if reached.reason is not None and reached.path not in left_out:
+                left_out.add(reached.path)
+                say(f"left out {reached.path!r}: {reached.reason}")
 
         def trained(reached: TrainingProgress) -> None:
             pace = f"{reached.rate:.0f} examples/s" + (
@@ -52,9 +60,6 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
             show("training", reached.name, reached.step, reached.steps, loss + pace)
             if reached.validated:
                 whose = f"{reached.name}: " if reached.name else ""
-                line = (
-                    f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}"
-                )
-                bar.console.print(cell(line)) if console.is_terminal else echo(line, err=True)
+                say(f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}")
 
         yield prepared, trained

@@ -146,12 +146,21 @@ class FeatureDataset:
 
 @dataclass(frozen=True)
 class CacheProgress:
-    """How far preparing a corpus has come: clips done, clips to do, the last file; and for which of several runs."""
+    """How far preparing a corpus has come.
+
+    Attributes:
+        done: clips done.
+        total: clips to do.
+        path: the file of the last clip.
+        name: which of several runs it is for.
+        reason: why the last clip is left out; None: it is prepared.
+    """
 
     done: int
     total: int
     path: str
     name: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,7 @@ def prepare(
         form: how they are kept.
         folder: where; ``prepared`` in the user's cache if not given (`soundloom.models.download.cache_home`).
         workers: how many clips at a time; as many as there are processors if not given.
-        progress: called after every clip that is decoded.
+        progress: called after every clip that is decoded, and for every file that cannot be read.
 
     Raises:
         FeatureCacheError: the folder cannot be read or written.
@@ -190,6 +199,7 @@ def prepare(
     clips = [_Clip(path, start or 0.0, end) for path, start, end in regions]
     with as_cache_error(place):
         hashes = content_hashes([clip.path for clip in clips], place, several)
+    _report_unread(hashes, progress)
     keys = [_key(hashes[clip.path], clip) for clip in clips]
     store = _store(form, place)
     try:
@@ -263,9 +273,16 @@ def _fill(
                 store.add(waiting)
                 waiting, since = {}, time.monotonic()
             if progress is not None:
-                progress(CacheProgress(done, len(missing), missing[key].path))
+                progress(CacheProgress(done, len(missing), missing[key].path, reason=failed.get(key)))
     store.add(waiting)
     return failed
+
+
+def _report_unread(hashes: dict[str, bytes | Failed[str]], progress: Callable[[CacheProgress], None] | None) -> None:
+    """Say which files cannot be read, and why."""
+    for path, outcome in hashes.items():
+        if progress is not None and isinstance(outcome, Failed):
+            progress(CacheProgress(0, len(hashes), path, reason=outcome.reason))
 
 
 def _key(content: bytes | Failed[str], clip: _Clip) -> bytes | Failed[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from soundloom.audio.containers.data_size import Data, laid_out, true_size
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
@@ -15,6 +15,7 @@ __all__ = ["VOC", "inspect_au", "inspect_caf", "inspect_iff", "inspect_nist", "i
 
 MOST_CHUNKS = 1000
 LITTLE = {b"sowt", b"42ni", b"23ni"}
+LOGARITHMIC = {b"ulaw", b"ULAW", b"alaw", b"ALAW"}
 FLOATS = {b"fl32": 4, b"FL32": 4, b"fl64": 8, b"FL64": 8}
 # AU encodings: kind and bytes a sample.
 AU = {1: ("l", 1), 2: ("i", 1), 3: ("i", 2), 4: ("i", 3), 5: ("i", 4), 6: ("f", 4), 7: ("f", 8), 27: ("l", 1)}
@@ -31,113 +32,171 @@ def extended(content: bytes) -> float:
     return float(mantissa) * 2.0**shift if abs(shift) < 900 else 0.0
 
 
+@dataclass(frozen=True)
+class _Form:
+    """The chunks of an IFF file that matter: its kind, the description, and the one that holds the sound.
+
+    Attributes:
+        base: where the file begins, after tags.
+        kind: AIFF, AIFC, 8SVX or 16SV.
+        end: where the file ends according to its header.
+        description: the content of COMM or VHDR.
+        described_at: where that content begins.
+        place: where the chunk of the sound begins.
+        length: the length of that chunk as it is counted.
+        voice: whether the chunk is a BODY, of 8SVX.
+    """
+
+    base: int
+    kind: bytes
+    end: int
+    description: bytes
+    described_at: int
+    place: int
+    length: int
+    voice: bool
+
+
+@dataclass(frozen=True)
+class _Common:
+    """The COMM chunk of AIFF: what the samples are, and how many."""
+
+    channels: int
+    frames: int
+    bits: int
+    rate: float
+    code: bytes
+
+    @property
+    def plain(self) -> bool:
+        """Whether samples are neither compressed nor logarithmic."""
+        return self.code in {b"NONE", b"twos", b"raw ", *LITTLE, *FLOATS}
+
+    def format(self) -> SampleFormat:
+        """How the samples lie in the file; of a compressed one the channels alone are true."""
+        width = FLOATS.get(self.code, (self.bits + 7) // 8) if self.plain else 1
+        kind = "f" if self.code in FLOATS else "u" if self.code == b"raw " else "i" if self.plain else "l"
+        return SampleFormat(kind, width, self.channels, big=self.code not in LITTLE)
+
+
 def inspect_iff(source: Source, base: int) -> Layout:
     """What an AIFF, AIFF-C or 8SVX file at an offset (after tags) holds."""
-    size, kind = struct.unpack(">I4s", source.read(base + 4, 8))
-    place, common, header, frames_at = base + 12, b"", b"", 0
-    for _ in range(MOST_CHUNKS):
-        head = source.read(place, 8)
-        if len(head) < 8:
-            return Layout()
-        name, length = struct.unpack(">4sI", head)
-        if name == b"COMM":
-            common, frames_at = source.read(place + 8, min(length, 256)), place + 10
-        elif name == b"VHDR":
-            header = source.read(place + 8, 20)
-        elif name in (b"SSND", b"BODY"):
-            break
-        place += 8 + length + length % 2
-    else:
+    form = _iff_form(source, base)
+    common = None if form is None or form.voice else _common(form)
+    if form is None or (common is None and not form.voice):
         return Layout()
-    end = base + 8 + size
-    if name == b"BODY":
-        if len(header) < 20 or not (rate := struct.unpack_from(">H", header, 12)[0]):
-            return Layout()
-        width = 2 if kind == b"16SV" else 1
-        form = SampleFormat("i", width, 1, big=True)
-        data = Data(
-            begin=place + 8, claimed=length, declared_end=end, form=form, frame=width, per_second=width * rate, big=True
-        )
-        patches = {}
-    else:
-        if len(common) < 18:
-            return Layout()
-        channels, frames, bits = struct.unpack_from(">HIH", common)
-        rate = extended(common[8:18])
-        code = common[18:22] if kind == b"AIFC" else b"NONE"
-        plain = code in {b"NONE", b"twos", b"raw ", *LITTLE, *FLOATS}
-        width = FLOATS.get(code, (bits + 7) // 8) if plain else 1
-        if not (channels and rate > 0 and width):
-            return Layout()
-        sample_kind = "f" if code in FLOATS else "u" if code == b"raw " else "i" if plain else "l"
-        form = SampleFormat(sample_kind, width, channels, big=code not in LITTLE)
-        if not plain and code not in {b"ulaw", b"ULAW", b"alaw", b"ALAW"}:
-            return _compressed_aiff(source, base, place, length, (channels, frames, rate, code), end)
-        skipped = struct.unpack(">I", source.read(place + 8, 4))[0]
-        begin = place + 16 + (skipped if skipped < 1 << 16 else 0)
-        claimed = max(0, length - (begin - place - 8))
-        # Two counts: where they differ, one that agrees with the file is right.
-        if frames * form.frame < claimed and begin + claimed <= source.size:
-            claimed = frames * form.frame
-        data = Data(
-            begin=begin,
-            claimed=claimed if length != UNKNOWN else UNKNOWN,
-            declared_end=end,
-            form=form,
-            frame=form.frame,
-            per_second=form.frame * rate,
-            big=True,
-        )
-        patches = {frames_at: b"frames"}
+    if common is not None and not common.plain and common.code not in LOGARITHMIC:
+        return _compressed_aiff(source, form, common)
+    data = _voice_data(form) if common is None else _aiff_data(source, form, common)
+    if data is None:
+        return Layout()
     found = true_size(source, data)
     if found.kind in ("counted", "missing"):
         return laid_out(data, found, None, "AIFF")
     count = min(found.size // data.frame, UNKNOWN)
     total = data.begin + found.size
+    frames = {} if common is None else {form.described_at + 2: struct.pack(">I", count)}
     view = FileView.patched(
         total,
         {
             base + 4: struct.pack(">I", min(total - base - 8, UNKNOWN)),
-            **({frames_at: struct.pack(">I", count)} if patches else {}),
-            place + 4: struct.pack(">I", min(total - place - 8, UNKNOWN)),
+            **frames,
+            form.place + 4: struct.pack(">I", min(total - form.place - 8, UNKNOWN)),
         },
         base,
     )
     return laid_out(data, found, view, "AIFF")
 
 
-def _compressed_aiff(
-    source: Source, base: int, place: int, length: int, common: tuple[int, int, float, bytes], end: int
-) -> Layout:
-    """A compressed AIFF-C file, for FFmpeg: whether its data are all there, and more.
+def _iff_form(source: Source, base: int) -> _Form | None:
+    """The chunks up to the sound; None: there is no sound."""
+    size, kind = struct.unpack(">I4s", source.read(base + 4, 8))
+    place, description, described_at = base + 12, b"", 0
+    for _ in range(MOST_CHUNKS):
+        head = source.read(place, 8)
+        if len(head) < 8:
+            return None
+        name, length = struct.unpack(">4sI", head)
+        if name in (b"COMM", b"VHDR"):
+            description, described_at = source.read(place + 8, min(length, 256)), place + 8
+        elif name in (b"SSND", b"BODY"):
+            return _Form(base, kind, base + 8 + size, description, described_at, place, length, name == b"BODY")
+        place += 8 + length + length % 2
+    return None
 
-    Args:
-        source: the file.
-        base: where it begins, after tags.
-        place: where the chunk of the sound begins.
-        length: its length as the header counts it.
-        common: channels, frames, rate and name of the compression; IMA counts packets of 64 samples as frames.
-        end: where the file ends according to the header.
-    """
-    channels, frames, rate, code = common
-    block = 34 * channels if code == b"ima4" else 1
-    seconds = frames * (64 if code == b"ima4" else 1) / rate
+
+def _common(form: _Form) -> _Common | None:
+    """What the COMM chunk says; None: it is missing or senseless."""
+    content = form.description
+    if len(content) < 18:
+        return None
+    channels, frames, bits = struct.unpack_from(">HIH", content)
+    common = _Common(
+        channels, frames, bits, extended(content[8:18]), content[18:22] if form.kind == b"AIFC" else b"NONE"
+    )
+    return common if channels and common.rate > 0 and common.format().width else None
+
+
+def _voice_data(form: _Form) -> Data | None:
+    """The samples of an 8SVX or 16SV file; None: they have no rate."""
+    if len(form.description) < 20 or not (rate := struct.unpack_from(">H", form.description, 12)[0]):
+        return None
+    width = 2 if form.kind == b"16SV" else 1
+    return Data(
+        begin=form.place + 8,
+        claimed=form.length,
+        declared_end=form.end,
+        form=SampleFormat("i", width, 1, big=True),
+        frame=width,
+        per_second=width * rate,
+        big=True,
+    )
+
+
+def _aiff_data(source: Source, form: _Form, common: _Common) -> Data:
+    """The samples of an AIFF file that is not compressed."""
+    samples = common.format()
+    skipped = struct.unpack(">I", source.read(form.place + 8, 4))[0]
+    begin = form.place + 16 + (skipped if skipped < 1 << 16 else 0)
+    claimed = max(0, form.length - (begin - form.place - 8))
+    # Two counts: where they differ, one that agrees with the file is right.
+    if common.frames * samples.frame < claimed and begin + claimed <= source.size:
+        claimed = common.frames * samples.frame
+    return Data(
+        begin=begin,
+        claimed=claimed if form.length != UNKNOWN else UNKNOWN,
+        declared_end=form.end,
+        form=samples,
+        frame=samples.frame,
+        per_second=samples.frame * common.rate,
+        big=True,
+    )
+
+
+def _compressed_aiff(source: Source, form: _Form, common: _Common) -> Layout:
+    """A compressed AIFF-C file, for FFmpeg: whether its data are all there, and more. IMA counts packets of 64."""
+    packed = common.code == b"ima4"
+    block = 34 * common.channels if packed else 1
+    seconds = common.frames * (64 if packed else 1) / common.rate
     data = Data(
-        begin=place + 16,
-        claimed=max(0, length - 8),
-        declared_end=end,
+        begin=form.place + 16,
+        claimed=max(0, form.length - 8),
+        declared_end=form.end,
         form=None,
         frame=block,
-        per_second=max(1.0, (frames * block if code == b"ima4" else length) / max(seconds, 1e-9)),
+        per_second=max(1.0, (common.frames * block if packed else form.length) / max(seconds, 1e-9)),
         big=True,
-        second_count=frames * block if code == b"ima4" else 0,
+        second_count=common.frames * block if packed else 0,
     )
     found = true_size(source, data)
     if found.kind == "counted":
         return Layout(parts=(Part(library="pyav"),))
     total = data.begin + found.size
-    sizes = {base + 4: struct.pack(">I", total - base - 8), place + 4: struct.pack(">I", found.size + 8)}
-    view = FileView.patched(total, sizes, base)
+    sizes = {
+        form.base + 4: struct.pack(">I", total - form.base - 8),
+        form.place + 4: struct.pack(">I", found.size + 8),
+    }
+    view = FileView.patched(total, sizes, form.base)
     layout = laid_out(data, found, view, "AIFF")
     return replace(layout, parts=tuple(replace(part, library="pyav", counted=False) for part in layout.parts))
 

@@ -94,6 +94,20 @@ class _Walk:
     def seconds(self) -> float:
         return sum(count / rate for rate, count in self.samples.items())
 
+    def add(self, place: int, length: int, samples: int, rate: int, counts: tuple[int, int | None] | None) -> None:
+        """Take note of a frame: one of sound, or one that holds the counts of a stream that begins there."""
+        self.begin = place if self.begin < 0 else self.begin
+        self.end = place + length
+        if counts is not None:
+            self.headers += 1
+            self.promised = self.frames + counts[0]
+            return
+        if self.frames % ENTRY_EVERY == 0:
+            self.entries.append((self.frames, place))
+        self.frames += 1
+        self.packet = samples
+        self.samples[rate] = self.samples.get(rate, 0) + samples
+
 
 def is_mpeg(source: Source, base: int) -> int | None:
     """Where MPEG audio begins at or after an offset; None: it does not."""
@@ -254,28 +268,12 @@ def walked(source: Source, begin: int, end: int, most: int = 1 << 62) -> _Walk:
         if kind is None and not _followed(source, place):
             place += 1
             continue
+        counts = None
         if kind != found[2:] or counting(content, inside):
-            frame = source.read(place, length)
-            counts = counting_frame(frame)
-            if counts is not None:
-                walk.headers += 1
-                walk.promised = walk.frames + counts[0]
-                kind = found[2:]
-                place += length
-                walk.end = place
-                if walk.begin < 0:
-                    walk.begin = place
-                continue
+            counts = counting_frame(source.read(place, length))
+        walk.add(place, length, samples, rate, counts)
         kind = found[2:]
-        if walk.begin < 0:
-            walk.begin = place
-        if walk.frames % ENTRY_EVERY == 0:
-            walk.entries.append((walk.frames, place))
-        walk.frames += 1
-        walk.packet = samples
-        walk.samples[rate] = walk.samples.get(rate, 0) + samples
         place += length
-        walk.end = place
     return walk
 
 
