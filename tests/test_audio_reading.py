@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundloom.audio import AudioInfo, info, read, stream
+from soundloom.audio import AudioInfo, AvProcess, DecodeOptions, info, read, stream
 from soundloom.errors import AudioError
 from sounds import tone, write_silent_film, write_with_av
 
@@ -444,3 +444,41 @@ def test_a_flac_that_does_not_tell_its_length(tmp_path: Path) -> None:
     file.write_bytes(content)
     assert info(file).duration == 3
     assert len(read(file, 16000)) == 48000
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_integers_of_64_bits(tmp_path: Path, channels: int) -> None:
+    samples = np.stack([0.5 * sweep_of(0.5), -0.25 * sweep_of(0.5)][:channels])
+    content = np.round(samples.T * 2.0**63).astype("<i8").tobytes()
+    head = struct.pack("<HHIIHH", 1, channels, 44100, 44100 * 8 * channels, 8 * channels, 64)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", len(content)) + content
+    (tmp_path / "wide.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    np.testing.assert_allclose(read(tmp_path / "wide.wav", 44100), samples.mean(axis=0), atol=1e-6)
+    with AvProcess() as av:
+        np.testing.assert_allclose(read(tmp_path / "wide.wav", 44100, av=av), samples.mean(axis=0), atol=1e-6)
+
+
+def sweep_of(seconds: float) -> np.ndarray:
+    times = np.arange(round(seconds * 44100)) / 44100
+    return np.sin(2 * np.pi * (200 + 300 * times) * times)
+
+
+@pytest.mark.parametrize(("tag", "dtype"), [(3, "<f4"), (3, "<f8"), (1, "<i2")])
+def test_an_extensible_header_of_wave64_names_the_samples(tmp_path: Path, tag: int, dtype: str) -> None:
+    samples = 0.5 * sweep_of(0.5)
+    width = np.dtype(dtype).itemsize
+    content = (samples if tag == 3 else np.round(samples * 32767)).astype(dtype).tobytes()
+    guid = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    named = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+    fmt = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 44100, 44100 * width, width, 8 * width, 22, 8 * width, 4) + named
+    body = b"wave" + guid + b"fmt " + guid + struct.pack("<Q", 24 + len(fmt)) + fmt
+    body += b"data" + guid + struct.pack("<Q", 24 + len(content)) + content
+    head = bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<Q", 24 + len(body))
+    for after in (b"", bytes(4096)):
+        (tmp_path / "s.w64").write_bytes(head + body + after)
+        np.testing.assert_allclose(read(tmp_path / "s.w64", 44100), samples, atol=1e-4)
+    (tmp_path / "cut.w64").write_bytes((head + body)[: len(body) // 2])
+    with pytest.raises(AudioError, match=r"cut short: 0\.2"):
+        read(tmp_path / "cut.w64", 44100)
+    taken = read(tmp_path / "cut.w64", 44100, options=DecodeOptions(accept_truncated=True))
+    np.testing.assert_allclose(taken, samples[: len(taken)], atol=1e-4)

@@ -122,7 +122,7 @@ def test_output_works_in_every_encoding(nasty: Path, charset: str) -> None:
     assert {Path(hit["path"]).name for hit in json.loads(found.stdout)} == {NASTY, "line\nbreak.wav"}
     missing = run("search", nasty / "🎻🎻.wav", "-l", nasty / "l.loom", charset=charset)
     assert missing.exit_code == 1
-    assert "no such file" in missing.stderr
+    assert "no file or folder" in missing.stderr
 
 
 def test_json_holds_any_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +136,8 @@ def test_json_holds_any_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_prints_by_the_console() -> None:
     for module in Path(soundloom.cli.__file__).parent.glob("*.py"):
         printing = re.findall(r"click\.(?:echo|secho|style)\(|(?<![.\w])print\(", module.read_text(encoding="utf-8"))
-        assert not printing or module.name == "console.py", module.name
+        # The door of errors escapes its messages itself, and needs a traceback's lines as they are.
+        assert not printing or module.name in ("console.py", "error_door.py"), module.name
 
 
 # In a spreadsheet

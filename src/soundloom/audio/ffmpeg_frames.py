@@ -11,14 +11,14 @@ from collections.abc import Iterator
 import av
 import numpy as np
 import soxr
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 __all__ = ["planes", "uniform_planes"]
 
 
 def planes(frame: av.AudioFrame) -> Float32[np.ndarray, "channels frames"]:
     """The samples of a frame, a row for each channel; integers are scaled to [-1, 1]."""
-    array = frame.to_ndarray()
+    array = _wide_integers(frame) if frame.format.name in ("s64", "s64p") else frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(frame.samples, -1).T
     rows: np.ndarray = array.astype(np.float32, copy=False)
@@ -26,6 +26,12 @@ def planes(frame: av.AudioFrame) -> Float32[np.ndarray, "channels frames"]:
         return rows
     rows = rows / np.float32(2 ** (8 * array.itemsize - 1))
     return rows - 1 if array.dtype.kind == "u" else rows
+
+
+def _wide_integers(frame: av.AudioFrame) -> Int64[np.ndarray, "planes samples"]:
+    """The samples of 64 bits in a frame, which PyAV 18 does not convert."""
+    count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(plane, np.int64, count) for plane in frame.planes])
 
 
 def uniform_planes(

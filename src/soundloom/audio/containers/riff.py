@@ -131,46 +131,54 @@ def _view(source: Source, chunks: dict[bytes, _Chunk], data: Data, found: Found,
 
 def inspect_w64(source: Source) -> Layout:
     """What a Wave64 file holds: chunks named by GUIDs, with 64-bit sizes that count their own heads."""
-    place, form, block, per_second, known = 40, None, 1, 1.0, False
-    for _ in range(MOST_CHUNKS):
-        head = source.read(place, 24)
-        if len(head) < 24:
-            return Layout()
-        name, size = head[:4], struct.unpack("<Q", head[16:])[0]
-        if name == b"fmt ":
-            fmt = source.read(place + 24, min(size, 4096))
-            if len(fmt) < 16:
-                return Layout()
-            _, form, block, per_second = sample_format(fmt, "<")
-            known = True
-        if name == b"data":
-            break
-        if size < 24:
-            return Layout()
-        place += (size + 7) // 8 * 8
-    if not known:
+    found = _w64_chunks(source)
+    if found is None:
         return Layout()
-    riff = struct.unpack("<Q", source.read(16, 8))[0]
+    fmt_at, fmt, place, size = found
+    tag, form, block, per_second = sample_format(fmt, "<")
+    # libsndfile 1.2.2 takes what WAVE_FORMAT_EXTENSIBLE names for integers, floats and logarithms alike.
+    named = tag not in (1, EXTENSIBLE) and struct.unpack_from("<H", fmt)[0] == EXTENSIBLE
+    patches = {fmt_at: struct.pack("<H", tag)} if named else {}
     data = Data(
         begin=place + 24,
         # Zero, or as many ones as fit, until a program knows.
         claimed=max(0, size - 24) if size < 1 << 62 else UNKNOWN,
-        declared_end=riff,
+        declared_end=struct.unpack("<Q", source.read(16, 8))[0],
         form=form,
         frame=block,
         per_second=per_second,
         chunks=False,
         wide=size < 1 << 62,
     )
+    as_it_is = FileView.patched(source.size, patches) if patches else None
     rest = source.read(data.begin + (data.claimed + 7) // 8 * 8, 24)
     if rest[4:16] == W64_GUID:
-        return Layout()
-    found = true_size(source, data)
-    if found.kind == "counted" and source.size > data.begin + found.size + 8:
+        return Layout(parts=(Part(view=as_it_is),))
+    truth = true_size(source, data)
+    if truth.kind == "counted" and source.size > data.begin + truth.size + 8:
         # libsndfile takes all that follows for sound.
-        return Layout(parts=(Part(view=FileView((Span(0, data.begin + found.size),))),))
-    if found.kind in ("counted", "missing", "doubtful"):
-        return laid_out(data, found, None, "W64")
-    patches = {16: struct.pack("<Q", data.begin + found.size), place + 16: struct.pack("<Q", 24 + found.size)}
-    view = FileView.patched(data.begin + found.size, patches)
-    return laid_out(data, found, view, "W64")
+        return Layout(parts=(Part(view=FileView.patched(data.begin + truth.size, patches)),))
+    if truth.kind in ("counted", "missing", "doubtful"):
+        return replace(laid_out(data, truth, None, "W64"), parts=(Part(view=as_it_is),))
+    patches |= {16: struct.pack("<Q", data.begin + truth.size), place + 16: struct.pack("<Q", 24 + truth.size)}
+    return laid_out(data, truth, FileView.patched(data.begin + truth.size, patches), "W64")
+
+
+def _w64_chunks(source: Source) -> tuple[int, bytes, int, int] | None:
+    """Where the content of the format chunk begins, that content, where the sound's chunk begins, and its size."""
+    place, fmt_at, fmt = 40, 0, b""
+    for _ in range(MOST_CHUNKS):
+        head = source.read(place, 24)
+        if len(head) < 24:
+            return None
+        name, size = head[:4], struct.unpack("<Q", head[16:])[0]
+        if name == b"fmt ":
+            fmt_at, fmt = place + 24, source.read(place + 24, min(size, 4096))
+            if len(fmt) < 16:
+                return None
+        if name == b"data":
+            break
+        if size < 24:
+            return None
+        place += (size + 7) // 8 * 8
+    return (fmt_at, fmt, place, size) if fmt else None
