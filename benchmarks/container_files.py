@@ -15,7 +15,17 @@ __all__ = ["Made", "make_files", "reference", "sound"]
 
 SECONDS = 1.5
 # Rate and channels; a codec that takes neither of the first three is left out.
-SHAPES = ((44100, 2), (8000, 1), (48000, 2), (16000, 1), (22050, 2), (48000, 6), (96000, 1))
+SHAPES = (
+    (44100, 2),
+    (8000, 1),
+    (48000, 2),
+    (16000, 1),
+    (22050, 2),
+    (48000, 6),
+    (96000, 1),
+    (11025, 1),
+    (192000, 2),
+)
 # Muxers that write no file of sound: lists, checksums, streams, pictures, and headerless samples.
 NO_SOUND = re.compile(
     r"hls|dash|segment|stream_segment|ssegment|stream_segment,ssegment|hds|smoothstreaming|tee|fifo|null|crc|md5|hash|"
