@@ -131,13 +131,17 @@ class Source:
         if offset >= self.size:
             # Damaged sizes point far beyond, where no system seeks.
             return b""
+        offset = max(0, offset)
         inside = offset - self._begin
-        if not (inside >= 0 and inside + length <= len(self._window)):
-            self._file.seek(max(0, offset))
-            if length >= WINDOW:
-                return self._file.read(length) or b""
+        outside = inside < 0 or inside + length > len(self._window)
+        if outside and len(self._window) < self.size:
             # Small files are read whole, and large ones in windows.
-            self._window, self._begin, inside = self._file.read(WINDOW) or b"", max(0, offset), 0
+            small = self.size <= WINDOW
+            begin = 0 if small else offset
+            self._file.seek(begin)
+            if length >= WINDOW and not small:
+                return self._file.read(length) or b""
+            self._window, self._begin, inside = self._file.read(WINDOW) or b"", begin, offset - begin
         return self._window[inside : inside + length]
 
     def find(self, needle: bytes, start: int) -> int:

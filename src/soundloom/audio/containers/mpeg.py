@@ -28,6 +28,8 @@ ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 LONGEST_FRAME = 2881
 # Frames a decoder is given before the region: reservoirs of bits and overlapping windows.
 ENTRY_EVERY = 64
+# Bytes that are searched for counts, and then walked, at once.
+AT_ONCE = 1 << 15
 # Where the first frame is looked for, and how far apart two frames of one stream may be.
 MOST_JUNK = 1 << 16
 # Bytes of tags that an encoder may count with the frames: ID3v1.
@@ -274,7 +276,49 @@ def walked(source: Source, begin: int, end: int, most: int = 1 << 62) -> _Walk:
         walk.add(place, length, samples, rate, counts)
         kind = found[2:]
         place += length
+        if counts is None:
+            usual = min(len(content) - 64, end - base)
+            place += _walk_usual(walk, content, base, inside + length, usual, (kind, samples, most))
     return walk
+
+
+def _walk_usual(
+    walk: _Walk, content: bytes, base: int, first: int, last: int, stream: tuple[tuple[int, tuple[int, int]], int, int]
+) -> int:
+    """Walk on over frames like those before, which is most of a file, as fast as Python can; returns their bytes.
+
+    Args:
+        walk: what was found so far.
+        content: bytes of the file.
+        base: where they lie in it.
+        first: where the next frame begins in them.
+        last: where the last frame must end.
+        stream: rate, version and layer of the frames before; samples a frame; the most frames to walk.
+    """
+    kind, samples, most = stream
+    lengths: dict[bytes, int] = {}
+    inside, frames, entries = first, walk.frames, walk.entries
+    # Frames that may hold counts are left to `walked`.
+    stop = min(last, first + AT_ONCE)
+    marks = (content.find(mark, first + 4, stop + 44) for mark in (b"Xing", b"Info", b"VBRI"))
+    stop = min([stop, *(at - 44 for at in marks if at >= 0)])
+    while inside < stop and frames < most:
+        head = content[inside : inside + 4]
+        length = lengths.get(head)
+        if length is None:
+            found = frame_header(head)
+            length = lengths[head] = found[0] if found is not None and found[2:] == kind else 0
+        if not length or inside + length > last:
+            break
+        if frames % ENTRY_EVERY == 0:
+            entries.append((frames, base + inside))
+        frames += 1
+        inside += length
+    if frames > walk.frames:
+        rate = kind[0]
+        walk.samples[rate] = walk.samples.get(rate, 0) + samples * (frames - walk.frames)
+        walk.frames, walk.end = frames, base + inside
+    return inside - first
 
 
 def counting(content: bytes, inside: int) -> bool:
