@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from soundloom.audio.containers.data_size import Data, Found, laid_out, true_size
 from soundloom.audio.containers.layout import Layout, Part, Source
@@ -136,9 +137,10 @@ def inspect_w64(source: Source) -> Layout:
         return Layout()
     fmt_at, fmt, place, size = found
     tag, form, block, per_second = sample_format(fmt, "<")
-    # libsndfile 1.2.2 takes what WAVE_FORMAT_EXTENSIBLE names for integers, floats and logarithms alike.
+    # libsndfile 1.2.2 takes what WAVE_FORMAT_EXTENSIBLE names for integers, whether it is that or not.
     named = tag not in (1, EXTENSIBLE) and struct.unpack_from("<H", fmt)[0] == EXTENSIBLE
-    patches = {fmt_at: struct.pack("<H", tag)} if named else {}
+    patches = {fmt_at: struct.pack("<H", tag)} if named and tag in KINDS else {}
+    library: Literal["pyav"] | None = "pyav" if named and tag not in KINDS else None
     data = Data(
         begin=place + 24,
         # Zero, or as many ones as fit, until a program knows.
@@ -153,15 +155,16 @@ def inspect_w64(source: Source) -> Layout:
     as_it_is = FileView.patched(source.size, patches) if patches else None
     rest = source.read(data.begin + (data.claimed + 7) // 8 * 8, 24)
     if rest[4:16] == W64_GUID:
-        return Layout(parts=(Part(view=as_it_is),))
+        return Layout(parts=(Part(view=as_it_is, library=library),))
     truth = true_size(source, data)
     if truth.kind == "counted" and source.size > data.begin + truth.size + 8:
         # libsndfile takes all that follows for sound.
-        return Layout(parts=(Part(view=FileView.patched(data.begin + truth.size, patches)),))
+        return Layout(parts=(Part(view=FileView.patched(data.begin + truth.size, patches), library=library),))
     if truth.kind in ("counted", "missing", "doubtful"):
-        return replace(laid_out(data, truth, None, "W64"), parts=(Part(view=as_it_is),))
+        return replace(laid_out(data, truth, None, "W64"), parts=(Part(view=as_it_is, library=library),))
     patches |= {16: struct.pack("<Q", data.begin + truth.size), place + 16: struct.pack("<Q", 24 + truth.size)}
-    return laid_out(data, truth, FileView.patched(data.begin + truth.size, patches), "W64")
+    view = FileView.patched(data.begin + truth.size, patches)
+    return replace(laid_out(data, truth, view, "W64"), parts=(Part(view=view, library=library),))
 
 
 def _w64_chunks(source: Source) -> tuple[int, bytes, int, int] | None:
