@@ -141,9 +141,27 @@ def test_the_longest_window_counts() -> None:
 
 
 def test_peak_maps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="'peaks' has a part for which ONNX has no words"):
+    with pytest.raises(ModelError, match="'peaks' cannot be exported: it contains a PeakMap, whose ones"):
         export(soundloom.load("peaks"), tmp_path / "model.onnx", seconds=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_part_that_cannot_be_exported_is_named_before_anything_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "record", None)  # recording takes a minute
+    with pytest.raises(ModelError, match="'loom' cannot be exported: its part 'pitch' contains a PeakMap") as refused:
+        export(soundloom.load("loom"), tmp_path / "model.onnx")
+    assert "without that part" in str(refused.value)
+
+
+def test_the_file_is_an_argument_or_an_option(tmp_path: Path) -> None:
+    for words in ([], [str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.onnx")]):
+        result = CliRunner().invoke(main, ["export", "logmel", *words])
+        assert result.exit_code == 2
+        assert "name one file to write" in result.output
+    result = CliRunner().invoke(main, ["export", "peaks", "-o", str(tmp_path / "a.onnx")])
+    assert "cannot be exported" in result.output
 
 
 @pytest.mark.slow

@@ -118,6 +118,58 @@ save_file({"other": state["blocks.0.bias"]}, "wrong.safetensors")
     assert "these are not the weights of stack-v1" in refused
 
 
+def test_trains_and_is_trained(place: Path) -> None:
+    script = """
+        few = ("--steps", "2", "--batch", "4", "--validation", "0")
+        own = ("--stream", "my_sounds.encoder:untrained")
+        command("train", "triplet", "sounds", "-o", "tuned", "--init", "mine", "--proximity", "0", *few)
+        command("train", "agreement", "sounds", "-o", "agreed", *own, "--noise", "0.2", *few)
+        command("train", "my_sounds.objective:Agreement", "sounds", "-o", "apart", *own, *few)
+        command("index", "sounds", "-l", "tuned.loom", "-m", "./tuned+./agreed")
+
+        import torch
+        mine = soundloom.load("mine")
+        for name in ("tuned", "agreed", "apart"):
+            trained = soundloom.load(f"./{name}")
+            pairs = list(zip(mine.encoder.parameters(), trained.encoder.parameters(), strict=True))
+            print(name, trained.dim, torch.equal(*pairs[0]))
+
+        from starlette.testclient import TestClient
+        from soundloom.server import ServerSettings, create_app
+        application = create_app(soundloom.Library.open("tuned.loom"), ServerSettings())
+        with TestClient(application, base_url="http://127.0.0.1:8765", client=("127.0.0.1", 50000)) as client:
+            sound = open("sounds/a/0.wav", "rb").read()
+            upload = client.post("/api/v1/uploads", files={"file": ("query.wav", sound)}).json()["upload"]
+            print(client.get("/api/v1/search", params={"upload": upload, "k": 3}).status_code)
+    """
+    *_, tuned, agreed, apart, served = python(place, script)
+    assert [tuned, agreed, apart] == [f"{name} 16 False" for name in ("tuned", "agreed", "apart")]
+    assert served == "200"
+
+
+def test_what_cannot_be_exported_is_refused_and_a_folder_of_ones_own_is_pushed(place: Path) -> None:
+    python(place, 'soundloom.save_pretrained(soundloom.load("mine"), "own")')
+    script = """
+        import shutil, huggingface_hub
+        from my_sounds.frontend import BandPower
+        BandPower.export_obstacle = "which rounds"
+        command("export", "my_sounds.encoder:mine+mfcc", "-o", "mine.onnx")
+
+        class Hub:
+            def __init__(self, token): pass
+            def create_repo(self, *names, **options): return "its page"
+            def upload_folder(self, *, folder_path, **options): shutil.copytree(folder_path, "pushed")
+
+        huggingface_hub.HfApi = Hub
+        print(soundloom.push_to_hub("own", "someone/mine"))
+    """
+    refused, page = python(place, script, code="plain", SOUNDLOOM_OFFLINE="", HF_HUB_OFFLINE="")
+    if "needs onnx" not in refused:
+        assert "its part 'mine' contains a BandPower, which rounds" in refused
+    assert page == "its page"
+    assert (place / "pushed" / "config.json").read_bytes() == (place / "own" / "config.json").read_bytes()
+
+
 def test_a_saved_model_names_code_that_is_imported_with_consent_only(place: Path) -> None:
     python(place, 'soundloom.save_pretrained(soundloom.load("mine"), "apart")')
     config = json.loads((place / "apart" / "config.json").read_text())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
 from soundloom import fusion
+from soundloom.embedder import Stream
+from soundloom.encoders import Encoder
+from soundloom.frontends import LogMel
 
 
 def random_layer(channels: int, bins: int, time: int, batch: int = 2) -> torch.Tensor:
@@ -99,3 +104,27 @@ def test_pool_refuses_what_it_does_not_know() -> None:
         fusion.pool(frames, torch.ones(5), "median")
     with pytest.raises(ValueError, match="every weight is zero"):
         fusion.pool(frames, torch.zeros(5), "mean")
+
+
+class _Steps(Encoder):
+    """Layers of one step less than input // stride, as convolutions without padding give: 149 where it says 150."""
+
+    available = (1, 2)
+    stride = 2
+
+    def layers(self, representation: torch.Tensor, wanted: Sequence[int]) -> list[torch.Tensor]:
+        steps = representation.shape[-1] // self.stride - 1
+        return [representation[..., ::2][..., :steps] * number for number in wanted]
+
+
+def test_fused_frames_are_as_many_as_the_layers_have() -> None:
+    stream = Stream("steps", LogMel.jansen(), _Steps(), layers=(1, 2), pooling="mean")
+    samples = 400 + 299 * 160
+    assert stream.frontend.frames(samples) == 300
+    waveforms = torch.linspace(-0.5, 0.5, samples)[None]
+    frames, times = stream.embed_frames(waveforms[0].numpy())
+    assert (len(frames), len(times)) == (149, 149)
+    assert np.isfinite(frames).all()
+    layers = stream.encoder.layers(stream.frontend(waveforms), (1, 2))
+    assert np.allclose(frames, fusion.fuse(layers, 149)[0].T.numpy())
+    assert np.allclose(stream.embed(waveforms[0].numpy()), frames.mean(axis=0), atol=1e-5)

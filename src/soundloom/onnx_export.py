@@ -14,7 +14,7 @@ The rest of what the library does is outside the file: decoding, resampling to `
 The file's metadata (``metadata_props``) holds model, fingerprint, sample_rate, dim, parts (name -> first and one past
 the last column, JSON), window (settings of each part, JSON), min_samples, max_samples (empty for any) and opset.
 
-Needs ``soundloom[onnx]``. Not for training, and not for peak maps, which torch cannot record for any size of batch.
+Needs ``soundloom[onnx]``. Not for training, nor for components that state an ``export_obstacle``, such as peak maps.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        ModelError: the model cannot be said in ONNX, the length is too short for it, the file cannot be written,
-            or it disagrees with the model (and is not kept).
+        ModelError: a part states that it cannot be exported, or has operations that ONNX lacks; the length is too
+            short for it; the file cannot be written, or disagrees with the model (and is not kept).
     """
     onnx_graph.require("exporting a model")
     path = Path(path)
@@ -199,7 +199,22 @@ def _streams(model: Embedder) -> list[Stream]:
             raise ModelError(
                 f"{stream.name!r} is a {type(stream).__name__}, and only streams and woven models can be exported"
             )
-    return [stream for stream in streams if isinstance(stream, Stream)]
+    found = [stream for stream in streams if isinstance(stream, Stream)]
+    for stream in found:
+        _check_exportable(model, stream)
+    return found
+
+
+def _check_exportable(model: Embedder, stream: Stream) -> None:
+    """Refuse a stream with a component, however deep inside, that states why it cannot be exported."""
+    for module in stream.modules():
+        reason = getattr(module, "export_obstacle", "")
+        if reason:
+            part = "" if stream is model else f"its part {stream.name!r}"
+            raise ModelError(
+                f"{model.name!r} cannot be exported: {part or 'it'} contains a {type(module).__name__}, {reason}"
+                + (". Weave a model without that part, and export it" if part else "")
+            )
 
 
 def _lengths(model: Embedder, streams: Iterable[Stream]) -> _Range:

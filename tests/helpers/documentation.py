@@ -114,7 +114,10 @@ def _parse_click(command: click.Command, words: list[str], parent: click.Context
     def convert(_type: click.Path, value: object, *_: object) -> object:
         return value
 
-    with mock.patch.object(click.Path, "convert", convert), contextlib.suppress(click.exceptions.Exit):
+    from soundloom.cli.options import LocalPath
+
+    paths = (mock.patch.object(kind, "convert", convert) for kind in (click.Path, LocalPath))
+    with next(paths), next(paths), contextlib.suppress(click.exceptions.Exit):
         name, *rest = words
         if not isinstance(command, click.Group):
             command.make_context(name, rest, parent=parent)

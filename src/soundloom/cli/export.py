@@ -15,7 +15,13 @@ __all__ = ["command"]
 
 @click.command("export")
 @click.argument("name", metavar="MODEL")
-@click.argument("out", type=options.LocalPath(dir_okay=False), metavar="OUT.onnx")
+@click.argument("out", type=options.LocalPath(dir_okay=False), metavar="[OUT.onnx]", required=False)
+@click.option(
+    *("-o", "--out", "--output", "output"),
+    type=options.LocalPath(dir_okay=False),
+    metavar="OUT.onnx",
+    help="The file to write, if it is not the second argument.",
+)
 @options.weight_files
 @options.offline
 @click.option(
@@ -23,7 +29,13 @@ __all__ = ["command"]
 )
 @options.as_json
 def command(
-    name: str, out: Path, files: tuple[str, ...], offline: bool, seconds: float | None, json_wanted: bool
+    name: str,
+    out: Path | None,
+    output: Path | None,
+    files: tuple[str, ...],
+    offline: bool,
+    seconds: float | None,
+    json_wanted: bool,
 ) -> None:
     """Write a model as one ONNX file: waveforms [batch, samples] in, embeddings [batch, dim] out.
 
@@ -42,6 +54,10 @@ def command(
     """
     from soundloom.onnx_export import export
 
+    if (out is None) == (output is None):
+        raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx")
+    out = out or output
+    assert out is not None
     with model_loader(offline=offline) as load:
         model = load(name, weights=options.parse_files(files) or "published")
     exported = export(model, out, seconds=seconds)

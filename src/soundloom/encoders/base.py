@@ -32,6 +32,7 @@ class Encoder(nn.Module, ABC):
         output_version: to be raised when the same settings and weights give another output than before, so that
             embeddings stored before are not taken for new ones.
         transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
+        export_obstacle: why it cannot be exported to ONNX, as the end of a sentence; empty where it can.
     """
 
     available: tuple[int, ...]
@@ -39,6 +40,7 @@ class Encoder(nn.Module, ABC):
     has_alignment: ClassVar[bool] = False
     output_version: ClassVar[int] = 1
     transient: ClassVar[tuple[str, ...]] = ()
+    export_obstacle: ClassVar[str] = ""
 
     @abstractmethod
     def layers(

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundloom.embedder import Stream, Window, one_thread
+from soundloom.embedder.identity import undeclared_state
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
 from soundloom.feature_cache.chunking import overlapping
 from soundloom.frontends import EnergyFrontend, Frontend
@@ -160,7 +161,8 @@ class MelEnergies(Form):
 
     def settings(self) -> dict[str, Any]:
         """The front-end's settings but the logarithm's, and the codes'."""
-        return {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **self._frontend.energy_settings()}
+        settings = {"form": "mel energies", "steps": STEPS, "lowest": LOWEST, **self._frontend.energy_settings()}
+        return settings | _undeclared(self._frontend)
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.uint16]:
         """The codes of every frame, ``[frames, bins]``."""
@@ -256,7 +258,7 @@ class Represented(Form):
             "weights": digest.hexdigest(),
             "size": self.size,
             "step": self.step,
-        }
+        } | _undeclared(self._frontend)
 
     def keep_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float16]:
         """The representation of every chunk, ``[chunks, channel, frequency, time]``."""
@@ -300,6 +302,16 @@ def form_of(stream: Stream) -> Form:
     if base.storage_form == "energies":
         return MelEnergies(cast(EnergyFrontend, base))
     return Represented(base, seconds=CHUNK_SECONDS)
+
+
+def _undeclared(frontend: Frontend) -> dict[str, Any]:
+    """What decides a front-end's output besides its settings and weights; no key where nothing does.
+
+    Raises:
+        ComponentError: an attribute has no identity that another process could compare.
+    """
+    undeclared = undeclared_state(frontend)
+    return {"undeclared": undeclared} if undeclared else {}
 
 
 def _encode(energies: Float[Tensor, "bins frames"]) -> NDArray[np.uint16]:

@@ -42,6 +42,7 @@ class Frontend(nn.Module, ABC):
         output_version: to be raised when the same settings and weights give another output than before, so that
             embeddings stored before are not taken for new ones.
         transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
+        export_obstacle: why it cannot be exported to ONNX, as the end of a sentence; empty where it can.
     """
 
     sample_rate: int
@@ -52,6 +53,7 @@ class Frontend(nn.Module, ABC):
     storage_form: ClassVar[Literal["representation", "energies"]] = "representation"
     output_version: ClassVar[int] = 1
     transient: ClassVar[tuple[str, ...]] = ()
+    export_obstacle: ClassVar[str] = ""
 
     @abstractmethod
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:

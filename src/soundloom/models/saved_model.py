@@ -162,7 +162,8 @@ def push_to_hub(
     if not isinstance(model, Embedder):
         if card is not None:
             raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
-        _read(Path(model).expanduser(), trust=False)  # whatever is wrong with it is told before anything is uploaded
+        # Whatever is wrong with it is told before anything is uploaded. Who publishes a folder trusts what it names.
+        _read(Path(model).expanduser(), trust=True)
 
     def save(place: Path) -> None:
         if isinstance(model, Embedder):

@@ -1,5 +1,7 @@
 """Recipes: the papers as settings; a recipe says which stream learns what from what, and for how long.
 
+    from soundloom.recipes.labels import LabelRecipe
+
     run = LabelRecipe(stream="resnet18").run(corpus, Path("runs/mine"))
     run.model().embed("dog.wav")
 
