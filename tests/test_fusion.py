@@ -113,7 +113,7 @@ class _Steps(Encoder):
     stride = 2
 
     def layers(self, representation: torch.Tensor, wanted: Sequence[int]) -> list[torch.Tensor]:
-        steps = representation.shape[-1] // self.stride - 1
+        steps = max(1, representation.shape[-1] // self.stride - 1)
         return [representation[..., ::2][..., :steps] * number for number in wanted]
 
 

@@ -272,7 +272,7 @@ def test_mel_energies_need_a_log_mel_front_end_and_positives_a_form_that_they_ar
     settings = TripletSettings()
     with pytest.raises(ValueError, match=r"frames of mel energies are for a front-end such as .*, this one is PeakMap"):
         TripletObjective(settings, FORM)(stream, draw(settings, held(200, 200))(0))
-    with pytest.raises(ValueError, match="made of mel energies or samples, and not of what Represented keeps"):
+    with pytest.raises(ValueError, match="made of energies or waveforms, and not of what Represented stores"):
         TripletObjective(settings, Represented(PeakMap.verma(), seconds=1.0))
 
 
