@@ -24,7 +24,8 @@ from soundloom.encoders import (
 )
 from soundloom.fusion import align
 
-PRESETS = presets(ENCODERS)
+# Adapters of models of another library compute all of its layers and end gradients: test_transformers_audio.py.
+PRESETS = {name: build for name, build in presets(ENCODERS).items() if name != "TransformersAudio"}
 
 SHAPES = {
     "identity": (3, 5, 7),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import isabstract
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -535,6 +536,14 @@ def shelf(saved: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             raise OSError("404: no such repository")
         return str(saved)
 
+    def model_info(repository: str, *, revision: str | None, files_metadata: bool) -> SimpleNamespace:
+        if repository == "someone/else":
+            raise OSError("404: no such repository")
+        names = ["config.json", "pytorch_model.bin" if repository == "someone/old" else "model.safetensors", "x.py"]
+        files = [SimpleNamespace(rfilename=name, size=1_000_000) for name in names]
+        return SimpleNamespace(siblings=files, card_data=SimpleNamespace(license="cc-by-4.0"))
+
+    monkeypatch.setattr(huggingface_hub, "model_info", model_info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.delenv("SOUNDLOOM_OFFLINE", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -548,8 +557,9 @@ def test_models_come_from_the_hub_once(shelf: list[dict[str, Any]], model: Strea
     assert shelf[-1] == {
         "repo_id": "someone/mine",
         "revision": "v2",
-        "allow_patterns": ["config.json", "model.safetensors", *COMPANIONS],
+        "allow_patterns": ["config.json", "model.safetensors"],
     }
+    assert "(2.0 MB, no published hash, licence cc-by-4.0)" in str(told[0])
     assert_same(from_pretrained("hf:someone/mine", announce=told.append, offline=True), model)
     assert len(told) == 1
     assert list(soundloom.load("logmel+hf:someone/mine").parts) == ["logmel", "mine"]
@@ -569,6 +579,8 @@ def test_hub_errors(shelf: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
         soundloom.load("hf:someone/mine", offline=True)
     with pytest.raises(ModelError, match="cannot fetch hf:someone/else: 404"):
         soundloom.load("hf:someone/else")
+    with pytest.raises(ModelError, match=r"has no model.safetensors; pytorch_model.bin is a pickle"):
+        soundloom.load("hf:someone/old")
     for wrong in ("hf:mine", "hf:a/b/c", "hf:"):
         with pytest.raises(ModelError, match="should be owner/name"):
             soundloom.load(wrong)

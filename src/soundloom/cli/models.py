@@ -21,7 +21,8 @@ def command(json_wanted: bool) -> None:
     """List the models, and where their weights come from.
 
     Any of them can be woven with '+', such as logmel+mfcc: one embedding whose parts can be weighed apart. A model
-    saved by soundloom goes by its folder, ./my-model, or hf:owner/name on the Hugging Face hub.
+    saved by soundloom, or an audio model of the transformers library, goes by its folder, ./my-model, or
+    hf:owner/name on the Hugging Face hub; its layers as hf:owner/name#6#12.
     """
     from soundloom.models import DEFAULT, MODELS
     from soundloom.models.published_checkpoints import CHECKPOINTS

@@ -112,6 +112,8 @@ def _state(component: nn.Module) -> Iterator[tuple[str, str | Tensor]]:
     """Attributes (as digests) and buffers that are not saved, of every module inside, by path."""
     title = type(component).__name__
     for path, module in component.named_modules():
+        if path and path.partition(".")[0] in getattr(component, "transient", ()):
+            continue
         prefix = f"{path}." if path else ""
         kind = type(module)
         yield f"{prefix}class", f"{kind.__module__}:{kind.__qualname__}"

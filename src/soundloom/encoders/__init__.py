@@ -16,6 +16,7 @@ from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
 from soundloom.encoders.pitch import PitchEncoder, PitchEncoderSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
+from soundloom.encoders.transformers_audio import TransformersAudio, TransformersAudioSettings
 from soundloom.encoders.vggish import VGGish
 from soundloom.encoders.waveform import WaveformSettings, WaveformTransformer
 from soundloom.encoders.yamnet import YAMNet
@@ -42,6 +43,8 @@ __all__ = [
     "ResNetSettings",
     "Transformer",
     "TransformerSettings",
+    "TransformersAudio",
+    "TransformersAudioSettings",
     "VGGish",
     "WaveformSettings",
     "WaveformTransformer",

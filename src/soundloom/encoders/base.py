@@ -31,7 +31,8 @@ class Encoder(nn.Module, ABC):
         has_alignment: whether `align` maps embeddings to where they meet another modality.
         output_version: to be raised when the same settings and weights give another output than before, so that
             embeddings stored before are not taken for new ones.
-        transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
+        transient: attributes that no output depends on, such as a cache; fingerprints leave them out. Of a module that
+            is named here they count the weights alone.
         export_obstacle: why it cannot be exported to ONNX, as the end of a sentence; empty where it can.
     """
 

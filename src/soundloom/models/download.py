@@ -88,16 +88,19 @@ class Announcement:
         address: the one of its addresses that is tried now.
         path: where it will lie.
         held: bytes kept from an earlier try.
+        licence: of what is fetched, as its publisher spells it; empty where that is told elsewhere.
     """
 
     source: Source
     address: str
     path: Path
     held: int
+    licence: str = ""
 
     def __str__(self) -> str:
         kept = f", {self.held / 1e6:,.1f} MB of it already here" if self.held else ""
-        return f"fetching {self.address} ({self.source.size}, {self.source.digest}{kept}) to {self.path}"
+        licence = f", licence {self.licence}" if self.licence else ""
+        return f"fetching {self.address} ({self.source.size}, {self.source.digest}{kept}{licence}) to {self.path}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Saved models on the Hugging Face hub, by way of huggingface_hub (the extra ``hub``).
+"""Models on the Hugging Face hub, by way of huggingface_hub (the extra ``hub``).
 
 An address is ``hf:owner/name`` or ``hf:owner/name@revision``; the prefix keeps it apart from a folder ``owner/name``.
 What was fetched once is used from then on without asking again, so that a library finds the model it was filled
@@ -7,20 +7,26 @@ with; name a revision to have another.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.models.download import Announcement, Source, is_offline
 
-__all__ = ["is_address", "push", "snapshot"]
+__all__ = ["is_address", "name_of", "push", "snapshot"]
 
 _PREFIX = "hf:"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+_PATTERNS = (_WHOLE, _INDEX, "model-*-of-*.safetensors")
 
 
 def is_address(text: str | os.PathLike[str]) -> bool:
@@ -40,35 +46,75 @@ def snapshot(
 
     Args:
         address: ``hf:owner/name`` or ``hf:owner/name@revision``.
-        files: what is needed of it.
+        files: what is needed of it, besides weights in safetensors, whole or in pieces.
         besides: what is taken along where it is there.
         offline: never touch the network (the environment may say so as well).
-        announce: told what is about to be fetched.
+        announce: told what is about to be fetched, its size and its licence.
 
     Raises:
-        ModelError: it is not to be had.
+        ModelError: it is not to be had, or has no weights in safetensors.
         MissingExtraError: huggingface_hub is not installed.
     """
     repository, _, revision = address.removeprefix(_PREFIX).partition("@")
     _check(repository)
     client = _client(f"loading {address}")
-    wanted = {"repo_id": repository, "revision": revision or None, "allow_patterns": [*files, *besides]}
-    try:
-        folder = Path(client.snapshot_download(**wanted, local_files_only=True))
-        if all((folder / name).is_file() for name in files):
+    wanted = {"repo_id": repository, "revision": revision or None}
+    with contextlib.suppress(client.errors.LocalEntryNotFoundError):
+        # Nothing but what is given is taken from the cache, whatever else another program fetched into it.
+        patterns = [*files, *besides, *_PATTERNS]
+        folder = Path(client.snapshot_download(**wanted, allow_patterns=patterns, local_files_only=True))
+        if all((folder / name).is_file() for name in files) and _has_weights(folder):
             return folder
-    except client.errors.LocalEntryNotFoundError:
-        pass
     if offline or is_offline():
         raise ModelError(f"offline, and {address} is not in the cache of the Hugging Face hub: load it once online")
-    if announce is not None:
-        page = f"{client.constants.ENDPOINT}/{repository}/tree/{revision or 'main'}"
-        source = Source(address=page, filename=" and ".join(files))
-        announce(Announcement(source=source, address=page, path=Path(client.constants.HF_HUB_CACHE), held=0))
     try:
-        return Path(client.snapshot_download(**wanted))
+        about = client.model_info(repository, revision=revision or None, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in about.siblings}
+        chosen = [name for name in sizes if name in (*files, *besides) or _WEIGHTS.fullmatch(name)]
+        _check_complete(address, chosen, files, sizes)
+        if announce is not None:
+            page = f"{client.constants.ENDPOINT}/{repository}/tree/{revision or 'main'}"
+            source = Source(address=page, filename=" and ".join(chosen), bytes=sum(map(sizes.__getitem__, chosen)))
+            licence = str(getattr(about.card_data, "license", None) or "not stated")
+            place = Path(client.constants.HF_HUB_CACHE)
+            announce(Announcement(source=source, address=page, path=place, held=0, licence=licence))
+        return Path(client.snapshot_download(**wanted, allow_patterns=chosen))
     except (OSError, ValueError, client.errors.HfHubHTTPError) as error:
         raise ModelError(f"cannot fetch {address}: {error}") from error
+
+
+def name_of(address: str) -> str:
+    """What a model on the hub is called: its repository without owner and revision.
+
+    >>> name_of("hf:owner/name@v2")
+    'name'
+    """
+    return address.removeprefix(_PREFIX).partition("@")[0].rpartition("/")[2]
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the weights are there, every piece of them."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return all((folder / name).is_file() for name in set(index["weight_map"].values()))
+    except FileNotFoundError:
+        return (folder / _WHOLE).is_file()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _check_complete(address: str, chosen: list[str], files: tuple[str, ...], there: Mapping[str, int]) -> None:
+    """Refuse, before anything is fetched, a repository that holds no model that can be read."""
+    missing = [name for name in files if name not in chosen]
+    if not any(name.endswith(".safetensors") and _WEIGHTS.fullmatch(name) for name in chosen):
+        missing.append(_WHOLE)
+    if missing:
+        pickled = sorted(name for name in there if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        hint = (
+            f"; {pickled[0]} is a pickle, which is not read: a converted copy often is a revision, " if pickled else ""
+        )
+        more = f"{hint}{address.partition('@')[0]}@refs/pr/NUMBER" if pickled else ""
+        raise ModelError(f"cannot fetch {address}: it has no {' and no '.join(missing)}{more}")
 
 
 def push(repository: str, save: Callable[[Path], object], *, private: bool | None, token: str | None) -> str:

@@ -133,7 +133,8 @@ def load(
     >>> model.dim, model.parts
     (248, {'logmel': slice(0, 128, None), 'mfcc': slice(128, 248, None)})
 
-    Besides registered models a part can be one saved by `soundloom.save_pretrained`: a path, such as
+    Besides registered models a part can be one saved by `soundloom.save_pretrained`, or an audio model written by the
+    transformers library: a path, such as
     ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a registered model has its name), or
     ``hf:owner/name`` on the Hugging Face hub; or a function that builds one, as ``my_package.models:mine``, whose
     module is imported. With layers, ``./runs/mine#2#4``, their fusion.

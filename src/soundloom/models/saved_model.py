@@ -36,6 +36,7 @@ from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
 from soundloom.models.published_checkpoints import check_state
+from soundloom.models.transformers_folder import EXTRACTORS, is_transformers, load_folder
 
 __all__ = [
     "CONFIG",
@@ -123,7 +124,9 @@ def from_pretrained(
             what in it.
         MissingExtraError: the hub is asked for and huggingface_hub is not installed.
     """
-    return _read(folder_of(source, offline=offline, announce=announce), trust)
+    folder = folder_of(source, offline=offline, announce=announce)
+    name = hub.name_of(os.fspath(source)) if hub.is_address(source) else folder.resolve().name
+    return _read(folder, trust, name)
 
 
 def folder_of(
@@ -131,8 +134,9 @@ def folder_of(
 ) -> Path:
     """Where a saved model lies on this machine, fetched from the hub if need be; see `from_pretrained`."""
     if hub.is_address(source):
-        address = os.fspath(source)
-        return hub.snapshot(address, (CONFIG, WEIGHTS), besides=COMPANIONS, offline=offline, announce=announce)
+        return hub.snapshot(
+            os.fspath(source), (CONFIG,), besides=(CARD, *EXTRACTORS, *COMPANIONS), offline=offline, announce=announce
+        )
     return Path(source).expanduser()
 
 
@@ -163,7 +167,7 @@ def push_to_hub(
         if card is not None:
             raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
         # Whatever is wrong with it is told before anything is uploaded. Who publishes a folder trusts what it names.
-        _read(Path(model).expanduser(), trust=True)
+        _read(Path(model).expanduser(), trust=True, name="")
 
     def save(place: Path) -> None:
         if isinstance(model, Embedder):
@@ -184,8 +188,11 @@ def is_saved(source: str | os.PathLike[str]) -> bool:
     return hub.is_address(text) or separated or (Path(text) / CONFIG).is_file()
 
 
-def _read(folder: Path, trust: bool) -> Embedder:
+def _read(folder: Path, trust: bool, name: str) -> Embedder:
+    """The model in a folder; a name is what one is called whose folder does not say."""
     config_file, weights_file = folder / CONFIG, folder / WEIGHTS
+    if config_file.is_file() and is_transformers(config := read_json(config_file)):
+        return load_folder(folder, config, name).eval()
     for file in (config_file, weights_file):
         if not file.is_file():
             hint = "" if folder.is_dir() else f"; a model on the Hugging Face hub is written hf:{folder.as_posix()}"
