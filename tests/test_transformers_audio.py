@@ -22,10 +22,13 @@ from soundloom.errors import ModelError
 
 transformers = pytest.importorskip("transformers")
 
+# Of the library's own front-ends, when the tests call it directly.
+pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filter")
+
 FILLED = {"whisper": 30.0, "ast": 2.56, "clap": 10.0}
 
-# A second of a tiny model; these have a long window, or a large front-end.
-SLOW = {"whisper", "clap", "pe-audio"}
+# A second of a tiny model; these have a long window.
+SLOW = {"whisper", "clap"}
 
 
 @pytest.fixture(
@@ -63,8 +66,6 @@ def direct(folder: Path, waveform: np.ndarray) -> tuple[Tensor, ...]:
     inputs = extractor(waveform, sampling_rate=extractor.sampling_rate, return_tensors="pt")
     if folder.name == "clap":
         part = whole.audio_model
-    elif folder.name == "pe-audio":
-        part = whole.audio_encoder
     else:
         part = whole.get_encoder() if whole.config.is_encoder_decoder else whole
     with torch.inference_mode():

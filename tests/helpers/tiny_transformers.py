@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,27 +91,15 @@ def _parakeet(library: Any) -> tuple[Any, Any]:
     return library.ParakeetEncoder(config), library.ParakeetFeatureExtractor()
 
 
-def _pe_audio(library: Any) -> tuple[Any, Any]:
-    audio = SMALL | {"num_key_value_heads": 2, "head_dim": 16}
-    audio |= {
-        "dac_config": {
-            "encoder_hidden_size": 4,
-            "decoder_hidden_size": 16,
-            "downsampling_ratios": [2, 8, 10, 12],
-            "upsampling_ratios": [12, 10, 8, 2],
-            "codebook_size": 8,
-            "codebook_dim": 8,
-            "n_codebooks": 1,
-        }
-    }
-    text = TEXT | {"model_type": "modernbert", "max_position_embeddings": 64}
-    tokens = dict.fromkeys(("pad_token_id", "eos_token_id", "bos_token_id", "cls_token_id", "sep_token_id"), 0)
-    config = library.PeAudioConfig(text_config=text | tokens, audio_config=audio)
-    return library.PeAudioModel(config), library.PeAudioFeatureExtractor()
+def _layer_norm(library: Any) -> tuple[Any, Any]:
+    """The larger wav2vec 2.0, whose extractor gives a mask."""
+    config = library.Wav2Vec2Config(**WAV2VEC2, feat_extract_norm="layer", do_stable_layer_norm=True)
+    return library.Wav2Vec2Model(config), library.Wav2Vec2FeatureExtractor(return_attention_mask=True)
 
 
 _BUILDERS: dict[str, Callable[[Any], tuple[Any, Any]]] = {
     "wav2vec2": _wav2vec2_kin("Wav2Vec2"),
+    "wav2vec2-layer-norm": _layer_norm,
     "hubert": _wav2vec2_kin("Hubert"),
     "wavlm": _wav2vec2_kin("WavLM", num_buckets=32, max_bucket_distance=80),
     "data2vec-audio": _wav2vec2_kin("Data2VecAudio", num_conv_pos_embeddings=2, conv_pos_kernel_size=5),
@@ -123,7 +112,6 @@ _BUILDERS: dict[str, Callable[[Any], tuple[Any, Any]]] = {
     "clap": _clap,
     "moonshine": _moonshine,
     "parakeet": _parakeet,
-    "pe-audio": _pe_audio,
 }
 
 FAMILIES = tuple(_BUILDERS)
@@ -133,7 +121,8 @@ def save(family: str, folder: Path) -> Path:
     """Write a model of a family, the same in every call, with its feature extractor and a licence."""
     import transformers
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="At least one mel filter")
         torch.manual_seed(0)
         model, extractor = _BUILDERS[family](transformers)
     model.save_pretrained(folder)

@@ -7,7 +7,7 @@ the steps of their layers that lie in the filling are cut off.
 
 Hidden states have one of three layouts:
 
-    [batch, time, dim]                    wav2vec 2.0 and its kin, w2v-BERT, Whisper, Moonshine, Parakeet, PE-Audio
+    [batch, time, dim]                    wav2vec 2.0 and its kin, w2v-BERT, Whisper, Moonshine, Parakeet
     [batch, tokens, dim]                  AST: two special tokens, then patches, frequency before time (Gong 2021)
     [batch, channel, height, width]       CLAP: HTS-AT folds time into four stripes of frequency (Chen 2022)
 """
@@ -15,6 +15,7 @@ Hidden states have one of three layouts:
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -190,9 +191,9 @@ class TransformersAudio(Encoder):
 def audio_tower(model: nn.Module) -> nn.Module:
     """The part of a model that takes sound.
 
-    CLAP's audio model, PE-Audio's audio encoder, the encoder of Whisper and Moonshine; else the model itself.
+    CLAP's audio model, the encoder of Whisper and Moonshine; else the model itself.
     """
-    inner = getattr(model, "audio_model", None) or getattr(model, "audio_encoder", None)
+    inner = getattr(model, "audio_model", None)
     if inner is None and getattr(model.config, "is_encoder_decoder", False):
         inner = getattr(model, "encoder", None)
     return inner if isinstance(inner, nn.Module) and hasattr(inner, "main_input_name") else model
@@ -258,7 +259,10 @@ def _build_extractor(extractor: str) -> Any:
     if not kind.endswith("FeatureExtractor") or found is None:
         raise ModelError(f"transformers {transformers.__version__} has no feature extractor {kind!r}: update it")
     try:
-        return found.from_dict(data)
+        with warnings.catch_warnings():
+            # The library's own front-ends of AST and w2v-BERT are so.
+            warnings.filterwarnings("ignore", message="At least one mel filter")
+            return found.from_dict(data)
     except ImportError as error:
         raise ModelError(
             f"the feature extractor {kind!r} needs more packages: {' '.join(str(error).split())}"

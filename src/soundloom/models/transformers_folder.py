@@ -142,7 +142,7 @@ def _measured(tower: nn.Module, extractor: Any) -> TransformersAudioSettings:
     if filled:
         samples = round(settings.window * rate)
         return replace(settings, stride=max(1, samples // _steps(encoder, samples)))
-    # 2.4 s are a whole number of steps of every family's: 320, 384, 640, 1280 and 1920 samples.
+    # 2.4 s are a whole number of steps of every tested family's: 320, 384, 640 and 1280 samples.
     apart = round(2.4 * rate)
     short, long = (_steps(encoder, samples) for samples in (rate, rate + apart))
     return replace(settings, stride=max(1, round(apart / max(1, long - short))))
@@ -155,7 +155,7 @@ def _shortest(encoder: TransformersAudio) -> int:
         middle = (low + high) // 2
         try:
             enough = _enough(encoder, middle)
-        except (ValueError, RuntimeError, IndexError, ArithmeticError, AssertionError):
+        except (ValueError, RuntimeError, IndexError, ArithmeticError, AssertionError, RuntimeWarning):
             enough = False
         low, high = (low, middle) if enough else (middle, high)
     return high
@@ -164,10 +164,12 @@ def _shortest(encoder: TransformersAudio) -> int:
 def _enough(encoder: TransformersAudio, samples: int) -> bool:
     noise = _noise(samples)
     with warnings.catch_warnings(), np.errstate(all="ignore"), torch.inference_mode():
-        warnings.simplefilter("ignore")
+        # Such as the variance of a single frame.
+        warnings.simplefilter("error", RuntimeWarning)
+        if not all(bool(value.isfinite().all()) for value in encoder.extract(noise).values()):
+            return False
         if encoder.settings.filled:
-            inputs = encoder.extract(noise)
-            return all(bool(value.isfinite().all()) for value in inputs.values())
+            return True
         layers = encoder.layers(noise, encoder.available)
     return all(layer.shape[-1] > 0 and bool(layer.isfinite().all()) for layer in layers)
 
@@ -205,7 +207,9 @@ def _quiet(transformers: Any) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="At least one mel filter")
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
