@@ -99,7 +99,7 @@ class TransformersAudio(Encoder):
 
     # Both are what the settings and weights make them; the library adds hooks to the model when it first runs.
     transient = ("_extractor", "model")
-    export_obstacle = "the library's feature extractor computes outside torch"
+    export_obstacle = "whose feature extractor computes outside torch"
 
     def __init__(self, settings: TransformersAudioSettings | None = None, model: nn.Module | None = None) -> None:
         super().__init__()
