@@ -125,24 +125,26 @@ class Objective(nn.Module, ABC):
         return form_of(stream)
 
     @classmethod
-    @abstractmethod
     def sampler(
         cls, settings: Any, data: TrainingData, clips: Int[np.ndarray, " chosen"], *, batch: int, seed: int
     ) -> WindowSampler:
-        """Batches of some clips; `soundloom.objectives.labels.window_sampler` is the plainest.
+        """Batches of some clips, for recipes; `soundloom.objectives.labels.window_sampler` is the plainest.
 
         Raises:
             CorpusError: there is nothing to sample.
+            ComponentError: the class does not define it.
         """
+        raise ComponentError(f"{cls.__name__} defines no sampler: a recipe needs one; fit() is given a sampler")
 
     @classmethod
-    @abstractmethod
     def create(cls, settings: Any, stream: Stream, data: TrainingData) -> Self:
-        """The objective for a stream, which is only looked at.
+        """The objective for a stream, which is only looked at; for recipes.
 
         Raises:
             InvalidArgumentError: the stream cannot learn by it.
+            ComponentError: the class does not define it.
         """
+        raise ComponentError(f"{cls.__name__} defines no create: a recipe needs it; fit() is given an objective")
 
     @abstractmethod
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
