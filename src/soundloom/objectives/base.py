@@ -126,7 +126,13 @@ class Objective(nn.Module, ABC):
 
     @classmethod
     def sampler(
-        cls, settings: Any, data: TrainingData, clips: Int[np.ndarray, " chosen"], *, batch: int, seed: int
+        cls,
+        settings: Any,
+        data: TrainingData,
+        clips: Int[np.ndarray, " chosen"],
+        *,
+        batch: int,
+        seed: int,  # noqa: ARG003
     ) -> WindowSampler:
         """Batches of some clips, for recipes; `soundloom.objectives.labels.window_sampler` is the plainest.
 
@@ -137,7 +143,7 @@ class Objective(nn.Module, ABC):
         raise ComponentError(f"{cls.__name__} defines no sampler: a recipe needs one; fit() is given a sampler")
 
     @classmethod
-    def create(cls, settings: Any, stream: Stream, data: TrainingData) -> Self:
+    def create(cls, settings: Any, stream: Stream, data: TrainingData) -> Self:  # noqa: ARG003
         """The objective for a stream, which is only looked at; for recipes.
 
         Raises:

@@ -1,8 +1,6 @@
 """Recipes: the papers as settings; a recipe says which stream learns what from what, and for how long.
 
-    from soundloom.recipes.labels import LabelRecipe
-
-    run = LabelRecipe(stream="resnet18").run(corpus, Path("runs/mine"))
+    run = LabelRecipe(...).run(corpus, Path("runs/mine"))
     run.model().embed("dog.wav")
 
 Each recipe is a frozen dataclass with one `run` (`soundloom.recipes.recipe`), registered with its presets beside its
