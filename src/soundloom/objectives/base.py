@@ -127,11 +127,11 @@ class Objective(nn.Module, ABC):
     @classmethod
     def sampler(
         cls,
-        settings: Any,
-        data: TrainingData,
-        clips: Int[np.ndarray, " chosen"],
+        settings: Any,  # noqa: ARG003 (a hook)
+        data: TrainingData,  # noqa: ARG003
+        clips: Int[np.ndarray, " chosen"],  # noqa: ARG003
         *,
-        batch: int,
+        batch: int,  # noqa: ARG003
         seed: int,  # noqa: ARG003
     ) -> WindowSampler:
         """Batches of some clips, for recipes; `soundloom.objectives.labels.window_sampler` is the plainest.
