@@ -36,6 +36,7 @@ SHAPES = {
     "resnet18": (1, 64, 96),
     "resnet50": (1, 64, 96),
     "mobilenet": (1, 64, 96),
+    "yamnet": (1, 64, 96),
     "transformer": (1, 80, 40),
     "waveform": (1, 400, 40),
     "pitch": (1, 84, 20),
@@ -72,6 +73,13 @@ def separables(blocks: list[tuple[int, int]]) -> int:
 
 
 STEM = convolution(1, 64, 49, bias=False) + norm(64)
+
+SEPARABLE_NET = (
+    convolution(1, 32, 9, bias=False)
+    + norm(32)
+    + separables([(32, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)])
+    + separables([(512, 512)] * 5 + [(512, 1024), (1024, 1024)])
+)
 
 # Total, and where it comes from: the shapes of the published keys.
 PARAMETERS = {
@@ -126,12 +134,10 @@ PARAMETERS = {
         + bottlenecks(1024, 2048, 3)
         + linear(2048, 128),
     ),
-    "mobilenet": (
-        3_206_400,
-        convolution(1, 32, 9, bias=False)
-        + norm(32)
-        + separables([(32, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)])
-        + separables([(512, 512)] * 5 + [(512, 1024), (1024, 1024)]),
+    "mobilenet": (3_206_400, SEPARABLE_NET),
+    "yamnet": (
+        3_740_425,
+        SEPARABLE_NET + linear(1024, 521),
     ),
     "transformer": (
         317_648,

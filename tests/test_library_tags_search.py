@@ -21,7 +21,6 @@ from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.library.search.tag_query import tag_embedding
 from soundloom.models.published_checkpoints import CHECKPOINTS
-from soundloom.recipes.coala import train
 from soundloom.tags import AlignedTags, aligned_tags
 from test_checkpoints_unpickle import published_scaler, scaler_pickle
 
@@ -32,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("tags")
     with pytest.MonkeyPatch.context() as patch, one_thread:
         patch.setenv("SOUNDLOOM_HOME", str(folder / "home"))
-        train(quick("small-e-c"), beeps_and_hisses(folder / "sounds"), folder / "run")
+        quick("small-e-c").run(beeps_and_hisses(folder / "sounds"), folder / "run")
         for name, model in (("tags.loom", f"{folder}/run"), ("woven.loom", f"{folder}/run+logmel")):
             library = Library.create(folder / name, model)
             library.add(folder / "sounds", workers=1)

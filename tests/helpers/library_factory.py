@@ -46,10 +46,10 @@ def append(
     segments: int = 1,
     tags: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Further files; the content hash of each is its path's name."""
+    """Further files; the content hash of each is its path."""
     tables = [
         store.table(
-            FileState(path, 100, 10**18 + number, Path(path).name),
+            FileState(path, 100, 10**18 + number, path),
             [float(start) for start in range(segments)],
             [float(start + 1) for start in range(segments)],
             embeddings[number * segments : (number + 1) * segments],

@@ -91,9 +91,9 @@ class Frontend(nn.Module, ABC):
         """The front-end, and its frames, that `pretrained_network` is trained on.
 
         Raises:
-            ValueError: there is no network inside.
+            InvalidArgumentError: there is no network inside.
         """
-        raise ValueError(f"{type(self).__name__} has no network inside")
+        raise InvalidArgumentError(f"{type(self).__name__} has no network inside")
 
     def normalise(
         self, representation: Float[Tensor, "batch channel frequency time"]

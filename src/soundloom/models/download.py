@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock
 
@@ -303,6 +304,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _write_receipt(path: Path, sha256: str, md5: str, address: str | None) -> None:
     receipt = {"sha256": sha256, "md5": md5, "address": address, "stamp": _stamp(path)}
-    fresh = path.with_name(f"{path.name}.receipt.new")
+    # Two threads may find the file just brought, and write the same receipt.
+    fresh = path.with_name(f"{path.name}.{uuid4().hex}.receipt.new")
     fresh.write_text(json.dumps(receipt, indent=1), encoding="utf-8")
     os.replace(fresh, _receipt(path))

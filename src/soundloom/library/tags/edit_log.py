@@ -17,7 +17,6 @@ Logs without ``tags.sum`` were written by earlier versions: their decisions hold
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections import defaultdict
@@ -247,8 +246,9 @@ class DecisionLog:
             with open(self._file, "ab", buffering=0) as log:
                 log.truncate(whole)  # a process that was killed may have left a line without its end
                 try:
-                    if log.write(line) < len(line):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    rest = memoryview(line)
+                    while rest:  # a disk that is nearly full takes a part, and refuses the next
+                        rest = rest[log.write(rest) :]
                     os.fsync(log.fileno())
                 except OSError:
                     log.truncate(whole)
