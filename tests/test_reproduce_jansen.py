@@ -73,7 +73,7 @@ def test_the_ledger_measures_once_what_depends_on_the_same(tmp_path: Path) -> No
     assert ResultCache(path).get_or_compute("a", [1, "x"], measure) == 1.5
     assert ResultCache(path).get_or_compute("a", [2, "x"], measure) == 2.5
     path.write_text("{")
-    with pytest.raises(EvaluationError, match="remove it to measure anew"):
+    with pytest.raises(EvaluationError, match="remove the file to measure anew"):
         ResultCache(path)
 
 
