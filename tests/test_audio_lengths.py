@@ -248,6 +248,37 @@ def test_a_flac_is_as_long_as_its_frames(tmp_path: Path, change: Callable[[int],
     np.testing.assert_array_equal(read(file, RATE, start=1.5), whole[round(1.5 * RATE) :])
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize("container", ["WAV", "AIFF"])
+def test_chunked_files_joined_end_to_end(tmp_path: Path, container: str, subtype: str) -> None:
+    one, other, file = tmp_path / "one", tmp_path / "other", tmp_path / "joined"
+    soundfile.write(one, sweep(2), RATE, format=container, subtype=subtype)
+    soundfile.write(other, sweep(1, 22050), 22050, format=container, subtype=subtype)
+    whole = one.read_bytes() + other.read_bytes() + one.read_bytes()
+    file.write_bytes(whole)
+    samples, codes = decoded(file)
+    assert codes == ["joined"]
+    assert len(samples) == 5 * RATE
+    first = soundfile.read(one, dtype="float32")[0]
+    np.testing.assert_array_equal(samples[: 2 * RATE], first)
+    np.testing.assert_allclose(samples[2 * RATE : 3 * RATE], read(other, RATE), atol=1e-6)
+    np.testing.assert_array_equal(samples[3 * RATE :], first)
+    file.write_bytes(whole[: -len(one.read_bytes()) // 2])
+    with pytest.raises(AudioError, match="cut short"):
+        read(file, RATE)
+
+
+@pytest.mark.parametrize("tail", [b"LIST\x0a\0\0\0INFOabcdef", b"RIFF", b"RIFF\x10\0\0\0WAVE", bytes(100)])
+def test_what_programs_append_to_a_wave_file_is_no_sound(tmp_path: Path, tail: bytes) -> None:
+    file = tmp_path / "tail.wav"
+    soundfile.write(file, sweep(1), RATE)
+    expected, _ = decoded(file)
+    file.write_bytes(file.read_bytes() + tail)
+    samples, codes = decoded(file)
+    assert codes == []
+    np.testing.assert_array_equal(samples, expected)
+
+
 def test_flac_files_joined_end_to_end(tmp_path: Path) -> None:
     one, other, file = tmp_path / "one.flac", tmp_path / "other.flac", tmp_path / "joined.flac"
     soundfile.write(one, sweep(2), RATE)
