@@ -85,6 +85,9 @@ class Round:
             (self.folder / "sounds").mkdir()
         while len(self._files()) < _FILES:
             self._new()
+        # What a killed process left half written is removed by the next one to write, once it is a minute old.
+        for unfinished in self.library.folder.rglob("*.writing"):
+            os.utime(unfinished, (0, 0))
         self.library.add(self.root, prune=True)
         rows = self.library.rows(["path", "start", "hash", "tags", "embedding"]).to_pylist()
         assert len({(row["path"], row["start"]) for row in rows}) == len(rows), "a row is doubled"

@@ -385,10 +385,10 @@ import sys
 from pathlib import Path
 from soundloom.corpora import Corpus
 from soundloom.frontends import LogMel
-from soundloom.feature_cache import build
+from soundloom.feature_cache import dataset
 from soundloom.feature_cache import MelEnergies, prepare
 
-build._BATCH_SECONDS = 0.0
+dataset._BATCH_SECONDS = 0.0
 corpus, folder = sys.argv[1:]
 prepare(
     Corpus.load(corpus), MelEnergies(LogMel.jansen()), folder=folder,

@@ -328,7 +328,7 @@ def test_downloads_are_announced(shop: Shop, sounds: Path, tmp_path: Path, monke
             row = CHECKPOINTS[name]
             sha256 = hashlib.sha256(contents[name]).hexdigest()
             source = dataclasses.replace(row.source, address=shelf.address, bytes=len(contents[name]), sha256=sha256)
-            monkeypatch.setitem(CHECKPOINTS, name, dataclasses.replace(row, source=source))
+            monkeypatch.setitem(CHECKPOINTS._rows, name, dataclasses.replace(row, source=source))
         done = run(*command)
     assert done.exit_code == 0, done.output
     said = done.stderr.splitlines()

@@ -20,7 +20,7 @@ from soundloom.evaluation.results import EvaluationError
 from soundloom.feature_cache import form_of, prepare
 from soundloom.objectives import only
 from soundloom.recipes.architectures import build_stream
-from soundloom.recipes.triplet import PRESETS
+from soundloom.recipes.triplet import PRESETS, TripletRecipe
 from soundloom.reproduce import jansen_tables as tables
 from soundloom.reproduce.jansen import JansenSettings, Reproduced, Teller, reproduce
 from soundloom.reproduce.result_cache import ResultCache
@@ -174,16 +174,14 @@ def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path
 def test_the_topline_never_hears_the_clips_it_is_tested_on(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from soundloom.reproduce import jansen
-
     learned = []
-    train = jansen.triplet.train
+    run = TripletRecipe.run
 
-    def spy(recipe: object, corpus: Corpus, out: Path, **named: object) -> object:
+    def spy(recipe: TripletRecipe, corpus: Corpus, out: Path, *named: object, **options: object) -> object:
         learned.append((recipe, corpus, out.name))
-        return train(recipe, corpus, out, **named)  # type: ignore[arg-type]
+        return run(recipe, corpus, out, *named, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(jansen.triplet, "train", spy)
+    monkeypatch.setattr(TripletRecipe, "run", spy)
     corpus = folded(sounds)
     settings = JansenSettings(epochs=1, segments=0)
     reproduce(corpus, corpora.load(sounds), small(1), settings, tmp_path, Teller())  # type: ignore[arg-type]
