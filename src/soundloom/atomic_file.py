@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "write_atomically"]
 
 
 @contextmanager
@@ -28,3 +28,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all, also when the machine loses power.
+
+    Raises:
+        OSError: it cannot be written; the old file is unchanged, and nothing is left beside it.
+    """
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -23,10 +23,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
 
+from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import is_below
-from soundloom.library.storage.atomic_file import write_atomically
 from soundloom.library.storage.store import Store
 
 __all__ = [

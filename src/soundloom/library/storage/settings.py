@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from soundloom.atomic_file import write_atomically
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import PLAIN, engine_of
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
-from soundloom.library.storage.atomic_file import write_atomically
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
-from soundloom.library.storage.atomic_file import write_atomically
 from soundloom.library.storage.store import FileState
 
 __all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "Restoration"]
