@@ -460,7 +460,7 @@ def test_a_list_of_files_reads_none_of_them(tmp_path: Path, text: str, suffix: s
 
 
 def test_ffmpeg_itself_opens_no_other_file(tmp_path: Path) -> None:
-    from soundloom.audio.ffmpeg_container import open_container
+    from soundloom.audio.decoders.av_container import open_container
 
     soundfile.write(tmp_path / "other.wav", sweep(), RATE)
     file = tmp_path / "list.ffconcat"

@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.audio.decoder import LARGEST_PEAK
+from soundloom.audio.decoders.base import LARGEST_PEAK
 from soundloom.embedder import BLOCK, Embedder, Stream, Woven
 from soundloom.errors import ModelError
 from soundloom.models import DEFAULT, MODELS, load

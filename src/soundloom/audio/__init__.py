@@ -4,11 +4,11 @@ Every waveform that leaves this package is mono, float32, at the rate asked for;
 wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`, which says what to do.
 """
 
-from soundloom.audio.av_process import AvProcess
-from soundloom.audio.decoder import check_level
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.av_process import AvProcess
+from soundloom.audio.decoders.base import check_level
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
 from soundloom.audio.notices import NOTICE_KINDS, Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, stream
 from soundloom.audio.segmentation import Segment, segments
 from soundloom.audio.version import DECODER_VERSION, may_differ

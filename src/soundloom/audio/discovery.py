@@ -1,7 +1,7 @@
-"""Finding the sound files below a folder.
+"""Sound files in folders, found by their suffix in a depth-first walk.
 
-Goes by the suffix, not by the content: opening a million files to look at their first bytes takes minutes.
-A file that is named outright is taken whatever its suffix.
+The content is not looked at, because opening a million files takes minutes. A file that the caller names is accepted
+with any suffix.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_SNDFILE} {_FFMPEG_SOUN
 
 
 def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], None] | None = None) -> Iterator[Path]:
-    """The sound files among and below some files and folders, each once, in a fixed order.
+    """Yield the sound files in some files and folders, each once, in a fixed order.
 
-    Folders are searched in the order given, each by name, depth first. Links are followed; what was met under one
-    name (link or hard link) is passed over under another, which also ends every circle of links. Names
-    that begin with a dot are skipped unless given outright, and with them the ``._*`` shadows that macOS leaves.
+    Folders are searched in the order given, depth first, sorted by name. Links are followed. A file or folder that has
+    several names (links or hard links) is visited once, so a loop of links ends. Names that begin with a dot are
+    skipped unless they are in ``paths``; this includes the ``._*`` companion files of macOS.
 
     Args:
         paths: files and folders.
-        on_error: called with every place that cannot be searched, and why; None: the first one is raised.
+        on_error: called with every path that cannot be searched, and the reason; None: the first one is raised.
 
     Raises:
-        AudioError: a place cannot be searched and ``on_error`` is None.
+        AudioError: a path cannot be searched and ``on_error`` is None.
         TypeError: ``paths`` is a single path.
     """
     if isinstance(paths, str | PathLike):
@@ -50,15 +50,15 @@ def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], N
     report = on_error or _refuse
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        # A stack, not recursion: folders may be nested deeper than Python calls may. It holds what is still to be
-        # visited, the next one last, and whether a name was given outright.
+        # A stack, because folders may be nested deeper than Python's recursion limit: paths to visit, the next one
+        # last, and whether the caller named the path.
         waiting = [(os_path(path), True)]
         while waiting:
             name, given = waiting.pop()
             wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
             try:
                 status = os.stat(name)
-                # Device and inode: the same for every name of a file or folder.
+                # Device and inode are the same for all names of a file or folder.
                 identity = status.st_dev, status.st_ino
                 if stat.S_ISDIR(status.st_mode):
                     if identity not in seen:

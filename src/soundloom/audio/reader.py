@@ -21,13 +21,13 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from soundloom.audio.av_process import AvProcess
-from soundloom.audio.decoder import Decoder
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.array_decoder import NAME, ArrayDecoder
+from soundloom.audio.decoders.av_process import AvProcess
+from soundloom.audio.decoders.base import Decoder
+from soundloom.audio.decoders.selection import open_decoder
 from soundloom.audio.notices import Notice
-from soundloom.audio.opening import open_decoder
-from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import Energy, resampled
-from soundloom.audio.waveform import NAME, WaveformDecoder
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.file_names import os_path
 
@@ -136,7 +136,7 @@ def stream(
         options = _settled(name, av, options)
         opened = open_decoder(name, av, options, found)
     else:
-        name, opened = NAME, WaveformDecoder(sound, sound_rate, sample_rate)
+        name, opened = NAME, ArrayDecoder(sound, sound_rate, sample_rate)
     with closing(opened) as decoder:
         ratio = options.speed_ratio
         native, wanted = decoder.sample_rate * ratio.numerator, sample_rate * ratio.denominator

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import Decoder
+from soundloom.audio.decoders.base import Decoder
 
 __all__ = ["Energy", "converted", "resampled"]
 

@@ -51,7 +51,7 @@ def embedded_texts(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def _from_ffmpeg(path: str) -> Iterator[str]:
-    from soundloom.audio.ffmpeg_container import open_container
+    from soundloom.audio.decoders.av_container import open_container
 
     try:
         with open_container(path, None) as file:

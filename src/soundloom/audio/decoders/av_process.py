@@ -1,20 +1,21 @@
-"""FFmpeg in a child process: decoding that neither holds this interpreter's lock nor crashes this process.
+"""Decoding with FFmpeg (PyAV) in a child process, over pipes: no shared interpreter lock, and no crashes here.
 
-PyAV holds the interpreter's lock for much of its work: two threads of it decode half as fast as one. And a codec that
-crashes on a damaged file takes its process with it. Here that is an :class:`soundloom.errors.AudioError` for the file.
+PyAV holds the interpreter's lock for much of its work, so two threads that use it are half as fast as one. A codec that
+crashes on a damaged file ends its process; in a child, that is an :class:`soundloom.errors.AudioError` for the file.
 
-Requests to :mod:`soundloom.audio.av_worker` are JSON lists, answers as below; see :mod:`soundloom.workers.messages`.
+Requests to :mod:`soundloom.audio.decoders.av_worker` are JSON lists, answered by the messages below; see
+:mod:`soundloom.workers.messages` for their framing.
 
     OPEN [number, path, options, part]   answered by OPENED and a JSON object, or by ERROR
     NEXT [number, first, last]           answered by BLOCK, by END and a JSON list of notices, or by ERROR
     CLOSE [number]                       not answered
 
-A BLOCK holds the energies of the channels in it (float64, as many as `ChannelMixer.energies`) and float32 samples.
-A notice is a list of its code and its text; those of opening a file come in the JSON object, the others at its end.
-The number names an open file; ``first`` and ``last`` count at the first NEXT only. The child never speaks unless
-asked, so that nothing needs to be thrown away when a reader loses interest.
+A BLOCK holds the energies of its channels (float64, as many as `ChannelMixer.energies`), then float32 samples.
+A notice is a list of its code and text. Notices of opening a file are in the JSON object, all others in END.
+The number identifies an open file. ``first`` and ``last`` are read in the first NEXT of a file only. The child sends
+nothing but answers, so a reader that stops early leaves no message behind in the pipe.
 
-Not worth its start (a third of a second) for a single file.
+Starting the child takes a third of a second, which does not pay for a single file.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio.containers.layout import Part
-from soundloom.audio.decoder import ChannelMixer, Decoder
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.base import ChannelMixer, Decoder
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.workers import ChildLostError, ChildProcess
 
@@ -46,22 +47,22 @@ OPENED, BLOCK, END, ERROR = b"O", b"B", b"Z", b"E"
 
 
 class AvProcess:
-    """A child process that decodes files with FFmpeg, one after another or several in turn.
+    """A child process that decodes files with FFmpeg; several files may be open at a time.
 
-    The child starts with the first file that needs it, and again with the next file after it died. Safe to share
-    between threads, which then wait for each other; but a crash ends every file that is open at the time, so give
-    each thread its own.
+    The child is started for the first file that needs it, and again for the next file after it died. It may be shared
+    between threads, which then wait for each other. A crash fails every file that is open at the time, so each thread
+    should have a process of its own.
 
     >>> with AvProcess() as av:  # doctest: +SKIP
     ...     waveform = soundloom.audio.read("talk.m4a", 16000, av=av)
     """
 
     def __init__(self, *, timeout: float = 60.0) -> None:
-        """Prepare, without starting anything.
+        """Store the settings; the child is started later.
 
         Args:
-            timeout: seconds after which a child that does not answer counts as hung. An answer is one block, about
-                1.5 s of sound, which takes milliseconds.
+            timeout: seconds to wait for an answer before the child is taken for hung and stopped. An answer is one
+                block, about 1.5 s of sound, which takes milliseconds.
 
         Raises:
             InvalidArgumentError: the timeout is not positive.
@@ -83,7 +84,7 @@ class AvProcess:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id; None while there is none."""
+        """The process id of the child; None while no child runs."""
         return None if self._child is None else self._child.process.pid
 
     def open(self, path: str, options: DecodeOptions, notices: list[Notice], part: Part) -> Decoder:
@@ -92,18 +93,18 @@ class AvProcess:
         Args:
             path: the file.
             options: how it is decoded.
-            notices: where what is noticed goes.
-            part: the stretch of the file, and what is known of it.
+            notices: the list that notices are added to.
+            part: the byte range of the file to decode, and what is known of it.
 
         Raises:
             AudioError: FFmpeg cannot read the file, or the child cannot be started or died over it.
         """
         number = next(self._numbers)
         with self._lock:
-            # After a fork the pipes would be shared with the parent, and the answers mixed up.
+            # A forked process shares the pipes of its parent and would read the parent's answers.
             if self._child is None or self._child.owner != os.getpid():
                 try:
-                    self._child = ChildProcess("soundloom.audio.av_worker:serve")
+                    self._child = ChildProcess("soundloom.audio.decoders.av_worker:serve")
                 except OSError as error:
                     raise AudioError(path, f"the process to decode it cannot be started ({error.strerror})") from error
                 weakref.finalize(self, self._child.stop)
@@ -118,17 +119,17 @@ class AvProcess:
             raise
 
     def close(self) -> None:
-        """End the child. The next file starts another."""
+        """Stop the child. The next file starts another."""
         with self._lock:
             if self._child is not None:
                 self._child.stop()
                 self._child = None
 
     def _ask(self, child: ChildProcess, path: str, kind: bytes, *request: object) -> tuple[bytes, bytearray]:
-        """Send a request and wait for the answer: its kind and content.
+        """Send a request and return the kind and content of the answer.
 
         Raises:
-            AudioError: the child reports an error, or is dead.
+            AudioError: the child reports an error, died, or did not answer in time.
         """
         with self._lock:
             try:
@@ -147,13 +148,13 @@ class AvProcess:
         return answer, content
 
     def _forget(self, child: ChildProcess, number: int) -> None:
-        """Tell the child that a file is not needed any more; a dead child has forgotten it already."""
+        """Close a file in the child, if the child still runs."""
         with self._lock, suppress(OSError, ValueError):
             child.send(CLOSE, json.dumps([number]).encode())
 
 
 class _Remote:
-    """The parent's side of a decoder that lives in the child; see :class:`soundloom.audio.decoder.Decoder`."""
+    """Proxy of a decoder in the child; see :class:`soundloom.audio.decoders.base.Decoder`."""
 
     name: Literal["pyav"] = "pyav"
     frames: int | None = None
@@ -177,7 +178,7 @@ class _Remote:
         self.mixer, self._notices = ChannelMixer(path, channels, options), notices
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
         while True:
             kind, content = self._process._ask(self._child, self._path, NEXT, self._number, first, last)
             if kind == END:
@@ -188,5 +189,5 @@ class _Remote:
             yield np.frombuffer(content, np.float32, offset=energies.nbytes)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._process._forget(self._child, self._number)

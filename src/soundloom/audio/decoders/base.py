@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from soundloom.audio.options import DecodeOptions
+from soundloom.audio.decode_options import DecodeOptions
 from soundloom.errors import AudioError, OptionError
 
 __all__ = ["BLOCK", "LARGEST_PEAK", "ChannelMixer", "Decoder", "check_header", "check_level"]

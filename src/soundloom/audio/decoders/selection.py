@@ -1,4 +1,4 @@
-"""Opening a sound file with the decoder that its bytes call for: libsndfile where it can, otherwise FFmpeg."""
+"""Choice of the decoder for a file from its first bytes: libsndfile where it can read the file, otherwise FFmpeg."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import stat
 
 import soundfile
 
-from soundloom.audio.av_process import AvProcess
 from soundloom.audio.containers import Layout, Part, inspect
-from soundloom.audio.decoder import Decoder
-from soundloom.audio.joined_decoder import JoinedDecoder
-from soundloom.audio.libsndfile_decoder import SndfileDecoder
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.av_process import AvProcess
+from soundloom.audio.decoders.base import Decoder
+from soundloom.audio.decoders.joined_decoder import JoinedDecoder
+from soundloom.audio.decoders.sndfile_decoder import SndfileDecoder
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["open_decoder"]
@@ -90,6 +90,6 @@ def _open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptio
 def _open_here(path: str, part: Part, options: DecodeOptions, notices: list[Notice]) -> Decoder:
     """Open a file with FFmpeg in this process."""
     # FFmpeg costs a fifth of a second to load, which most collections never need.
-    from soundloom.audio.ffmpeg_decoder import AvDecoder
+    from soundloom.audio.decoders.av_decoder import AvDecoder
 
     return AvDecoder(path, options, notices, part)

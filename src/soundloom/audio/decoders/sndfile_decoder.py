@@ -14,10 +14,10 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_header, check_level
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.base import BLOCK, ChannelMixer, check_header, check_level
 from soundloom.audio.file_view import FileView, ViewFile
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["SndfileDecoder"]
@@ -38,7 +38,7 @@ LARGEST_READ = 32 * BLOCK
 
 
 class SndfileDecoder:
-    """A file opened by libsndfile; see :class:`soundloom.audio.decoder.Decoder`.
+    """A file opened by libsndfile; see :class:`soundloom.audio.decoders.base.Decoder`.
 
     Args:
         path: the file.
@@ -81,7 +81,7 @@ class SndfileDecoder:
         return f"{self._file.format} {self._file.subtype}"
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
         length = self._file.frames
         end = length if last is None else min(last, length)
         position = self._seek(first)

@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio.containers.layout import Part
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_header, check_level
-from soundloom.audio.ffmpeg_container import open_container, reason
-from soundloom.audio.ffmpeg_frames import planes, uniform_planes
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.av_container import open_container, reason
+from soundloom.audio.decoders.av_frames import planes, uniform_planes
+from soundloom.audio.decoders.base import BLOCK, ChannelMixer, check_header, check_level
 from soundloom.audio.file_view import FileView, Span
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 
 __all__ = ["AvDecoder"]
@@ -50,7 +50,7 @@ SILENCE = 3e-5
 
 
 class AvDecoder:
-    """A sound track of a file, opened by FFmpeg; see :class:`soundloom.audio.decoder.Decoder`.
+    """A sound track of a file, opened by FFmpeg; see :class:`soundloom.audio.decoders.base.Decoder`.
 
     Args:
         path: the file.
@@ -130,7 +130,7 @@ class AvDecoder:
         self.seconds = claimed if self._part.seconds is None else self._part.seconds
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
         position, frames = self._seek(first)
         begins, filled, block = first, 0, np.empty(BLOCK, np.float32)
         for rows in uniform_planes(frames, self.sample_rate, self.channels):

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audio.containers.layout import Layout, Part
-from soundloom.audio.decoder import BLOCK, Decoder
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.base import BLOCK, Decoder
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.audio.resample import converted
 from soundloom.errors import AudioError
 
@@ -26,7 +26,7 @@ _Blocks = Iterator[_Block]
 
 
 class JoinedDecoder:
-    """The parts of a file, one after the other; see :class:`soundloom.audio.decoder.Decoder`.
+    """The parts of a file, one after the other; see :class:`soundloom.audio.decoders.base.Decoder`.
 
     Args:
         path: the file.
@@ -69,7 +69,7 @@ class JoinedDecoder:
             self.seconds = layout.missing.present
 
     def blocks(self, first: int, last: int | None) -> _Blocks:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
         if len(self._decoders) == 1:
             position = first
             for block in self._decoders[0].blocks(first, last):

@@ -1,4 +1,4 @@
-"""The child process of :class:`soundloom.audio.AvProcess`: decodes with FFmpeg what the parent requests."""
+"""The child process of :class:`soundloom.audio.AvProcess`: a loop that decodes with FFmpeg on request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from soundloom.audio.av_process import BLOCK, END, ERROR, NEXT, OPEN, OPENED
 from soundloom.audio.containers.layout import Part
-from soundloom.audio.ffmpeg_decoder import AvDecoder
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.av_decoder import AvDecoder
+from soundloom.audio.decoders.av_process import BLOCK, END, ERROR, NEXT, OPEN, OPENED
 from soundloom.audio.notices import Notice
-from soundloom.audio.options import DecodeOptions
 from soundloom.errors import AudioError
 from soundloom.workers.child import Channel
 
@@ -20,7 +20,7 @@ __all__ = ["serve"]
 
 
 def serve(channel: Channel) -> None:
-    """Answer one request after another."""
+    """Answer requests until the parent closes the channel."""
     decoders: dict[int, AvDecoder] = {}
     readers: dict[int, Iterator[np.ndarray]] = {}
     notices: dict[int, list[Notice]] = {}
@@ -34,7 +34,7 @@ def serve(channel: Channel) -> None:
                     details[0], DecodeOptions.from_data(details[1]), noticed, Part.from_data(details[2])
                 )
                 notices[number] = noticed
-                facts = {**_facts(decoders[number]), "notices": _taken(notices[number])}
+                facts = {**_facts(decoders[number]), "notices": _drain(notices[number])}
                 channel.send(OPENED, json.dumps(facts).encode())
             elif kind == NEXT:
                 if number not in readers:
@@ -43,7 +43,7 @@ def serve(channel: Channel) -> None:
                 energies[:] = 0
                 block = next(readers[number], None)
                 if block is None:
-                    channel.send(END, json.dumps(_taken(notices[number])).encode())
+                    channel.send(END, json.dumps(_drain(notices[number])).encode())
                 else:
                     channel.send(BLOCK, energies.tobytes(), block.data.cast("B"))
             else:
@@ -55,7 +55,7 @@ def serve(channel: Channel) -> None:
 
 
 def _facts(decoder: AvDecoder) -> dict[str, Any]:
-    """What the parent's stand-in for a decoder needs to know."""
+    """The attributes that the proxy in the parent has in common with the decoder."""
     return {
         "sample_rate": decoder.sample_rate,
         "channels": decoder.channels,
@@ -64,8 +64,8 @@ def _facts(decoder: AvDecoder) -> dict[str, Any]:
     }
 
 
-def _taken(notices: list[Notice]) -> list[list[str]]:
-    """The notices as plain data; the list is emptied."""
+def _drain(notices: list[Notice]) -> list[list[str]]:
+    """The notices as plain JSON data; clears the list."""
     taken = [[notice.code, notice.text] for notice in notices]
     notices.clear()
     return taken

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from soundloom.audio.decoder import BLOCK, ChannelMixer, check_level
-from soundloom.audio.options import DecodeOptions
+from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.base import BLOCK, ChannelMixer, check_level
 from soundloom.errors import AudioError
 
-__all__ = ["NAME", "WaveformDecoder"]
+__all__ = ["NAME", "ArrayDecoder"]
 
 NAME = "waveform"
 """What an array is called in errors, where a file has its path."""
@@ -31,8 +31,8 @@ INTEGER_SCALES: dict[str, tuple[int, int]] = {
 }
 
 
-class WaveformDecoder:
-    """A mono array; see :class:`soundloom.audio.decoder.Decoder`.
+class ArrayDecoder:
+    """A mono array; see :class:`soundloom.audio.decoders.base.Decoder`.
 
     Args:
         waveform: ``[samples]``, of floating point or of integers; what numpy makes an array of.
@@ -64,7 +64,7 @@ class WaveformDecoder:
         self.mixer = ChannelMixer(NAME, 1, DecodeOptions())
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Blocks of native samples; see :meth:`soundloom.audio.decoder.Decoder.blocks`."""
+        """Blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
         samples = self._samples[:last]
         for at in range(first, len(samples), BLOCK):
             block = _scaled(samples[at : at + BLOCK])
