@@ -26,10 +26,17 @@ from soundloom.encoders.cnn14 import CNN14
 from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.vggish import VGGish
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.models.download import Announcement, Source
-from soundloom.models.http_transfer import Patience
-from soundloom.models.published_checkpoints import CHECKPOINTS, Checkpoint, check_mel, check_state, extract, find
-from soundloom.models.weight_store import fetch, fetch_vocabulary
+from soundloom.models.weights.download import Announcement, PublishedFile
+from soundloom.models.weights.http_transfer import Patience
+from soundloom.models.weights.published_checkpoints import (
+    CHECKPOINTS,
+    Checkpoint,
+    check_mel,
+    check_state,
+    extract,
+    find,
+)
+from soundloom.models.weights.weight_store import fetch, fetch_vocabulary
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 QUICK = Patience(timeout=5.0, attempts=2, pause=0.0)
@@ -89,7 +96,9 @@ def publish(name: str, path: Path, state: dict[str, torch.Tensor]) -> None:
 
 def row_for(name: str, path: Path, address: str = "http://127.0.0.1:9/none") -> Checkpoint:
     content = path.read_bytes()
-    source = Source(address=address, filename=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    source = PublishedFile(
+        address=address, filename=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+    )
     return dataclasses.replace(CHECKPOINTS[name], source=source, shapes=SMALL[name])
 
 
@@ -407,7 +416,9 @@ def test_the_vocabulary_comes_in_the_order_of_its_numbers(tmp_path: Path) -> Non
         {"1": "closing", "0": "close", "10": "k", **{str(n): f"tag{n}" for n in range(2, 10)}}
     ).encode()
     with serving(Shelf(content)) as shelf:
-        source = Source(address=shelf.address, filename="id2token.json", sha256=hashlib.sha256(content).hexdigest())
+        source = PublishedFile(
+            address=shelf.address, filename="id2token.json", sha256=hashlib.sha256(content).hexdigest()
+        )
         row = dataclasses.replace(CHECKPOINTS["coala-vocabulary"], source=source)
         tags = fetch_vocabulary(row, patience=QUICK)
     assert tags == ("close", "closing", *(f"tag{n}" for n in range(2, 10)), "k")

@@ -18,8 +18,8 @@ import pytest
 
 from checkpoints_server import Shelf, serving
 from soundloom.errors import ModelError
-from soundloom.models.download import Announcement, Source, cache_home, is_offline, known, obtain
-from soundloom.models.http_transfer import Patience, Progress
+from soundloom.models.weights.download import Announcement, PublishedFile, cache_home, is_offline, known, obtain
+from soundloom.models.weights.http_transfer import Patience, TransferProgress
 
 CONTENT = random.Random(0).randbytes(50_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -39,9 +39,9 @@ def shelf() -> Iterator[Shelf]:
         yield served
 
 
-def source(address: str, **changes: object) -> Source:
+def source(address: str, **changes: object) -> PublishedFile:
     settings: dict[str, object] = {"filename": "weights.pth", "bytes": len(CONTENT), "sha256": SHA256, **changes}
-    return Source(address=address, **settings)  # type: ignore[arg-type]
+    return PublishedFile(address=address, **settings)  # type: ignore[arg-type]
 
 
 def leave_part(folder: Path, content: bytes, **notes: object) -> None:
@@ -74,7 +74,7 @@ def test_announced_before_anything_is_asked_then_fetched_once(shelf: Shelf, tmp_
 
 def test_progress_counts_to_the_end(shelf: Shelf, tmp_path: Path) -> None:
     shelf.pause = 0.01
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     obtain(source(shelf.address), tmp_path, progress=seen.append, patience=QUICK)
     assert [step.done for step in seen] == sorted(step.done for step in seen)
     assert (seen[-1].done, seen[-1].total) == (len(CONTENT), len(CONTENT))
@@ -84,7 +84,7 @@ def test_progress_counts_to_the_end(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_an_unknown_length_is_no_obstacle(shelf: Shelf, tmp_path: Path) -> None:
     shelf.length = False
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     assert obtain(source(shelf.address, bytes=None), tmp_path, progress=seen.append).path.read_bytes() == CONTENT
     assert seen[-1].total is None
 
@@ -298,8 +298,8 @@ def test_two_at_once_fetch_it_once(shelf: Shelf, tmp_path: Path) -> None:
 def test_killed_in_the_middle_then_resumed(shelf: Shelf, tmp_path: Path) -> None:
     shelf.pause = 0.05
     program = (
-        "import sys, pathlib; from soundloom.models.download import Source, obtain;"
-        "obtain(Source(address=sys.argv[1], filename='weights.pth'), pathlib.Path(sys.argv[2]))"
+        "import sys, pathlib; from soundloom.models.weights.download import PublishedFile, obtain;"
+        "obtain(PublishedFile(address=sys.argv[1], filename='weights.pth'), pathlib.Path(sys.argv[2]))"
     )
     child = subprocess.Popen([sys.executable, "-c", program, shelf.address, str(tmp_path)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
@@ -320,7 +320,7 @@ def test_killed_in_the_middle_then_resumed(shelf: Shelf, tmp_path: Path) -> None
 def test_interrupted_by_the_user_then_resumed(shelf: Shelf, tmp_path: Path) -> None:
     shelf.pause = 0.001
 
-    def interrupt(step: Progress) -> None:
+    def interrupt(step: TransferProgress) -> None:
         if step.done:
             raise KeyboardInterrupt
 
@@ -391,12 +391,15 @@ def test_offline_switches_read_as_hugging_face_reads_them(
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: Source(address="file:///etc/passwd", filename="a"), "not a web address"),
-        (lambda: Source(address="https://a/", mirrors=("ftp://b/",), filename="a"), "'ftp://b/' is not a web address"),
-        (lambda: Source(address="https://a/", filename="a", sha256="abc"), "has 3 digits"),
+        (lambda: PublishedFile(address="file:///etc/passwd", filename="a"), "not a web address"),
+        (
+            lambda: PublishedFile(address="https://a/", mirrors=("ftp://b/",), filename="a"),
+            "'ftp://b/' is not a web address",
+        ),
+        (lambda: PublishedFile(address="https://a/", filename="a", sha256="abc"), "has 3 digits"),
     ],
 )
-def test_a_source_that_makes_no_sense_is_refused(make: Callable[[], Source], complaint: str) -> None:
+def test_a_source_that_makes_no_sense_is_refused(make: Callable[[], PublishedFile], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make()
 

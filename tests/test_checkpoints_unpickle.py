@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from soundloom.errors import ModelError
-from soundloom.models.unpickle import load_scaler, load_torch
+from soundloom.models.weights.unpickle import load_scaler, load_torch
 
 
 class Call:

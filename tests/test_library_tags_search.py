@@ -20,7 +20,7 @@ from soundloom.encoders import COALAAudioEncoder, COALATagEncoder, initialise
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.library.search.tag_query import tag_embedding
-from soundloom.models.published_checkpoints import CHECKPOINTS
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 from soundloom.tags import AlignedTags, aligned_tags
 from test_checkpoints_unpickle import published_scaler, scaler_pickle
 

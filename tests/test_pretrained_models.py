@@ -28,7 +28,7 @@ from soundloom.encoders import ENCODERS, Encoder, initialise
 from soundloom.errors import ModelError, UnknownModelError
 from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.hear import load_model
-from soundloom.models.published_checkpoints import CHECKPOINTS
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 # Encoders of full size, and files of theirs as published.

@@ -51,8 +51,8 @@ from soundloom.frontends import (
 )
 from soundloom.library import Library
 from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
-from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.saved_model import COMPANIONS, push_to_hub
+from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.lookup import aligned_tags
 

@@ -14,8 +14,8 @@ from soundloom.embedder import Window
 from soundloom.encoders import YAMNet, initialise
 from soundloom.encoders.yamnet import CLASSES
 from soundloom.errors import ModelError
-from soundloom.models.tensorflow_weights import TFLiteLayer
-from soundloom.models.yamnet_weights import from_keras, from_tflite, shapes
+from soundloom.models.weights.tensorflow_weights import TFLiteLayer
+from soundloom.models.weights.yamnet_weights import from_keras, from_tflite, shapes
 
 RATE = 16000
 

@@ -38,7 +38,7 @@ from soundloom.embedder import Embedder, Frames, Stream, Woven
 from soundloom.encoders.base import Encoder
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.fold_batchnorm import folded
-from soundloom.models.download import cache_home
+from soundloom.models.weights.download import cache_home
 
 __all__ = [
     "ENGINES",

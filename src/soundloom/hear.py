@@ -34,8 +34,8 @@ from soundloom.audio.decoders.base import LARGEST_PEAK
 from soundloom.embedder import BLOCK, Embedder, Stream, Woven
 from soundloom.errors import ModelError
 from soundloom.models import DEFAULT, MODELS, load
-from soundloom.models.published_checkpoints import CHECKPOINTS
 from soundloom.models.saved_model import CONFIG, WEIGHTS
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 
 __all__ = ["HOP", "SAMPLE_RATES", "HearModel", "get_scene_embeddings", "get_timestamp_embeddings", "load_model"]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from soundloom.embedder import Embedder
     from soundloom.library import Explanation, Failure, FileNotice, Hit, Progress
-    from soundloom.models.http_transfer import Progress as Transferred
+    from soundloom.models.weights.http_transfer import TransferProgress
 
 __all__ = [
     "Styled",
@@ -169,7 +169,7 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def advance(reached: Transferred) -> None:
+        def advance(reached: TransferProgress) -> None:
             whole = reached.done == reached.total
             bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
 

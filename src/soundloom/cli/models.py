@@ -10,7 +10,7 @@ from soundloom.cli import options
 from soundloom.cli.console import echo, print_json
 
 if TYPE_CHECKING:
-    from soundloom.models.published_checkpoints import Checkpoint
+    from soundloom.models.weights.published_checkpoints import Checkpoint
 
 __all__ = ["command"]
 
@@ -25,7 +25,7 @@ def command(json_wanted: bool) -> None:
     hf:owner/name on the Hugging Face hub; its layers as hf:owner/name#6#12.
     """
     from soundloom.models import DEFAULT, MODELS
-    from soundloom.models.published_checkpoints import CHECKPOINTS
+    from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 
     published = {name: CHECKPOINTS[row.checkpoint] for name, row in MODELS.items() if row.checkpoint}
     if json_wanted:
@@ -53,7 +53,7 @@ def command(json_wanted: bool) -> None:
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    from soundloom.models.download import cache_home
+    from soundloom.models.weights.download import cache_home
 
     source = checkpoint.source
     folder = cache_home() / "checkpoints" / checkpoint.name

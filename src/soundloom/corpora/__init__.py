@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.components import is_object_name
+from soundloom.corpora.adapter import CORPORA, CorpusAdapter, register_corpus
 from soundloom.corpora.clips import clip_table
 from soundloom.corpora.dataset_reader import read_copy
-from soundloom.corpora.source import CORPORA, Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError, Summary
+
+Source = CorpusAdapter
+"""Former name of `CorpusAdapter`."""
 
 __all__ = [
     "CORPORA",
     "Corpus",
+    "CorpusAdapter",
     "CorpusError",
-    "Source",
     "Summary",
     "clip_table",
     "is_name",
@@ -89,7 +92,7 @@ def is_name(text: str) -> bool:
     return is_object_name(text) or (os.sep not in text and "/" not in text and text in CORPORA)
 
 
-def _adapted(target: object, name: str) -> Source:
-    if not isinstance(target, Source):
-        raise CorpusError(f"{name!r} is {target!r}: a corpus is a soundloom.corpora.Source")
+def _adapted(target: object, name: str) -> CorpusAdapter:
+    if not isinstance(target, CorpusAdapter):
+        raise CorpusError(f"{name!r} is {target!r}: a corpus is a soundloom.corpora.CorpusAdapter")
     return target

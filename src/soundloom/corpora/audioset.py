@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.files import stem
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["AUDIOSET"]
@@ -66,7 +66,7 @@ def _paths_by_id(paths: Sequence[str]) -> dict[str, str]:
 
 
 AUDIOSET = register_corpus(
-    Source(
+    CorpusAdapter(
         name="audioset",
         title="AudioSet",
         task="multi-label",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["CREMAD"]
@@ -50,7 +50,7 @@ def _read(copy: Copy, *, seed: int = 0, splits: str | os.PathLike[str] | None = 
 
 
 CREMAD = register_corpus(
-    Source(
+    CorpusAdapter(
         name="cremad",
         title="CREMA-D acted emotions",
         task="single-label",

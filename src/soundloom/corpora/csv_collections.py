@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy, in_order
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["ARABIC_COMMANDS", "NOTES_INSTRUMENT", "NOTES_PITCH", "POOL"]
@@ -73,7 +73,7 @@ def _read_pool(copy: Copy) -> Corpus:
 
 
 ARABIC_COMMANDS = register_corpus(
-    Source(
+    CorpusAdapter(
         name="arabic-commands",
         title="Arabic speech commands, four takes",
         task="single-label",
@@ -86,7 +86,7 @@ ARABIC_COMMANDS = register_corpus(
 )
 
 NOTES_PITCH = register_corpus(
-    Source(
+    CorpusAdapter(
         name="notes-pitch",
         title="Single notes, pitch",
         task="single-label",
@@ -99,7 +99,7 @@ NOTES_PITCH = register_corpus(
 )
 
 NOTES_INSTRUMENT = register_corpus(
-    Source(
+    CorpusAdapter(
         name="notes-instrument",
         title="Single notes, instrument",
         task="single-label",
@@ -112,7 +112,7 @@ NOTES_INSTRUMENT = register_corpus(
 )
 
 POOL = register_corpus(
-    Source(
+    CorpusAdapter(
         name="pool",
         title="The pool of openly licensed clips",
         task="single-label",

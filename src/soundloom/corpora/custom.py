@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus
 from soundloom.errors import FileTableError
@@ -120,7 +120,7 @@ def _several(cell: str) -> list[str]:
 
 
 FOLDER = register_corpus(
-    Source(
+    CorpusAdapter(
         name="folder",
         title="A folder of folders",
         task="single-label",
@@ -133,7 +133,7 @@ FOLDER = register_corpus(
 )
 
 CSV = register_corpus(
-    Source(
+    CorpusAdapter(
         name="csv",
         title="A CSV of clips",
         task="multi-label",

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from soundloom.corpora.adapter import CorpusAdapter
 from soundloom.corpora.clips import clip_table
 from soundloom.corpora.files import CHECKS, absent_files, audio_files, names_in
-from soundloom.corpora.source import Source
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus, CorpusError, SplitOrigin, Task
 
@@ -33,7 +33,7 @@ __all__ = ["Copy", "in_order", "read_copy"]
 
 
 def read_copy(
-    source: Source,
+    source: CorpusAdapter,
     root: str | os.PathLike[str],
     *,
     check: str = "sample",
@@ -80,7 +80,7 @@ class Copy:
         counts: how much to expect.
     """
 
-    source: Source
+    source: CorpusAdapter
     root: Path
     check: str = "sample"
     partial: bool = False

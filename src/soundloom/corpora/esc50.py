@@ -8,8 +8,8 @@ list, so a transcoded copy reads too.
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["ESC10", "ESC50"]
@@ -38,7 +38,7 @@ def _read(copy: Copy, *, only_esc10: bool) -> Corpus:
 
 
 ESC50 = register_corpus(
-    Source(
+    CorpusAdapter(
         name="esc50",
         title="ESC-50 environmental sounds",
         task="single-label",
@@ -51,7 +51,7 @@ ESC50 = register_corpus(
 )
 
 ESC10 = register_corpus(
-    Source(
+    CorpusAdapter(
         name="esc10",
         title="ESC-10, the ten clearest classes of ESC-50",
         task="single-label",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["FSD50K"]
@@ -46,7 +46,7 @@ def _read(copy: Copy, *, tags: bool = True) -> Corpus:
 
 
 FSD50K = register_corpus(
-    Source(
+    CorpusAdapter(
         name="fsd50k",
         title="FSD50K",
         task="multi-label",

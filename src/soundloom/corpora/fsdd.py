@@ -6,8 +6,8 @@ that remembers voices: for digits, ``disjoint="speakers"`` gives six folds inste
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["FSDD_DIGITS", "FSDD_SPEAKERS"]
@@ -49,7 +49,7 @@ def _read(copy: Copy, label: str, disjoint: str) -> Corpus:
 
 
 FSDD_DIGITS = register_corpus(
-    Source(
+    CorpusAdapter(
         name="fsdd-digits",
         title="Free Spoken Digit Dataset, digits",
         task="single-label",
@@ -62,7 +62,7 @@ FSDD_DIGITS = register_corpus(
 )
 
 FSDD_SPEAKERS = register_corpus(
-    Source(
+    CorpusAdapter(
         name="fsdd-speakers",
         title="Free Spoken Digit Dataset, speakers",
         task="single-label",

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
 from soundloom.corpora.files import stem
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["GTZAN"]
@@ -39,7 +39,7 @@ def _read(copy: Copy, *, lists: str | os.PathLike[str] = ".") -> Corpus:
 
 
 GTZAN = register_corpus(
-    Source(
+    CorpusAdapter(
         name="gtzan",
         title="GTZAN genres, fault-filtered",
         task="single-label",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus
 
@@ -82,7 +82,7 @@ def _events(copy: Copy, file: str, given: list[Any]) -> list[tuple[list[str], fl
 
 
 HEAR = register_corpus(
-    Source(
+    CorpusAdapter(
         name="hear",
         title="A task of the HEAR benchmark",
         task="multi-label",

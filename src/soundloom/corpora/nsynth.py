@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.splits import SPLITS
 from soundloom.corpora.table import Corpus
 
@@ -86,7 +86,7 @@ def _corpus(copy: Copy, splits: Mapping[str, Notes]) -> Corpus:
 
 
 NSYNTH = register_corpus(
-    Source(
+    CorpusAdapter(
         name="nsynth",
         title="NSynth instrument families",
         task="single-label",
@@ -99,7 +99,7 @@ NSYNTH = register_corpus(
 )
 
 NSYNTH_20K = register_corpus(
-    Source(
+    CorpusAdapter(
         name="nsynth-20k",
         title="NSynth instrument families, 20,000 balanced training notes",
         task="single-label",

@@ -6,8 +6,8 @@ All 35 words are classes, as in the evaluations of general representations; the 
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["SPEECH_COMMANDS"]
@@ -29,7 +29,7 @@ def _read(copy: Copy) -> Corpus:
 
 
 SPEECH_COMMANDS = register_corpus(
-    Source(
+    CorpusAdapter(
         name="speech-commands",
         title="Speech Commands v2, 35 words",
         task="single-label",

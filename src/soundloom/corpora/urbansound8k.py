@@ -7,8 +7,8 @@ original recording, not to the slice, and are not taken over.
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["URBANSOUND8K"]
@@ -29,7 +29,7 @@ def _read(copy: Copy) -> Corpus:
 
 
 URBANSOUND8K = register_corpus(
-    Source(
+    CorpusAdapter(
         name="urbansound8k",
         title="UrbanSound8K",
         task="single-label",

@@ -6,8 +6,8 @@ The parting is the published one, ``iden_split.txt``: all speakers in every spli
 
 from __future__ import annotations
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus
 
 __all__ = ["VOXCELEB1"]
@@ -30,7 +30,7 @@ def _read(copy: Copy) -> Corpus:
 
 
 VOXCELEB1 = register_corpus(
-    Source(
+    CorpusAdapter(
         name="voxceleb1",
         title="VoxCeleb1 speaker identification",
         task="single-label",

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import re
 
+from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
-from soundloom.corpora.source import Source, register_corpus
 from soundloom.corpora.table import Corpus, CorpusError
 
 __all__ = ["VOXFORGE"]
@@ -64,7 +64,7 @@ def _group(about: dict[str, str], by: str) -> str:
 
 
 VOXFORGE = register_corpus(
-    Source(
+    CorpusAdapter(
         name="voxforge",
         title="VoxForge spoken languages",
         task="single-label",

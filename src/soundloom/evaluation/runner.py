@@ -34,7 +34,7 @@ from soundloom.evaluation.protocol_inputs import ABLATED, run_ablation, run_corr
 from soundloom.evaluation.protocols import PROTOCOLS, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
-from soundloom.models.download import cache_home
+from soundloom.models.weights.download import cache_home
 
 __all__ = [
     "GROUPS",

@@ -33,7 +33,7 @@ from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
 from soundloom.feature_cache.row_store import Rows
 from soundloom.file_pool import Failed, process
-from soundloom.models.download import cache_home
+from soundloom.models.weights.download import cache_home
 
 __all__ = ["CacheProgress", "FeatureDataset", "prepare"]
 
@@ -185,7 +185,7 @@ def prepare(
     Args:
         corpus: the clips.
         form: how they are kept.
-        folder: where; ``prepared`` in the user's cache if not given (`soundloom.models.download.cache_home`).
+        folder: where; ``prepared`` in the user's cache if not given (`soundloom.models.weights.download.cache_home`).
         workers: how many clips at a time; as many as there are processors if not given.
         progress: called after every clip that is decoded, and for every file that cannot be read.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from soundloom.embedder import Embedder, Stream
 from soundloom.encoders import Identity
 from soundloom.frontends import MFCC, LogMel, PeakMap
-from soundloom.models.registry import register_model
+from soundloom.models.model_registry import register_model
 from soundloom.models.saved_model import PACKAGED, from_pretrained
 
 __all__ = ["logmel", "loom", "mfcc", "peaks"]

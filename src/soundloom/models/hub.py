@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.models.download import Announcement, Source, is_offline
+from soundloom.models.weights.download import Announcement, PublishedFile, is_offline
 
 __all__ = ["is_address", "name_of", "push", "snapshot"]
 
@@ -74,7 +74,9 @@ def snapshot(
         _check_complete(address, chosen, files, sizes)
         if announce is not None:
             page = f"{client.constants.ENDPOINT}/{repository}/tree/{revision or 'main'}"
-            source = Source(address=page, filename=" and ".join(chosen), bytes=sum(map(sizes.__getitem__, chosen)))
+            source = PublishedFile(
+                address=page, filename=" and ".join(chosen), bytes=sum(map(sizes.__getitem__, chosen))
+            )
             licence = str(getattr(about.card_data, "license", None) or "not stated")
             place = Path(client.constants.HF_HUB_CACHE)
             announce(Announcement(source=source, address=page, path=place, held=0, licence=licence))

@@ -32,11 +32,11 @@ from soundloom.embedder import Embedder, Woven
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
 from soundloom.models.config_file import check_safetensors, one_line, read_json
-from soundloom.models.download import Announcement, sha256_of
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
-from soundloom.models.published_checkpoints import check_state
 from soundloom.models.transformers_folder import EXTRACTORS, is_transformers, load_folder
+from soundloom.models.weights.download import Announcement, sha256_of
+from soundloom.models.weights.published_checkpoints import check_state
 
 __all__ = [
     "CONFIG",

@@ -15,13 +15,13 @@ from soundloom.embedder import Stream, Window
 from soundloom.encoders import YAMNet
 from soundloom.errors import ModelError
 from soundloom.frontends import LogMel
-from soundloom.models.download import Source
+from soundloom.models.model_registry import register_model
 from soundloom.models.names import PartName
-from soundloom.models.published_checkpoints import Checkpoint, State
-from soundloom.models.registry import register_model
-from soundloom.models.tensorflow_weights import is_hdf5, is_tflite, read_keras, read_tflite
-from soundloom.models.weight_source import WeightSource
-from soundloom.models.yamnet_weights import from_keras, from_tflite, shapes
+from soundloom.models.weights.download import PublishedFile
+from soundloom.models.weights.published_checkpoints import Checkpoint, State
+from soundloom.models.weights.tensorflow_weights import is_hdf5, is_tflite, read_keras, read_tflite
+from soundloom.models.weights.weight_source import WeightSource
+from soundloom.models.weights.yamnet_weights import from_keras, from_tflite, shapes
 
 __all__ = ["read_weights", "yamnet"]
 
@@ -43,7 +43,7 @@ def read_weights(path: Path) -> State:
 _CHECKPOINT = Checkpoint(
     name="yamnet",
     title="YAMNet at 16 kHz, trained on 521 AudioSet classes",
-    source=Source(
+    source=PublishedFile(
         address="https://storage.googleapis.com/audioset/yamnet.h5",
         filename="yamnet.h5",
         bytes=15_296_092,

@@ -19,11 +19,11 @@ from soundloom.embedder import Stream, Window
 from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, LogMel, NormalisedFrontend
+from soundloom.models.model_registry import register_model
 from soundloom.models.names import PartName
-from soundloom.models.published_checkpoints import check_mel
-from soundloom.models.registry import register_model
-from soundloom.models.weight_source import WeightSource
-from soundloom.models.weight_store import fetch_vocabulary
+from soundloom.models.weights.published_checkpoints import check_mel
+from soundloom.models.weights.weight_source import WeightSource
+from soundloom.models.weights.weight_store import fetch_vocabulary
 
 __all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
 

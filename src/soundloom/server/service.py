@@ -12,7 +12,7 @@ from typing import Annotated, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 
 from soundloom.library import FileNotice, Library, Map, Segment
-from soundloom.models.download import cache_home
+from soundloom.models.weights.download import cache_home
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.jobs import Jobs
 from soundloom.server.lru_cache import LruCache

@@ -9,9 +9,9 @@ from pathlib import Path
 from soundloom.encoders import COALA_DIM
 from soundloom.errors import ModelError
 from soundloom.models import MODELS, from_pretrained
-from soundloom.models.download import Announcement
 from soundloom.models.saved_model import PACKAGED, folder_of, is_saved
-from soundloom.models.weight_source import WeightSource
+from soundloom.models.weights.download import Announcement
+from soundloom.models.weights.weight_source import WeightSource
 from soundloom.models.zoo import coala_tags
 from soundloom.tags.tag_model import TAGS, AlignedTags
 from soundloom.tags.vocabulary import Vocabulary

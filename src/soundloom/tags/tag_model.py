@@ -45,8 +45,8 @@ from torch.nn import functional
 
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
-from soundloom.models.download import sha256_of
 from soundloom.models.saved_model import WEIGHTS
+from soundloom.models.weights.download import sha256_of
 from soundloom.tags.decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 

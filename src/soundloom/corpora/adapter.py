@@ -1,4 +1,4 @@
-"""Registry of corpora: description of a data set, and the adapter that reads it.
+"""Corpus adapters: their registry, and the description of a data set beside the function that reads it.
 
 An adapter of one's own is registered beside the function that reads the copy on disk (`register_corpus`,
 docs/extending.md). Its name is then understood by `soundloom.corpora.load` and, as ``name=FOLDER``, by every command.
@@ -14,11 +14,11 @@ from soundloom.components import Registry
 from soundloom.corpora.table import Corpus, Task
 from soundloom.errors import CorpusError
 
-__all__ = ["CORPORA", "Source", "register_corpus"]
+__all__ = ["CORPORA", "CorpusAdapter", "register_corpus"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class CorpusAdapter:
     """A public data set (or a kind of folder) that soundloom can read.
 
     Attributes:
@@ -50,13 +50,13 @@ class Source:
         return tuple(one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
-CORPORA: Registry[Source] = Registry(
-    "corpus", ("soundloom.corpora",), base=Source, error=CorpusError, hint=" (see: soundloom corpora)"
+CORPORA: Registry[CorpusAdapter] = Registry(
+    "corpus", ("soundloom.corpora",), base=CorpusAdapter, error=CorpusError, hint=" (see: soundloom corpora)"
 )
 """Every corpus that can be read, by name."""
 
 
-def register_corpus(source: Source) -> Source:
+def register_corpus(source: CorpusAdapter) -> CorpusAdapter:
     """Add a corpus under its own name; gives it back.
 
     Raises:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from soundloom.encoders import Encoder, initialise
 from soundloom.errors import ModelError
-from soundloom.models.download import Announcement
-from soundloom.models.http_transfer import Progress
-from soundloom.models.published_checkpoints import CHECKPOINTS, State
-from soundloom.models.weight_store import fetch
+from soundloom.models.weights.download import Announcement
+from soundloom.models.weights.http_transfer import TransferProgress
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS, State
+from soundloom.models.weights.weight_store import fetch
 
 __all__ = ["WeightSource"]
 
@@ -35,7 +35,7 @@ class WeightSource:
     seed: int = 0
     offline: bool = False
     announce: Callable[[Announcement], None] | None = None
-    progress: Callable[[Progress], None] | None = None
+    progress: Callable[[TransferProgress], None] | None = None
 
     def fill(self, word: str, encoder: Encoder, checkpoint: str) -> State | None:
         """Give an encoder its weights.

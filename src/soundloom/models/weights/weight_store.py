@@ -27,10 +27,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundloom.errors import ModelError
-from soundloom.models.download import Announcement, cache_home, known, obtain, sha256_of
-from soundloom.models.http_transfer import Patience, Progress
-from soundloom.models.published_checkpoints import Checkpoint, State, extract, find
-from soundloom.models.unpickle import load_scaler, load_torch
+from soundloom.models.weights.download import Announcement, cache_home, known, obtain, sha256_of
+from soundloom.models.weights.http_transfer import Patience, TransferProgress
+from soundloom.models.weights.published_checkpoints import Checkpoint, State, extract, find
+from soundloom.models.weights.unpickle import load_scaler, load_torch
 
 __all__ = ["fetch", "fetch_vocabulary"]
 
@@ -43,7 +43,7 @@ def fetch(
     *,
     offline: bool = False,
     announce: Callable[[Announcement], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
     patience: Patience | None = None,
 ) -> State:
     """The weights of a published checkpoint, from the cache, a file of one's own or the web.

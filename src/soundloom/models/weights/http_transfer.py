@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from soundloom.errors import ModelError
 
-__all__ = ["ELSEWHERE", "Patience", "Progress", "RefusedError", "complete", "discard", "held"]
+__all__ = ["ELSEWHERE", "Patience", "RefusedError", "TransferProgress", "complete", "discard", "held"]
 
 ELSEWHERE = "Choose another folder with the environment variable SOUNDLOOM_HOME"
 
@@ -33,7 +33,7 @@ _REPORT_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TransferProgress:
     """How far a download is.
 
     Attributes:
@@ -76,7 +76,7 @@ def complete(
     *,
     size: int | None = None,
     verifiable: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
     patience: Patience,
 ) -> None:
     """Bring the part to its full length, connecting again after every break.
@@ -121,7 +121,7 @@ def _connect(
     part: Path,
     size: int | None,
     verifiable: bool,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TransferProgress], None] | None,
     timeout: float,
 ) -> None:
     """One connection: ask for what is missing and append it."""
@@ -184,7 +184,7 @@ def _pour(
     file: BinaryIO,
     start: int,
     total: int | None,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TransferProgress], None] | None,
 ) -> int:
     """Pass the response on until it ends; returns how many bytes are then on disk."""
     done, opened, reported = start, time.monotonic(), float("-inf")
@@ -200,7 +200,7 @@ def _pour(
         done += len(chunk)
         now = time.monotonic()
         if progress is not None and (now - reported >= _REPORT_SECONDS or not chunk):
-            progress(Progress(done=done, total=total, rate=(done - start) / max(now - opened, 1e-9)))
+            progress(TransferProgress(done=done, total=total, rate=(done - start) / max(now - opened, 1e-9)))
             reported = now
         if not chunk:
             return done

@@ -27,15 +27,23 @@ from uuid import uuid4
 from filelock import FileLock
 
 from soundloom.errors import InvalidArgumentError, ModelError
-from soundloom.models.http_transfer import ELSEWHERE, Patience, Progress, RefusedError, complete, discard, held
+from soundloom.models.weights.http_transfer import (
+    ELSEWHERE,
+    Patience,
+    RefusedError,
+    TransferProgress,
+    complete,
+    discard,
+    held,
+)
 
-__all__ = ["Announcement", "Obtained", "Source", "cache_home", "is_offline", "known", "obtain", "sha256_of"]
+__all__ = ["Announcement", "Obtained", "PublishedFile", "cache_home", "is_offline", "known", "obtain", "sha256_of"]
 
 _SWITCHES = ("SOUNDLOOM_OFFLINE", "HF_HUB_OFFLINE")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class PublishedFile:
     """Where a file is published and how to know it again.
 
     Attributes:
@@ -92,7 +100,7 @@ class Announcement:
         licence: of what is fetched, as its publisher spells it; empty where that is told elsewhere.
     """
 
-    source: Source
+    source: PublishedFile
     address: str
     path: Path
     held: int
@@ -137,7 +145,7 @@ def is_offline() -> bool:
     return any(os.environ.get(switch, "").lower() in ("1", "on", "yes", "true") for switch in _SWITCHES)
 
 
-def known(source: Source, folder: Path) -> Obtained | None:
+def known(source: PublishedFile, folder: Path) -> Obtained | None:
     """What an earlier call verified, without reading the file; None if nothing was, or the file has changed since.
 
     The file itself may be gone: its receipt still tells what was made of it.
@@ -153,12 +161,12 @@ def known(source: Source, folder: Path) -> Obtained | None:
 
 
 def obtain(
-    source: Source,
+    source: PublishedFile,
     folder: Path,
     *,
     offline: bool = False,
     announce: Callable[[Announcement], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
     patience: Patience | None = None,
 ) -> Obtained:
     """The verified file in that folder, fetched if it is not there yet.
@@ -214,10 +222,10 @@ def sha256_of(path: Path) -> str:
 
 
 def _download(
-    source: Source,
+    source: PublishedFile,
     path: Path,
     announce: Callable[[Announcement], None] | None,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TransferProgress], None] | None,
     patience: Patience,
 ) -> Obtained:
     part = path.with_name(f"{path.name}.part")
@@ -242,7 +250,11 @@ def _download(
 
 
 def _fetch_verified(
-    address: str, source: Source, part: Path, progress: Callable[[Progress], None] | None, patience: Patience
+    address: str,
+    source: PublishedFile,
+    part: Path,
+    progress: Callable[[TransferProgress], None] | None,
+    patience: Patience,
 ) -> tuple[str, str]:
     """Complete the part from one address; returns its sha256 and md5."""
     # What an earlier run or another address left may not fit its continuation: should the hash disagree,
@@ -265,7 +277,7 @@ def _fetch_verified(
     raise RefusedError(f"{_mismatch(source, hashes)}, {size:,} bytes: {hint}; they are deleted")
 
 
-def _accept(source: Source, path: Path) -> Obtained:
+def _accept(source: PublishedFile, path: Path) -> Obtained:
     """Verify a file that somebody put in its place by hand."""
     hashes = _hashes(source, path)
     if not source.accepts(*hashes):
@@ -279,12 +291,12 @@ def _accept(source: Source, path: Path) -> Obtained:
     return Obtained(path=path, sha256=hashes[0], address=None)
 
 
-def _mismatch(source: Source, hashes: tuple[str, str]) -> str:
+def _mismatch(source: PublishedFile, hashes: tuple[str, str]) -> str:
     got = f"sha256 {hashes[0]}" if source.sha256 is not None else f"md5 {hashes[1]}"
     return f"expected {source.digest}, got {got}"
 
 
-def _hashes(source: Source, path: Path) -> tuple[str, str]:
+def _hashes(source: PublishedFile, path: Path) -> tuple[str, str]:
     """The sha256 of a file, and its md5 where only that is published (else nothing: it costs twice as much)."""
     md5 = ""
     if source.sha256 is None and source.md5 is not None:

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from soundloom.components import Registry
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.models import checkpoint_layouts
-from soundloom.models.checkpoint_layouts import Shapes
-from soundloom.models.download import Source
+from soundloom.models.weights import checkpoint_layouts
+from soundloom.models.weights.checkpoint_layouts import Shapes
+from soundloom.models.weights.download import PublishedFile
 
 __all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "find", "register_checkpoint"]
 
@@ -53,7 +53,7 @@ class Checkpoint:
 
     name: str
     title: str
-    source: Source
+    source: PublishedFile
     format: Literal["torch", "safetensors", "scaler", "vocabulary", "other"]
     licence: str
     citation: str
@@ -83,7 +83,7 @@ _ROWS = (
     Checkpoint(
         name="cnn14-16k",
         title="CNN14 at 16 kHz, trained on AudioSet tags",
-        source=Source(
+        source=PublishedFile(
             address=f"{_PANNS}/Cnn14_16k_mAP%3D0.438.pth?download=1",
             filename="Cnn14_16k_mAP=0.438.pth",
             bytes=358_668_570,
@@ -100,7 +100,7 @@ _ROWS = (
     Checkpoint(
         name="cnn14-32k",
         title="CNN14 at 32 kHz, trained on AudioSet tags",
-        source=Source(
+        source=PublishedFile(
             address=f"{_PANNS}/Cnn14_mAP%3D0.431.pth?download=1",
             filename="Cnn14_mAP=0.431.pth",
             mirrors=("https://huggingface.co/thelou1s/panns-inference/resolve/main/Cnn14_mAP%3D0.431.pth",),
@@ -118,7 +118,7 @@ _ROWS = (
     Checkpoint(
         name="vggish",
         title="VGGish at 16 kHz, trained on YouTube-8M labels, ported from TensorFlow",
-        source=Source(
+        source=PublishedFile(
             address=f"{_TORCHVGGISH}/vggish-10086976.pth",
             filename="vggish-10086976.pth",
             bytes=288_567_937,
@@ -134,7 +134,7 @@ _ROWS = (
     Checkpoint(
         name="vggish-pca",
         title="the principal components that AudioSet's released VGGish embeddings were turned to",
-        source=Source(
+        source=PublishedFile(
             address=f"{_TORCHVGGISH}/vggish_pca_params-970ea276.pth",
             filename="vggish_pca_params-970ea276.pth",
             bytes=181_358,
@@ -148,7 +148,7 @@ _ROWS = (
     Checkpoint(
         name="ast",
         title="AST at 16 kHz, strides of 10, trained on AudioSet tags",
-        source=Source(
+        source=PublishedFile(
             address=f"{_AST}/model.safetensors",
             filename="model.safetensors",
             bytes=346_404_948,
@@ -162,7 +162,7 @@ _ROWS = (
     Checkpoint(
         name="coala-audio",
         title="COALA's audio encoder at 22 kHz, aligned with Freesound tags, with autoencoders",
-        source=Source(
+        source=PublishedFile(
             address=f"{_COALA}/saved_models/dual_ae_c/audio_encoder_epoch_200.pt",
             filename="audio_encoder_epoch_200.pt",
         ),
@@ -174,7 +174,7 @@ _ROWS = (
     Checkpoint(
         name="coala-tag",
         title="COALA's tag encoder, the other side of coala-audio",
-        source=Source(
+        source=PublishedFile(
             address=f"{_COALA}/saved_models/dual_ae_c/tag_encoder_epoch_200.pt",
             filename="tag_encoder_epoch_200.pt",
         ),
@@ -186,7 +186,7 @@ _ROWS = (
     Checkpoint(
         name="coala-scaler",
         title="the range of each mel band over COALA's training set, to scale its input by",
-        source=Source(
+        source=PublishedFile(
             address=f"{_COALA}/scaler_top_1000.pkl",
             filename="scaler_top_1000.pkl",
             sha256="a19797fdf2fcff78d2198707d485160470367d4aae41f227a51705454eb6cc29",
@@ -199,7 +199,7 @@ _ROWS = (
     Checkpoint(
         name="coala-vocabulary",
         title="the 1000 tags that coala-tag knows, in the order of its input",
-        source=Source(
+        source=PublishedFile(
             address=f"{_COALA}/json/id2token_top_1000.json",
             filename="id2token_top_1000.json",
             sha256="e3f9c0f73af2fc19762b52764138fa76822ca437e2856313193a6a1ee9680771",

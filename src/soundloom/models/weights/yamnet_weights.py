@@ -16,7 +16,7 @@ from torch import Tensor
 
 from soundloom.encoders.yamnet import YAMNet
 from soundloom.errors import ModelError
-from soundloom.models.tensorflow_weights import TFLiteLayer
+from soundloom.models.weights.tensorflow_weights import TFLiteLayer
 
 __all__ = ["from_keras", "from_tflite", "shapes"]
 

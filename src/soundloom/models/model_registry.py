@@ -18,13 +18,13 @@ from typing import Any
 from soundloom.components import Registry, check_trusted, is_object_name
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ComponentError, ModelError, UnknownModelError
-from soundloom.models.download import Announcement
-from soundloom.models.http_transfer import Progress
 from soundloom.models.hub import is_address
 from soundloom.models.names import WORD, PartName, SavedName, parse
-from soundloom.models.published_checkpoints import Checkpoint, register_checkpoint
 from soundloom.models.saved_model import from_pretrained, is_saved
-from soundloom.models.weight_source import WeightSource
+from soundloom.models.weights.download import Announcement
+from soundloom.models.weights.http_transfer import TransferProgress
+from soundloom.models.weights.published_checkpoints import Checkpoint, register_checkpoint
+from soundloom.models.weights.weight_source import WeightSource
 
 __all__ = ["DEFAULT", "MODELS", "Model", "absolute", "check_trusted_name", "load", "register_model"]
 
@@ -124,7 +124,7 @@ def load(
     seed: int = 0,
     offline: bool = False,
     announce: Callable[[Announcement], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
     trust: bool = False,
 ) -> Embedder:
     """Build the model of that name, ready to embed.

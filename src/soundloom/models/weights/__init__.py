@@ -1,0 +1,1 @@
+"""Published weights: registered, downloaded, verified, converted to safetensors and loaded."""
