@@ -29,7 +29,7 @@ from torch import Tensor
 from benchmarks.timing import machine, write_json
 from soundloom.embedder import Embedder, Frames
 from soundloom.library import Hit, Library
-from soundloom.library.search.index import Neighbours
+from soundloom.library.search.search_index import NearestRows
 from soundloom.library.storage.store import FileState
 
 K = 10
@@ -39,7 +39,7 @@ SEGMENTS = 10
 CLUSTERS = 1000
 TARGET_MS, TARGET_RECALL = 10.0, 0.99
 
-Ask = Callable[[int], "Neighbours | list[Hit]"]
+Ask = Callable[[int], "NearestRows | list[Hit]"]
 """Searches by the n-th query."""
 
 WEIGHTINGS: dict[str, dict[str, float]] = {
@@ -202,8 +202,8 @@ def measure(library: Library, embeddings: np.ndarray, queries: np.ndarray) -> It
     made = np.array([int(Path(path).stem) for path in paths]) * SEGMENTS + np.rint(starts / 10).astype(np.int64)
     files = np.arange(len(embeddings)) // SEGMENTS
 
-    def rows_found(answer: Neighbours | list[Hit]) -> set[int]:
-        if isinstance(answer, Neighbours):
+    def rows_found(answer: NearestRows | list[Hit]) -> set[int]:
+        if isinstance(answer, NearestRows):
             return set(made[answer.rows].tolist())
         return {int(Path(hit.path).stem) * SEGMENTS + round(hit.start / 10) for hit in answer}
 

@@ -12,7 +12,7 @@ from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.library import Library
 from soundloom.library.search import similarity_cache
 from soundloom.library.search.cells import top_rows
-from soundloom.library.search.index import SearchIndex
+from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.storage.store import FileState, Store
 

@@ -18,8 +18,8 @@ import soundfile
 
 import soundloom
 from soundloom.errors import LibraryError, ModelMismatchError
-from soundloom.library import Library, Progress, TagTable
-from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library import FileProgress, Library, TagTable
+from soundloom.library.storage.library_settings import LibrarySettings
 
 RATE = 16000
 
@@ -244,14 +244,14 @@ def test_short_files_are_padded_and_counted(library: Library, tmp_path: Path) ->
 
 
 def test_progress_counts_up_to_the_total(library: Library, sounds: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[FileProgress] = []
     library.add(sounds, progress=seen.append)
     assert [(progress.done, progress.total) for progress in seen] == [(n, 6) for n in range(1, 7)]
     assert seen[-1].seconds == pytest.approx(3.0)
 
 
 def test_an_interrupted_add_keeps_what_is_finished(library: Library, sounds: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: FileProgress) -> None:
         if progress.done == 3:
             raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ from helpers.library_factory import clustered, filled
 from soundloom.cli.tag import command
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.errors import QueryError
-from soundloom.library import Library, Suggestion
+from soundloom.library import Library, SuggestedSegment
 from soundloom.library.tags import logistic_regression
 from soundloom.library.tags.active_learning import _Examples, _folds, _wilson
 
@@ -28,7 +28,7 @@ def paths(kind: int, numbers: range = range(EACH)) -> list[str]:
     return [path(kind, number) for number in numbers]
 
 
-def kinds_of(suggestions: tuple[Suggestion, ...]) -> list[str]:
+def kinds_of(suggestions: tuple[SuggestedSegment, ...]) -> list[str]:
     return [one.path.split("/")[2] for one in suggestions]
 
 

@@ -15,7 +15,7 @@ from helpers.server import API, served, write_sound
 from soundloom.cli import main
 from soundloom.cli.index import command
 from soundloom.errors import LibraryError
-from soundloom.library import Library, Progress
+from soundloom.library import FileProgress, Library
 from soundloom.library.indexing.roots import RootRegistry, outermost, parents_of
 from soundloom.library.storage.store import Store
 
@@ -311,7 +311,7 @@ def test_a_library_that_is_moved_while_it_is_filled_ends_in_an_error(library: Li
     library.add(drive / "0")
     moved = library.folder.with_name("moved.loom")
 
-    def move(reached: Progress) -> None:
+    def move(reached: FileProgress) -> None:
         if reached.done == 3:
             library.folder.rename(moved)
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 from helpers.library_factory import append, clustered, filled
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library import Library, TagTable, holdings, segment_id
-from soundloom.library.search.index import SearchIndex
+from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segments
 
 PATHS = ["/s/a.wav", "/s/b.wav", "/s/deep/it's.wav"]

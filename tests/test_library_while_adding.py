@@ -15,7 +15,7 @@ from filelock import FileLock
 from helpers.library_factory import append, clustered, filled
 from soundloom.library import Hit, Library
 from soundloom.library.search import index_cache
-from soundloom.library.search.index import SearchIndex
+from soundloom.library.search.search_index import SearchIndex
 
 EMBEDDINGS = clustered(30, 2)
 

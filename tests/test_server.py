@@ -548,10 +548,10 @@ def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monk
     library, client = own
 
     def endless(*_: Any, progress: Any, **__: Any) -> None:
-        from soundloom.library import Progress
+        from soundloom.library import FileProgress
 
         for done in range(10_000):
-            progress(Progress(done, 10_000, 0.0, "/sounds/a.wav"))
+            progress(FileProgress(done, 10_000, 0.0, "/sounds/a.wav"))
             time.sleep(0.01)
 
     monkeypatch.setattr(library, "add", endless)

@@ -10,7 +10,7 @@ from soundloom.audio.decoders.base import check_level
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
 from soundloom.audio.notices import NOTICE_KINDS, Notice
 from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, stream
-from soundloom.audio.segmentation import Segment, segments
+from soundloom.audio.segmentation import AudioSegment, segments
 from soundloom.audio.version import DECODER_VERSION, may_differ
 
 __all__ = [
@@ -19,10 +19,10 @@ __all__ = [
     "DEFAULT_OPTIONS",
     "NOTICE_KINDS",
     "AudioInfo",
+    "AudioSegment",
     "AvProcess",
     "DecodeOptions",
     "Notice",
-    "Segment",
     "Sound",
     "check_level",
     "find",

@@ -24,11 +24,11 @@ from jaxtyping import Float32
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Segment", "segments"]
+__all__ = ["AudioSegment", "segments"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Segment:
+class AudioSegment:
     """A stretch of a sound.
 
     Attributes:
@@ -47,7 +47,7 @@ def segments(
     sample_rate: int,
     window: float | None = None,
     hop: float | None = None,
-) -> Iterator[Segment]:
+) -> Iterator[AudioSegment]:
     """Cut a stream of blocks into segments, holding little more than a window at a time.
 
     Args:
@@ -84,9 +84,9 @@ def segments(
         yield _segment(begin, pending[0] if len(pending) == 1 else np.concatenate(pending), sample_rate)
 
 
-def _segment(begin: int, samples: np.ndarray, sample_rate: int) -> Segment:
+def _segment(begin: int, samples: np.ndarray, sample_rate: int) -> AudioSegment:
     """A segment from its first sample on."""
-    return Segment(start=begin / sample_rate, end=(begin + len(samples)) / sample_rate, samples=samples)
+    return AudioSegment(start=begin / sample_rate, end=(begin + len(samples)) / sample_rate, samples=samples)
 
 
 def _lengths(sample_rate: int, window: float | None, hop: float | None) -> tuple[int, int]:

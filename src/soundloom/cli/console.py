@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from soundloom.embedder import Embedder
-    from soundloom.library import Explanation, Failure, FileNotice, Hit, Progress
+    from soundloom.library import Explanation, Failure, FileNotice, FileProgress, Hit
     from soundloom.models.weights.http_transfer import TransferProgress
 
 __all__ = [
@@ -120,7 +120,7 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
     """A bar with the rate and the time left; nothing if standard error is not a terminal."""
     from rich import progress
     from rich.console import Console
@@ -136,7 +136,7 @@ def progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None, rate="")
 
-        def advance(reached: Progress) -> None:
+        def advance(reached: FileProgress) -> None:
             elapsed = bar.tasks[task].elapsed or 0
             if elapsed > 0:
                 rate = f"{reached.done / elapsed:.0f} files/s, {reached.seconds / elapsed:.0f} x real time"

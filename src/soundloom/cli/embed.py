@@ -65,7 +65,7 @@ def command(
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
     from soundloom.engines import accelerating
-    from soundloom.library.export import export
+    from soundloom.library.embedding_export import export
     from soundloom.models import DEFAULT
 
     with model_loader(offline=offline) as load:

@@ -17,7 +17,7 @@ from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.library import ExampleTagging, Library, Mark, Suggestion
+    from soundloom.library import ExampleTagging, Library, Mark, SuggestedSegment
 
 __all__ = ["command", "parse_mark"]
 
@@ -110,7 +110,7 @@ def _accept(
     return library.edit_tag(found.tag, add=[*marks[0], *probable], remove=marks[1]).changed
 
 
-def _plain(suggestion: Suggestion) -> dict[str, Any]:
+def _plain(suggestion: SuggestedSegment) -> dict[str, Any]:
     return {"id": suggestion.id, **asdict(suggestion)}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from soundloom.audio import AvProcess, DecodeOptions
     from soundloom.library import Failure
     from soundloom.library.indexing.diff import FileOnDisk
-    from soundloom.library.indexing.sync import Progress
+    from soundloom.library.indexing.sync import FileProgress
     from soundloom.tagger import Explained, Tagged, Tagger
 
 __all__ = ["Row", "TagReport", "tag_files", "tag_lines", "write_tags"]
@@ -93,7 +93,7 @@ def tag_files(
     least: float = 0.1,
     workers: int | None = None,
     decoding: DecodeOptions | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[FileProgress], None] | None = None,
 ) -> TagReport:
     """Tag files with the tagger of a model.
 
@@ -115,7 +115,7 @@ def tag_files(
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure
     from soundloom.library.indexing.scan import find_files
-    from soundloom.library.indexing.sync import Progress
+    from soundloom.library.indexing.sync import FileProgress
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run)
@@ -138,7 +138,7 @@ def tag_files(
             rows.extend(_rows(tagger, file.path, result, frames=frames, top=top, least=least))
             seconds += float(result.ends[-1])
         if progress is not None:
-            progress(Progress(done, len(files), seconds, file.path))
+            progress(FileProgress(done, len(files), seconds, file.path))
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
     heard = len(files) - sum(file.path in failed for file in files)
     return TagReport(rows=rows, files=heard, seconds=seconds, failed=failures)

@@ -290,7 +290,7 @@ class Embedder(nn.Module, ABC):
         *,
         notices: list[audio.Notice] | None = None,
         av: audio.AvProcess | None = None,
-    ) -> Iterator[audio.Segment]:
+    ) -> Iterator[audio.AudioSegment]:
         """The sound in blocks of about a minute, each with its times in seconds from the beginning of the sound."""
         blocks = sound_blocks(source, self.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
         for block in audio.segments(blocks, self.sample_rate, BLOCK, BLOCK):

@@ -249,7 +249,7 @@ def _finite(extractor: FeatureExtractor) -> Callable[[Clip, audio.AvProcess], tu
     return work
 
 
-def _pieces(model: Embedder, clip: Clip, seconds: float, av: audio.AvProcess) -> Iterator[audio.Segment]:
+def _pieces(model: Embedder, clip: Clip, seconds: float, av: audio.AvProcess) -> Iterator[audio.AudioSegment]:
     """A clip at the model's rate, cut into pieces of so many seconds."""
     blocks = audio.stream(clip.path, model.sample_rate, start=clip.start or 0.0, end=clip.end, av=av)
     return audio.segments(blocks, model.sample_rate, seconds, seconds)

@@ -1,15 +1,15 @@
 """A folder of sounds made searchable: the store, the way from files to rows, search, the map, and tags."""
 
 from soundloom.library.indexing.roots import Root
-from soundloom.library.indexing.sync import AddReport, Progress
+from soundloom.library.indexing.sync import AddReport, FileProgress
 from soundloom.library.library import Hit, Library
 from soundloom.library.map.library_map import Map, MapProgress
 from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.filters import Filter
 from soundloom.library.segments import Mark, Segment, Segments, segment_id
-from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileNotice
-from soundloom.library.tags.active_learning import ExampleTagging, Quality, Suggestion
+from soundloom.library.tags.active_learning import ExampleTagging, SuggestedSegment, TaggingQuality
 from soundloom.library.tags.editor import Edit
 from soundloom.library.tags.tag_table import TagTable
 
@@ -20,6 +20,7 @@ __all__ = [
     "Explanation",
     "Failure",
     "FileNotice",
+    "FileProgress",
     "Filter",
     "Hit",
     "Library",
@@ -27,12 +28,11 @@ __all__ = [
     "Map",
     "MapProgress",
     "Mark",
-    "Progress",
-    "Quality",
     "Root",
     "Segment",
     "Segments",
-    "Suggestion",
+    "SuggestedSegment",
     "TagTable",
+    "TaggingQuality",
     "segment_id",
 ]

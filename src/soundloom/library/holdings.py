@@ -38,14 +38,14 @@ from soundloom.library.indexing.roots import (
     totals_by_root,
 )
 from soundloom.library.indexing.scan import roots_of
-from soundloom.library.indexing.sync import AddReport, Progress, Synchroniser
-from soundloom.library.search.index import SearchIndex
+from soundloom.library.indexing.sync import AddReport, FileProgress, Synchroniser
 from soundloom.library.search.index_cache import IndexCache
+from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segment, Segments
 from soundloom.library.storage import lifecycle
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import Loader, Weights
-from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileNotice, Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
@@ -287,7 +287,7 @@ class Holdings:
         workers: int | None = None,
         prune: bool = False,
         rehash: bool = False,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[FileProgress], None] | None = None,
     ) -> AddReport:
         """Bring the library up to date with folders and files.
 

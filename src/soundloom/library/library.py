@@ -19,16 +19,16 @@ from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.tag_query import tag_embedding, tags_of_library
 from soundloom.library.segments import Hit, Mark, Segment, Segments
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import Loader
-from soundloom.library.storage.settings import LibrarySettings
 from soundloom.library.tags.active_learning import ExampleTagging, tagged_by_example
 from soundloom.library.tags.editor import Edit
 from soundloom.library.tags.label_export import export_tags, tag_counts
 from soundloom.models import load
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import SearchIndex
-    from soundloom.library.verification import Finding
+    from soundloom.library.search.search_index import SearchIndex
+    from soundloom.library.verification import DamagedFile
     from soundloom.tags import AlignedTags
 
 __all__ = ["Hit", "Library"]
@@ -288,7 +288,7 @@ class Library(Holdings):
             self._aligned = tags_of_library(self.settings, offline=offline)
         return self._aligned
 
-    def verify(self) -> list[Finding]:
+    def verify(self) -> list[DamagedFile]:
         """Read everything in the library and report what is damaged; see `soundloom.library.verification`."""
         from soundloom.library.verification import verify_library
 

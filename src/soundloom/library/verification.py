@@ -16,19 +16,19 @@ from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.indexing.roots import RootRegistry
 from soundloom.library.map.library_map import check_maps
 from soundloom.library.search.index_files import check_index
-from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import store_damages
 from soundloom.library.tags.edit_log import DecisionLog
 from soundloom.system_errors import one_line_errors
 
-__all__ = ["Finding", "verify_library"]
+__all__ = ["DamagedFile", "verify_library"]
 
 _REBUILT = "a cache: rebuilt by the next search"
 _MAP_REBUILT = "a cache: computed anew by the next map"
 
 
 @dataclass(frozen=True)
-class Finding:
+class DamagedFile:
     """A damaged file of a library.
 
     Attributes:
@@ -44,7 +44,7 @@ class Finding:
     cache: bool = False
 
 
-def verify_library(folder: Path) -> list[Finding]:
+def verify_library(folder: Path) -> list[DamagedFile]:
     """Read everything in a library and report what is damaged.
 
     Args:
@@ -60,16 +60,18 @@ def verify_library(folder: Path) -> list[Finding]:
         return [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_caches(folder)]
 
 
-def _settings(folder: Path) -> Iterator[Finding]:
+def _settings(folder: Path) -> Iterator[DamagedFile]:
     try:
         LibrarySettings.read(folder)
         if not LibrarySettings.are_as_written(folder):
-            yield Finding(str(folder / "library.json"), "differs from what was written", "restore it from a backup")
+            yield DamagedFile(str(folder / "library.json"), "differs from what was written", "restore it from a backup")
     except LibraryError as error:
-        yield Finding(str(folder / "library.json"), str(error), "restore it from a backup, or index into a new library")
+        yield DamagedFile(
+            str(folder / "library.json"), str(error), "restore it from a backup, or index into a new library"
+        )
 
 
-def _store(folder: Path) -> Iterator[Finding]:
+def _store(folder: Path) -> Iterator[DamagedFile]:
     remedy = "restore it from a backup, or index the sounds into a new library"
     try:
         roots = [str(root) for root in RootRegistry(folder).paths()]
@@ -80,38 +82,44 @@ def _store(folder: Path) -> Iterator[Finding]:
     for damage in store_damages(folder / "store"):
         if damage.path.endswith(".checksums.json"):
             renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
-            yield Finding(damage.path, damage.reason, renew)
+            yield DamagedFile(damage.path, damage.reason, renew)
         elif damage.path.endswith("latest_version_hint.json"):
-            yield Finding(damage.path, damage.reason, "harmless: written anew by the next soundloom index", cache=True)
+            yield DamagedFile(
+                damage.path, damage.reason, "harmless: written anew by the next soundloom index", cache=True
+            )
         else:
-            yield Finding(damage.path, damage.reason, remedy)
+            yield DamagedFile(damage.path, damage.reason, remedy)
 
 
-def _tags(folder: Path) -> Iterator[Finding]:
+def _tags(folder: Path) -> Iterator[DamagedFile]:
     file = folder / "tags.jsonl"
     if not file.exists():
         return
     try:
         DecisionLog(file).check()
     except LibraryError as error:
-        yield Finding(str(file), str(error), "restore it from a backup; the tags in the store are unharmed")
+        yield DamagedFile(str(file), str(error), "restore it from a backup; the tags in the store are unharmed")
         return
     text = file.read_bytes()
     if text and not text.endswith(b"\n"):
-        yield Finding(str(file), "its last line has no end", "restore it from a backup; the next edit drops the line")
+        yield DamagedFile(
+            str(file), "its last line has no end", "restore it from a backup; the next edit drops the line"
+        )
 
 
-def _roots(folder: Path) -> Iterator[Finding]:
+def _roots(folder: Path) -> Iterator[DamagedFile]:
     try:
         RootRegistry(folder).check()
     except LibraryError as error:
-        yield Finding(str(folder / "roots.json"), str(error), "remove it, and name the folders when you index again")
+        yield DamagedFile(
+            str(folder / "roots.json"), str(error), "remove it, and name the folders when you index again"
+        )
 
 
-def _caches(folder: Path) -> Iterator[Finding]:
+def _caches(folder: Path) -> Iterator[DamagedFile]:
     try:
         check_index(folder / "index")
     except CacheDamagedError as damage:
-        yield Finding(str(folder / "index"), str(damage), _REBUILT, cache=True)
+        yield DamagedFile(str(folder / "index"), str(damage), _REBUILT, cache=True)
     for file, error in check_maps(folder / "map"):
-        yield Finding(str(file), str(error), _MAP_REBUILT, cache=True)
+        yield DamagedFile(str(file), str(error), _MAP_REBUILT, cache=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from soundloom.library import Explanation, Hit, Library, Segment, Suggestion
+from soundloom.library import Explanation, Hit, Library, Segment, SuggestedSegment
 from soundloom.server import schemas
 from soundloom.server.http.errors import ApiError
 
@@ -100,7 +100,7 @@ class Catalogue:
             )
         return self.segments.at([place])[0]
 
-    def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[schemas.Hit]:
+    def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[schemas.SegmentEntry]:
         """Segments, and what a search says of them if it found them.
 
         Args:
@@ -110,9 +110,9 @@ class Catalogue:
         every: Sequence[Explanation | None] = explained or [None] * len(segments)
         return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]
 
-    def _shown(self, segment: Segment, why: Explanation | None) -> schemas.Hit:
+    def _shown(self, segment: Segment, why: Explanation | None) -> schemas.SegmentEntry:
         found = segment if isinstance(segment, Hit) else None
-        return schemas.Hit(
+        return schemas.SegmentEntry(
             id=segment.id,
             path=segment.path,
             name=os.path.basename(segment.path),
@@ -125,5 +125,5 @@ class Catalogue:
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             percentiles=why.percentiles if why else None,
-            probability=segment.probability if isinstance(segment, Suggestion) else None,
+            probability=segment.probability if isinstance(segment, SuggestedSegment) else None,
         )

@@ -13,7 +13,7 @@ from typing import Literal
 from soundloom.errors import SoundloomError
 from soundloom.server.http.errors import ApiError
 
-__all__ = ["Job", "Jobs", "Kind"]
+__all__ = ["BackgroundJob", "Jobs", "Kind"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class _Cancelled(Exception):  # noqa: N818 (the job is)
     pass
 
 
-class Job:
+class BackgroundJob:
     """One piece of work and how far it is.
 
     Attributes:
@@ -75,11 +75,11 @@ class Jobs:
     """The jobs of a server, one at a time: they all write to the same library."""
 
     def __init__(self) -> None:
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: OrderedDict[str, BackgroundJob] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def start(self, kind: Kind, work: Callable[[Job], str]) -> Job:
+    def start(self, kind: Kind, work: Callable[[BackgroundJob], str]) -> BackgroundJob:
         """Begin a job in a thread of its own.
 
         Args:
@@ -89,7 +89,7 @@ class Jobs:
         Raises:
             ApiError: another one is running.
         """
-        job = Job(kind)
+        job = BackgroundJob(kind)
         with self._lock:
             running = next((known for known in self._jobs.values() if known.state == "running"), None)
             if running is not None:
@@ -103,7 +103,7 @@ class Jobs:
             self._thread.start()
         return job
 
-    def get(self, identity: str) -> Job:
+    def get(self, identity: str) -> BackgroundJob:
         """A job by its id.
 
         Raises:
@@ -124,7 +124,7 @@ class Jobs:
             thread.join(patience)
 
 
-def _run(job: Job, work: Callable[[Job], str]) -> None:
+def _run(job: BackgroundJob, work: Callable[[BackgroundJob], str]) -> None:
     try:
         job.message = work(job)
         job.state = "done"

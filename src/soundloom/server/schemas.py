@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ErrorResponse",
     "ExamplesRequest",
-    "Failed",
+    "FailedFile",
     "Failures",
     "Folder",
-    "Hit",
     "Identity",
     "Ids",
     "IndexRequest",
@@ -22,16 +21,17 @@ __all__ = [
     "LibraryInfo",
     "MapInfo",
     "MapRequest",
+    "ModelPart",
     "Noticed",
     "Notices",
-    "Part",
     "Peaks",
     "PointIndices",
     "Quality",
     "Ranking",
     "SearchResult",
+    "SegmentEntry",
     "SegmentIds",
-    "Segments",
+    "SegmentList",
     "TagCount",
     "TagEditRequest",
     "TagEdited",
@@ -70,7 +70,7 @@ class ErrorResponse(_Response):
     error: ErrorDetail
 
 
-class Part(_Response):
+class ModelPart(_Response):
     """A part of the model's embedding: a slider."""
 
     name: str
@@ -89,7 +89,7 @@ class LibraryInfo(_Response):
 
     name: str
     model: str
-    parts: list[Part]
+    parts: list[ModelPart]
     segments: int
     files: int
     seconds: float
@@ -104,7 +104,7 @@ class LibraryInfo(_Response):
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
 
 
-class Hit(_Response):
+class SegmentEntry(_Response):
     """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
 
     id: Identity
@@ -127,7 +127,7 @@ class Hit(_Response):
 class SearchResult(_Response):
     """What a search found."""
 
-    hits: list[Hit]
+    hits: list[SegmentEntry]
     total: int = Field(description="How many segments satisfy the filters, found or not.")
     milliseconds: float
 
@@ -204,8 +204,8 @@ class Quality(_Response):
 class Ranking(_Response):
     """What deserves a tag, by the examples."""
 
-    ranked: list[Hit]
-    doubtful: list[Hit] = Field(description="Those the classifier is least sure of: mark them next.")
+    ranked: list[SegmentEntry]
+    doubtful: list[SegmentEntry] = Field(description="Those the classifier is least sure of: mark them next.")
     quality: Quality
 
 
@@ -244,10 +244,10 @@ class SegmentIds(_Request):
     ids: _Ids
 
 
-class Segments(_Response):
+class SegmentList(_Response):
     """Some segments."""
 
-    segments: list[Hit]
+    segments: list[SegmentEntry]
 
 
 class MapRequest(_Request):
@@ -284,7 +284,7 @@ class JobStatus(_Response):
     seconds_left: float | None = None
 
 
-class Failed(_Response):
+class FailedFile(_Response):
     """A file that could not be indexed, and why."""
 
     path: str
@@ -294,7 +294,7 @@ class Failed(_Response):
 class Failures(_Response):
     """Files that could not be indexed."""
 
-    failures: list[Failed]
+    failures: list[FailedFile]
 
 
 class Noticed(_Response):

@@ -31,19 +31,19 @@ from soundloom.library.indexing.roots import RootLookup, RootRegistry, is_empty,
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.writer import RowWriter
 from soundloom.library.storage.library_lock import require_library
-from soundloom.library.storage.settings import LibrarySettings
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Failure, FileNotice, FileState, Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 
-__all__ = ["AddReport", "Progress", "Synchroniser"]
+__all__ = ["AddReport", "FileProgress", "Synchroniser"]
 
 _LARGEST_SHARE, _MOST_SECONDS = 0.1, 3600.0
 """What may be gone of a root for its rows to be removed: a share of its length, and seconds."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class FileProgress:
     """How far an update has come.
 
     Attributes:
@@ -134,7 +134,7 @@ class Synchroniser:
         workers: int,
         prune: bool = False,
         rehash: bool = False,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[FileProgress], None] | None = None,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -374,7 +374,7 @@ class Synchroniser:
     def _report_progress(self, file: FileOnDisk, total: int) -> None:
         self._done += 1
         if self._progress is not None:
-            self._progress(Progress(self._done, total, self._report.seconds, file.path))
+            self._progress(FileProgress(self._done, total, self._report.seconds, file.path))
 
 
 def _leaving(

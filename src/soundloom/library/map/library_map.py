@@ -33,7 +33,7 @@ from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.system_errors import first_line, is_unwritable
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import SearchIndex
+    from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.segments import Segments
 
 __all__ = ["Map", "MapProgress", "Maps", "check_maps"]

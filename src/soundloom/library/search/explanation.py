@@ -17,7 +17,7 @@ from jaxtyping import Float
 from soundloom.library.segments import Hit
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import SearchIndex
+    from soundloom.library.search.search_index import SearchIndex
 
 __all__ = ["Explanation", "explain"]
 

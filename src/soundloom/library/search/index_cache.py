@@ -23,8 +23,8 @@ from pathlib import Path
 from filelock import Timeout
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.search.index import SearchIndex
 from soundloom.library.search.index_builder import refresh_tags
+from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.store import Store
 from soundloom.system_errors import first_line, is_unwritable, one_line_errors, translated

@@ -16,7 +16,7 @@ from soundloom.file_names import os_path, text_path
 from soundloom.library.segments import Hit
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import Neighbours, SearchIndex
+    from soundloom.library.search.search_index import NearestRows, SearchIndex
     from soundloom.library.storage.store import Store
 
 __all__ = ["FilterMaskCache", "apply_balance", "complete_weights", "overlapping_rows", "query_region", "to_hits"]
@@ -96,7 +96,7 @@ def overlapping_rows(index: SearchIndex, region: tuple[str, float, float]) -> In
 
 def to_hits(
     index: SearchIndex,
-    found: Neighbours,
+    found: NearestRows,
     shown: Int[np.ndarray, " k"],
     absent: Callable[[Sequence[str]], Sequence[bool]],
 ) -> list[Hit]:

@@ -32,8 +32,8 @@ from soundloom.errors import ModelError, QueryError
 from soundloom.tags.lookup import aligned_tags
 
 if TYPE_CHECKING:
-    from soundloom.library.search.index import SearchIndex
-    from soundloom.library.storage.settings import LibrarySettings
+    from soundloom.library.search.search_index import SearchIndex
+    from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.tags import AlignedTags
 
 __all__ = ["tag_embedding", "tags_of_library"]

@@ -11,7 +11,7 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import resumed
 from soundloom.errors import LibraryError, ModelError
-from soundloom.library.storage.settings import UNFINISHED, LibrarySettings
+from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.models import absolute, check_trusted_name
 
 __all__ = ["Loader", "Weights", "found_again", "made", "opened"]

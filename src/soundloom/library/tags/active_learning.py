@@ -7,9 +7,9 @@ count as much as these. Where the tag fits much of the library some of them are 
 and no count a half each.
 
 The examples are divided by file, for segments of one file are nearly the same sound, into folds with a share of yes
-and no each. Classifiers of all folds but one tell about the held-out one: by this the penalty is chosen (least log
-loss), the scores become probabilities (Platt), and `Quality` says how good it is. A probability is as among examples of
-which half are yes; where the tag is rare, expect fewer of the probable ones to be right.
+and no each. Classifiers of all folds but one score the held-out one: by these scores the penalty is chosen (least log
+loss), the scores become probabilities (Platt), and `TaggingQuality` estimates the accuracy. A probability is as among
+examples of which half are yes; where the tag is rare, expect fewer of the probable ones to be right.
 
 What to look at next are the segments nearest to even odds, but not several alike: each next one has the most doubt
 times distance from those chosen before (after Brinker 2003).
@@ -34,9 +34,9 @@ from soundloom.library.tags.logistic_regression import Logistic, average_precisi
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from soundloom.library.search.index import SearchIndex
+    from soundloom.library.search.search_index import SearchIndex
 
-__all__ = ["PRESUMED", "ExampleTagging", "Quality", "Suggestion", "tagged_by_example"]
+__all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example"]
 
 PRESUMED = 200
 """Segments presumed to be no, at most."""
@@ -50,7 +50,7 @@ _FEW = 5
 
 
 @dataclass(frozen=True)
-class Suggestion(Segment):
+class SuggestedSegment(Segment):
     """A segment that the tag may fit.
 
     Attributes:
@@ -61,7 +61,7 @@ class Suggestion(Segment):
 
 
 @dataclass(frozen=True)
-class Quality:
+class TaggingQuality:
     """How sure the tagging is, as measured on examples that the classifiers had not seen.
 
     Attributes:
@@ -98,9 +98,9 @@ class ExampleTagging:
     """
 
     tag: str
-    ranked: tuple[Suggestion, ...]
-    doubtful: tuple[Suggestion, ...]
-    quality: Quality
+    ranked: tuple[SuggestedSegment, ...]
+    doubtful: tuple[SuggestedSegment, ...]
+    quality: TaggingQuality
     probabilities: Float[np.ndarray, " rows"]
 
 
@@ -239,13 +239,13 @@ def _folds(examples: _Examples) -> Int[np.ndarray, " examples"] | None:
     return chosen
 
 
-def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | None) -> Quality:
+def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | None) -> TaggingQuality:
     yes, no, presumed = int(examples.yes.sum()), int((~examples.yes & ~examples.presumed).sum()), examples.presumed
     counts = {"yes": yes, "no": no, "presumed": int(presumed.sum())}
     marked_files = [len(np.unique(examples.files[kind & ~presumed])) for kind in (examples.yes, ~examples.yes)]
     if held_out is None:
         message = "too few examples to say how sure this is: mark segments of two files yes, and of two others no"
-        return Quality(accuracy=None, low=None, high=None, average_precision=None, message=message, **counts)
+        return TaggingQuality(accuracy=None, low=None, high=None, average_precision=None, message=message, **counts)
     # Where no's of several files are marked they are harder than the presumed ones, and tell more.
     judged = ~presumed if marked_files[1] >= 2 else np.ones(len(presumed), np.bool_)
     right = (held_out >= 0.5) == examples.yes
@@ -260,7 +260,7 @@ def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | Non
     if min(marked_files[0], marked_files[1] if marked_files[1] >= 2 else _FEW) < _FEW:
         message += "; few files are marked: mark more, the doubtful ones first"
     precision = average_precision(held_out[judged], examples.yes[judged])
-    return Quality(accuracy=accuracy, low=low, high=high, average_precision=precision, message=message, **counts)
+    return TaggingQuality(accuracy=accuracy, low=low, high=high, average_precision=precision, message=message, **counts)
 
 
 def _wilson(share: float, count: int) -> tuple[float, float, float]:
@@ -302,10 +302,10 @@ def _telling(
 
 def _suggestions(
     segments: Segments, rows: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, " rows"]
-) -> tuple[Suggestion, ...]:
+) -> tuple[SuggestedSegment, ...]:
     found: Sequence[Segment] = segments.at(rows)
     return tuple(
-        Suggestion(one.path, one.start, one.end, one.duration, one.tags, probability, absent=one.absent)
+        SuggestedSegment(one.path, one.start, one.end, one.duration, one.tags, probability, absent=one.absent)
         for one, probability in zip(found, probabilities[rows].tolist(), strict=True)
     )
 

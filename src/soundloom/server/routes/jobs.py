@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
 
 from soundloom.file_names import os_path
-from soundloom.library import Progress
+from soundloom.library import FileProgress
 from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.http.security import from_this_machine
-from soundloom.server.jobs import Job
+from soundloom.server.jobs import BackgroundJob
 from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus
 from soundloom.server.service import Service, ServiceDep
 
@@ -30,8 +30,8 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
     here = from_this_machine(request.scope, service.settings)
     folders = await service.run("search", _folders, service, asked.folders, here)
 
-    def work(job: Job) -> str:
-        def told(reached: Progress) -> None:
+    def work(job: BackgroundJob) -> str:
+        def told(reached: FileProgress) -> None:
             job.reached(reached.done, reached.total, f"embedded {os.path.basename(reached.path)}")
 
         job.reached(0, 0, "looking for what is new")
@@ -66,7 +66,7 @@ async def cancel(service: ServiceDep, identity: Id) -> JobStatus:
     return _about(job)
 
 
-def _about(job: Job) -> JobStatus:
+def _about(job: BackgroundJob) -> JobStatus:
     return JobStatus(
         kind=job.kind,
         state=job.state,

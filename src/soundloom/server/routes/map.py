@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from soundloom.server import map_data
 from soundloom.server.http.errors import ApiError, documented
-from soundloom.server.jobs import Job
+from soundloom.server.jobs import BackgroundJob
 from soundloom.server.queries import parse_weights
 from soundloom.server.schemas import (
     Identity,
@@ -21,7 +21,7 @@ from soundloom.server.schemas import (
     MapRequest,
     PointIndices,
     SegmentIds,
-    Segments,
+    SegmentList,
 )
 from soundloom.server.service import ServiceDep
 
@@ -77,12 +77,12 @@ async def colour(
 
 
 @routes.post("/at", operation_id="getMapSegments", response_model_exclude_none=True, responses=documented())
-async def at(service: ServiceDep, asked: PointIndices) -> Segments:
+async def at(service: ServiceDep, asked: PointIndices) -> SegmentList:
     """The segments at some points."""
     catalogue = await service.run("search", service.catalogue)
     if max(asked.indices, default=-1) >= len(catalogue.segments):
         raise ApiError(422, "no_such_point", f"the map has {len(catalogue.segments)} points, numbered from 0")
-    return Segments(segments=catalogue.show(catalogue.segments.at(asked.indices)))
+    return SegmentList(segments=catalogue.show(catalogue.segments.at(asked.indices)))
 
 
 @routes.post("/where", operation_id="findOnMap", responses=documented())
@@ -98,7 +98,7 @@ async def compute(service: ServiceDep, asked: MapRequest) -> JobStarted:
     """Compute the map anew, in the background."""
     weights = dict(asked.weights) or None
 
-    def work(job: Job) -> str:
+    def work(job: BackgroundJob) -> str:
         made = service.library.map(
             weights,
             lambda reached: job.reached(round(reached.share * _STEPS), _STEPS, reached.phase),

@@ -11,7 +11,7 @@ from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import reveal
-from soundloom.server.schemas import Hit, Peaks
+from soundloom.server.schemas import Peaks, SegmentEntry
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
@@ -25,7 +25,7 @@ _PICTURE = {"content": {"image/png": {"schema": {"type": "string", "format": "bi
 
 
 @routes.get("", operation_id="getSegment", response_model_exclude_none=True, responses=documented(404))
-async def segment(service: ServiceDep, identity: Id) -> Hit:
+async def segment(service: ServiceDep, identity: Id) -> SegmentEntry:
     """A segment."""
     catalogue = await service.run("search", service.catalogue)
     return catalogue.show([catalogue.segment(identity)])[0]

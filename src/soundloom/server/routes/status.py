@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from soundloom.server.http.errors import documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import can_reveal
-from soundloom.server.schemas import Failed, Failures, LibraryInfo, Noticed, Notices, Part
+from soundloom.server.schemas import FailedFile, Failures, LibraryInfo, ModelPart, Noticed, Notices
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -26,7 +26,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
     return LibraryInfo(
         name=service.library.folder.name,
         model=settings.model,
-        parts=[Part(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
+        parts=[ModelPart(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
         segments=len(catalogue.segments),
         files=catalogue.files,
         seconds=catalogue.seconds,
@@ -46,7 +46,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
 async def failures(service: ServiceDep) -> Failures:
     """The files that could not be indexed, and why."""
     failed = await service.run("search", service.library.failures)
-    return Failures(failures=[Failed(path=one.path, reason=one.reason) for one in failed])
+    return Failures(failures=[FailedFile(path=one.path, reason=one.reason) for one in failed])
 
 
 @routes.get("/notices", operation_id="getNotices", responses=documented())

@@ -29,7 +29,7 @@ from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.embed import Embedded, segment_embedder
 from soundloom.library.indexing.scan import find_files
-from soundloom.library.indexing.sync import Progress
+from soundloom.library.indexing.sync import FileProgress
 from soundloom.library.storage.store import Failure, FileNotice
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
@@ -62,7 +62,7 @@ def export(
     hop: float | None = None,
     workers: int | None = None,
     decoding: DecodeOptions = DEFAULT_OPTIONS,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[FileProgress], None] | None = None,
 ) -> ExportReport:
     """Embed files into a file or folder of embeddings.
 
@@ -97,7 +97,7 @@ def export(
                 report.rows += len(result.starts)
                 report.seconds += max(result.ends)
             if progress is not None:
-                progress(Progress(done, len(files), report.seconds, file.path))
+                progress(FileProgress(done, len(files), report.seconds, file.path))
     report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
     return report
 

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
     from soundloom.library.storage.store import Store
 
-__all__ = ["Neighbours", "SearchIndex"]
+__all__ = ["NearestRows", "SearchIndex"]
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NearestRows:
     """The best rows of a search, best first.
 
     Attributes:
@@ -170,7 +170,7 @@ class SearchIndex:
         k: int,
         weights: Mapping[str, float],
         mask: Bool[np.ndarray, " rows"] | None = None,
-    ) -> Neighbours:
+    ) -> NearestRows:
         """The rows most similar to an embedding.
 
         Args:
@@ -192,7 +192,7 @@ class SearchIndex:
         parts = {name: near[:, columns] @ standard[columns] for name, columns in self.parts.items()}
         similarity = near @ weighted
         order = np.lexsort((rows, -similarity))
-        return Neighbours(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
+        return NearestRows(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
 
     def _best(
         self,
