@@ -1,6 +1,7 @@
 """How well sounds of a kind find each other: query by example, leaving one out.
 
-    python -m benchmarks.retrieval [FOLDER] [--model NAME ...] [--workers 2] [--quick] [--json OUT]
+    python -m benchmarks.retrieval [FOLDER] [--model NAME ...] [--weights [PART=]FILE ...] [--workers 2] [--quick]
+                                   [--json OUT]
 
 Every sound is a query, all others are ranked by the library's own similarity, and those of its label are relevant.
 Precision at 10 is their share of the ten first; average precision is the mean, over the relevant, of the precision at
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from benchmarks.timing import write_json
 from soundloom import audio, synth
+from soundloom.cli.evaluate_options import weights_for
 from soundloom.library import Library
 
 MODELS = ("logmel", "mfcc", "logmel+mfcc", "logmel+mfcc+peaks")
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retrieval", description="measure query by example")
     parser.add_argument("folder", nargs="?", type=Path, help="labelled sounds (ESC-50, else the synthesiser's)")
     parser.add_argument("--model", action="append", help=f"may be given again ({', '.join(MODELS)})")
+    parser.add_argument("--weights", action="append", default=[], help="[PART=]FILE instead of the published weights")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="files at a time (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="200 files: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
@@ -45,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         labels = labels_of(folder)
         chosen = sorted(labels)[:200] if options.quick else sorted(labels)
         rows: list[dict[str, str | float]] = []
-        for name in options.model or MODELS:
-            library = Library.create(Path(temporary) / f"{name.replace('/', '-')}.loom", name, window=None)
+        for name, weights in weights_for(options.model or MODELS, options.weights).items():
+            place = Path(temporary) / f"{name.replace('/', '-')}.loom"
+            library = Library.create(place, name, window=None, weights=weights)
             library.add(chosen, workers=options.workers)
             rows.append({"model": name, "dim": library.settings.dim, **scores(library, labels)})
 

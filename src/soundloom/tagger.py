@@ -11,7 +11,8 @@ are averaged across the entire clip", section 2). Scores lie in [0, 1]; they ord
 unless the loss made them so.
 
 A model that learned from free-form tags (`soundloom.tags`) has no such head, and tags all the same: its classes are
-the words that it knows, by how probable they are (`soundloom.tags.suggestions`).
+the words that it knows, by how probable they are (`soundloom.tags.suggestions`). A published network with a classifier
+scores each of its own windows, as published: YAMNet 0.975 s every 0.48 s.
 
 Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
 sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of
@@ -51,6 +52,7 @@ from soundloom.models.model_config import streams
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.tags import AlignedTags, aligned_tags
+from soundloom.tags.class_head import ClassHead
 from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
@@ -61,6 +63,8 @@ FORMAT = 2
 """Version of the layout. Version 1 had no mean; its taggers tag, and do not explain."""
 
 _MEAN = "mean"
+
+Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 # Seconds that are embedded at a time: bounds what a long sound takes in memory.
 BLOCK = 60
@@ -140,6 +144,7 @@ class Tagger:
         classes: names of the head's outputs.
         mean: of the embeddings that the head learned from, [dim]; without it nothing can be explained.
         length: seconds that are tagged at a time.
+        hop: seconds from the start of one such stretch to the next; the length if not given.
     """
 
     def __init__(
@@ -151,6 +156,7 @@ class Tagger:
         mean: Float[np.ndarray, " dim"] | None = None,
         *,
         length: float = 1.0,
+        hop: float | None = None,
     ) -> None:
         self.model = model
         self.head = head.eval()
@@ -158,13 +164,15 @@ class Tagger:
         self.classes = tuple(classes)
         self.mean = mean
         self.length = length
+        self.hop = length if hop is None else hop
 
     @classmethod
-    def load(cls, name: str | os.PathLike[str], *, offline: bool = False) -> Tagger:
+    def load(cls, name: str | os.PathLike[str], *, weights: Weights = "published", offline: bool = False) -> Tagger:
         """The tagger of a model: the head beside it, else the words that it knows.
 
         Args:
             name: the folder of a run, ``hf:owner/name``, or a model's name, as for `soundloom.load`.
+            weights: as for `soundloom.load`.
             offline: never touch the network.
 
         Raises:
@@ -174,27 +182,31 @@ class Tagger:
         folder = folder_of(name, offline=offline) if is_saved(name) else None
         if folder is not None and (folder / TAGGER).is_file():
             return cls._beside(folder)
-        tags = aligned_tags(name, offline=offline)
+        tags = aligned_tags(name, weights=weights, offline=offline)
         if tags is None:
             raise ModelError(
                 f"no tagger in {name!r}: there is no {TAGGER}, nor are there words that it knows. Models that tag are "
                 "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train labels, or coala"
             )
-        return cls.of_tags(load(name, offline=offline), tags)
+        return cls.of_tags(load(name, weights=weights, offline=offline), tags)
 
     @classmethod
     def of_tags(cls, model: Embedder, tags: AlignedTags) -> Tagger:
-        """A tagger of the words that a model knows, second by second, or as much as the model hears at a time.
+        """A tagger of the words that a model knows, second by second, or as much as the model takes at a time.
 
         Args:
             model: has the part that knows them; the others are not heard.
             tags: of that part.
         """
         (part,) = [stream for stream in streams(model) if stream.name == tags.part]
-        window = 0.0
+        length, hop = 1.0, None
         if isinstance(part, Stream) and part.window is not None and part.window.fixed:
-            window = part.window.frames * part.frontend.hop
-        return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=max(1.0, window))
+            if isinstance(tags.head, ClassHead):
+                length = part.samples_for(part.window.frames) / part.sample_rate
+                hop = part.window.step * part.frontend.hop
+            else:
+                length = max(length, part.window.frames * part.frontend.hop)
+        return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
 
     @classmethod
     def _beside(cls, folder: Path) -> Tagger:
@@ -323,7 +335,7 @@ class Tagger:
             how: dict[str, Any] = {"explain": explain, "options": options, "notices": notices, "av": av}
             return [self.tag(sound, sample_rate, start=start, end=end, **how) for sound in each_sound(source)]
         blocks = sound_blocks(source, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
-        pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.length)
+        pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.hop)
         vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []

@@ -46,6 +46,8 @@ def command() -> None:
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
 @click.option("--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is told.")
 @click.option("-o", "--out", type=options.LocalPath(), help="A .csv, .parquet or .txt, or a folder of label tracks.")
+@options.weight_files
+@options.offline
 @options.decoding
 @options.workers
 @options.as_json
@@ -59,18 +61,22 @@ def by_model(
     top: int,
     least: float,
     out: Path | None,
+    files: tuple[str, ...],
+    offline: bool,
     workers: int | None,
     json_wanted: bool,
 ) -> None:
     """Tag files with a model that was trained to, or with the words that a model knows.
 
     Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala, as the default
-    one does: its words are suggestions, the nearer to the sound the higher the score.
+    one does: its words are suggestions, the nearer to the sound the higher the score. yamnet scores the 521 classes
+    that it was trained on.
 
     \b
     Examples:
       soundloom tag door.wav
       soundloom tag ~/sounds --model runs/four --out tags.csv
+      soundloom tag street.wav --model yamnet
       soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
       soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
@@ -88,6 +94,8 @@ def by_model(
             workers=workers,
             decoding=options.decode_options(context),
             progress=progress,
+            weights=options.parse_files(files) or "published",
+            offline=offline,
         )
     if out is not None:
         write_tags(report.rows, out)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -94,6 +94,8 @@ def tag_files(
     workers: int | None = None,
     decoding: DecodeOptions | None = None,
     progress: Callable[[FileProgress], None] | None = None,
+    weights: str | Mapping[str, str] = "published",
+    offline: bool = False,
 ) -> TagReport:
     """Tag files with the tagger of a model.
 
@@ -107,6 +109,8 @@ def tag_files(
         workers: how many files at a time; as many as there are processors if not given.
         decoding: how files become waveforms; as by default if not given.
         progress: called after every file.
+        weights: as for `soundloom.load`.
+        offline: never fetch weights.
 
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
@@ -118,7 +122,7 @@ def tag_files(
     from soundloom.library.indexing.sync import FileProgress
     from soundloom.tagger import Tagger
 
-    tagger = Tagger.load(run)
+    tagger = Tagger.load(run, weights=weights, offline=offline)
     if explain:
         # Asked now, so that a tagger that cannot is told of once and not file by file.
         tagger.average()

@@ -165,6 +165,18 @@ class Stream(Embedder):
             found[MIN_SAMPLES] = str(self.min_samples)
         return found
 
+    def samples_for(self, frames: int, samples: int | None = None) -> int:
+        """How long a waveform is that gives so many frames of the front-end.
+
+        Args:
+            frames: how many, at least.
+            samples: the shortest allowed; ``min_samples`` if not given.
+        """
+        samples = self.min_samples if samples is None else samples
+        while (given := self.frontend.frames(samples)) < frames:
+            samples += max(1, round((frames - given) * self.frontend.hop * self.sample_rate))
+        return samples
+
     def renamed(self, name: str) -> Stream:
         """Itself, under another name."""
         self.name, self.parts = name, {name: slice(0, self.dim)}
@@ -204,7 +216,8 @@ class Stream(Embedder):
             count = 1 + ceil(max(0, heard - size) / step)
             if self.window.fill is None:
                 frames = (count - 1) * step + size
-                representation = self.frontend(nn.functional.pad(waveforms, (0, self._silence(waveforms, frames))))
+                missing = self.samples_for(frames, waveforms.shape[1]) - waveforms.shape[1]
+                representation = self.frontend(nn.functional.pad(waveforms, (0, missing)))
                 representation = representation[..., :frames]
                 if step < size:
                     yield 0, representation.unfold(-1, size, step).movedim(-2, 1)
@@ -223,13 +236,6 @@ class Stream(Embedder):
         if count * size < heard:
             first = max(0, count) * size
             yield first, representation[..., first:].unsqueeze(1)
-
-    def _silence(self, waveforms: Tensor, frames: int) -> int:
-        """How many samples of silence a waveform needs to give so many frames."""
-        missing = 0
-        while (given := self.frontend.frames(waveforms.shape[1] + missing)) < frames:
-            missing += max(1, round((frames - given) * self.frontend.hop * self.sample_rate))
-        return missing
 
     def _too_short(self, frames: int) -> bool:
         """Whether the encoder cannot take so few frames."""

@@ -33,6 +33,7 @@ class Encoder(nn.Module, ABC):
             embeddings stored before are not taken for new ones.
         transient: attributes that no output depends on, such as a cache; fingerprints leave them out. Of a module that
             is named here they count the weights alone.
+        classes: names of the outputs of `class_layer`, in order; empty without one.
         export_obstacle: why it cannot be exported to ONNX, as the end of a sentence; empty where it can.
     """
 
@@ -42,6 +43,7 @@ class Encoder(nn.Module, ABC):
     output_version: ClassVar[int] = 1
     transient: ClassVar[tuple[str, ...]] = ()
     export_obstacle: ClassVar[str] = ""
+    classes: tuple[str, ...] = ()
 
     @abstractmethod
     def layers(
@@ -79,6 +81,11 @@ class Encoder(nn.Module, ABC):
     @property
     def alignment_map(self) -> nn.Sequential | None:
         """The linear map of `align`, its first module being linear; None without one."""
+        return None
+
+    @property
+    def class_layer(self) -> nn.Linear | None:
+        """The linear map from a frame of `baseline` to logits of `classes`; None without one."""
         return None
 
     def check_wanted(self, wanted: Sequence[int]) -> None:

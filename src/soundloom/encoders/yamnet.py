@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from soundloom.encoders.audioset import yamnet_classes
 from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import check_shape, collect_layers
@@ -25,7 +26,6 @@ from soundloom.encoders.mobilenet import BLOCKS, STEM, pad_same
 
 __all__ = ["YAMNet"]
 
-CLASSES = 521
 _BINS, _FRAMES = 64, 96
 _EPSILON = 1e-4
 
@@ -41,6 +41,7 @@ class YAMNet(Encoder):
 
     available = tuple(range(1, len(BLOCKS) + 2))
     stride = 32
+    classes = yamnet_classes()
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class YAMNet(Encoder):
         for number, (outputs, stride) in enumerate(BLOCKS, start=2):
             self.add_module(f"layer{number}", _Separable(inputs, outputs, stride))
             inputs = outputs
-        self.logits = nn.Linear(inputs, CLASSES)
+        self.logits = nn.Linear(inputs, len(self.classes))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -73,6 +74,11 @@ class YAMNet(Encoder):
     ) -> Float[Tensor, "batch _dim _frames"]:
         """The published embedding, the average of layer 14: [B, 1024, 1]."""
         return self.layers(representation, self.available[-1:])[0].mean(dim=(2, 3))[:, :, None]
+
+    @property
+    def class_layer(self) -> nn.Linear:
+        """The classes' layer."""
+        return self.logits
 
     def scores(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch classes"]:
         """Class probabilities of embeddings of single patches: independent sigmoids, [B, 521]."""

@@ -44,6 +44,7 @@ class Model:
             model tells.
         checkpoint: the published weights' name; None if it has none.
         licence: of the model, by SPDX name; empty where that of the checkpoint says it, or nothing was learned.
+        classifies: whether its encoder has a classifier, whose classes are tags (`Encoder.classes`).
     """
 
     title: str
@@ -52,6 +53,7 @@ class Model:
     layers: tuple[int, ...] | None = None
     checkpoint: str | None = None
     licence: str = ""
+    classifies: bool = False
 
     def make(self, part: PartName, weights: WeightSource) -> Embedder:
         """Build the model, or layers of it.
@@ -87,6 +89,7 @@ def register_model(
     layers: Sequence[int] | None = None,
     checkpoint: Checkpoint | str | None = None,
     licence: str = "",
+    classifies: bool = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., Embedder]], Callable[..., Embedder]]:
     """Register the function that builds a model; see `Model` for the arguments.
@@ -98,6 +101,7 @@ def register_model(
         layers: the layers that can be named; the built model tells if not given.
         checkpoint: the published weights, which are registered with it, or the name of those registered already.
         licence: of the model, by SPDX name.
+        classifies: whether its encoder has a classifier, whose classes are tags.
         aliases: other names.
 
     Raises:
@@ -110,7 +114,15 @@ def register_model(
                 raise ComponentError(f"a model's name is letters, digits, '_', '.' and '-', got {each!r}")
         weights = register_checkpoint(checkpoint).name if isinstance(checkpoint, Checkpoint) else checkpoint
         numbers = None if layers is None else tuple(layers)
-        row = Model(title=title, source=source, build=build, layers=numbers, checkpoint=weights, licence=licence)
+        row = Model(
+            title=title,
+            source=source,
+            build=build,
+            layers=numbers,
+            checkpoint=weights,
+            licence=licence,
+            classifies=classifies,
+        )
         MODELS.register(name, row, definition=build, aliases=aliases)
         return build
 

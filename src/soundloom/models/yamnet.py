@@ -63,6 +63,7 @@ _CHECKPOINT = Checkpoint(
     source="Plakal and Ellis 2019 (tensorflow/models), trained on AudioSet",
     layers=YAMNet.available,
     checkpoint=_CHECKPOINT,
+    classifies=True,
 )
 def yamnet(part: PartName, source: WeightSource) -> Stream:
     """YAMNet; fused layers join the patches along time before equation 3 of Niizumi 2022."""

@@ -1,7 +1,7 @@
 """Free-form tags: from names, tables and files to words, a vocabulary, and the space of the embeddings."""
 
 from soundloom.tags.file_metadata import embedded_texts
-from soundloom.tags.lookup import aligned_tags
+from soundloom.tags.lookup import aligned_tags, class_tags
 from soundloom.tags.suggestions import Suggestion, suggest_tags
 from soundloom.tags.tag_model import AlignedTags
 from soundloom.tags.tag_sources import SOURCES, TagFile, words_of
@@ -16,6 +16,7 @@ __all__ = [
     "Vocabulary",
     "VocabularySettings",
     "aligned_tags",
+    "class_tags",
     "embedded_texts",
     "normalise",
     "suggest_tags",

@@ -1,4 +1,4 @@
-"""Lookup of the tag model of a model: beside a saved model, or published with COALA."""
+"""Lookup of the tag model of a model: beside a saved model, published with COALA, or a classifier in an encoder."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from soundloom.encoders import COALA_DIM
+from soundloom.embedder import Embedder, Stream
+from soundloom.encoders import COALA_DIM, ENCODERS
 from soundloom.errors import ModelError
-from soundloom.models import MODELS, from_pretrained
-from soundloom.models.saved_model import PACKAGED, folder_of, is_saved
+from soundloom.models import MODELS, from_pretrained, load
+from soundloom.models.config_file import read_json
+from soundloom.models.model_config import ModelConfig, streams
+from soundloom.models.saved_model import CONFIG, PACKAGED, folder_of, is_saved
+from soundloom.models.transformers_folder import is_transformers
 from soundloom.models.weights.download import Announcement
 from soundloom.models.weights.weight_source import WeightSource
 from soundloom.models.zoo import coala_tags
+from soundloom.tags.class_head import ClassHead
 from soundloom.tags.tag_model import TAGS, AlignedTags
 from soundloom.tags.vocabulary import Vocabulary
 
-__all__ = ["aligned_tags"]
+__all__ = ["aligned_tags", "class_tags"]
 
 _COALA = "coala"
 
@@ -47,14 +52,60 @@ def aligned_tags(
     for part in parts:
         if part == _COALA:
             return _published(WeightSource(weights=weights, offline=offline, announce=announce))
+        row = MODELS.get(part)
+        if row is not None and row.classifies:
+            return _classes_of_published(part, weights, offline=offline, announce=announce)
         packaged = PACKAGED / part
-        if part in MODELS and (packaged / TAGS).is_file():
+        if row is not None and (packaged / TAGS).is_file():
             return _checked(AlignedTags.load(packaged), packaged)
-        if is_saved(part):
+        if row is None and is_saved(part):
             folder = folder_of(part, offline=offline, announce=announce)
             if (folder / TAGS).is_file():
                 return _checked(AlignedTags.load(folder), folder)
+            if _holds_classifier(folder):
+                return class_tags(from_pretrained(folder))
     return None
+
+
+def class_tags(model: Embedder) -> AlignedTags | None:
+    """The classes that an encoder inside a model scores, as tags; of several parts the first; None without any.
+
+    A stream has them whose embedding begins with the mean of the encoder's customary embedding: no layers chosen, no
+    reduction.
+    """
+    for stream in streams(model):
+        if not isinstance(stream, Stream) or stream.wanted is not None or stream.reduction is not None:
+            continue
+        linear = stream.encoder.class_layer
+        if linear is not None and stream.pooling.partition(",")[0] == "mean":
+            vocabulary = Vocabulary(tags=stream.encoder.classes)
+            return AlignedTags(stream.name, stream.dim, vocabulary, head=ClassHead(linear, stream.dim))
+    return None
+
+
+def _classes_of_published(
+    word: str,
+    weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]],
+    *,
+    offline: bool,
+    announce: Callable[[Announcement], None] | None,
+) -> AlignedTags | None:
+    chosen = weights.get(word, "published") if isinstance(weights, Mapping) else weights
+    if chosen == "random":
+        raise ModelError(f"{word} with random weights knows no classes: use the published weights, or a file of them")
+    return class_tags(load(word, weights=chosen, offline=offline, announce=announce))
+
+
+def _holds_classifier(folder: Path) -> bool:
+    """Whether one of the encoders of a saved model has a classifier, as its configuration says; loads no weights."""
+    try:
+        data = read_json(folder / CONFIG)
+        if is_transformers(data):
+            return False
+        encoders = [part.encoder.type for part in ModelConfig.read(data, CONFIG).parts]
+    except (ModelError, OSError, ValueError):
+        return False  # `from_pretrained` says what is wrong with it
+    return any(bool(ENCODERS[name].kind.classes) for name in encoders if name in ENCODERS)
 
 
 def _checked(tags: AlignedTags, folder: Path) -> AlignedTags:

@@ -27,7 +27,8 @@ weighted by how near it lies:
 
     z  =  sum_t softmax_t( (s_t - s_t usually) / tau )  e_t(tag t),         tau = 0.1, as in training (equation 11).
 
-A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction.
+A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction;
+the classifier of a published network is linear and gives one (`soundloom.tags.class_head`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import WEIGHTS
 from soundloom.models.weights.download import sha256_of
+from soundloom.tags.class_head import ClassHead
 from soundloom.tags.decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 
@@ -55,6 +57,7 @@ __all__ = ["TAGS", "VOCABULARY", "AlignedTags"]
 TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 
 _FORMAT = "1"
+_NO_TAGS = "no tags to search by: give one at least"
 
 TEMPERATURE = 0.1
 """Of the cosines in training (Favory 2020, equation 11)."""
@@ -90,7 +93,7 @@ class AlignedTags(nn.Module):
         encoder: COALATagEncoder | None = None,
         audio_map: nn.Linear | None = None,
         decoder: TagDecoder | None = None,
-        head: nn.Sequential | None = None,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
@@ -122,8 +125,14 @@ class AlignedTags(nn.Module):
             around: what sounds have in common, u, of any length (`common`); nothing is taken away if not given or zero.
 
         Raises:
-            QueryError: a word is not in the vocabulary, there is no word at all, or the stream has no tag encoder.
+            QueryError: a word is not in the vocabulary, there is no word at all, or the stream has a head that gives no
+                direction.
         """
+        if isinstance(self.head, ClassHead):
+            if not tags and not not_:
+                raise QueryError(_NO_TAGS)
+            query = self.vocabulary.query(tags) - self.vocabulary.query(not_)
+            return self.head.direction(torch.from_numpy(query))
         if self.encoder is None or self.audio_map is None:
             raise QueryError(
                 f"{self.part!r} tells tags but cannot be searched by them: it was trained without a tag encoder "
@@ -136,7 +145,7 @@ class AlignedTags(nn.Module):
             if words
         ]
         if not sides:
-            raise QueryError("no tags to search by: give one at least")
+            raise QueryError(_NO_TAGS)
         phi = torch.cat(sides).sum(dim=0)
         if around is not None:
             middle = functional.normalize(around, dim=0)

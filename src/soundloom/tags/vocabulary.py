@@ -145,10 +145,11 @@ class Vocabulary:
     def nearest(self, word: str, count: int = _SUGGESTED) -> list[str]:
         """The known tags that are written most like a word: those within it or around it, then those spelt alike."""
         word = word.lower()
-        nested = [tag for tag in self.tags if len(tag) > 2 and len(word) > 2 and (tag in word or word in tag)]
+        written = {tag.lower(): tag for tag in self.tags}
+        nested = [tag for tag in written if len(tag) > 2 and len(word) > 2 and (tag in word or word in tag)]
         nested.sort(key=lambda tag: abs(len(tag) - len(word)))
-        alike = difflib.get_close_matches(word, self.tags, n=count, cutoff=0.6)
-        return list(dict.fromkeys([*nested, *alike]))[:count]
+        alike = difflib.get_close_matches(word, written, n=count, cutoff=0.6)
+        return [written[tag] for tag in dict.fromkeys([*nested, *alike])][:count]
 
     def table(self, most: int | None = None) -> str:
         """The tags and on how many sounds they were, a line each, for people to read."""
@@ -185,7 +186,7 @@ class Vocabulary:
 
     def _places(self, tag: str) -> list[int]:
         """The numbers of the tags that somebody means by a tag: one, or one for each of its words."""
-        numbers = {known: number for number, known in enumerate(self.tags)}
+        numbers = self._numbers()
         whole = tag.strip().lower()
         if whole in numbers:  # also without inflect
             return [numbers[whole]]
@@ -200,6 +201,18 @@ class Vocabulary:
         if not found:
             raise QueryError(f"{tag!r} holds no word: a tag is written in letters, such as 'dog'")
         return found
+
+    def _numbers(self) -> dict[str, int]:
+        """Every way to write a tag, in lower case -> its number.
+
+        A tag of several names, such as AudioSet's "Baby cry, infant cry", goes by each of them that names no other.
+        """
+        whole = {tag.lower(): number for number, tag in enumerate(self.tags)}
+        owners: dict[str, list[int]] = {}
+        for number, tag in enumerate(self.tags):
+            for name in tag.lower().split(", "):
+                owners.setdefault(name, []).append(number)
+        return {name: numbers[0] for name, numbers in owners.items() if len(numbers) == 1} | whole
 
 
 def _spellings(word: str) -> tuple[str, ...]:
