@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.damage import library_files
 from helpers.library_factory import append, clustered, filled
 from soundloom.errors import CacheDamagedError, LibraryDamagedError, LibraryError, ResourceError
 from soundloom.library import Hit, Library
+from soundloom.library.map import library_map
 from soundloom.library.search import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
@@ -153,6 +155,46 @@ def test_a_full_disk_that_emptied_the_number_of_the_latest_version_costs_nothing
     assert len(search(again)) == 30
     again.add_tag("cat", [PATHS[6]])
     assert [hit.path for hit in search(again, "array_has(tags, 'cat')")] == [PATHS[6]]
+
+
+def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
+    library._registry.remember([Path("/s")])
+    library.add_tag("cat", [PATHS[6]])
+    search(library)
+    library.map()
+    folder = library.folder
+    assert verify_library(folder) == []
+    names = {file.relative_to(folder).as_posix() for file in library_files(folder)}
+    assert {"library.json", "roots.json", "tags.jsonl", "tags.sum", "store.checksums.json", "index/index.json"} < names
+    assert any(name.startswith("map/") for name in names)
+    for name in sorted(names):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        expected = folder / ("index" if name.startswith("index/") else name)
+        assert str(expected) in [one.path for one in verify_library(folder)], name
+        (folder / name).write_bytes(content)
+    assert verify_library(folder) == []
+
+
+@pytest.mark.parametrize("name", ["index", "map", "store", "store/segments.lance"])
+def test_a_deleted_folder_is_named(library: Library, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
+    library.map()
+    shutil.rmtree(library.folder / name)
+    found = verify_library(library.folder)
+    assert all(one.path.startswith(str(library.folder / name)) for one in found)
+    assert found
+    assert all(one.cache for one in found) == (name in ("index", "map"))
+
+
+def test_both_files_of_the_log_of_tags_deleted(library: Library) -> None:
+    library.add_tag("cat", [PATHS[6]])
+    for name in ("tags.jsonl", "tags.sum"):
+        (library.folder / name).unlink()
+    assert [Path(one.path).name for one in verify_library(library.folder)] == ["tags.jsonl", "tags.sum"]
+    library.renew_checksums()
+    assert verify_library(library.folder) == []
 
 
 def test_settings_that_differ_from_what_was_written_are_found(library: Library) -> None:

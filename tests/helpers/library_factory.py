@@ -31,7 +31,9 @@ def filled(
     tags: Mapping[str, Sequence[str]] | None = None,
 ) -> Library:
     """A library of files of so many one-second segments each; ``embeddings`` has a row a segment."""
-    settings = LibrarySettings(model="made-up", fingerprint="0" * 64, dim=DIM, parts=PARTS, window=1.0, hop=1.0)
+    settings = LibrarySettings(
+        model="made-up", fingerprint="0" * 64, dim=DIM, parts=PARTS, window=1.0, hop=1.0, checksums=True
+    )
     folder.mkdir(parents=True)
     settings.write(folder)
     append(Store(folder / "store", DIM), paths, embeddings, segments=segments, tags=tags)

@@ -45,7 +45,7 @@ class Library(Holdings):
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
         super().__init__(folder, settings, model, loader)
         self._filter_masks = queries.FilterMaskCache(self._store)
-        self._maps = Maps(folder / "map", settings.balance)
+        self._maps = Maps(folder / "map", settings.balance, self._store.note_contents)
         self._aligned: AlignedTags | None = None
 
     def embed(

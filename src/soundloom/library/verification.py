@@ -2,12 +2,12 @@
 
 The store, the log of tags, the list of roots and the settings are compared with their checksums and read whole. Caches
 (search index, maps) are compared with theirs; damage to them is harmless, because they are rebuilt when they are next
-used. Nothing is written.
+used. Files that were deleted whole are known from an inventory that every commit takes. Nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -16,8 +16,10 @@ from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.indexing.roots import RootRegistry
 from soundloom.library.map.library_map import check_maps
 from soundloom.library.search.index_files import check_index
+from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import store_damages
+from soundloom.library.storage.store_checksums import StoreChecksums
 from soundloom.library.tags.edit_log import DecisionLog
 from soundloom.system_errors import one_line_errors
 
@@ -25,6 +27,15 @@ __all__ = ["DamagedFile", "verify_library"]
 
 _REBUILT = "a cache: rebuilt by the next search"
 _MAP_REBUILT = "a cache: computed anew by the next map"
+_DELETED = {
+    "library.json": "restore it from a backup",
+    "roots.json": "restore it from a backup, or name the folders when you index again",
+    "tags.jsonl": "restore it from a backup; the tags in the store are unharmed",
+    "tags.sum": "restore it from a backup, or edit a tag if tags.jsonl is whole",
+    "index": _REBUILT,
+    "map": _MAP_REBUILT,
+}
+"""Name of a file or folder that was deleted -> the remedy."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,8 @@ def verify_library(folder: Path) -> list[DamagedFile]:
     if not folder.is_dir():
         LibrarySettings.read(folder)  # says that there is none
     with one_line_errors(folder):
-        return [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_caches(folder)]
+        found = [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_caches(folder)]
+        return [*found, *_deleted(folder, {finding.path for finding in found})]
 
 
 def _settings(folder: Path) -> Iterator[DamagedFile]:
@@ -93,14 +105,12 @@ def _store(folder: Path) -> Iterator[DamagedFile]:
 
 def _tags(folder: Path) -> Iterator[DamagedFile]:
     file = folder / "tags.jsonl"
-    if not file.exists():
-        return
     try:
         DecisionLog(file).check()
     except LibraryError as error:
         yield DamagedFile(str(file), str(error), "restore it from a backup; the tags in the store are unharmed")
         return
-    text = file.read_bytes()
+    text = file.read_bytes() if file.exists() else b""
     if text and not text.endswith(b"\n"):
         yield DamagedFile(
             str(file), "its last line has no end", "restore it from a backup; the next edit drops the line"
@@ -123,3 +133,21 @@ def _caches(folder: Path) -> Iterator[DamagedFile]:
         yield DamagedFile(str(folder / "index"), str(damage), _REBUILT, cache=True)
     for file, error in check_maps(folder / "map"):
         yield DamagedFile(str(file), str(error), _MAP_REBUILT, cache=True)
+
+
+def _deleted(folder: Path, named: Set[str]) -> Iterator[DamagedFile]:
+    """Files that the library held and holds no more, without those that are named already."""
+    checksums = StoreChecksums(folder / "store")
+    if not checksums.file.exists() and _had_checksums(folder):
+        renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
+        yield DamagedFile(str(checksums.file), "is missing", renew)
+    for name in checksums.missing_contents():
+        if (path := str(folder / name)) not in named:
+            yield DamagedFile(path, "is missing", _DELETED[name.split("/")[0]], cache=name.split("/")[0] in CACHES)
+
+
+def _had_checksums(folder: Path) -> bool:
+    try:
+        return LibrarySettings.read(folder).checksums
+    except LibraryError:
+        return False

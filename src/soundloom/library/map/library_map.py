@@ -100,11 +100,13 @@ class Maps:
     Args:
         folder: where they lie; made when the first map is kept.
         balance: of the library's parts, which weights multiply.
+        changed: called when a map has been written or deleted.
     """
 
-    def __init__(self, folder: Path, balance: Mapping[str, float]) -> None:
+    def __init__(self, folder: Path, balance: Mapping[str, float], changed: Callable[[], None] = lambda: None) -> None:
         self._folder = folder
         self._balance = balance
+        self._changed = changed
 
     def kept(self, index: SearchIndex, segments: Segments, weights: Mapping[str, float] | None) -> Map | None:
         """The kept map for these weights, brought to the rows of this index; None if there is none, or it is damaged.
@@ -208,6 +210,7 @@ class Maps:
                 latest = sorted(self._folder.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
                 for old in latest[_KEPT:]:
                     old.unlink(missing_ok=True)
+            self._changed()
         except OSError as error:
             if not is_unwritable(error):
                 raise

@@ -133,6 +133,7 @@ class IndexCache:
                 reason = first_line(error)
             else:
                 self._damage = None
+                self._store.note_contents()
                 return index
         if self._temporary is None:
             self._temporary = Path(tempfile.mkdtemp(prefix="soundloom-index-"))

@@ -6,6 +6,7 @@ of complete files. Reading needs neither the lock nor permission to write.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _METADATA = ("/_versions/", "/_deletions/", "/_transactions/")
 """Files that LanceDB reads when it opens a table."""
 
 _ROWS_AT_ONCE = 2**12
+
+_log = logging.getLogger(__name__)
 
 
 class CheckedTables:
@@ -125,6 +128,14 @@ class CheckedTables:
     def have_checksums(self) -> bool:
         """Whether there are checksums to compare with; libraries of earlier versions have none until they change."""
         return self._checksums.known
+
+    def note_contents(self) -> None:
+        """Take the inventory of the library's folder; where that cannot be written, nothing but it is lost."""
+        try:
+            with self._lock:
+                self._checksums.note_contents()
+        except OSError as error:
+            _log.warning("the inventory of the library cannot be written (%s)", first_line(error))
 
     def renew_checksums(self) -> None:
         """Note the checksums of all files as they are now, damaged or not."""

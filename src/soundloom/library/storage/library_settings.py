@@ -47,6 +47,7 @@ class LibrarySettings:
         balance: `Embedder.balance` of that model.
         engine: what computed the embeddings, as `soundloom.engines.engine_of` tells it; another rounds differently.
         decoding: how files become waveforms: channels, track, speed.
+        checksums: whether the store has had checksums from its first commit on, which earlier versions did not write.
         format: version of the folder's layout.
     """
 
@@ -61,6 +62,7 @@ class LibrarySettings:
     balance: dict[str, float] = field(default_factory=dict)
     engine: str = PLAIN
     decoding: DecodeOptions = DEFAULT_OPTIONS
+    checksums: bool = False
     format: int = FORMAT
 
     @classmethod
@@ -93,6 +95,7 @@ class LibrarySettings:
             balance=dict(model.balance),
             engine=engine_of(model),
             decoding=decoding,
+            checksums=True,
         )
 
     @classmethod

@@ -125,6 +125,10 @@ class Store:
         """
         self._tables.check_files()
 
+    def note_contents(self) -> None:
+        """Note which caches the library's folder holds now, so that `soundloom verify` notices when one is deleted."""
+        self._tables.note_contents()
+
     def renew_checksums(self) -> None:
         """Note the checksums of all files as they are now, damaged or not."""
         self._tables.renew_checksums()

@@ -3,7 +3,8 @@
 Lance writes its files once and never changes them, so a file that differs from its checksum is damaged. They are kept
 beside the store:
 
-    store.checksums.json    versions of the tables; file -> bytes, time of modification, CRC-32; its own checksum
+    store.checksums.json    versions of the tables; file -> bytes, time of modification, CRC-32; the other files of
+                            the library (`soundloom.library.storage.contents`); its own checksum
 
 What is found, and when:
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.storage.contents import inventory
 
 __all__ = ["Damage", "StoreChecksums"]
 
@@ -69,6 +71,7 @@ class StoreChecksums:
     Attributes:
         file: where they are kept.
         versions: table name -> its version when checksums were last noted; empty if they never were.
+        contents: the inventory of the library's folder when it was last taken.
         unreadable: why the noted checksums cannot be used; None if they can, or if there are none.
     """
 
@@ -77,6 +80,7 @@ class StoreChecksums:
         self.file = folder.with_name(f"{folder.name}.checksums.json")
         self._verified: dict[str, tuple[int, int]] = {}
         self.versions: dict[str, int] = {}
+        self.contents: frozenset[str] = frozenset()
         self.unreadable: str | None = None
         self._noted: dict[str, _Noted] = {}
         self._stamp: tuple[int, int] | None = None
@@ -98,11 +102,13 @@ class StoreChecksums:
                 raise CacheDamagedError("it is not as it was written")
             self.versions = {str(name): int(version) for name, version in data["versions"].items()}
             self._noted = {str(name): _Noted(*map(int, values)) for name, values in data["files"].items()}
+            self.contents = frozenset(map(str, data.get("contents", ())))  # earlier versions listed none
             self._stamp, self.unreadable = (status.st_ino, status.st_mtime_ns), None
         except FileNotFoundError:
-            self.versions, self._noted, self._stamp = {}, {}, None
+            self.versions, self._noted, self._stamp, self.contents = {}, {}, None, frozenset()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, CacheDamagedError) as error:
-            self.versions, self._noted, self._stamp, self.unreadable = {}, {}, None, str(error)
+            self.versions, self._noted, self._stamp, self.contents = {}, {}, None, frozenset()
+            self.unreadable = str(error)
             _log.warning("the checksums %s cannot be read (%s): damage to the store is not noticed", self.file, error)
 
     def note(self, versions: Mapping[str, int], *, removed: bool = False) -> None:
@@ -127,7 +133,22 @@ class StoreChecksums:
                 noted[name] = _Noted(*stamp, known.crc32)
             else:
                 noted[name] = known
-        self._write(versions, noted)
+        self._write(versions, noted, inventory(self._folder.parent, self.contents))
+
+    def note_contents(self) -> None:
+        """Take the inventory of the library's folder anew. The caller holds the lock of commits.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.reload()
+        contents = inventory(self._folder.parent, self.contents)
+        if self.known and contents != self.contents:
+            self._write(self.versions, self._noted, contents)
+
+    def missing_contents(self) -> list[str]:
+        """Names of the files of the inventory that are not there."""
+        return sorted(name for name in self.contents if not (self._folder.parent / name).exists())
 
     def renew(self, versions: Mapping[str, int]) -> None:
         """Note the files as they are now, damaged or not."""
@@ -137,7 +158,7 @@ class StoreChecksums:
             name: _Noted(status.st_size, status.st_mtime_ns, _crc32(self._folder / name))
             for name, status in self._files()
         }
-        self._write(versions, noted)
+        self._write(versions, noted, inventory(self._folder.parent))
 
     def damages(self, *, everything: bool, only: Collection[str] = (), trusted: bool = False) -> list[Damage]:
         """The files that are missing or differ from what was noted.
@@ -189,11 +210,12 @@ class StoreChecksums:
                         # Removed by another process since the folder was listed.
                         continue
 
-    def _write(self, versions: Mapping[str, int], noted: Mapping[str, _Noted]) -> None:
+    def _write(self, versions: Mapping[str, int], noted: Mapping[str, _Noted], contents: frozenset[str]) -> None:
         data: dict[str, Any] = {
             "format": _FORMAT,
             "versions": dict(versions),
             "files": {name: [one.bytes, one.mtime_ns, one.crc32] for name, one in sorted(noted.items())},
+            "contents": sorted(contents),
         }
         temporary = self.file.with_name(f"{self.file.name}.writing")
         try:
@@ -207,7 +229,7 @@ class StoreChecksums:
             raise
         status = self.file.stat()
         self._stamp = (status.st_ino, status.st_mtime_ns)
-        self.versions, self._noted, self.unreadable = dict(versions), dict(noted), None
+        self.versions, self._noted, self.contents, self.unreadable = dict(versions), dict(noted), contents, None
 
 
 def _crc32(path: Path) -> int:
