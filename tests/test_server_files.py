@@ -24,6 +24,7 @@ from soundloom.server.http.errors import ApiError
 from soundloom.server.http.range_response import parse_range
 from soundloom.server.jobs import Jobs
 from soundloom.server.lru_cache import LruCache
+from soundloom.server.media import file_cache
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import playable
@@ -281,6 +282,35 @@ def test_the_cache_stays_within_its_bound_and_drops_what_was_used_longest_ago(tm
     assert sum(path.stat().st_size for path in kept) <= 100_000
     assert {path.read_bytes()[0] for path in kept} >= {0, 59}
     assert not list(tmp_path.glob("*.making"))
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "append"])
+def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    content, made = bytes(range(256)) * 40, []
+
+    def entry(cache: FileCache) -> bytes:
+        with cache.open("key", lambda out: made.append(Path(out).write_bytes(content))) as file:
+            return file.read()
+
+    assert entry(FileCache(tmp_path, 10**6)) == content
+    (path,) = tmp_path.glob("??/*")
+    status = path.stat()
+    odd = {"flip": b"\x01" + content[1:], "cut": content[:-1], "append": content + b"x"}[damage]
+    path.write_bytes(odd)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    cache = FileCache(tmp_path, 10**6)
+    assert entry(cache) == content
+    assert "damaged" in caplog.text
+    assert entry(cache) == content
+    assert len(made) == 2
+
+
+def test_an_entry_is_read_once_to_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, checked = FileCache(tmp_path, 10**6), []
+    monkeypatch.setattr(file_cache, "_length_and_checksum", lambda path: checked.append(path) or "7.00000000")
+    for _ in range(3):
+        cache.open("key", lambda out: Path(out).write_bytes(b"content")).close()
+    assert len(checked) == 2, "when it is made, and when it is first opened"
 
 
 def test_an_entry_is_made_once_and_not_kept_when_making_it_fails(tmp_path: Path) -> None:
