@@ -309,6 +309,60 @@ class TestDisasters:
         assert same(again, undisturbed)
         assert prepare(corpus, mel, folder=home).fresh == 0
 
+    def damage_unseen(self, home: Path, at: float) -> None:
+        """Change a bit of the rows, and neither their size nor their time of modification."""
+        file = self.rows_file(home)
+        status, data = file.stat(), bytearray(file.read_bytes())
+        data[int(at * len(data))] ^= 1
+        file.write_bytes(data)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    @pytest.mark.parametrize("mapped", [False, True])
+    def test_damage_that_keeps_size_and_time_is_repaired_as_rows_are_read(
+        self,
+        corpus: Corpus,
+        undisturbed: FeatureDataset,
+        home: Path,
+        mel: MelEnergies,
+        mapped: bool,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        prepared = prepare(corpus, mel, folder=home)
+        self.damage_unseen(home, 0.5)
+        again = prepared if mapped else prepare(corpus, mel, folder=home)
+        assert again.fresh == (8 if mapped else 0)
+        assert same(again, undisturbed)
+        assert caplog.text.count("decoded again") == 1
+        # The repair is kept.
+        caplog.clear()
+        assert same(prepare(corpus, mel, folder=home), undisturbed)
+        assert not caplog.text
+
+    def test_a_damaged_clip_that_occurs_twice_is_decoded_once(
+        self, tmp_path: Path, home: Path, mel: MelEnergies, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (path,) = write(tmp_path / "sounds", 1)
+        twice = prepare(corpus_of([path, path]), mel, folder=home)
+        expected = twice.take(np.array([0, 1]), np.array([0, 0]), 5)
+        again = prepare(corpus_of([path, path]), mel, folder=home)
+        self.damage_unseen(home, 0.5)
+        assert torch.equal(again.take(np.array([0, 1]), np.array([0, 0]), 5), expected)
+        assert caplog.text.count("decoded again") == 1
+
+    def test_damaged_rows_of_a_file_that_has_changed_are_refused(
+        self, tmp_path: Path, home: Path, mel: MelEnergies
+    ) -> None:
+        (path,) = write(tmp_path / "sounds", 1)
+        dataset = prepare(corpus_of([path]), mel, folder=home)
+        self.damage_unseen(home, 0.5)
+        for change, reason in [
+            (lambda: path.write_bytes(path.read_bytes() + b"x"), "changed"),
+            (path.unlink, "no such"),
+        ]:
+            change()
+            with pytest.raises(FeatureCacheError, match=f"damaged.*{reason}"):
+                dataset.take(np.array([0]), np.array([0]), 5)
+
     @pytest.mark.parametrize("left", [0.0, 0.6])
     def test_a_file_cut_short(
         self, corpus: Corpus, undisturbed: FeatureDataset, home: Path, mel: MelEnergies, left: float

@@ -2,6 +2,9 @@
 
 What is there already, from this corpus or another, is not decoded again; a run that was killed goes on where it was
 killed, a few seconds' work aside. A clip that cannot be heard is left out and named.
+
+The rows of a clip are compared with their checksum when a process first reads them. A clip whose rows are damaged is
+decoded again.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,11 +31,11 @@ from torch import Tensor
 
 from soundloom import audio
 from soundloom.corpora import Corpus
-from soundloom.errors import InvalidArgumentError
+from soundloom.errors import FeatureCacheError, InvalidArgumentError
 from soundloom.feature_cache.errors import as_cache_error
 from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
-from soundloom.feature_cache.row_store import Rows
+from soundloom.feature_cache.row_store import CachedClip, Rows
 from soundloom.file_pool import Failed, process
 from soundloom.models.weights.download import cache_home
 
@@ -65,6 +69,7 @@ class FeatureDataset:
         *,
         fresh: int,
         seconds: float,
+        repair: ClipRepair | None = None,
     ) -> None:
         self.form = form
         self.lengths = lengths
@@ -73,6 +78,8 @@ class FeatureDataset:
         self.seconds = seconds
         self._rows = rows
         self._firsts = firsts
+        self._repair = repair
+        self._unchecked = np.full(len(lengths), repair is not None)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -103,12 +110,15 @@ class FeatureDataset:
 
         Raises:
             IndexError: a window begins before its clip, or there is no such clip.
+            FeatureCacheError: the rows of a clip are damaged, and cannot be computed again.
         """
         if len(clips) and not (clips.min() >= 0 and clips.max() < len(self) and starts.min() >= 0 and count >= 1):
             raise IndexError(
                 f"windows of {count} rows of clips {clips.min()} to {clips.max()} from row {starts.min()} on: there "
                 f"are clips 0 to {len(self) - 1}, their rows are counted from 0, and a window has a row or more"
             )
+        if self._repair is not None and (unchecked := self._unchecked[clips]).any():
+            self._check(self._repair, np.unique(clips[unchecked]))
         out = np.empty((len(clips), count, *self.form.shape), self.form.dtype)
         first = self._firsts[clips] + starts
         held = np.clip(self.lengths[clips] - starts, 0, count)
@@ -118,6 +128,13 @@ class FeatureDataset:
             if rows < count:
                 window[rows:] = 0
         return torch.from_numpy(out)
+
+    def _check(self, repair: ClipRepair, clips: Int64[np.ndarray, " some"]) -> None:
+        """Compare clips with their checksums, and compute those that differ again."""
+        for clip in clips.tolist():
+            if not repair.is_intact(clip, self._rows):
+                self._rows, self._firsts[clip] = repair.repaired(clip)
+            self._unchecked[clip] = False
 
     def restore(self, kept: Tensor) -> Float[Tensor, ...]:
         """What `take` gave, as float32; on the device where it lies."""
@@ -170,6 +187,68 @@ class _Clip:
     end: float | None
 
 
+class ClipRepair:
+    """Checks clips of a corpus against their checksums, and decodes damaged ones again.
+
+    Args:
+        form: how the clips are kept.
+        folder: the cache's.
+        clips: of the corpus, in its order.
+        keys: of every clip, or why it has none.
+        kept: number of a clip in the corpus -> where its rows lie.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        folder: Path,
+        clips: Sequence[_Clip],
+        keys: Sequence[bytes | Failed[str]],
+        kept: Mapping[int, CachedClip],
+    ) -> None:
+        self._form = form
+        self._folder = folder
+        self._clips = clips
+        self._keys = keys
+        self._kept = kept
+
+    def is_intact(self, number: int, rows: NDArray[Any]) -> bool:
+        """Whether a clip is, among all rows, as it was written; so is one without rows."""
+        return number not in self._kept or self._kept[number].is_intact(rows)
+
+    def repaired(self, number: int) -> tuple[NDArray[Any], int]:
+        """Decode a clip again; gives all rows, and the number of its first.
+
+        Raises:
+            FeatureCacheError: its file cannot be decoded, or is another than it was.
+        """
+        key = self._keys[number]
+        assert isinstance(key, bytes)
+        with closing(_store(self._form, self._folder)) as store:
+            found = store.find([key]).get(key)
+            # Another process, or another clip of the same content, may have been faster.
+            if found is None or found == self._kept[number]:
+                rows = self._decoded(self._clips[number], key)
+                store.forget(key)
+                store.add({key: rows})
+            return store.mapped(), store.find([key])[key].first
+
+    def _decoded(self, clip: _Clip, key: bytes) -> NDArray[Any]:
+        _log.warning("%s: the rows of %s are damaged: it is decoded again", self._folder, clip.path)
+        with as_cache_error(self._folder):
+            now = content_hashes([clip.path], self._folder, 1)[clip.path]
+        reason = now.reason if isinstance(now, Failed) else "it has changed since it was prepared"
+        if _key(now, clip) == key:
+            (rows,) = process([clip], partial(_decode, self._form), workers=1)
+            if not isinstance(rows, Failed):
+                return rows
+            reason = rows.reason
+        raise FeatureCacheError(
+            f"the rows of {clip.path!r} in {str(self._folder)!r} are damaged, and it cannot be decoded again: "
+            f"{reason}. Run again with the file in its place, or without it"
+        )
+
+
 def prepare(
     corpus: Corpus,
     form: Form,
@@ -202,6 +281,7 @@ def prepare(
     _report_unread(hashes, progress)
     keys = [_key(hashes[clip.path], clip) for clip in clips]
     store = _store(form, place)
+    kept: dict[int, CachedClip] = {}
     try:
         # Clips of the same bytes are decoded once.
         wanted = {key: clip for key, clip in zip(keys, clips, strict=True) if isinstance(key, bytes)}
@@ -225,8 +305,11 @@ def prepare(
         elif key in failed:
             failures[number] = Failed(clip.path, failed[key])
         else:
-            firsts[number], lengths[number] = found[key]
-    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=time.monotonic() - began)
+            kept[number] = found[key]
+            firsts[number], lengths[number] = kept[number].first, kept[number].length
+    repair = ClipRepair(form, place, clips, keys, kept)
+    seconds = time.monotonic() - began
+    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=seconds, repair=repair)
 
 
 @contextmanager
@@ -254,15 +337,11 @@ def _fill(
     store: Rows, form: Form, missing: dict[bytes, _Clip], workers: int, progress: Callable[[CacheProgress], None] | None
 ) -> dict[bytes, str]:
     """Decode and keep clips; returns those that could not be heard, and why."""
-
-    def work(clip: _Clip, av: audio.AvProcess) -> NDArray[Any]:
-        return form.keep_blocks(audio.stream(clip.path, form.sample_rate, start=clip.start, end=clip.end, av=av))
-
     failed: dict[bytes, str] = {}
     waiting: dict[bytes, NDArray[Any]] = {}
     since = time.monotonic()
     # Closed on the way out, so that no worker goes on decoding for a disk that is full.
-    with closing(process(missing.values(), work, workers=workers)) as outcomes:
+    with closing(process(missing.values(), partial(_decode, form), workers=workers)) as outcomes:
         for done, (key, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
             if isinstance(outcome, Failed):
                 failed[key] = outcome.reason
@@ -276,6 +355,11 @@ def _fill(
                 progress(CacheProgress(done, len(missing), missing[key].path, reason=failed.get(key)))
     store.add(waiting)
     return failed
+
+
+def _decode(form: Form, clip: _Clip, av: audio.AvProcess) -> NDArray[Any]:
+    """The rows of a clip."""
+    return form.keep_blocks(audio.stream(clip.path, form.sample_rate, start=clip.start, end=clip.end, av=av))
 
 
 def _report_unread(hashes: dict[str, bytes | Failed[str]], progress: Callable[[CacheProgress], None] | None) -> None:

@@ -13,7 +13,8 @@ processes that write at the same time take turns, and what one of them has mappe
 
 The index also holds the size and time that the file of rows had when it was last written. Where they are others, a
 writer was killed or the file was damaged, and the whole file is read once to compare every clip with its checksum;
-those that differ are forgotten, and so prepared again. Damage that leaves size and time as they were is not found.
+those that differ are forgotten, and so prepared again. Damage that leaves size and time as they were is found when a
+clip is first read (`FeatureDataset.take`): a clip is the block of these checksums.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import secrets
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from numpy.typing import NDArray
 from soundloom.feature_cache.database import open_database, select, transaction
 from soundloom.feature_cache.errors import as_cache_error
 
-__all__ = ["Rows"]
+__all__ = ["CachedClip", "Rows"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,19 @@ CREATE TABLE IF NOT EXISTS clips (key BLOB PRIMARY KEY, first INTEGER, count INT
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT)
 """
 _NO_FILE = "none"
+
+
+class CachedClip(NamedTuple):
+    """Where the rows of a clip lie: the number of the first, how many, and the CRC-32 of their bytes."""
+
+    first: int
+    length: int
+    checksum: int
+
+    def is_intact(self, rows: NDArray[Any]) -> bool:
+        """Whether the clip is, among all rows, as it was written."""
+        stop = self.first + self.length
+        return stop <= len(rows) and zlib.crc32(rows[self.first : stop].data) == self.checksum
 
 
 class Rows:
@@ -80,15 +94,24 @@ class Rows:
         """Let go of the index; what is mapped stays mapped."""
         self._database.close()
 
-    def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[int, int]]:
-        """The first row and the number of rows of those of the keys that are there.
+    def find(self, keys: Collection[bytes]) -> dict[bytes, CachedClip]:
+        """Where those of the keys lie that are there.
 
         Raises:
             FeatureCacheError: the index cannot be read.
         """
         with as_cache_error(self.folder):
-            found = select(self._database, "SELECT key, first, count FROM clips WHERE key IN", keys)
-            return {key: (first, count) for key, first, count in found}
+            found = select(self._database, "SELECT key, first, count, checksum FROM clips WHERE key IN", keys)
+            return {key: CachedClip(*clip) for key, *clip in found}
+
+    def forget(self, key: bytes) -> None:
+        """Forget a clip that is damaged, so that it can be added again.
+
+        Raises:
+            FeatureCacheError: the index cannot be written.
+        """
+        with as_cache_error(self.folder), transaction(self._database):
+            self._database.execute("DELETE FROM clips WHERE key = ?", (key,))
 
     def add(self, clips: Mapping[bytes, NDArray[Any]]) -> None:
         """Keep the rows of some clips, all of them or, if it fails, none; those that are there already stay.
@@ -155,11 +178,7 @@ class Rows:
                 return
             clips = self._database.execute("SELECT key, first, count, checksum FROM clips").fetchall()
         rows = self.mapped()
-        damaged = [
-            (key,)
-            for key, first, count, checksum in clips
-            if first + count > len(rows) or zlib.crc32(rows[first : first + count].data) != checksum
-        ]
+        damaged = [(key,) for key, *clip in clips if not CachedClip(*clip).is_intact(rows)]
         if damaged:
             _log.warning("%s: %d of %d clips are damaged and are prepared again", self._path, len(damaged), len(clips))
         with transaction(self._database):
