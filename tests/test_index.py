@@ -14,7 +14,8 @@ from soundloom.library.search import similarity_cache
 from soundloom.library.search.cells import top_rows
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.storage.store import FileState, Store
+from soundloom.library.storage.segment_rows import FileState, segment_rows
+from soundloom.library.storage.store import Store
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 
@@ -36,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, embeddings: np.ndarray) -> S
         import pyarrow as pa
 
         tables = [
-            store.table(FileState(f"/{row:05d}.wav", row, 0, ""), [0.0], [row / 100], embeddings[row : row + 1], ["t"])
+            segment_rows(FileState(f"/{row:05d}.wav", row, 0, ""), [0.0], [row / 100], embeddings[row : row + 1], ["t"])
             for row in some.tolist()
         ]
         store.append(pa.concat_tables(tables))
@@ -126,7 +127,8 @@ def test_cells_are_really_used(tmp_path: Path, store: Store) -> None:
 def test_an_index_of_another_store_is_stale(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name, 16) for name in ("one", "two")]
     for number, store in enumerate(stores):
-        store.append(store.table(FileState(f"/{number}.wav", 1, 0, ""), [0.0], [1.0], np.ones((1, 16), np.float32), []))
+        file = FileState(f"/{number}.wav", 1, 0, "")
+        store.append(segment_rows(file, [0.0], [1.0], np.ones((1, 16), np.float32), []))
     one, two = stores
     assert one.version == two.version
     SearchIndex.build(tmp_path / "index", one, PARTS)

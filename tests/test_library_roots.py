@@ -16,7 +16,8 @@ from soundloom.cli import main
 from soundloom.cli.index import command
 from soundloom.errors import LibraryError
 from soundloom.library import FileProgress, Library
-from soundloom.library.indexing.roots import RootRegistry, outermost, parents_of
+from soundloom.library.storage.root_paths import outermost, parents_of
+from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 
 

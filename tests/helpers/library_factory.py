@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from soundloom.library import Library, LibrarySettings
-from soundloom.library.storage.store import FileState, Store
+from soundloom.library.storage.segment_rows import FileState, segment_rows
+from soundloom.library.storage.store import Store
 
 PARTS = {"left": (0, 6), "right": (6, 16)}
 DIM = 16
@@ -50,7 +51,7 @@ def append(
 ) -> None:
     """Further files; the content hash of each is its path."""
     tables = [
-        store.table(
+        segment_rows(
             FileState(path, 100, 10**18 + number, path),
             [float(start) for start in range(segments)],
             [float(start + 1) for start in range(segments)],

@@ -30,7 +30,7 @@ from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.embed import Embedded, segment_embedder
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.sync import FileProgress
-from soundloom.library.storage.store import Failure, FileNotice
+from soundloom.library.storage.segment_rows import Failure, FileNotice
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of

@@ -13,11 +13,11 @@ from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import CacheDamagedError, LibraryError
-from soundloom.library.indexing.roots import RootRegistry
 from soundloom.library.map.library_map import check_maps
 from soundloom.library.search.index_files import check_index
 from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import store_damages
 from soundloom.library.storage.store_checksums import StoreChecksums
 from soundloom.library.tags.edit_log import DecisionLog

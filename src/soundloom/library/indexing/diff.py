@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundloom.file_names import os_path, text_path
-from soundloom.library.storage.store import FileState
+from soundloom.library.storage.root_paths import is_below
+from soundloom.library.storage.segment_rows import FileState
 
-__all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes", "is_below"]
+__all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +118,6 @@ def hash_known_sizes(
             pool.shutdown(cancel_futures=True)
             raise
     return hashes
-
-
-def is_below(path: str, roots: Iterable[Path]) -> bool:
-    """Whether a path is one of the roots or lies in one of them."""
-    return any(path == str(root) or path.startswith(str(root).rstrip(os.sep) + os.sep) for root in roots)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

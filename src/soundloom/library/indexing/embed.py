@@ -12,7 +12,7 @@ from jaxtyping import Float
 from soundloom import audio
 from soundloom.embedder import Embedder
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
-from soundloom.library.storage.store import FileState
+from soundloom.library.storage.segment_rows import FileState
 
 __all__ = ["Embedded", "segment_embedder"]
 

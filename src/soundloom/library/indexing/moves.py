@@ -16,7 +16,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from soundloom.library.storage.store import FileState
+from soundloom.library.storage.segment_rows import FileState
 
 __all__ = ["Move", "MoveBatch", "plan_moves"]
 

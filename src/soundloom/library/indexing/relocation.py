@@ -15,9 +15,11 @@ from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import LibraryError
-from soundloom.library.indexing.diff import FileOnDisk, content_hash, is_below
-from soundloom.library.indexing.roots import RootLookup, RootRegistry
-from soundloom.library.storage.store import FileState, Store
+from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.storage.root_paths import RootLookup, is_below
+from soundloom.library.storage.root_registry import RootRegistry
+from soundloom.library.storage.segment_rows import FileState
+from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
 
 __all__ = ["dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]

@@ -22,17 +22,19 @@ from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
-from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes, is_below
+from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.embed import segment_embedder
 from soundloom.library.indexing.moves import Move, plan_moves
 from soundloom.library.indexing.redecode import SameSound, redecoder
 from soundloom.library.indexing.relocation import dispersed_roots, files_by_root, find_new_place
-from soundloom.library.indexing.roots import RootLookup, RootRegistry, is_empty, totals_by_root
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.indexing.writer import RowWriter
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.store import Failure, FileNotice, FileState, Store
+from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, totals_by_root
+from soundloom.library.storage.root_registry import RootRegistry
+from soundloom.library.storage.segment_rows import Failure, FileNotice, FileState
+from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from soundloom.library.indexing.embed import Embedded
-from soundloom.library.storage.store import FileNotice, FileState, Store
+from soundloom.library.storage.segment_rows import FileNotice, FileState, segment_rows
+from soundloom.library.storage.store import Store
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
 
@@ -115,7 +116,7 @@ class RowWriter:
         tables, tags = [], []
         for result in results:
             state = result.state
-            tables.append(self._store.table(state, result.starts, result.ends, result.embeddings, (), result.notices))
+            tables.append(segment_rows(state, result.starts, result.ends, result.embeddings, (), result.notices))
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
             for start in result.starts:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from soundloom.errors import QueryError
+from soundloom.library.storage.sql import sql_text
 
 __all__ = ["Filter"]
 
@@ -81,7 +82,7 @@ def _literal(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise QueryError(f"{text!r} is not Unicode text, and no path or tag of a library is otherwise") from None
-    return "'" + text.replace("'", "''") + "'"
+    return sql_text(text)
 
 
 def _seconds(number: float) -> str:

@@ -13,60 +13,40 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio import DECODER_VERSION, Notice
+from soundloom.audio import Notice
 from soundloom.errors import LibraryDamagedError, QueryError
 from soundloom.library.storage.checked_tables import CheckedTables, table_damages
+from soundloom.library.storage.segment_rows import (
+    ADDED_COLUMNS,
+    Failure,
+    FileNotice,
+    FileState,
+    failure_schema,
+    notice_lines,
+    segment_schema,
+)
+from soundloom.library.storage.sql import path_is_below, path_is_in, sql_text
 from soundloom.library.storage.store_checksums import Damage
 from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Failure", "FileNotice", "FileState", "Store", "store_damages"]
+__all__ = ["Store", "store_damages"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
-_ADDED = {"decoder": "int", "notices": "string"}
-"""Columns that tables of earlier versions lack, and their SQL types."""
 _CHUNK = 500
 """Files named in one SQL expression."""
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
 """What a batch of a scan holds at most. A batch costs a third of a millisecond whatever is in it, and LanceDB's own
 are of 1024 rows: too small to filter 100,000 rows between two keystrokes."""
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What the store knows of an indexed file: size in bytes, modification time, content hash."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    hash: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be indexed, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class FileNotice:
-    """What was noticed of a file when it was decoded: a code of `soundloom.audio.NOTICE_KINDS`, and the details."""
-
-    path: str
-    code: str
-    text: str
 
 
 class Store:
@@ -84,13 +64,13 @@ class Store:
     def __init__(self, folder: Path, dim: int) -> None:
         self._dim = dim
         self._folder = folder
-        self._tables = CheckedTables(folder, {_SEGMENTS: _segment_schema(dim), _FAILURES: _failure_schema()})
+        self._tables = CheckedTables(folder, {_SEGMENTS: segment_schema(dim), _FAILURES: failure_schema()})
         self._segments = self._tables[_SEGMENTS]
         self._failures = self._tables[_FAILURES]
 
     def add_missing_columns(self) -> None:
         """Give a table that an earlier version made the columns that it lacks, all null; no row is written again."""
-        missing = {name: f"cast(NULL as {kind})" for name, kind in _ADDED.items() if name not in self._columns}
+        missing = {name: f"cast(NULL as {kind})" for name, kind in ADDED_COLUMNS.items() if name not in self._columns}
         if missing:
             with self._tables.committing():
                 self._segments.add_columns(missing)
@@ -186,7 +166,7 @@ class Store:
 
     def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
         """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
-        for batch in self.scan(["embedding"], f"{_path_in([path])} AND start = {start!r}"):
+        for batch in self.scan(["embedding"], f"{path_is_in([path])} AND start = {start!r}"):
             for row in batch["embedding"]:
                 return np.array(row.as_py(), np.float32)
         return None
@@ -202,7 +182,7 @@ class Store:
             self._segments.merge_insert(["path", "start"])
             .when_matched_update_all()
             .when_not_matched_insert_all()
-            .when_not_matched_by_source_delete(_path_in(paths))
+            .when_not_matched_by_source_delete(path_is_in(paths))
         )
         with self._tables.committing():
             merge.execute(rows)
@@ -218,7 +198,7 @@ class Store:
         import pyarrow as pa
 
         files = sorted(donors)
-        batches = list(self.scan(self._segments.schema.names, _path_in(sorted(set(donors.values())))))
+        batches = list(self.scan(self._segments.schema.names, path_is_in(sorted(set(donors.values())))))
         rows = pa.Table.from_batches(batches, schema=self._segments.schema if not batches else None)
         takers: dict[str, list[int]] = defaultdict(list)
         for number, path in enumerate(files):
@@ -235,20 +215,20 @@ class Store:
     def rename_folder(self, old: str, new: str) -> None:
         """Give the rows of all files below a folder, or of one file, another path, in one commit."""
         prefix = old.rstrip(os.sep)
-        value = f"concat({_quoted(new.rstrip(os.sep))}, substr(path, {len(prefix) + 1}))"
+        value = f"concat({sql_text(new.rstrip(os.sep))}, substr(path, {len(prefix) + 1}))"
         with self._tables.committing():
-            self._segments.update(where=_below(old), values_sql={"path": value})
+            self._segments.update(where=path_is_below(old), values_sql={"path": value})
 
     def remove_folder(self, folder: str) -> None:
         """Remove the rows of all files below a folder, or of one file, in one commit."""
         with self._tables.committing():
-            self._segments.delete(_below(folder))
+            self._segments.delete(path_is_below(folder))
 
     def tags(self, paths: Sequence[str]) -> dict[str, dict[float, frozenset[str]]]:
         """The tags of the segments of some files: path -> start second -> tags."""
         found: dict[str, dict[float, frozenset[str]]] = {path: {} for path in paths}
         for some in _chunks(sorted(paths)):
-            for batch in self.scan(["path", "start", "tags"], _path_in(some)):
+            for batch in self.scan(["path", "start", "tags"], path_is_in(some)):
                 for path, start, tags in zip(*batch.to_pydict().values(), strict=True):
                     found[path][start] = frozenset(tags or ())
         return found
@@ -291,9 +271,9 @@ class Store:
         import pyarrow as pa
 
         rows = pa.Table.from_batches(
-            [batch for some in _chunks(sorted(notices)) for batch in self.scan(["path", "start"], _path_in(some))]
+            [batch for some in _chunks(sorted(notices)) for batch in self.scan(["path", "start"], path_is_in(some))]
         )
-        lines = [_lines(notices[path]) for path in rows["path"].to_pylist()]
+        lines = [notice_lines(notices[path]) for path in rows["path"].to_pylist()]
         rows = rows.append_column("decoder", pa.array([version] * len(lines), pa.int32()))
         rows = rows.append_column("notices", pa.array(lines, pa.string()))
         with self._tables.committing():
@@ -303,7 +283,7 @@ class Store:
         """Forget files."""
         for some in _chunks(sorted(paths)):
             with self._tables.committing():
-                self._segments.delete(_path_in(some))
+                self._segments.delete(path_is_in(some))
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, sorted by path."""
@@ -333,7 +313,7 @@ class Store:
 
         columns = [[failure.path for failure in failures], [failure.reason for failure in failures]]
         with self._tables.committing():
-            self._failures.add(pa.table(columns, schema=_failure_schema()), mode="overwrite")
+            self._failures.add(pa.table(columns, schema=failure_schema()), mode="overwrite")
 
     def compact(self) -> None:
         """Join the many small pieces that many small commits leave, and drop versions older than a day."""
@@ -341,95 +321,12 @@ class Store:
         with self._tables.committing(removed=True):
             self._segments.optimize(cleanup_older_than=timedelta(days=1))
 
-    def table(
-        self,
-        state: FileState,
-        starts: Sequence[float],
-        ends: Sequence[float],
-        embeddings: NDArray[np.float32],
-        tags: Sequence[str],
-        notices: Sequence[Notice] = (),
-    ) -> pa.Table:
-        """The rows of one file.
-
-        Args:
-            state: the file.
-            starts: where its segments begin, in seconds.
-            ends: where they end.
-            embeddings: ``[segments, dim]``.
-            tags: the file's tags.
-            notices: what was noticed when it was decoded.
-        """
-        import pyarrow as pa
-
-        count = len(starts)
-        columns: list[Any] = [
-            [state.path] * count,
-            list(starts),
-            list(ends),
-            [max(ends)] * count,
-            [state.size] * count,
-            [state.mtime_ns] * count,
-            [state.hash] * count,
-            [list(tags)] * count,
-            pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), self._dim),
-            [DECODER_VERSION] * count,
-            [_lines(notices)] * count,
-        ]
-        return pa.table(columns, schema=_segment_schema(self._dim))
-
 
 def store_damages(folder: Path) -> list[Damage]:
     """Everything that is wrong with a store, found by reading all its files and all its rows; writes nothing."""
     return table_damages(folder, (_SEGMENTS, _FAILURES))
 
 
-def _segment_schema(dim: int) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            pa.field("path", pa.string(), nullable=False),
-            pa.field("start", pa.float64(), nullable=False),
-            pa.field("end", pa.float64(), nullable=False),
-            pa.field("duration", pa.float64(), nullable=False),
-            pa.field("size", pa.int64(), nullable=False),
-            pa.field("mtime_ns", pa.int64(), nullable=False),
-            pa.field("hash", pa.string(), nullable=False),
-            pa.field("tags", pa.list_(pa.string())),
-            pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
-            pa.field("decoder", pa.int32()),
-            pa.field("notices", pa.string()),
-        ]
-    )
-
-
-def _failure_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
-
-
-def _lines(notices: Sequence[Notice]) -> str | None:
-    """Notices as they are stored: a line each, code and text."""
-    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
-
-
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
     for first in range(0, len(items), _CHUNK):
         yield items[first : first + _CHUNK]
-
-
-def _quoted(text: str) -> str:
-    """An SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _path_in(paths: Sequence[str]) -> str:
-    return f"path IN ({', '.join(map(_quoted, paths))})"
-
-
-def _below(folder: str) -> str:
-    """An SQL condition: the path is a folder or file, or lies below it."""
-    name = folder.rstrip(os.sep)
-    return f"(path = {_quoted(name)} OR starts_with(path, {_quoted(name + os.sep)}))"

@@ -25,7 +25,9 @@ from typing import NamedTuple
 from soundloom.errors import LibraryError
 from soundloom.library.segments import Mark, Segments
 from soundloom.library.storage.library_lock import library_lock
-from soundloom.library.storage.store import FileState, Store
+from soundloom.library.storage.segment_rows import FileState
+from soundloom.library.storage.sql import is_in
+from soundloom.library.storage.store import Store
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
 
 __all__ = ["Edit", "TagEditor", "checked_tag"]
@@ -235,10 +237,7 @@ class TagEditor:
     def _scan(self, column: str, values: Collection[str]) -> Iterable[_Row]:
         if not values:
             return
-        where = None
-        if len(values) <= _FEW:
-            literals = ("'" + value.replace("'", "''") + "'" for value in sorted(values))
-            where = f"{column} IN ({', '.join(literals)})"
+        where = is_in(column, sorted(values)) if len(values) <= _FEW else None
         for batch in self._store.scan(["path", "start", "tags", "hash"], where):
             for path, start, tags, digest in zip(*batch.to_pydict().values(), strict=True):
                 yield _Row(path, start, frozenset(tags or ()), digest)

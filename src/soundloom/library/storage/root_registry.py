@@ -15,57 +15,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.file_names import os_path
-from soundloom.library.indexing.diff import is_below
+from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, outermost
 from soundloom.library.storage.store import Store
 
-__all__ = [
-    "Presence",
-    "Root",
-    "RootEntry",
-    "RootLookup",
-    "RootRegistry",
-    "is_empty",
-    "outermost",
-    "parents_of",
-    "totals_by_root",
-]
+__all__ = ["Presence", "RootEntry", "RootRegistry"]
 
 _FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Root:
-    """A folder or file that a library was filled from.
-
-    Attributes:
-        path: where it is, or was when it was last seen.
-        files: how many of its files are indexed.
-        seconds: how long they are together.
-        absent: whether it is not there now, or is a folder without any file; its rows are kept.
-        missing: how many of its files were gone when it was last indexed, and were kept.
-        indexed: when it was last indexed, in UTC (ISO 8601); None if that is not known.
-    """
-
-    path: str
-    files: int
-    seconds: float
-    absent: bool
-    missing: int = 0
-    indexed: str | None = None
-
-    def __fspath__(self) -> str:
-        return self.path
 
 
 @dataclass(frozen=True)
@@ -211,22 +177,6 @@ class RootRegistry:
             raise LibraryError(f"cannot write {str(self._file)!r}: {error.strerror}") from None
 
 
-class RootLookup:
-    """Finds the root of a path, in time that does not grow with the number of roots."""
-
-    def __init__(self, roots: Iterable[str | os.PathLike[str]]) -> None:
-        self._roots = {os.fspath(root).rstrip(os.sep) or os.sep for root in roots}
-
-    def root_of(self, path: str) -> str | None:
-        """The root that a path is or lies in; None if there is none."""
-        while path not in self._roots:
-            parent = os.path.dirname(path)
-            if parent == path:
-                return None
-            path = parent
-        return path
-
-
 class Presence:
     """Tells which files of a library are not there now: their root is absent, or they are gone themselves.
 
@@ -253,46 +203,6 @@ class Presence:
             if path not in known:
                 known[path] = gone[root] or not os.path.exists(os_path(path))
         return [known[path] for path in every]
-
-
-def is_empty(root: str | os.PathLike[str]) -> bool:
-    """Whether a root is not there, cannot be read, or is a folder without any entry, as an unmounted drive is."""
-    try:
-        if not os.path.isdir(root):
-            return not os.path.exists(os_path(root))
-        with os.scandir(os_path(root)) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return True
-
-
-def outermost(paths: Iterable[PurePath]) -> list[Path]:
-    """Paths without those that lie in another of them, sorted."""
-    every = sorted({Path(path) for path in paths}, key=lambda path: path.parts)
-    found: list[Path] = []
-    for path in every:
-        # In the order of their components a folder comes right before all that lies in it.
-        if not (found and is_below(str(path), [found[-1]])):
-            found.append(path)
-    return found
-
-
-def parents_of(files: Iterable[str]) -> list[Path]:
-    """The outermost of the folders that files lie in: the best guess where no root is registered."""
-    return outermost({PurePath(os.path.dirname(file)) for file in files})
-
-
-def totals_by_root(
-    roots: Iterable[str], durations: Mapping[str, float], of: Callable[[str], str | None]
-) -> dict[str, tuple[int, float]]:
-    """Number of files and seconds of every root."""
-    totals = dict.fromkeys(roots, (0, 0.0))
-    for path, seconds in durations.items():
-        root = of(path)
-        if root in totals:
-            files, before = totals[root]
-            totals[root] = files + 1, before + seconds
-    return totals
 
 
 def _below(entry: RootEntry, paths: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,130 @@
+"""Rows of a library's tables as Arrow tables: their schemas, and what the store knows of a file.
+
+One row a segment; size, modification time, content hash, notices and version of decoding are those of its file and the
+same in all of the file's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.audio import DECODER_VERSION, Notice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "ADDED_COLUMNS",
+    "Failure",
+    "FileNotice",
+    "FileState",
+    "failure_schema",
+    "notice_lines",
+    "segment_rows",
+    "segment_schema",
+]
+
+ADDED_COLUMNS = {"decoder": "int", "notices": "string"}
+"""Columns that tables of earlier versions lack, and their SQL types."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What the store knows of an indexed file: size in bytes, modification time, content hash."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be indexed, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FileNotice:
+    """What was noticed of a file when it was decoded: a code of `soundloom.audio.NOTICE_KINDS`, and the details."""
+
+    path: str
+    code: str
+    text: str
+
+
+def segment_schema(dim: int) -> pa.Schema:
+    """The columns of the segment table, for embeddings of a size."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("start", pa.float64(), nullable=False),
+            pa.field("end", pa.float64(), nullable=False),
+            pa.field("duration", pa.float64(), nullable=False),
+            pa.field("size", pa.int64(), nullable=False),
+            pa.field("mtime_ns", pa.int64(), nullable=False),
+            pa.field("hash", pa.string(), nullable=False),
+            pa.field("tags", pa.list_(pa.string())),
+            pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
+            pa.field("decoder", pa.int32()),
+            pa.field("notices", pa.string()),
+        ]
+    )
+
+
+def failure_schema() -> pa.Schema:
+    """The columns of the table of files that could not be indexed."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+
+
+def segment_rows(
+    state: FileState,
+    starts: Sequence[float],
+    ends: Sequence[float],
+    embeddings: NDArray[np.float32],
+    tags: Sequence[str],
+    notices: Sequence[Notice] = (),
+) -> pa.Table:
+    """The rows of one file, as the segment table takes them.
+
+    Args:
+        state: the file.
+        starts: where its segments begin, in seconds.
+        ends: where they end.
+        embeddings: ``[segments, dim]``.
+        tags: the file's tags.
+        notices: what was noticed when it was decoded.
+    """
+    import pyarrow as pa
+
+    count, dim = embeddings.shape
+    columns: list[Any] = [
+        [state.path] * count,
+        list(starts),
+        list(ends),
+        [max(ends)] * count,
+        [state.size] * count,
+        [state.mtime_ns] * count,
+        [state.hash] * count,
+        [list(tags)] * count,
+        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
+        [DECODER_VERSION] * count,
+        [notice_lines(notices)] * count,
+    ]
+    return pa.table(columns, schema=segment_schema(dim))
+
+
+def notice_lines(notices: Sequence[Notice]) -> str | None:
+    """Notices as they are stored: a line each, code and text."""
+    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
