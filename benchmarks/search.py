@@ -30,7 +30,8 @@ from benchmarks.timing import machine, write_json
 from soundloom.embedder import Embedder, Frames
 from soundloom.library import Hit, Library
 from soundloom.library.search.search_index import NearestRows
-from soundloom.library.storage.segment_rows import FileState, segment_rows
+from soundloom.library.storage.store import segment_rows
+from soundloom.library.storage.table_schema import FileState
 
 K = 10
 VARIANTS = 10

@@ -14,8 +14,8 @@ from soundloom.library.search import similarity_cache
 from soundloom.library.search.cells import top_rows
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.storage.segment_rows import FileState, segment_rows
-from soundloom.library.storage.store import Store
+from soundloom.library.storage.store import Store, segment_rows
+from soundloom.library.storage.table_schema import FileState
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 

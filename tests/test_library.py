@@ -271,7 +271,7 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path, sounds: Path) -> None:
     victim = tmp_path / "victim.loom"
     Library.create(victim, "logmel+mfcc")
     script = (
-        "import sys, soundloom.library.indexing.writer as writer; writer._FLUSH_SECONDS = 0.0; "
+        "import sys, soundloom.library.indexing.file_rows as writer; writer._FLUSH_SECONDS = 0.0; "
         "from soundloom.library import Library; library = Library.open(sys.argv[1]); library.model; "
         "print('go', flush=True); library.add(sys.argv[2])"
     )

@@ -22,8 +22,8 @@ from soundloom.library.map import library_map
 from soundloom.library.search import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
-from soundloom.library.storage.segment_rows import Failure
 from soundloom.library.storage.store import store_damages
+from soundloom.library.storage.table_schema import Failure
 from soundloom.library.verification import verify_library
 
 PATHS = [f"/s/{number:03d}.wav" for number in range(120)]

@@ -17,7 +17,7 @@ from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.library import Library, TagTable
 from soundloom.library.indexing.moves import plan_moves
-from soundloom.library.storage.segment_rows import FileState
+from soundloom.library.storage.table_schema import FileState
 
 
 def write(path: Path, seed: int, seconds: float = 0.2) -> None:

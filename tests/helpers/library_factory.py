@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from soundloom.library import Library, LibrarySettings
-from soundloom.library.storage.segment_rows import FileState, segment_rows
-from soundloom.library.storage.store import Store
+from soundloom.library.storage.store import Store, segment_rows
+from soundloom.library.storage.table_schema import FileState
 
 PARTS = {"left": (0, 6), "right": (6, 16)}
 DIM = 16

@@ -25,8 +25,8 @@ from soundloom.system_errors import reason_of
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess, DecodeOptions
     from soundloom.library import Failure
+    from soundloom.library.indexing.add_report import FileProgress
     from soundloom.library.indexing.diff import FileOnDisk
-    from soundloom.library.indexing.sync import FileProgress
     from soundloom.tagger import Explained, Tagged, Tagger
 
 __all__ = ["Row", "TagReport", "tag_files", "tag_lines", "write_tags"]
@@ -118,8 +118,8 @@ def tag_files(
     from soundloom.audio import DEFAULT_OPTIONS
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure
+    from soundloom.library.indexing.add_report import FileProgress
     from soundloom.library.indexing.scan import find_files
-    from soundloom.library.indexing.sync import FileProgress
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run, weights=weights, offline=offline)

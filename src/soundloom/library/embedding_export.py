@@ -26,11 +26,11 @@ from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
+from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.diff import FileOnDisk
-from soundloom.library.indexing.embed import Embedded, segment_embedder
+from soundloom.library.indexing.file_rows import Embedded, segment_embedder
 from soundloom.library.indexing.scan import find_files
-from soundloom.library.indexing.sync import FileProgress
-from soundloom.library.storage.segment_rows import Failure, FileNotice
+from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of

@@ -25,10 +25,11 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.errors import CacheDamagedError, LibraryAbsentError, LibraryError, QueryError
 from soundloom.file_names import os_path, text_path
+from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.library.indexing.library_roots import Root
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.indexing.scan import roots_of
-from soundloom.library.indexing.sync import AddReport, FileProgress, Synchroniser
+from soundloom.library.indexing.sync import Synchroniser
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segment, Segments
@@ -38,8 +39,8 @@ from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import Loader, Weights
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, parents_of, totals_by_root
 from soundloom.library.storage.root_registry import Presence, RootEntry, RootRegistry
-from soundloom.library.storage.segment_rows import Failure, FileNotice
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import TagTable
 from soundloom.local_path import local_path

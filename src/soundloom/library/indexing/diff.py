@@ -16,7 +16,7 @@ from pathlib import Path
 
 from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.root_paths import is_below
-from soundloom.library.storage.segment_rows import FileState
+from soundloom.library.storage.table_schema import FileState
 
 __all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes"]
 

@@ -15,10 +15,15 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from soundloom.library.storage.segment_rows import FileState
+from soundloom.file_names import os_path
+from soundloom.library.indexing.diff import LibraryDiff
+from soundloom.library.indexing.relocation import dispersed_roots, files_by_root
+from soundloom.library.storage.root_paths import RootLookup
+from soundloom.library.storage.table_schema import FileState
 
-__all__ = ["Move", "MoveBatch", "plan_moves"]
+__all__ = ["Move", "MoveBatch", "paths_losing_content", "plan_moves"]
 
 _BATCH = 100
 """Files in one commit, unless a cycle is longer: their rows are in memory together."""
@@ -74,6 +79,41 @@ def plan_moves(targets: Iterable[FileState], known: Mapping[str, FileState], lea
         batch.vacated.update(donors)
         vacated -= donors
     return batches
+
+
+def paths_losing_content(
+    diff: LibraryDiff,
+    known: Mapping[str, FileState],
+    hashes: Mapping[str, str],
+    targets: Sequence[FileState],
+    absent: Sequence[str],
+    roots: Sequence[Path],
+) -> list[str]:
+    """The known paths that no longer hold the content that the library knows: gone, or with another content.
+
+    Files of an absent root stay, unless most of its contents are among the new files; so do files outside the roots
+    that were searched, unless they are gone. Those that may have been edited in place come last.
+    """
+    new = {state.hash for state in targets if state.path not in known or known[state.path].hash != state.hash}
+    held = {state.hash for state in known.values()}
+    gone = list(diff.missing)
+    replaced: list[str] = []
+    edited: list[str] = []
+    for file in diff.candidates:
+        old, digest = known.get(file.path), hashes.get(file.path)
+        # A file of the same size without a hash could not be read: nothing is known of its content.
+        if old is not None and (digest is not None or file.size != old.size) and digest != old.hash:
+            (replaced if digest in held else edited).append(file.path)
+    away = RootLookup(absent)
+    dispersed = set(dispersed_roots(files_by_root(known, absent), new))
+    searched = RootLookup(roots)
+    for path, state in known.items():
+        if state.hash in new and path not in diff.present:
+            root = away.root_of(path)
+            elsewhere = root is None and searched.root_of(path) is None
+            if root in dispersed or (elsewhere and not os.path.lexists(os_path(path))):
+                gone.append(path)
+    return [*dict.fromkeys(gone), *replaced, *edited]
 
 
 def _assign_donors(targets: Iterable[FileState], known: Mapping[str, FileState], leaving: Sequence[str]) -> list[Move]:

@@ -7,20 +7,26 @@ of the others those are embedded again whose samples are others now.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from soundloom import audio
+from soundloom.embedder import Embedder
+from soundloom.file_pool import Failed, process
+from soundloom.library.indexing.add_report import AddTally
 from soundloom.library.indexing.diff import FileOnDisk
-from soundloom.library.indexing.embed import Embedded
+from soundloom.library.indexing.file_rows import Embedded, RowWriter, segment_embedder
+from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState
 
-__all__ = ["SameSound", "redecoder"]
+__all__ = ["redecode_files"]
 
 
 @dataclass(frozen=True)
-class SameSound:
+class _SameSound:
     """A file that decodes to the sound that its rows were made of, and what was noticed of it."""
 
     path: str
@@ -37,12 +43,62 @@ class _Sound:
     notices: Sequence[audio.Notice]
 
 
-def redecoder(
+def redecode_files(
+    paths: Collection[str],
+    known: Mapping[str, FileState],
+    model: Embedder,
+    settings: LibrarySettings,
+    store: Store,
+    writer: RowWriter,
+    tally: AddTally,
+    workers: int,
+) -> None:
+    """Bring the rows of files that an earlier version of decoding decoded up to the version of now.
+
+    A file that is refused now keeps its rows, is reported as failed, and is decoded again by the next update.
+
+    Args:
+        paths: files on disk.
+        known: the library's files.
+        model: embeds files whose sound differs.
+        settings: how files are cut and decoded.
+        store: the library's rows.
+        writer: commits the new rows.
+        tally: counts files and failures.
+        workers: how many files at a time.
+    """
+    outdated = {path: was for path, was in store.decoded_before(audio.DECODER_VERSION).items() if path in paths}
+    files = [FileOnDisk(path, known[path].size, known[path].mtime_ns) for path in sorted(outdated)]
+    hashes = {file.path: known[file.path].hash for file in files}
+    embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding)
+    work = _redecoder(embed, outdated, model.sample_rate, settings.decoding)
+    results = process(files, work, workers=workers)
+    same: dict[str, Sequence[audio.Notice]] = {}
+    total = tally.done + len(files)
+    try:
+        for file, result in zip(files, results, strict=True):
+            if isinstance(result, Failed):
+                tally.failed[file.path] = result.reason
+            elif isinstance(result, _SameSound):
+                same[result.path] = result.notices
+            else:
+                writer.put(result)
+                tally.report.redecoded += 1
+                tally.report.changed -= 1
+                tally.report.unchanged -= 1
+            tally.file_done(file.path, total)
+    finally:
+        results.close()
+        writer.flush()
+        writer.record_decoding(same, audio.DECODER_VERSION)
+
+
+def _redecoder(
     embed: Callable[[FileOnDisk, audio.AvProcess], Embedded],
     outdated: Mapping[str, tuple[int, float]],
     sample_rate: int,
     decoding: audio.DecodeOptions,
-) -> Callable[[FileOnDisk, audio.AvProcess], SameSound | Embedded]:
+) -> Callable[[FileOnDisk, audio.AvProcess], _SameSound | Embedded]:
     """The work of comparing one file's sound with what its rows were made of, and of embedding it if it differs.
 
     Args:
@@ -52,13 +108,13 @@ def redecoder(
         decoding: how the library decodes files.
     """
 
-    def work(file: FileOnDisk, av: audio.AvProcess) -> SameSound | Embedded:
+    def work(file: FileOnDisk, av: audio.AvProcess) -> _SameSound | Embedded:
         version, seconds = outdated[file.path]
         if not audio.may_differ(file.path, version, sample_rate):
-            return SameSound(file.path, ())
+            return _SameSound(file.path, ())
         sound = _decoded(file.path, sample_rate, decoding, av)
         if version == 1 and not _differs_from_version_1(file.path, sound, seconds, sample_rate, decoding, av):
-            return SameSound(file.path, sound.notices)
+            return _SameSound(file.path, sound.notices)
         return embed(file, av)
 
     return work

@@ -15,14 +15,15 @@ from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import LibraryError
+from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
-from soundloom.library.storage.root_paths import RootLookup, is_below
+from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty
 from soundloom.library.storage.root_registry import RootRegistry
-from soundloom.library.storage.segment_rows import FileState
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.editor import TagEditor
 
-__all__ = ["dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]
+__all__ = ["absent_roots", "dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]
 
 _SHARE = 0.5
 """Share of a root's files that must be found again."""
@@ -40,6 +41,37 @@ def files_by_root(known: Mapping[str, FileState], roots: Collection[str]) -> dic
         if (root := lookup.root_of(path)) is not None:
             files[root].append(state)
     return dict(files)
+
+
+def absent_roots(
+    roots: Iterable[Path],
+    registered: Iterable[Path],
+    known: Mapping[str, FileState],
+    present: Iterable[str],
+    *,
+    prune: bool,
+) -> list[str]:
+    """The roots that are not there, or are empty where they held files; not those that are to be pruned.
+
+    Args:
+        roots: the folders and files that were searched.
+        registered: all roots of the library.
+        known: the library's files.
+        present: the paths of the files that were found.
+        prune: whether the rows of an empty root that was searched shall be removed.
+    """
+    scanned, listed = {str(root) for root in roots}, {str(path) for path in registered}
+    searched, every = RootLookup(scanned), RootLookup(scanned | listed)
+    filled = {every.root_of(path) for path in present}
+    absent = []
+    for root in sorted(files_by_root(known, scanned | listed)):
+        if searched.root_of(root) is not None:
+            gone = root not in filled and not (prune and os.path.exists(os_path(root)))
+        else:
+            gone = is_empty(root)
+        if gone:
+            absent.append(root)
+    return absent
 
 
 def find_new_place(

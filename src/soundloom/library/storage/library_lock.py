@@ -14,10 +14,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from soundloom.errors import LibraryAbsentError
+from soundloom.errors import LibraryAbsentError, LibraryError
 
-__all__ = ["library_lock", "remove_unfinished", "require_library"]
+__all__ = ["AddLock", "library_lock", "remove_unfinished", "require_library"]
 
+_ADD_LOCK = "add.lock"
+_PROBE_SECONDS = 1.0
+"""Seconds to wait for add.lock: a search takes it briefly to test whether files are being added."""
 _ABANDONED_SECONDS = 60.0
 """Age from which an unfinished small file is one of a process that was killed; writing one takes milliseconds."""
 
@@ -51,6 +54,51 @@ def library_lock(folder: Path, name: str, timeout: float = -1) -> Iterator[None]
     require_library(folder)
     with FileLock(folder / name, timeout=timeout):
         yield
+
+
+class AddLock:
+    """The lock that one process at a time holds while it adds files to a library.
+
+    Args:
+        folder: the library's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            LibraryError: another process holds it, or the library is no longer there.
+        """
+        try:
+            with library_lock(self._folder, _ADD_LOCK, timeout=_PROBE_SECONDS):
+                remove_unfinished(self._folder)
+                yield
+        except Timeout:
+            raise LibraryError(f"another process is adding to {str(self._folder)!r}: wait until it is done") from None
+
+    @contextmanager
+    def if_free(self) -> Iterator[bool]:
+        """Hold the lock if no process holds it; gives whether it is held now."""
+        try:
+            with library_lock(self._folder, _ADD_LOCK, timeout=0):
+                yield True
+        except Timeout:
+            yield False
+
+    def is_held(self) -> bool:
+        """Whether some process is adding files."""
+        try:
+            with library_lock(self._folder, _ADD_LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            # A process that cannot make the lock cannot test it; nobody adds files to a folder that cannot be written.
+            return False
 
 
 def remove_unfinished(folder: Path) -> None:

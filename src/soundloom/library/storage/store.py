@@ -15,31 +15,31 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio import Notice
+from soundloom.audio import DECODER_VERSION, Notice
 from soundloom.errors import LibraryDamagedError, QueryError
 from soundloom.library.storage.checked_tables import CheckedTables, table_damages
-from soundloom.library.storage.segment_rows import (
+from soundloom.library.storage.root_paths import is_below
+from soundloom.library.storage.sql import path_is_below, path_is_in, sql_text
+from soundloom.library.storage.store_checksums import Damage
+from soundloom.library.storage.table_schema import (
     ADDED_COLUMNS,
     Failure,
     FileNotice,
     FileState,
     failure_schema,
-    notice_lines,
     segment_schema,
 )
-from soundloom.library.storage.sql import path_is_below, path_is_in, sql_text
-from soundloom.library.storage.store_checksums import Damage
 from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Store", "store_damages"]
+__all__ = ["Store", "segment_rows", "store_damages"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
 _CHUNK = 500
@@ -273,7 +273,7 @@ class Store:
         rows = pa.Table.from_batches(
             [batch for some in _chunks(sorted(notices)) for batch in self.scan(["path", "start"], path_is_in(some))]
         )
-        lines = [notice_lines(notices[path]) for path in rows["path"].to_pylist()]
+        lines = [_notice_lines(notices[path]) for path in rows["path"].to_pylist()]
         rows = rows.append_column("decoder", pa.array([version] * len(lines), pa.int32()))
         rows = rows.append_column("notices", pa.array(lines, pa.string()))
         with self._tables.committing():
@@ -315,6 +315,19 @@ class Store:
         with self._tables.committing():
             self._failures.add(pa.table(columns, schema=failure_schema()), mode="overwrite")
 
+    def record_failures(self, failed: Mapping[str, str], roots: Iterable[Path]) -> None:
+        """Keep the files that failed now, beside those outside some roots that failed before.
+
+        Args:
+            failed: path -> reason.
+            roots: the folders and files that were searched now.
+        """
+        roots = list(roots)
+        before = {failure.path: failure.reason for failure in self.failures()}
+        after = {path: reason for path, reason in before.items() if not is_below(path, roots)} | dict(failed)
+        if after != before:
+            self.set_failures([Failure(path, after[path]) for path in sorted(after)])
+
     def compact(self) -> None:
         """Join the many small pieces that many small commits leave, and drop versions older than a day."""
         self._tables.check_changed()
@@ -322,9 +335,51 @@ class Store:
             self._segments.optimize(cleanup_older_than=timedelta(days=1))
 
 
+def segment_rows(
+    state: FileState,
+    starts: Sequence[float],
+    ends: Sequence[float],
+    embeddings: NDArray[np.float32],
+    tags: Sequence[str],
+    notices: Sequence[Notice] = (),
+) -> pa.Table:
+    """The rows of one file, as the segment table takes them.
+
+    Args:
+        state: the file.
+        starts: where its segments begin, in seconds.
+        ends: where they end.
+        embeddings: ``[segments, dim]``.
+        tags: the file's tags.
+        notices: what was noticed when it was decoded.
+    """
+    import pyarrow as pa
+
+    count, dim = embeddings.shape
+    columns: list[Any] = [
+        [state.path] * count,
+        list(starts),
+        list(ends),
+        [max(ends)] * count,
+        [state.size] * count,
+        [state.mtime_ns] * count,
+        [state.hash] * count,
+        [list(tags)] * count,
+        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
+        [DECODER_VERSION] * count,
+        [_notice_lines(notices)] * count,
+    ]
+    return pa.table(columns, schema=segment_schema(dim))
+
+
 def store_damages(folder: Path) -> list[Damage]:
     """Everything that is wrong with a store, found by reading all its files and all its rows; writes nothing."""
     return table_damages(folder, (_SEGMENTS, _FAILURES))
+
+
+def _notice_lines(notices: Sequence[Notice]) -> str | None:
+    """Notices as they are stored: a line each, code and text."""
+    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:

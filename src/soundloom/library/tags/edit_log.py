@@ -29,7 +29,7 @@ from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
-from soundloom.library.storage.segment_rows import FileState
+from soundloom.library.storage.table_schema import FileState
 
 __all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "Restoration"]
 

@@ -25,9 +25,9 @@ from typing import NamedTuple
 from soundloom.errors import LibraryError
 from soundloom.library.segments import Mark, Segments
 from soundloom.library.storage.library_lock import library_lock
-from soundloom.library.storage.segment_rows import FileState
 from soundloom.library.storage.sql import is_in
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
 
 __all__ = ["Edit", "TagEditor", "checked_tag"]

@@ -1,4 +1,4 @@
-"""Rows of a library's tables as Arrow tables: their schemas, and what the store knows of a file.
+"""Schemas of a library's tables in Arrow, and the records that are read from them.
 
 One row a segment; size, modification time, content hash, notices and version of decoding are those of its file and the
 same in all of the file's rows.
@@ -6,14 +6,8 @@ same in all of the file's rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from soundloom.audio import DECODER_VERSION, Notice
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +18,6 @@ __all__ = [
     "FileNotice",
     "FileState",
     "failure_schema",
-    "notice_lines",
-    "segment_rows",
     "segment_schema",
 ]
 
@@ -86,45 +78,3 @@ def failure_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
-
-
-def segment_rows(
-    state: FileState,
-    starts: Sequence[float],
-    ends: Sequence[float],
-    embeddings: NDArray[np.float32],
-    tags: Sequence[str],
-    notices: Sequence[Notice] = (),
-) -> pa.Table:
-    """The rows of one file, as the segment table takes them.
-
-    Args:
-        state: the file.
-        starts: where its segments begin, in seconds.
-        ends: where they end.
-        embeddings: ``[segments, dim]``.
-        tags: the file's tags.
-        notices: what was noticed when it was decoded.
-    """
-    import pyarrow as pa
-
-    count, dim = embeddings.shape
-    columns: list[Any] = [
-        [state.path] * count,
-        list(starts),
-        list(ends),
-        [max(ends)] * count,
-        [state.size] * count,
-        [state.mtime_ns] * count,
-        [state.hash] * count,
-        [list(tags)] * count,
-        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
-        [DECODER_VERSION] * count,
-        [notice_lines(notices)] * count,
-    ]
-    return pa.table(columns, schema=segment_schema(dim))
-
-
-def notice_lines(notices: Sequence[Notice]) -> str | None:
-    """Notices as they are stored: a line each, code and text."""
-    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None

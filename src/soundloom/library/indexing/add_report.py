@@ -1,0 +1,109 @@
+"""Report of an update of a library: what was done with how many files, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from soundloom.library.storage.table_schema import Failure, FileNotice
+
+__all__ = ["AddReport", "AddTally", "FileProgress"]
+
+
+@dataclass(frozen=True)
+class FileProgress:
+    """How far an update has come.
+
+    Attributes:
+        done: files done.
+        total: files to do.
+        seconds: seconds of sound embedded so far.
+        path: the file done last.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    path: str
+
+
+@dataclass
+class AddReport:
+    """What an update did, in numbers of files unless said otherwise.
+
+    Attributes:
+        new: files that the library did not know.
+        changed: known files whose content had changed.
+        copied: those of the new and changed files whose content the library held: its embeddings were copied.
+        moved: files found under another path, renamed, swapped or in a relocated root; their embeddings were kept.
+        touched: files of which only the modification time had changed.
+        unchanged: files that were as the library knew them.
+        deleted: files whose rows were removed because they are gone.
+        missing: files that are gone but were kept, because they are too much of their root.
+        missing_seconds: how long these are together.
+        redecoded: files that a newer version of decoding decodes to another sound: they were embedded again.
+        padded: files shorter than the model's shortest input, embedded with silence behind them.
+        segments: rows written.
+        seconds: seconds of sound embedded.
+        notices: what was noticed of the files that were decoded, such as digital silence.
+        failed: the files that could not be indexed, and why.
+        absent: roots that are not there now, or are empty where they held files; their rows are kept.
+        relocated: roots that were recognised under another path: the old path -> the new one.
+        ambiguous: rows of the table of tags that fit several files, and were left out.
+        unmatched: rows of the table of tags that fit no file.
+    """
+
+    new: int = 0
+    changed: int = 0
+    copied: int = 0
+    moved: int = 0
+    touched: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    missing: int = 0
+    missing_seconds: float = 0.0
+    redecoded: int = 0
+    padded: int = 0
+    segments: int = 0
+    seconds: float = 0.0
+    notices: list[FileNotice] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    relocated: dict[str, str] = field(default_factory=dict)
+    ambiguous: list[str] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+
+
+class AddTally:
+    """What an update has done so far, and how far it has come.
+
+    Args:
+        progress: called after every file.
+
+    Attributes:
+        report: the numbers so far.
+        failed: the files that could not be indexed: path -> reason.
+        done: files done.
+    """
+
+    def __init__(self, progress: Callable[[FileProgress], None] | None = None) -> None:
+        self.report = AddReport()
+        self.failed: dict[str, str] = {}
+        self.done = 0
+        self._progress = progress
+
+    def file_done(self, path: str, total: int) -> None:
+        """Count a file and report it.
+
+        Args:
+            path: the file's.
+            total: how many files there are to do, as far as that is known.
+        """
+        self.done += 1
+        if self._progress is not None:
+            self._progress(FileProgress(self.done, total, self.report.seconds, path))
+
+    def finished(self) -> AddReport:
+        """The report, with the files that failed."""
+        self.report.failed = [Failure(path, self.failed[path]) for path in sorted(self.failed)]
+        return self.report

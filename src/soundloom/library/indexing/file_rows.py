@@ -1,0 +1,241 @@
+"""Rows of files: each file is hashed, decoded, cut into segments and embedded, and its rows are committed.
+
+Files are decoded and embedded many at a time (`soundloom.file_pool`); the rows of many files share a commit, but those
+of one file are never split between two. A file that was edited in place keeps the tags of its old rows: a segment those
+of the segment that began at the same second, a segment beyond them the tags that all of the old ones had. A new sound
+under the name of one that was missing gets none of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from soundloom import audio
+from soundloom.embedder import Embedder
+from soundloom.file_pool import Failed, process
+from soundloom.library.indexing.add_report import AddReport, AddTally
+from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.storage.commit_guard import CommitGuard
+from soundloom.library.storage.store import Store, segment_rows
+from soundloom.library.storage.table_schema import FileNotice, FileState
+from soundloom.library.tags.edit_log import ContentChange
+from soundloom.library.tags.editor import TagEditor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Embedded", "RowWriter", "embed_files", "segment_embedder"]
+
+_FLUSH_ROWS = 4096
+_FLUSH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A file's embeddings.
+
+    Attributes:
+        state: the file.
+        starts: the second at which each row's stretch of sound starts.
+        ends: the second at which it ends.
+        embeddings: a row a stretch, ``[rows, dim]``.
+        times: the second that each row stands for.
+        notices: what was noticed of the sound.
+    """
+
+    state: FileState
+    starts: Sequence[float]
+    ends: Sequence[float]
+    embeddings: Float[np.ndarray, "rows dim"]
+    times: Sequence[float]
+    notices: Sequence[audio.Notice] = ()
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.state.path
+
+
+def segment_embedder(
+    model: Embedder,
+    window: float | None,
+    hop: float | None,
+    hashes: Mapping[str, str] = MappingProxyType({}),
+    decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+) -> Callable[[FileOnDisk, audio.AvProcess], Embedded]:
+    """The work of embedding one file's segments.
+
+    Args:
+        model: the embedder.
+        window: seconds of a segment; None keeps every file whole.
+        hop: seconds from segment to segment.
+        hashes: content hashes that are known already, by path.
+        decoding: how files become waveforms.
+    """
+
+    def embed(file: FileOnDisk, av: audio.AvProcess) -> Embedded:
+        state = file.state(hashes.get(file.path) or content_hash(file.path))
+        starts, ends, vectors = [], [], []
+        notices: list[audio.Notice] = []
+        blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices)
+        for segment in audio.segments(blocks, model.sample_rate, window, hop):
+            starts.append(segment.start * decoding.speed)
+            ends.append(segment.end * decoding.speed)
+            vectors.append(model.embed_samples(segment.samples))
+        middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
+        return Embedded(state, starts, ends, np.stack(vectors), middles, notices)
+
+    return embed
+
+
+def embed_files(
+    files: Sequence[FileOnDisk],
+    embed: Callable[[FileOnDisk, audio.AvProcess], Embedded],
+    writer: RowWriter,
+    tally: AddTally,
+    roots: Sequence[Path],
+    workers: int,
+) -> None:
+    """Embed files and commit their rows; what is finished is kept also when this is interrupted.
+
+    Args:
+        files: the files.
+        embed: the work on one file, of `segment_embedder`.
+        writer: commits the rows.
+        tally: counts files and failures.
+        roots: where the files were searched; earlier failures below them are forgotten.
+        workers: how many files at a time.
+    """
+    total = tally.done + len(files)
+    results = process(files, embed, workers=workers)
+    try:
+        for file, result in zip(files, results, strict=True):
+            if isinstance(result, Failed):
+                tally.failed[file.path] = result.reason
+            else:
+                writer.put(result)
+            tally.file_done(file.path, total)
+    finally:
+        results.close()
+        writer.flush()
+        writer.record_failures(tally.failed, roots)
+
+
+class RowWriter:
+    """Collects the rows of embedded files and commits them.
+
+    Args:
+        store: the library's rows.
+        tag_editor: the library's tags.
+        guard: surrounds every commit.
+        known: the library's files before the first commit.
+        table: path -> the tags that a table gives the file.
+        report: counts what is written.
+        shortest: the model's shortest input in seconds.
+        reused: files that were missing when their root was last indexed.
+
+    Attributes:
+        commits: how many commits were made.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tag_editor: TagEditor,
+        guard: CommitGuard,
+        known: Mapping[str, FileState],
+        table: Mapping[str, Sequence[str]],
+        report: AddReport,
+        *,
+        shortest: float,
+        reused: Collection[str],
+    ) -> None:
+        self._store = store
+        self._tag_editor = tag_editor
+        self._guard = guard
+        self._known = known
+        self._table = table
+        self._report = report
+        self._shortest = shortest
+        self._reused = reused
+        self._decisions = tag_editor.decisions(known)
+        self._new: list[Embedded] = []
+        self._changed: list[Embedded] = []
+        self._rows = 0
+        self._flushed = time.monotonic()
+        self.commits = 0
+
+    def put(self, result: Embedded) -> None:
+        """Take a file's embeddings; they are written at the next flush."""
+        known, report = result.path in self._known, self._report
+        (self._changed if known else self._new).append(result)
+        report.changed += known
+        report.new += not known
+        self._rows += len(result.starts)
+        report.segments += len(result.starts)
+        report.seconds += max(result.ends)
+        report.padded += max(result.ends) < self._shortest
+        report.notices += [FileNotice(result.path, notice.code, notice.text) for notice in result.notices]
+        if self._rows >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what was collected."""
+        if self._changed:
+            with self._guard.committing():
+                self._replace_rows()
+            self.commits += 1
+        if self._new:
+            with self._guard.committing():
+                self._store.append(self._table_of(self._new, {}))
+            self.commits += 1
+        self._changed, self._new, self._rows = [], [], 0
+        self._flushed = time.monotonic()
+
+    def record_decoding(self, notices: Mapping[str, Sequence[audio.Notice]], version: int) -> None:
+        """Record of files whose rows stay that they were decoded by a version, and what was noticed; one commit."""
+        if notices:
+            with self._guard.committing():
+                self._store.write_decoding(notices, version)
+
+    def record_failures(self, failed: Mapping[str, str], roots: Sequence[Path]) -> None:
+        """Keep the list of files below some roots that could not be indexed."""
+        self._store.record_failures(failed, roots)
+
+    def _replace_rows(self) -> None:
+        """Put the rows of changed files in the place of their old ones, whose tags they take over."""
+        edited = [result for result in self._changed if result.path not in self._reused]
+        before = {result.path: self._known[result.path].hash for result in edited}
+        old_tags = self._store.tags(list(before))
+        changes = [ContentChange(result.path, before[result.path], result.state.hash) for result in edited]
+        self._tag_editor.hand_on([change for change in changes if change.before != change.after], self._known)
+        rows = self._table_of(self._changed, old_tags)
+        self._store.replace(rows, sorted(result.path for result in self._changed))
+
+    def _table_of(
+        self, results: Sequence[Embedded], old_tags: Mapping[str, Mapping[float, frozenset[str]]]
+    ) -> pa.Table:
+        """The rows of files, with their tags."""
+        import pyarrow as pa
+
+        tables, tags = [], []
+        for result in results:
+            state = result.state
+            tables.append(segment_rows(state, result.starts, result.ends, result.embeddings, (), result.notices))
+            old = old_tags.get(state.path, {})
+            common = frozenset.intersection(*old.values()) if old else frozenset()
+            for start in result.starts:
+                given = self._table.get(state.path)
+                some = old.get(start, common) if given is None else frozenset(given)
+                tags.append(sorted(self._decisions.apply(some, state.path, state.hash, start)))
+        rows = pa.concat_tables(tables)
+        place = rows.schema.get_field_index("tags")
+        return rows.set_column(place, rows.schema.field(place), pa.array(tags, rows.schema.field(place).type))
