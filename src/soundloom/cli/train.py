@@ -49,7 +49,7 @@ class _Recipes(click.Group):
             formatter.write_dl([(name, RECIPES[name].title) for name in self.list_commands(ctx)])
 
 
-_ORDER = ("triplet", "labels", "coala", "diverse", "loom", "notes")
+_ORDER = ("triplet", "labels", "coala", "diverse", "distil", "loom", "notes")
 
 
 class _Sectioned(click.Command):

@@ -82,8 +82,10 @@ def _log_mel(name: str, frontend: Callable[[], Frontend], encoder: Callable[[], 
     """A stream of log-mel windows; a rest is filled with the log-mel of silence."""
     network = encoder()
     initialise(network, seed)
-    window = Window(frames=FRAMES, fixed=True, fill=math.log(LogMel.jansen().settings.floor))
-    return Stream(name, frontend(), network, layers=None, pooling="mean", window=window)
+    representation = frontend()
+    floor = representation.settings.floor if isinstance(representation, LogMel) else 1.0
+    window = Window(frames=FRAMES, fixed=True, fill=math.log(floor))
+    return Stream(name, representation, network, layers=None, pooling="mean", window=window)
 
 
 def _coala(seed: int) -> Stream:
@@ -121,6 +123,7 @@ def _transformer(bins: int) -> Callable[[], Encoder]:
 # Hershey 2017, whose network Jansen 2017 takes: the first convolution has no stride, four times the work of resnet50.
 _HERSHEY = ResNetSettings(depths=RESNET50.depths, widths=RESNET50.widths, bottleneck=RESNET50.bottleneck, stem_stride=1)
 _SMALL = ResNetSettings(depths=(1, 1, 1, 1), widths=(32, 64, 128, 256), bottleneck=False)
+_STUDENT = ResNetSettings(depths=(1, 1, 1, 1), widths=(32, 64, 192, 384), bottleneck=False, dim=512)
 _NARROW = CNN14Settings(widths=(16, 32, 64, 128, 256, 512), dim=512)
 
 for _name, _encoder in (
@@ -134,6 +137,9 @@ for _name, _encoder in (
     ("transformer", _transformer(64)),
 ):
     STREAMS.register(_name, Architecture(build=partial(_log_mel, _name, LogMel.jansen, _encoder)))
+
+_student = partial(_log_mel, "resnet-student", LogMel.yamnet, partial(ResNet, _STUDENT))
+STREAMS.register("resnet-student", Architecture(build=_student))
 
 
 def _register_second(

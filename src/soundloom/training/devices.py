@@ -16,7 +16,6 @@ __all__ = ["devices"]
 
 # A property of a module that types do not know.
 _FILLING: Any = torch.utils.deterministic
-_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 @contextmanager
@@ -46,11 +45,22 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
             strategy=DDPStrategy(static_graph=True) if several else "auto",
             devices=settings.devices,
             num_nodes=settings.nodes,
-            precision=_PRECISIONS[settings.precision],
+            plugins=[_precision(settings.precision, device)],
         )
         fabric.launch()
         with torch.random.fork_rng(devices=range(found)), _deterministic(device), _threads(settings.threads):
             yield fabric
+
+
+def _precision(precision: str, device: str) -> Any:
+    """Lightning's plugin; mixed precision leaves the inputs as they are, as front-ends and targets need all digits."""
+    from lightning.fabric.plugins import MixedPrecision, Precision
+
+    class _Mixed(MixedPrecision):  # type: ignore[misc]
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    return _Mixed("bf16-mixed", device) if precision == "bf16" else Precision()
 
 
 @contextmanager

@@ -1,0 +1,112 @@
+"""Teachers of a distillation: the targets that a loaded model gives for equally long waveforms.
+
+Any model that can be named teaches by its embedding, the mean over its frames; one whose encoder has class scores
+(`YAMNet.scores`) by these, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from soundloom.embedder import Embedder, Stream
+from soundloom.errors import InvalidArgumentError
+from soundloom.models import load
+
+__all__ = ["Targets", "Teacher", "load_teachers"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a teacher gives for a batch.
+
+    Attributes:
+        embeddings: the mean over its frames, ``[batch, dim]``.
+        scores: class probabilities, ``[batch, classes]``; None for a teacher without.
+    """
+
+    embeddings: Float[Tensor, "batch dim"]
+    scores: Float[Tensor, "batch classes"] | None
+
+
+class Teacher:
+    """A frozen model that is asked for targets.
+
+    Args:
+        model: whose frames are the targets.
+        sample_rate: of the waveforms, in hertz; they are resampled to the model's.
+
+    Attributes:
+        name: the model's name.
+        dim: size of its embeddings.
+        classes: how many class scores it gives; 0 for none.
+    """
+
+    def __init__(self, model: Embedder, sample_rate: int) -> None:
+        self.name, self.dim = model.name, model.frame_dim
+        self._fingerprint = model.fingerprint()
+        # Convolutions over channels that lie side by side are faster; weights are the same.
+        self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._resampler = _resampler(sample_rate, model.sample_rate)
+        scoring = model.encoder if isinstance(model, Stream) and model.wanted is None else None
+        self._scores = getattr(scoring, "scores", None)
+        shortest = torch.zeros(1, model.min_samples)
+        scores = self._of(shortest).scores
+        self.classes = 0 if scores is None else scores.shape[1]
+
+    @property
+    def identity(self) -> str:
+        """Equal for teachers that give equal targets."""
+        return f"{self._fingerprint} {self.classes}"
+
+    @torch.inference_mode()
+    def targets(self, waveforms: Float[Tensor, "batch samples"]) -> Targets:
+        """Embeddings and class scores of waveforms."""
+        heard = self._resampler(waveforms)
+        missing = self._model.min_samples - heard.shape[1]
+        return self._of(nn.functional.pad(heard, (0, missing)) if missing > 0 else heard)
+
+    def _of(self, waveforms: Tensor) -> Targets:
+        frames = self._model.frames(waveforms)
+        weights = frames.weights / frames.weights.sum()
+        embeddings = frames.values @ weights
+        if self._scores is None:
+            return Targets(embeddings, None)
+        batch, _, time = frames.values.shape
+        each = self._scores(frames.values.movedim(1, 2).flatten(0, 1)).unflatten(0, (batch, time))
+        return Targets(embeddings, (each * weights[:, None]).sum(dim=1))
+
+
+def load_teachers(names: Sequence[str], weights: Sequence[str], sample_rate: int) -> list[Teacher]:
+    """Load teachers by name.
+
+    Args:
+        names: models as `soundloom.load` takes them.
+        weights: "published" or a file for each; empty for published ones.
+        sample_rate: of the waveforms that they will be given, in hertz.
+
+    Raises:
+        InvalidArgumentError: there are no teachers, or not as many weights as teachers.
+        ModelError: a model cannot be loaded.
+    """
+    if not names:
+        raise InvalidArgumentError("teachers must name one model or more, such as yamnet, got none")
+    if weights and len(weights) != len(names):
+        raise InvalidArgumentError(
+            f"weights must be one for each of the {len(names)} teachers ('published' or a file), got {len(weights)}"
+        )
+    sources = weights or ["published"] * len(names)
+    return [Teacher(load(name, weights=source), sample_rate) for name, source in zip(names, sources, strict=True)]
+
+
+def _resampler(old: int, new: int) -> nn.Module:
+    if old == new:
+        return nn.Identity()
+    import julius
+
+    resampler: nn.Module = julius.ResampleFrac(old, new, zeros=64)
+    return resampler
