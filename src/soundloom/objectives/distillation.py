@@ -173,7 +173,7 @@ class DistillationObjective(Objective):
     def create(cls, settings: DistillationSettings, stream: Stream, data: TrainingData) -> Self:
         """With heads for the teachers' sizes, and the mean and deviation of their targets over the plain windows."""
         teachers = _teachers(settings, data)
-        objective = cls(settings, dim=stream.dim, sizes=[(teacher.dim, teacher.classes) for teacher in teachers])
+        objective = cls(settings, dim=stream.dim, sizes=[(teacher.dim, len(teacher.classes)) for teacher in teachers])
         everything = _everything(settings, data)
         for number, teacher in enumerate(teachers):
             values = targets_of(everything, teacher).embeddings.astype(np.float32)
@@ -183,6 +183,11 @@ class DistillationObjective(Objective):
             objective.get_buffer(f"centre{number}").copy_(torch.from_numpy(values.mean(axis=0)))
             objective.get_buffer(f"scale{number}").copy_(torch.from_numpy(1 / np.maximum(deviation, floor)))
         return objective
+
+    @classmethod
+    def class_names(cls, settings: DistillationSettings, data: TrainingData) -> list[tuple[str, ...]]:
+        """The names of each teacher's class scores; empty for one without."""
+        return [teacher.classes for teacher in _teachers(settings, data)]
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss and its terms, averaged over teachers.

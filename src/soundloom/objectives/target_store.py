@@ -21,7 +21,7 @@ from filelock import FileLock
 from jaxtyping import Bool, Int
 
 from soundloom.embedder import one_thread
-from soundloom.models.download import cache_home
+from soundloom.models.weights.download import cache_home
 from soundloom.objectives.distillation_windows import MixtureWindows
 from soundloom.objectives.teachers import Targets, Teacher
 
@@ -61,7 +61,7 @@ def targets_of(windows: MixtureWindows, teacher: Teacher, folder: Path | None = 
     """
     place = (folder or cache_home() / "targets") / _digest(windows, teacher)
     place.mkdir(parents=True, exist_ok=True)
-    sizes = {"embeddings": teacher.dim} | ({"scores": teacher.classes} if teacher.classes else {})
+    sizes = {"embeddings": teacher.dim} | ({"scores": len(teacher.classes)} if teacher.classes else {})
     with FileLock(place / "lock"):
         tables = {name: _opened(place / f"{name}.npy", (len(windows), size)) for name, size in sizes.items()}
         done = _rows_done(place)

@@ -1,7 +1,7 @@
 """Teachers of a distillation: the targets that a loaded model gives for equally long waveforms.
 
 Any model that can be named teaches by its embedding, the mean over its frames; one whose encoder has class scores
-(`YAMNet.scores`) by these, too.
+(`Encoder.class_layer`) by these, too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Teacher:
     Attributes:
         name: the model's name.
         dim: size of its embeddings.
-        classes: how many class scores it gives; 0 for none.
+        classes: names of its class scores; empty for a teacher without.
     """
 
     def __init__(self, model: Embedder, sample_rate: int) -> None:
@@ -53,15 +53,13 @@ class Teacher:
         self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._resampler = _resampler(sample_rate, model.sample_rate)
         scoring = model.encoder if isinstance(model, Stream) and model.wanted is None else None
-        self._scores = getattr(scoring, "scores", None)
-        shortest = torch.zeros(1, model.min_samples)
-        scores = self._of(shortest).scores
-        self.classes = 0 if scores is None else scores.shape[1]
+        self._class_layer = None if scoring is None else scoring.class_layer
+        self.classes = () if scoring is None or self._class_layer is None else scoring.classes
 
     @property
     def identity(self) -> str:
         """Equal for teachers that give equal targets."""
-        return f"{self._fingerprint} {self.classes}"
+        return f"{self._fingerprint} {len(self.classes)}"
 
     @torch.inference_mode()
     def targets(self, waveforms: Float[Tensor, "batch samples"]) -> Targets:
@@ -74,11 +72,10 @@ class Teacher:
         frames = self._model.frames(waveforms)
         weights = frames.weights / frames.weights.sum()
         embeddings = frames.values @ weights
-        if self._scores is None:
+        if self._class_layer is None:
             return Targets(embeddings, None)
-        batch, _, time = frames.values.shape
-        each = self._scores(frames.values.movedim(1, 2).flatten(0, 1)).unflatten(0, (batch, time))
-        return Targets(embeddings, (each * weights[:, None]).sum(dim=1))
+        scores = torch.sigmoid(self._class_layer(frames.values.movedim(1, 2)))
+        return Targets(embeddings, (scores * weights[:, None]).sum(dim=1))
 
 
 def load_teachers(names: Sequence[str], weights: Sequence[str], sample_rate: int) -> list[Teacher]:

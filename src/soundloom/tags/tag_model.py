@@ -251,8 +251,10 @@ class AlignedTags(nn.Module):
     @classmethod
     def _empty(cls, part: str, vocabulary: Vocabulary, state: dict[str, Tensor]) -> AlignedTags:
         """The modules that a file's tensors are of."""
-        audio_map, encoder, decoder, head = None, None, None, None
-        dim = state["audio_map.weight" if "audio_map.weight" in state else "head.0.weight"].shape[1]
+        audio_map, encoder, decoder = None, None, None
+        head: nn.Module | None = None
+        widths = ("audio_map.weight", "head.0.weight", "head.linear.weight")
+        dim = next(state[key].shape[1] for key in widths if key in state)
         if "audio_map.weight" in state:
             encoder = COALATagEncoder(len(vocabulary))
             audio_map = nn.Linear(dim, len(state["audio_map.weight"]), bias=False)
@@ -261,4 +263,6 @@ class AlignedTags(nn.Module):
         if "head.0.weight" in state:
             hidden = len(state["head.0.weight"])
             head = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, len(vocabulary)))
+        if "head.linear.weight" in state:
+            head = ClassHead(nn.Linear(dim, len(vocabulary)), dim)
         return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)
