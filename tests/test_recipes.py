@@ -121,7 +121,7 @@ def test_a_stream_is_called_after_its_run() -> None:
 def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None:
     presets = RECIPES[name].presets
     # Two recipes are of no paper.
-    assert next(iter(presets)).startswith("paper") or name in ("loom", "notes")
+    assert next(iter(presets)).startswith("paper") or name in ("distil", "loom", "notes")
     for recipe in presets.values():
         assert resolve(recipe, flatten(recipe), name) == recipe
     settings = settings_of(type(next(iter(presets.values()))))

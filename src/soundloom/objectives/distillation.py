@@ -176,12 +176,17 @@ class DistillationObjective(Objective):
         objective = cls(settings, dim=stream.dim, sizes=[(teacher.dim, len(teacher.classes)) for teacher in teachers])
         everything = _everything(settings, data)
         for number, teacher in enumerate(teachers):
-            values = targets_of(everything, teacher).embeddings.astype(np.float32)
+            table = targets_of(everything, teacher)
+            values = table.embeddings.astype(np.float32)
             deviation = values.std(axis=0)
             # A number that hardly ever differs is left small, not blown up.
             floor = max(_LEAST_DEVIATION, _SHARE_OF_DEVIATION * float(np.sqrt(np.square(deviation).mean())))
             objective.get_buffer(f"centre{number}").copy_(torch.from_numpy(values.mean(axis=0)))
             objective.get_buffer(f"scale{number}").copy_(torch.from_numpy(1 / np.maximum(deviation, floor)))
+            if table.scores is not None:
+                # Most classes are rare: begin with how often each is scored, not with a half.
+                usual = torch.from_numpy(table.scores.mean(axis=0, dtype=np.float32))
+                objective.get_parameter(f"classifiers.{number}.bias").data.copy_(torch.logit(usual, eps=1e-5))
         return objective
 
     @classmethod
