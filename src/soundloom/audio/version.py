@@ -7,6 +7,7 @@ of them can reach a file, by its header alone; whether it does, decoding tells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import soundfile
 
@@ -26,23 +27,30 @@ class Change:
 
     Attributes:
         version: the version that brought it.
-        integers: whether whole files of plain integer samples (WAV, AIFF, FLAC), not resampled, may decode to other
-            samples. Resampling, like lossy codecs, may overshoot full scale.
+        reach: the files that may decode to other samples: ``all``; ``not integers``, all but whole files of plain
+            integer samples (WAV, AIFF, FLAC) that are not resampled (resampling, like lossy codecs, may overshoot full
+            scale); or ``irregular``, those whose header does not describe all their bytes.
         text: what changed, for people.
     """
 
     version: int
-    integers: bool
+    reach: Literal["all", "not integers", "irregular"]
     text: str
 
 
 HISTORY = (
-    Change(version=1, integers=True, text="the first"),
+    Change(version=1, reach="all", text="the first"),
     Change(
         version=2,
-        integers=False,
+        reach="not integers",
         text="values beyond full scale are kept; sounds whose header does not count them, or counts them wrongly, and "
         "joined streams are decoded to the end; of several tracks the first that is not silent is taken",
+    ),
+    Change(
+        version=3,
+        reach="irregular",
+        text="files joined end to end are decoded through in every container that counts its bytes, and their headers "
+        "do not become sound",
     ),
 )
 """The versions, in order."""
@@ -68,11 +76,14 @@ def may_differ(path: str, version: int, sample_rate: int) -> bool:
     changes = changes_since(version)
     if not changes:
         return False
-    if any(change.integers for change in changes):
+    reaches = {change.reach for change in changes}
+    if "all" in reaches:
         return True
     try:
         if inspect(path) != Layout():
             return True
+        if reaches == {"irregular"}:
+            return False
         with soundfile.SoundFile(path) as file:
             return file.subtype not in INTEGER_SUBTYPES or file.samplerate != sample_rate
     except (OSError, ValueError, soundfile.SoundFileError):

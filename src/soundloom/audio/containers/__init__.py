@@ -10,21 +10,24 @@ import os
 import re
 from dataclasses import replace
 
+from soundloom.audio.containers.au import inspect_au
 from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4
+from soundloom.audio.containers.caf import inspect_caf
+from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat
 from soundloom.audio.containers.flac import inspect_flac
-from soundloom.audio.containers.iff import VOC, inspect_au, inspect_caf, inspect_iff, inspect_nist, inspect_voc
+from soundloom.audio.containers.iff import inspect_iff
+from soundloom.audio.containers.joined_files import inspect_joined
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.mpeg import inspect_adts, inspect_mpeg, is_adts, is_mpeg
+from soundloom.audio.containers.nist import inspect_nist
 from soundloom.audio.containers.ogg import inspect_ogg
 from soundloom.audio.containers.riff import W64_RIFF, inspect_riff, inspect_w64
+from soundloom.audio.containers.voc import VOC, inspect_voc
 from soundloom.audio.file_view import FileView, Span
-from soundloom.audio.notices import Notice
 
 __all__ = ["Layout", "Missing", "Part", "inspect"]
 
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
-CHUNKED = ((b"RIFF", b"WAVE"), (b"RIFX", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC"))
-SMALLEST = 44
 ASF = bytes.fromhex("3026b2758e66cf11")
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"skip", b"free")
 # M3U, PLS, FFmpeg's scripts, cue sheets, session descriptions, and XML (XSPF, SMIL, MPEG-DASH, ASX).
@@ -50,7 +53,10 @@ def inspect(path: str) -> Layout:
             return Layout(refused="this is a list of other files, and no sound: name the files in it")
         base = _tags_in_front(source)
         suffix = os.path.splitext(path)[1].lower()
-        layout = _with_joined(source, base, suffix, _inspected(source, base, suffix))
+        joined = inspect_joined(source, base, lambda one: _inspected(one, 0, suffix))
+        if joined is not None:
+            return joined
+        layout = _inspected(source, base, suffix)
         if base and all(part.view is None for part in layout.parts):
             # Decoders look for tags in front of some containers only.
             magic = source.read(base, 4)
@@ -58,51 +64,6 @@ def inspect(path: str) -> Layout:
                 view = FileView((Span(base, source.size - base),))
                 return replace(layout, parts=(replace(layout.parts[0], view=view),))
         return layout
-
-
-def _with_joined(source: Source, base: int, suffix: str, layout: Layout) -> Layout:
-    """The layout with what follows the end that a WAV or AIFF file declares, if that is another one.
-
-    Chunks that programs append (tags, markers) are no sound and are left out.
-    """
-    if layout.refused or layout.missing:
-        return layout
-    parts, notices, missing, place = [*layout.parts], [*layout.notices], None, base
-    while (end := _declared_end(source, place)) is not None and _is_chunked(source, end):
-        if parts[-1].view is None:
-            parts[-1] = replace(parts[-1], view=FileView((Span(place, end - place),)))
-        following = _inspected(source, end, suffix)
-        if following.refused:
-            break
-        own = FileView((Span(end, source.size - end),))
-        parts += [part if part.view else replace(part, view=own) for part in following.parts]
-        notices += following.notices
-        place = end
-        if following.missing is not None:
-            missing = Missing(present=None, promised=None)
-            break
-    if place == base:
-        return layout
-    # Only the last part may go on to the end of the file.
-    name = source.read(base, 4).decode("latin-1")
-    notices.append(Notice("joined", f"{name}: {len(parts)} files joined end to end; decoded one after the other"))
-    return replace(layout, parts=tuple(parts), notices=tuple(notices), missing=missing)
-
-
-def _is_chunked(source: Source, base: int) -> bool:
-    """Whether a WAV or AIFF file begins at an offset, with room for a format and some sound."""
-    head = source.read(base, 12) if source.size - base > SMALLEST else b""
-    return (head[:4], head[8:]) in CHUNKED
-
-
-def _declared_end(source: Source, base: int) -> int | None:
-    """Where the WAV or AIFF file at an offset says that it ends; None where that is not inside the file."""
-    if not _is_chunked(source, base):
-        return None
-    head = source.read(base, 8)
-    size = int.from_bytes(head[4:], "little" if head[:4] == b"RIFF" else "big")
-    end = base + 8 + size + size % 2
-    return end if end < source.size else None
 
 
 def _inspected(source: Source, base: int, suffix: str) -> Layout:
@@ -142,6 +103,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
         begin = is_mpeg(source, base)
         if begin is not None:
             return inspect_mpeg(source, begin)
+    if base == 0:
+        return inspect_mat(source) or inspect_fixed_header(source) or Layout()
     return Layout()
 
 

@@ -10,7 +10,7 @@ import struct
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import is_placeholder
 
-__all__ = ["inspect_asf", "inspect_avi", "inspect_matroska", "inspect_mp4"]
+__all__ = ["asf_length", "inspect_asf", "inspect_avi", "inspect_matroska", "inspect_mp4", "matroska_length"]
 
 MOST_BOXES = 100_000
 CUT = Missing(present=None, promised=None)
@@ -55,20 +55,23 @@ def inspect_mp4(source: Source) -> Layout:
 
 def inspect_matroska(source: Source) -> Layout:
     """Whether the segment of a Matroska or WebM file is all there; live ones do not say."""
+    length = matroska_length(source)
+    return Layout(parts=UNCOUNTED, missing=CUT if length is not None and length > source.size + SLACK else None)
+
+
+def matroska_length(source: Source) -> int | None:
+    """The length of a file by its segment, in bytes; None: it does not say."""
     place = 0
     for _ in range(4):
         name, width = _vint(source, place, keep=True)
         size, size_width = _vint(source, place + width)
         if not (width and size_width):
-            return Layout()
+            return None
         place += width + size_width
         if name == SEGMENT:
-            unknown = size == (1 << 7 * size_width) - 1
-            if unknown or place + size <= source.size + SLACK:
-                return Layout(parts=UNCOUNTED)
-            return Layout(parts=UNCOUNTED, missing=CUT)
+            return None if size == (1 << 7 * size_width) - 1 else place + size
         place += size
-    return Layout()
+    return None
 
 
 def _vint(source: Source, place: int, *, keep: bool = False) -> tuple[int, int]:
@@ -99,10 +102,13 @@ def inspect_avi(source: Source) -> Layout:
 
 def inspect_asf(source: Source) -> Layout:
     """Whether an ASF or WMA file is as long as its file properties say, which live ones do not."""
+    length = asf_length(source)
+    return Layout(parts=UNCOUNTED, missing=CUT if length is not None and length > source.size + SLACK else None)
+
+
+def asf_length(source: Source) -> int | None:
+    """The length of a file by its properties, in bytes; None: they do not say."""
     place = source.head.find(ASF_FILE)
-    if place < 0 or len(source.head) < place + 104:
-        return Layout()
-    size, flags = struct.unpack_from("<Q", source.head, place + 40)[0], source.head[place + 88]
-    if flags & 1 or size == 0:
-        return Layout(parts=UNCOUNTED)
-    return Layout(parts=UNCOUNTED, missing=CUT) if size > source.size + SLACK else Layout(parts=UNCOUNTED)
+    if place < 0 or len(source.head) < place + 104 or source.head[place + 88] & 1:
+        return None
+    return int(struct.unpack_from("<Q", source.head, place + 40)[0]) or None

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Self
 from soundloom.audio.file_view import FileView
 from soundloom.audio.notices import Notice
 
-__all__ = ["Layout", "Missing", "Part", "Source", "negligible"]
+__all__ = ["Layout", "Missing", "Part", "Slice", "Source", "negligible"]
 
 WINDOW = 1 << 18
 
@@ -153,3 +153,23 @@ class Source:
                 return start + place
             start += step
         return -1
+
+
+class Slice(Source):
+    """A stretch of the bytes of a file, as if it were a file of its own.
+
+    Args:
+        whole: the file, which must stay open.
+        begin: where the stretch begins, in bytes.
+        end: where it ends.
+    """
+
+    def __init__(self, whole: Source, begin: int, end: int) -> None:
+        self._whole, self._offset = whole, begin
+        self.size = max(0, min(end, whole.size) - begin)
+        self.head = self.read(0, len(whole.head))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at an offset; fewer at the end of the stretch."""
+        offset = max(0, offset)
+        return self._whole.read(self._offset + offset, max(0, min(length, self.size - offset)))

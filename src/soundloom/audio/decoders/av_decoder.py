@@ -10,6 +10,7 @@ Second 0 is the first sample of the sound track, also where the pictures begin e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from typing import Literal
@@ -23,7 +24,7 @@ from soundloom.audio.decode_options import DecodeOptions
 from soundloom.audio.decoders.av_container import open_container, reason
 from soundloom.audio.decoders.av_frames import planes, uniform_planes
 from soundloom.audio.decoders.base import BLOCK, ChannelMixer, check_header, check_level
-from soundloom.audio.file_view import FileView, Span
+from soundloom.audio.file_view import FileView, Span, ViewFile
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
 
@@ -40,6 +41,14 @@ SEEK_FROM_SECONDS = 20
 BAD_PACKETS_AT_START, BAD_PACKETS_AT_SEAM, BAD_PACKETS_AT_END = 16, 4, 2
 # Containers whose length is a count of samples or packets. Others estimate it from the rate of bits, or keep none.
 COUNTING = frozenset("mov avi asf wv ape tta tak mpc mpc8 caf aiff w64 wav dsf iff xwma shn".split())  # noqa: SIM905
+# Streams without a header, and films: what FFmpeg gives for their length it estimates, or finds in time stamps.
+ESTIMATED = frozenset("mp3 aac ac3 eac3 dts dtshd loas latm mlp truehd mpeg mpegts mpegvideo".split())  # noqa: SIM905
+# A length is a count where the rate of bits and the size of the file give another, by so much.
+LEAST_DISAGREEMENT = 0.05
+# What may follow the last packet unsaid: tags and padding.
+LARGEST_REST = 4096
+# Bytes that all files of a kind begin with, and how far they are looked for.
+MARK, LARGEST_SEARCH = 8, 1 << 20
 # What may lack at the end beside two packets: some containers count milliseconds, or what a decoder keeps back.
 TOLERANCE_SECONDS = 0.15
 # Containers in which FFmpeg finds a packet by its time, and codecs whose packets all have one length.
@@ -109,8 +118,9 @@ class AvDecoder:
         """Decode the first frame of a track, which alone tells the true rate (some codecs double it)."""
         self._track = self._container.streams.audio[number]
         self.sample_rate = 0
-        self._decoded = 0.0
+        self._decoded, self._read = 0.0, 0
         self._claimed: float | None = None
+        self._counted = False
         self._decoding = self._frames()
         head = next(self._decoding, None)
         if head is None:
@@ -127,6 +137,7 @@ class AvDecoder:
         elif self._container.duration is not None:
             claimed = self._container.duration / 1_000_000
         self._claimed = claimed
+        self._counted = self._part.counted and self._is_counted(claimed)
         self.seconds = claimed if self._part.seconds is None else self._part.seconds
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
@@ -179,14 +190,16 @@ class AvDecoder:
                 raise cause
         except (av.FFmpegError, UnicodeError) as error:
             # What follows the last packet that was counted is none.
-            if not (self._is_counted() and self._claimed and self._decoded >= self._claimed - self._tolerance()):
+            if not (self._counted and self._claimed and self._decoded >= self._claimed - self._tolerance()):
                 self._stop(f"decoding fails after {self._decoded:.2f} s ({reason(error)})", error)
 
     def _packets(self) -> Iterator[av.Packet]:
         """Packets of the track, and last an empty one that makes the decoder give what it holds."""
         while True:
             try:
-                yield from self._container.demux(self._track)
+                for packet in self._container.demux(self._track):
+                    self._read = max(self._read, (packet.pos or 0) + packet.size)
+                    yield packet
                 return
             except BlockingIOError:
                 # A stretch without packets, of which FFmpeg asks to be passed over.
@@ -298,7 +311,8 @@ class AvDecoder:
 
     def _check_length(self, position: int) -> None:
         """Compare what was decoded with the length, where the container counts it."""
-        if self._claimed is None or not self._is_counted():
+        self._check_rest()
+        if self._claimed is None or not self._counted:
             return
         seconds, tolerance = position / self.sample_rate, self._tolerance()
         if seconds < self._claimed - tolerance:
@@ -307,9 +321,33 @@ class AvDecoder:
             told = f"the header counts {self._claimed:.2f} s, its packets {seconds:.2f} s"
             self._notices.append(Notice("repaired", f"{told}; decoded to the end"))
 
-    def _is_counted(self) -> bool:
-        """Whether the length in the header is a count."""
-        return self._part.counted and not COUNTING.isdisjoint(self._container.format.name.split(","))
+    def _is_counted(self, claimed: float | None) -> bool:
+        """Whether a length, in seconds, is a count in the header, which decoding must reach.
+
+        FFmpeg's estimate is the size of the file divided by the rate of bits. A length that is another than that was
+        read from a header; in a file with pictures it may be that of the pictures.
+        """
+        kinds = self._container.format.name.split(",")
+        if not COUNTING.isdisjoint(kinds):
+            return True
+        rate, size = self._track.codec_context.bit_rate, self._container.size
+        if claimed is None or not rate or len(self._container.streams) > 1 or not ESTIMATED.isdisjoint(kinds):
+            return False
+        return bool(claimed * rate / 8 > size * (1 + LEAST_DISAGREEMENT))
+
+    def _check_rest(self) -> None:
+        """Say so where another file of the same kind follows the last packet, which FFmpeg does not read."""
+        rest = self._container.size - self._read
+        if len(self._container.streams) > 1 or not self._read or rest <= LARGEST_REST:
+            return
+        with closing(ViewFile(self._path, self._part.view)) as file:
+            mark = file.read(MARK) or b""
+            file.seek(self._read)
+            found = mark in (file.read(LARGEST_SEARCH) or b"")
+        if found:
+            self._notices.append(
+                Notice("joined", f"another file is joined to its end, and left out: {rest} bytes; split the file")
+            )
 
     def _tolerance(self) -> float:
         """Seconds by which the end may differ from the count: two packets of a usual length, and some rounding."""
