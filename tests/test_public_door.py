@@ -80,3 +80,16 @@ def test_dependencies_are_explained() -> None:
     for requirement in needed:
         name = re.split(r"[>\[]", requirement)[0]
         assert name == "soundloom" or name in explained, f"{name} is not explained in docs/dependencies.md"
+
+
+def test_the_library_room_loads_its_names_when_they_are_used() -> None:
+    import soundloom.library
+
+    assert sorted(soundloom.library.__all__) == soundloom.library.__all__
+    assert set(soundloom.library.__all__) == set(soundloom.library._HOMES)
+    assert all(getattr(soundloom.library, name) is not None for name in soundloom.library.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        soundloom.library.nothing  # noqa: B018
+    script = "import sys, soundloom.library.segments, soundloom.library.search.index_files; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "lancedb", "faiss"} & set(loaded)

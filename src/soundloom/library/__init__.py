@@ -1,17 +1,30 @@
-"""A folder of sounds made searchable: the store, the way from files to rows, search, the map, and tags."""
+"""A folder of sounds made searchable: the store, the way from files to rows, search, the map, and tags.
 
-from soundloom.library.indexing.add_report import AddReport, FileProgress
-from soundloom.library.indexing.library_roots import Root
-from soundloom.library.library import Hit, Library
-from soundloom.library.map.library_map import Map, MapProgress
-from soundloom.library.search.explanation import Explanation
-from soundloom.library.search.filters import Filter
-from soundloom.library.segments import Mark, Segment, Segments, segment_id
-from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.table_schema import Failure, FileNotice
-from soundloom.library.tags.active_learning import ExampleTagging, SuggestedSegment, TaggingQuality
-from soundloom.library.tags.editor import Edit
-from soundloom.library.tags.tag_table import TagTable
+The names below are loaded when they are first used: a search of names and tags reads a file of rows, and needs neither
+torch nor the store.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundloom.library.indexing.add_report import AddReport, FileProgress
+    from soundloom.library.indexing.library_roots import Root
+    from soundloom.library.library import Library
+    from soundloom.library.map.library_map import Map, MapProgress
+    from soundloom.library.search.explanation import Explanation
+    from soundloom.library.search.filters import Filter
+    from soundloom.library.search.library_query import LibraryQuery, QuerySound
+    from soundloom.library.search.matches import Match
+    from soundloom.library.search.row_filter import RowFilter
+    from soundloom.library.segments import Hit, Mark, Segment, Segments, segment_id
+    from soundloom.library.storage.library_settings import LibrarySettings
+    from soundloom.library.storage.table_schema import Failure, FileNotice
+    from soundloom.library.tags.active_learning import ExampleTagging, SuggestedSegment, TaggingQuality
+    from soundloom.library.tags.editor import Edit
+    from soundloom.library.tags.tag_table import TagTable
 
 __all__ = [
     "AddReport",
@@ -24,11 +37,15 @@ __all__ = [
     "Filter",
     "Hit",
     "Library",
+    "LibraryQuery",
     "LibrarySettings",
     "Map",
     "MapProgress",
     "Mark",
+    "Match",
+    "QuerySound",
     "Root",
+    "RowFilter",
     "Segment",
     "Segments",
     "SuggestedSegment",
@@ -36,3 +53,41 @@ __all__ = [
     "TaggingQuality",
     "segment_id",
 ]
+
+_HOMES = {
+    "AddReport": "indexing.add_report",
+    "Edit": "tags.editor",
+    "ExampleTagging": "tags.active_learning",
+    "Explanation": "search.explanation",
+    "Failure": "storage.table_schema",
+    "FileNotice": "storage.table_schema",
+    "FileProgress": "indexing.add_report",
+    "Filter": "search.filters",
+    "Hit": "segments",
+    "Library": "library",
+    "LibraryQuery": "search.library_query",
+    "LibrarySettings": "storage.library_settings",
+    "Map": "map.library_map",
+    "MapProgress": "map.library_map",
+    "Mark": "segments",
+    "Match": "search.matches",
+    "QuerySound": "search.library_query",
+    "Root": "indexing.library_roots",
+    "RowFilter": "search.row_filter",
+    "Segment": "segments",
+    "Segments": "segments",
+    "SuggestedSegment": "tags.active_learning",
+    "TagTable": "tags.tag_table",
+    "TaggingQuality": "tags.active_learning",
+    "segment_id": "segments",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

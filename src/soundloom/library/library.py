@@ -17,6 +17,9 @@ from soundloom.library.holdings import Holdings
 from soundloom.library.map.library_map import Map, MapProgress, Maps
 from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import Explanation, explain
+from soundloom.library.search.finder import Finder
+from soundloom.library.search.library_query import LibraryQuery
+from soundloom.library.search.matches import Match
 from soundloom.library.search.tag_query import tag_embedding, tags_of_library
 from soundloom.library.segments import Hit, Mark, Segment, Segments
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -139,6 +142,43 @@ class Library(Holdings):
 
         return self._with_index(search)
 
+    def find(
+        self,
+        query: str | LibraryQuery,
+        k: int = 10,
+        *,
+        offline: bool = False,
+        notices: list[Notice] | None = None,
+        remarks: list[str] | None = None,
+    ) -> list[Match]:
+        """Find files by text, sounds, words of the model and filters; see `soundloom.library.search.finder`.
+
+        Text alone finds what names, tags, titles and folders hold, the best first, and then what the library's model
+        takes for the same words. Each match says what found it.
+
+        Args:
+            query: text, or a `LibraryQuery`.
+            k: how many matches, at most; one for each file, unless the query asks for every segment.
+            offline: never fetch the words of a published model.
+            notices: a list to which is added what is noticed of the query's sounds, such as silence.
+            remarks: a list to which is added how the query was understood, where that is not plain.
+
+        Raises:
+            AudioError: a sound cannot be read, or its region lies outside it.
+            QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
+            ModelError: the words of the model cannot be read.
+        """
+        asked = LibraryQuery(text=query) if isinstance(query, str) else query
+
+        def find(index: SearchIndex) -> list[Match]:
+            finder = Finder(
+                self, index, self._filter_masks, self._presence.absent,
+                offline=offline, notices=notices, remarks=remarks,
+            )  # fmt: skip
+            return finder.find(asked, k)
+
+        return self._with_index(find)
+
     def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
 
@@ -189,10 +229,10 @@ class Library(Holdings):
 
     def search_tags(
         self,
-        tags: Sequence[str] = (),
+        tags: str | Sequence[str] = (),
         k: int = 10,
         *,
-        not_: Sequence[str] = (),
+        not_: str | Sequence[str] = (),
         sound: Source | None = None,
         sample_rate: float | None = None,
         start: float = 0.0,
@@ -211,7 +251,7 @@ class Library(Holdings):
         looked for in the sounds; to filter by tags that are written down use ``where="array_has(tags, 'dog')"``.
 
         Args:
-            tags: words that describe the hits.
+            tags: words that describe the hits, or one word.
             k: how many hits, at most.
             not_: words that do not.
             sound: a sound that the hits are like, as for `search`.
@@ -232,6 +272,7 @@ class Library(Holdings):
                 words, or a model that knows none.
             ModelError: the tags of the model cannot be read.
         """
+        tags, not_ = ((given,) if isinstance(given, str) else given for given in (tags, not_))
         embedded = (
             None
             if sound is None

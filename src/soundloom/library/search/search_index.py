@@ -150,6 +150,14 @@ class SearchIndex:
         sampled = standardised(self.sample, self._mean, self._scale, self.parts)
         return {name: sampled[:, columns] @ standard[columns] for name, columns in self.parts.items()}
 
+    def cosines(
+        self, queries: Float[np.ndarray, "queries dim"], rows: Int[np.ndarray, " n"]
+    ) -> dict[str, Float[np.ndarray, "queries n"]]:
+        """The cosines of some rows to raw embeddings, by part."""
+        standard = standardised(queries.astype(np.float32), self._mean, self._scale, self.parts)
+        vectors = self._vectors_of(rows)
+        return {name: standard[:, columns] @ vectors[:, columns].T for name, columns in self.parts.items()}
+
     def positions(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " _found"]:
         """The positions in the index of rows of the store, by row id; unknown row ids are left out."""
         if not len(self):

@@ -1,0 +1,247 @@
+"""Answers queries of text, sounds, words and filters: `Library.find`.
+
+Text is looked for in names, tags, titles and folders first; where that finds fewer files than are wanted, the words
+that the library's model knows find the rest. Beside sounds, or words for the model, text says among which files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from soundloom import audio
+from soundloom.embedder.sources import sound_blocks
+from soundloom.errors import QueryError
+from soundloom.library.search import query as queries
+from soundloom.library.search.library_query import LibraryQuery, QuerySound, match_names, rows_of_text
+from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
+from soundloom.library.search.query_vectors import combine_examples, nearest_rows, sample_similarity
+from soundloom.library.search.text_match import query_words, word_forms
+
+if TYPE_CHECKING:
+    from soundloom.library.library import Library
+    from soundloom.library.search.search_index import NearestRows, SearchIndex
+
+__all__ = ["Finder"]
+
+Embeddings = Float[np.ndarray, "pieces dim"]
+
+_MORE = 4
+"""How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
+
+
+class Finder:
+    """Answers queries of a library as it is now.
+
+    Args:
+        library: embeds the sounds of a query, and knows the words of its model.
+        index: of the library.
+        masks: the rows for which an SQL condition holds.
+        absent: tells which of some files are not there.
+        offline: never fetch the words of a published model.
+        notices: a list to which is added what is noticed of the sounds, such as silence.
+        remarks: a list to which is added how the query was understood, where that is not plain.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        index: SearchIndex,
+        masks: queries.FilterMaskCache,
+        absent: Callable[[Sequence[str]], Sequence[bool]],
+        *,
+        offline: bool = False,
+        notices: list[audio.Notice] | None = None,
+        remarks: list[str] | None = None,
+    ) -> None:
+        self._library = library
+        self._index = index
+        self._masks = masks
+        self._absent = absent
+        self._offline = offline
+        self._notices = notices
+        self._remarks = [] if remarks is None else remarks
+
+    def find(self, query: LibraryQuery, k: int) -> list[Match]:
+        """The k best matches; see `Library.find`."""
+        query.check(k)
+        rows = self._index.rows
+        allowed = self._masks.mask(self._index, query.where) if query.where is not None else None
+        if not query.is_compared:
+            found = match_names(rows, query, allowed, absent=self._absent, most=k)
+            if not query.text or query.names_only or len(found) >= k:
+                return found
+            return self._by_words(query, found, k)
+        if query.filter:
+            mask = query.filter.mask(rows)
+            allowed = mask if allowed is None else allowed & mask
+        if query.text:
+            mask = rows_of_text(rows, query.text)
+            if not mask.any():
+                raise QueryError(
+                    f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
+                    f"among which files: leave it out, or for what the model takes for it use --word {query.text!r}"
+                )
+            allowed = mask if allowed is None else allowed & mask
+        return self._by_embedding(query, allowed, k)
+
+    def _by_words(self, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
+        """What text found, and after it what the model finds by those of its words that it knows."""
+        vocabulary = self._library.tag_vocabulary(offline=self._offline)
+        known, unknown = _known_words(query.text, vocabulary)
+        if not known:
+            if found:
+                return found
+            raise QueryError(_nothing_has(query.text, vocabulary))
+        if unknown:
+            self._remarks.append(f"the model does not know {' and '.join(map(repr, unknown))}: searched by the rest")
+        asked = replace(query, text="", words=tuple(known))
+        seen = {match.path for match in found}
+        more = self.find(replace(asked, include_query=True), k + len(seen))
+        return [*found, *(match for match in more if match.path not in seen)][:k]
+
+    def _by_embedding(self, query: LibraryQuery, allowed: Bool[np.ndarray, " rows"] | None, k: int) -> list[Match]:
+        settings = self._library.settings
+        vectors, weights, found_by = self._vectors(query)
+        every = queries.apply_balance(queries.complete_weights(settings.parts, weights), settings.balance)
+        hidden = np.zeros(0, np.int64) if query.include_query else self._own_rows(query)
+        if allowed is None:
+            allowed = np.ones(len(self._index), np.bool_) if len(hidden) else None
+        if allowed is not None and len(hidden):
+            allowed = allowed.copy()
+            allowed[hidden] = False
+        total = len(self._index) if allowed is None else int(allowed.sum())
+        group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
+        standing = sample_similarity(self._index, vectors, every)
+        wanted = _MORE * k
+        while True:
+            near = nearest_rows(self._index, vectors, min(wanted, total), every, allowed)
+            matches = group(self._matches(near, standing, found_by))
+            if len(matches) >= k or wanted >= total:
+                return matches[:k]
+            wanted *= _MORE
+
+    def _vectors(self, query: LibraryQuery) -> tuple[Embeddings, Mapping[str, float] | None, tuple[str, ...]]:
+        """The embeddings that stand for a query, the weights of the parts, and what the matches are found by."""
+        like = [self._embedded(sound, query) for sound in query.like]
+        unlike = [self._embedded(sound, query) for sound in query.unlike]
+        words = bool(query.words or query.not_words)
+        found_by = (("sound",) if like or unlike else ()) + (("word",) if words else ())
+        if len(like) == 1 and not unlike and (len(like[0]) == 1 or not words):
+            vectors = like[0]
+            if len(vectors) > 1:
+                self._remarks.append(
+                    f"the sound is longer than the library's window of {self._library.settings.window:g} s: searched "
+                    f"by its {len(vectors)} parts, half by the best and half by the mean of them"
+                )
+        elif like or unlike:
+            vectors = combine_examples(self._index, like, unlike)[None]
+        else:
+            vectors = np.zeros((0, self._library.settings.dim))
+        if not words:
+            return vectors, query.weights, found_by
+        embedding, weights = self._library.tag_query(
+            query.words,
+            query.not_words,
+            sound=vectors[0] if len(vectors) else None,
+            share=query.share,
+            weights=query.weights,
+            offline=self._offline,
+        )
+        return embedding[None], weights, found_by
+
+    def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
+        """The embedding of a sound, or of the pieces that the library would cut it into."""
+        settings = self._library.settings
+        decoding = query.decoding or settings.decoding
+        pieces = list(self._pieces(sound, decoding)) if settings.window is not None else []
+        if len(pieces) > 1:
+            return np.stack(pieces)
+        embedding = self._library.embed(
+            sound.source,
+            sound.sample_rate,
+            start=sound.start,
+            end=sound.end,
+            decoding=decoding,
+            notices=self._notices,
+        )
+        return embedding[None]
+
+    def _pieces(self, sound: QuerySound, decoding: audio.DecodeOptions) -> Iterator[Float[np.ndarray, " dim"]]:
+        """The embeddings of the pieces of a sound; none of a sound of one piece."""
+        settings, model = self._library.settings, self._library.model
+        blocks = sound_blocks(
+            sound.source, model.sample_rate, sound.sample_rate, sound.start, sound.end, decoding, notices=None
+        )
+        segments = audio.segments(blocks, model.sample_rate, settings.window, settings.hop)
+        first, second = next(segments, None), next(segments, None)
+        if first is not None and second is not None:
+            for segment in chain((first, second), segments):
+                yield model.embed_samples(segment.samples)
+
+    def _own_rows(self, query: LibraryQuery) -> Int[np.ndarray, " n"]:
+        """The rows of the query's own sounds, which it must not find."""
+        regions = (queries.query_region(sound.source, sound.start, sound.end) for sound in (*query.like, *query.unlike))
+        rows = [queries.overlapping_rows(self._index, region) for region in regions if region is not None]
+        return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
+
+    def _matches(
+        self, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
+    ) -> list[Match]:
+        hits = queries.to_hits(self._index, near, np.arange(len(near.rows)), self._absent)
+        below = np.searchsorted(standing, near.similarity.astype(standing.dtype)) / max(1, len(standing) - 1)
+        return [
+            Match(
+                hit.path,
+                hit.start,
+                hit.end,
+                hit.duration,
+                hit.tags,
+                absent=hit.absent,
+                found_by=found_by,
+                similarity=hit.similarity,
+                percentile=min(1.0, float(share)),
+                parts=hit.parts,
+            )
+            for hit, share in zip(hits, below, strict=True)
+        ]
+
+
+def _known_words(text: str, vocabulary: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of the model that a text names, whole or word by word, and the words of the text that it does not know.
+
+    >>> _known_words("Dogs barking", ("dog", "rain"))
+    (['dog'], ['barking'])
+    """
+    whole = {word.casefold(): word for word in vocabulary}
+    if (named := whole.get(" ".join(text.casefold().split()))) is not None:
+        return [named], []
+    known: dict[str, None] = {}
+    unknown = []
+    for word in query_words(text):
+        forms = word_forms(word)
+        fitting = [whole[form] for form in sorted(forms, key=lambda form: (form != word, form)) if form in whole]
+        fitting = fitting or [known_word for low, known_word in whole.items() if word in word_forms(low)]
+        if fitting:
+            known[fitting[0]] = None
+        else:
+            unknown.append(word)
+    return list(known), unknown
+
+
+def _nothing_has(text: str, vocabulary: Sequence[str]) -> str:
+    """What is said where neither text nor the model finds anything."""
+    from soundloom.tags import Vocabulary
+
+    start = f"no name, tag, title or folder in this library has {text!r}"
+    if not vocabulary:
+        return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
+    words = Vocabulary(tags=tuple(vocabulary))
+    near = list(dict.fromkeys(name for word in query_words(text) for name in words.nearest(word)))[:3]
+    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint}"

@@ -1,0 +1,165 @@
+"""A query of a library: text, sounds, words of the model and filters; and the part of it that needs no model.
+
+Text is looked for in names, tags, titles and folders (`soundloom.library.search.text_match`), which takes the rows of
+the index and nothing else. `soundloom.library.search.finder` answers the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from soundloom.errors import QueryError
+from soundloom.library.search.matches import Match
+from soundloom.library.search.row_filter import RowFilter
+from soundloom.library.search.text_match import match_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.audio import DecodeOptions
+    from soundloom.embedder import Source
+
+__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text"]
+
+
+@dataclass(frozen=True)
+class QuerySound:
+    """A sound that hits are like, or unlike.
+
+    Attributes:
+        source: a file, or a mono waveform, as `Embedder.embed` takes them.
+        start: where to begin, in seconds.
+        end: where to stop; its end if not given.
+        sample_rate: of a waveform, in hertz; that of the model if not given.
+    """
+
+    source: Source
+    start: float = field(default=0.0, kw_only=True)
+    end: float | None = field(default=None, kw_only=True)
+    sample_rate: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryQuery:
+    """What is asked of a library. Text alone finds files by what is written of them, and by the words of the model.
+
+    Attributes:
+        text: words that names, tags, titles or folders hold, all of them. Beside sounds or `words`: among which files.
+        like: sounds that the hits are like.
+        unlike: sounds that they are not like.
+        words: what the hits sound like, in words that the library's model knows.
+        not_words: what they do not sound like.
+        filter: which segments may be found, by tags that people gave, and folders.
+        where: the same as an SQL condition, as for `Library.search`.
+        share: how much the words count beside sounds, from 0 to 1.
+        weights: part name -> how much that part counts, as for `Library.search`.
+        every_segment: every segment that is found, instead of the best of each file.
+        names_only: do not ask the model where text finds too little.
+        include_query: whether sounds from the library may find themselves.
+        decoding: how sounds are decoded, if not as the library's files are.
+    """
+
+    text: str = ""
+    like: tuple[QuerySound, ...] = ()
+    unlike: tuple[QuerySound, ...] = ()
+    words: tuple[str, ...] = ()
+    not_words: tuple[str, ...] = ()
+    filter: RowFilter = field(default_factory=RowFilter)
+    where: str | None = None
+    share: float = 0.5
+    weights: Mapping[str, float] | None = None
+    every_segment: bool = False
+    names_only: bool = False
+    include_query: bool = False
+    decoding: DecodeOptions | None = None
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether embeddings are compared: there are sounds, or words of the model."""
+        return bool(self.like or self.unlike or self.words or self.not_words)
+
+    def check(self, k: int) -> None:
+        """Refuse what cannot be answered, before anything is loaded.
+
+        Raises:
+            QueryError: k below 1, a share outside [0, 1], or a region that ends before it begins.
+        """
+        if k < 1:
+            raise QueryError(f"k must be at least 1, got {k}")
+        if not 0 <= self.share <= 1:
+            raise QueryError(f"the share of the words beside a sound must be from 0 to 1, got {self.share}")
+        for sound in (*self.like, *self.unlike):
+            if sound.end is not None and not sound.start < sound.end:
+                raise QueryError(f"a region must end after it begins, got {sound.start:g} to {sound.end:g} s")
+
+
+def match_names(
+    rows: pa.Table,
+    query: LibraryQuery,
+    allowed: Bool[np.ndarray, " rows"] | None = None,
+    *,
+    absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
+    most: int | None = None,
+) -> list[Match]:
+    """The files whose texts hold the query's, the best first; without a text all that the filter admits, by path.
+
+    Args:
+        rows: path, start, end, duration and tags of every segment, ordered by path and start.
+        query: its text and filter count.
+        allowed: rows that may be found; all if not given.
+        absent: tells which of some files are not there.
+        most: how many matches are wanted; all if not given.
+
+    Raises:
+        QueryError: the text holds no word, or the filter names a tag or folder that is not there.
+    """
+    mask = query.filter.mask(rows) if query.filter else None
+    if allowed is not None:
+        mask = allowed if mask is None else mask & allowed
+    if query.text:
+        found = [(match.rows, match.found_by) for match in match_text(rows, query.text)]
+    else:
+        found = [(some, ()) for some in _rows_by_file(rows, mask)]
+    matches: list[Match] = []
+    for some, found_by in found:
+        kept = [row for row in some if mask is None or mask[row]]
+        if kept:
+            matches += _regions(rows, kept, found_by)[: None if query.every_segment else 1]
+        if most is not None and len(matches) >= most:
+            break
+    gone = absent([match.path for match in matches[:most]])
+    return [replace(match, absent=missing) for match, missing in zip(matches[:most], gone, strict=True)]
+
+
+def rows_of_text(rows: pa.Table, text: str) -> Bool[np.ndarray, " rows"]:
+    """The rows whose texts hold a text."""
+    mask = np.zeros(rows.num_rows, np.bool_)
+    for match in match_text(rows, text):
+        mask[list(match.rows)] = True
+    return mask
+
+
+def _rows_by_file(rows: pa.Table, mask: Bool[np.ndarray, " rows"] | None) -> list[tuple[int, ...]]:
+    admitted = np.arange(rows.num_rows) if mask is None else np.flatnonzero(mask)
+    file = rows["path"].combine_chunks().dictionary_encode().indices.to_numpy()[admitted]
+    edges = np.flatnonzero(np.diff(file)) + 1
+    return [tuple(some.tolist()) for some in np.split(admitted, edges) if len(some)]
+
+
+def _regions(rows: pa.Table, some: Sequence[int], found_by: tuple[str, ...]) -> list[Match]:
+    """Rows of one file as regions: those that touch or overlap are one."""
+    columns = rows.select(["path", "start", "end", "duration", "tags"]).take(some).to_pydict()
+    regions: list[Match] = []
+    for path, start, end, duration, tags in zip(*columns.values(), strict=True):
+        last = regions[-1] if regions else None
+        if last is not None and start <= last.end:
+            joined = tuple(sorted({*last.tags, *(tags or ())}))
+            regions[-1] = Match(path, last.start, max(end, last.end), duration, joined, found_by=found_by)
+        else:
+            regions.append(Match(path, start, end, duration, tuple(tags or ()), found_by=found_by))
+    return regions

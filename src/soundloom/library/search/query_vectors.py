@@ -1,0 +1,97 @@
+"""Search by several embeddings: the parts of a long sound, and examples that hits are like and not like.
+
+A sound that is longer than the library's window is embedded in the pieces that the library would cut it into. The
+similarity of a row x to pieces q_1 ... q_n is half the best and half the mean of theirs,
+
+    s(x) = (max_i s(q_i, x) + mean_i s(q_i, x)) / 2:
+
+the best alone finds whatever resembles any moment of the sound, the mean alone only what resembles all of it.
+
+Several examples are one query (Rocchio 1971): the mean of what hits are like, less half the mean of what they are not
+like, in the standardised space of the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from soundloom.library.search.search_index import NearestRows
+from soundloom.library.search.standardisation import standardised
+
+if TYPE_CHECKING:
+    from soundloom.library.search.search_index import SearchIndex
+
+__all__ = ["combine_examples", "nearest_rows", "sample_similarity"]
+
+_UNLIKE = 0.5
+"""What the mean of the unlike examples counts beside that of the others."""
+
+Cosines = dict[str, Float[np.ndarray, "queries rows"]]
+
+
+def combine_examples(
+    index: SearchIndex,
+    like: Sequence[Float[np.ndarray, "_pieces dim"]],
+    unlike: Sequence[Float[np.ndarray, "_pieces dim"]] = (),
+) -> Float[np.ndarray, " dim"]:
+    """One embedding, raw as the model's are, that stands for several examples.
+
+    Args:
+        index: of the library.
+        like: the embeddings of each example, a row a piece.
+        unlike: those of examples that hits are not like.
+    """
+    mean, scale = index.scaling
+    standard = np.zeros_like(mean)
+    for examples, weight in ((like, 1.0), (unlike, -_UNLIKE if like else -1.0)):
+        for pieces in examples:
+            standard += weight / len(examples) * standardised(pieces, mean, scale, index.parts).mean(axis=0)
+    deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
+    return embedding
+
+
+def nearest_rows(
+    index: SearchIndex,
+    queries: Float[np.ndarray, "pieces dim"],
+    k: int,
+    weights: Mapping[str, float],
+    mask: Bool[np.ndarray, " rows"] | None = None,
+) -> NearestRows:
+    """The rows most similar to the pieces of a query; as `SearchIndex.search` for one of a single piece.
+
+    Of several pieces, the k best rows of each and of their mean are compared.
+    """
+    if len(queries) == 1:
+        return index.search(queries[0], k, weights, mask)
+    seen = [index.search(query, k, weights, mask).rows for query in (*queries, combine_examples(index, [queries]))]
+    rows = np.unique(np.concatenate(seen))
+    similarity, parts = _blended(index.cosines(queries, rows), weights)
+    order = np.lexsort((rows, -similarity))[:k]
+    return NearestRows(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
+
+
+def sample_similarity(
+    index: SearchIndex, queries: Float[np.ndarray, "pieces dim"], weights: Mapping[str, float]
+) -> Float[np.ndarray, " sampled"]:
+    """The similarity of the sampled rows of the index to a query, ascending: what a hit's is compared with."""
+    each = [index.sample_similarities(query) for query in queries]
+    return np.sort(_blended({name: np.stack([one[name] for one in each]) for name in each[0]}, weights)[0])
+
+
+def _blended(
+    cosines: Cosines, weights: Mapping[str, float]
+) -> tuple[Float[np.ndarray, " rows"], dict[str, Float[np.ndarray, " rows"]]]:
+    """Half the best and half the mean over the pieces: of the similarity, and of each part's cosine."""
+    total = sum(abs(weights[name]) for name in cosines)
+    pieces = np.sum([values * (weights[name] / total) for name, values in cosines.items()], axis=0)
+    best = np.argmax(pieces, axis=0)[None]
+    parts = {
+        name: (np.take_along_axis(values, best, axis=0)[0] + values.mean(axis=0)) / 2
+        for name, values in cosines.items()
+    }
+    return (np.take_along_axis(pieces, best, axis=0)[0] + pieces.mean(axis=0)) / 2, parts

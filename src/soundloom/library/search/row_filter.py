@@ -1,0 +1,105 @@
+"""Filters of rows by tags that people gave and by folders, evaluated on the rows of the search index with Arrow.
+
+Unlike `soundloom.library.search.filters`, which makes SQL for the store, they need no store; and they say what is there
+where nothing fits.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from soundloom.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["RowFilter"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFilter:
+    """Which segments may be found; every condition that is given must hold.
+
+    Attributes:
+        tags: the segment has all of these tags, in any case.
+        folder: the file lies in this folder, at any depth: a path, or the names of some folders of it, in any case.
+    """
+
+    tags: tuple[str, ...] = ()
+    folder: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != RowFilter()
+
+    def mask(self, rows: pa.Table) -> Bool[np.ndarray, " rows"]:
+        """Which of some rows satisfy the filter.
+
+        Args:
+            rows: path and tags of every segment.
+
+        Raises:
+            QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named.
+        """
+        mask = np.ones(rows.num_rows, np.bool_)
+        for tag in self.tags:
+            mask &= _has_tag(rows, tag)
+        if self.folder is not None:
+            mask &= _in_folder(rows, self.folder)
+        return mask
+
+
+def _has_tag(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tags = rows["tags"].combine_chunks()
+    flat = pc.list_flatten(tags)
+    given = [name for name in pc.unique(flat).to_pylist() if name is not None]
+    meant = [name for name in given if _folded(name) == _folded(tag)]
+    if not meant:
+        near = _nearest(tag, given)
+        known = f"did you mean {near}?" if near else f"{len(given)} other tags are given" if given else "none is given"
+        raise QueryError(
+            f"nobody has given the tag {tag!r} in this library ({known}). To search by what the model takes for it: "
+            f"--word {tag}; to give it: soundloom tag"
+        )
+    mask = np.zeros(rows.num_rows, np.bool_)
+    parents = pc.list_parent_indices(tags).to_numpy()
+    mask[parents[pc.is_in(flat, value_set=pa.array(meant)).to_numpy(zero_copy_only=False)]] = True
+    return mask
+
+
+def _in_folder(rows: pa.Table, folder: str) -> Bool[np.ndarray, " rows"]:
+    paths = rows["path"].combine_chunks().dictionary_encode()
+    folders = [os.path.dirname(path) for path in paths.dictionary.to_pylist()]
+    inside = os.path.join(os.path.abspath(os.path.expanduser(folder)), "")
+    below = [os.path.join(name, "").startswith(inside) for name in folders]
+    if not any(below):
+        part = f"{os.sep}{_folded(folder).strip(os.sep)}{os.sep}"
+        below = [part in _folded(os.path.join(name, "")) for name in folders]
+    if rows.num_rows and not any(below):
+        names = {part for name in dict.fromkeys(folders) for part in name.split(os.sep) if part}
+        near = _nearest(folder, names)
+        raise QueryError(
+            f"no sound of this library lies in a folder {folder!r}" + (f": did you mean {near}?" if near else "")
+        )
+    return np.asarray(np.array(below, np.bool_)[paths.indices.to_numpy()])
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _nearest(text: str, known: Iterable[str]) -> str:
+    """The names that are written most like a text, for a question."""
+    folded = {_folded(name): name for name in sorted(known)}
+    near = difflib.get_close_matches(_folded(text), folded, n=3, cutoff=0.6)
+    return " or ".join(repr(folded[name]) for name in near)

@@ -1,0 +1,198 @@
+"""One query of text, sounds, words and filters: what it finds, by what, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from helpers.library_factory import DIM, PARTS, clustered, filled
+from helpers.tagged_corpus import beeps_and_hisses, quick
+from soundloom.embedder import one_thread
+from soundloom.errors import QueryError
+from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
+from soundloom.library.search.current_rows import current_rows
+from soundloom.library.search.matches import merge_overlapping
+from soundloom.library.search.query_vectors import combine_examples, nearest_rows
+
+PATHS = [f"/s/{name}.wav" for name in ("birds/owl", "birds/robin", "city/bus", "city/dog", "dog park/rec1", "rec2")]
+EVEN = dict.fromkeys(PARTS, 1.0)
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Six files of four segments; rec2 is tagged."""
+    folder = tmp_path_factory.mktemp("find") / "l.loom"
+    return filled(folder, PATHS, clustered(6, 4), segments=4, tags={"/s/rec2.wav": ["Dog", "far"]})
+
+
+@pytest.fixture(scope="module")
+def worded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """A library of beeps and hisses, whose model knows the words beep, hissing, noise, tone."""
+    folder = tmp_path_factory.mktemp("worded")
+    with pytest.MonkeyPatch.context() as patch, one_thread:
+        patch.setenv("SOUNDLOOM_HOME", str(folder / "home"))
+        quick("small-e-c").run(beeps_and_hisses(folder / "sounds"), folder / "run")
+        library = Library.create(folder / "l.loom", f"{folder}/run", window=1.0)
+        library.add(folder / "sounds", workers=1)
+        yield library
+
+
+def names(matches: list[Match]) -> list[str]:
+    return [Path(match.path).stem for match in matches]
+
+
+def test_text_finds_names_tags_and_folders_in_this_order(made_up: Library) -> None:
+    found = made_up.find(LibraryQuery(text="dogs", names_only=True))
+    assert [(Path(match.path).stem, match.found_by) for match in found] == [
+        ("dog", ("name",)), ("rec2", ("tag",)), ("rec1", ("folder",)),
+    ]  # fmt: skip
+    assert all((match.start, match.end, match.similarity) == (0, 4, None) for match in found)
+    assert all(match.absent for match in found)  # no such files here
+    assert names(made_up.find("dog", k=2)) == ["dog", "rec2"]  # no model is asked: there is none
+
+
+def test_filters_list_and_restrict(made_up: Library) -> None:
+    birds = LibraryQuery(filter=RowFilter(folder="Birds"))
+    assert names(made_up.find(birds)) == ["owl", "robin"]
+    assert names(made_up.find(replace(birds, filter=RowFilter(folder="/s/city")))) == ["bus", "dog"]
+    assert names(made_up.find(LibraryQuery(filter=RowFilter(tags=("DOG",))))) == ["rec2"]
+    assert names(made_up.find(LibraryQuery(text="dog", where="path LIKE '%city%'", names_only=True))) == ["dog"]
+    with pytest.raises(QueryError, match=r"nobody has given the tag 'dogg' .*did you mean 'Dog'.*--word dogg"):
+        made_up.find(LibraryQuery(filter=RowFilter(tags=("dogg",))))
+    with pytest.raises(QueryError, match=r"lies in a folder 'bird': did you mean 'birds'\?"):
+        made_up.find(LibraryQuery(filter=RowFilter(folder="bird")))
+
+
+def test_a_tag_of_some_segments_means_these(tmp_path: Path) -> None:
+    library = filled(tmp_path / "l.loom", ["/s/a.wav", "/s/b.wav"], clustered(2, 5), segments=5)
+    library.add_tag("rain", [("/s/b.wav", 1.0, 3.0), ("/s/b.wav", 4.0, 5.0)])
+    query = LibraryQuery(text="rain", names_only=True)
+    assert [(match.path, match.start, match.end) for match in library.find(query)] == [("/s/b.wav", 1.0, 3.0)]
+    every = library.find(replace(query, every_segment=True))
+    assert [(match.start, match.end) for match in every] == [(1.0, 3.0), (4.0, 5.0)]
+
+
+def test_sounds_find_one_match_a_file(worded: Library) -> None:
+    query = worded.files()[0]
+    found = worded.find(LibraryQuery(like=(QuerySound(query),)), k=8)
+    assert len(set(names(found))) == 8
+    assert query not in {match.path for match in found}
+    similarities = [match.similarity or 0 for match in found]
+    assert similarities == sorted(similarities, reverse=True)
+    hits = worded.search(query, k=200)
+    best = {path: max(hit.similarity for hit in hits if hit.path == path) for path in {hit.path for hit in hits}}
+    np.testing.assert_allclose(similarities, sorted(best.values(), reverse=True)[:8], atol=1e-6)
+    assert all(match.found_by == ("sound",) and 0 <= (match.percentile or 0) <= 1 for match in found)
+    assert (found[0].percentile or 0) > (found[-1].percentile or 0)
+    with_itself = worded.find(LibraryQuery(like=(QuerySound(query),), include_query=True), k=1)
+    assert with_itself[0].path == query
+
+
+def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> None:
+    remarks: list[str] = []
+    found = worded.find("beeps far", k=20, remarks=remarks)  # no name has both
+    assert {match.found_by for match in found} == {("word",)}
+    assert np.mean([name.startswith("beep") for name in names(found)[:8]]) > 0.8
+    assert remarks == ["the model does not know 'far': searched by the rest"]
+    mixed = worded.find("beep", k=14)
+    assert [match.found_by for match in mixed] == [("name",)] * 12 + [("word",)] * 2
+    assert len(set(names(mixed))) == 14
+    with pytest.raises(QueryError, match=r"no name, tag, title or folder .* 'beping', .* did you mean 'beep'"):
+        worded.find("beping")
+    assert worded.find(LibraryQuery(text="beping", names_only=True)) == []
+
+
+def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:
+    query = LibraryQuery(text="hiss", like=(QuerySound(next(path for path in worded.files() if "beep" in path)),))
+    assert all(name.startswith("hiss") for name in names(worded.find(query, k=24)))
+    with pytest.raises(QueryError, match="no name, tag, title or folder in this library has 'zebra'"):
+        worded.find(replace(query, text="zebra"))
+
+
+def test_examples_attract_and_repel(worded: Library) -> None:
+    beeps = [QuerySound(path) for path in worded.files() if "beep" in path]
+    hisses = [QuerySound(path) for path in worded.files() if "hiss" in path]
+    for like, unlike, prefix in ((beeps[:2], hisses[:2], "beep"), ((), beeps[:3], "hiss"), (hisses[:2], (), "hiss")):
+        found = worded.find(LibraryQuery(like=tuple(like), unlike=tuple(unlike)), k=6)
+        assert np.mean([name.startswith(prefix) for name in names(found)]) > 0.8
+
+
+def test_a_long_sound_is_searched_by_its_parts(worded: Library, tmp_path: Path) -> None:
+    beep, hiss = (next(path for path in worded.files() if kind in path) for kind in ("beep", "hiss"))
+    sounds = [soundfile.read(path) for path in (hiss, beep, hiss)]
+    rate = sounds[0][1]
+    soundfile.write(tmp_path / "long.wav", np.concatenate([samples for samples, _ in sounds]), rate)
+    remarks: list[str] = []
+    found = worded.find(LibraryQuery(like=(QuerySound(tmp_path / "long.wav"),)), k=3, remarks=remarks)
+    assert "longer than the library's window of 1 s: searched by its" in remarks[0]
+    assert {match.path for match in found} <= {*worded.files()}
+    assert worded.find(LibraryQuery(like=(QuerySound(beep, end=0.5),)), remarks=remarks)
+    assert len(remarks) == 1
+
+
+def test_parts_are_blended_as_the_module_says(made_up: Library) -> None:
+    """Against every row compared with every piece, one by one."""
+    index = made_up.index()
+    pieces = clustered(6, 4)[[0, 5, 9]]
+    near = nearest_rows(index, pieces, 24, EVEN)
+    each = np.array([[dict(zip(hits.rows, hits.similarity, strict=True))[row] for row in range(24)]
+                     for hits in (index.search(piece, 24, EVEN) for piece in pieces)])  # fmt: skip
+    expected = (each.max(axis=0) + each.mean(axis=0)) / 2
+    assert near.rows.tolist() == np.lexsort((np.arange(24), -expected)).tolist()
+    np.testing.assert_allclose(near.similarity, np.sort(expected)[::-1], atol=1e-5)
+    np.testing.assert_allclose(np.mean(list(near.parts.values()), axis=0), near.similarity, atol=1e-5)
+    one = combine_examples(index, [pieces[:1]])
+    plain, combined = index.search(pieces[0], 24, EVEN), index.search(one, 24, EVEN)
+    assert plain.rows.tolist() == combined.rows.tolist()
+    assert one.shape == (DIM,)
+
+
+def test_overlapping_regions_are_one() -> None:
+    def region(start: float, end: float, path: str = "/a") -> Match:
+        return Match(path, start, end, 20.0, (str(start),), similarity=-start)
+
+    merged = merge_overlapping([region(0, 4), region(10, 12), region(2, 6), region(4, 11), region(1, 2, "/b")])
+    assert [(match.path, match.start, match.end) for match in merged] == [("/a", 0, 12), ("/b", 1, 2)]
+    assert merged[0].tags == ("0", "10", "2", "4")
+    assert merged[0].similarity == 0
+    apart = [region(0, 4), region(4, 8)]
+    assert merge_overlapping(apart) == apart
+
+
+def test_what_cannot_be_answered_is_refused_first(made_up: Library) -> None:
+    for query, message in (
+        (LibraryQuery(share=2), "from 0 to 1"),
+        (LibraryQuery(like=(QuerySound("x.wav", start=2, end=1),)), "end after it begins"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            made_up.find(query)
+    with pytest.raises(QueryError, match="k must be at least 1"):
+        made_up.find("dog", k=0)
+
+
+def test_rows_are_read_without_the_store_while_the_index_is_current(tmp_path: Path) -> None:
+    library = filled(tmp_path / "l.loom", ["/s/a.wav", "/s/b.wav"], clustered(2, 1))
+    assert current_rows(library.folder) is None  # no index yet
+    built = library.index().rows
+    rows = current_rows(library.folder)
+    assert rows is not None
+    assert rows.equals(built)
+    library.add_tag("rain", ["/s/a.wav"])
+    tagged = current_rows(library.folder)
+    assert tagged is not None
+    assert tagged["tags"].to_pylist() == [["rain"], []]
+    library._store.remove(["/s/a.wav"])
+    assert current_rows(library.folder) is None
+    library.index()
+    (library.folder / "index" / "rows.arrow").write_bytes(b"damaged")
+    assert current_rows(library.folder) is None
+    assert current_rows(tmp_path / "nothing") is None
+
+
+def test_one_word_may_be_given_as_it_is(worded: Library) -> None:
+    assert worded.search_tags("beep", k=3) == worded.search_tags(["beep"], k=3)
