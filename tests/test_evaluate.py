@@ -29,7 +29,14 @@ from soundloom.evaluation import (
     knn_probe,
 )
 from soundloom.evaluation.analysis.correlation import acoustic_statistics, correlation_analysis
-from soundloom.evaluation.analysis.layers import all_layers, choose, curves, evaluate_layers, single_layers
+from soundloom.evaluation.analysis.layers import (
+    all_layers,
+    choose,
+    curves,
+    evaluate_layers,
+    layered_streams,
+    single_layers,
+)
 from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.evaluation.embedding_cache import EmbeddingCacheError, Shards, Writer, key_of
 from soundloom.evaluation.protocol_inputs import run_correlation, splits_of, targets_of
@@ -520,6 +527,11 @@ def test_a_layer_on_its_own_is_its_columns_of_all_layers(pooling):
     np.testing.assert_array_equal(together, np.arange(stream.dim))
 
 
+def test_the_parts_of_a_woven_model_that_have_layers():
+    found = layered_streams(load())
+    assert [stream.name for stream in found] == ["timbre#1#2#3#4#5#6", "general#1#2#3#4#5"]
+
+
 def test_all_layers_of_a_published_architecture_in_one_pass():
     every = all_layers(load("coala", weights="random"))
     samples = np.random.default_rng(0).normal(0, 0.1, 60_000).astype(np.float32)
@@ -549,12 +561,14 @@ def test_layers_are_heard_once_and_measured_as_models_of_their_own(sounds, tmp_p
 
 def test_layers_need_layers_and_a_protocol_on_clips(sounds):
     corpus = corpora.load(sounds)
-    with pytest.raises(EvaluationError, match="'logmel' has no layers to compare: name a single encoder"):
-        all_layers(load("logmel"))
-    with pytest.raises(EvaluationError, match="has no layers to compare"):
+    with pytest.raises(EvaluationError, match="'logmel' has no layers to compare: logmel is a front-end without"):
+        layered_streams(load("logmel"))
+    with pytest.raises(EvaluationError, match="names layers already"):
         all_layers(load("coala#3", weights="random"))
-    with pytest.raises(EvaluationError, match="has no layers to compare"):
+    with pytest.raises(EvaluationError, match="woven of logmel, mfcc: layers are of a single stream"):
         all_layers(load("logmel+mfcc"))
+    with pytest.raises(EvaluationError, match="has no layers to compare: logmel is a front-end.*; mfcc is a front-end"):
+        layered_streams(load("logmel+mfcc"))
     with pytest.raises(EvaluationError, match="is not a stream of named layers"):
         evaluate_layers(load("logmel+mfcc"), corpus)
     stream = pyramid(1, 2)

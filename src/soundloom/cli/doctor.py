@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import click
 
 from soundloom.cli import options
@@ -11,18 +14,38 @@ __all__ = ["command"]
 
 
 @click.command("doctor")
+@click.option(
+    "--weights",
+    "names",
+    multiple=True,
+    metavar="NAME[=FILE]",
+    help="Check these published weights instead, in the cache or in a file; can be repeated.",
+)
 @options.as_json
 @click.pass_context
-def command(context: click.Context, json_wanted: bool) -> None:
+def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -> None:
     """Check the installation: versions, codecs, devices, and a sound embedded twice.
 
-    \b
-    Example:
-      soundloom doctor
-    """
-    from soundloom.doctor import diagnose
+    Of published weights: the file's hash, its tensors, the mel filters that CNN14's file carries, and a known output.
 
-    findings = diagnose()
+    \b
+    Examples:
+      soundloom doctor
+      soundloom doctor --weights cnn14 --weights yamnet=~/Downloads/yamnet.h5
+    """
+    if names:
+        from soundloom.weight_check import check_weights
+
+        findings = []
+        for text in names:
+            name, _, file = text.partition("=")
+            place = os.path.expanduser(file) if file else None
+            found = check_weights(name, place)
+            findings += found if len(names) == 1 else [replace(one, subject=f"{name} {one.subject}") for one in found]
+    else:
+        from soundloom.doctor import diagnose
+
+        findings = diagnose()
     if json_wanted:
         print_json(findings)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ def command(
 ) -> None:
     """Measure every layer of a model's encoder on every corpus.
 
-    All layers are embedded in one pass over the sound. Names the middle layer M and the late layer L that are
+    All layers are embedded in one pass over the sound; of a woven model, such as loom, those of each part that has
+    several. Names the middle layer M and the late layer L that are
     best to fuse, by the rule of Niizumi 2022: each the best on average of the tasks that it is for.
 
     \b
@@ -54,19 +56,20 @@ def command(
       soundloom layers runs/mine --on esc50=/data/ESC-50-master      a model trained here
     """
     from soundloom.evaluation import results as kept
-    from soundloom.evaluation.analysis.layers import all_layers, evaluate_layers
+    from soundloom.evaluation.analysis.layers import evaluate_layers, layered_streams
 
-    corpora = evaluate_options.load_corpora(where)
     with model_loader(offline=offline) as load:
-        model = all_layers(load(model_name, weights=options.parse_files(files) or "published", seed=seed))
+        found_streams = layered_streams(load(model_name, weights=options.parse_files(files) or "published", seed=seed))
+    corpora = evaluate_options.load_corpora(where)
     found: list[kept.Result] = []
     whole = True
-    for corpus in corpora:
-        evaluate_options.report(f"{model_name} on {corpus.name}", quiet=json_wanted)
+    for stream, corpus in product(found_streams, corpora):
+        part = model_name if len(found_streams) == 1 else f"{stream.name.partition('#')[0]} of {model_name}"
+        evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
                 results = evaluate_layers(
-                    model,
+                    stream,
                     corpus,
                     protocol,
                     seed=seed,
@@ -87,22 +90,31 @@ def command(
     if out is not None and found:
         evaluate_options.write_report(out, found)
     if found:
-        _tell_choice(model_name, found, json_wanted)
+        _print_choices(model_name, len(found_streams) > 1, found, json_wanted)
     if evaluate_options.report_refused(found) or not whole:
         context.exit(1)
 
 
-def _tell_choice(model_name: str, found: Sequence[Result], json_wanted: bool) -> None:
-    """Print the scores, and which layers to fuse."""
+def _print_choices(model_name: str, woven: bool, found: Sequence[Result], json_wanted: bool) -> None:
+    """Print the scores, and which layers of each stream to fuse."""
     from soundloom.evaluation.analysis.layers import choose, curves
 
-    (tasks,) = curves(found).values()
-    choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
+    choices = {
+        word: choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
+        for (word, _), tasks in curves(found).items()
+    }
     if json_wanted:
-        print_json({"choice": choice, "results": found})
+        chosen = {"choices": choices} if woven else {"choice": next(iter(choices.values()), None)}
+        print_json({**chosen, "results": found})
         return
     evaluate_options.print_table(found)
-    for letter, layer, group in (("M", choice.middle, choice.middle_tasks), ("L", choice.late, choice.late_tasks)):
-        echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
-    fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
-    echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")
+    for word, choice in choices.items():
+        if woven:
+            echo(f"{word}:")
+        for letter, layer, group in (("M", choice.middle, choice.middle_tasks), ("L", choice.late, choice.late_tasks)):
+            echo(f"{letter} = {layer}, for {', '.join(group)}" if group else f"{letter}: no task asks for one")
+        fused = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
+        if woven:
+            echo(f"Fused:  layers {', '.join(map(str, fused))} of the part {word}, by Stream.with_layers")
+        else:
+            echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")

@@ -30,6 +30,7 @@ import numpy as np
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
+from soundloom.encoders import Identity
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
@@ -37,8 +38,9 @@ from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.results import EvaluationError, Result
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.scores import Score
+from soundloom.models.model_config import streams
 
-__all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "single_layers"]
+__all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "layered_streams", "single_layers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,37 @@ def all_layers(model: Embedder) -> Stream:
     Raises:
         EvaluationError: a woven model, one with layers named already, or one whose encoder has a single layer.
     """
-    if not isinstance(model, Stream) or len(model.encoder.available) < 2 or "#" in model.name:
-        raise EvaluationError(
-            f"{model.name!r} has no layers to compare: name a single encoder that has some, without '#', such as "
-            "cnn14 or the folder of a model of your own"
-        )
+    if not isinstance(model, Stream):
+        raise EvaluationError(f"{model.name!r} is woven of {', '.join(model.parts)}: layers are of a single stream")
+    if "#" in model.name:
+        raise EvaluationError(f"{model.name!r} names layers already: leave out what follows the '#'")
+    if len(model.encoder.available) < 2:
+        raise EvaluationError(f"{model.name!r} has no layers to compare: {_single(model)}")
     return model.with_layers(model.encoder.available)
+
+
+def layered_streams(model: Embedder) -> list[Stream]:
+    """The streams of a model whose encoders have several layers, each with all of them fused.
+
+    Raises:
+        EvaluationError: there is none; says what each part has instead.
+    """
+    parts = streams(model)
+    if len(parts) == 1:
+        return [all_layers(model)]
+    found = [part for part in parts if isinstance(part, Stream) and len(part.encoder.available) > 1]
+    if not found:
+        raise EvaluationError(f"{model.name!r} has no layers to compare: {'; '.join(map(_single, parts))}")
+    return [all_layers(part) for part in found]
+
+
+def _single(part: Embedder) -> str:
+    """Why a part has no layers to compare."""
+    if not isinstance(part, Stream):
+        return f"{part.name} is no stream of front-end and encoder"
+    if isinstance(part.encoder, Identity):
+        return f"{part.name} is a front-end without an encoder"
+    return f"the encoder of {part.name} has a single layer"
 
 
 def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:

@@ -37,7 +37,17 @@ from soundloom.models.weights.http_transfer import (
     held,
 )
 
-__all__ = ["Announcement", "Obtained", "PublishedFile", "cache_home", "is_offline", "known", "obtain", "sha256_of"]
+__all__ = [
+    "Announcement",
+    "Obtained",
+    "PublishedFile",
+    "cache_home",
+    "file_hashes",
+    "is_offline",
+    "known",
+    "obtain",
+    "sha256_of",
+]
 
 _SWITCHES = ("SOUNDLOOM_OFFLINE", "HF_HUB_OFFLINE")
 
@@ -221,6 +231,15 @@ def sha256_of(path: Path) -> str:
         raise ModelError(f"cannot read {path}: {error}") from error
 
 
+def file_hashes(source: PublishedFile, path: Path) -> tuple[str, str]:
+    """The sha256 of a file, and its md5 where only that is published (else nothing: it costs twice as much)."""
+    md5 = ""
+    if source.sha256 is None and source.md5 is not None:
+        with path.open("rb") as file:
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return sha256_of(path), md5
+
+
 def _download(
     source: PublishedFile,
     path: Path,
@@ -263,7 +282,7 @@ def _fetch_verified(
     verifiable = source.sha256 is not None or source.md5 is not None
     while True:
         complete(address, part, size=source.bytes, verifiable=verifiable, progress=progress, patience=patience)
-        hashes = _hashes(source, part)
+        hashes = file_hashes(source, part)
         if source.accepts(*hashes):
             return hashes
         with part.open("rb") as file:
@@ -279,7 +298,7 @@ def _fetch_verified(
 
 def _accept(source: PublishedFile, path: Path) -> Obtained:
     """Verify a file that somebody put in its place by hand."""
-    hashes = _hashes(source, path)
+    hashes = file_hashes(source, path)
     if not source.accepts(*hashes):
         raise ModelError(
             f"{path} is not the published file: {_mismatch(source, hashes)}, {held(path):,} bytes. "
@@ -294,15 +313,6 @@ def _accept(source: PublishedFile, path: Path) -> Obtained:
 def _mismatch(source: PublishedFile, hashes: tuple[str, str]) -> str:
     got = f"sha256 {hashes[0]}" if source.sha256 is not None else f"md5 {hashes[1]}"
     return f"expected {source.digest}, got {got}"
-
-
-def _hashes(source: PublishedFile, path: Path) -> tuple[str, str]:
-    """The sha256 of a file, and its md5 where only that is published (else nothing: it costs twice as much)."""
-    md5 = ""
-    if source.sha256 is None and source.md5 is not None:
-        with path.open("rb") as file:
-            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return sha256_of(path), md5
 
 
 def _receipt(path: Path) -> Path:

@@ -295,6 +295,20 @@ def check_mel(state: Mapping[str, Tensor], filters: Float[Tensor, "bins bands"],
     Raises:
         ModelError: the filters differ, or the state dict stores none.
     """
+    difference = mel_difference(state, filters)
+    if not difference <= tolerance:
+        raise ModelError(
+            f"mel filters differ from the checkpoint's by up to {difference:.3g}, allowed is {tolerance:.3g}: "
+            "check the sample rate, the band edges and the normalisation (Slaney)"
+        )
+
+
+def mel_difference(state: Mapping[str, Tensor], filters: Float[Tensor, "bins bands"]) -> float:
+    """The largest difference between a front-end's mel filters and those that PANNs store in their checkpoints.
+
+    Raises:
+        ModelError: the state dict stores none, or of another shape.
+    """
     stored = state.get("logmel_extractor.melW")
     if stored is None:
         raise ModelError(
@@ -302,12 +316,7 @@ def check_mel(state: Mapping[str, Tensor], filters: Float[Tensor, "bins bands"],
         )
     if stored.shape != filters.shape:
         raise ModelError(f"mel filters of shape {tuple(filters.shape)}, the checkpoint has {tuple(stored.shape)}")
-    difference = (stored.to(torch.float64) - filters.to(torch.float64)).abs().max().item()
-    if not difference <= tolerance:
-        raise ModelError(
-            f"mel filters differ from the checkpoint's by up to {difference:.3g}, allowed is {tolerance:.3g}: "
-            "check the sample rate, the band edges and the normalisation (Slaney)"
-        )
+    return float((stored.to(torch.float64) - filters.to(torch.float64)).abs().max())
 
 
 def find(name: str) -> Checkpoint:

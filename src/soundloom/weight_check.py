@@ -1,0 +1,168 @@
+"""Check of published weights on this machine: the file's hash, its tensors, its mel filters, and a known output.
+
+Known outputs are those of the publishers' own tests:
+
+    yamnet    "Silence", "White noise" and "Sine wave" among the ten highest classes of 3 s of each
+              (tensorflow/models, research/audioset/yamnet/yamnet_test.py)
+    vggish    deviation 0.343, within a tenth, of the embedding of 3 s of 1 kHz before its last ReLU
+              (tensorflow/models, research/audioset/vggish/vggish_smoke_test.py)
+
+For other models none was published; their embedding of the same tone is computed twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from soundloom.doctor import Finding
+from soundloom.embedder import Embedder, Stream
+from soundloom.encoders import VGGish
+from soundloom.errors import ModelError, SoundloomError, UnknownModelError
+from soundloom.frontends import LogMel
+from soundloom.models import MODELS, load
+from soundloom.models.weights.download import cache_home, file_hashes
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS, Checkpoint, mel_difference
+from soundloom.models.weights.weight_store import fetch
+from soundloom.tagger import Tagger
+from soundloom.tags import class_tags
+
+__all__ = ["check_weights"]
+
+_SECONDS = 3
+_RATE = 16000
+_AMONG = 10
+
+_VGGISH_DEVIATION, _VGGISH_TOLERANCE = 0.343, 0.1
+_MEL_TOLERANCE = 1e-6
+
+
+def check_weights(name: str, file: str | os.PathLike[str] | None = None) -> list[Finding]:
+    """Look at the weights of a model, in the cache or in a file of one's own; nothing is fetched.
+
+    Args:
+        name: of a model with published weights, such as ``cnn14``.
+        file: the weights; those in the cache if not given.
+
+    Returns:
+        What was looked at, as far as it could be: file, tensors, mel filters where the file has them, output.
+
+    Raises:
+        UnknownModelError: no such model, or one without published weights.
+    """
+    row = MODELS.find(name)
+    if row.checkpoint is None:
+        known = ", ".join(each for each, other in MODELS.items() if other.checkpoint)
+        raise UnknownModelError(f"{name!r} has no published weights to check: choose from {known}")
+    checkpoint = CHECKPOINTS[row.checkpoint]
+    path = cache_home() / "checkpoints" / checkpoint.name / checkpoint.source.filename if file is None else Path(file)
+    if not path.is_file():
+        source = f": it is fetched from {checkpoint.source.address} when {name} is first used" if file is None else ""
+        return [Finding("file", False, f"{path} is not there{source}")]
+    findings = [_hashes(checkpoint, path)]
+    for subject, check in (
+        ("tensors", lambda: _tensors(checkpoint, path)),
+        ("mel filters", lambda: _mel_filters(checkpoint, path)),
+        ("known output", lambda: _known_output(name, path)),
+    ):
+        found = _finding(subject, check)
+        if found is not None:
+            findings.append(found)
+            if not found.good and subject == "tensors":
+                break  # the rest would fail of the same
+    return findings
+
+
+def _finding(subject: str, check: Callable[[], str | None]) -> Finding | None:
+    try:
+        text = check()
+    except SoundloomError as error:
+        return Finding(subject, False, str(error))
+    return None if text is None else Finding(subject, True, text)
+
+
+def _hashes(checkpoint: Checkpoint, path: Path) -> Finding:
+    source = checkpoint.source
+    sha256, md5 = file_hashes(source, path)
+    size = path.stat().st_size
+    if source.accepts(sha256, md5) and source.bytes in (None, size):
+        return Finding("file", True, f"{path}, {size:,} bytes, sha256 {sha256}: as published")
+    published = f"{source.filename} has {source.size}, {source.digest}"
+    return Finding("file", False, f"{path}, {size:,} bytes, sha256 {sha256}: not the published file; {published}")
+
+
+def _tensors(checkpoint: Checkpoint, path: Path) -> str:
+    state = fetch(checkpoint, path, offline=True)
+    return f"{len(state)}, of the right names and shapes; {sum(map(Tensor.numel, state.values())):,} numbers"
+
+
+def _mel_filters(checkpoint: Checkpoint, path: Path) -> str | None:
+    """How far the filters in the file are from those that are computed; None where the file has none."""
+    state = fetch(checkpoint, path, offline=True)
+    if "logmel_extractor.melW" not in state:
+        return None
+    frontend = LogMel.panns(16000 if checkpoint.name.endswith("16k") else 32000)
+    difference = mel_difference(state, frontend.bank.filters.T)
+    if difference > _MEL_TOLERANCE:
+        raise ModelError(f"differ by up to {difference:.3g} from those that are computed, allowed is {_MEL_TOLERANCE}")
+    return f"within {difference:.2g} of those that are computed"
+
+
+def _known_output(name: str, path: Path) -> str:
+    model = load(name, weights=path, offline=True)
+    assert isinstance(model, Stream)
+    if isinstance(model.encoder, VGGish):
+        return _check_vggish(model, model.encoder)
+    if model.encoder.classes:
+        return _check_classes(model)
+    tone = _tone(1000)
+    first, second = (model.embed(tone, _RATE) for _ in range(2))
+    if not np.isfinite(first).all() or not np.array_equal(first, second):
+        raise ModelError("the embedding of a tone is not finite, or not the same twice")
+    return "none was published; the embedding of a tone is finite and the same twice"
+
+
+def _check_classes(model: Embedder) -> str:
+    tags = class_tags(model)
+    assert tags is not None  # the encoder has classes
+    tagger = Tagger.of_tags(model, tags)
+    for sound, expected in _published_sounds():
+        scores = tagger.tag(sound, _RATE).clip
+        highest = [tag for tag, _ in tagger.highest(scores, _AMONG, 0.0)]
+        if expected not in highest:
+            raise ModelError(f"{expected!r} is not among the ten highest classes of its sound: {', '.join(highest)}")
+    return "silence, white noise and a tone are among the ten highest classes of their sounds"
+
+
+def _published_sounds() -> Iterator[tuple[Float[np.ndarray, " samples"], str]]:
+    samples = _SECONDS * _RATE
+    yield np.zeros(samples, np.float32), "Silence"
+    yield np.random.default_rng(0).uniform(-1, 1, samples).astype(np.float32), "White noise"
+    yield _tone(440), "Sine wave"
+
+
+def _check_vggish(model: Stream, encoder: VGGish) -> str:
+    kept: list[Tensor] = []
+    last = encoder.embeddings[-2]  # the ReLU after it works in place
+    handle = last.register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+    try:
+        with torch.inference_mode():
+            # Whole examples alone, as the publishers' code cuts them.
+            model.frames(torch.from_numpy(_tone(1000))[None, : model.samples_for(3 * 96)])
+    finally:
+        handle.remove()
+    deviation = float(torch.cat(kept).std(correction=0))
+    if abs(deviation / _VGGISH_DEVIATION - 1) > _VGGISH_TOLERANCE:
+        raise ModelError(f"the embedding of a tone deviates by {deviation:.3f}, published is {_VGGISH_DEVIATION}")
+    return f"the embedding of a tone deviates by {deviation:.3f}, published is {_VGGISH_DEVIATION}"
+
+
+def _tone(hertz: float) -> Float[np.ndarray, " samples"]:
+    time = np.arange(_SECONDS * _RATE) / _RATE
+    return np.sin(2 * np.pi * hertz * time).astype(np.float32)
