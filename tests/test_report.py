@@ -434,6 +434,15 @@ def test_layers_names_the_layers_to_fuse(sounds, tmp_path):
     assert [each["embedded"] for each in kept["results"]] == [0] * 6
 
 
+def test_layers_of_a_woven_model_are_those_of_its_parts(sounds, tmp_path):
+    options = ("--on", sounds, "--protocol", "query-by-example", "-o", tmp_path / "out")
+    ran = run("layers", "loom", *options)
+    assert ran.exit_code == 0, ran.output
+    assert re.findall(r"^Fused:  layers [1-6, ]+ of the part (\w+)", ran.stdout, re.MULTILINE) == ["timbre", "general"]
+    names = [*(f"timbre#{n}" for n in range(1, 7)), *(f"general#{n}" for n in range(1, 6))]
+    assert [each.model for each in read(tmp_path / "out" / "results.json")] == names
+
+
 def test_corpora_lists_every_corpus():
     listed = run("corpora").stdout
     for source in CORPORA.values():

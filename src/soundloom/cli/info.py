@@ -1,4 +1,4 @@
-"""``soundloom info``: what a library holds."""
+"""``soundloom info``: what a library holds, or what a model is."""
 
 from __future__ import annotations
 
@@ -18,15 +18,26 @@ __all__ = ["command"]
 
 
 @click.command("info")
+@click.argument("model", required=False)
 @options.library
+@options.offline
 @options.as_json
-def command(folder: Path, json_wanted: bool) -> None:
-    """Tell what a library holds: its model, its files, and what could not be read.
+def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -> None:
+    """Tell what a library holds: its model, its files, and what could not be read. Or what a model is.
+
+    Of a MODEL: its licence, sizes, layers and classes, and where its weights come from, which are not fetched.
 
     \b
-    Example:
+    Examples:
       soundloom info -l sounds.loom
+      soundloom info yamnet
+      soundloom info hf:owner/name
     """
+    if model is not None:
+        from soundloom.cli.model_info import print_model
+
+        print_model(model, offline=offline, json_wanted=json_wanted)
+        return
     from soundloom.library import Library
 
     library = Library.open(folder)

@@ -18,7 +18,7 @@ __all__ = ["command"]
 @click.command("models")
 @options.as_json
 def command(json_wanted: bool) -> None:
-    """List the models, and where their weights come from.
+    """List the models, their licences, and where their weights come from.
 
     Any of them can be woven with '+', such as logmel+mfcc: one embedding whose parts can be weighed apart. A model
     saved by soundloom, or an audio model of the transformers library, goes by its folder, ./my-model, or
@@ -32,7 +32,12 @@ def command(json_wanted: bool) -> None:
         rows: dict[str, dict[str, Any]] = {}
         for name, row in MODELS.items():
             weights = _facts(published[name]) if name in published else None
-            rows[name] = {"title": row.title, "source": row.source, "weights": weights}
+            rows[name] = {
+                "title": row.title,
+                "source": row.source,
+                "licence": row.stated_licence or None,
+                "weights": weights,
+            }
         print_json(rows)
         return
     from rich.console import Console
@@ -40,10 +45,10 @@ def command(json_wanted: bool) -> None:
 
     console = Console(highlight=False)
     about = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "what it is", "where it comes from"):
+    for heading in ("name", "what it is", "where it comes from", "licence"):
         about.add_column(heading, overflow="fold")
     for name, row in MODELS.items():
-        about.add_row(name, row.title, row.source)
+        about.add_row(name, row.title, row.source, row.stated_licence or "not stated")
     console.print(about)
     echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
     for name, checkpoint in published.items():

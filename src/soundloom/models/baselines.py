@@ -20,6 +20,7 @@ __all__ = ["logmel", "loom", "mfcc", "peaks"]
     title="pitch, timbre, texture and a general ear, 560 numbers that can be steered; knows words",
     source="trained by soundloom on openly licensed sounds; comes with the package",
     layers=(),
+    licence="MIT",
 )
 def loom() -> Embedder:
     """The default model, saved in the package."""
@@ -31,6 +32,7 @@ def loom() -> Embedder:
     title="mean and deviation over time of 64 log-mel bands",
     source="front-end of Jansen 2017, section 4.1; nothing to train",
     layers=(),
+    licence="MIT",
 )
 def logmel() -> Stream:
     """Mean and deviation of log-mel bands."""
@@ -42,6 +44,7 @@ def logmel() -> Stream:
     title="mean and deviation over time of 20 MFCC with first and second differences",
     source="baseline of Favory 2020, section 3.1, at 16 kHz; nothing to train",
     layers=(),
+    licence="MIT",
 )
 def mfcc() -> Stream:
     """Mean and deviation of cepstral coefficients and their differences."""
@@ -53,6 +56,7 @@ def mfcc() -> Stream:
     title="how often each of 80 semitones from 40 Hz is a spectral peak",
     source="peak map of Verma 2023, section 3.1, averaged over time; nothing to train",
     layers=(),
+    licence="MIT",
 )
 def peaks() -> Stream:
     """Mean of the peak map."""

@@ -7,12 +7,17 @@ where it comes from. What the model itself tells is filled in; the rest is for w
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from soundloom.embedder import Embedder
 from soundloom.models.model_config import ModelConfig, StreamConfig
 
-__all__ = ["Card"]
+__all__ = ["Card", "stated_licence"]
+
+_FRONT_MATTER = 10_000
+"""Characters of a card in which its front matter is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +94,13 @@ def _row(part: StreamConfig, columns: slice) -> str:
     layers = "customary" if part.layers is None else ", ".join(map(str, part.layers))
     cells = (part.name, f"{columns.start}-{columns.stop - 1}", frontend, part.encoder.type, layers, part.pooling)
     return f"| {' | '.join(cells)} |"
+
+
+def stated_licence(folder: Path) -> str | None:
+    """The licence that the card of a folder states in its front matter; None where there is none."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")[:_FRONT_MATTER]
+    except OSError:
+        return None
+    found = re.match(r"---\n.*?^license:[ \t]*[\"']?([^\"'\n]+?)[\"']?[ \t]*\n.*?^---$", text, re.DOTALL | re.MULTILINE)
+    return found[1] if found and found[1] != Card.licence else None

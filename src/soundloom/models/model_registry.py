@@ -13,20 +13,32 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from soundloom.components import Registry, check_trusted, is_object_name
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ComponentError, ModelError, UnknownModelError
 from soundloom.models.hub import is_address
+from soundloom.models.model_card import stated_licence
 from soundloom.models.names import WORD, PartName, SavedName, parse
-from soundloom.models.saved_model import from_pretrained, is_saved
+from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.models.weights.download import Announcement
 from soundloom.models.weights.http_transfer import TransferProgress
-from soundloom.models.weights.published_checkpoints import Checkpoint, register_checkpoint
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS, Checkpoint, register_checkpoint
 from soundloom.models.weights.weight_source import WeightSource
 
-__all__ = ["DEFAULT", "MODELS", "Model", "absolute", "check_trusted_name", "load", "register_model"]
+__all__ = [
+    "DEFAULT",
+    "MODELS",
+    "Model",
+    "ModelPart",
+    "absolute",
+    "check_trusted_name",
+    "load",
+    "model_parts",
+    "register_model",
+]
 
 DEFAULT = "loom"
 """What `soundloom index`, `search` and `embed` use unless told otherwise."""
@@ -43,7 +55,7 @@ class Model:
         layers: the layer numbers that can be named after '#'; empty if there is nothing to choose, None if the built
             model tells.
         checkpoint: the published weights' name; None if it has none.
-        licence: of the model, by SPDX name; empty where that of the checkpoint says it, or nothing was learned.
+        licence: of the model, by SPDX name; empty where the checkpoint has it, or it is not known.
         classifies: whether its encoder has a classifier, whose classes are tags (`Encoder.classes`).
     """
 
@@ -54,6 +66,11 @@ class Model:
     checkpoint: str | None = None
     licence: str = ""
     classifies: bool = False
+
+    @property
+    def stated_licence(self) -> str:
+        """The licence of the model, or of its published weights; empty where none is stated."""
+        return self.licence or (CHECKPOINTS[self.checkpoint].licence if self.checkpoint else "")
 
     def make(self, part: PartName, weights: WeightSource) -> Embedder:
         """Build the model, or layers of it.
@@ -181,6 +198,41 @@ def load(
     ]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
     return model.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPart:
+    """A part of a model's name, and what is known of it without loading it.
+
+    Attributes:
+        name: as it is written.
+        row: what is registered; None of a saved model.
+        folder: where a saved model lies on this machine; None of a registered one.
+        licence: by SPDX name, of the row or the folder's card; None where none is stated.
+    """
+
+    name: str
+    row: Model | None
+    folder: Path | None
+    licence: str | None
+
+
+def model_parts(name: str, *, offline: bool = False) -> list[ModelPart]:
+    """The parts of a model, described; what is on the hub is fetched.
+
+    Raises:
+        UnknownModelError: no such model, or no such layer.
+        ModelError: a saved model cannot be had.
+    """
+    found = []
+    for part in _parts(name):
+        if isinstance(part, PartName):
+            row = _row(part)
+            found.append(ModelPart(name=str(part), row=row, folder=None, licence=row.stated_licence or None))
+        else:
+            folder = folder_of(part.place, offline=offline)
+            found.append(ModelPart(name=str(part), row=None, folder=folder, licence=stated_licence(folder)))
+    return found
 
 
 def absolute(name: str) -> str:
