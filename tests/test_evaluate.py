@@ -567,9 +567,7 @@ def test_layers_need_layers_and_a_protocol_on_clips(sounds):
         all_layers(load("coala#3", weights="random"))
     with pytest.raises(EvaluationError, match="woven of logmel, mfcc: layers are of a single stream"):
         all_layers(load("logmel+mfcc"))
-    with pytest.raises(
-        EvaluationError, match=r"logmel is a front-end without.*; mfcc is a front-end"
-    ):
+    with pytest.raises(EvaluationError, match=r"logmel is a front-end without.*; mfcc is a front-end"):
         layered_streams(load("logmel+mfcc"))
     with pytest.raises(EvaluationError, match="is not a stream of named layers"):
         evaluate_layers(load("logmel+mfcc"), corpus)
