@@ -17,7 +17,10 @@ FAULTY_RATE, FAULTY_CHANNELS = 44100, 2
 # Streams that may be joined end to end and are one sound then.
 STREAMS = ("mp3", "mp2", "flac", "ogg", "oga", "opus", "adts", "ac3", "eac3", "spx")
 # Containers that count neither frames nor bytes.
-UNCOUNTED = ("ac3", "eac3", "adts", "mp2", "mpegts", "dts", "latm", "loas", "amr", "mpeg", "vob", "svcd", "vcd", "dvd")
+UNCOUNTED = (
+    *("ac3", "eac3", "adts", "mp2", "mpegts", "dts", "latm", "loas", "amr", "mpeg", "vob", "svcd", "vcd", "dvd"),
+    *("alp", "ircam"),
+)
 # Of streams chained in Ogg FFmpeg does not trim the first.
 OGG = ("ogg", "oga", "opus", "spx")
 # A seam of two streams, and the silent frame that holds the counts of the second.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import av
 import numpy as np
@@ -187,11 +188,19 @@ def combinations(*, quick: bool) -> Iterator[tuple[str, str, str]]:
             yield container, encoder, ending
 
 
-def make_files(folder: Path, *, quick: bool) -> Iterator[Made]:
-    """Write every combination that FFmpeg takes, one after the other."""
+def shapes_of(container: str, codec: str, most: int) -> list[tuple[int, int]]:
+    """Rates and channels to try: the first, and others that take turns from one container and codec to the next."""
+    others = list(SHAPES[1:])
+    first = crc32(f"{container} {codec}".encode()) % len(others)
+    turned = others[first:] + others[:first]
+    return [SHAPES[0], *turned[: most - 1]] if most < len(SHAPES) else list(SHAPES)
+
+
+def make_files(folder: Path, *, quick: bool, shapes: int = len(SHAPES)) -> Iterator[Made]:
+    """Write every combination that FFmpeg takes, one after the other, each in so many rates and channels."""
     for container, codec, ending in combinations(quick=quick):
         taken = False
-        for number, (rate, channels) in enumerate(SHAPES[:1] if quick else SHAPES):
+        for number, (rate, channels) in enumerate(shapes_of(container, codec, 1 if quick else shapes)):
             made = _made(folder, container, codec, ending, rate, channels)
             if made is not None:
                 taken = True

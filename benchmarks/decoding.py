@@ -1,6 +1,6 @@
 """Whether files decode to what they hold: every container and codec that FFmpeg writes, and every fault of a header.
 
-    python -m benchmarks.decoding [--quick] [--folder FOLDER] [--json OUT]
+    python -m benchmarks.decoding [--quick] [--shapes N] [--folder FOLDER] [--json OUT]
 
 Files are written with FFmpeg (PyAV) in every combination of container, codec, rate and channels that it takes, and
 damaged in the ways that recorders, full disks and careless programs do: cut, never finished, counted twice or by half,
@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.container_faults import faults
-from benchmarks.container_files import Made, make_files
+from benchmarks.container_files import SHAPES, Made, make_files
 from benchmarks.timing import write_json
 from soundloom import audio
 from soundloom.errors import AudioError
@@ -61,6 +61,7 @@ class Result:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description="compare decoding with FFmpeg's")
     parser.add_argument("--quick", action="store_true", help="one rate, two channels, the common containers")
+    parser.add_argument("--shapes", type=int, default=len(SHAPES), help="rates and channels to try of each codec")
     parser.add_argument("--folder", type=Path, help="keep the files there (a temporary folder)")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         results = []
-        for made in make_files(folder, quick=options.quick):
+        for made in make_files(folder, quick=options.quick, shapes=options.shapes):
             results.append(judged(made, av))
             for damaged in faults(made):
                 results.append(judged(damaged, av))

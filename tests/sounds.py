@@ -22,6 +22,7 @@ def write_with_av(
     pictures: bool = False,
     container: str | None = None,
     options: dict[str, str] | None = None,
+    bit_rate: int = 128_000,
 ) -> Path:
     """Encode float32 [channels, samples] with FFmpeg, with a black film beside it where pictures are wanted."""
     import av
@@ -34,7 +35,7 @@ def write_with_av(
             film.pix_fmt = "yuv420p"
         track = file.add_stream(codec, rate=sample_rate)
         track.layout = layout
-        track.bit_rate = 128_000
+        track.bit_rate = bit_rate
         if film is not None:
             for index in range(round(10 * channels.shape[1] / sample_rate)):
                 picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")

@@ -70,6 +70,8 @@ def test_a_cut_file_is_refused_where_its_header_counts(tmp_path: Path, container
         ("flv", "aac", "flv"),
         ("sox", "pcm_s32le", "sox"),
         ("adx", "adpcm_adx", "adx"),
+        ("kvag", "adpcm_ima_ssi", "vag"),
+        ("mmf", "adpcm_yamaha", "mmf"),
     ],
 )
 def test_a_cut_file_of_ffmpegs_containers_is_refused(tmp_path: Path, container: str, codec: str, suffix: str) -> None:
@@ -146,6 +148,15 @@ def test_every_code_of_aiff_is_read(tmp_path: Path, subtype: str, endian: str) -
     path = tmp_path / "one.aiff"
     soundfile.write(path, sweep(2.0, RATE), RATE, format="AIFF", subtype=subtype, endian=endian)
     np.testing.assert_array_equal(decoded(path)[0], soundfile.read(path, dtype="float32")[0])
+
+
+def test_g721_is_decoded_by_the_library_that_encoded_it(tmp_path: Path) -> None:
+    sound = sweep(1.0, RATE)
+    theirs = write_with_av(tmp_path / "ffmpeg.au", sound[None], RATE, "g726le", bit_rate=4 * RATE)
+    soundfile.write(tmp_path / "sun.au", sound, RATE, format="AU", subtype="G721_32")
+    for path, decoder in ((theirs, "pyav"), (tmp_path / "sun.au", "soundfile")):
+        assert info(path).decoder == decoder
+        assert np.sqrt(np.mean((decoded(path)[0][500:RATE] - sound[500:]) ** 2)) < 0.015
 
 
 def test_a_count_of_samples_instead_of_frames_is_no_damage(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from soundloom.audio import AvProcess, info, read, stream
+from soundloom.audio import AvProcess, DecodeOptions, info, read, stream
 from soundloom.errors import AudioError
 from sounds import tone, write_silent_film, write_with_av
 
@@ -207,3 +208,33 @@ def test_the_room_loads_neither_torch_nor_av() -> None:
 def test_a_timeout_must_be_positive() -> None:
     with pytest.raises(ValueError, match="timeout is 0 s"):
         AvProcess(timeout=0)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_what_libmpg123_prints_stays_off_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], isolated: bool
+) -> None:
+    file = tmp_path / "damaged.mp3"
+    noise = np.random.default_rng(0).normal(0, 0.1, 3 * 44100)
+    soundfile.write(file, noise, 44100)
+    content = file.read_bytes()
+    # Within two frames of the size that is counted: libsndfile is trusted with it.
+    file.write_bytes(content[:20000] + content[20200:])
+    whole, _ = soundfile.read(file, dtype="float32")
+    assert "resync" in capfd.readouterr().err
+    with AvProcess() as av:
+        samples = read(file, 44100, av=av if isolated else None)
+    assert capfd.readouterr().err == ""
+    np.testing.assert_allclose(samples, whole, atol=1e-6)
+    assert info(file).decoder == "soundfile"
+
+
+def test_mpeg_audio_is_the_same_in_a_child(tmp_path: Path) -> None:
+    file = tmp_path / "whole.mp3"
+    soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, (3 * 44100, 2)), 44100)
+    with AvProcess() as av:
+        assert info(file, av) == info(file)
+        for region in ({}, {"start": 1.0, "end": 1.5}):
+            np.testing.assert_array_equal(read(file, 44100, av=av, **region), read(file, 44100, **region))
+        loudest = DecodeOptions(channels="loudest")
+        np.testing.assert_array_equal(read(file, 16000, av=av, options=loudest), read(file, 16000, options=loudest))

@@ -50,7 +50,7 @@ HISTORY = (
         version=3,
         reach="irregular",
         text="files joined end to end are decoded through in every container that counts its bytes, and their headers "
-        "do not become sound",
+        "do not become sound; G.721 in AU files of FFmpeg is decoded by FFmpeg",
     ),
 )
 """The versions, in order."""

@@ -13,19 +13,19 @@ from dataclasses import replace
 from soundloom.audio.containers.au import inspect_au
 from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4
 from soundloom.audio.containers.caf import inspect_caf
-from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat
+from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat, inspect_sized
 from soundloom.audio.containers.flac import inspect_flac
 from soundloom.audio.containers.iff import inspect_iff
 from soundloom.audio.containers.joined_files import inspect_joined
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
-from soundloom.audio.containers.mpeg import inspect_adts, inspect_mpeg, is_adts, is_mpeg
+from soundloom.audio.containers.mpeg import inspect_adts, inspect_mpeg, is_adts, is_mpeg, is_regular
 from soundloom.audio.containers.nist import inspect_nist
 from soundloom.audio.containers.ogg import inspect_ogg
 from soundloom.audio.containers.riff import W64_RIFF, inspect_riff, inspect_w64
 from soundloom.audio.containers.voc import VOC, inspect_voc
 from soundloom.audio.file_view import FileView, Span
 
-__all__ = ["Layout", "Missing", "Part", "inspect"]
+__all__ = ["Layout", "Missing", "Part", "inspect", "is_regular_mpeg"]
 
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 ASF = bytes.fromhex("3026b2758e66cf11")
@@ -66,6 +66,16 @@ def inspect(path: str) -> Layout:
         return layout
 
 
+def is_regular_mpeg(path: str) -> bool:
+    """Whether a stream of MPEG audio is nothing but frames and tags, so that libmpg123 prints nothing about them.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Source(path) as source:
+        return is_regular(source, _tags_in_front(source))
+
+
 def _inspected(source: Source, base: int, suffix: str) -> Layout:
     """The layout by the container's first bytes."""
     head = source.head[:64] if base == 0 else source.read(base, 64)
@@ -104,7 +114,7 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
         if begin is not None:
             return inspect_mpeg(source, begin)
     if base == 0:
-        return inspect_mat(source) or inspect_fixed_header(source) or Layout()
+        return inspect_mat(source) or inspect_fixed_header(source) or inspect_sized(source) or Layout()
     return Layout()
 
 

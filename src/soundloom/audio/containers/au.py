@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from typing import Literal
 
 from soundloom.audio.containers.data_size import Data, laid_out, true_size
-from soundloom.audio.containers.layout import Layout, Source
+from soundloom.audio.containers.layout import Layout, Part, Source
 from soundloom.audio.containers.samples import SampleFormat
 from soundloom.audio.file_view import FileView
 
@@ -15,6 +17,7 @@ __all__ = ["au_length", "inspect_au"]
 PLAIN = {1: ("l", 1), 2: ("i", 1), 3: ("i", 2), 4: ("i", 3), 5: ("i", 4), 6: ("f", 4), 7: ("f", 8), 27: ("l", 1)}
 # Encoding -> bits of a compressed sample: G.721, G.722, and G.723 with 3 and 5 bits.
 COMPRESSED = {23: 4, 24: 4, 25: 3, 26: 5}
+G721 = 23
 UNKNOWN = 0xFFFFFFFF
 
 
@@ -51,7 +54,19 @@ def inspect_au(source: Source) -> Layout:
         big=order == ">",
     )
     found = true_size(source, data)
-    if found.kind in ("counted", "missing", "doubtful"):
-        return laid_out(data, found, None, "AU")
-    patches = {8: struct.pack(order + "I", min(found.size, UNKNOWN))}
-    return laid_out(data, found, FileView.patched(begin + found.size, patches), "AU")
+    library: Literal["pyav"] | None = "pyav" if encoding == G721 and _is_of_ffmpeg(source.head[24:begin]) else None
+    view = None
+    if found.kind not in ("counted", "missing", "doubtful"):
+        patches = {8: struct.pack(order + "I", min(found.size, UNKNOWN))}
+        view = FileView.patched(begin + found.size, patches)
+    return replace(laid_out(data, found, view, "AU"), parts=(Part(view=view, library=library),))
+
+
+def _is_of_ffmpeg(annotation: bytes) -> bool:
+    """Whether FFmpeg wrote a file, by its annotation: eight zeros or more, or lines of "key=value", padded to eight.
+
+    The G.721 of FFmpeg and that of libsndfile, which is Sun's, round differently. Their predictors drift apart: each
+    decodes what the other encoded with an error of a tenth of the level.
+    """
+    text = annotation.rstrip(b"\0")
+    return len(annotation) >= 8 and len(annotation) % 8 == 0 and (not text or b"=" in text)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from soundloom.audio.containers.data_size import Data, laid_out, true_size
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
-from soundloom.audio.containers.samples import SampleFormat
+from soundloom.audio.containers.samples import SampleFormat, is_placeholder
 from soundloom.audio.file_view import FileView
 
-__all__ = ["fixed_header", "inspect_fixed_header", "inspect_mat", "mat_length"]
+__all__ = ["fixed_header", "inspect_fixed_header", "inspect_mat", "inspect_sized", "mat_length"]
 
 # The first bytes of a file, and of HTK, which has no mark, two bytes a sample and the kind 0: a waveform.
 AVR, MPC2K, SDS, ADX = b"2BIT", b"\x01\x04", b"\xf0\x7e", b"\x80\x00"
@@ -28,6 +28,12 @@ SLOWEST, FASTEST = 1000, 1_000_000
 MAT4_NAME, MAT4_FIRST, MAT4_WIDTHS = 20, b"samplerate", (8, 4, 4, 2, 2, 1)
 MAT5_HEAD, MAT5_MATRIX = 128, 14
 MOST_MATRICES = 100
+# First bytes -> byte order of the size that follows them, and the bytes of the file that it does not count.
+SIZED = {b"MMMD": (">", 8), b"RIFF": ("<", 8), b"FORM": (">", 8)} | {
+    b"FWS" + bytes([n]): ("<", 0) for n in range(1, 64)
+}
+# What writers count wrongly, or pad.
+SLACK = 64
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,17 @@ def _adx(head: bytes) -> Header | None:
         wide=True,
     )
     return Header("ADX", data, 12, lambda size: struct.pack(">I", size // block * samples))
+
+
+def inspect_sized(source: Source) -> Layout | None:
+    """Whether a SMAF, Flash, or other RIFF or IFF file is as long as its header says; None: it is none of them."""
+    if source.head[:4] not in SIZED:
+        return None
+    order, extra = SIZED[source.head[:4]]
+    size = struct.unpack(order + "I", source.head[4:8].ljust(4, b"\0"))[0]
+    if not size or is_placeholder(size) or size + extra <= source.size + SLACK:
+        return Layout()
+    return Layout(missing=Missing(present=None, promised=None))
 
 
 def inspect_mat(source: Source) -> Layout | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
@@ -28,6 +28,8 @@ class Part:
         entries: for MPEG streams, where a decoder may begin (packet, byte), so that a region is reached at once.
         seconds: the length that the bytes hold, where that is known better than from the header.
         joined: whether streams are joined in it, so that packets at the seams may not be decoded.
+        isolated: whether it is decoded in a child process where there is one: libmpg123, within libsndfile, prints what
+            it finds wrong. It changes no sample.
     """
 
     view: FileView | None = None
@@ -36,12 +38,14 @@ class Part:
     entries: tuple[tuple[int, int], ...] = ()
     seconds: float | None = None
     joined: bool = False
+    isolated: bool = field(default=False, compare=False)
 
     def to_data(self) -> dict[str, Any]:
         """The part as plain JSON data."""
         view = None if self.view is None else self.view.to_data()
         return {
             "view": view,
+            "library": self.library,
             "counted": self.counted,
             "entries": self.entries,
             "seconds": self.seconds,
@@ -50,12 +54,12 @@ class Part:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Part:
-        """A part for FFmpeg from what `to_data` gave."""
+        """A part from what `to_data` gave."""
         view = None if data["view"] is None else FileView.from_data(data["view"])
         entries = tuple((packet, offset) for packet, offset in data["entries"])
         return cls(
             view=view,
-            library="pyav",
+            library=data["library"],
             counted=data["counted"],
             entries=entries,
             seconds=data["seconds"],

@@ -12,7 +12,7 @@ from soundloom.audio.containers.layout import Layout, Missing, Part, Source, neg
 from soundloom.audio.file_view import FileView
 from soundloom.audio.notices import Notice
 
-__all__ = ["inspect_adts", "inspect_mpeg", "is_adts", "is_mpeg"]
+__all__ = ["inspect_adts", "inspect_mpeg", "is_adts", "is_mpeg", "is_regular"]
 
 # Kilobits a second by (version 1?, layer) and index.
 BITRATES = {
@@ -81,6 +81,7 @@ class _Walk:
         begin: where the first frame begins.
         end: where the last whole frame ends.
         packet: samples a frame.
+        regular: whether every frame begins where the one before it ends.
     """
 
     frames: int = 0
@@ -91,6 +92,7 @@ class _Walk:
     begin: int = -1
     end: int = 0
     packet: int = 0
+    regular: bool = True
 
     @property
     def seconds(self) -> float:
@@ -148,7 +150,7 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
     counts = counting_frame(source.read(begin, length))
     end = source.size - _tags_at_end(source)
     if counts is not None and _agrees(source, begin, end, counts, length):
-        return Layout()
+        return Layout(parts=(Part(isolated=True),))
     walk = walked(source, begin, end)
     if not walk.frames:
         return Layout()
@@ -171,12 +173,18 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
         return layout
     # With the count that the frames have, decoders find the end, and trim what encoders add.
     view = _recounted(source, begin, length, walk)
-    part = Part(view=view, seconds=present)
+    part = Part(view=view, seconds=present, isolated=True)
     short = frames > walk.frames and not _doubled(walk, frames) if size is None else begin + size - end > LARGEST_TAG
     if short and frames > walk.frames:
         return Layout(parts=(part,), missing=Missing(present=present, promised=promised))
     text = f"MPEG audio: its header counts {promised:.2f} s, its frames {present:.2f} s; decoded to the end"
     return Layout(parts=(part,), notices=(Notice("repaired", text),))
+
+
+def is_regular(source: Source, base: int) -> bool:
+    """Whether MPEG audio at or after an offset is nothing but frames, each of which begins where another ends."""
+    begin = is_mpeg(source, base)
+    return begin is not None and walked(source, begin, source.size - _tags_at_end(source)).regular
 
 
 def _recounted(source: Source, begin: int, length: int, walk: _Walk) -> FileView | None:
@@ -260,6 +268,7 @@ def walked(source: Source, begin: int, end: int, most: int = 1 << 62) -> _Walk:
             content = source.read(place, min(1 << 20, end - place))
         found = frame_header(content[inside : inside + 4])
         if found is None or (kind not in (None, found[2:]) and not _followed(source, place)):
+            walk.regular = False
             place = _resynchronised(source, place + 1, end)
             if place < 0:
                 break
@@ -268,6 +277,7 @@ def walked(source: Source, begin: int, end: int, most: int = 1 << 62) -> _Walk:
         if place + length > end + 1:
             break
         if kind is None and not _followed(source, place):
+            walk.regular = False
             place += 1
             continue
         counts = None

@@ -49,8 +49,8 @@ LEAST_DISAGREEMENT = 0.05
 LARGEST_REST = 4096
 # Bytes that all files of a kind begin with, and how far they are looked for.
 MARK, LARGEST_SEARCH = 8, 1 << 20
-# What may lack at the end beside two packets: some containers count milliseconds, or what a decoder keeps back.
-TOLERANCE_SECONDS = 0.15
+# What may lack at the end beside two packets: some containers count what a decoder keeps back, others milliseconds.
+TOLERANCE_SECONDS, ROUNDING_SECONDS = 0.15, 0.01
 # Containers in which FFmpeg finds a packet by its time, and codecs whose packets all have one length.
 SEEKABLE = frozenset("mov matroska wav w64 aiff caf wv tta ape tak".split())  # noqa: SIM905
 EVEN_CODECS = frozenset("aac mp3 mp3float mp2 mp2float ac3 eac3 alac flac opus libopus".split())  # noqa: SIM905
@@ -331,9 +331,9 @@ class AvDecoder:
         if not COUNTING.isdisjoint(kinds):
             return True
         rate, size = self._track.codec_context.bit_rate, self._container.size
-        if claimed is None or not rate or len(self._container.streams) > 1 or not ESTIMATED.isdisjoint(kinds):
+        if claimed is None or len(self._container.streams) > 1 or not ESTIMATED.isdisjoint(kinds):
             return False
-        return bool(claimed * rate / 8 > size * (1 + LEAST_DISAGREEMENT))
+        return not rate or bool(claimed * rate / 8 > size * (1 + LEAST_DISAGREEMENT))
 
     def _check_rest(self) -> None:
         """Say so where another file of the same kind follows the last packet, which FFmpeg does not read."""
@@ -352,4 +352,5 @@ class AvDecoder:
     def _tolerance(self) -> float:
         """Seconds by which the end may differ from the count: two packets of a usual length, and some rounding."""
         longest = max(self._head.samples, self._track.codec_context.frame_size or 0)
-        return TOLERANCE_SECONDS + min(0.1, 2.0 * int(longest) / self.sample_rate)
+        trimmed = not COUNTING.isdisjoint(self._container.format.name.split(","))
+        return (TOLERANCE_SECONDS if trimmed else ROUNDING_SECONDS) + min(0.1, 2.0 * int(longest) / self.sample_rate)

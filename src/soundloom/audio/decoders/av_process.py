@@ -3,6 +3,9 @@
 PyAV holds the interpreter's lock for much of its work, so two threads that use it are half as fast as one. A codec that
 crashes on a damaged file ends its process; in a child, that is an :class:`soundloom.errors.AudioError` for the file.
 
+libmpg123, within libsndfile, prints what it finds wrong in MPEG audio to the standard error of its process. The child's
+goes to a file, so MPEG audio is decoded there as well, by libsndfile.
+
 Requests to :mod:`soundloom.audio.decoders.av_worker` are JSON lists, answered by the messages below; see
 :mod:`soundloom.workers.messages` for their framing.
 
@@ -47,7 +50,7 @@ OPENED, BLOCK, END, ERROR = b"O", b"B", b"Z", b"E"
 
 
 class AvProcess:
-    """A child process that decodes files with FFmpeg; several files may be open at a time.
+    """A child process that decodes files, with FFmpeg or libsndfile; several files may be open at a time.
 
     The child is started for the first file that needs it, and again for the next file after it died. It may be shared
     between threads, which then wait for each other. A crash fails every file that is open at the time, so each thread
@@ -97,7 +100,7 @@ class AvProcess:
             part: the byte range of the file to decode, and what is known of it.
 
         Raises:
-            AudioError: FFmpeg cannot read the file, or the child cannot be started or died over it.
+            AudioError: the file cannot be read, or the child cannot be started or died over it.
         """
         number = next(self._numbers)
         with self._lock:
@@ -156,9 +159,6 @@ class AvProcess:
 class _Remote:
     """Proxy of a decoder in the child; see :class:`soundloom.audio.decoders.base.Decoder`."""
 
-    name: Literal["pyav"] = "pyav"
-    frames: int | None = None
-
     def __init__(
         self,
         process: AvProcess,
@@ -172,9 +172,12 @@ class _Remote:
         channels: int,
         seconds: float | None,
         codec: str,
+        frames: int | None,
+        name: Literal["soundfile", "pyav"],
     ) -> None:
         self._process, self._child, self._path, self._number = process, child, path, number
         self.sample_rate, self.channels, self.seconds, self.codec = sample_rate, channels, seconds, codec
+        self.frames, self.name = frames, name
         self.mixer, self._notices = ChannelMixer(path, channels, options), notices
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:

@@ -1,4 +1,4 @@
-"""The child process of :class:`soundloom.audio.AvProcess`: a loop that decodes with FFmpeg on request."""
+"""The child process of :class:`soundloom.audio.AvProcess`: a loop that decodes on request."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from soundloom.audio.containers.layout import Part
 from soundloom.audio.decode_options import DecodeOptions
-from soundloom.audio.decoders.av_decoder import AvDecoder
 from soundloom.audio.decoders.av_process import BLOCK, END, ERROR, NEXT, OPEN, OPENED
+from soundloom.audio.decoders.base import Decoder
+from soundloom.audio.decoders.selection import open_part
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
 from soundloom.workers.child import Channel
@@ -21,7 +22,7 @@ __all__ = ["serve"]
 
 def serve(channel: Channel) -> None:
     """Answer requests until the parent closes the channel."""
-    decoders: dict[int, AvDecoder] = {}
+    decoders: dict[int, Decoder] = {}
     readers: dict[int, Iterator[np.ndarray]] = {}
     notices: dict[int, list[Notice]] = {}
     while True:
@@ -30,9 +31,8 @@ def serve(channel: Channel) -> None:
         try:
             if kind == OPEN:
                 noticed: list[Notice] = []
-                decoders[number] = AvDecoder(
-                    details[0], DecodeOptions.from_data(details[1]), noticed, Part.from_data(details[2])
-                )
+                path, options, part = details[0], DecodeOptions.from_data(details[1]), Part.from_data(details[2])
+                decoders[number] = open_part(path, part, None, options, noticed)
                 notices[number] = noticed
                 facts = {**_facts(decoders[number]), "notices": _drain(notices[number])}
                 channel.send(OPENED, json.dumps(facts).encode())
@@ -54,13 +54,15 @@ def serve(channel: Channel) -> None:
             channel.send(ERROR, error.reason.encode("utf-8", "surrogateescape"))
 
 
-def _facts(decoder: AvDecoder) -> dict[str, Any]:
+def _facts(decoder: Decoder) -> dict[str, Any]:
     """The attributes that the proxy in the parent has in common with the decoder."""
     return {
         "sample_rate": decoder.sample_rate,
         "channels": decoder.channels,
         "seconds": decoder.seconds,
         "codec": decoder.codec,
+        "frames": decoder.frames,
+        "name": decoder.name,
     }
 
 

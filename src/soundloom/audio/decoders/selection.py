@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
+from dataclasses import replace
 
 import soundfile
 
-from soundloom.audio.containers import Layout, Part, inspect
+from soundloom.audio.containers import Layout, Part, inspect, is_regular_mpeg
 from soundloom.audio.decode_options import DecodeOptions
 from soundloom.audio.decoders.av_process import AvProcess
 from soundloom.audio.decoders.base import Decoder
@@ -17,7 +18,7 @@ from soundloom.audio.decoders.sndfile_decoder import SndfileDecoder
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
 
-__all__ = ["open_decoder"]
+__all__ = ["open_decoder", "open_part"]
 
 PLAIN = Layout()
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -37,9 +38,13 @@ def open_decoder(path: str, av: AvProcess | None, options: DecodeOptions, notice
     """
     layout = _inspected(path)
     notices += layout.notices
+    isolated = any(part.isolated for part in layout.parts)
+    if isolated and av is None and not is_regular_mpeg(path):
+        # libmpg123 would print into this program's output.
+        av = AvProcess()
     if layout.parts[0] == PLAIN.parts[0] and len(layout.parts) == 1 and layout.missing is None:
-        return _open_part(path, layout.parts[0], av, options, notices)
-    return JoinedDecoder(path, layout, options, notices, lambda part, how: _open_part(path, part, av, how, notices))
+        return open_part(path, layout.parts[0], av, options, notices)
+    return JoinedDecoder(path, layout, options, notices, lambda part, how: open_part(path, part, av, how, notices))
 
 
 def _inspected(path: str) -> Layout:
@@ -65,8 +70,21 @@ def _inspected(path: str) -> Layout:
     return layout
 
 
-def _open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
-    """Open a file, or one stream of it, with the first decoder that can."""
+def open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:
+    """Open a file, or one stream of it, with the first decoder that can.
+
+    Args:
+        path: the file.
+        part: the stream.
+        av: the process for what is not decoded here; None: all is, by the child of an `AvProcess` for one.
+        options: how it is decoded.
+        notices: the list that notices are added to.
+
+    Raises:
+        AudioError: no decoder can read it, or it holds no sound.
+    """
+    if part.isolated and av is not None:
+        return av.open(path, options, notices, part)
     refused = ""
     if part.library != "pyav":
         try:
@@ -79,7 +97,8 @@ def _open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptio
                 raise AudioError(path, "it is a sound file with no sound in it (zero samples): leave it out")
             return decoder
     try:
-        return _open_here(path, part, options, notices) if av is None else av.open(path, options, notices, part)
+        ffmpeg = replace(part, library="pyav")
+        return _open_here(path, ffmpeg, options, notices) if av is None else av.open(path, options, notices, ffmpeg)
     except AudioError as error:
         # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
         if refused in ("", "Format not recognised"):
