@@ -20,7 +20,7 @@ from soundloom import Library
 from soundloom.cli import main
 from soundloom.cli.console import Styled, echo, print_json
 from soundloom.file_names import os_path, text_path
-from soundloom.library.tags.label_export import Label, write_csv
+from soundloom.library.tags.label_export import Label, audacity_tracks, write_csv
 from soundloom.safe_text import csv_cell, csv_text, printable, printable_lines
 
 NASTY = "a\x1b]0;owned\x07\u202egnp\x9b31m\x7f.wav"
@@ -143,7 +143,7 @@ def test_every_command_prints_by_the_console() -> None:
 # In a spreadsheet
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''+1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''+1"])
 def test_what_looks_like_a_formula_gets_an_apostrophe_and_comes_back(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
     assert csv_text(csv_cell(text)) == text
@@ -152,6 +152,39 @@ def test_what_looks_like_a_formula_gets_an_apostrophe_and_comes_back(text: str) 
 @pytest.mark.parametrize("text", ["", "door", "/sounds/=1.wav", "'tis", "'", "rock'n'roll", "a=1", "1-2"])
 def test_other_cells_stay_as_they_are(text: str) -> None:
     assert csv_cell(text) == csv_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (NASTY, r"a\x1b]0;owned\x07\u202egnp\u009b31m\x7f.wav"),
+        ("\t=1\r\n", r"\x09=1\x0d\x0a"),
+        ("\udce9", r"\udce9"),
+        (r"a\x1b", r"a\x5cx1b"),
+        (r"a\x5cx1b\u202e", r"a\x5cx5cx1b\x5cu202e"),
+        (r"caf\xe9 \x5cxe9 C:\new\u00e9.wav", r"caf\xe9 \x5cxe9 C:\new\x5cu00e9.wav"),
+        ("👩\u200d🚒 Über", "👩\u200d🚒 Über"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_escaped_in_cells_and_comes_back(text: str, cell: str) -> None:
+    assert csv_cell(text) == cell
+    assert csv_text(cell) == text
+
+
+def test_cells_of_others_that_look_like_escapes_of_letters_stay() -> None:
+    assert csv_text(r"C:\u2024\u0041.wav") == r"C:\u2024\u0041.wav"
+
+
+def test_every_csv_and_label_track_is_free_of_what_a_terminal_obeys(nasty: Path, tmp_path: Path) -> None:
+    label = Label(f"/a/{NASTY}", 0.0, 1.0, NASTY)
+    stream = io.StringIO(newline="")
+    write_csv([label], stream)
+    ((_, track),) = audacity_tracks([label])
+    assert run("embed", nasty, "-m", "mfcc", "-o", tmp_path / "e.csv").exit_code == 1, "one file is none"
+    for text in (stream.getvalue(), track, (tmp_path / "e.csv").read_text()):
+        assert not COMMANDED & set(text.replace("\r\n", "\n"))
+    paths = {csv_text(row["path"]) for row in csv.DictReader((tmp_path / "e.csv").open(newline=""))}
+    assert paths == {str(nasty / name) for name in (NASTY, "line\nbreak.wav", "Über 🎻.wav")}
 
 
 def test_tags_are_written_as_no_formulas() -> None:

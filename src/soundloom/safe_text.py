@@ -20,6 +20,10 @@ _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _JOINERS = frozenset("\u200c\u200d")
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# The escapes of CSV cells, which are none of those of file names (`soundloom.file_names`: \\x5c and \\x80 to \\xff).
+_CSV_ESCAPE = r"(?:x[01][0-9a-f]|x7f|u[0-9a-f]{4})"
+_LIKE_CSV_ESCAPE = re.compile(rf"\\(?=(?:x5c)*{_CSV_ESCAPE})")
+_ESCAPED_BACKSLASH_OR_CHARACTER = re.compile(rf"\\x5c(?=(?:x5c)*{_CSV_ESCAPE})|\\{_CSV_ESCAPE}")
 
 
 def printable(text: str) -> str:
@@ -43,21 +47,45 @@ def printable_lines(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """A text as a cell of a CSV that no spreadsheet takes for a formula: with an apostrophe before what looks like one.
+    r"""A text as a cell of a CSV that no spreadsheet computes and no terminal obeys.
 
-    >>> csv_cell("=HYPERLINK(1)"), csv_cell("door")
-    ("'=HYPERLINK(1)", 'door')
+    What looks like a formula gets an apostrophe before it; characters that a terminal would obey, line breaks among
+    them, are written as escapes.
+
+    >>> csv_cell("=HYPERLINK(1)"), csv_cell("door"), csv_cell("a\x1b[2J")
+    ("'=HYPERLINK(1)", 'door', 'a\\x1b[2J')
     """
+    text = "".join(map(_csv_character, _LIKE_CSV_ESCAPE.sub(r"\\x5c", text)))
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def csv_text(cell: str) -> str:
-    """The text of a cell that `csv_cell` made.
+    r"""The text of a cell that `csv_cell` made.
 
-    >>> csv_text("'=1"), csv_text("'tis"), csv_text(csv_cell("'=1"))
-    ('=1', "'tis", "'=1")
+    >>> csv_text("'=1"), csv_text("'tis"), csv_text(csv_cell("'=1")), csv_text(r"a\x1b[2J")
+    ('=1', "'tis", "'=1", 'a\x1b[2J')
     """
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    text = cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return _ESCAPED_BACKSLASH_OR_CHARACTER.sub(_unescaped, text)
+
+
+def _csv_character(character: str) -> str:
+    """The character, or its escape; bytes of names that are not UTF-8 stay, as text has none of them."""
+    if character.isascii() and character.isprintable():
+        return character
+    if character in _JOINERS or unicodedata.category(character) not in _UNSAFE_CATEGORIES:
+        return character
+    code = ord(character)
+    if code > 0xFFFF:
+        return character  # tags of the language of a text, and parts of emoji
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if escape[0] == r"\x5c":
+        return "\\"
+    character = chr(int(escape[0][2:], 16))
+    return character if unicodedata.category(character) in _UNSAFE_CATEGORIES else escape[0]
 
 
 def _shown(character: str) -> str:

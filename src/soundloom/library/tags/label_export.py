@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError
 from soundloom.local_path import local_path
-from soundloom.safe_text import csv_cell
+from soundloom.safe_text import csv_cell, printable
 from soundloom.system_errors import reason_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def audacity_tracks(labels: Iterable[Label]) -> Iterator[tuple[str, str]]:
         by_path[label.path].append(label)
     common = os.path.commonpath([os.path.dirname(path) for path in by_path]) if by_path else "/"
     for path, some in sorted(by_path.items()):
-        lines = (f"{label.start:.6f}\t{label.end:.6f}\t{' '.join(label.tag.split())}\n" for label in _joined(some))
+        lines = (
+            f"{label.start:.6f}\t{label.end:.6f}\t{printable(' '.join(label.tag.split()))}\n" for label in _joined(some)
+        )
         yield os.path.relpath(path, common) + ".txt", "".join(lines)
 
 
