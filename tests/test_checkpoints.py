@@ -36,7 +36,7 @@ from soundloom.models.weights.published_checkpoints import (
     extract,
     find,
 )
-from soundloom.models.weights.weight_store import fetch, fetch_vocabulary
+from soundloom.models.weights.weight_store import cached_weights, fetch, fetch_vocabulary
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 QUICK = Patience(timeout=5.0, attempts=2, pause=0.0)
@@ -279,6 +279,18 @@ def test_after_the_first_time_the_pickle_is_not_needed(published: Published, hom
     fetch(published.row, patience=QUICK)
     (home / "checkpoints" / "cnn14-16k" / published.path.name).unlink()
     assert_same(fetch(published.row, offline=True), published.state)
+
+
+def test_weights_of_ones_own_are_not_taken_for_the_published_ones(published: Published, home: Path) -> None:
+    own = published.path.with_name("own.file")
+    publish("cnn14-16k", own, {key: tensor + 1 for key, tensor in published.state.items()})
+    assert cached_weights(published.row) == "none"
+    fetch(published.row, own, offline=True)
+    assert cached_weights(published.row) == "own"
+    fetch(published.row, patience=QUICK)
+    assert cached_weights(published.row) == "published"
+    (home / "checkpoints" / "cnn14-16k" / published.path.name).unlink()
+    assert cached_weights(published.row) == "published", "its conversion is enough"
 
 
 def test_the_converted_file_says_where_it_comes_from(published: Published, home: Path) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_HERE = {
+    "published": "in the cache",
+    "own": "not in the cache, but weights converted from a file of your own are: they are used with --weights FILE",
+    "none": "not in the cache",
+}
+"""What the cache holds of a checkpoint's weights, in words."""
+
 
 @click.command("models")
 @options.as_json
@@ -53,21 +60,20 @@ def command(json_wanted: bool) -> None:
     echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
     for name, checkpoint in published.items():
         facts = _facts(checkpoint)
-        here = "in the cache" if facts["cached"] else "not in the cache"
+        here = _HERE[facts["cached_weights"]]
         echo(f"{name:<10} {facts['licence']}, {checkpoint.source.size}, {here}\n{'':<10} {facts['address']}")
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    from soundloom.models.weights.download import cache_home
+    from soundloom.models.weights.weight_store import cached_weights
 
-    source = checkpoint.source
-    folder = cache_home() / "checkpoints" / checkpoint.name
+    source, cached = checkpoint.source, cached_weights(checkpoint)
     return {
         "licence": checkpoint.licence,
         "citation": checkpoint.citation,
         "address": source.address,
         "bytes": source.bytes,
         "digest": source.digest,
-        # The published file may have been removed once it was converted.
-        "cached": (folder / source.filename).exists() or any(folder.glob("*.safetensors")),
+        "cached": cached == "published",
+        "cached_weights": cached,
     }

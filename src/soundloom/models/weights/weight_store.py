@@ -20,6 +20,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,7 +33,7 @@ from soundloom.models.weights.http_transfer import Patience, TransferProgress
 from soundloom.models.weights.published_checkpoints import Checkpoint, State, extract, find
 from soundloom.models.weights.unpickle import load_scaler, load_torch
 
-__all__ = ["fetch", "fetch_vocabulary"]
+__all__ = ["cached_weights", "fetch", "fetch_vocabulary"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,20 @@ def fetch(
     if row.format not in ("torch", "other"):
         return _read(row, file.path)
     return _converted(row, file.path, folder, file.sha256, file.address or row.source.address)
+
+
+def cached_weights(row: Checkpoint) -> Literal["published", "own", "none"]:
+    """Which weights of a checkpoint lie in the cache, without reading them.
+
+    Returns:
+        "published": those of the published file, as it is or converted. "own": only conversions of files of one's own,
+        which loading by the name alone does not use. "none": nothing.
+    """
+    folder = cache_home() / "checkpoints" / row.name
+    seen = known(row.source, folder)
+    if (folder / row.source.filename).exists() or (seen is not None and _target(folder, seen.sha256).exists()):
+        return "published"
+    return "own" if any(folder.glob("*.safetensors")) else "none"
 
 
 def fetch_vocabulary(
