@@ -77,7 +77,7 @@ def test_index_with_failures_finishes_and_exits_with_1(tmp_path: Path, sounds: P
     result = run("index", tmp_path / "mixed", "-l", tmp_path / "mixed.loom")
     assert result.exit_code == 1
     assert "1 new" in result.stdout
-    assert "1 files could not be indexed" in result.stderr
+    assert "1 file could not be indexed" in result.stderr
     assert "empty.wav" in result.stderr
     assert "empty.wav" in run("info", "-l", tmp_path / "mixed.loom").stderr
 

@@ -253,7 +253,7 @@ def test_verify_names_every_damage_and_its_remedy(tmp_path: Path) -> None:
         (line,) = [one for one in lines if str(file) in one.partition(": ")[0] or f"{file.parent}'" in one]
         assert "Remedy: " in line
         assert ("cache" in line) == (file.parent.name in ("index", "map"))
-    assert "6 damaged" in result.stderr
+    assert "6 files damaged" in result.stderr
     for file, data in before.items():
         if file not in damaged:
             assert file.read_bytes() == data

@@ -167,13 +167,24 @@ def test_a_tag_reaches_no_file_of_the_same_name(sounds: Path, tmp_path: Path) ->
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1, result.output
     assert f"'x.wav' (line 3) fits 2 files: '{sounds}/a/x.wav', '{sounds}/b/x.wav'" in result.stderr
-    assert "1 rows of the table of tags fit no sound:\n  nothing.wav" in result.stderr
+    assert "1 row of the table of tags without a sound that fits:\n  nothing.wav" in result.stderr
     rows = Library.open(tmp_path / "l.loom").rows(["path", "tags"]).to_pydict()
     assert [(Path(path).name[0], some or []) for path, some in zip(*rows.values(), strict=True)] == [
         ("x", ["dog"]), ("K", ["cage"]), ("x", []),
     ]  # fmt: skip
     told = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
     assert (told["unmatched"], len(told["ambiguous"])) == (["nothing.wav"], 1)
+
+
+def test_rows_that_name_files_that_cannot_be_decoded_are_reported(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "good.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 8000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
+    (tmp_path / "tags.csv").write_text("path,tags\ngood.wav,dog\nbroken.wav,cat\n")
+    arguments = ["index", tmp_path, "-l", tmp_path / "l.loom", "-m", "logmel", "--tags", tmp_path / "tags.csv"]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert f"tags.csv gives tags to 1 file that could not be indexed:\n  {tmp_path}/broken.wav" in result.stderr
+    told = json.loads(CliRunner().invoke(main, [*map(str, arguments), "--json"]).stdout)
+    assert (told["tagged_failures"], told["unmatched"]) == ([str(tmp_path / "broken.wav")], [])
 
 
 def test_a_collection_from_a_table(sounds: Path) -> None:

@@ -466,7 +466,7 @@ def test_a_map_is_computed_sent_and_coloured(own: tuple[Library, TestClient]) ->
     assert client.get(f"{API}/map/about").json()["computed"] is False
     job = client.post(f"{API}/map/compute", json={}).json()["job"]
     about = finished(client, job)
-    assert (about["kind"], about["state"], about["message"]) == ("map", "done", "16 segments are on the map")
+    assert (about["kind"], about["state"], about["message"]) == ("map", "done", "on the map: 16 segments")
 
     answer = client.get(f"{API}/map")
     content, count = answer.content, 16

@@ -8,6 +8,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo, hits_table, print_failures, progress_bar
+from soundloom.counted import counted
 from soundloom.errors import QueryError
 
 __all__ = ["command"]
@@ -40,7 +41,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
 
     if sounds is None:
         sounds = out / "sounds"
-        echo(f"making {len(write_set(sounds))} sounds in {sounds}", err=True)
+        echo(f"making {counted(len(write_set(sounds)), 'sound')} in {sounds}", err=True)
         folder = out / "sounds.loom"
     else:
         folder = out / f"{sounds.resolve().name or 'sounds'}.loom"
@@ -48,7 +49,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
     with progress_bar("indexing") as progress:
         report = library.add(sounds, progress=progress)
     files, seconds = library.totals()
-    echo(f"{folder} holds {files} files, {clock(seconds)} of sound", err=True)
+    echo(f"{folder} holds {counted(files, 'file')}, {clock(seconds)} of sound", err=True)
     print_failures(report.failed)
 
     known = library.files()

@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
+from soundloom.counted import counted
 
 __all__ = ["command"]
 
@@ -87,9 +88,12 @@ def command(
         print_json(report)
     else:
         size = model.frame_dim if frames else model.dim
-        echo(f"{report.rows} rows of {size} from {report.files} files, {clock(report.seconds)} of sound: {out}")
+        echo(
+            f"{counted(report.rows, 'row')} of {size} from {counted(report.files, 'file')}, "
+            f"{clock(report.seconds)} of sound: {out}"
+        )
     print_notices(report.notices, every=True)
     if report.failed:
-        echo(f"{len(report.failed)} files could not be embedded:", err=True)
+        echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
         print_failures(report.failed)
         context.exit(1)

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
+from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -125,10 +126,14 @@ def command(
     print_notices(report.notices, every=verbose)
     if report.ambiguous:
         _print_list(
-            f"{len(report.ambiguous)} rows of {tag_file} fit several sounds and were left out:", report.ambiguous
+            f"{counted(len(report.ambiguous), 'row')} of {tag_file} left out, for fitting several sounds:",
+            report.ambiguous,
         )
+    if report.tagged_failures:
+        named = counted(len(report.tagged_failures), "file")
+        _print_list(f"{tag_file} gives tags to {named} that could not be indexed:", report.tagged_failures)
     if report.failed:
-        echo(f"{len(report.failed)} files could not be indexed:", err=True)
+        echo(f"{counted(len(report.failed), 'file')} could not be indexed:", err=True)
         print_failures(report.failed)
     if report.failed or report.ambiguous:
         context.exit(1)
@@ -160,18 +165,19 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
 def _print_report(report: AddReport, library: Library, seconds: float) -> None:
     """Print what was done, and what needs attention."""
     if report.redecoded:
-        echo(f"{report.redecoded} files decode to another sound than before this version: embedded again.", err=True)
+        again = counted(report.redecoded, "file")
+        echo(f"embedded {again} again: decoded to another sound than before this version.", err=True)
     counts = ("new", "changed", "moved", "redecoded", "touched", "unchanged", "deleted")
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
-        f"{', '.join(done) or 'no sounds'}; {report.segments} segments, {clock(report.seconds)} of sound "
-        f"in {clock(seconds)}. {library.folder} holds {len(library)} segments."
+        f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "
+        f"in {clock(seconds)}. {library.folder} holds {counted(len(library), 'segment')}."
     )
     for old, new in report.relocated.items():
         echo(f"{old} is now {new}: its embeddings were kept.")
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
-        echo(f"{report.padded} files are shorter than {shortest:.3f} s: padded with silence.", err=True)
+        echo(f"{counted(report.padded, 'file')} shorter than {shortest:.3f} s: padded with silence.", err=True)
     roots = f"soundloom roots -l {quote(str(library.folder))}"
     for root in report.absent:
         echo(
@@ -181,13 +187,14 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
         )
     if report.missing:
         echo(
-            f"{report.missing} files ({clock(report.missing_seconds)}) are missing, more than a tenth of their folder "
-            "or an hour: kept, in case a drive is not mounted. If they were deleted on purpose, run again with "
-            "--prune.",
+            f"missing: {counted(report.missing, 'file')} ({clock(report.missing_seconds)}), more than a tenth of the "
+            "folder or an hour. Kept, in case a drive is not mounted; if deleted on purpose, run again with --prune.",
             err=True,
         )
     if report.unmatched:
-        _print_list(f"{len(report.unmatched)} rows of the table of tags fit no sound:", report.unmatched)
+        _print_list(
+            f"{counted(len(report.unmatched), 'row')} of the table of tags without a sound that fits:", report.unmatched
+        )
 
 
 def _print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:

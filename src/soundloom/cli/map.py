@@ -11,6 +11,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import echo, print_json
+from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
         facts = {"segments": len(made), "stale": made.stale, "placed": made.placed, "gone": made.gone}
         print_json({**facts, "weights": made.weights, "clusters": clusters})
         return
-    echo(f"{len(made)} segments in {len(made.names)} clusters")
+    echo(f"{counted(len(made), 'segment')} in {counted(len(made.names), 'cluster')}")
     for name, size in zip(made.names, sizes, strict=True):
         echo(f"{size:>9}  {name}")
     if made.stale:

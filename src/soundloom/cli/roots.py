@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo, print_json
+from soundloom.counted import counted
 
 if TYPE_CHECKING:
     from soundloom.library import Root
@@ -58,7 +59,7 @@ def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
     from soundloom.library import Library
 
     root = Library.open(folder or parent).relocate_root(old, new)
-    echo(f"{old} is now {new}; {root.path} holds {root.files} files, {clock(root.seconds)} of sound.")
+    echo(f"{old} is now {new}; {root.path} holds {counted(root.files, 'file')}, {clock(root.seconds)} of sound.")
 
 
 @command.command("forget")
@@ -70,7 +71,7 @@ def forget(parent: Path, path: str, folder: Path | None) -> None:
     from soundloom.library import Library
 
     removed = Library.open(folder or parent).forget_root(path)
-    echo(f"{path} is forgotten: {removed} files.")
+    echo(f"{path} is forgotten: {counted(removed, 'file')}.")
 
 
 def roots_table(roots: list[Root]) -> list[str]:

@@ -10,6 +10,7 @@ import click
 from soundloom.cli import options
 from soundloom.cli.console import clock, echo, print_failures, print_json, progress_bar
 from soundloom.cli.tag_examples import command as examples
+from soundloom.counted import counted
 
 __all__ = ["command"]
 
@@ -105,7 +106,7 @@ def by_model(
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
-    told = f"{report.files} files, {clock(report.seconds)} of sound, {len(report.rows)} tags"
+    told = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
     echo(told + (f" written to {out}" if out is not None else ""), err=True)
     if report.failed:
         print_failures(report.failed)

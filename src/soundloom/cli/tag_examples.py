@@ -13,6 +13,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import cell, echo, print_json, table_console
+from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
@@ -76,12 +77,12 @@ def command(
         if not json_wanted:
             _tell(found, count)
             if accepting:
-                echo(f"{told['tagged']} segments newly tagged {tag!r}", err=True)
+                echo(f"{counted(told['tagged'], 'segment')} newly tagged {tag!r}", err=True)
     elif no or accept or above is not None or not (table or audacity):
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     for out in filter(None, (table, audacity)):
         labels = library.export_tags(out)
-        echo(f"{labels} tags of segments written to {out}", err=True)
+        echo(f"{counted(labels, 'tag')} of segments written to {out}", err=True)
     if json_wanted:
         print_json(told)
 

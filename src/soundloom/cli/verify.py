@@ -8,6 +8,7 @@ import click
 
 from soundloom.cli import options
 from soundloom.cli.console import echo, print_json
+from soundloom.counted import counted
 
 __all__ = ["command"]
 
@@ -39,6 +40,6 @@ def command(context: click.Context, folder: Path, renew: bool, json_wanted: bool
     else:
         for finding in found:
             echo(f"damaged {finding.path!r}: {finding.reason}. Remedy: {finding.remedy}")
-        echo(f"{len(found)} damaged" if found else "whole", err=bool(found))
+        echo(f"{counted(len(found), 'file')} damaged" if found else "whole", err=bool(found))
     if found:
         context.exit(1)

@@ -11,6 +11,7 @@ from os import PathLike
 import numpy as np
 from jaxtyping import Float32, Int
 
+from soundloom.counted import counted
 from soundloom.pictures.typography import DPI, INK, fitted, font, text
 
 __all__ = ["plane_picture"]
@@ -48,7 +49,7 @@ def plane_picture(
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.92))
     axes.set_axis_off()
-    shown = fitted(f"{title}: {len(points)} segments", font(13, "bold"), _SIDE - 1)
+    shown = fitted(f"{title}: {counted(len(points), 'segment')}", font(13, "bold"), _SIDE - 1)
     axes.set_title(shown, loc="left", **text(13, weight="bold"))
     # Dots cover about a tenth of the page, however many there are, and let each other show through.
     size = float(np.clip(30_000 / max(1, len(points)), 0.3, 40.0))

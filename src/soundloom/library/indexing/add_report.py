@@ -51,6 +51,7 @@ class AddReport:
         relocated: roots that were recognised under another path: the old path -> the new one.
         ambiguous: rows of the table of tags that fit several files, and were left out.
         unmatched: rows of the table of tags that fit no file.
+        tagged_failures: files that rows of the table of tags name, and that could not be indexed.
     """
 
     new: int = 0
@@ -72,6 +73,7 @@ class AddReport:
     relocated: dict[str, str] = field(default_factory=dict)
     ambiguous: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
+    tagged_failures: list[str] = field(default_factory=list)
 
 
 class AddTally:

@@ -111,6 +111,7 @@ class Synchroniser:
         retagged = self._tag_editor.reconcile(table)
         if commits or report.deleted or report.moved or report.copied or report.touched or retagged:
             self._store.compact()
+        report.tagged_failures = sorted(table.keys() & failed.keys())
         return self._tally.finished()
 
     def _write_new_rows(
@@ -137,10 +138,11 @@ class Synchroniser:
         return writer.commits
 
     def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> dict[str, list[str]]:
-        """The tags that a table gives to files that are there, and to those of absent roots."""
+        """The tags that a table gives to files that are there, readable or not, and to those of absent roots."""
         if tags is None:
             return {}
-        matched = tags.match({*(path for path in known if path not in diff.missing), *diff.present})
+        here = {*(path for path in known if path not in diff.missing), *diff.present, *self._tally.failed}
+        matched = tags.match(here)
         self._tally.report.ambiguous, self._tally.report.unmatched = matched.ambiguous, matched.unmatched
         return matched.tags
 

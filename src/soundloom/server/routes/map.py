@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from soundloom.counted import counted
 from soundloom.server import map_data
 from soundloom.server.http.errors import ApiError, documented
 from soundloom.server.jobs import BackgroundJob
@@ -105,7 +106,7 @@ async def compute(service: ServiceDep, asked: MapRequest) -> JobStarted:
             recompute=True,
         )
         service.maps.clear()
-        return f"{len(made)} segments are on the map"
+        return f"on the map: {counted(len(made), 'segment')}"
 
     return JobStarted(job=service.jobs.start("map", work).id)
 
