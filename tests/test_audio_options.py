@@ -166,7 +166,7 @@ def test_channels_that_cancel_are_noticed_and_one_can_be_taken(tmp_path: Path, n
         notices: list[Notice] = []
         read(file, RATE, av=av, notices=notices)
         assert [notice.code for notice in notices] == ["cancelled"]
-        assert "--channels" in notices[0].text
+        assert "DecodeOptions(channels=...)" in notices[0].text
         taken: list[Notice] = []
         samples = read(file, RATE, av=av, options=DecodeOptions(channels="left"), notices=taken)
     assert taken == []
@@ -199,7 +199,7 @@ def test_energy_above_what_a_rate_can_hold_is_noticed_with_a_speed_that_helps(tm
     read(tmp_path / "bat.wav", RATE, notices=notices)
     (notice,) = notices
     assert notice.code == "ultrasonic"
-    assert "--speed 0.0625 " in notice.text
+    assert "DecodeOptions(speed=0.0625) " in notice.text
     assert "8 kHz" in notice.text
     assert noticed(tmp_path / "bat.wav", speed=0.0625) == []
     soundfile.write(tmp_path / "low.wav", tone(4500, 192000, 1), 192000)

@@ -57,7 +57,7 @@ def test_notices_are_reported_and_kept(sounds: Path, tmp_path: Path) -> None:
     assert sorted(named(report.notices)) == EXPECTED
     opened = Library.open(tmp_path / "l.loom")
     assert named(opened.notices()) == EXPECTED
-    assert "--channels left" in opened.notices()[0].text
+    assert "DecodeOptions(channels=...)" in opened.notices()[0].text
     assert opened.rows(["decoder"])["decoder"].to_pylist() == [DECODER_VERSION] * 5
     found, count = library.browse("notices LIKE 'silent:%'")
     assert ([Path(one.path).name for one in found], count) == (["silent.wav"], 1)
@@ -161,4 +161,4 @@ def test_the_command_says_how_many_were_embedded_again(sounds: Path, tmp_path: P
     result = run("index", sounds, "-l", tmp_path / "l.loom")
     assert result.exit_code == 0
     assert "1 redecoded, 4 unchanged" in result.stdout
-    assert "1 files decode to another sound than before this version: embedded again." in result.stderr
+    assert "embedded 1 file again: decoded to another sound than before this version." in result.stderr

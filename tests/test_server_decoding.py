@@ -140,6 +140,22 @@ def test_notices_of_files_and_uploads_are_told(tmp_path: Path) -> None:
         assert "cancel each other" in notice["text"]
         assert uploaded(client, as_wav([tone(300)]))["notices"] == []
         assert uploaded(client, cancelling)["notices"] == [notice["text"]]
+        assert "take one of them" in notice["text"]
+        assert "with a library indexed with --channels" in notice["text"]
+        assert by_name(client, "inverted.wav")["notices"] == [notice["text"]]
+        assert by_name(client, "sound.wav")["notices"] == []
+
+
+def test_the_remedy_for_a_cut_upload_is_one_of_the_page(tmp_path: Path) -> None:
+    whole = as_wav([tone(300)])
+    library = filled(tmp_path, {"sound.wav": whole, "cut.wav": whole[: len(whole) // 2]})
+    with served(library, tmp_path / "cache") as client:
+        answer = client.post(f"{API}/uploads", files={"file": ("q.wav", whole[: len(whole) // 2])})
+        remedy = "take what there is with a library indexed with --accept-truncated"
+        assert remedy in refused(answer, 415, "not_audio")
+        (failure,) = client.get(f"{API}/failures").json()["failures"]
+        assert remedy in failure["reason"]
+    assert "with DecodeOptions(accept_truncated=True)" in library.failures()[0].reason
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ class DecodeOptions:
         place = {"left": 0, "right": 1}.get(self.channels)
         place = int(self.channels) - 1 if place is None else place
         if place >= count:
-            raise OptionError(f"there is no channel {place + 1} in it, only {count}: choose another with --channels")
+            raise OptionError(
+                f"there is no channel {place + 1} in it, only {count}: choose another with DecodeOptions(channels=...)"
+            )
         return place
 
     def to_data(self) -> dict[str, Any]:

@@ -185,14 +185,14 @@ def _sound_notices(
         yield Notice(
             "cancelled",
             f"the {count} channels cancel each other when they are mixed: take one of them, "
-            "with --channels left, right, a number or loudest",
+            "left, right, a number or loudest, with DecodeOptions(channels=...)",
         )
     elif 2 * after.variance < before.variance:
         highest = sample_rate / 2 / options.speed / 1000
         yield Notice(
             "ultrasonic",
             f"{1 - after.variance / before.variance:.0%} of the energy lies above {highest:g} kHz, the highest "
-            f"frequency that the model takes: index with --speed {_slower(decoder, sample_rate):g} to slow it down",
+            f"frequency that the model takes: DecodeOptions(speed={_slower(decoder, sample_rate):g}) slows it down",
         )
 
 

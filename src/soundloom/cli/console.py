@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from soundloom.counted import counted
+from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -65,12 +67,15 @@ def tolerate_encodings() -> None:
 
 
 def echo(*pieces: str | Styled, err: bool = False) -> None:
-    """Print a line, or several, with what a terminal would obey escaped; only `Styled` pieces are coloured."""
+    """Print a line, or several, with what a terminal would obey escaped; only `Styled` pieces are coloured.
+
+    Options that a text names as Python takes them become flags.
+    """
     click.echo(
         "".join(
             click.style(printable_lines(piece.text), fg=piece.colour)
             if isinstance(piece, Styled)
-            else printable_lines(piece)
+            else printable_lines(hints_as_flags(piece))
             for piece in pieces
         ),
         err=err,
@@ -184,7 +189,7 @@ def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None
 
     for code in sorted({notice.code for notice in notices}):
         some = [notice for notice in notices if notice.code == code]
-        echo(f"{len(some)} {'file' if len(some) == 1 else 'files'}: {NOTICE_KINDS.get(code, code)}", err=True)
+        echo(f"{counted(len(some), 'file')}: {NOTICE_KINDS.get(code, code)}", err=True)
         for notice in some if every else ():
             echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {notice.text}", err=True)
     if not every:

@@ -23,6 +23,7 @@ from typing import NoReturn
 import click
 
 from soundloom.errors import SoundloomError
+from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
 
@@ -59,7 +60,7 @@ def one_line(*, debug: bool) -> Iterator[None]:
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             known = translated(error)
             if isinstance(known, SoundloomError):
-                raise click.ClickException(printable_lines(str(known))) from None
+                raise click.ClickException(printable_lines(hints_as_flags(str(known)))) from None
             raise click.ClickException(
                 f"unexpected {type(error).__name__}: {printable(first_line(error))}. This is a defect of soundloom; "
                 "for the traceback to report, run it as: soundloom --debug ..."
@@ -80,7 +81,7 @@ def show_notices() -> Iterator[None]:
 
 class _Notices(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"note: {printable(' '.join(record.getMessage().split()))}", err=True)
+        click.echo(f"note: {printable(hints_as_flags(' '.join(record.getMessage().split())))}", err=True)
 
 
 def _end(*, terminated: bool) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePath
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from soundloom.library import Explanation, Hit, Library, Segment, SuggestedSegment
+from soundloom.option_hints import hints_for_page
 from soundloom.server import schemas
 from soundloom.server.http.errors import ApiError
 
@@ -37,6 +38,7 @@ class Catalogue:
         seconds: how long they are together.
         folders: every folder with the number of files at any depth in it, by name.
         left_out: how many small folders are not among them.
+        notices: what was noticed of the files when they were decoded.
     """
 
     def __init__(self, library: Library) -> None:
@@ -59,6 +61,10 @@ class Catalogue:
         largest = below.most_common(_FOLDERS)
         self.folders = [schemas.Folder(name=name, files=count) for name, count in sorted(largest)]
         self.left_out = len(below) - len(largest)
+        self.notices = library.notices()
+        self._notices: dict[str, list[str]] = defaultdict(list)
+        for notice in self.notices:
+            self._notices[notice.path].append(hints_for_page(notice.text))
 
     @cached_property
     def folder_places(self) -> tuple[list[str], NDArray[np.uint16]]:
@@ -122,6 +128,7 @@ class Catalogue:
             duration=segment.duration,
             tags=list(segment.tags),
             absent=segment.absent,
+            notices=self._notices.get(segment.path, []),
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             percentiles=why.percentiles if why else None,

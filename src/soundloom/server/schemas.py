@@ -116,6 +116,7 @@ class SegmentEntry(_Response):
     duration: float = Field(description="Length of the whole file in seconds.")
     tags: list[str]
     absent: bool = Field(default=False, description="Whether the file is not there now.")
+    notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
     similarity: float | None = Field(default=None, description="In [-1, 1].")
     parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
     percentiles: dict[str, float] | None = Field(

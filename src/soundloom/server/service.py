@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
 
-from soundloom.library import FileNotice, Library, Map, Segment
+from soundloom.library import Library, Map, Segment
 from soundloom.models.weights.download import cache_home
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.jobs import Jobs
@@ -73,7 +73,6 @@ class Service:
         self._latest: tuple[float, Catalogue | None] = (0.0, None)
         self.maps: LruCache[Map] = LruCache(4)
         self._tags: LruCache[dict[str, int]] = LruCache(2)
-        self._notices: LruCache[list[FileNotice]] = LruCache(1)
         self._pools = {
             "search": ThreadPoolExecutor(settings.searches, "search"),
             "embed": ThreadPoolExecutor(2, "embed"),
@@ -115,10 +114,6 @@ class Service:
     def tag_counts(self) -> dict[str, int]:
         """Every tag and how many segments have it, the most frequent first."""
         return self._tags.get(self.library.index().version, self.library.tag_counts)
-
-    def notices(self) -> list[FileNotice]:
-        """What was noticed of the files when they were decoded."""
-        return self._notices.get(self.library.index().version, self.library.notices)
 
     def close(self) -> None:
         """Stop everything and leave nothing behind."""

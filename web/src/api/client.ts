@@ -76,6 +76,7 @@ export const api = {
   job: (id: string) => get<t.Job>(`/jobs/${at(id)}`),
   cancel: (id: string) => ask(`/jobs/${at(id)}`, { method: 'DELETE' }),
   failures: () => get<{ failures: t.Failure[] }>('/failures'),
+  notices: () => get<{ notices: t.Notice[] }>('/notices'),
 };
 
 /** Addresses that the browser itself fetches. */

@@ -13,6 +13,8 @@ export interface Library {
   files: number;
   seconds: number;
   failures: number;
+  /** How many notices there are of its files. */
+  notices: number;
   tags_searchable: boolean;
   /** Whether this browser may open folders in the file manager of the server's machine. */
   can_reveal: boolean;
@@ -31,6 +33,8 @@ export interface Segment {
   tags: string[];
   /** Whether the file is not there now, as when its drive is unplugged. */
   absent?: boolean;
+  /** What was noticed of the file, such as silence. */
+  notices?: string[];
 }
 
 export interface Hit extends Segment {
@@ -55,6 +59,8 @@ export interface Upload {
   name: string;
   duration: number;
   peaks: number[];
+  /** What was noticed of it; absent from what earlier pages kept. */
+  notices?: string[];
 }
 
 export interface Peaks {
@@ -104,4 +110,11 @@ export interface Job {
 export interface Failure {
   path: string;
   reason: string;
+}
+
+export interface Notice {
+  path: string;
+  /** For programs: silent, cancelled, repaired ... */
+  code: string;
+  text: string;
 }

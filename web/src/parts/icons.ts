@@ -21,6 +21,7 @@ export const ICONS = {
   fit: 'M4.500 9V4.500H9M15 4.500h4.500V9M19.500 15v4.500H15M9 19.500H4.500V15',
   why: 'M5 19V11M10 19V5M15 19v-6M20 19V8',
   yes: 'M5 12.500l4.500 4.500L19 7.500',
+  notice: 'M12 4.500L20.500 19h-17zM12 10v4M12 16.500v.1',
 } as const;
 
 export type IconName = keyof typeof ICONS;

@@ -99,7 +99,10 @@ class AvDecoder:
             return (wanted or 1) - 1
         number = next((number for number in range(count) if not self._is_silent(number)), 0)
         self._notices.append(
-            Notice("track", f"{count} audio tracks; number {number + 1} is taken: choose another with --track")
+            Notice(
+                "track",
+                f"{count} audio tracks; number {number + 1} is taken: choose another with DecodeOptions(track=...)",
+            )
         )
         return number
 
@@ -213,7 +216,7 @@ class AvDecoder:
         raise AudioError(
             self._path,
             f"{told}: the file is cut short or damaged there; copy it again from its source, or take what there is "
-            "with --accept-truncated",
+            "with DecodeOptions(accept_truncated=True)",
         ) from error
 
     def _seek(self, first: int) -> tuple[int, Iterator[av.AudioFrame]]:

@@ -155,7 +155,8 @@ def check_header(path: str, sample_rate: int, channels: int, options: DecodeOpti
         raise AudioError(
             path,
             f"its header says {sample_rate} Hz, and sounds have {LOWEST_RATE} to {HIGHEST_RATE} Hz: the header is "
-            "damaged; write the file again with its true rate, or play it faster with --speed if that is true",
+            "damaged; write the file again with its true rate, or play it faster with DecodeOptions(speed=...) if that "
+            "is true",
         )
     if channels > MOST_CHANNELS:
         raise AudioError(

@@ -152,6 +152,8 @@ class JoinedDecoder:
         told = f"the file is cut short: {seconds:.2f} s{promised} are there"
         if not self._options.accept_truncated:
             raise AudioError(
-                self._path, f"{told}; copy it again from its source, or take what there is with --accept-truncated"
+                self._path,
+                f"{told}; copy it again from its source, or take what there is with "
+                "DecodeOptions(accept_truncated=True)",
             )
         self._notices.append(Notice("truncated", f"{told}, and taken"))

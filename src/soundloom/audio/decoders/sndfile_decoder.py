@@ -152,7 +152,7 @@ class SndfileDecoder:
         raise AudioError(
             self._path,
             f"{told}: it was cut short, or is damaged there; copy it again from its source, or take what there is with "
-            "--accept-truncated",
+            "DecodeOptions(accept_truncated=True)",
         ) from error
 
 

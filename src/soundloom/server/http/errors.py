@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from soundloom.errors import AudioError, LibraryAbsentError, LibraryError, ModelError, QueryError, SoundloomError
+from soundloom.option_hints import hints_for_page
 from soundloom.server.http.validation_messages import describe
 from soundloom.server.schemas import ErrorResponse
 
@@ -112,4 +113,4 @@ def add_handlers(app: FastAPI, check_present: Callable[[], None]) -> None:
 
 def _known(error: SoundloomError) -> Response:
     status, code = next((status, code) for kind, status, code in _STATUS if isinstance(error, kind))
-    return error_response(status, code, str(error))
+    return error_response(status, code, hints_for_page(str(error)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from soundloom.errors import AudioError
+from soundloom.option_hints import hints_for_page
 from soundloom.server.http.errors import ApiError
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.settings import ServerSettings
@@ -160,7 +161,7 @@ class UploadStore:
                 408, "too_slow", f"{name!r} could not be decoded within {patience:g} s: upload a shorter part of it"
             ) from None
         except AudioError as error:
-            raise ApiError(415, "not_audio", f"{name!r} cannot be decoded: {error.reason}") from None
+            raise ApiError(415, "not_audio", f"{name!r} cannot be decoded: {hints_for_page(error.reason)}") from None
         if told.get("too_long"):
             raise ApiError(
                 413, "too_long", f"{name!r} is longer than {longest:g} s: upload the part of it to search by"
@@ -171,7 +172,7 @@ class UploadStore:
             name=name,
             duration=float(told["duration"]),
             peaks=[float(value) for value in told["peaks"]],
-            notices=[str(notice) for notice in told["notices"]],
+            notices=[hints_for_page(notice) for notice in told["notices"]],
             speed=self._pool.options.speed,
             folder=folder,
             size=size,

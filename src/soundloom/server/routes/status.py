@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from soundloom.option_hints import hints_for_page
 from soundloom.server.http.errors import documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import can_reveal
@@ -31,7 +32,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         files=catalogue.files,
         seconds=catalogue.seconds,
         failures=len(service.library.failures()),
-        notices=len(service.notices()),
+        notices=len(catalogue.notices),
         tags_searchable=bool(service.vocabulary),
         version=str(catalogue.version),
         folders=catalogue.folders,
@@ -46,11 +47,13 @@ def _about(service: Service, here: bool) -> LibraryInfo:
 async def failures(service: ServiceDep) -> Failures:
     """The files that could not be indexed, and why."""
     failed = await service.run("search", service.library.failures)
-    return Failures(failures=[FailedFile(path=one.path, reason=one.reason) for one in failed])
+    return Failures(failures=[FailedFile(path=one.path, reason=hints_for_page(one.reason)) for one in failed])
 
 
 @routes.get("/notices", operation_id="getNotices", responses=documented())
 async def notices(service: ServiceDep) -> Notices:
     """What was noticed of files that were indexed, such as silence or a repaired length."""
-    noticed = await service.run("search", service.notices)
-    return Notices(notices=[Noticed(path=one.path, code=one.code, text=one.text) for one in noticed])
+    catalogue = await service.run("search", service.catalogue)
+    return Notices(
+        notices=[Noticed(path=one.path, code=one.code, text=hints_for_page(one.text)) for one in catalogue.notices]
+    )
