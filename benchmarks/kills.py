@@ -41,7 +41,7 @@ import soundfile
 from benchmarks.timing import with_progress, write_json
 from soundloom.errors import SoundloomError
 from soundloom.library import Library
-from soundloom.models import load
+from soundloom.models import MODELS, load
 
 __all__ = ["main", "run_rounds"]
 
@@ -238,6 +238,9 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
     ended: Counter[str] = Counter()
     faults: list[str] = []
     dice = random.Random(seed)
+    # Imports the modules that models are made of. Otherwise every round would import them from the sources as they are
+    # then, and a change of these during the run could give a library two models.
+    list(MODELS)
     with TemporaryDirectory() as name:
         folder, disk = Path(name) / "work", Path(name) / "disk"
         for number in with_progress(range(kills), kills, "kills"):
