@@ -174,3 +174,12 @@ def test_an_upgrade_looks_again_at_irregular_files_only(tmp_path: Path) -> None:
     assert may_differ(str(path), 1, 16000)
     path.write_bytes(2 * path.read_bytes())
     assert may_differ(str(path), 2, RATE)
+
+
+def test_a_nut_file_without_its_index_is_noticed(tmp_path: Path) -> None:
+    path = write_with_av(tmp_path / "one.nut", sweep(2.0, 44100)[None], 44100, "mp2")
+    assert decoded(path)[1] == []
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    samples, codes = decoded(path)
+    assert codes == ["unclosed"]
+    assert len(samples) == pytest.approx(1.2 * 44100, abs=5000)

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from soundloom.audio.containers.au import inspect_au
-from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4
+from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4, inspect_nut
 from soundloom.audio.containers.caf import inspect_caf
 from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat, inspect_sized
 from soundloom.audio.containers.flac import inspect_flac
@@ -29,6 +29,7 @@ __all__ = ["Layout", "Missing", "Part", "inspect", "is_regular_mpeg"]
 
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 ASF = bytes.fromhex("3026b2758e66cf11")
+NUT = b"nut/multimedia container\0"
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"skip", b"free")
 # M3U, PLS, FFmpeg's scripts, cue sheets, session descriptions, and XML (XSPF, SMIL, MPEG-DASH, ASX).
 PLAYLIST = re.compile(
@@ -105,6 +106,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
             return inspect_mp4(source)
         if magic == b"\x1aE\xdf\xa3":
             return inspect_matroska(source)
+        if head.startswith(NUT):
+            return inspect_nut(source)
         if head[:8] == ASF:
             return inspect_asf(source)
     if is_adts(source, base):

@@ -1,4 +1,4 @@
-"""Whether MP4, Matroska, AVI and ASF files are whole: their outermost sizes against the file (ISO 14496-12, RFC 9559).
+"""Whether MP4, Matroska, NUT, AVI and ASF files are whole: their outer sizes against the file (ISO 14496-12, RFC 9559).
 
 What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
 """
@@ -9,8 +9,17 @@ import struct
 
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import is_placeholder
+from soundloom.audio.notices import Notice
 
-__all__ = ["asf_length", "inspect_asf", "inspect_avi", "inspect_matroska", "inspect_mp4", "matroska_length"]
+__all__ = [
+    "asf_length",
+    "inspect_asf",
+    "inspect_avi",
+    "inspect_matroska",
+    "inspect_mp4",
+    "inspect_nut",
+    "matroska_length",
+]
 
 MOST_BOXES = 100_000
 CUT = Missing(present=None, promised=None)
@@ -19,6 +28,8 @@ SEGMENT = 0x18538067
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # Writers that rename a file's last box, or pad it, leave so much of it behind.
 SLACK = 64
+# The mark before the index of a NUT file, and how far from the end it is looked for.
+NUT_INDEX, NUT_TAIL = b"NX\xddg/#\xe6N", 1 << 20
 
 
 def inspect_mp4(source: Source) -> Layout:
@@ -98,6 +109,15 @@ def inspect_avi(source: Source) -> Layout:
         if place > source.size + SLACK:
             return Layout(parts=UNCOUNTED, missing=CUT)
     return Layout()
+
+
+def inspect_nut(source: Source) -> Layout:
+    """Whether a NUT file ends with its index, which live ones lack."""
+    begin = max(0, source.size - NUT_TAIL)
+    if NUT_INDEX in source.read(begin, source.size - begin):
+        return Layout(parts=UNCOUNTED)
+    text = "NUT: the file has no index at its end; it may have been cut there"
+    return Layout(parts=UNCOUNTED, notices=(Notice("unclosed", text),))
 
 
 def inspect_asf(source: Source) -> Layout:
