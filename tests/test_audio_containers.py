@@ -183,3 +183,11 @@ def test_a_nut_file_without_its_index_is_noticed(tmp_path: Path) -> None:
     samples, codes = decoded(path)
     assert codes == ["unclosed"]
     assert len(samples) == pytest.approx(1.2 * 44100, abs=5000)
+
+
+def test_a_flash_video_that_lacks_three_packets_is_refused(tmp_path: Path) -> None:
+    path = write_with_av(tmp_path / "one.flv", sweep(2.0, 44100)[None], 44100, "aac")
+    assert decoded(path)[1] == []
+    path.write_bytes(path.read_bytes()[:-1100])
+    with pytest.raises(AudioError, match="cut short"):
+        decoded(path)

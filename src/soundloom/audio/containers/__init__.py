@@ -11,7 +11,14 @@ import re
 from dataclasses import replace
 
 from soundloom.audio.containers.au import inspect_au
-from soundloom.audio.containers.boxes import inspect_asf, inspect_avi, inspect_matroska, inspect_mp4, inspect_nut
+from soundloom.audio.containers.boxes import (
+    inspect_asf,
+    inspect_avi,
+    inspect_flv,
+    inspect_matroska,
+    inspect_mp4,
+    inspect_nut,
+)
 from soundloom.audio.containers.caf import inspect_caf
 from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat, inspect_sized
 from soundloom.audio.containers.flac import inspect_flac
@@ -106,6 +113,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
             return inspect_mp4(source)
         if magic == b"\x1aE\xdf\xa3":
             return inspect_matroska(source)
+        if magic == b"FLV\1":
+            return inspect_flv(source)
         if head.startswith(NUT):
             return inspect_nut(source)
         if head[:8] == ASF:

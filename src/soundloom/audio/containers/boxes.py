@@ -1,4 +1,4 @@
-"""Whether MP4, Matroska, NUT, AVI and ASF files are whole: their outer sizes against the file (ISO 14496-12, RFC 9559).
+"""Whether MP4, Matroska, NUT, FLV, AVI and ASF files are whole: sizes against the file (ISO 14496-12, RFC 9559).
 
 What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
 """
@@ -15,6 +15,7 @@ __all__ = [
     "asf_length",
     "inspect_asf",
     "inspect_avi",
+    "inspect_flv",
     "inspect_matroska",
     "inspect_mp4",
     "inspect_nut",
@@ -28,6 +29,8 @@ SEGMENT = 0x18538067
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # Writers that rename a file's last box, or pad it, leave so much of it behind.
 SLACK = 64
+# A property of the metadata of FLV; its value is a number of 64 bits.
+FLV_SIZE = b"filesize\0"
 # The mark before the index of a NUT file, and how far from the end it is looked for.
 NUT_INDEX, NUT_TAIL = b"NX\xddg/#\xe6N", 1 << 20
 
@@ -109,6 +112,15 @@ def inspect_avi(source: Source) -> Layout:
         if place > source.size + SLACK:
             return Layout(parts=UNCOUNTED, missing=CUT)
     return Layout()
+
+
+def inspect_flv(source: Source) -> Layout:
+    """Whether a Flash video is as long as its metadata say, where they do."""
+    place = source.head.find(FLV_SIZE) + len(FLV_SIZE)
+    if place < len(FLV_SIZE) or len(source.head) < place + 8:
+        return Layout()
+    size = struct.unpack_from(">d", source.head, place)[0]
+    return Layout(missing=CUT) if size > source.size + SLACK else Layout()
 
 
 def inspect_nut(source: Source) -> Layout:
