@@ -187,9 +187,9 @@ def make_library(place: Path) -> None:
     library.add(sounds)
     files = library.files()
     for number in range(6):
-        library.add_tag(f"tag{number % 3}", files[number::7])
+        library.tags.add(f"tag{number % 3}", files[number::7])
     library.search(files[0])
-    library.map()
+    library.maps.get()
     library.folder.rename(place / "whole.loom")
 
 

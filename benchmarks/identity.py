@@ -194,7 +194,7 @@ class World:
         path = str(self.root / name)
         mark = path if start is None else (path, start, start + 0.1)
         wanted = self.random.random() < 0.7
-        edit = self.library.edit_tag(tag, **{"add" if wanted else "remove": [mark]})
+        edit = self.library.tags.edit(tag, **{"add" if wanted else "remove": [mark]})
         effect = {}
         for one in _SEGMENTS if start is None else (start,):
             before = self.tags[content][one]

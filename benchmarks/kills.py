@@ -197,7 +197,7 @@ class Round:
         entry = {"hash": row["hash"], "tag": tag, "wanted": wanted}
         before = self._acknowledged().get((row["hash"], tag), set())
         self._note({**entry, "state": "begun"})
-        edit = self.library.edit_tag(tag, **{"add" if wanted else "remove": [row["path"]]})
+        edit = self.library.tags.edit(tag, **{"add" if wanted else "remove": [row["path"]]})
         self._note({**entry, "state": "done"})
         if before == {not wanted} and edit.changed and self.random.random() < 0.3:
             self._note({**entry, "wanted": not wanted, "state": "begun"})
@@ -214,14 +214,14 @@ class Round:
         old, new = self.root, self.folder / f"sounds-{self.random.randrange(10**9)}"
         old.rename(new)
         if self.random.random() < 0.5:
-            self.library.relocate_root(old, new)
+            self.library.roots.relocate(old, new)
         else:
             self.library.add(new)
 
     def _map(self) -> None:
         self.library.index()
         if self.random.random() < 0.2:
-            self.library.map(recompute=True)
+            self.library.maps.get(recompute=True)
 
 
 def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:

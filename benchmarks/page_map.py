@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def mapped(library: Library) -> dict[str, float]:
     """Compute the map; seconds of each step, and MiB."""
-    library.segments()
+    library.index()
     before = peak()
     steps: dict[str, float] = {}
     phase, since = "reading", time.perf_counter()
@@ -61,10 +61,10 @@ def mapped(library: Library) -> dict[str, float]:
         phase, since = reached.phase, now
 
     began = time.perf_counter()
-    made = library.map(progress=told)
+    made = library.maps.get(progress=told)
     taken = time.perf_counter() - began
     began = time.perf_counter()
-    kept = library.kept_map()
+    kept = library.maps.kept()
     again = time.perf_counter() - began
     if kept is None or len(kept) != len(made):
         raise SystemExit("the map was not kept")

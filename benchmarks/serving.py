@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(temporary)
         library = filled(folder / "library.loom", clustered(options.rows, DIM))
         library.index()
-        ids = library.segments().ids(np.random.default_rng(0).integers(len(library), size=KNOWN))
+        ids = library.index().segments.ids(np.random.default_rng(0).integers(len(library), size=KNOWN))
         with served(folder) as (address, pid):
             searched = asyncio.run(search(address, ids, options.searchers, options.seconds))
             attacked = asyncio.run(attack(address, pid, options.hostile))

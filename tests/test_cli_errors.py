@@ -235,8 +235,8 @@ def test_errors_of_the_system_are_translated_where_they_happen(tmp_path: Path) -
 def test_verify_names_every_damage_and_its_remedy(tmp_path: Path) -> None:
     library = filled(tmp_path / "l.loom", PATHS, clustered(3, 10))
     library.search_embedding(clustered(3, 10)[0])
-    library.map()
-    library.add_tag("dog", [PATHS[0]])
+    library.maps.get()
+    library.tags.add("dog", [PATHS[0]])
     folder = library.folder
     result = run("verify", "-l", folder)
     assert (result.exit_code, result.output) == (0, "whole\n")

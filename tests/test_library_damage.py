@@ -114,11 +114,11 @@ def test_another_library_s_index_is_not_used(tmp_path: Path) -> None:
 
 def test_edits_of_tags_keep_the_index_checked(library: Library) -> None:
     search(library)
-    library.add_tag("siren", [PATHS[5]])
+    library.tags.add("siren", [PATHS[5]])
     assert [hit.path for hit in search(library, "array_has(tags, 'siren')")] == [PATHS[5]]
     Library.open(library.folder).index().check()
     flip(library.folder / "index" / "index.json")
-    library.add_tag("cat", [PATHS[6]])
+    library.tags.add("cat", [PATHS[6]])
     assert [hit.path for hit in search(library, "array_has(tags, 'cat')")] == [PATHS[6]]
 
 
@@ -154,16 +154,16 @@ def test_a_full_disk_that_emptied_the_number_of_the_latest_version_costs_nothing
         DAMAGES[damage](hint)
     again = Library.open(library.folder)
     assert len(search(again)) == 30
-    again.add_tag("cat", [PATHS[6]])
+    again.tags.add("cat", [PATHS[6]])
     assert [hit.path for hit in search(again, "array_has(tags, 'cat')")] == [PATHS[6]]
 
 
 def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
     library._registry.remember([Path("/s")])
-    library.add_tag("cat", [PATHS[6]])
+    library.tags.add("cat", [PATHS[6]])
     search(library)
-    library.map()
+    library.maps.get()
     folder = library.folder
     assert verify_library(folder) == []
     names = {file.relative_to(folder).as_posix() for file in library_files(folder)}
@@ -181,7 +181,7 @@ def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["index", "map", "store", "store/segments.lance"])
 def test_a_deleted_folder_is_named(library: Library, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
-    library.map()
+    library.maps.get()
     shutil.rmtree(library.folder / name)
     found = verify_library(library.folder)
     assert all(one.path.startswith(str(library.folder / name)) for one in found)
@@ -190,11 +190,11 @@ def test_a_deleted_folder_is_named(library: Library, name: str, monkeypatch: pyt
 
 
 def test_both_files_of_the_log_of_tags_deleted(library: Library) -> None:
-    library.add_tag("cat", [PATHS[6]])
+    library.tags.add("cat", [PATHS[6]])
     for name in ("tags.jsonl", "tags.sum"):
         (library.folder / name).unlink()
     assert [Path(one.path).name for one in verify_library(library.folder)] == ["tags.jsonl", "tags.sum"]
-    library.renew_checksums()
+    library._store.renew_checksums()
     assert verify_library(library.folder) == []
 
 
@@ -297,7 +297,7 @@ def test_a_library_without_checksums_is_read_and_gets_them(library: Library) -> 
     again = Library.open(library.folder)
     assert search(again) == hits
     assert not again._store._tables.have_checksums
-    again.add_tag("cat", [PATHS[6]])
+    again.tags.add("cat", [PATHS[6]])
     assert Library.open(library.folder)._store._tables.have_checksums
     assert store_damages(library.folder / "store") == []
 
@@ -361,7 +361,7 @@ def test_reading_needs_no_permission_to_write(
     again = Library.open(library.folder)
     assert search(again) == hits
     assert again.totals() == (120, 120.0)
-    assert len(again.explain_embedding(VECTORS[7], hits)) == len(hits)
+    assert len(again.index().explain(VECTORS[7], hits)) == len(hits)
     assert again.failures() == []
     assert store_damages(again.folder / "store") == []
     assert {path: path.stat().st_mtime_ns for path in library.folder.rglob("*")} == before

@@ -81,7 +81,7 @@ def test_platt_finds_the_true_probabilities() -> None:
 
 
 def test_few_examples_find_the_rest(library: Library) -> None:
-    found = library.tag_by_example("siren", paths(2, range(6)), paths(3, range(4)) + paths(0, range(3)), k=34)
+    found = library.tags.by_example("siren", paths(2, range(6)), paths(3, range(4)) + paths(0, range(3)), k=34)
     assert kinds_of(found.ranked).count("kind2") >= 30
     probabilities = [one.probability for one in found.ranked]
     assert probabilities == sorted(probabilities, reverse=True)
@@ -96,12 +96,12 @@ def test_few_examples_find_the_rest(library: Library) -> None:
     assert quality.average_precision is not None
     assert 0.5 < quality.low < quality.accuracy <= quality.high <= 1
     assert quality.average_precision > 0.8
-    again = library.tag_by_example("siren", paths(2, range(6)), paths(3, range(4)) + paths(0, range(3)), k=34)
+    again = library.tags.by_example("siren", paths(2, range(6)), paths(3, range(4)) + paths(0, range(3)), k=34)
     assert (again.ranked, again.doubtful, again.quality) == (found.ranked, found.doubtful, quality)
 
 
 def test_only_yes_is_ranked_against_the_library(library: Library) -> None:
-    found = library.tag_by_example("siren", paths(2, range(5)), k=35)
+    found = library.tags.by_example("siren", paths(2, range(5)), k=35)
     assert kinds_of(found.ranked).count("kind2") >= 30
     assert "drawn from the library taken for no" in found.quality.message
     assert (found.quality.no, found.quality.presumed) == (0, 200)
@@ -109,7 +109,7 @@ def test_only_yes_is_ranked_against_the_library(library: Library) -> None:
 
 def test_probabilities_are_those_of_sounds_not_seen(library: Library) -> None:
     """Of a balanced half of the others, as many are yes as the probabilities add up to."""
-    found = library.tag_by_example("siren", paths(2, range(10)), paths(1, range(5)) + paths(4, range(5)), k=1)
+    found = library.tags.by_example("siren", paths(2, range(10)), paths(1, range(5)) + paths(4, range(5)), k=1)
     rows = library.index().rows["path"].to_pylist()
     unseen = [row for row, name in enumerate(rows) if int(name[-6:-4]) >= 10]
     inside = np.array(["kind2" in rows[row] for row in unseen])
@@ -126,7 +126,7 @@ def test_the_doubtful_are_near_even_and_differ(tmp_path: Path) -> None:
     heaps = np.repeat(middle + np.eye(16)[:2] * 0.3, [30, 3], axis=0) + 1e-3 * rng.normal(size=(33, 16))
     names = [path(kind, number) for kind in range(2) for number in range(20)] + [path(9, n) for n in range(33)]
     library = filled(tmp_path / "l.loom", names, np.concatenate([two, heaps]).astype(np.float32))
-    found = library.tag_by_example("siren", paths(0, range(8)), paths(1, range(8)), k=4)
+    found = library.tags.by_example("siren", paths(0, range(8)), paths(1, range(8)), k=4)
     asked = [one.path for one in found.doubtful]
     assert "kind9" in asked[0]
     assert {name in asked[:3] for name in paths(9, range(30))} == {True, False}
@@ -134,36 +134,36 @@ def test_the_doubtful_are_near_even_and_differ(tmp_path: Path) -> None:
 
 
 def test_what_is_tagged_already_is_not_suggested(library: Library) -> None:
-    library.add_tag("siren", paths(2, range(6, 20)))
-    found = library.tag_by_example("siren", paths(2, range(6)), k=500)
+    library.tags.add("siren", paths(2, range(6, 20)))
+    found = library.tags.by_example("siren", paths(2, range(6)), k=500)
     assert not set(paths(2, range(20))) & {one.path for one in (*found.ranked, *found.doubtful)}
     assert len(found.ranked) == len(library) - 20
-    assert all(one.probability >= 0.5 for one in library.tag_by_example("x", paths(2), k=500, above=0.5).ranked)
+    assert all(one.probability >= 0.5 for one in library.tags.by_example("x", paths(2), k=500, above=0.5).ranked)
 
 
 def test_too_few_examples_are_said_to_be(library: Library, tmp_path: Path) -> None:
-    one = library.tag_by_example("siren", paths(2, range(1)), paths(1, range(3)))
+    one = library.tags.by_example("siren", paths(2, range(1)), paths(1, range(3)))
     assert (one.quality.accuracy, one.quality.average_precision) == (None, None)
     assert "too few examples" in one.quality.message
     assert len(one.ranked) == 50
-    few = library.tag_by_example("siren", paths(2, range(3)), paths(1, range(2)))
+    few = library.tags.by_example("siren", paths(2, range(3)), paths(1, range(2)))
     assert "few files are marked" in few.quality.message
     small = filled(tmp_path / "small.loom", paths(0, range(3)), clustered(1, 3))
-    only = small.tag_by_example("siren", paths(0, range(1)), paths(0, range(1, 2)))
+    only = small.tags.by_example("siren", paths(0, range(1)), paths(0, range(1, 2)))
     assert [one.path for one in only.ranked] == [path(0, 2)]
     with pytest.raises(QueryError, match="mark one that the tag does not fit"):
-        small.tag_by_example("siren", paths(0, range(3)))
+        small.tags.by_example("siren", paths(0, range(3)))
 
 
 def test_wrong_examples_are_refused(library: Library) -> None:
     with pytest.raises(QueryError, match="no segment is marked yes"):
-        library.tag_by_example("siren", [], paths(1))
+        library.tags.by_example("siren", [], paths(1))
     with pytest.raises(QueryError, match="both yes and no"):
-        library.tag_by_example("siren", paths(1), paths(1, range(1)))
+        library.tags.by_example("siren", paths(1), paths(1, range(1)))
     with pytest.raises(QueryError, match="neither a file nor the id"):
-        library.tag_by_example("siren", ["/nowhere.wav"])
+        library.tags.by_example("siren", ["/nowhere.wav"])
     with pytest.raises(QueryError, match="k must be at least 1, got 0"):
-        library.tag_by_example("siren", paths(1), k=0)
+        library.tags.by_example("siren", paths(1), k=0)
 
 
 def test_folds_keep_files_whole_and_have_both_kinds() -> None:
@@ -208,21 +208,21 @@ def test_the_command_shows_tags_and_exports(library: Library, tmp_path: Path) ->
     assert "most probably siren" in output
     assert "mark these next" in output
     assert "right on examples held out" in output
-    assert library.tag_counts() == {}
+    assert library.tags.counts() == {}
 
     code, output = run(*marks, "--accept", 20, "--json", "--export", tmp_path / "labels.csv")
     assert code == 0, output
     told = json.loads(output[output.index("{") :])
     assert (told["tagged"], len(told["ranked"])) == (25, 10)
     assert told["ranked"][0]["probability"] > 0.5
-    assert library.segment(told["ranked"][0]["id"]).path == told["ranked"][0]["path"]
-    assert Library.open(library.folder).tag_counts() == {"siren": 25}
+    assert library.index().segments.find(told["ranked"][0]["id"]).path == told["ranked"][0]["path"]
+    assert Library.open(library.folder).tags.counts() == {"siren": 25}
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 26
 
     code, _ = run("--tag", "siren", "-l", library.folder, "--audacity", tmp_path / "tracks")
     assert (code, len(list((tmp_path / "tracks").rglob("*.txt")))) == (0, 25)
     code, output = run(*marks, "--above", 0.6)
-    tagged = Library.open(library.folder).tag_counts()["siren"]
+    tagged = Library.open(library.folder).tags.counts()["siren"]
     assert code == 0, output
     assert 30 <= tagged <= 60
 

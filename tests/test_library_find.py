@@ -70,7 +70,7 @@ def test_filters_list_and_restrict(made_up: Library) -> None:
 
 def test_a_tag_of_some_segments_means_these(tmp_path: Path) -> None:
     library = filled(tmp_path / "l.loom", ["/s/a.wav", "/s/b.wav"], clustered(2, 5), segments=5)
-    library.add_tag("rain", [("/s/b.wav", 1.0, 3.0), ("/s/b.wav", 4.0, 5.0)])
+    library.tags.add("rain", [("/s/b.wav", 1.0, 3.0), ("/s/b.wav", 4.0, 5.0)])
     query = LibraryQuery(text="rain", names_only=True)
     assert [(match.path, match.start, match.end) for match in library.find(query)] == [("/s/b.wav", 1.0, 3.0)]
     every = library.find(replace(query, every_segment=True))
@@ -182,7 +182,7 @@ def test_rows_are_read_without_the_store_while_the_index_is_current(tmp_path: Pa
     rows = current_rows(library.folder)
     assert rows is not None
     assert rows.equals(built)
-    library.add_tag("rain", ["/s/a.wav"])
+    library.tags.add("rain", ["/s/a.wav"])
     tagged = current_rows(library.folder)
     assert tagged is not None
     assert tagged["tags"].to_pylist() == [["rain"], []]

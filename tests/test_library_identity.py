@@ -85,8 +85,8 @@ def test_random_short_sequences() -> None:
 
 
 def test_swapped_names(library: Library, sounds: Path, embedded: list[int]) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
-    library.add_tag("one", [sounds / "1.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
+    library.tags.add("one", [sounds / "1.wav"])
     swap(sounds / "0.wav", sounds / "1.wav")
     report = library.add()
     assert (report.moved, report.new, report.changed, embedded) == (2, 0, 0, [])
@@ -99,7 +99,7 @@ def test_swapped_names(library: Library, sounds: Path, embedded: list[int]) -> N
 
 def test_a_long_cycle_and_a_chain_of_names(library: Library, sounds: Path, embedded: list[int]) -> None:
     for number in range(20):
-        library.add_tag(f"t{number}", [sounds / f"{number}.wav"])
+        library.tags.add(f"t{number}", [sounds / f"{number}.wav"])
     for number in range(20):  # a cycle through 0 .. 9; 10 .. 19 become 11 .. 20
         (sounds / f"{number}.wav").rename(sounds / f"{number}.tmp")
     for number in range(20):
@@ -113,8 +113,8 @@ def test_a_long_cycle_and_a_chain_of_names(library: Library, sounds: Path, embed
 
 
 def test_the_name_of_a_deleted_sound_is_given_to_another(library: Library, sounds: Path, embedded: list[int]) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
-    library.add_tag("one", [sounds / "1.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
+    library.tags.add("one", [sounds / "1.wav"])
     (sounds / "0.wav").unlink()
     (sounds / "1.wav").rename(sounds / "0.wav")
     library.add()
@@ -125,7 +125,7 @@ def test_the_name_of_a_deleted_sound_is_given_to_another(library: Library, sound
 
 @pytest.mark.parametrize("gone", [1, 5], ids=["removed", "kept as missing"])
 def test_a_new_sound_under_a_deleted_name(library: Library, sounds: Path, gone: int) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     for number in range(gone):
         (sounds / f"{number}.wav").unlink()
     report = library.add()
@@ -139,7 +139,7 @@ def test_a_new_sound_under_a_deleted_name(library: Library, sounds: Path, gone: 
 
 
 def test_a_new_sound_under_the_name_of_a_renamed_one(library: Library, sounds: Path) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     (sounds / "0.wav").rename(sounds / "renamed.wav")
     write(sounds / "0.wav", 100)
     library.add()
@@ -151,24 +151,24 @@ def test_identical_files(library: Library, sounds: Path, embedded: list[int]) ->
     shutil.copy(sounds / "0.wav", sounds / "twin.wav")
     report = library.add()
     assert (report.new, report.copied, embedded) == (1, 1, [])
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     assert tags(library) == {"0.wav": {"zero"}, "twin.wav": {"zero"}}
     (sounds / "0.wav").rename(sounds / "renamed.wav")
     library.add()
     assert tags(library) == {"renamed.wav": {"zero"}, "twin.wav": {"zero"}}
     (sounds / "twin.wav").unlink()
-    library.remove_tag("zero", [sounds / "renamed.wav"])
+    library.tags.remove("zero", [sounds / "renamed.wav"])
     library.add()
     assert tags(library) == {}
     check_rows(library, sounds)
     shutil.copy(sounds / "1.wav", sounds / "twin.wav")
     library.add()
     with pytest.raises(LibraryError, match=r"'.*twin.wav', which is the same sound as '.*1.wav', is marked both"):
-        library.edit_tag("x", add=[sounds / "1.wav"], remove=[sounds / "twin.wav"])
+        library.tags.edit("x", add=[sounds / "1.wav"], remove=[sounds / "twin.wav"])
 
 
 def test_a_file_edited_in_place_keeps_its_tags(library: Library, sounds: Path) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     (sounds / "tags.csv").write_text("path;tags\n0.wav;table\n1.wav;table\n")
     library.add(tags=TagTable(sounds / "tags.csv"))
     write(sounds / "0.wav", 100, seconds=0.35)
@@ -181,7 +181,7 @@ def test_a_file_edited_in_place_keeps_its_tags(library: Library, sounds: Path) -
 
 
 def test_undo_follows_the_sound(library: Library, sounds: Path) -> None:
-    edit = library.add_tag("zero", [sounds / "0.wav"])
+    edit = library.tags.add("zero", [sounds / "0.wav"])
     swap(sounds / "0.wav", sounds / "1.wav")
     library.add()
     undone = edit.revert()
@@ -191,7 +191,7 @@ def test_undo_follows_the_sound(library: Library, sounds: Path) -> None:
 
 
 def test_an_undo_that_was_killed_before_its_commit_is_finished(library: Library, sounds: Path) -> None:
-    edit = library.add_tag("zero", [sounds / "0.wav"])
+    edit = library.tags.add("zero", [sounds / "0.wav"])
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
@@ -206,7 +206,7 @@ def test_an_undo_that_was_killed_before_its_commit_is_finished(library: Library,
 
 
 def test_an_edit_whose_commit_fails_leaves_no_trace(library: Library, sounds: Path) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     log = (library.folder / "tags.jsonl").read_bytes()
 
     def full(_: object) -> None:
@@ -214,7 +214,7 @@ def test_an_edit_whose_commit_fails_leaves_no_trace(library: Library, sounds: Pa
 
     library._tag_editor._write = full  # type: ignore[method-assign, assignment]
     with pytest.raises(OSError, match="No space left"):
-        library.add_tag("one", [sounds / "1.wav"])
+        library.tags.add("one", [sounds / "1.wav"])
     assert (library.folder / "tags.jsonl").read_bytes() == log
     again = Library.open(library.folder)
     again.add()
@@ -222,7 +222,7 @@ def test_an_edit_whose_commit_fails_leaves_no_trace(library: Library, sounds: Pa
 
 
 def test_rehash_finds_what_size_and_time_hide(library: Library, sounds: Path) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
     times = [(sounds / f"{number}.wav").stat().st_mtime_ns for number in range(2)]
     swap(sounds / "0.wav", sounds / "1.wav")
     for number in range(2):
@@ -257,13 +257,13 @@ def test_decisions_of_earlier_versions_hold_by_content_or_path(library: Library,
 
 
 def test_a_shortened_or_changed_log_is_noticed(library: Library, sounds: Path) -> None:
-    library.add_tag("zero", [sounds / "0.wav"])
-    library.add_tag("one", [sounds / "1.wav"])
+    library.tags.add("zero", [sounds / "0.wav"])
+    library.tags.add("one", [sounds / "1.wav"])
     log = library.folder / "tags.jsonl"
     whole = log.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[: whole.index(b"\n") + 1], b"", whole.replace(b"one", b"two")):
         log.write_bytes(damaged)
-        for act in (library.add, lambda: library.add_tag("x", [sounds / "2.wav"])):
+        for act in (library.add, lambda: library.tags.add("x", [sounds / "2.wav"])):
             with pytest.raises(LibraryError, match=r"log of tags .*tags.jsonl' is damaged .*: restore it"):
                 act()
     log.unlink()

@@ -52,7 +52,7 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, Map, list
     tags = {path: [path.split("/")[2][-1], "common"] for path in names}
     library = filled(tmp_path_factory.mktemp("map") / "l.loom", names, clustered(KINDS, EACH), tags=tags)
     told: list[MapProgress] = []
-    return library, library.map(progress=told.append), told
+    return library, library.maps.get(progress=told.append), told
 
 
 @pytest.mark.slow
@@ -74,15 +74,15 @@ def test_alike_sounds_lie_together(mapped: tuple[Library, Map, list[MapProgress]
 @pytest.mark.slow
 def test_a_map_is_the_same_every_time_and_kept(mapped: tuple[Library, Map, list[MapProgress]]) -> None:
     library, made, _ = mapped
-    again = library.map(recompute=True)
+    again = library.maps.get(recompute=True)
     assert (again.coordinates == made.coordinates).all()
     assert (again.clusters == made.clusters).all()
     opened = Library.open(library.folder)
-    kept = opened.kept_map({"left": 3, "right": 3})  # equal weights steer alike, whatever their size
+    kept = opened.maps.kept({"left": 3, "right": 3})  # equal weights steer alike, whatever their size
     assert kept is not None
     assert (kept.coordinates == made.coordinates).all()
     assert (kept.names, kept.stale) == (made.names, False)
-    assert opened.kept_map({"left": 0}) is None
+    assert opened.maps.kept({"left": 0}) is None
 
 
 def test_weights_make_a_map_of_their_own(mapped: tuple[Library, Map, list[MapProgress]]) -> None:
@@ -93,20 +93,20 @@ def test_weights_make_a_map_of_their_own(mapped: tuple[Library, Map, list[MapPro
     scale[:6] = 1.0
     reduced = umap_layout.principal_components(index.vectors, scale, lambda *told: reported.append(told))
     assert reduced.shape == (len(library), 6)
-    left = library.map({"right": 0})
+    left = library.maps.get({"right": 0})
     assert left.weights == {"left": 1.0, "right": 0.0}
     assert not np.allclose(left.coordinates, made.coordinates)
-    assert library.kept_map({"right": 0.0}) is not None
+    assert library.maps.kept({"right": 0.0}) is not None
     with pytest.raises(QueryError, match="weights below 0"):
-        library.map({"left": -1})
+        library.maps.get({"left": -1})
     with pytest.raises(QueryError, match="no part 'middle'"):
-        library.kept_map({"middle": 1})
+        library.maps.kept({"middle": 1})
 
 
 def test_a_retagged_library_keeps_its_map_and_names_it_anew(mapped: tuple[Library, Map, list[MapProgress]]) -> None:
     library, made, _ = mapped
-    edit = library.add_tag("special", library.segments().ids(np.flatnonzero(made.clusters == 1)))
-    kept = library.kept_map()
+    edit = library.tags.add("special", library.index().segments.ids(np.flatnonzero(made.clusters == 1)))
+    kept = library.maps.kept()
     assert kept is not None
     assert (kept.stale, (kept.coordinates == made.coordinates).all()) == (False, True)
     assert ["special" in name for name in kept.names] == [cluster == 1 for cluster in range(len(kept.names))]
@@ -125,7 +125,7 @@ def test_what_is_new_is_placed_among_its_neighbours(
     new = clustered(KINDS, EACH)[EACH * 4 : EACH * 4 + 4] + 0.01
     append(copy._store, [f"/s/kind4/new{number}.wav" for number in range(4)], new)
     told: list[MapProgress] = []
-    kept = copy.map(progress=told.append)
+    kept = copy.maps.get(progress=told.append)
     assert (kept.placed, kept.gone, kept.stale, told) == (4, 3, True, [])
     names = copy.index().rows["path"].to_pylist()
     before = dict(zip(library.index().rows["path"].to_pylist(), made.coordinates.tolist(), strict=True))
@@ -135,7 +135,7 @@ def test_what_is_new_is_placed_among_its_neighbours(
     assert (kinds_of(copy)[neighbours(kept.coordinates)[new_rows]] == "kind4").mean() > 0.9
     # More than half new: the old places mean little, and all is arranged anew.
     append(copy._store, [f"/s/kind9/{number:03d}.wav" for number in range(200)], clustered(1, 200, seed=3))
-    fresh = copy.map(progress=told.append)
+    fresh = copy.maps.get(progress=told.append)
     assert (fresh.stale, len(fresh), bool(told)) == (False, len(copy), True)
 
 
@@ -147,8 +147,8 @@ def test_who_follows_can_stop_it(mapped: tuple[Library, Map, list[MapProgress]])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        library.map(progress=stop, recompute=True)
-    kept = library.kept_map()
+        library.maps.get(progress=stop, recompute=True)
+    kept = library.maps.kept()
     assert kept is not None
     assert (kept.coordinates == made.coordinates).all()
 
@@ -156,14 +156,14 @@ def test_who_follows_can_stop_it(mapped: tuple[Library, Map, list[MapProgress]])
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nonsense", None])
 def test_a_damaged_map_is_computed_anew(tmp_path: Path, damage: bytes | None) -> None:
     library = filled(tmp_path / "l.loom", paths(1, 6), clustered(1, 6))
-    made = library.map()
+    made = library.maps.get()
     [file] = (tmp_path / "l.loom" / "map").glob("*.npz")
     if damage is None:
         np.savez(file, about=np.array([object()], dtype=object))  # a pickle, which must not be loaded
     else:
         file.write_bytes(damage)
-    assert library.kept_map() is None
-    assert (library.map().coordinates == made.coordinates).all()
+    assert library.maps.kept() is None
+    assert (library.maps.get().coordinates == made.coordinates).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 14])
@@ -171,7 +171,7 @@ def test_a_handful_of_sounds_lies_along_its_principal_components(tmp_path: Path,
     vectors = clustered(1, 14)[:count]
     library = filled(tmp_path / "l.loom", paths(1, 14), clustered(1, 14))
     library._store.remove(paths(1, 14)[count:])
-    made = library.map()
+    made = library.maps.get()
     assert (made.coordinates.shape, len(made.names)) == ((count, 2), min(count, 2))
     if count == 14:
         unit = vectors.astype(np.float64)
@@ -184,7 +184,7 @@ def test_a_handful_of_sounds_lies_along_its_principal_components(tmp_path: Path,
 
 def test_sounds_that_are_all_the_same_lie_in_one_place(tmp_path: Path) -> None:
     library = filled(tmp_path / "l.loom", paths(1, 40), np.ones((40, DIM), np.float32))
-    made = library.map()
+    made = library.maps.get()
     assert np.ptp(made.coordinates, axis=0).max() < 1e-5
     assert set(made.clusters.tolist()) == {0}
 
@@ -252,10 +252,10 @@ def test_clusters_are_named_by_what_sets_them_apart() -> None:
 def test_only_the_latest_maps_are_kept(tmp_path: Path) -> None:
     library = filled(tmp_path / "l.loom", paths(1, 6), clustered(1, 6))
     for weight in range(1, 12):
-        library.map({"left": float(weight), "right": 1.0})
+        library.maps.get({"left": float(weight), "right": 1.0})
     assert len(list((tmp_path / "l.loom" / "map").glob("*.npz"))) == 8
-    assert library.kept_map({"left": 11}) is not None
-    assert library.kept_map({"left": 2}) is None
+    assert library.maps.kept({"left": 11}) is not None
+    assert library.maps.kept({"left": 2}) is None
 
 
 def test_without_umap_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def test_without_umap_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "umap", None)
     monkeypatch.setitem(sys.modules, "umap.umap_", None)
     with pytest.raises(MissingExtraError, match=r"soundloom\[serve\]"):
-        library.map()
+        library.maps.get()
 
 
 def test_the_command_draws_it(mapped: tuple[Library, Map, list[MapProgress]], tmp_path: Path) -> None:

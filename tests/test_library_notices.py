@@ -59,7 +59,7 @@ def test_notices_are_reported_and_kept(sounds: Path, tmp_path: Path) -> None:
     assert named(opened.notices()) == EXPECTED
     assert "DecodeOptions(channels=...)" in opened.notices()[0].text
     assert opened.rows(["decoder"])["decoder"].to_pylist() == [DECODER_VERSION] * 5
-    found, count = library.browse("notices LIKE 'silent:%'")
+    found, count = library.index().browse("notices LIKE 'silent:%'")
     assert ([Path(one.path).name for one in found], count) == (["silent.wav"], 1)
     assert library.add(sounds).notices == []
 
@@ -111,7 +111,7 @@ def test_a_library_of_before_versions_opens_and_is_not_written_to(sounds: Path, 
 def test_after_an_upgrade_only_what_sounds_different_is_embedded_again(sounds: Path, tmp_path: Path) -> None:
     library, _ = made(tmp_path / "l.loom", sounds)
     right = {row["path"]: row["embedding"] for row in library.rows(["path", "embedding"]).to_pylist()}
-    library.edit_tag("noisy", add=[str(sounds / "loud.wav")])
+    library.tags.edit("noisy", add=[str(sounds / "loud.wav")])
     as_before_versions(tmp_path / "l.loom")
     upgraded = Library.open(tmp_path / "l.loom")
     seen: list[int] = []

@@ -46,8 +46,8 @@ def test_only_the_outermost_are_kept() -> None:
 def test_a_new_folder_beside_the_others_is_found(library: Library, sounds: Path) -> None:
     library.add(sounds / "a")
     library.add(sounds)
-    assert library.roots() == Library.open(library.folder).roots()
-    assert [root.path for root in library.roots()] == [str(sounds)]
+    assert library.roots.all() == Library.open(library.folder).roots.all()
+    assert [root.path for root in library.roots.all()] == [str(sounds)]
     write_sound(sounds / "new" / "four.wav", 400)
     report = library.add()
     assert (report.new, report.unchanged, report.absent) == (1, 3, [])
@@ -67,7 +67,7 @@ def test_what_is_not_there_is_told_and_kept(library: Library, sounds: Path) -> N
 def test_a_library_without_the_list_looks_where_its_files_lie(library: Library, sounds: Path) -> None:
     library.add(sounds)
     (library.folder / "roots.json").unlink()
-    assert [Path(root) for root in library.roots()] == [sounds / "a", sounds / "b"]
+    assert [Path(root) for root in library.roots.all()] == [sounds / "a", sounds / "b"]
     assert library.add().unchanged == 3
     with pytest.raises(LibraryError, match="none is remembered"):
         Library.create(sounds.parent / "empty.loom", "logmel").add()
@@ -121,7 +121,7 @@ def drive(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("old", ["gone", "an empty mount point"])
 def test_a_folder_that_is_mounted_elsewhere_is_relocated(library: Library, drive: Path, old: str) -> None:
     library.add(drive)
-    library.add_tag("kept", [drive / "0" / "0.wav"])
+    library.tags.add("kept", [drive / "0" / "0.wav"])
     before = library.rows(["embedding", "tags", "start"]).to_pylist()
     elsewhere = drive.with_name("elsewhere")
     drive.rename(elsewhere)
@@ -132,7 +132,7 @@ def test_a_folder_that_is_mounted_elsewhere_is_relocated(library: Library, drive
     report = library.add(elsewhere)
     assert (report.relocated, report.moved, report.segments) == ({str(drive): str(elsewhere)}, 12, 0)
     assert library.rows(["embedding", "tags", "start"]).to_pylist() == before
-    assert [(root.path, root.files, root.absent) for root in library.roots()] == [(str(elsewhere), 12, False)]
+    assert [(root.path, root.files, root.absent) for root in library.roots.all()] == [(str(elsewhere), 12, False)]
     assert library.add().unchanged == 12
 
 
@@ -145,7 +145,7 @@ def test_a_moved_folder_that_was_changed_and_put_below_another(library: Library,
     write_sound(parent / "inner" / "1" / "1.wav", 5000)
     report = library.add(parent)
     assert (report.relocated, report.changed, report.new) == ({str(drive): str(parent / "inner")}, 1, 0)
-    assert [root.path for root in library.roots()] == [str(parent)]
+    assert [root.path for root in library.roots.all()] == [str(parent)]
 
 
 def test_a_copy_is_no_move_while_the_original_is_there(library: Library, drive: Path) -> None:
@@ -170,7 +170,7 @@ def test_hits_of_an_absent_root_are_marked(library: Library, drive: Path) -> Non
     query = drive.with_name("unplugged") / "0" / "0.wav"
     hits = library.search(query, 3)
     assert [hit.absent for hit in hits] == [True] * 3
-    assert [segment.absent for segment in library.browse(shown=slice(2))[0]] == [True, True]
+    assert [segment.absent for segment in library.index().browse(shown=slice(2))[0]] == [True, True]
     searched = CliRunner().invoke(main, ["search", str(query), "-l", str(library.folder)])
     assert searched.stdout.count("(absent)") == 10
     assert json.loads(CliRunner().invoke(main, ["search", str(query), "-l", str(library.folder), "--json"]).stdout)[0][
@@ -193,7 +193,7 @@ def test_more_than_a_tenth_of_a_root_is_kept_until_pruned(library: Library, driv
     shown = CliRunner().invoke(main, ["index", "-l", str(library.folder)])
     assert "2 files (1.2 s) are missing" in shown.stderr
     assert "--prune" in shown.stderr
-    assert [root.missing for root in library.roots()] == [2, 0]
+    assert [root.missing for root in library.roots.all()] == [2, 0]
     report = library.add(prune=True)
     assert (report.deleted, report.missing, len(library.files())) == (2, 0, 49)
 
@@ -258,14 +258,14 @@ def test_relocating_over_rows_that_are_there_already(library: Library, drive: Pa
     copy = drive.with_name("copy")
     shutil.copytree(drive, copy)
     library.add(copy)
-    library.add_tag("kept", [drive / "0" / "0.wav"])
+    library.tags.add("kept", [drive / "0" / "0.wav"])
     shutil.rmtree(drive)
-    root = library.relocate_root(drive, copy)
+    root = library.roots.relocate(drive, copy)
     assert (root.path, root.files, len(library.files())) == (str(copy), 12, 12)
-    assert library.tag_counts() == {"kept": 1}
+    assert library.tags.counts() == {"kept": 1}
     for old, new in ((drive, copy.with_name("none")), (copy.with_name("never"), copy), (copy, copy / "0")):
         with pytest.raises(LibraryError):
-            library.relocate_root(old, new)
+            library.roots.relocate(old, new)
 
 
 @pytest.mark.parametrize("step", ["rename_folder", "_write"])
@@ -286,12 +286,12 @@ def test_a_relocation_that_was_killed_is_finished(
     write = RootRegistry._write
     monkeypatch.setattr(*((Store, step) if step == "rename_folder" else (RootRegistry, step)), killed)
     with pytest.raises(KeyboardInterrupt):
-        library.relocate_root(drive, elsewhere)
+        library.roots.relocate(drive, elsewhere)
     monkeypatch.undo()
     again = Library.open(library.folder)
     report = again.add(elsewhere)
     assert (report.unchanged, report.segments, len(again.files())) == (12, 0, 12)
-    assert [root.path for root in again.roots()] == [str(elsewhere)]
+    assert [root.path for root in again.roots.all()] == [str(elsewhere)]
 
 
 def test_a_shortened_or_changed_list_is_noticed(library: Library, drive: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_shortened_or_changed_list_is_noticed(library: Library, drive: Path) -
     whole = file.read_text()
     for text in (whole[: len(whole) // 2], whole.replace("drive", "drove"), ""):
         file.write_text(text)
-        for act in (library.add, library.roots):
+        for act in (library.add, library.roots.all):
             with pytest.raises(LibraryError, match=r"the list of folders .* is damaged"):
                 act()
         assert library.search(drive / "0" / "0.wav", 1)

@@ -13,9 +13,10 @@ from filelock import FileLock
 
 from helpers.library_factory import append, clustered, filled
 from soundloom.errors import LibraryError, QueryError
-from soundloom.library import Library, TagTable, holdings, segment_id
+from soundloom.library import Library, TagTable, segment_id
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segments
+from soundloom.library.tags import editor
 
 PATHS = ["/s/a.wav", "/s/b.wav", "/s/deep/it's.wav"]
 
@@ -36,32 +37,32 @@ def everywhere(path: str, *words: str) -> dict[tuple[str, float], tuple[str, ...
 
 
 def test_an_id_names_a_segment_for_good(library: Library) -> None:
-    segments = library.segments()
+    segments = library.index().segments
     ids = segments.ids(slice(None))
     assert len(set(ids)) == len(library) == 12
     assert ids[5] == segment_id(PATHS[1], 1.0, 2.0)
-    segment = library.segment(ids[5])
+    segment = library.index().segments.find(ids[5])
     assert (segment.path, segment.start, segment.end, segment.duration, segment.id) == (PATHS[1], 1.0, 2.0, 4.0, ids[5])
-    assert Library.open(library.folder).segment(ids[5]) == segment
-    assert segments.places([ids[7], "f" * 16, "nonsense", ids[0]]).tolist() == [7, -1, -1, 0]
+    assert Library.open(library.folder).index().segments.find(ids[5]) == segment
+    assert segments.rows_of_ids([ids[7], "f" * 16, "nonsense", ids[0]]).tolist() == [7, -1, -1, 0]
     hit = library.search_embedding(np.ones(16, np.float32), 1)[0]
-    assert library.segment(hit.id).path == hit.path
+    assert library.index().segments.find(hit.id).path == hit.path
     with pytest.raises(QueryError, match="no segment of this library has the id 'nonsense'"):
-        library.segment("nonsense")
+        library.index().segments.find("nonsense")
 
 
 def test_an_embedding_is_found_by_its_id(library: Library) -> None:
     rows = library.rows(["embedding"])["embedding"].to_pylist()
-    for place, one in enumerate(library.segments().ids(slice(None))):
-        embedding = library.embedding(one)
+    for place, one in enumerate(library.index().segments.ids(slice(None))):
+        embedding = library.index().embedding(one)
         assert embedding.dtype == np.float32
         assert embedding.tolist() == rows[place]
     with pytest.raises(QueryError, match="no segment of this library has the id 'nonsense'"):
-        library.embedding("nonsense")
-    gone = library.segments().ids([8])[0]
+        library.index().embedding("nonsense")
+    gone = library.index().segments.ids([8])[0]
     library._store.remove([PATHS[2]])
     with pytest.raises(QueryError, match="may have gone, moved or changed"):
-        library.embedding(gone)
+        library.index().embedding(gone)
 
 
 def test_ids_tell_apart_what_differs_in_anything() -> None:
@@ -70,56 +71,56 @@ def test_ids_tell_apart_what_differs_in_anything() -> None:
 
 
 def test_a_mark_is_an_id_a_segment_a_file_or_a_region(library: Library) -> None:
-    segments = library.segments()
+    segments = library.index().segments
     [id_] = segments.ids([6])
-    assert segments.marked([id_, library.segment(id_)]).tolist() == [6]
-    assert segments.marked([PATHS[1], Path(PATHS[1])]).tolist() == [4, 5, 6, 7]
-    assert segments.marked([(PATHS[1], 1.5, 3.5)]).tolist() == [5, 6, 7]
-    assert segments.marked([(PATHS[1], 1.2, 1.3)]).tolist() == [5]
-    assert segments.marked([(PATHS[1], 1.6, 3.4)]).tolist() == [6]
-    assert segments.marked([]).tolist() == []
+    assert segments.rows_of([id_, library.index().segments.find(id_)]).tolist() == [6]
+    assert segments.rows_of([PATHS[1], Path(PATHS[1])]).tolist() == [4, 5, 6, 7]
+    assert segments.rows_of([(PATHS[1], 1.5, 3.5)]).tolist() == [5, 6, 7]
+    assert segments.rows_of([(PATHS[1], 1.2, 1.3)]).tolist() == [5]
+    assert segments.rows_of([(PATHS[1], 1.6, 3.4)]).tolist() == [6]
+    assert segments.rows_of([]).tolist() == []
     for mark, message in (
         ("/s/none.wav", "neither a file nor the id"),
         ((PATHS[0], 7.0, 9.0), "no segment of '/s/a.wav' lies at 7 to 9 s"),
         ((PATHS[0], 2.0, 2.0), "must end after it begins"),
     ):
         with pytest.raises(QueryError, match=message):
-            segments.marked([mark])
+            segments.rows_of([mark])
 
 
 def test_an_empty_library_has_no_segments(tmp_path: Path) -> None:
     library = filled(tmp_path / "l.loom", PATHS[:1], clustered(1, 1))
     library._store.remove(PATHS[:1])
-    assert (len(library.segments()), library.segments().places(["0" * 16]).tolist()) == (0, [-1])
-    assert library.tag_counts() == {}
+    assert (len(library.index().segments), library.index().segments.rows_of_ids(["0" * 16]).tolist()) == (0, [-1])
+    assert library.tags.counts() == {}
 
 
 def test_tags_of_files_and_segments(library: Library) -> None:
-    library.add_tag("siren", [PATHS[1], (PATHS[2], 1.0, 3.0)])
+    library.tags.add("siren", [PATHS[1], (PATHS[2], 1.0, 3.0)])
     siren = {(PATHS[2], 1.0): ("siren",), (PATHS[2], 2.0): ("siren",)}
     assert tags(library) == everywhere(PATHS[0], "old") | everywhere(PATHS[1], "siren") | siren
-    assert library.tag_counts() == {"siren": 6, "old": 4}
-    library.remove_tag("old", library.segments().ids([0, 1]))
-    assert library.tag_counts() == {"siren": 6, "old": 2}
-    library.set_tags(PATHS[0], ["z", " a "])
+    assert library.tags.counts() == {"siren": 6, "old": 4}
+    library.tags.remove("old", library.index().segments.ids([0, 1]))
+    assert library.tags.counts() == {"siren": 6, "old": 2}
+    library.tags.set(PATHS[0], ["z", " a "])
     assert tags(library) == everywhere(PATHS[0], "a", "z") | everywhere(PATHS[1], "siren") | siren
-    library.set_tags((PATHS[0], 0.0, 1.0), [])
+    library.tags.set((PATHS[0], 0.0, 1.0), [])
     assert (PATHS[0], 0.0) not in tags(library)
 
 
 def test_an_edit_is_one_commit_and_counts_what_changed(library: Library) -> None:
     version = library._store.version
-    edit = library.edit_tag("siren", add=PATHS[:2], remove=[PATHS[2]])
+    edit = library.tags.edit("siren", add=PATHS[:2], remove=[PATHS[2]])
     assert (edit.changed, library._store.version) == (8, version + 1)
-    again = library.edit_tag("siren", add=PATHS[:2])
+    again = library.tags.edit("siren", add=PATHS[:2])
     assert (again.changed, library._store.version) == (0, version + 1)
 
 
 def test_undo_takes_back_that_edit_and_no_other(library: Library) -> None:
     before = tags(library)
-    one = library.add_tag("one", PATHS)
+    one = library.tags.add("one", PATHS)
     after_one = tags(library)
-    two = library.add_tag("two", [PATHS[0]])
+    two = library.tags.add("two", [PATHS[0]])
     undone = one.revert()
     assert undone.changed == 12
     assert tags(library) == everywhere(PATHS[0], "old", "two")
@@ -130,7 +131,7 @@ def test_undo_takes_back_that_edit_and_no_other(library: Library) -> None:
     redone.revert()
     assert tags(library) == before
     # What had the tag before keeps it when the edit is undone.
-    library.add_tag("old", PATHS).revert()
+    library.tags.add("old", PATHS).revert()
     assert tags(library) == before
 
 
@@ -139,7 +140,7 @@ def test_tagging_does_not_build_the_index_again(library: Library, monkeypatch: p
     hits = library.search_embedding(query, 12)
     assert library.search_embedding(query, where="array_has(tags, 'siren')") == []
     monkeypatch.setattr(SearchIndex, "build", lambda *_, **__: pytest.fail("the index was built"))
-    edit = library.add_tag("siren", [hits[3]])
+    edit = library.tags.add("siren", [hits[3]])
     found = library.search_embedding(query, 12, where="array_has(tags, 'siren')")
     assert [(hit.id, hit.tags) for hit in found] == [(hits[3].id, tuple(sorted({*hits[3].tags, "siren"})))]
     assert [hit.similarity for hit in library.search_embedding(query, 12)] == [hit.similarity for hit in hits]
@@ -151,20 +152,20 @@ def test_tagging_does_not_build_the_index_again(library: Library, monkeypatch: p
 def test_an_index_that_misses_more_than_tags_is_built(library: Library) -> None:
     library.index()
     append(library._store, ["/s/new.wav"], clustered(1, 4), segments=4)
-    library.add_tag("siren", [PATHS[0]])
-    assert (len(library.index()), library.tag_counts()["siren"]) == (16, 4)
+    library.tags.add("siren", [PATHS[0]])
+    assert (len(library.index()), library.tags.counts()["siren"]) == (16, 4)
 
 
 @pytest.mark.parametrize("tag", ["", "  ", "a;b", "a,b", "a\nb", "a\tb", "x" * 201])
 def test_what_is_no_tag_is_refused(library: Library, tag: str) -> None:
     with pytest.raises(LibraryError, match="cannot be a tag"):
-        library.add_tag(tag, PATHS)
+        library.tags.add(tag, PATHS)
     assert not (library.folder / "tags.jsonl").exists()
 
 
 def test_both_to_have_and_not_is_refused(library: Library) -> None:
     with pytest.raises(LibraryError, match="both to have the tag 'siren' and not"):
-        library.edit_tag("siren", add=[PATHS[0]], remove=[(PATHS[0], 0.0, 1.0)])
+        library.tags.edit("siren", add=[PATHS[0]], remove=[(PATHS[0], 0.0, 1.0)])
 
 
 # The following need real files, for `add` looks at the disk.
@@ -192,11 +193,11 @@ def heard(tmp_path: Path, sounds: Path) -> Library:
 
 def test_what_a_person_decided_outlives_tables_and_changes(heard: Library, sounds: Path) -> None:
     zero, one, two = (str(sounds / f"{number}.wav") for number in range(3))
-    heard.add_tag("mine", [zero, (one, 1.0, 2.0)])
+    heard.tags.add("mine", [zero, (one, 1.0, 2.0)])
     (sounds / "tags.csv").write_text("path,tags\n0.wav,theirs\n1.wav,theirs\n2.wav,theirs\n")
     heard.add(sounds, tags=TagTable(sounds / "tags.csv"))
-    assert heard.tag_counts() == {"theirs": 9, "mine": 4}
-    heard.remove_tag("theirs", [zero])
+    assert heard.tags.counts() == {"theirs": 9, "mine": 4}
+    heard.tags.remove("theirs", [zero])
     write(sounds / "0.wav", 7, seconds=5.0)
     heard.add(sounds, tags=TagTable(sounds / "tags.csv"))
     assert tags(heard) == (
@@ -207,7 +208,7 @@ def test_what_a_person_decided_outlives_tables_and_changes(heard: Library, sound
 
 
 def test_what_a_person_decided_follows_a_file_that_moves(heard: Library, sounds: Path) -> None:
-    heard.add_tag("mine", [str(sounds / "0.wav")])
+    heard.tags.add("mine", [str(sounds / "0.wav")])
     (sounds / "0.wav").rename(sounds / "moved.wav")
     heard.add(sounds)
     (sounds / "tags.csv").write_text("path,tags\nmoved.wav,theirs\n")
@@ -216,14 +217,14 @@ def test_what_a_person_decided_follows_a_file_that_moves(heard: Library, sounds:
 
 
 def test_what_was_undone_does_not_come_back(heard: Library, sounds: Path) -> None:
-    edit = heard.add_tag("mine", [str(sounds / "0.wav")])
+    edit = heard.tags.add("mine", [str(sounds / "0.wav")])
     undone = edit.revert()
     heard.add(sounds)
     assert tags(heard) == {}
     undone.revert()
     write(sounds / "0.wav", 9)
     heard.add(sounds)
-    assert heard.tag_counts() == {"mine": 3}
+    assert heard.tags.counts() == {"mine": 3}
 
 
 def test_killed_between_log_and_store_the_next_add_brings_it_in(heard: Library, sounds: Path) -> None:
@@ -232,13 +233,13 @@ def test_killed_between_log_and_store_the_next_add_brings_it_in(heard: Library, 
 
     heard._tag_editor._write = killed  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
-        heard.add_tag("mine", [str(sounds / "0.wav")])
+        heard.tags.add("mine", [str(sounds / "0.wav")])
     with (heard.folder / "tags.jsonl").open("ab") as log:
         log.write(b'{"id": "torn')
     again = Library.open(heard.folder)
     again.add(sounds)
-    assert again.tag_counts() == {"mine": 3}
-    again.add_tag("more", [str(sounds / "1.wav")])
+    assert again.tags.counts() == {"mine": 3}
+    again.tags.add("more", [str(sounds / "1.wav")])
     assert len([json.loads(line) for line in (heard.folder / "tags.jsonl").read_text().splitlines()]) == 2
 
 
@@ -249,10 +250,10 @@ def test_a_damaged_log_is_refused_with_the_remedy(heard: Library, sounds: Path) 
 
 
 def test_export_to_csv_and_audacity(library: Library, tmp_path: Path) -> None:
-    library.remove_tag("old", [PATHS[0]])
-    library.add_tag('say "hi"', [(PATHS[0], 0.0, 2.0), (PATHS[0], 3.0, 4.0)])
-    library.add_tag("siren", [PATHS[2], (PATHS[0], 1.0, 2.0)])
-    assert library.export_tags(tmp_path / "out" / "labels.csv") == 8
+    library.tags.remove("old", [PATHS[0]])
+    library.tags.add('say "hi"', [(PATHS[0], 0.0, 2.0), (PATHS[0], 3.0, 4.0)])
+    library.tags.add("siren", [PATHS[2], (PATHS[0], 1.0, 2.0)])
+    assert library.tags.export(tmp_path / "out" / "labels.csv") == 8
     with (tmp_path / "out" / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[:4] == [
@@ -261,35 +262,38 @@ def test_export_to_csv_and_audacity(library: Library, tmp_path: Path) -> None:
         [PATHS[0], "1.0", "2.0", 'say "hi"'],
         [PATHS[0], "1.0", "2.0", "siren"],
     ]
-    assert library.export_tags(tmp_path / "tracks") == 8
+    assert library.tags.export(tmp_path / "tracks") == 8
     files = {str(file.relative_to(tmp_path / "tracks")): file.read_text() for file in tmp_path.glob("tracks/**/*.txt")}
     assert files == {
         "a.wav.txt": '0.000000\t2.000000\tsay "hi"\n1.000000\t2.000000\tsiren\n3.000000\t4.000000\tsay "hi"\n',
         "deep/it's.wav.txt": "0.000000\t4.000000\tsiren\n",
     }
     with pytest.raises(LibraryError, match=r"end it in \.csv"):
-        library.export_tags(tmp_path / "labels.xlsx")
+        library.tags.export(tmp_path / "labels.xlsx")
     with pytest.raises(LibraryError, match="cannot write"):
-        library.export_tags(tmp_path / "out" / "labels.csv" / "below.csv")
+        library.tags.export(tmp_path / "out" / "labels.csv" / "below.csv")
 
 
 def test_ids_are_kept_when_only_tags_change(library: Library) -> None:
     rows = library.index().rows
     first = Segments(rows, 1)
     numbers = first.numbers
-    assert Segments(rows, 2, known=first).numbers is numbers
-    assert Segments(rows.slice(1), 2, known=first).numbers is not numbers
+    same, fewer = Segments(rows, 2), Segments(rows.slice(1), 2)
+    for later in (same, fewer):
+        later.share_ids(first)
+    assert same.numbers is numbers
+    assert fewer.numbers is not numbers
 
 
 def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdings, "_PIECES", 5)
+    monkeypatch.setattr(editor, "_PIECES", 5)
     index = library.index()
     monkeypatch.setattr(SearchIndex, "build", None)  # tags alone never need it
     expected = tags(library)
     edits = []
     for number in range(30):
-        one = library.segments().at([number % 12])[0]
-        edits.append(library.add_tag(f"t{number}", [one]))
+        one = library.index().segments.at([number % 12])[0]
+        edits.append(library.tags.add(f"t{number}", [one]))
         place = (one.path, one.start)
         expected[place] = tuple(sorted({*expected.get(place, ()), f"t{number}"}))
         assert library._store.pieces <= 6
@@ -298,16 +302,16 @@ def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monke
     assert np.array_equal(library.index().vectors, index.vectors)
     assert [hit.tags for hit in library.search_embedding(np.ones(16, np.float32), 12, where="array_has(tags, 't29')")]
     edits[3].revert()
-    assert "t3" not in library.tag_counts()
+    assert "t3" not in library.tags.counts()
 
 
 def test_pieces_are_left_to_who_adds_files(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdings, "_PIECES", 0)
+    monkeypatch.setattr(editor, "_PIECES", 0)
     library.index()
     with FileLock(library.folder / "add.lock"):
-        library.add_tag("x", [PATHS[1]])
+        library.tags.add("x", [PATHS[1]])
         pieces = library._store.pieces
         assert pieces > 1
-    library.add_tag("y", [PATHS[1]])
+    library.tags.add("y", [PATHS[1]])
     assert library._store.pieces < pieces
-    assert library.tag_counts() == {"old": 4, "x": 4, "y": 4}
+    assert library.tags.counts() == {"old": 4, "x": 4, "y": 4}

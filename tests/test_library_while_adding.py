@@ -68,14 +68,14 @@ def test_the_index_rests_while_files_are_added_and_is_whole_afterwards(
             search(library)
             assert len(search(library, "path < '/s/40.wav'")) == 20
         assert len(built) == 2
-        known = library.browse()[0]
+        known = library.index().browse()[0]
         assert [segment.path for segment in known] == paths(0, 31)
         # A filter sees what is indexed and still there, whatever the numbers of rows have become.
         library._store.remove(["/s/04.wav"])
         library._store.compact()
-        assert library.browse("path < '/s/05.wav'") == ([], 0)
+        assert library.index().browse("path < '/s/05.wav'") == ([], 0)
         monkeypatch.setattr(library._index_cache, "_rest_until", 0.0)
-        assert [segment.path for segment in library.browse("path < '/s/05.wav'")[0]] == [*paths(0, 4)]
+        assert [segment.path for segment in library.index().browse("path < '/s/05.wav'")[0]] == [*paths(0, 4)]
         assert len(built) == 3
         append(library._store, ["/s/04.wav"], EMBEDDINGS[4:5])
     after = search(library)
@@ -99,14 +99,14 @@ def test_another_library_object_sees_the_same(library: Library) -> None:
         search(library)
         grow(library, 30)
         other = Library.open(library.folder)
-        assert len(other.browse()[0]) == 31
+        assert len(other.index().browse()[0]) == 31
         assert search(other) == search(Library.open(library.folder))
 
 
 def test_searching_does_not_keep_anybody_from_adding(library: Library, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     search(library)
-    library._model = type("Model", (), {"min_samples": 1, "sample_rate": 16000})()
+    library._library_model._model = type("Model", (), {"min_samples": 1, "sample_rate": 16000})()
 
     stop = threading.Event()
     versions: list[int] = []

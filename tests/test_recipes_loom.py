@@ -197,9 +197,9 @@ def test_a_balance_steers_searches_and_maps_as_weights_do(
     query = corpus.root / "string-60.wav"
     expected = plain.search(query, 5, weights={"mfcc": 0.25})
     assert biased.search(query, 5) == expected != plain.search(query, 5)
-    steered, usual = plain.map({"mfcc": 0.25}).coordinates, biased.map().coordinates
+    steered, usual = plain.maps.get({"mfcc": 0.25}).coordinates, biased.maps.get().coordinates
     np.testing.assert_allclose(np.abs(steered), np.abs(usual), atol=1e-5)
-    assert not np.allclose(np.abs(plain.map().coordinates), np.abs(usual), atol=1e-3)
+    assert not np.allclose(np.abs(plain.maps.get().coordinates), np.abs(usual), atol=1e-3)
 
 
 class TestPackaged:

@@ -19,8 +19,8 @@ import soundfile
 import torch
 from starlette.testclient import TestClient
 
-import soundloom.library.library
 import soundloom.library.map.library_map
+import soundloom.library.search.tag_query
 import soundloom.server.media.reveal
 import soundloom.server.service
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
@@ -125,10 +125,10 @@ def test_words_are_searched_by_where_the_model_knows_them(
         asked.append((aligned.part, tags, not_, sound is not None, share))
         return meant
 
-    monkeypatch.setattr(soundloom.library.library, "tag_embedding", tag_embedding)
+    monkeypatch.setattr(soundloom.library.search.tag_query, "tag_embedding", tag_embedding)
     words = Vocabulary(tags=("drone", "Dripping", "wind"))
     aligned = AlignedTags("logmel", 128, words, head=torch.nn.Sequential(torch.nn.Linear(128, 3)))
-    monkeypatch.setattr(library, "_aligned", aligned)
+    monkeypatch.setattr(library._tag_queries, "_aligned", aligned)
     monkeypatch.setattr(client.app.state.service, "vocabulary", words.tags, raising=False)
     assert client.get(f"{API}/library").json()["tags_searchable"] is True
     assert client.get(f"{API}/tags", params={"prefix": "dr"}).json()["vocabulary"] == ["drone", "Dripping"]
@@ -309,9 +309,9 @@ def test_a_search_by_a_sound_is_explained_when_asked_for(shared: tuple[Library, 
     asked = {"like": one["id"], "k": 5}
     plain = client.get(f"{API}/search", params=asked).json()["hits"]
     hits = client.get(f"{API}/search", params={**asked, "explain": "true"}).json()["hits"]
-    embedding = library.embedding(one["id"])
+    embedding = library.index().embedding(one["id"])
     exclude = (one["path"], one["start"], one["end"])
-    expected = library.explain_embedding(embedding, library.search_embedding(embedding, 5, exclude=exclude))
+    expected = library.index().explain(embedding, library.search_embedding(embedding, 5, exclude=exclude))
     assert [hit.pop("percentiles") for hit in hits] == [why.percentiles for why in expected]
     assert hits == plain
     assert all(0 <= standing <= 1 for why in expected for standing in why.percentiles.values())
@@ -424,7 +424,7 @@ def test_tags_are_given_found_exported_and_taken_back(own: tuple[Library, TestCl
     assert undone["changed"] == 3
     assert search(client, has_tag="drone") == []
     client.post(f"{API}/tags/undo", json={"edit": undone["edit"]})
-    assert library.tag_counts() == {"drone": 3, "Drizzle": 1}
+    assert library.tags.counts() == {"drone": 3, "Drizzle": 1}
 
 
 def test_an_edit_of_tags_that_cannot_be_is_refused(client: TestClient) -> None:
@@ -474,7 +474,7 @@ def test_a_map_is_computed_sent_and_coloured(own: tuple[Library, TestClient]) ->
     x, y = np.frombuffer(content, "<f4", 2 * count, 8).reshape(2, count)
     folders, clusters = np.frombuffer(content, "<u2", 2 * count, 8 + 8 * count).reshape(2, count)
     assert len(content) == 8 + 12 * count
-    kept = library.kept_map()
+    kept = library.maps.kept()
     assert kept is not None
     np.testing.assert_array_equal(clusters, kept.clusters)
     span = np.ptp(kept.coordinates, axis=0)

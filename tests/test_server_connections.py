@@ -219,7 +219,7 @@ def test_an_answer_that_is_not_read_is_given_up(tmp_path: Path) -> None:
     library = Library.create(tmp_path / "sounds.loom", "mfcc")
     size = write_sound(tmp_path / "sounds" / "long.wav", 300, seconds=300).stat().st_size
     library.add(tmp_path / "sounds")
-    address = f"{API}/segments/{library.segments().at([0])[0].id}/audio"
+    address = f"{API}/segments/{library.index().segments.at([0])[0].id}/audio"
     with running(library, tmp_path / "cache", stall_wait=0.5) as port, socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(20)

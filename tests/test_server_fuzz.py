@@ -45,7 +45,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict
         one = by_name(client, "low-0.wav")
         with open(one["path"], "rb") as file:
             upload = client.post(f"{API}/uploads", files={"file": file}).json()["upload"]
-        library.map()
+        library.maps.get()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             # Schemathesis starts and ends the application for every request: only the requests are passed on.

@@ -245,12 +245,12 @@ def test_names_that_are_not_utf_8_work_everywhere(tmp_path: Path) -> None:
         assert stored not in [hit.path for hit in hits]
         assert len(hits) == 2
     assert library.search(odd, include_query=True)[0].path == stored
-    assert library.add_tag("coffee", [odd]).changed == 1
-    assert library.tag_counts() == {"coffee": 1}
+    assert library.tags.add("coffee", [odd]).changed == 1
+    assert library.tags.counts() == {"coffee": 1}
     for out in ("e.csv", "e.parquet", "e.npz", "frames"):
         assert run("embed", odd, "-o", tmp_path / out, "-m", "mfcc").exit_code == 0
     assert stored in (tmp_path / "e.csv").read_text(encoding="utf-8")
-    assert library.export_tags(tmp_path / "t.csv") == 1
+    assert library.tags.export(tmp_path / "t.csv") == 1
     shown = run("search", odd, "-l", tmp_path / "l.loom", "--include-query", "--json")
     assert stored in [hit["path"] for hit in json.loads(shown.stdout)]
     odd.rename(folder / os.fsdecode(b"th\xe9.wav"))

@@ -92,7 +92,7 @@ def test_clip_scores_are_the_mean_over_patches_as_published(place: Path) -> None
 def test_a_library_is_searched_by_classes(place: Path) -> None:
     library = Library.create(place / "by_class.loom", "yamnet", weights=place)
     library.add(place / "sounds", workers=1)
-    assert "Dog" in library.tag_vocabulary(offline=True)
+    assert "Dog" in library.tags.vocabulary(offline=True)
     found = [Path(hit.path).name[:-5] for hit in library.search_tags(["dog"], k=8)]
     assert found == ["noise"] * 4 + ["tone"] * 4
     assert [Path(hit.path).name[:-5] for hit in library.search_tags(not_=["dog"], k=4)] == ["tone"] * 4

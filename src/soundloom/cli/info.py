@@ -41,7 +41,7 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
     from soundloom.library import Library
 
     library = Library.open(folder)
-    settings, failures, roots = library.settings, library.failures(), library.roots()
+    settings, failures, roots = library.settings, library.failures(), library.roots.all()
     notices = library.notices()
     files, seconds = library.totals()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

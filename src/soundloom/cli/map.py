@@ -43,7 +43,7 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
         raise LibraryError(f"a map is drawn to a .png, got {str(out)!r}")
     library = Library.open(folder)
     with _bar() as progress:
-        made = library.map(options.parse_weights(weights), progress, recompute=recompute)
+        made = library.maps.get(options.parse_weights(weights), progress, recompute=recompute)
     sizes = [int((made.clusters == cluster).sum()) for cluster in range(len(made.names))]
     if out is not None:
         from soundloom.pictures.plane import plane_picture

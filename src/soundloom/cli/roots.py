@@ -41,7 +41,7 @@ def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
         return
     from soundloom.library import Library
 
-    roots = Library.open(folder).roots()
+    roots = Library.open(folder).roots.all()
     if json_wanted:
         print_json(roots)
     else:
@@ -58,7 +58,7 @@ def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
     """Say that what was at OLD is at NEW now; nothing is embedded again."""
     from soundloom.library import Library
 
-    root = Library.open(folder or parent).relocate_root(old, new)
+    root = Library.open(folder or parent).roots.relocate(old, new)
     echo(f"{old} is now {new}; {root.path} holds {counted(root.files, 'file')}, {clock(root.seconds)} of sound.")
 
 
@@ -70,7 +70,7 @@ def forget(parent: Path, path: str, folder: Path | None) -> None:
     """Remove the embeddings of what was indexed from PATH; no sound is touched."""
     from soundloom.library import Library
 
-    removed = Library.open(folder or parent).forget_root(path)
+    removed = Library.open(folder or parent).roots.forget(path)
     echo(f"{path} is forgotten: {counted(removed, 'file')}.")
 
 

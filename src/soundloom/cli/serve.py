@@ -58,7 +58,7 @@ def command(
         library = Library.open(folder, loader=loader)
         _ = library.model
         # Fetched now, if it can be: the server itself fetches nothing.
-        library.tag_vocabulary(offline=offline)
+        library.tags.vocabulary(offline=offline)
 
     def ready(address: str) -> None:
         echo(f"{folder} is at {address}  (Ctrl-C stops)")

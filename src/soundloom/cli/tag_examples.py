@@ -18,7 +18,7 @@ from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.library import ExampleTagging, Library, Mark, SuggestedSegment
+    from soundloom.library import ExampleTagging, Library, SegmentRef, SuggestedSegment
 
 __all__ = ["command", "parse_mark"]
 
@@ -69,7 +69,7 @@ def command(
         marks = [parse_mark(text) for text in yes], [parse_mark(text) for text in no]
         accepting = accept is not None or above is not None
         most = max(count, (accept or len(library)) if accepting else count)
-        found = library.tag_by_example(tag, *marks, k=max(1, most))
+        found = library.tags.by_example(tag, *marks, k=max(1, most))
         if accepting:
             told["tagged"] = _accept(library, found, marks, accept, above)
         told |= {name: [_plain(one) for one in getattr(found, name)[:count]] for name in ("ranked", "doubtful")}
@@ -81,13 +81,13 @@ def command(
     elif no or accept or above is not None or not (table or audacity):
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     for out in filter(None, (table, audacity)):
-        labels = library.export_tags(out)
+        labels = library.tags.export(out)
         echo(f"{counted(labels, 'tag')} of segments written to {out}", err=True)
     if json_wanted:
         print_json(told)
 
 
-def parse_mark(text: str) -> Mark:
+def parse_mark(text: str) -> SegmentRef:
     """Read ``FILE`` or ``FILE:FROM-TO``, seconds; a file whose name looks like the latter is meant by it.
 
     >>> parse_mark("b.wav:3.0-5.0"), parse_mark("a.wav")
@@ -102,13 +102,13 @@ def parse_mark(text: str) -> Mark:
 def _accept(
     library: Library,
     found: ExampleTagging,
-    marks: tuple[Sequence[Mark], Sequence[Mark]],
+    marks: tuple[Sequence[SegmentRef], Sequence[SegmentRef]],
     accept: int | None,
     above: float | None,
 ) -> int:
     """Tag what is probable enough, and what was marked."""
     probable = [one for one in found.ranked if one.probability >= (above or 0.0)][:accept]
-    return library.edit_tag(found.tag, add=[*marks[0], *probable], remove=marks[1]).changed
+    return library.tags.edit(found.tag, add=[*marks[0], *probable], remove=marks[1]).changed
 
 
 def _plain(suggestion: SuggestedSegment) -> dict[str, Any]:

@@ -29,11 +29,10 @@ def command(context: click.Context, folder: Path, renew: bool, json_wanted: bool
       soundloom verify -l sounds.loom
       soundloom verify -l sounds.loom --renew     after restoring single files by other means
     """
-    from soundloom.library import Library
-    from soundloom.library.verification import verify_library
+    from soundloom.library.verification import renew_checksums, verify_library
 
     if renew:
-        Library.open(folder).renew_checksums()
+        renew_checksums(folder.resolve())
     found = verify_library(folder.resolve())
     if json_wanted:
         print_json({"library": str(folder), "damaged": found})

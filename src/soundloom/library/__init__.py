@@ -10,24 +10,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundloom.library.hits import Hits
     from soundloom.library.indexing.add_report import AddReport, FileProgress
-    from soundloom.library.indexing.library_roots import Root
+    from soundloom.library.indexing.library_roots import Root, Roots
     from soundloom.library.library import Library
-    from soundloom.library.map.library_map import Map, MapProgress
+    from soundloom.library.map.library_map import Map, MapProgress, Maps
     from soundloom.library.search.explanation import Explanation
     from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery, QuerySound
     from soundloom.library.search.matches import Match
     from soundloom.library.search.row_filter import RowFilter
-    from soundloom.library.segments import Hit, Mark, Segment, Segments, segment_id
+    from soundloom.library.segments import Hit, Segment, SegmentRef, Segments, segment_id
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.table_schema import Failure, FileNotice
     from soundloom.library.tags.active_learning import ExampleTagging, SuggestedSegment, TaggingQuality
     from soundloom.library.tags.editor import Edit
+    from soundloom.library.tags.library_tags import LibraryTags
     from soundloom.library.tags.tag_table import TagTable
+    from soundloom.library.verification import DamagedFile, verify_library
 
 __all__ = [
     "AddReport",
+    "DamagedFile",
     "Edit",
     "ExampleTagging",
     "Explanation",
@@ -36,26 +40,32 @@ __all__ = [
     "FileProgress",
     "Filter",
     "Hit",
+    "Hits",
     "Library",
     "LibraryQuery",
     "LibrarySettings",
+    "LibraryTags",
     "Map",
     "MapProgress",
-    "Mark",
+    "Maps",
     "Match",
     "QuerySound",
     "Root",
+    "Roots",
     "RowFilter",
     "Segment",
+    "SegmentRef",
     "Segments",
     "SuggestedSegment",
     "TagTable",
     "TaggingQuality",
     "segment_id",
+    "verify_library",
 ]
 
 _HOMES = {
     "AddReport": "indexing.add_report",
+    "DamagedFile": "verification",
     "Edit": "tags.editor",
     "ExampleTagging": "tags.active_learning",
     "Explanation": "search.explanation",
@@ -64,22 +74,27 @@ _HOMES = {
     "FileProgress": "indexing.add_report",
     "Filter": "search.filters",
     "Hit": "segments",
+    "Hits": "hits",
     "Library": "library",
     "LibraryQuery": "search.library_query",
     "LibrarySettings": "storage.library_settings",
+    "LibraryTags": "tags.library_tags",
     "Map": "map.library_map",
     "MapProgress": "map.library_map",
-    "Mark": "segments",
+    "Maps": "map.library_map",
     "Match": "search.matches",
     "QuerySound": "search.library_query",
     "Root": "indexing.library_roots",
+    "Roots": "indexing.library_roots",
     "RowFilter": "search.row_filter",
     "Segment": "segments",
+    "SegmentRef": "segments",
     "Segments": "segments",
     "SuggestedSegment": "tags.active_learning",
     "TagTable": "tags.tag_table",
     "TaggingQuality": "tags.active_learning",
     "segment_id": "segments",
+    "verify_library": "verification",
 }
 
 

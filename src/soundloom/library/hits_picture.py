@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soundloom import audio
-from soundloom.library.library import Hit
+from soundloom.library.segments import Hit
 from soundloom.pictures import Excerpt, hits_picture
 
 __all__ = ["draw_hits"]

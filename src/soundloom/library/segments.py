@@ -1,10 +1,10 @@
-"""Which segment is meant: a name that lasts, a table to look it up in, and marks that a person makes.
+"""Segments of a library: lasting ids, and lookup by id, by row and by reference.
 
 A segment's id is 64 bits of a hash of its file's path and its first and last second, in hexadecimal. It is the same in
 every process and after every re-indexing that cuts the file in the same way, and it tells nothing about the disk.
-Among a million segments two share an id once in forty million libraries; the earlier row then answers.
+Among a million segments two share an id once in forty million libraries; the earlier row is then found.
 
-When not: to follow a file that moves; its path is part of the name.
+When not: to follow a file that moves; its path is part of the id.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -20,15 +20,16 @@ from struct import pack
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Bool, Int, UInt64
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
+from soundloom.library.storage.root_registry import Presence
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Hit", "Mark", "Segment", "Segments", "segment_id"]
+__all__ = ["Hit", "Segment", "SegmentRef", "Segments", "segment_id"]
 
 _ID = re.compile("[0-9a-f]{16}")
 _NAMED_BY = ["path", "start", "end"]
@@ -88,19 +89,18 @@ class Hit(Segment):
     parts: dict[str, float]
 
 
-Mark = str | os.PathLike[str] | Segment | tuple[str | os.PathLike[str], float, float]
-"""How a caller points at segments: by an id, a segment or a hit; by a file, for all of its segments; by a file and a
-region of it in seconds, for the segments that share at least half of the shorter of the two."""
+SegmentRef = str | os.PathLike[str] | Segment | tuple[str | os.PathLike[str], float, float]
+"""A reference to segments: an id, a segment or a hit; a file, for all of its segments; a file and a region of it in
+seconds, for the segments that share at least half of the shorter of the two."""
 
 
 class Segments:
-    """The rows of one version of a library's search index, by id, by place and by mark.
+    """The rows of one version of a library's search index, by id, by row and by reference.
 
     Args:
         rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`.
         version: of the index.
-        known: another version's, whose ids are kept where the rows are the same but for their tags.
-        absent: tells which of some files are not there; by default none is looked for.
+        presence: tells which files are not there; if not given, none is looked for.
 
     Attributes:
         version: as given.
@@ -110,16 +110,22 @@ class Segments:
         self,
         rows: pa.Table,
         version: int,
-        known: Segments | None = None,
-        absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
+        presence: Presence | None = None,
     ) -> None:
         self.version = version
-        self._absent = absent
+        self._presence = presence
         self._rows = rows
         self._numbers: UInt64[np.ndarray, " rows"] | None = None
         self._order: Int[np.ndarray, " rows"] | None = None
-        if known is not None and rows.select(_NAMED_BY).equals(known._rows.select(_NAMED_BY)):
-            self._numbers, self._order = known._numbers, known._order
+
+    def share_ids(self, earlier: Segments) -> None:
+        """Take over the ids of an earlier version, if the rows are the same but for their tags.
+
+        Args:
+            earlier: that version.
+        """
+        if self._rows.select(_NAMED_BY).equals(earlier._rows.select(_NAMED_BY)):
+            self._numbers, self._order = earlier._numbers, earlier._order
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
@@ -133,21 +139,36 @@ class Segments:
         return self._numbers
 
     def ids(self, rows: Sequence[int] | Int[np.ndarray, " n"] | slice) -> list[str]:
-        """The ids of the rows at these places."""
+        """The ids of some rows."""
         return [f"{number:016x}" for number in self.numbers[rows].tolist()]
 
     def at(self, rows: Sequence[int] | Int[np.ndarray, " n"]) -> list[Segment]:
-        """The segments at these places, in the order asked for."""
+        """The segments of some rows, in the order asked for."""
         table = self._rows.select(["path", "start", "end", "duration", "tags"]).take(np.asarray(rows, np.int64))
         columns = table.to_pydict()
-        absent = self._absent(columns["path"])
+        absent = self.absent(columns["path"])
         return [
             Segment(path, start, end, duration, tuple(tags or ()), absent=gone)
             for path, start, end, duration, tags, gone in zip(*columns.values(), absent, strict=True)
         ]
 
-    def places(self, ids: Sequence[str]) -> Int[np.ndarray, " n"]:
-        """Where the segments with these ids stand; -1 for an id that no segment has."""
+    def absent(self, paths: Sequence[str]) -> list[bool]:
+        """For every path, whether the file is not there now."""
+        return [False] * len(paths) if self._presence is None else self._presence.absent(paths)
+
+    def find(self, id: str) -> Segment:
+        """The segment with an id.
+
+        Raises:
+            QueryError: no segment has it.
+        """
+        row = int(self.rows_of_ids([id])[0])
+        if row < 0:
+            raise QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")
+        return self.at([row])[0]
+
+    def rows_of_ids(self, ids: Sequence[str]) -> Int[np.ndarray, " n"]:
+        """The rows of the segments with these ids; -1 for an id that no segment has."""
         valid = np.array([_ID.fullmatch(one) is not None for one in ids], np.bool_)
         wanted = np.array([int(one, 16) if fit else 0 for one, fit in zip(ids, valid, strict=True)], np.uint64)
         if not len(self):
@@ -158,22 +179,33 @@ class Segments:
         rows = self._order[np.minimum(near, len(self) - 1)]
         return np.where(valid & (self.numbers[rows] == wanted), rows, -1).astype(np.int64)
 
-    def marked(self, marks: Iterable[Mark]) -> Int[np.ndarray, " n"]:
-        """The rows that marks point at, ascending and each once.
+    def with_tag(self, tag: str) -> Bool[np.ndarray, " rows"]:
+        """Which segments have a tag."""
+        import pyarrow.compute as pc
+
+        tags = self._rows["tags"].combine_chunks()
+        tagged = np.zeros(len(self), np.bool_)
+        if len(tags):
+            equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
+            tagged[pc.list_parent_indices(tags).to_numpy()[equal]] = True
+        return tagged
+
+    def rows_of(self, references: Iterable[SegmentRef]) -> Int[np.ndarray, " n"]:
+        """The rows that references point at, ascending and each once.
 
         Raises:
-            QueryError: a mark points at nothing in the library.
+            QueryError: a reference points at nothing in the library.
         """
-        rows, files = self._sorted_out(marks)
+        rows, files = self._sort_references(references)
         return np.unique(np.concatenate([rows, *files.values()]))
 
-    def meant(self, marks: Iterable[Mark]) -> dict[str, frozenset[float] | None]:
-        """The files that marks point at, and the seconds at which the segments meant begin; None where it is the file.
+    def resolve(self, references: Iterable[SegmentRef]) -> dict[str, frozenset[float] | None]:
+        """The files that references point at, and the start seconds of the segments; None for a whole file.
 
         Raises:
-            QueryError: a mark points at nothing in the library.
+            QueryError: a reference points at nothing in the library.
         """
-        rows, files = self._sorted_out(marks)
+        rows, files = self._sort_references(references)
         table = self._rows.select(["path", "start"]).take(rows)
         starts: dict[str, set[float]] = defaultdict(set)
         for path, start in zip(table["path"].to_pylist(), table["start"].to_pylist(), strict=True):
@@ -181,19 +213,21 @@ class Segments:
         some: dict[str, frozenset[float] | None] = {path: frozenset(some) for path, some in starts.items()}
         return some | dict.fromkeys(files)
 
-    def _sorted_out(self, marks: Iterable[Mark]) -> tuple[Int[np.ndarray, " n"], dict[str, Int[np.ndarray, " _m"]]]:
-        """The rows of the segments and regions among the marks, and the files among them with their rows."""
+    def _sort_references(
+        self, references: Iterable[SegmentRef]
+    ) -> tuple[Int[np.ndarray, " n"], dict[str, Int[np.ndarray, " _m"]]]:
+        """The rows of the segments and regions among the references, and the files among them with their rows."""
         ids: list[str] = []
         named: list[str] = []
         regions: list[tuple[str, float, float]] = []
-        for mark in marks:
-            if isinstance(mark, Segment):
-                ids.append(mark.id)
-            elif isinstance(mark, tuple):
-                regions.append((os.fspath(mark[0]), mark[1], mark[2]))
+        for one in references:
+            if isinstance(one, Segment):
+                ids.append(one.id)
+            elif isinstance(one, tuple):
+                regions.append((os.fspath(one[0]), one[1], one[2]))
             else:
-                (ids if isinstance(mark, str) and _ID.fullmatch(mark) else named).append(os.fspath(mark))
-        rows = self.places(ids)
+                (ids if isinstance(one, str) and _ID.fullmatch(one) else named).append(os.fspath(one))
+        rows = self.rows_of_ids(ids)
         # What looks like an id and is none may still be the name of a file.
         named += [ids[place] for place in np.flatnonzero(rows < 0)]
         files = self._of_files([*named, *(path for path, _, _ in regions)])

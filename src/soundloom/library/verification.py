@@ -18,12 +18,12 @@ from soundloom.library.search.index_files import check_index
 from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
-from soundloom.library.storage.store import store_damages
+from soundloom.library.storage.store import Store, store_damages
 from soundloom.library.storage.store_checksums import StoreChecksums
 from soundloom.library.tags.edit_log import DecisionLog
 from soundloom.system_errors import one_line_errors
 
-__all__ = ["DamagedFile", "verify_library"]
+__all__ = ["DamagedFile", "renew_checksums", "verify_library"]
 
 _REBUILT = "a cache: rebuilt by the next search"
 _MAP_REBUILT = "a cache: computed anew by the next map"
@@ -70,6 +70,19 @@ def verify_library(folder: Path) -> list[DamagedFile]:
     with one_line_errors(folder):
         found = [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_caches(folder)]
         return [*found, *_deleted(folder, {finding.path for finding in found})]
+
+
+def renew_checksums(folder: Path) -> None:
+    """Note the checksums of the store's files as they are now, damaged or not.
+
+    Args:
+        folder: the library's.
+
+    Raises:
+        LibraryError: there is no library.
+        ResourceError: the folder cannot be written.
+    """
+    Store(folder / "store", LibrarySettings.read(folder).dim).renew_checksums()
 
 
 def _settings(folder: Path) -> Iterator[DamagedFile]:

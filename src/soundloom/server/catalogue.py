@@ -42,11 +42,12 @@ class Catalogue:
     """
 
     def __init__(self, library: Library) -> None:
-        self.segments = library.segments()
+        index = library.index()
+        self.segments = index.segments
         # Sorted by id now, in the thread that makes the catalogue: a million ids take two seconds.
-        self.segments.places([])
+        self.segments.rows_of_ids([])
         self.version = self.segments.version
-        self._rows = library.index().rows
+        self._rows = index.rows
         files = self._rows.group_by("path").aggregate([("duration", "max")])
         self.files = files.num_rows
         self.seconds = float(pc.sum(files["duration_max"]).as_py() or 0.0)
@@ -91,7 +92,7 @@ class Catalogue:
 
     def __contains__(self, identity: str) -> bool:
         """Whether there is a segment with an id."""
-        return int(self.segments.places([identity])[0]) >= 0
+        return int(self.segments.rows_of_ids([identity])[0]) >= 0
 
     def segment(self, identity: str) -> Segment:
         """The segment with an id.
@@ -99,12 +100,20 @@ class Catalogue:
         Raises:
             ApiError: there is none.
         """
-        place = int(self.segments.places([identity])[0])
-        if place < 0:
+        return self.segments.at([self.row(identity)])[0]
+
+    def row(self, identity: str) -> int:
+        """The row of the segment with an id.
+
+        Raises:
+            ApiError: there is none.
+        """
+        row = int(self.segments.rows_of_ids([identity])[0])
+        if row < 0:
             raise ApiError(
                 404, "not_found", f"no segment {identity!r} in this library: it may have changed, search again"
             )
-        return self.segments.at([place])[0]
+        return row
 
     def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[schemas.SegmentEntry]:
         """Segments, and what a search says of them if it found them.

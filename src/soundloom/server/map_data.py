@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from soundloom.library import Map
@@ -30,7 +29,7 @@ def _kept(service: Service, weights: dict[str, float]) -> Map | None:
     """The map that is kept; remembered, for a large one takes seconds to read and to name its clusters."""
 
     def read() -> Map:
-        kept = service.library.kept_map(weights or None)
+        kept = service.library.maps.kept(weights or None)
         if kept is None:
             raise _NoMap
         return kept
@@ -84,19 +83,14 @@ def colour(service: Service, catalogue: Catalogue, by: str, value: str, like: st
     Raises:
         ApiError: there is no such part or segment.
     """
-    index = service.library.index()
     if by == "tag":
-        tagged = np.zeros(len(index), np.uint8)
-        parents, tags = pc.list_parent_indices(index.rows["tags"]), pc.list_flatten(index.rows["tags"])
-        tagged[parents.to_numpy()[pc.equal(tags, value).to_numpy()]] = 255
-        return tagged.tobytes()
+        return (255 * catalogue.segments.with_tag(value).astype(np.uint8)).tobytes()
     columns = service.library.settings.parts.get(value)
     if columns is None or like is None:
         parts = ", ".join(service.library.settings.parts)
         raise ApiError(422, "bad_query", f"by=part needs like= and a part as value=: {parts}; got {value!r}")
-    row = int(catalogue.segments.places([like])[0])
-    catalogue.segment(like)
-    part = index.vectors[:, slice(*columns)]
+    row = catalogue.row(like)
+    part = service.library.index().vectors[:, slice(*columns)]
     cosines = part @ part[row]
     levels: NDArray[np.uint8] = np.rint(255 * np.clip(cosines, 0, 1)).astype(np.uint8)
     return levels.tobytes()

@@ -93,30 +93,32 @@ class Search:
             if embedding is None:
                 embedding = self._stored(catalogue, segment)
         if query.tag or query.without:
-            if not self._library.tag_vocabulary(offline=True):
+            if not self._library.tags.vocabulary(offline=True):
                 model = self._library.settings.model
                 raise ApiError(
                     409, "tags_not_searchable", f"the model {model!r} of this library does not understand words"
                 )
-            embedding, weights = self._library.tag_query(
+            embedding, weights = self._library.tags.query(
                 query.tag, query.without, sound=embedding, share=query.share, weights=weights, offline=True
             )
         shown = slice(query.offset, query.offset + query.k)
         hits: Sequence[Segment]
-        hits, total = self._library.browse(where, shown if embedding is None else slice(0))
+        index = self._library.index()
+        hits, total = index.browse(where, shown if embedding is None else slice(0))
         explained: Sequence[Explanation] = ()
         if embedding is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
             hits = found[shown]
             if query.explain and (query.like is not None or query.upload is not None):
-                explained = self._library.explain_embedding(embedding, found[shown])
+                explained = index.explain(embedding, found[shown])
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         result = SearchResult(hits=catalogue.show(hits, explained), total=total, milliseconds=milliseconds)
         return result.model_dump_json(exclude_none=True)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""
-        return self._embeddings.get((catalogue.version, segment.id), lambda: self._library.embedding(segment.id))
+        key = catalogue.version, segment.id
+        return self._embeddings.get(key, lambda: self._library.index().embedding(segment.id))
 
 
 def _region(query: Query, segment: Segment) -> tuple[float, float | None]:

@@ -109,11 +109,11 @@ class Service:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The words that the model understands; none if it understands none. Nothing is fetched for it."""
-        return self.library.tag_vocabulary(offline=True)
+        return self.library.tags.vocabulary(offline=True)
 
     def tag_counts(self) -> dict[str, int]:
         """Every tag and how many segments have it, the most frequent first."""
-        return self._tags.get(self.library.index().version, self.library.tag_counts)
+        return self._tags.get(self.library.index().version, self.library.tags.counts)
 
     def close(self) -> None:
         """Stop everything and leave nothing behind."""

@@ -31,7 +31,7 @@ class TagEdits:
 
     def apply(self, request: TagEditRequest) -> TagEdited:
         """Give a tag to segments and take it from others."""
-        return self._remember(self._library.edit_tag(request.tag, add=request.add, remove=request.remove))
+        return self._remember(self._library.tags.edit(request.tag, add=request.add, remove=request.remove))
 
     def undo(self, identity: str) -> TagEdited:
         """Undo a change; that is a change in turn.
@@ -49,10 +49,10 @@ class TagEdits:
         with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
             folder = Path(temporary)
             if format == "csv":
-                self._library.export_tags(folder / "tags.csv")
+                self._library.tags.export(folder / "tags.csv")
                 return open(folder / "tags.csv", "rb")  # (the response closes it)
             labels = folder / "labels"
-            self._library.export_tags(labels)
+            self._library.tags.export(labels)
             with zipfile.ZipFile(folder / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
                 for file in sorted(labels.rglob("*.txt")):
                     archive.write(file, file.relative_to(labels))

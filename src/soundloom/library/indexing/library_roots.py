@@ -1,10 +1,21 @@
-"""Roots of a library as its users see them: where each is, what it holds, whether it is there."""
+"""Roots of a library: the folders and files that it was filled from, where each is, and whether it is there."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Root"]
+from soundloom.errors import LibraryError
+from soundloom.file_names import os_path, text_path
+from soundloom.library.indexing.relocation import relocate_root
+from soundloom.library.storage.library_lock import AddLock
+from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, parents_of, totals_by_root
+from soundloom.library.storage.root_registry import RootEntry, RootRegistry
+from soundloom.library.storage.store import Store
+from soundloom.library.tags.editor import TagEditor
+
+__all__ = ["Root", "Roots"]
 
 
 @dataclass(frozen=True)
@@ -29,3 +40,119 @@ class Root:
 
     def __fspath__(self) -> str:
         return self.path
+
+
+class Roots:
+    """The roots of one library: `Library.roots`.
+
+    Args:
+        folder: the library's.
+        store: its rows.
+        registry: where the roots are written down.
+        tag_editor: the library's tags.
+        add_lock: held while roots change.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, registry: RootRegistry, tag_editor: TagEditor, add_lock: AddLock
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._registry = registry
+        self._tag_editor = tag_editor
+        self._add_lock = add_lock
+
+    def all(self) -> list[Root]:
+        """The folders and files that the library was filled from, without what lies in another of them.
+
+        Where none is registered: the outermost folders that its files lie in.
+
+        Raises:
+            LibraryError: the list of folders is damaged.
+        """
+        durations = self._store.durations()
+        entries = self._registry.entries() or [RootEntry.of(path) for path in parents_of(durations)]
+        lookup = RootLookup(entry.path for entry in entries)
+        totals = totals_by_root((entry.path for entry in entries), durations, lookup.root_of)
+        return [
+            Root(
+                entry.path,
+                *totals[entry.path],
+                absent=is_empty(entry.path),
+                missing=len(entry.missing),
+                indexed=entry.indexed,
+            )
+            for entry in entries
+        ]
+
+    def absent(self) -> tuple[str, ...]:
+        """The registered roots that are not there now, or are empty.
+
+        Raises:
+            LibraryError: the list of folders is damaged.
+        """
+        return tuple(entry.path for entry in self._registry.entries() if is_empty(entry.path))
+
+    def present(self) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+        """The roots that exist, and those that do not.
+
+        Raises:
+            LibraryError: none of them is there, or none is registered.
+        """
+        registered = self._registry.paths() or parents_of(self._store.files())
+        there = tuple(root for root in registered if os.path.exists(os_path(root)))
+        if not there:
+            named = ", ".join(map(str, registered)) or "none is remembered"
+            raise LibraryError(f"none of the folders of {str(self._folder)!r} is there ({named}): name the folders")
+        return there, tuple(str(root) for root in registered if root not in there)
+
+    def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> Root:
+        """Change the path of a root that was moved; its files are not embedded again.
+
+        Where the library knows a file at its new path already, that file's rows stay and get the tags of the old ones
+        if the content is the same.
+
+        Args:
+            old: the root's path, or a folder in it.
+            new: where it is now; it must be there.
+
+        Returns:
+            The root at its new path.
+
+        Raises:
+            LibraryError: nothing was indexed below the old path, the new one is not there, they lie in one another, or
+                another process is adding to the library.
+        """
+        source, target = _absolute(old), _absolute(new)
+        if not os.path.exists(os_path(target)):
+            raise LibraryError(f"there is no folder or file {target!r}: name the place where {source!r} is now")
+        with self._add_lock.held():
+            relocate_root(self._store, self._registry, self._tag_editor, source, target)
+        return next(root for root in self.all() if is_below(target, [Path(root.path)]))
+
+    def forget(self, path: str | os.PathLike[str]) -> int:
+        """Remove the rows of a root, and the root; edits of its tags stay in the log.
+
+        Args:
+            path: the root's.
+
+        Returns:
+            How many files were removed.
+
+        Raises:
+            LibraryError: it is no root, or another process is adding to the library.
+        """
+        name = _absolute(path)
+        with self._add_lock.held():
+            known = {root.path: root.files for root in self.all()}
+            if name not in known:
+                raise LibraryError(
+                    f"{name!r} is no root of {str(self._folder)!r}: its roots are {', '.join(known) or 'none'}"
+                )
+            self._registry.forget(self._store, name)
+        return known[name]
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """A path as the library keeps it."""
+    return text_path(os_path(os.path.abspath(Path(path).expanduser())))

@@ -115,7 +115,7 @@ def dispersed_roots(files: Mapping[str, Sequence[FileState]], hashes: Collection
 
 
 def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, old: str, new: str) -> None:
-    """Give everything below a path another path, and the roots there; see `Library.relocate_root`.
+    """Give everything below a path another path, and the roots there; see `Roots.relocate`.
 
     Raises:
         LibraryError: nothing was indexed below the old path, or one path lies in the other.

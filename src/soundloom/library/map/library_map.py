@@ -29,7 +29,9 @@ from soundloom.atomic_file import replacing
 from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.library.map.cluster_labels import cluster_labels
 from soundloom.library.map.umap_layout import ANCHORS, interpolate_points, k_means, principal_components, umap_points
+from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.query import apply_balance, complete_weights
+from soundloom.library.storage.store import Store
 from soundloom.system_errors import first_line, is_unwritable
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class MapProgress:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A library in two dimensions; its rows are those of `Library.index` and `Library.segments`.
+    """A library in two dimensions; its rows are those of `Library.index`.
 
     Attributes:
         coordinates: a point for every segment, in no particular unit.
@@ -95,31 +97,60 @@ class Map:
 
 
 class Maps:
-    """The maps kept in a library's folder.
+    """The maps of one library, kept in its folder: `Library.maps`.
 
     Args:
         folder: where they lie; made when the first map is kept.
         balance: of the library's parts, which weights multiply.
-        changed: called when a map has been written or deleted.
+        store: the library's rows.
+        index: the library's search index.
     """
 
-    def __init__(self, folder: Path, balance: Mapping[str, float], changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path, balance: Mapping[str, float], store: Store, index: IndexCache) -> None:
         self._folder = folder
         self._balance = balance
-        self._changed = changed
+        self._store = store
+        self._index = index
 
-    def kept(self, index: SearchIndex, segments: Segments, weights: Mapping[str, float] | None) -> Map | None:
-        """The kept map for these weights, brought to the rows of this index; None if there is none, or it is damaged.
+    def get(
+        self,
+        weights: Mapping[str, float] | None = None,
+        progress: Callable[[MapProgress], None] | None = None,
+        *,
+        recompute: bool = False,
+    ) -> Map:
+        """The map of the library; kept in its folder, computed if it is not there or mostly out of date.
+
+        Args:
+            weights: as for `Library.search`, none below 0; each set of weights has a map of its own.
+            progress: called often while a map is computed; what it raises stops the computation.
+            recompute: compute it even if one is kept, which may be `Map.stale`.
 
         Raises:
-            QueryError: weights that no map can be made by.
+            MissingExtraError: a map has to be computed and umap-learn is not installed.
+            QueryError: weights that a map cannot be drawn by.
         """
+        return self._index.use(lambda index: self._get(index, weights, progress, recompute=recompute))
+
+    def kept(self, weights: Mapping[str, float] | None = None) -> Map | None:
+        """The map that is kept for these weights, which may be `Map.stale`; None if none is. Computes no map.
+
+        Args:
+            weights: as for `get`.
+
+        Raises:
+            QueryError: weights that a map cannot be drawn by.
+        """
+        return self._index.use(lambda index: self._kept(index, weights))
+
+    def _kept(self, index: SearchIndex, weights: Mapping[str, float] | None) -> Map | None:
+        """The kept map, brought to the rows of this index; None if there is none, or it is damaged."""
         every = _map_weights(index, weights)
         found = self._read(every)
         if found is None:
             return None
         coordinates, clusters, numbers = found.coordinates, found.clusters, found.numbers
-        known, places = _aligned(segments, numbers)
+        known, places = _aligned(index.segments, numbers)
         placed, gone = int((~known).sum()), len(numbers) - int(known.sum())
         if placed:
             if not known.any():
@@ -133,18 +164,17 @@ class Maps:
             coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version, placed=placed, gone=gone
         )
 
-    def get(
+    def _get(
         self,
         index: SearchIndex,
-        segments: Segments,
         weights: Mapping[str, float] | None,
         progress: Callable[[MapProgress], None] | None,
         *,
         recompute: bool,
     ) -> Map:
-        """The map for these weights: the kept one if it will do, else computed and kept; see `Library.map`."""
+        """The kept map if it is recent enough, else one that is computed and kept."""
         if not recompute:
-            kept = self.kept(index, segments, weights)
+            kept = self._kept(index, weights)
             if kept is not None and kept.placed <= len(kept) // 2:
                 return kept
         every = _map_weights(index, weights)
@@ -156,7 +186,7 @@ class Maps:
             coordinates, clusters = umap_points(reduced, report), k_means(reduced, report)
         else:
             coordinates, clusters = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        self._write(every, _KeptMap(coordinates, clusters, segments.numbers, _spelled(every)))
+        self._write(every, _KeptMap(coordinates, clusters, index.segments.numbers, _spelled(every)))
         return Map(coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version)
 
     def _place_new(
@@ -210,7 +240,7 @@ class Maps:
                 latest = sorted(self._folder.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
                 for old in latest[_KEPT:]:
                     old.unlink(missing_ok=True)
-            self._changed()
+            self._store.note_contents()
         except OSError as error:
             if not is_unwritable(error):
                 raise

@@ -7,17 +7,13 @@ each is given as a percentile, the share of the library's other sounds that are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from soundloom.library.segments import Hit
-
-if TYPE_CHECKING:
-    from soundloom.library.search.search_index import SearchIndex
 
 __all__ = ["Explanation", "explain"]
 
@@ -42,16 +38,14 @@ class Explanation:
         return tuple(part for part in ordered if self.percentiles[part] >= REASON_PERCENTILE)
 
 
-def explain(index: SearchIndex, query: Float[np.ndarray, " dim"], hits: Sequence[Hit]) -> list[Explanation]:
+def explain(similarities: Mapping[str, Float[np.ndarray, " sampled"]], hits: Sequence[Hit]) -> list[Explanation]:
     """The percentiles of the hits of a query.
 
     Args:
-        index: of the library.
-        query: the raw embedding that was searched for.
-        hits: the result of that search.
+        similarities: part -> the query's cosines to a sample of the library.
+        hits: the result of that query.
     """
-    cosines = index.sample_similarities(query.astype(np.float32))
-    ordered = {name: np.sort(values) for name, values in cosines.items()}
+    ordered = {name: np.sort(values) for name, values in similarities.items()}
     return [
         Explanation(
             percentiles={

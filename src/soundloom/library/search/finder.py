@@ -24,8 +24,10 @@ from soundloom.library.search.query_vectors import combine_examples, nearest_row
 from soundloom.library.search.text_match import query_words, word_forms
 
 if TYPE_CHECKING:
-    from soundloom.library.library import Library
     from soundloom.library.search.search_index import NearestRows, SearchIndex
+    from soundloom.library.search.tag_query import TagQueries
+    from soundloom.library.storage.library_settings import LibrarySettings
+    from soundloom.library.storage.lifecycle import LibraryModel
 
 __all__ = ["Finder"]
 
@@ -36,13 +38,12 @@ _MORE = 4
 
 
 class Finder:
-    """Answers queries of a library as it is now.
+    """Answers queries of one library.
 
     Args:
-        library: embeds the sounds of a query, and knows the words of its model.
-        index: of the library.
-        masks: the rows for which an SQL condition holds.
-        absent: tells which of some files are not there.
+        settings: the library's.
+        model: embeds the sounds of a query; loaded only if there are any.
+        tag_queries: search by the words of the model.
         offline: never fetch the words of a published model.
         notices: a list to which is added what is noticed of the sounds, such as silence.
         remarks: a list to which is added how the query was understood, where that is not plain.
@@ -50,33 +51,31 @@ class Finder:
 
     def __init__(
         self,
-        library: Library,
-        index: SearchIndex,
-        masks: queries.FilterMaskCache,
-        absent: Callable[[Sequence[str]], Sequence[bool]],
+        settings: LibrarySettings,
+        model: LibraryModel,
+        tag_queries: TagQueries,
         *,
         offline: bool = False,
         notices: list[audio.Notice] | None = None,
         remarks: list[str] | None = None,
     ) -> None:
-        self._library = library
-        self._index = index
-        self._masks = masks
-        self._absent = absent
+        self._settings = settings
+        self._model = model
+        self._tag_queries = tag_queries
         self._offline = offline
         self._notices = notices
         self._remarks = [] if remarks is None else remarks
 
-    def find(self, query: LibraryQuery, k: int) -> list[Match]:
-        """The k best matches; see `Library.find`."""
+    def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
+        """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
-        rows = self._index.rows
-        allowed = self._masks.mask(self._index, query.where) if query.where is not None else None
+        rows = index.rows
+        allowed = index.mask(query.where) if query.where is not None else None
         if not query.is_compared:
-            found = match_names(rows, query, allowed, absent=self._absent, most=k)
+            found = match_names(rows, query, allowed, absent=index.segments.absent, most=k)
             if not query.text or query.names_only or len(found) >= k:
                 return found
-            return self._by_words(query, found, k)
+            return self._by_words(index, query, found, k)
         if query.filter:
             mask = query.filter.mask(rows)
             allowed = mask if allowed is None else allowed & mask
@@ -88,11 +87,11 @@ class Finder:
                     f"among which files: leave it out, or for what the model takes for it use --word {query.text!r}"
                 )
             allowed = mask if allowed is None else allowed & mask
-        return self._by_embedding(query, allowed, k)
+        return self._by_embedding(index, query, allowed, k)
 
-    def _by_words(self, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
+    def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
         """What text found, and after it what the model finds by those of its words that it knows."""
-        vocabulary = self._library.tag_vocabulary(offline=self._offline)
+        vocabulary = self._tag_queries.vocabulary(offline=self._offline)
         known, unknown = _known_words(query.text, vocabulary)
         if not known:
             if found:
@@ -102,31 +101,35 @@ class Finder:
             self._remarks.append(f"the model does not know {' and '.join(map(repr, unknown))}: searched by the rest")
         asked = replace(query, text="", words=tuple(known))
         seen = {match.path for match in found}
-        more = self.find(replace(asked, include_query=True), k + len(seen))
+        more = self.find(index, replace(asked, include_query=True), k + len(seen))
         return [*found, *(match for match in more if match.path not in seen)][:k]
 
-    def _by_embedding(self, query: LibraryQuery, allowed: Bool[np.ndarray, " rows"] | None, k: int) -> list[Match]:
-        settings = self._library.settings
-        vectors, weights, found_by = self._vectors(query)
+    def _by_embedding(
+        self, index: SearchIndex, query: LibraryQuery, allowed: Bool[np.ndarray, " rows"] | None, k: int
+    ) -> list[Match]:
+        settings = self._settings
+        vectors, weights, found_by = self._vectors(index, query)
         every = queries.apply_balance(queries.complete_weights(settings.parts, weights), settings.balance)
-        hidden = np.zeros(0, np.int64) if query.include_query else self._own_rows(query)
+        hidden = np.zeros(0, np.int64) if query.include_query else _own_rows(index, query)
         if allowed is None:
-            allowed = np.ones(len(self._index), np.bool_) if len(hidden) else None
+            allowed = np.ones(len(index), np.bool_) if len(hidden) else None
         if allowed is not None and len(hidden):
             allowed = allowed.copy()
             allowed[hidden] = False
-        total = len(self._index) if allowed is None else int(allowed.sum())
+        total = len(index) if allowed is None else int(allowed.sum())
         group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
-        standing = sample_similarity(self._index, vectors, every)
+        standing = sample_similarity(index, vectors, every)
         wanted = _MORE * k
         while True:
-            near = nearest_rows(self._index, vectors, min(wanted, total), every, allowed)
-            matches = group(self._matches(near, standing, found_by))
+            near = nearest_rows(index, vectors, min(wanted, total), every, allowed)
+            matches = group(_matches(index, near, standing, found_by))
             if len(matches) >= k or wanted >= total:
                 return matches[:k]
             wanted *= _MORE
 
-    def _vectors(self, query: LibraryQuery) -> tuple[Embeddings, Mapping[str, float] | None, tuple[str, ...]]:
+    def _vectors(
+        self, index: SearchIndex, query: LibraryQuery
+    ) -> tuple[Embeddings, Mapping[str, float] | None, tuple[str, ...]]:
         """The embeddings that stand for a query, the weights of the parts, and what the matches are found by."""
         like = [self._embedded(sound, query) for sound in query.like]
         unlike = [self._embedded(sound, query) for sound in query.unlike]
@@ -136,16 +139,16 @@ class Finder:
             vectors = like[0]
             if len(vectors) > 1:
                 self._remarks.append(
-                    f"the sound is longer than the library's window of {self._library.settings.window:g} s: searched "
+                    f"the sound is longer than the library's window of {self._settings.window:g} s: searched "
                     f"by its {len(vectors)} parts, half by the best and half by the mean of them"
                 )
         elif like or unlike:
-            vectors = combine_examples(self._index, like, unlike)[None]
+            vectors = combine_examples(index, like, unlike)[None]
         else:
-            vectors = np.zeros((0, self._library.settings.dim))
+            vectors = np.zeros((0, self._settings.dim))
         if not words:
             return vectors, query.weights, found_by
-        embedding, weights = self._library.tag_query(
+        embedding, weights = self._tag_queries.query(
             query.words,
             query.not_words,
             sound=vectors[0] if len(vectors) else None,
@@ -157,24 +160,24 @@ class Finder:
 
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
         """The embedding of a sound, or of the pieces that the library would cut it into."""
-        settings = self._library.settings
+        settings = self._settings
         decoding = query.decoding or settings.decoding
         pieces = list(self._pieces(sound, decoding)) if settings.window is not None else []
         if len(pieces) > 1:
             return np.stack(pieces)
-        embedding = self._library.embed(
+        embedding = self._model.get().embed(
             sound.source,
             sound.sample_rate,
             start=sound.start,
             end=sound.end,
-            decoding=decoding,
+            options=decoding,
             notices=self._notices,
         )
         return embedding[None]
 
     def _pieces(self, sound: QuerySound, decoding: audio.DecodeOptions) -> Iterator[Float[np.ndarray, " dim"]]:
         """The embeddings of the pieces of a sound; none of a sound of one piece."""
-        settings, model = self._library.settings, self._library.model
+        settings, model = self._settings, self._model.get()
         blocks = sound_blocks(
             sound.source, model.sample_rate, sound.sample_rate, sound.start, sound.end, decoding, notices=None
         )
@@ -184,32 +187,34 @@ class Finder:
             for segment in chain((first, second), segments):
                 yield model.embed_samples(segment.samples)
 
-    def _own_rows(self, query: LibraryQuery) -> Int[np.ndarray, " n"]:
-        """The rows of the query's own sounds, which it must not find."""
-        regions = (queries.query_region(sound.source, sound.start, sound.end) for sound in (*query.like, *query.unlike))
-        rows = [queries.overlapping_rows(self._index, region) for region in regions if region is not None]
-        return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
 
-    def _matches(
-        self, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
-    ) -> list[Match]:
-        hits = queries.to_hits(self._index, near, np.arange(len(near.rows)), self._absent)
-        below = np.searchsorted(standing, near.similarity.astype(standing.dtype)) / max(1, len(standing) - 1)
-        return [
-            Match(
-                hit.path,
-                hit.start,
-                hit.end,
-                hit.duration,
-                hit.tags,
-                absent=hit.absent,
-                found_by=found_by,
-                similarity=hit.similarity,
-                percentile=min(1.0, float(share)),
-                parts=hit.parts,
-            )
-            for hit, share in zip(hits, below, strict=True)
-        ]
+def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:
+    """The rows of the query's own sounds, which it must not find."""
+    regions = (queries.query_region(sound.source, sound.start, sound.end) for sound in (*query.like, *query.unlike))
+    rows = [index.rows_in_region(*region) for region in regions if region is not None]
+    return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
+
+
+def _matches(
+    index: SearchIndex, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
+) -> list[Match]:
+    hits = index.to_hits(near, np.arange(len(near.rows)))
+    below = np.searchsorted(standing, near.similarity.astype(standing.dtype)) / max(1, len(standing) - 1)
+    return [
+        Match(
+            hit.path,
+            hit.start,
+            hit.end,
+            hit.duration,
+            hit.tags,
+            absent=hit.absent,
+            found_by=found_by,
+            similarity=hit.similarity,
+            percentile=min(1.0, float(share)),
+            parts=hit.parts,
+        )
+        for hit, share in zip(hits, below, strict=True)
+    ]
 
 
 def _known_words(text: str, vocabulary: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -19,17 +19,22 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import Timeout
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.search.index_builder import refresh_tags
 from soundloom.library.search.search_index import SearchIndex
-from soundloom.library.storage.library_lock import library_lock
+from soundloom.library.segments import Segments
+from soundloom.library.storage.library_lock import AddLock, library_lock
+from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
 from soundloom.system_errors import first_line, is_unwritable, one_line_errors, translated
 
 __all__ = ["IndexCache"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -44,15 +49,20 @@ class IndexCache:
         folder: the library's.
         store: the library's rows.
         parts: part name -> its columns.
-        adding: tells whether somebody is adding files.
+        add_lock: held by a process that adds files.
+        presence: tells which files are not there.
     """
 
-    def __init__(self, folder: Path, store: Store, parts: Mapping[str, slice], adding: Callable[[], bool]) -> None:
+    def __init__(
+        self, folder: Path, store: Store, parts: Mapping[str, slice], add_lock: AddLock, presence: Presence
+    ) -> None:
         self._folder = folder / "index"
         self._store = store
         self._parts = parts
-        self._adding = adding
+        self._add_lock = add_lock
+        self._presence = presence
         self._index: SearchIndex | None = None
+        self._segments: Segments | None = None
         self._rest_until = 0.0
         self._damage: CacheDamagedError | None = None
         self._temporary: Path | None = None
@@ -68,12 +78,11 @@ class IndexCache:
         loaded = self._index
         if loaded is not None and loaded.version == version:
             return loaded
-        shared = loaded if loaded is not None and self._adding() else None
+        shared = loaded if loaded is not None and self._add_lock.is_held() else None
         if shared is not None and time.monotonic() < self._rest_until:
             return shared
         if (opened := self._opened()) is not None:
-            self._index = opened
-            return opened
+            return self._share(opened)
         try:
             with self._locked(wait=shared is None) as writable:
                 began = time.monotonic()
@@ -84,8 +93,19 @@ class IndexCache:
             # Somebody else is building it; meanwhile the shared one serves.
             assert shared is not None
             return shared
-        self._index = index
-        return index
+        return self._share(index)
+
+    def use(self, work: Callable[[SearchIndex], T]) -> T:
+        """Do work with the index; if damage is found in it meanwhile, rebuild it and do the work again.
+
+        Args:
+            work: what is done.
+        """
+        try:
+            return work(self.current())
+        except CacheDamagedError as damage:
+            self.discard(damage)
+            return work(self.current())
 
     def discard(self, damage: CacheDamagedError) -> None:
         """Forget an index in which damage was found; the next `current` rebuilds it."""
@@ -103,19 +123,27 @@ class IndexCache:
         try:
             with self._locked(wait=True) as writable:
                 if writable and self._temporary is None and refresh_tags(self._folder, self._store, loaded.rows):
-                    self._index = SearchIndex.open(self._folder, self._store)
+                    refreshed = SearchIndex.open(self._folder, self._store, self._presence)
+                    self._index = None if refreshed is None else self._share(refreshed)
         except CacheDamagedError as damage:
             self.discard(damage)
         except OSError as error:
             # The next search builds it where there is room.
             _log.warning("the search index %s cannot be written: %s", self._folder, error)
 
+    def _share(self, index: SearchIndex) -> SearchIndex:
+        """Give an index to the searches that follow."""
+        if self._segments is not None:
+            index.segments.share_ids(self._segments)
+        self._segments, self._index = index.segments, index
+        return index
+
     def _opened(self) -> SearchIndex | None:
         """The index on disk, if it is of the store as it is; what is wrong with it is remembered."""
         if self._damage is not None:
             return None
         try:
-            return SearchIndex.open(self._folder, self._store)
+            return SearchIndex.open(self._folder, self._store, self._presence)
         except CacheDamagedError as damage:
             self._damage = damage
             return None
@@ -126,7 +154,7 @@ class IndexCache:
         reason = "read-only"
         if writable:
             try:
-                index = SearchIndex.build(self._folder, self._store, self._parts)
+                index = SearchIndex.build(self._folder, self._store, self._parts, self._presence)
             except Exception as error:
                 if not is_unwritable(error):
                     raise translated(error, self._folder) or error from error
@@ -143,7 +171,7 @@ class IndexCache:
             self._folder.parent, reason, self._temporary,
         )  # fmt: skip
         with one_line_errors(self._temporary):
-            return SearchIndex.build(self._temporary / "index", self._store, self._parts)
+            return SearchIndex.build(self._temporary / "index", self._store, self._parts, self._presence)
 
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:

@@ -12,12 +12,14 @@ Small libraries are compared row by row. For large ones FAISS looks only at the 
 (`soundloom.library.search.cells`). A filter that leaves few rows, and weights below zero, fall back to comparing every
 row that the filter admits.
 
-The index is a cache: it can always be rebuilt from the store (`soundloom.library.search.index_cache`).
+Filters are evaluated by the store, and the latest ones are remembered: a steered search uses the same ones again. The
+index is a cache: it can always be rebuilt from the store (`soundloom.library.search.index_cache`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,19 +27,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from soundloom.errors import CacheDamagedError
+from soundloom.errors import CacheDamagedError, QueryError
+from soundloom.file_names import os_path, text_path
+from soundloom.library.hits import Hits
 from soundloom.library.search.cells import Cells, top_rows
+from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.index_builder import build_index
 from soundloom.library.search.index_files import IndexFiles, read_manifest
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.standardisation import standardised
+from soundloom.library.segments import Hit, Segment, Segments
+from soundloom.library.storage.root_registry import Presence
+from soundloom.library.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from soundloom.library.storage.store import Store
-
 __all__ = ["NearestRows", "SearchIndex"]
+
+_CACHED_FILTERS = 32
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,17 @@ class SearchIndex:
         parts: part name -> its columns.
         rows: path, start, end, duration, tags and row id of every row, ordered by path and start.
         sample: raw embeddings of every n-th row.
+        segments: the rows as segments.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], store: Store, presence: Presence | None = None) -> None:
         files = IndexFiles(folder, manifest)
+        self._store = store
+        self._masks: dict[str, Bool[np.ndarray, " rows"]] = {}
         self.version: int = manifest["version"]
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
         self.rows: pa.Table = files.rows()
+        self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
         self._by_row_id = np.argsort(self._row_ids)
         scaling = files.arrays("scaling.npz")
@@ -84,8 +96,13 @@ class SearchIndex:
             self._cells = Cells(files.open("cells.faiss"), *manifest["cells"])
 
     @classmethod
-    def open(cls, folder: Path, store: Store) -> SearchIndex | None:
+    def open(cls, folder: Path, store: Store, presence: Presence | None = None) -> SearchIndex | None:
         """The index in a folder, or None if there is none or it was built from another state of the store.
+
+        Args:
+            folder: the index's.
+            store: the library's rows.
+            presence: tells which files are not there; if not given, none is looked for.
 
         Raises:
             CacheDamagedError: it cannot be opened, or is not as it was written.
@@ -94,7 +111,7 @@ class SearchIndex:
         if manifest is None or (manifest["version"], manifest["store"]) != (store.version, store.identity):
             return None
         try:
-            return cls(folder, manifest)
+            return cls(folder, manifest, store, presence)
         except MemoryError:
             raise
         except Exception as error:
@@ -102,14 +119,20 @@ class SearchIndex:
 
     @classmethod
     def build(
-        cls, folder: Path, store: Store, parts: Mapping[str, slice], *, exact_bytes: int | None = None
+        cls,
+        folder: Path,
+        store: Store,
+        parts: Mapping[str, slice],
+        presence: Presence | None = None,
+        *,
+        exact_bytes: int | None = None,
     ) -> SearchIndex:
-        """Build the index of a store in a folder and open it; see `build_index`."""
+        """Build the index of a store in a folder and open it; see `build_index` and `open`."""
         build_index(folder, store, parts, exact_bytes=exact_bytes)
         manifest = read_manifest(folder)
         if manifest is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
-        return cls(folder, manifest)
+        return cls(folder, manifest, store, presence)
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -172,6 +195,91 @@ class SearchIndex:
 
         return np.flatnonzero(pc.equal(self.rows["path"], path).to_numpy())
 
+    def mask(self, where: str) -> Bool[np.ndarray, " rows"]:
+        """The rows for which an SQL condition holds; see `Library.search`.
+
+        Raises:
+            QueryError: the condition cannot be evaluated.
+        """
+        mask = self._masks.get(where)
+        if mask is None:
+            mask = np.zeros(len(self), np.bool_)
+            for batch in self._store.scan(["start"], where, row_ids=True):
+                mask[self.positions(batch["_rowid"].to_numpy())] = True
+            # A new dictionary for every change: other threads may be reading the old one.
+            latest = list(self._masks.items())[-_CACHED_FILTERS + 1 :]
+            self._masks = dict([*latest, (where, mask)])
+        return mask
+
+    def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
+        """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
+
+        Args:
+            where: as for `Library.search`; every segment if not given.
+            shown: which of them.
+
+        Raises:
+            QueryError: the condition cannot be evaluated.
+        """
+        rows = range(len(self)) if where is None else np.flatnonzero(self.mask(where))
+        return self.segments.at(rows[shown]), len(rows)
+
+    def embedding(self, id: str) -> Float32[np.ndarray, " dim"]:
+        """The raw embedding of the segment with an id, from the store.
+
+        Raises:
+            QueryError: no segment has it.
+        """
+        segment = self.segments.find(id)
+        embedding = self._store.embedding(segment.path, segment.start)
+        if embedding is None:
+            raise QueryError(f"the segment {id!r} is no longer in this library: its file has gone, moved or changed")
+        return embedding
+
+    def explain(self, query: Float[np.ndarray, " dim"], hits: Sequence[Hit]) -> list[Explanation]:
+        """Explain by which parts each hit of a raw embedding is unusually similar to it; see `explain`."""
+        return explain(self.sample_similarities(query.astype(np.float32)), hits)
+
+    def hits(
+        self,
+        query: Float[np.ndarray, " dim"],
+        k: int,
+        weights: Mapping[str, float],
+        *,
+        where: str | None = None,
+        exclude: tuple[str, float, float] | None = None,
+    ) -> Hits:
+        """The segments most similar to an embedding.
+
+        Args:
+            query: a raw embedding.
+            k: how many, at most.
+            weights: part name -> weight, for every part; one must not be zero.
+            where: as for `Library.search`.
+            exclude: a file and the seconds in it that must not be found.
+
+        Raises:
+            CacheDamagedError: the index is not as it was written.
+            QueryError: the condition cannot be evaluated.
+        """
+        # The excluded rows are few (one file's): ask for as many more, and drop them.
+        hidden = self.rows_in_region(*exclude) if exclude else np.zeros(0, np.int64)
+        mask = None if where is None else self.mask(where)
+        found = self.search(query.astype(np.float32), k + len(hidden), weights, mask)
+        return self.to_hits(found, np.flatnonzero(~np.isin(found.rows, hidden))[:k])
+
+    def to_hits(self, found: NearestRows, ranks: Int[np.ndarray, " shown"]) -> Hits:
+        """Some of the rows that a search found, as hits."""
+        return Hits(
+            Hit(
+                segment.path, segment.start, segment.end, segment.duration, segment.tags,
+                similarity=float(found.similarity[rank]),
+                parts={name: float(cosines[rank]) for name, cosines in found.parts.items()},
+                absent=segment.absent,
+            )
+            for rank, segment in zip(ranks, self.segments.at(found.rows[ranks]), strict=True)
+        )  # fmt: skip
+
     def search(
         self,
         query: Float[np.ndarray, " dim"],
@@ -201,6 +309,15 @@ class SearchIndex:
         similarity = near @ weighted
         order = np.lexsort((rows, -similarity))
         return NearestRows(rows[order], similarity[order], {name: cosines[order] for name, cosines in parts.items()})
+
+    def rows_in_region(self, path: str, start: float, end: float) -> Int[np.ndarray, " n"]:
+        """The rows of a file that overlap a region of it, in seconds."""
+        rows = self.rows_of_file(path)
+        if not len(rows):
+            # The library may hold the file under a path through symbolic links, or without them.
+            rows = self.rows_of_file(text_path(os.path.realpath(os_path(path))))
+        starts, ends = self.rows["start"].to_numpy()[rows], self.rows["end"].to_numpy()[rows]
+        return np.asarray(rows[(starts < end) & (ends > start)])
 
     def _best(
         self,

@@ -20,8 +20,8 @@ The other parts of a woven model know no tags: without a sound they have weight 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,11 +32,73 @@ from soundloom.errors import ModelError, QueryError
 from soundloom.tags.lookup import aligned_tags
 
 if TYPE_CHECKING:
+    from soundloom.library.search.index_cache import IndexCache
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.tags import AlignedTags
 
-__all__ = ["tag_embedding", "tags_of_library"]
+__all__ = ["TagQueries", "tag_embedding", "tags_of_library"]
+
+
+class TagQueries:
+    """Queries of one library by tags, in the space of its model.
+
+    Args:
+        settings: the library's.
+        index: its search index.
+    """
+
+    def __init__(self, settings: LibrarySettings, index: IndexCache) -> None:
+        self._settings = settings
+        self._index = index
+        self._aligned: AlignedTags | None = None
+
+    def vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
+        """The tags that `Library.search_tags` understands; none if the library's model knows no tags.
+
+        Args:
+            offline: never fetch the published tag encoder; without it no tags are known.
+        """
+        try:
+            return tuple(self._aligned_tags(offline).vocabulary.tags)
+        except (QueryError, ModelError):
+            return ()
+
+    def query(
+        self,
+        tags: Sequence[str] = (),
+        not_: Sequence[str] = (),
+        *,
+        sound: NDArray[np.floating[Any]] | None = None,
+        share: float = 0.5,
+        weights: Mapping[str, float] | None = None,
+        offline: bool = False,
+    ) -> tuple[NDArray[np.floating[Any]], Mapping[str, float] | None]:
+        """An embedding and weights that stand for tags, and a sound beside them, in `Library.search_embedding`.
+
+        Args:
+            tags: as for `Library.search_tags`.
+            not_: as for `Library.search_tags`.
+            sound: ``[dim]``, the embedding of a sound that the hits are like, as the model gives it.
+            share: as for `Library.search_tags`.
+            weights: as for `Library.search_tags`.
+            offline: never fetch the published tag encoder.
+
+        Raises:
+            QueryError: as for `Library.search_tags`.
+            ModelError: the tags of the model cannot be read.
+        """
+        aligned = self._aligned_tags(offline)
+        embedding = tag_embedding(aligned, self._settings, self._index.current(), tags, not_, sound=sound, share=share)
+        if sound is None:
+            # The other parts know no tags.
+            weights = {**dict.fromkeys(self._settings.parts, 0.0), aligned.part: 1.0, **(weights or {})}
+        return embedding, weights
+
+    def _aligned_tags(self, offline: bool) -> AlignedTags:
+        if self._aligned is None:
+            self._aligned = tags_of_library(self._settings, offline=offline)
+        return self._aligned
 
 
 def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> AlignedTags:

@@ -1,1 +1,9 @@
-"""Durable state of a library: settings, tables, creation and opening."""
+"""Durable state of a library: settings, tables, creation and opening. A library is a folder:
+
+library.json   the model, its parts, how files are cut and decoded (library_settings.py)
+store/         LanceDB tables: one row a segment; the files that failed (store.py)
+roots.json     the folders that it was filled from (root_registry.py)
+tags.jsonl     the log of tag edits
+index/         the standardised copy that searches use, rebuilt when it is stale
+map/           two-dimensional maps, a cache like the index
+"""

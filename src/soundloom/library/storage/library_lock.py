@@ -31,10 +31,10 @@ def require_library(folder: Path) -> None:
     Raises:
         LibraryAbsentError: its folder was moved or deleted.
     """
-    if not (folder / "library.json").is_file():
+    if not ((folder / "library.json").is_file() and (folder / "store").is_dir()):
         raise LibraryAbsentError(
-            f"the library {str(folder)!r} is no longer there: it was moved or deleted while it was in use. Open it "
-            "where it is now; what was finished before is kept"
+            f"the library {str(folder)!r} is no longer there: it was moved or deleted while it was in use, or its "
+            "drive is not connected: put it back, or open it where it is now; what was finished before is kept"
         )
 
 

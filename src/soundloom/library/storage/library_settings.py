@@ -134,11 +134,6 @@ class LibrarySettings:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None
 
-    @staticmethod
-    def lie_in(folder: Path) -> bool:
-        """Whether a folder holds a library's settings."""
-        return (folder / _FILE).is_file()
-
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
         data = json.loads(json.dumps(asdict(self)))

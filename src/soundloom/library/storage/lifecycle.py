@@ -1,4 +1,4 @@
-"""How a library comes into being, is opened, and finds the model that filled it."""
+"""Creation and opening of a library, and loading of the model that filled it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soundloom.errors import LibraryError, ModelError
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.models import absolute, check_trusted_name
 
-__all__ = ["Loader", "Weights", "found_again", "made", "opened"]
+__all__ = ["LibraryModel", "Loader", "Weights", "create_library", "open_library"]
 
 Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 """What `soundloom.load` takes as weights."""
@@ -23,7 +23,7 @@ Loader = Callable[..., Embedder]
 """`soundloom.load`, or the same with some arguments chosen."""
 
 
-def made(
+def create_library(
     folder: Path,
     model: str | Embedder,
     window: float | None,
@@ -47,10 +47,10 @@ def made(
     return settings, embedder
 
 
-def opened(
+def open_library(
     folder: Path, model: str | Embedder | None, weights: Weights | None, loader: Loader
 ) -> tuple[LibrarySettings, Embedder | None]:
-    """Read what a library says of itself, and load its model if one is named; see `Library.open`."""
+    """Read the settings of a library, and load its model if one is named; see `Library.open`."""
     settings = LibrarySettings.read(folder)
     if isinstance(model, Embedder) or (model is None and weights is None):
         if model is not None:
@@ -69,7 +69,35 @@ def opened(
     return moved, embedder
 
 
-def found_again(folder: Path, settings: LibrarySettings, loader: Loader) -> Embedder:
+class LibraryModel:
+    """The model that fills a library, loaded when it is first needed.
+
+    Args:
+        folder: the library's.
+        settings: name the model.
+        model: the model, if it is loaded already.
+        loader: as for `Library.open`.
+    """
+
+    def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._model = model
+        self._loader = loader
+
+    def get(self) -> Embedder:
+        """The model.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            ModelMismatchError: it is no longer the one that filled the library.
+        """
+        if self._model is None:
+            self._model = _load_model(self._folder, self._settings, self._loader)
+        return self._model
+
+
+def _load_model(folder: Path, settings: LibrarySettings, loader: Loader) -> Embedder:
     """Load the model that filled a library, by what its settings say.
 
     Raises:

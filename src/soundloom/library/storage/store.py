@@ -164,6 +164,17 @@ class Store:
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
 
+    def sorted_rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """Columns of the rows, ordered by path and start; see `Library.rows`."""
+        import pyarrow as pa
+
+        asked = list(dict.fromkeys([*columns, "path", "start"]))
+        batches = list(self.scan(asked, where))
+        if not batches:
+            return pa.table({name: [] for name in columns})
+        table = pa.Table.from_batches(batches)
+        return table.sort_by([("path", "ascending"), ("start", "ascending")]).select(list(columns))
+
     def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
         """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
         for batch in self.scan(["embedding"], f"{path_is_in([path])} AND start = {start!r}"):

@@ -28,12 +28,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from soundloom.errors import QueryError
-from soundloom.library.segments import Mark, Segment, Segments
+from soundloom.library.segments import Segment, SegmentRef, Segments
 from soundloom.library.tags.logistic_regression import Logistic, average_precision, balanced, fit, platt, span
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from soundloom.library.search.search_index import SearchIndex
 
 __all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example"]
@@ -117,18 +115,18 @@ class _Examples:
 
 def tagged_by_example(
     index: SearchIndex,
-    segments: Segments,
     tag: str,
-    yes: Iterable[Mark],
-    no: Iterable[Mark],
+    yes: Iterable[SegmentRef],
+    no: Iterable[SegmentRef],
     k: int,
     above: float,
 ) -> ExampleTagging:
-    """Rank a library by examples; see `Library.tag_by_example`."""
+    """Rank a library by examples; see `LibraryTags.by_example`."""
     if k < 1:
         raise QueryError(f"k must be at least 1, got {k}")
-    tagged = rows_with(index.rows, tag)
-    examples = _gather(index, segments.marked(yes), segments.marked(no), tagged)
+    segments = index.segments
+    tagged = segments.with_tag(tag)
+    examples = _gather(index, segments.rows_of(yes), segments.rows_of(no), tagged)
     vectors = index.vectors
     learned, directions = span(vectors[examples.rows])
     penalty, held_out = _cross_validated(learned, examples)
@@ -154,18 +152,6 @@ def tagged_by_example(
         quality=_quality(examples, held_out_probabilities),
         probabilities=probabilities,
     )
-
-
-def rows_with(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
-    """Which rows have a tag."""
-    import pyarrow.compute as pc
-
-    tags = rows["tags"].combine_chunks()
-    having = np.zeros(rows.num_rows, np.bool_)
-    if len(tags):
-        equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
-        having[pc.list_parent_indices(tags).to_numpy()[equal]] = True
-    return having
 
 
 def _gather(

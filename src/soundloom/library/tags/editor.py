@@ -1,8 +1,8 @@
-"""Tag editor: a person's tag edits, written to the rows in one commit, logged, and taken back as easily.
+"""Tag editor: tag edits, logged, written to the rows in one commit, and undone.
 
-A row's ``tags`` are what a table said (`Library.add` with tags) and, on top of it, what persons decided here. The
-decisions are also kept apart, in ``tags.jsonl``, because a table replaces all tags of the files that it names and a
-changed file gets new rows: every `Library.add` applies the decisions to the rows once more. So
+A row's ``tags`` are those of a table (`Library.add` with tags) and, on top of them, the edits made here. The edits are
+also kept as decisions in ``tags.jsonl``, because a table replaces all tags of the files that it names and a changed
+file gets new rows: every `Library.add` applies the decisions to the rows once more. So
 
 - a decision is about a content, by its hash: it follows the sound through renames and swaps, and holds for copies;
 - a file edited in place keeps its decisions; a new sound under an old name does not get them;
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soundloom.errors import LibraryError
-from soundloom.library.segments import Mark, Segments
-from soundloom.library.storage.library_lock import library_lock
+from soundloom.library.search.index_cache import IndexCache
+from soundloom.library.segments import SegmentRef, Segments
+from soundloom.library.storage.library_lock import AddLock, library_lock
 from soundloom.library.storage.sql import is_in
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
@@ -37,6 +38,8 @@ _FEW = 500
 _COMMIT_ROWS = 2**16
 """Rows whose tags one commit changes while a library is brought up to date."""
 
+_PIECES = 64
+"""Pieces of the store that edits may leave: each slows down every scan, and takes disk space until it is joined."""
 _LONGEST = 200
 
 Tags = frozenset[str]
@@ -86,42 +89,42 @@ def checked_tag(tag: str) -> str:
 
 
 class TagEditor:
-    """The tags of one library, and the log of what persons decided about them.
+    """The tags of one library's rows, and the log of edits.
 
     Args:
         folder: the library's.
         store: the library's rows.
+        index: the library's search index, which shows the tags.
+        add_lock: held by a process that adds files.
     """
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, index: IndexCache, add_lock: AddLock) -> None:
         self._folder = folder
         self._store = store
+        self._index = index
+        self._add_lock = add_lock
         self._log = DecisionLog(folder / "tags.jsonl")
 
     def edit(
-        self,
-        segments: Segments,
-        changes: Mapping[str, tuple[Sequence[Mark], Sequence[Mark]]],
-        committed: Callable[[int], None],
+        self, segments: Segments, changes: Mapping[str, tuple[Sequence[SegmentRef], Sequence[SegmentRef]]]
     ) -> Edit:
-        """Add and remove tags; see `Library.edit_tag`.
+        """Add and remove tags; see `LibraryTags.edit`.
 
         Args:
-            segments: resolve the marks.
-            changes: tag -> the marks that shall have it, those that shall not.
-            committed: called with the store's version before the commit, if nobody else has committed meanwhile.
+            segments: resolve the references.
+            changes: tag -> the segments that shall have it, those that shall not.
         """
         decisions = []
         for tag, (add, remove) in changes.items():
-            given, taken = segments.meant(add), segments.meant(remove)
+            given, taken = segments.resolve(add), segments.resolve(remove)
             decisions += [Decision(checked_tag(tag), True, path, starts) for path, starts in given.items()]
             decisions += [Decision(checked_tag(tag), False, path, starts) for path, starts in taken.items()]
-        return self._decide(decisions, committed)
+        return self._decide(decisions)
 
-    def set(self, segments: Segments, mark: Mark, tags: Iterable[str], committed: Callable[[int], None]) -> Edit:
-        """Make these the only tags of what is marked; see `Library.set_tags`."""
+    def set(self, segments: Segments, reference: SegmentRef, tags: Iterable[str]) -> Edit:
+        """Make these the only tags of a file or segment; see `LibraryTags.set`."""
         wanted = {checked_tag(tag) for tag in tags}
-        meant = segments.meant([mark])
+        meant = segments.resolve([reference])
         now = {
             path: frozenset().union(*(row.tags for row in self._rows([path]) if starts is None or row.start in starts))
             for path, starts in meant.items()
@@ -131,7 +134,7 @@ class TagEditor:
             for path, starts in meant.items()
             for tag in sorted(wanted | now[path])
         ]
-        return self._decide(decisions, committed)
+        return self._decide(decisions)
 
     def decisions(self, files: Mapping[str, FileState]) -> Decisions:
         """The decisions in force.
@@ -186,7 +189,7 @@ class TagEditor:
                 self._log.mark_applied()
         return len(changes)
 
-    def _decide(self, decisions: Sequence[Decision], committed: Callable[[int], None]) -> Edit:
+    def _decide(self, decisions: Sequence[Decision]) -> Edit:
         self._apply_pending()
         with library_lock(self._folder, "tags.lock"):
             hashes = {row.path: row.hash for row in self._rows({decision.path for decision in decisions})}
@@ -200,12 +203,10 @@ class TagEditor:
             changes = {
                 row: tags for row in rows if (tags := latest.apply(row.tags, row.path, row.hash, row.start)) != row.tags
             }
-            number = self._commit(lambda: self._log.append(decisions), changes, committed)
-        return self._edit(number, changes, [row for row in rows if row not in changes], committed)
+            number = self._commit(lambda: self._log.append(decisions), changes)
+        return self._edit(number, changes, [row for row in rows if row not in changes])
 
-    def _edit(
-        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], committed: Callable[[int], None]
-    ) -> Edit:
+    def _edit(self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row]) -> Edit:
         done = _RowChanges(changes, unchanged)
 
         def revert() -> Edit:
@@ -219,8 +220,8 @@ class TagEditor:
                     given, taken = done.of(row, origins.get(row.hash, set()))
                     if (tags := (row.tags - given) | taken) != row.tags:
                         back[row] = tags
-                undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back, committed)
-            return self._edit(undone, back, [row for row in rows if row not in back], committed)
+                undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back)
+            return self._edit(undone, back, [row for row in rows if row not in back])
 
         return Edit(number, len(changes), revert)
 
@@ -247,9 +248,7 @@ class TagEditor:
         if self._log.is_pending:
             self.reconcile()
 
-    def _commit(
-        self, write_log: Callable[[], str], changes: Mapping[_Row, Tags], committed: Callable[[int], None]
-    ) -> str:
+    def _commit(self, write_log: Callable[[], str], changes: Mapping[_Row, Tags]) -> str:
         """Write to the log, then to the store. Returns the edit's id."""
         before, size = self._store.version, self._log.size
         number = write_log()
@@ -261,8 +260,19 @@ class TagEditor:
             raise
         self._log.mark_applied()
         if changes and self._store.version == before + 1:
-            committed(before)
+            self._join_pieces(before + 1)
+            self._index.refresh_tags(before)
         return number
+
+    def _join_pieces(self, version: int) -> None:
+        """Join the pieces that many small edits have left, while the store is still of this version."""
+        if self._store.pieces <= _PIECES:
+            return
+        # With the lock of adding no other process writes rows: the index still shows what the store holds. A process
+        # that is adding files joins the pieces in the end.
+        with self._add_lock.if_free() as free:
+            if free and self._store.version == version:
+                self._store.compact()
 
     def _write(self, changes: Mapping[_Row, Tags]) -> None:
         if changes:

@@ -79,7 +79,7 @@ def _about(job: BackgroundJob) -> JobStatus:
 
 def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str] | None:
     """The folders to look through; None for those that the library knows."""
-    known = service.library.roots()
+    known = service.library.roots.all()
     if asked is None:
         if all(root.absent for root in known):
             raise ApiError(409, "no_folders", "none of the folders that were indexed is there: name the folders")

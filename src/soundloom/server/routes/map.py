@@ -90,7 +90,7 @@ async def at(service: ServiceDep, asked: PointIndices) -> SegmentList:
 async def where(service: ServiceDep, asked: SegmentIds) -> Indices:
     """Where some segments are on the map; -1 for those that the library no longer has."""
     catalogue = await service.run("search", service.catalogue)
-    places = await service.run("search", catalogue.segments.places, asked.ids)
+    places = await service.run("search", catalogue.segments.rows_of_ids, asked.ids)
     return Indices(indices=places.tolist())
 
 
@@ -100,7 +100,7 @@ async def compute(service: ServiceDep, asked: MapRequest) -> JobStarted:
     weights = dict(asked.weights) or None
 
     def work(job: BackgroundJob) -> str:
-        made = service.library.map(
+        made = service.library.maps.get(
             weights,
             lambda reached: job.reached(round(reached.share * _STEPS), _STEPS, reached.phase),
             recompute=True,

@@ -81,7 +81,7 @@ def _tags(service: Service, prefix: str, limit: int) -> TagList:
 
 def _ranking(service: Service, asked: ExamplesRequest) -> Ranking:
     catalogue = service.catalogue()
-    learned = service.library.tag_by_example(asked.tag, asked.yes, asked.no, asked.k)
+    learned = service.library.tags.by_example(asked.tag, asked.yes, asked.no, asked.k)
     quality = learned.quality
     return Ranking(
         ranked=catalogue.show(learned.ranked),

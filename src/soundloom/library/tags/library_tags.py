@@ -1,0 +1,114 @@
+"""Tags of a library's segments: edits that can be undone, counts, export, suggestions from examples, queries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.library.search.index_cache import IndexCache
+from soundloom.library.search.tag_query import TagQueries
+from soundloom.library.segments import SegmentRef
+from soundloom.library.tags.active_learning import ExampleTagging, tagged_by_example
+from soundloom.library.tags.editor import Edit, TagEditor
+from soundloom.library.tags.label_export import export_tags, tag_counts
+
+__all__ = ["LibraryTags"]
+
+
+class LibraryTags:
+    """The tags of one library: `Library.tags`.
+
+    Args:
+        index: the library's search index.
+        editor: writes the edits.
+        queries: searches by tags.
+    """
+
+    def __init__(self, index: IndexCache, editor: TagEditor, queries: TagQueries) -> None:
+        self._index = index
+        self._editor = editor
+        self._queries = queries
+
+    def edit(self, tag: str, *, add: Iterable[SegmentRef] = (), remove: Iterable[SegmentRef] = ()) -> Edit:
+        """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.
+
+        Args:
+            tag: the tag: a word or several, without commas, semicolons and line breaks.
+            add: segments that shall have it; a file stands for all of its segments, also those it gets later.
+            remove: segments that shall not have it.
+
+        Raises:
+            QueryError: a reference points at nothing in the library.
+            LibraryError: the tag cannot be one, or a segment shall both have it and not.
+        """
+        return self._editor.edit(self._index.current().segments, {tag: (tuple(add), tuple(remove))})
+
+    def add(self, tag: str, segments: Iterable[SegmentRef]) -> Edit:
+        """Give a tag to segments; as `edit`."""
+        return self.edit(tag, add=segments)
+
+    def remove(self, tag: str, segments: Iterable[SegmentRef]) -> Edit:
+        """Take a tag from segments; as `edit`."""
+        return self.edit(tag, remove=segments)
+
+    def set(self, segment: SegmentRef, tags: Iterable[str]) -> Edit:
+        """Make these the tags of a file or segment, and no others; as `edit`."""
+        return self._editor.set(self._index.current().segments, segment, tags)
+
+    def counts(self) -> dict[str, int]:
+        """Every tag in the library and how many segments have it, the most frequent first."""
+        return tag_counts(self._index.current().rows)
+
+    def export(self, out: str | os.PathLike[str]) -> int:
+        """Write the tags to a CSV, or to a folder of Audacity label tracks; see `label_export`.
+
+        Returns:
+            How many labels were written.
+
+        Raises:
+            LibraryError: the place cannot be written.
+        """
+        return export_tags(self._index.current().rows, out)
+
+    def by_example(
+        self, tag: str, yes: Iterable[SegmentRef], no: Iterable[SegmentRef] = (), k: int = 50, *, above: float = 0.0
+    ) -> ExampleTagging:
+        """Rank the segments by how probably a tag fits them, learned from examples; nothing is written.
+
+        Args:
+            tag: the tag; segments that have it already are neither ranked nor doubted.
+            yes: examples that it fits, at least one.
+            no: examples that it does not fit.
+            k: how many to rank and how many to doubt, at most.
+            above: leave out of the ranking what is less probable than this.
+
+        Raises:
+            QueryError: no example, one that is both, one that is not in the library, or k below 1.
+        """
+        positive, negative = list(yes), list(no)
+        return self._index.use(lambda index: tagged_by_example(index, tag, positive, negative, k, above))
+
+    def vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
+        """The tags that `Library.search_tags` understands; none if the library's model knows no tags.
+
+        Args:
+            offline: never fetch the published tag encoder; without it no tags are known.
+        """
+        return self._queries.vocabulary(offline=offline)
+
+    def query(
+        self,
+        tags: Sequence[str] = (),
+        not_: Sequence[str] = (),
+        *,
+        sound: NDArray[np.floating[Any]] | None = None,
+        share: float = 0.5,
+        weights: Mapping[str, float] | None = None,
+        offline: bool = False,
+    ) -> tuple[NDArray[np.floating[Any]], Mapping[str, float] | None]:
+        """An embedding and weights for `Library.search_embedding`; as `TagQueries.query`."""
+        return self._queries.query(tags, not_, sound=sound, share=share, weights=weights, offline=offline)
