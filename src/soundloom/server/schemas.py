@@ -19,9 +19,9 @@ __all__ = [
     "JobStarted",
     "JobStatus",
     "LibraryInfo",
+    "LibraryPart",
     "MapInfo",
     "MapRequest",
-    "ModelPart",
     "Noticed",
     "Notices",
     "Peaks",
@@ -70,7 +70,7 @@ class ErrorResponse(_Response):
     error: ErrorDetail
 
 
-class ModelPart(_Response):
+class LibraryPart(_Response):
     """A part of the model's embedding: a slider."""
 
     name: str
@@ -89,7 +89,7 @@ class LibraryInfo(_Response):
 
     name: str
     model: str
-    parts: list[ModelPart]
+    parts: list[LibraryPart]
     segments: int
     files: int
     seconds: float

@@ -8,7 +8,7 @@ from soundloom.option_hints import hints_for_page
 from soundloom.server.http.errors import documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import can_reveal
-from soundloom.server.schemas import FailedFile, Failures, LibraryInfo, ModelPart, Noticed, Notices
+from soundloom.server.schemas import FailedFile, Failures, LibraryInfo, LibraryPart, Noticed, Notices
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -27,7 +27,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
     return LibraryInfo(
         name=service.library.folder.name,
         model=settings.model,
-        parts=[ModelPart(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
+        parts=[LibraryPart(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
         segments=len(catalogue.segments),
         files=catalogue.files,
         seconds=catalogue.seconds,
