@@ -1,4 +1,4 @@
-"""A search's hits as a picture: what the query and its hits look like, and by which part they are similar."""
+"""Picture of a query and its hits: spectrograms, and the similarity by each part."""
 
 from __future__ import annotations
 

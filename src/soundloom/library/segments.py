@@ -1,7 +1,7 @@
 """Segments of a library: lasting ids, and lookup by id, by row and by reference.
 
 A segment's id is 64 bits of a hash of its file's path and its first and last second, in hexadecimal. It is the same in
-every process and after every re-indexing that cuts the file in the same way, and it tells nothing about the disk.
+every process and after every re-indexing that cuts the file in the same way, and reveals nothing of the path.
 Among a million segments two share an id once in forty million libraries; the earlier row is then found.
 
 When not: to follow a file that moves; its path is part of the id.

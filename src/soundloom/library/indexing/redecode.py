@@ -1,4 +1,4 @@
-"""Rows of earlier versions of decoding: which files decode to another sound now, found by decoding them once more.
+"""Update of rows that an earlier version of decoding made: files are decoded again, and embedded if they differ.
 
 Decoding costs a small part of what embedding does. The header alone clears most files (`soundloom.audio.may_differ`);
 of the others those are embedded again whose samples are others now.

@@ -86,7 +86,7 @@ def find_new_place(
         known: all files of the library; a folder that holds one under the name of another file is none.
     """
     if any(state.path == root for state in files):
-        return None  # a single file: its content tells more than its name
+        return None  # a single file is recognised by its content alone
     relative = {os.path.relpath(state.path, root): state for state in files}
     by_name: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name, state in relative.items():

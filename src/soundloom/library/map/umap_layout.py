@@ -164,15 +164,15 @@ def _ticking(epochs: int, report: Report) -> dict[str, Any]:
     """UMAP's progress bar turned into reports: a bar that writes nothing but the number of epochs done."""
 
     class Ticker:
-        told = True
+        reporting = True
 
         def write(self, text: str) -> None:
-            if self.told and text.strip().isdigit():
+            if self.reporting and text.strip().isdigit():
                 try:
                     report("arranging", int(text) / epochs)
                 except BaseException:
-                    # Who asks to be stopped is not told again while the bar is taken down.
-                    self.told = False
+                    # Stopped by the caller: nothing more is reported while the bar is closed.
+                    self.reporting = False
                     raise
 
         def flush(self) -> None:

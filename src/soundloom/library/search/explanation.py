@@ -1,4 +1,4 @@
-"""Explain a hit: for each part, the percentile of its cosine among a sample of the library.
+"""Explanation of a hit: for each part, the percentile of its cosine among a sample of the library.
 
 Cosines of different parts do not compare: two random sounds may agree by 0.6 in one part and by 0.0 in another. So
 each is given as a percentile, the share of the library's other sounds that are less similar to the query by that part;

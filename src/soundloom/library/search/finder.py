@@ -1,4 +1,4 @@
-"""Answers queries of text, sounds, words and filters: `Library.find`.
+"""Execution of queries of text, sounds, words and filters: `Library.find`.
 
 Text is looked for in names, tags, titles and folders first; where that finds fewer files than are wanted, the words
 that the library's model knows find the rest. Beside sounds, or words for the model, text says among which files.

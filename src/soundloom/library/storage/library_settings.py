@@ -1,4 +1,4 @@
-"""What a library remembers about itself: the model that filled it and how files are cut.
+"""Settings of a library: the model that filled it, and how files are decoded and cut.
 
 Kept as ``library.json`` beside the store, written once, compared at every opening: embeddings of two
 models in one table would make every similarity meaningless without anyone noticing.
@@ -45,7 +45,7 @@ class LibrarySettings:
         source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
         weights: what `soundloom.load` takes as weights, paths absolute.
         balance: `Embedder.balance` of that model.
-        engine: what computed the embeddings, as `soundloom.engines.engine_of` tells it; another rounds differently.
+        engine: what computed the embeddings, as `soundloom.engines.engine_of` names it; another one rounds differently.
         decoding: how files become waveforms: channels, track, speed.
         checksums: whether the store has had checksums from its first commit on, which earlier versions did not write.
         format: version of the folder's layout.

@@ -5,8 +5,8 @@
 
 A root has an id of its own: its path changes when it is relocated. ``missing`` are the files that were not there when
 the root was last indexed and whose rows were kept. ``pending`` is a change of the root that has begun, a relocation or
-the removal of its rows: it is written before the rows change and finished by whoever opens the registry next, so a
-process killed in between leaves nothing half done. A root that lies in another one is not listed.
+the removal of its rows: it is written before the rows change and finished by the process that opens the registry next,
+so a process killed in between leaves nothing half done. A root that lies in another one is not listed.
 
 The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
 """
@@ -178,7 +178,7 @@ class RootRegistry:
 
 
 class Presence:
-    """Tells which files of a library are not there now: their root is absent, or they are gone themselves.
+    """Finds which files of a library are not there now: their root is absent, or they are gone themselves.
 
     Args:
         registry: the library's roots.
@@ -192,7 +192,7 @@ class Presence:
         try:
             roots = RootLookup(self._registry.paths())
         except LibraryError:
-            roots = RootLookup([])  # a damaged list is reported by whoever changes it
+            roots = RootLookup([])  # a damaged list is reported when it is changed
         gone: dict[str | None, bool] = {None: False}
         known: dict[str, bool] = {}
         every = list(paths)

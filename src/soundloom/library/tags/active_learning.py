@@ -1,20 +1,20 @@
-"""Tag by example: from a few segments marked yes or no, how probably a tag fits every other one.
+"""Active learning of a tag: from a few segments marked yes or no, how probably the tag fits every other one.
 
-A logistic regression (`logistic`) on the vectors that searches compare. What a person marks are near neighbours of each
-other, and a classifier of them alone says nothing about the rest of the library. So at most `PRESUMED` segments drawn
-from files without a yes are presumed to be no as well; where a person marked some no, all the presumed ones together
-count as much as these. Where the tag fits much of the library some of them are wrong, which costs some accuracy. Yes
-and no count a half each.
+A logistic regression (`soundloom.library.tags.logistic_regression`) on the vectors that searches compare. The segments
+that somebody marks are near neighbours of each other, and a classifier of them alone does not generalise to the rest of
+the library. So at most `PRESUMED` segments drawn from files without a yes are presumed to be no as well; where some are
+marked no, all the presumed ones together count as much as these. Where the tag fits much of the library some of the
+presumptions are wrong, which costs some accuracy. Yes and no count a half each.
 
-The examples are divided by file, for segments of one file are nearly the same sound, into folds with a share of yes
+The examples are divided by file, because segments of one file are nearly the same sound, into folds with a share of yes
 and no each. Classifiers of all folds but one score the held-out one: by these scores the penalty is chosen (least log
 loss), the scores become probabilities (Platt), and `TaggingQuality` estimates the accuracy. A probability is as among
 examples of which half are yes; where the tag is rare, expect fewer of the probable ones to be right.
 
-What to look at next are the segments nearest to even odds, but not several alike: each next one has the most doubt
-times distance from those chosen before (after Brinker 2003).
+The best segments to mark next are those nearest to even odds, without several alike: each next one has the largest
+product of uncertainty and distance from those chosen before (after Brinker 2003).
 
-When not: for thousands of examples, or tags that hang on more than the embedding holds; train a model then.
+When not: for thousands of examples, or for tags that depend on more than the embedding holds; train a model then.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ PRESUMED = 200
 _FOLDS = 5
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 _UNSURE_PENALTY = 1e-2
-"""Used where too few examples are there to choose by."""
+"""Used where there are too few examples for cross-validation."""
 _FEW = 5
-"""Files of either kind below which a person is told to mark more."""
+"""Files of either kind below which the message asks for more examples."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SuggestedSegment(Segment):
 
 @dataclass(frozen=True)
 class TaggingQuality:
-    """How sure the tagging is, as measured on examples that the classifiers had not seen.
+    """Accuracy of a tagging, measured on examples that the classifiers had not seen.
 
     Attributes:
         accuracy: the share that is right, mean of yes and no: 0.5 is chance. None where too few files are marked.
@@ -85,13 +85,13 @@ class TaggingQuality:
 
 @dataclass(frozen=True, eq=False)
 class ExampleTagging:
-    """What examples of a tag say about a library.
+    """A library ranked by examples of a tag.
 
     Attributes:
         tag: the tag.
         ranked: the segments it most probably fits, best first; neither marked nor tagged so already.
-        doubtful: the segments that are best marked next, the most telling first.
-        quality: how sure this is.
+        doubtful: the segments to mark next, the most informative first.
+        quality: how accurate this is.
         probabilities: of every segment of the library, in the order of its index.
     """
 
@@ -104,7 +104,7 @@ class ExampleTagging:
 
 @dataclass(frozen=True, eq=False)
 class _Examples:
-    """The segments to learn from: where they stand, what they are, how much each counts, and which file each is of."""
+    """The segments to learn from: their rows, labels, importance and files."""
 
     rows: Int[np.ndarray, " examples"]
     yes: Bool[np.ndarray, " examples"]
@@ -134,7 +134,7 @@ def tagged_by_example(
     scores = Logistic(inner.weights @ directions, inner.bias).scores(vectors).astype(np.float64)
     slope, offset = 1.0, 0.0
     if held_out is not None:
-        # What was only presumed to be no must not be judged by a classifier that was told so.
+        # A presumed no must not be scored by a classifier that was trained on the presumption.
         scores[examples.rows[examples.presumed]] = held_out[examples.presumed]
         slope, offset = platt(held_out, examples.yes, balanced(examples.yes, examples.importance))
     probabilities = _sigmoid(slope * scores + offset)
@@ -143,7 +143,7 @@ def tagged_by_example(
     open_rows = open_rows[~np.isin(open_rows, examples.rows[~examples.presumed])]
     probable = open_rows[probabilities[open_rows] >= above]
     ranked = _best(scores[probable], probable, k)
-    doubtful = _telling(vectors, probabilities, open_rows, k)
+    doubtful = _most_informative(vectors, probabilities, open_rows, k)
     held_out_probabilities = None if held_out is None else _sigmoid(slope * held_out + offset)
     return ExampleTagging(
         tag=tag,
@@ -198,8 +198,8 @@ def _cross_validated(
         scores = np.empty(len(vectors))
         for fold in range(int(folds.max()) + 1):
             seen, held = folds != fold, folds == fold
-            told = balanced(examples.yes[seen], examples.importance[seen])
-            scores[held] = fit(vectors[seen], examples.yes[seen], told, penalty).scores(vectors[held])
+            importance = balanced(examples.yes[seen], examples.importance[seen])
+            scores[held] = fit(vectors[seen], examples.yes[seen], importance, penalty).scores(vectors[held])
         tried.append((float(weights @ np.logaddexp(0, -signs * scores)), penalty, scores))
     _, penalty, scores = min(tried, key=lambda one: one[0])
     return penalty, scores
@@ -232,7 +232,7 @@ def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | Non
     if held_out is None:
         message = "too few examples to say how sure this is: mark segments of two files yes, and of two others no"
         return TaggingQuality(accuracy=None, low=None, high=None, average_precision=None, message=message, **counts)
-    # Where no's of several files are marked they are harder than the presumed ones, and tell more.
+    # Where no's of several files are marked, they are harder than the presumed ones and a better test.
     judged = ~presumed if marked_files[1] >= 2 else np.ones(len(presumed), np.bool_)
     right = (held_out >= 0.5) == examples.yes
     shares = []
@@ -262,13 +262,13 @@ def _best(scores: Float[np.ndarray, " rows"], rows: Int[np.ndarray, " rows"], k:
     return rows[np.lexsort((rows, -scores))[:k]]
 
 
-def _telling(
+def _most_informative(
     vectors: Float[np.ndarray, "rows dim"],
     probabilities: Float[np.ndarray, " rows"],
     rows: Int[np.ndarray, " open"],
     k: int,
-) -> Int[np.ndarray, " _telling"]:
-    """Doubtful rows that differ from each other, the most doubtful first."""
+) -> Int[np.ndarray, " _chosen"]:
+    """Uncertain rows that differ from each other, the most uncertain first."""
     doubt = 1 - np.abs(2 * probabilities[rows] - 1)
     # Equal doubts, as where nothing is known yet, are drawn from all over the library.
     drawn = np.random.default_rng(0).permutation(len(rows))

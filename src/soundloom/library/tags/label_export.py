@@ -1,4 +1,4 @@
-"""Tags for other tools: a CSV, or label tracks that Audacity imports.
+"""Export of tags to other tools: a CSV, or label tracks that Audacity imports.
 
     .csv       path, start, end, tag: a line for every tag of every segment, seconds in full
     a folder   a text file for every sound that has tags, in the sounds' own folders and named after it: the first and
