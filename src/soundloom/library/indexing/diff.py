@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,35 +89,23 @@ class LibraryDiff:
 
 
 def hash_known_sizes(
-    candidates: Iterable[FileOnDisk],
-    known: Mapping[str, FileState],
-    workers: int,
-    hashed: Callable[[FileOnDisk, str | None], None] = lambda _file, _digest: None,
-) -> dict[str, str]:
-    """Content hashes of those candidates whose size is the size of some known file.
+    candidates: Iterable[FileOnDisk], known: Mapping[str, FileState], workers: int
+) -> Generator[tuple[FileOnDisk, str | None], None, None]:
+    """Those candidates whose size is the size of some known file, with their content hashes; None if unreadable.
 
     Args:
         candidates: files on disk.
         known: the library's files.
         workers: how many files to read at a time.
-        hashed: called after every file, with its hash.
-
-    Returns:
-        path -> hash; without the files that cannot be read.
     """
     sizes = {state.size for state in known.values()}
     possible = [file for file in candidates if file.size in sizes]
-    hashes: dict[str, str] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="soundloom-hash") as pool:
         try:
-            for file, digest in zip(possible, pool.map(_hash_if_readable, possible), strict=True):
-                if digest is not None:
-                    hashes[file.path] = digest
-                hashed(file, digest)
+            yield from zip(possible, pool.map(_hash_if_readable, possible), strict=True)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return hashes
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

@@ -13,6 +13,7 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from contextlib import closing
 from pathlib import Path
 
 from soundloom.embedder import Embedder
@@ -164,12 +165,14 @@ class Synchroniser:
         self, candidates: Sequence[FileOnDisk], held: Collection[str], known: Mapping[str, FileState]
     ) -> dict[str, str]:
         """Content hashes of the candidates that may be known, by path; those that are known count as done."""
-
-        def hashed(file: FileOnDisk, digest: str | None) -> None:
-            if digest in held:
-                self._tally.file_done(file.path, len(candidates))
-
-        return hash_known_sizes(candidates, known, self._workers, hashed)
+        hashes = {}
+        with closing(hash_known_sizes(candidates, known, self._workers)) as hashed:
+            for file, digest in hashed:
+                if digest is not None:
+                    hashes[file.path] = digest
+                if digest in held:
+                    self._tally.file_done(file.path, len(candidates))
+        return hashes
 
     def _take_over_rows(
         self, targets: Sequence[FileState], known: Mapping[str, FileState], leaving: Sequence[str]
