@@ -191,3 +191,11 @@ def test_a_flash_video_that_lacks_three_packets_is_refused(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-1100])
     with pytest.raises(AudioError, match="cut short"):
         decoded(path)
+
+
+def test_a_cut_realmedia_file_is_refused(tmp_path: Path) -> None:
+    path = write_with_av(tmp_path / "one.rm", sweep(2.0, 44100)[None], 44100, "aac")
+    assert len(decoded(path)[0]) == pytest.approx(2 * 44100, abs=5000)
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    with pytest.raises(AudioError, match="cut short"):
+        decoded(path)

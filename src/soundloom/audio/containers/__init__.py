@@ -18,6 +18,7 @@ from soundloom.audio.containers.boxes import (
     inspect_matroska,
     inspect_mp4,
     inspect_nut,
+    inspect_rm,
 )
 from soundloom.audio.containers.caf import inspect_caf
 from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat, inspect_sized
@@ -113,6 +114,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
             return inspect_mp4(source)
         if magic == b"\x1aE\xdf\xa3":
             return inspect_matroska(source)
+        if magic == b".RMF":
+            return inspect_rm(source)
         if magic == b"FLV\1":
             return inspect_flv(source)
         if head.startswith(NUT):

@@ -1,4 +1,4 @@
-"""Whether MP4, Matroska, NUT, FLV, AVI and ASF files are whole: sizes against the file (ISO 14496-12, RFC 9559).
+"""Whether MP4, Matroska, NUT, FLV, RM, AVI and ASF files are whole: sizes against the file (ISO 14496-12, RFC 9559).
 
 What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
 """
@@ -19,6 +19,7 @@ __all__ = [
     "inspect_matroska",
     "inspect_mp4",
     "inspect_nut",
+    "inspect_rm",
     "matroska_length",
 ]
 
@@ -112,6 +113,18 @@ def inspect_avi(source: Source) -> Layout:
         if place > source.size + SLACK:
             return Layout(parts=UNCOUNTED, missing=CUT)
     return Layout()
+
+
+def inspect_rm(source: Source) -> Layout:
+    """Whether the chunks of a RealMedia file are all there."""
+    place = 0
+    for _ in range(MOST_BOXES):
+        head = source.read(place, 8)
+        size = int.from_bytes(head[4:], "big")
+        if len(head) < 8 or size < 8:
+            break
+        place += size
+    return Layout(missing=CUT) if place > source.size + SLACK else Layout()
 
 
 def inspect_flv(source: Source) -> Layout:
