@@ -22,6 +22,7 @@ from soundloom.errors import ComponentError, ModelError, UnknownModelError
 from soundloom.models.hub import is_address
 from soundloom.models.model_card import stated_licence
 from soundloom.models.names import WORD, PartName, SavedName, parse
+from soundloom.models.onnx_file import is_onnx, path_of, read_sidecar
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.models.weights.download import Announcement
 from soundloom.models.weights.http_transfer import TransferProgress
@@ -163,10 +164,10 @@ def load(
     (248, {'logmel': slice(0, 128, None), 'mfcc': slice(128, 248, None)})
 
     Besides registered models a part can be one saved by `soundloom.save_pretrained`, or an audio model written by the
-    transformers library: a path, such as
-    ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless a registered model has its name), or
-    ``hf:owner/name`` on the Hugging Face hub; or a function that builds one, as ``my_package.models:mine``, whose
-    module is imported. With layers, ``./runs/mine#2#4``, their fusion.
+    transformers library: a path, such as ``logmel+./runs/mine`` (a folder beside you may do without the ``./``, unless
+    a registered model has its name), or ``hf:owner/name`` on the Hugging Face hub; an ONNX file, ``onnx:FILE``
+    (`soundloom.models.onnx_file`); or a function that builds one, as ``my_package.models:mine``, whose module is
+    imported. With layers, ``./runs/mine#2#4``, their fusion.
 
     Args:
         name: the model's name, such as ``cnn14#3#6+logmel``.
@@ -207,7 +208,7 @@ class ModelPart:
     Attributes:
         name: as it is written.
         row: what is registered; None of a saved model.
-        folder: where a saved model lies on this machine; None of a registered one.
+        folder: where a saved model lies on this machine, or the file of an ONNX graph; None of a registered one.
         licence: by SPDX name, of the row or the folder's card; None where none is stated.
     """
 
@@ -230,8 +231,10 @@ def model_parts(name: str, *, offline: bool = False) -> list[ModelPart]:
             row = _row(part)
             found.append(ModelPart(name=str(part), row=row, folder=None, licence=row.stated_licence or None))
         else:
-            folder = folder_of(part.place, offline=offline)
-            found.append(ModelPart(name=str(part), row=None, folder=folder, licence=stated_licence(folder)))
+            graph = is_onnx(part.place)
+            place = path_of(part.place) if graph else folder_of(part.place, offline=offline)
+            licence = read_sidecar(place).licence if graph else stated_licence(place)
+            found.append(ModelPart(name=str(part), row=None, folder=place, licence=licence))
     return found
 
 
@@ -240,10 +243,16 @@ def absolute(name: str) -> str:
     parts = [
         part
         if isinstance(part, PartName) or is_address(part.place)
-        else replace(part, place=os.path.abspath(os.path.expanduser(part.place)))
+        else replace(part, place=_absolute_place(part.place))
         for part in _parts(name)
     ]
     return "+".join(map(str, parts))
+
+
+def _absolute_place(place: str) -> str:
+    if is_onnx(place):
+        return f"onnx:{os.path.abspath(path_of(place))}"
+    return os.path.abspath(os.path.expanduser(place))
 
 
 def check_trusted_name(name: str, where: str, trust: bool = False) -> None:
@@ -262,7 +271,11 @@ def _parts(name: str) -> list[PartName | SavedName]:
 
     def saved(text: str) -> bool:
         place = SavedName.of(text).place
-        return is_address(place) or (not is_object_name(place) and is_saved(place) and place not in MODELS)
+        return (
+            is_address(place)
+            or is_onnx(place)
+            or (not is_object_name(place) and is_saved(place) and place not in MODELS)
+        )
 
     # A path may itself hold a '+', or end like a layer.
     if os.path.isdir(os.path.expanduser(name)) and is_saved(name) and SavedName.of(name).place not in MODELS:

@@ -34,6 +34,7 @@ from soundloom.models import hub
 from soundloom.models.config_file import check_safetensors, one_line, read_json
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
+from soundloom.models.onnx_file import is_onnx, load_onnx, path_of
 from soundloom.models.transformers_folder import EXTRACTORS, is_transformers, load_folder
 from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.models.weights.published_checkpoints import check_state
@@ -113,7 +114,8 @@ def from_pretrained(
     """Make a saved model again, ready to embed.
 
     Args:
-        source: the folder it was saved to, or ``hf:owner/name`` (``hf:owner/name@revision``) on the Hugging Face hub.
+        source: the folder it was saved to; ``hf:owner/name`` (``hf:owner/name@revision``) on the Hugging Face hub; or
+            ``onnx:FILE``.
         offline: never touch the network.
         announce: told what is about to be fetched.
         trust: whether code that the model names may be imported, though no installed package registers it
@@ -124,6 +126,8 @@ def from_pretrained(
             what in it.
         MissingExtraError: the hub is asked for and huggingface_hub is not installed.
     """
+    if is_onnx(source):
+        return load_onnx(path_of(os.fspath(source))).eval()
     folder = folder_of(source, offline=offline, announce=announce)
     name = hub.name_of(os.fspath(source)) if hub.is_address(source) else folder.resolve().name
     return _read(folder, trust, name)
@@ -185,7 +189,7 @@ def is_saved(source: str | os.PathLike[str]) -> bool:
     """Whether a text names a saved model rather than one of the table: a path, a model's folder, a hub address."""
     text = os.fspath(source)
     separated = any(separator in text for separator in (os.sep, os.altsep, "/") if separator)
-    return hub.is_address(text) or separated or (Path(text) / CONFIG).is_file()
+    return hub.is_address(text) or is_onnx(text) or separated or (Path(text) / CONFIG).is_file()
 
 
 def _read(folder: Path, trust: bool, name: str) -> Embedder:
