@@ -29,9 +29,7 @@ MAT4_NAME, MAT4_FIRST, MAT4_WIDTHS = 20, b"samplerate", (8, 4, 4, 2, 2, 1)
 MAT5_HEAD, MAT5_MATRIX = 128, 14
 MOST_MATRICES = 100
 # First bytes -> byte order of the size that follows them, and the bytes of the file that it does not count.
-SIZED = {b"MMMD": (">", 8), b"RIFF": ("<", 8), b"FORM": (">", 8)} | {
-    b"FWS" + bytes([n]): ("<", 0) for n in range(1, 64)
-}
+SIZED = {b"MMMD": (">", 8), b"RIFF": ("<", 8), b"FORM": (">", 8)}
 # What writers count wrongly, or pad.
 SLACK = 64
 
@@ -207,7 +205,7 @@ def _adx(head: bytes) -> Header | None:
 
 
 def inspect_sized(source: Source) -> Layout | None:
-    """Whether a SMAF, Flash, or other RIFF or IFF file is as long as its header says; None: it is none of them."""
+    """Whether a SMAF file, or a rare one of RIFF or IFF, is as long as its header says; None: it is none of them."""
     if source.head[:4] not in SIZED:
         return None
     order, extra = SIZED[source.head[:4]]
