@@ -29,11 +29,11 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction
 from soundloom.evaluation.probes.linear import LinearProbeSettings
-from soundloom.evaluation.protocol_inputs import run_protocol
+from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.retrieval.query_by_example import LeaveOneOutSettings, leave_one_out
 from soundloom.evaluation.runner import default_cache
-from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.scores import average_precisions
+from soundloom.evaluation.standardisation import moments, standardise
 from soundloom.models import load
 from soundloom.reproduce.coala import as_a_library
 from soundloom.tags import aligned_tags
@@ -73,9 +73,11 @@ def main() -> None:
                 corpus, extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
             )
             for row, vectors in _rows(name, model, heard.vectors).items():
-                linear.setdefault(row, {})[task] = run_protocol(
-                    "linear", replace(heard, vectors=vectors), settings=LinearProbeSettings(), seed=0
-                ).mean
+                linear.setdefault(row, {})[task] = (
+                    PROTOCOLS["linear"]
+                    .score([replace(heard, vectors=vectors)], {}, settings=LinearProbeSettings(), seed=0)
+                    .mean
+                )
             for row, vectors in _ranked(name, model, heard.vectors).items():
                 retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
     _show("linear probe, accuracy in percent", linear)

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from benchmarks.timing import interleaved, machine, write_json
 from soundloom.embedder import Stream, Woven
-from soundloom.encoders.waveform import strongest
+from soundloom.encoders.waveform_transformer import strongest
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.diverse import DIVERSE
 
@@ -120,7 +120,7 @@ def filtering(repeat: int) -> Iterator[Row]:
 def plainly() -> Iterator[None]:
     """With the convolution and torch's dropout."""
     with (
-        patch("soundloom.encoders.waveform.strongest", naive),
+        patch("soundloom.encoders.waveform_transformer.strongest", naive),
         patch("soundloom.encoders.transformer.drop", functional.dropout),
     ):
         yield

@@ -15,7 +15,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from soundloom.cli import main
-from soundloom.cli.options import parse_weights
+from soundloom.cli.common_options import parse_weights
 from soundloom.errors import QueryError
 
 COMMANDS = (

@@ -146,7 +146,7 @@ def test_an_interrupt_during_imports_is_one_line(program: str) -> None:
 
 
 def test_an_address_of_weights_is_refused_as_one() -> None:
-    from soundloom.cli.options import parse_files
+    from soundloom.cli.common_options import parse_files
 
     with pytest.raises(SoundloomError, match="is an address"):
         parse_files(["s3://bucket/model.pth"])

@@ -21,7 +21,7 @@ from soundloom.encoders import (
     initialise,
 )
 from soundloom.encoders.fast_dropout import fast_dropout
-from soundloom.encoders.waveform import WaveformFilters, strongest
+from soundloom.encoders.waveform_transformer import WaveformFilters, strongest
 from soundloom.frontends import MFCC, LogMel, PeakMap, PerSecond, WaveformPatches
 from soundloom.models import from_pretrained, save_pretrained
 

@@ -28,7 +28,8 @@ from soundloom.evaluation import (
     from_parts,
     knn_probe,
 )
-from soundloom.evaluation.analysis.correlation import acoustic_statistics, correlation_analysis
+from soundloom.evaluation.acoustic_features import acoustic_statistics
+from soundloom.evaluation.analysis.correlation import correlation_analysis
 from soundloom.evaluation.analysis.layers import (
     all_layers,
     choose,
@@ -39,7 +40,8 @@ from soundloom.evaluation.analysis.layers import (
 )
 from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.evaluation.embedding_cache import EmbeddingCacheError, Shards, Writer, key_of
-from soundloom.evaluation.protocol_inputs import run_correlation, splits_of, targets_of
+from soundloom.evaluation.protocol_inputs import splits_of, targets_of
+from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.reference_scores import PUBLISHED, elsewhere, published
 from soundloom.evaluation.results import EvaluationError, corpus_digest, join, read, write
 from soundloom.evaluation.runner import default_cache, evaluate, protocol_choices, protocol_names
@@ -342,7 +344,7 @@ def test_correlation_is_over_the_clips_that_both_could_hear(sounds, tmp_path):
     few = dataclasses.replace(heard, vectors=heard.vectors[:, :3])
     acoustics = extraction.extract_features(corpus, extraction.acoustic_extractor(), cache=tmp_path, workers=2)
     without = dataclasses.replace(acoustics, vectors=acoustics.vectors[1:], positions=acoustics.positions[1:])
-    score = run_correlation(few, without, seed=0)
+    score = PROTOCOLS["correlation"].score([few, without], {}, settings=None, seed=0)
     assert score == correlation_analysis(few.vectors[1:], extraction.named_statistics(acoustics.vectors[1:]))
 
 

@@ -250,7 +250,7 @@ def test_an_embedding_of_brightness_correlates_with_the_centroid():
 def test_statistics_over_time_are_scipys():
     from scipy.stats import skew
 
-    from soundloom.evaluation.analysis.correlation import acoustic_features
+    from soundloom.evaluation.acoustic_features import acoustic_features
 
     waveform = noise(4000)
     values = acoustic_features(waveform, 8000)["mfcc"].astype(np.float64)

@@ -14,7 +14,7 @@ import torch
 
 from soundloom.frontends.fbank import Fbank, FbankSettings
 from soundloom.frontends.filterbank import FilterBank, filter_bank
-from soundloom.frontends.framing import FramingSettings, window_function
+from soundloom.frontends.frames import FramingSettings, window_function
 from soundloom.frontends.mel import LogMel, LogMelSettings
 
 

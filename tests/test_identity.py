@@ -19,7 +19,7 @@ from helpers.installed_package import run_python
 from soundloom import corpora
 from soundloom.components import digest_of
 from soundloom.embedder import Embedder, Stream, Woven
-from soundloom.embedder.identity import undeclared_state
+from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.encoders import Encoder, Identity, PitchEncoder, PitchEncoderSettings
 from soundloom.errors import ComponentError, ModelError, ModelMismatchError
 from soundloom.feature_cache import MelEnergies, Represented
@@ -102,7 +102,7 @@ def test_a_version_raised_changes_a_fingerprint_of_soundlooms_own(monkeypatch: p
 def test_what_has_no_identity_is_refused_by_name() -> None:
     frontend = Gain()
     frontend.lock = threading.Lock()  # type: ignore[assignment]
-    with pytest.raises(ComponentError, match=r"^Gain\.lock is a lock, whose state cannot be told"):
+    with pytest.raises(ComponentError, match=r"^Gain\.lock is a lock, whose state cannot be read"):
         stream(frontend).fingerprint()
     with pytest.raises(ModelError, match=r"cannot save 'x': Gain\.lock is a lock"):
         soundloom.save_pretrained(stream(frontend), "never")

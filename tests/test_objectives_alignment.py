@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from helpers.tiny_encoder import Tiny
 from soundloom.embedder import Stream, Window, one_thread
 from soundloom.encoders import COALAAudioEncoder, initialise
+from soundloom.encoders.audio_decoder import AudioDecoder
 from soundloom.feature_cache import Form, MelEnergies
 from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.objectives.alignment import (
@@ -25,8 +26,7 @@ from soundloom.objectives.alignment import (
     generalised_kl,
     tag_cross_entropy,
 )
-from soundloom.objectives.decoders import AudioDecoder
-from soundloom.tags.decoder import TagDecoder
+from soundloom.tags.tag_decoder import TagDecoder
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from soundloom import audio, corpora
-from soundloom.cli.progress import followed
+from soundloom.cli.progress_bars import followed
 from soundloom.corpora import Corpus, clip_table
 from soundloom.feature_cache import (
     CacheProgress,

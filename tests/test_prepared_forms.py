@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soundloom.feature_cache import FeatureCacheError, Form, MelEnergies, Represented, Samples, formats
-from soundloom.feature_cache.chunking import overlapping
+from soundloom.feature_cache.chunks import overlapping
 from soundloom.frontends import FramedWaveform, Frontend, LogMel, NormalisedFrontend, PeakMap
 from soundloom.frontends.mel import LogMelSettings
 

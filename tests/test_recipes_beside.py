@@ -1,4 +1,4 @@
-"""Jobs side by side: what they give and tell, how they fail, and that none outlives who started it."""
+"""Jobs side by side: what they give and report, how they fail, and that none outlives who started it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from helpers import pool_jobs
-from soundloom.recipes.process_pool import Job, run_parallel
 from soundloom.training import TrainingError
+from soundloom.workers.parallel import ParallelJob, run_parallel
 
 
-def doubling(*numbers: int) -> list[Job]:
-    return [Job(name=str(number), work=pool_jobs.double, arguments=(number,)) for number in numbers]
+def doubling(*numbers: int) -> list[ParallelJob]:
+    return [ParallelJob(name=str(number), work=pool_jobs.double, arguments=(number,)) for number in numbers]
 
 
 def running(process: int) -> bool:
@@ -50,14 +50,14 @@ def test_results_come_in_the_order_of_the_jobs_and_all_that_is_told_arrives(coun
 @pytest.mark.parametrize("count", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_job_that_fails_is_named_and_the_others_are_done(count: int) -> None:
     told: list[Any] = []
-    jobs = [Job(name="pitch", work=pool_jobs.fail, arguments=("no sound",)), *doubling(1, 2)]
+    jobs = [ParallelJob(name="pitch", work=pool_jobs.fail, arguments=("no sound",)), *doubling(1, 2)]
     with pytest.raises(TrainingError, match=r"^pitch: no sound \(the others are done and kept: the same command"):
         run_parallel(jobs, count, told.append)
     assert set(told) == {"no sound", 1, 2}
 
 
 def test_a_reason_is_told_once() -> None:
-    jobs = [Job(name=name, work=pool_jobs.fail, arguments=("full disk",)) for name in ("a", "b")]
+    jobs = [ParallelJob(name=name, work=pool_jobs.fail, arguments=("full disk",)) for name in ("a", "b")]
     with pytest.raises(TrainingError, match=r"^full disk$"):
         run_parallel(jobs, 1, lambda _: None)
     with pytest.raises(TrainingError, match=r"^a, b: full disk"):
@@ -67,8 +67,8 @@ def test_a_reason_is_told_once() -> None:
 @pytest.mark.slow
 def test_what_was_not_foreseen_is_told_by_name_too() -> None:
     jobs = [
-        Job(name="one", work=pool_jobs.crash, arguments=()),
-        Job(name="two", work=pool_jobs.die, arguments=()),
+        ParallelJob(name="one", work=pool_jobs.crash, arguments=()),
+        ParallelJob(name="two", work=pool_jobs.die, arguments=()),
         *doubling(1),
     ]
     with pytest.raises(TrainingError) as refused:
@@ -86,7 +86,7 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
         if len(heard) == 2:
             raise KeyboardInterrupt
 
-    jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
+    jobs = [ParallelJob(name=name, work=pool_jobs.sleep, arguments=(str(tmp_path), name)) for name in ("a", "b", "c")]
     with pytest.raises(KeyboardInterrupt):
         run_parallel(jobs, 2, stop)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "the third was never begun"
@@ -97,8 +97,8 @@ def test_who_is_interrupted_ends_the_jobs(tmp_path: Path) -> None:
 def test_who_is_killed_takes_the_jobs_along(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom helpers import pool_jobs\n"
-        "from soundloom.recipes.process_pool import Job, run_parallel\n"
-        "jobs = [Job(name=name, work=pool_jobs.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
+        "from soundloom.workers.parallel import ParallelJob, run_parallel\n"
+        "jobs = [ParallelJob(name=name, work=pool_jobs.sleep, arguments=(sys.argv[1], name)) for name in 'ab']\n"
         "run_parallel(jobs, 2, lambda name: print(name, flush=True))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import soundloom
 from soundloom import corpora
 from soundloom.cli.reproduce_verma import command as reproduce_command
-from soundloom.cli.tag_model import tag_files, write_tags
+from soundloom.cli.tag_predictions import tag_files, write_tags
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Woven
@@ -30,9 +30,9 @@ from soundloom.objectives.labels import LabelSettings
 from soundloom.recipes import RunOptions
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
-from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, embed_windows
+from soundloom.recipes.normalisation import standardise
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger

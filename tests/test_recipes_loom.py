@@ -27,7 +27,7 @@ from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.training import TrainingError
-from soundloom.training.seeding import seeded
+from soundloom.training.seeds import seeded
 
 RATE = 16000
 MIDI = (48, 50, 53, 57, 60, 62, 65, 69, 72, 76)

@@ -22,7 +22,7 @@ from soundloom.objectives import only
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.triplet import PRESETS, TripletRecipe
 from soundloom.reproduce import jansen_tables as tables
-from soundloom.reproduce.jansen import JansenSettings, Reproduced, Teller, reproduce
+from soundloom.reproduce.jansen import JansenResult, JansenSettings, Reporter, reproduce
 from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.window_embeddings import embedded, log_mel
 
@@ -154,9 +154,9 @@ def test_windows_are_the_aligned_ones_each_embedded_alone(sounds: Path) -> None:
 def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path, tmp_path: Path) -> None:
     corpus, told = folded(sounds), []
     settings = JansenSettings(splits=1, epochs=2, segments=2, draws=1, scratch_steps=2)
-    arguments = (corpus, corpora.load(sounds), small(2), settings, tmp_path, Teller(began=told.append))
+    arguments = (corpus, corpora.load(sounds), small(2), settings, tmp_path, Reporter(began=told.append))
     found = reproduce(*arguments)  # type: ignore[arg-type]
-    assert isinstance(found, Reproduced)
+    assert isinstance(found, JansenResult)
     assert found.splits == ("1",)
     assert list(found.table) == [row for row in tables.TITLES if not row.startswith("few")]
     assert list(found.few) == ["few log-mel", "few scratch", "few joint"]
@@ -184,7 +184,7 @@ def test_the_topline_never_hears_the_clips_it_is_tested_on(
     monkeypatch.setattr(TripletRecipe, "run", spy)
     corpus = folded(sounds)
     settings = JansenSettings(epochs=1, segments=0)
-    reproduce(corpus, corpora.load(sounds), small(1), settings, tmp_path, Teller())  # type: ignore[arg-type]
+    reproduce(corpus, corpora.load(sounds), small(1), settings, tmp_path, Reporter())  # type: ignore[arg-type]
     toplines = {name: (recipe, known) for recipe, known, name in learned if name.startswith("topline")}
     assert toplines.keys() == {"topline-tones-1", "topline-tones-2"}
     for name, (recipe, known) in toplines.items():

@@ -25,7 +25,7 @@ import soundloom
 from soundloom.cli import main
 from soundloom.components import ModuleConfig, from_plain, presets
 from soundloom.embedder import Embedder, Stream, Window, Woven
-from soundloom.embedder.identity import undeclared_state
+from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.encoders import (
     ENCODERS,
     Encoder,

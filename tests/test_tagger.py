@@ -256,9 +256,7 @@ def test_the_average_is_saved_and_taggers_without_one_do_not_explain(woven: Embe
     edited(tmp_path, format=1)
     old = Tagger.load(tmp_path)
     assert old.scores(some(woven)).shape == (5, 3)
-    with pytest.raises(
-        ModelError, match=r"does not know the average sound.* the command that trained it is given again"
-    ):
+    with pytest.raises(ModelError, match=r"has no average embedding.* the command that trained it is run again"):
         old.shares(some(woven))
 
 

@@ -36,8 +36,8 @@ from soundloom.tags import (
     words_of_path,
 )
 from soundloom.tags import tokenise as words_module
-from soundloom.tags.decoder import TagDecoder
-from soundloom.tags.riff import chunks
+from soundloom.tags.riff_chunks import chunks
+from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.tokenise import STOP_WORDS, singular
 
 # Words
@@ -381,11 +381,11 @@ def test_a_direction_scores_as_the_space_does() -> None:
 
 def test_tags_are_decoded_from_those_that_are_near(tmp_path: Path) -> None:
     known = aligned()
-    assert known.told(torch.zeros(1, 6)) is None
+    assert known.predict(torch.zeros(1, 6)) is None
     known.decoder = TagDecoder(3).eval()
     known.centre.copy_(known.common(torch.randn(9, 6, generator=torch.Generator().manual_seed(2))))
     z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
-    found = known.told(z)
+    found = known.predict(z)
     assert found is not None
     assert known.encoder is not None
     with torch.inference_mode():
@@ -398,12 +398,12 @@ def test_tags_are_decoded_from_those_that_are_near(tmp_path: Path) -> None:
             torch.testing.assert_close(row, 1 / (1 + (-known.decoder(mean[None])[0]).exp()))
     (tmp_path / WEIGHTS).write_bytes(b"of the stream")
     known.save(tmp_path)
-    again = AlignedTags.load(tmp_path).told(z)
+    again = AlignedTags.load(tmp_path).predict(z)
     assert again is not None
     torch.testing.assert_close(again, found)
     head = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
     telling = AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head)
-    torch.testing.assert_close(telling.told(z), telling.scores(z))
+    torch.testing.assert_close(telling.predict(z), telling.scores(z))
     with pytest.raises(ValueError, match="needs the tag encoder"):
         AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head, decoder=TagDecoder(2))
 

@@ -25,7 +25,7 @@ from soundloom.errors import MissingExtraError, ModelError
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.prefetch import prefetch, shard
-from soundloom.training.seeding import seeded, set_seed
+from soundloom.training.seeds import seeded, set_seed
 
 STEPS = 12
 

@@ -1,4 +1,4 @@
-"""What works on this machine: packages, codecs, devices, and a first embedding."""
+"""Diagnosis of the installation: packages, codecs, devices, and a first embedding."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Finding", "diagnose"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what it is, whether it is well, and what there is to say."""
+    """One check: its subject, whether it passed, and a detail such as a version or an error."""
 
     subject: str
     good: bool
-    told: str
+    detail: str
 
 
 def diagnose() -> list[Finding]:
-    """Look at everything that the main job needs, trying what can be tried."""
+    """Check everything that indexing needs, by trying it."""
     findings = [Finding("python", True, f"{platform.python_version()} on {platform.platform()}")]
     findings += [_package(name) for name in ("soundloom", *_needed())]
     for subject, check in (
@@ -31,7 +31,7 @@ def diagnose() -> list[Finding]:
     ):
         try:
             findings.append(Finding(subject, True, check()))
-        except Exception as error:  # whatever is wrong with the machine is what is to be told
+        except Exception as error:  # any error of the machine is the finding
             findings.append(Finding(subject, False, f"{type(error).__name__}: {error}"))
     return findings
 
@@ -59,7 +59,7 @@ def _torch() -> str:
 
 
 def _decoding() -> str:
-    """Write a tone in every form at hand and hear it again."""
+    """Write a tone in every format at hand and decode it again."""
     import av
     import numpy as np
     import soundfile
@@ -67,13 +67,13 @@ def _decoding() -> str:
     from soundloom import audio
 
     tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.float32)
-    heard = []
+    decoded = []
     with tempfile.TemporaryDirectory() as folder:
         for suffix in (".wav", ".flac", ".ogg", ".mp3", ".aiff"):
             file = Path(folder) / f"tone{suffix}"
             soundfile.write(file, tone, 16000)
             _check_tone(audio.read(file, 16000), suffix)
-            heard.append(suffix[1:])
+            decoded.append(suffix[1:])
         file = Path(folder) / "tone.m4a"
         with av.open(str(file), "w") as container:
             stream = container.add_stream("aac", rate=16000, layout="mono")
@@ -82,8 +82,8 @@ def _decoding() -> str:
             for packet in (*stream.encode(frame), *stream.encode(None)):
                 container.mux(packet)
         _check_tone(audio.read(file, 16000), ".m4a")
-        heard.append("m4a")
-    return f"{', '.join(heard)} (libsndfile {soundfile.__libsndfile_version__}, PyAV {av.__version__})"
+        decoded.append("m4a")
+    return f"{', '.join(decoded)} (libsndfile {soundfile.__libsndfile_version__}, PyAV {av.__version__})"
 
 
 def _check_tone(samples: object, suffix: str) -> None:

@@ -5,7 +5,7 @@
 
 Only encoders are exchanged: front-ends, windows, fusion and pooling are what they were, so that name, parts and
 fingerprint stay, and embeddings agree to 1e-4 of their largest number, which is checked whenever an engine is made.
-To the last bit the engines differ, so whoever stores embeddings records the engine with them (``engine_of``) and takes
+To the last bit the engines differ, so a store of embeddings records the engine with them (``engine_of``) and takes
 the same for later ones (``resumed``).
 
 ONNX Runtime is given to convolutional encoders, where it is faster. Transformers stay with torch under either engine:
@@ -80,7 +80,7 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
             digits are left.
 
     Returns:
-        An embedder of the same name, parts and fingerprint, which also tells its engine.
+        An embedder of the same name, parts and fingerprint, with the attribute ``engine``.
 
     Raises:
         ModelError: there is no such engine, it does not run where the model is, or what it computes is not what
@@ -117,7 +117,7 @@ def engine_of(model: Embedder) -> str:
 
 
 def resumed(model: Embedder, engine: str) -> Embedder:
-    """A model on the engine that `engine_of` told, as far as that can be had here; else, with a warning, on torch."""
+    """A model on an engine of `engine_of`, if it is available here; else, with a warning, on torch."""
     if engine == engine_of(model):
         return model
     name, _, device = engine.removesuffix(_HALF).partition(_ON)
@@ -163,7 +163,7 @@ class Accelerated(Embedder):
     Args:
         origin: whose name, parts, settings and fingerprint it keeps.
         inner: what computes.
-        engine: what its encoders run on, as `engine_of` tells it: "torch", "onnxruntime", "torch on cuda", "torch on
+        engine: what its encoders run on, as `engine_of` gives it: "torch", "onnxruntime", "torch on cuda", "torch on
             cuda in half precision".
     """
 

@@ -123,7 +123,7 @@ def read_csv(text: str, needed: Sequence[Sequence[str]]) -> FileTable:
 
 
 def _read(text: str, delimiter: str, needed: Sequence[Sequence[str]]) -> FileTable:
-    # A quote that is not closed, or a lone carriage return as the end of a line, is told apart by the csv module.
+    # A quote that is not closed, or a lone carriage return as the end of a line, is recognised by the csv module.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=False)
     rows, lines = [], []
     try:

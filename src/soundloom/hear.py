@@ -9,7 +9,7 @@ A scene embedding is the model's embedding; of more than a minute, the mean over
 
     fine models     whose frames come at least so often: the mean of the frames within each 50 ms
     coarse models   whose frames are longer, or that have none: the embedding of the second of sound centred on the
-                    timestamp, silence beyond the sound's ends; where the model hears windows of one fixed length
+                    timestamp, silence beyond the sound's ends; where the model takes windows of one fixed length
                     (VGGish 0.975 s, COALA 2.2 s) just so much as fills one
 
 so that all are regular whatever the model. Coarse models compute twenty windows a second of sound: a matter of a GPU
@@ -56,7 +56,7 @@ class HearModel(nn.Module):
         scene_embedding_size: numbers in a scene embedding.
         timestamp_embedding_size: numbers in a timestamp embedding.
         embedder: what does the work.
-        context: seconds of sound around a timestamp that its embedding hears; None if frames are fine enough.
+        context: seconds of sound around a timestamp that its embedding covers; None if frames are fine enough.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -155,8 +155,8 @@ class HearModel(nn.Module):
                 f"audio must be finite and within [-1, 1], got a value of {float(audio.abs().max()):g}: divide it by "
                 "its full scale, 32768 for 16 bits"
             )
-        heard: Tensor = self._resampler(audio)
-        return heard
+        resampled: Tensor = self._resampler(audio)
+        return resampled
 
     def _blocks(self, samples: int) -> Iterator[tuple[int, int]]:
         """Minutes from first sample to last; a rest of less than a quarter joins the one before (`audio.segments`)."""
@@ -230,7 +230,7 @@ def _at_least(waveforms: Tensor, samples: int) -> Tensor:
 
 @torch.no_grad()
 def _is_fine(embedder: Embedder) -> bool:
-    """Whether frames come every 50 ms or more often, found by hearing a second of silence."""
+    """Whether frames come every 50 ms or more often, found by embedding a second of silence."""
     samples = max(round(_SECOND * embedder.sample_rate), embedder.min_samples)
     device = next((tensor.device for tensor in embedder.buffers()), torch.device("cpu"))
     gaps = embedder.frames(torch.zeros(1, samples, device=device)).times.diff()
@@ -238,7 +238,7 @@ def _is_fine(embedder: Embedder) -> bool:
 
 
 def _context(embedder: Embedder) -> float:
-    """Seconds around a timestamp that a coarse model hears: the most that any of its parts asks for."""
+    """Seconds around a timestamp that a coarse model needs: the most that any of its parts asks for."""
     parts = embedder.embedders if isinstance(embedder, Woven) else [embedder]
     return max(_wanted(part) for part in parts)
 

@@ -2,7 +2,7 @@
 
     waveforms [batch, samples] float32, mono, at the model's sample rate  ->  embeddings [batch, dim]
 
-The batch is free. So is the length, between the bounds told in the file's metadata, where no part of the model has a
+The batch is free. So is the length, between the bounds in the file's metadata, where no part of the model has a
 fixed window: below the lower bound the library pads with silence, above the upper one it cuts. Else the length is that
 of the longest window (VGGish 15,600 samples, COALA 48,640, AST 164,080): of a longer sound embed each window, the last
 one filled with silence, and average by duration; for fused layers, whose maximum is over the whole sound, rather

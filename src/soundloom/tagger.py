@@ -1,4 +1,4 @@
-"""Tagging: which of the classes that it learned a model hears in a sound, per clip and per second.
+"""Tagger: scores of the learned classes for a sound, per clip and per second.
 
 A tagger is an embedder and a head from its embeddings to classes (Verma 2023, section 3.5), and lies in a folder with
 the model that it listens with:
@@ -6,7 +6,7 @@ the model that it listens with:
     FOLDER/tagger.safetensors    the head's weights, and the mean of the embeddings that it learned from
     FOLDER/tagger.json           classes, loss, units, and the fingerprint of the model it was trained on
 
-It hears a second at a time, as it was trained; a clip's scores are its seconds', weighted by duration ("the labels
+It takes a second at a time, as it was trained; a clip's scores are its seconds', weighted by duration ("the labels
 are averaged across the entire clip", section 2). Scores lie in [0, 1]; they order classes, and are no probabilities
 unless the loss made them so.
 
@@ -195,7 +195,7 @@ class Tagger:
         """A tagger of the words that a model knows, second by second, or as much as the model takes at a time.
 
         Args:
-            model: has the part that knows them; the others are not heard.
+            model: has the part that knows them; the other parts are left out.
             tags: of that part.
         """
         (part,) = [stream for stream in streams(model) if stream.name == tags.part]
@@ -266,11 +266,11 @@ class Tagger:
         mean = self.average()
 
         def worth(subset: tuple[str, ...]) -> Float[np.ndarray, "rows classes"]:
-            heard = np.tile(mean, (len(embeddings), 1))
+            known = np.tile(mean, (len(embeddings), 1))
             for part in subset:
                 columns = self.model.parts[part]
-                heard[:, columns] = embeddings[:, columns]
-            return self.scores(heard)
+                known[:, columns] = embeddings[:, columns]
+            return self.scores(known)
 
         parts = tuple(self.model.parts)
         return shapley_values({subset: worth(subset) for subset in [(), *subsets_of(parts)]}, parts)
@@ -322,7 +322,7 @@ class Tagger:
             sample_rate: of a waveform, in hertz; that of the model if not given.
             start: where to begin, in seconds of the sound.
             end: where to stop, in seconds of the sound; its end if not given.
-            explain: tell how much each part moved the scores, too.
+            explain: also give the contribution of each part.
             options: how files are decoded.
             notices: a list to which is added what is noticed of the sound.
             av: a child process for the codecs that need one, if several files are tagged at a time.
@@ -380,9 +380,9 @@ class Tagger:
         """
         if self.mean is None:
             raise ModelError(
-                "this tagger does not know the average sound, from which parts move scores. Of words that a model "
-                "knows, one part alone tells; a tagger of an earlier version learns the average when the command that "
-                "trained it is given again, which keeps the streams and trains the head anew"
+                "this tagger has no average embedding, from which contributions are measured: words of a model "
+                "are scored by one part alone; a tagger of an earlier version gets the average when the command that "
+                "trained it is run again, which keeps the streams and trains the head anew"
             )
         return self.mean
 

@@ -114,7 +114,7 @@ def _parse_click(command: click.Command, words: list[str], parent: click.Context
     def convert(_type: click.Path, value: object, *_: object) -> object:
         return value
 
-    from soundloom.cli.options import LocalPath
+    from soundloom.cli.common_options import LocalPath
 
     paths = (mock.patch.object(kind, "convert", convert) for kind in (click.Path, LocalPath))
     with next(paths), next(paths), contextlib.suppress(click.exceptions.Exit):

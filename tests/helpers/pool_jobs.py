@@ -1,4 +1,4 @@
-"""Jobs for `soundloom.recipes.process_pool`, in a module of their own, so that a child process finds them."""
+"""Jobs for `soundloom.workers.parallel`, in a module of their own, so that a child process finds them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import Any
 
 from soundloom.errors import SoundloomError
 
-Tell = Callable[[Any], None]
+Report = Callable[[Any], None]
 
 
-def double(number: int, *, tell: Tell) -> int:
+def double(number: int, *, report: Report) -> int:
     """Say the number, print what is not meant for the parent, and double it."""
-    tell(number)
+    report(number)
     print("a library talks")
     return 2 * number
 
 
-def fail(reason: str, *, tell: Tell) -> None:
+def fail(reason: str, *, report: Report) -> None:
     """Fail in a way that was foreseen."""
-    tell(reason)
+    report(reason)
     raise SoundloomError(reason)
 
 
-def crash(*, tell: Tell) -> None:
+def crash(*, report: Report) -> None:
     """Fail in a way that was not."""
     raise KeyError("nobody thought of this")
 
 
-def die(*, tell: Tell) -> None:
+def die(*, report: Report) -> None:
     """End as the system ends processes when memory is short."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def sleep(folder: str, name: str, *, tell: Tell) -> None:
+def sleep(folder: str, name: str, *, report: Report) -> None:
     """Leave the process's number behind and do nothing for a long time."""
     (Path(folder) / name).write_text(str(os.getpid()))
-    tell(name)
+    report(name)
     time.sleep(600)

@@ -74,7 +74,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
       soundloom embed ~/sounds -o embeddings.parquet   embeddings for your own use
       soundloom serve sounds.loom                      the same, and more, in the browser
       soundloom train triplet ~/sounds -o runs/mine    a model of your own, from the sounds alone
-      soundloom evaluate logmel --on ~/sounds          how well a model tells the folders apart
+      soundloom evaluate logmel --on ~/sounds          how well a model distinguishes the folders
     """
     if packages:
         # In the environment, so that worker processes have the same consent.

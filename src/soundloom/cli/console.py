@@ -178,7 +178,7 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
             whole = reached.done == reached.total
             bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
 
-        yield partial(load, offline=offline, announce=lambda told: echo(str(told), err=True), progress=advance)
+        yield partial(load, offline=offline, announce=lambda download: echo(str(download), err=True), progress=advance)
 
 
 def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:
@@ -234,8 +234,8 @@ def _file(hit: Hit) -> Text:
 
 def _reasons(explanation: Explanation) -> str:
     """The parts that speak for a hit, and how unusual that is: closer than so many percent of the library."""
-    told = [f"{part} {_percent(explanation.percentiles[part])}" for part in explanation.reasons]
-    return ", ".join(told) or "nothing in particular"
+    reasons = [f"{part} {_percent(explanation.percentiles[part])}" for part in explanation.reasons]
+    return ", ".join(reasons) or "nothing in particular"
 
 
 def _percent(share: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 
 __all__ = ["command"]
@@ -20,9 +20,9 @@ SPLITS = ("train", "valid", "test")
 
 @click.command("corpora")
 @click.argument("name", required=False)
-@click.argument("root", required=False, type=options.LocalPath(must_exist=True))
+@click.argument("root", required=False, type=common_options.LocalPath(must_exist=True))
 @click.option("--full", is_flag=True, help="Look at every file instead of a few.")
-@options.as_json
+@common_options.as_json
 def command(name: str | None, root: Path | None, full: bool, json_wanted: bool) -> None:
     """List the corpora, or check a copy of one.
 
@@ -45,17 +45,17 @@ def _list(*, json_wanted: bool) -> None:
     from soundloom.corpora import CORPORA
 
     if json_wanted:
-        facts = ("title", "task", "layout", "address", "licence", "counts")
-        rows = {name: {fact: getattr(source, fact) for fact in facts} for name, source in CORPORA.items()}
+        fields = ("title", "task", "layout", "address", "licence", "counts")
+        rows = {corpus: {name: getattr(source, name) for name in fields} for corpus, source in CORPORA.items()}
         print_json(rows)
         return
     for name, source in CORPORA.items():
         counts = source.counts
         folds = sum(key.startswith("fold ") for key in counts)
-        told = [f"{counts[key]:,} {key}" for key in ("clips", "classes") if key in counts]
-        told += [f"{folds} folds"] if folds else [f"{counts[key]:,} to {key}" for key in SPLITS if key in counts]
+        facts = [f"{counts[key]:,} {key}" for key in ("clips", "classes") if key in counts]
+        facts += [f"{folds} folds"] if folds else [f"{counts[key]:,} to {key}" for key in SPLITS if key in counts]
         echo(f"{name:<16} {source.title}")
-        for line in (", ".join([source.task, *told]), source.licence, source.address):
+        for line in (", ".join([source.task, *facts]), source.licence, source.address):
             echo(f"{'':<16} {line}")
 
 

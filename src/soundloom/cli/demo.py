@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, hits_table, print_failures, progress_bar
 from soundloom.counted import counted
 from soundloom.errors import QueryError
@@ -18,13 +18,13 @@ _QUERIES = ("siren", "bird", "rain")
 
 
 @click.command("demo")
-@click.option("--out", type=options.LocalPath(), default="demo", show_default=True, help="Where to write.")
+@click.option("--out", type=common_options.LocalPath(), default="demo", show_default=True, help="Where to write.")
 @click.option(
-    "--sounds", type=options.LocalPath(must_exist=True), help="Your own folder.  [default: synthesised sounds]"
+    "--sounds", type=common_options.LocalPath(must_exist=True), help="Your own folder.  [default: synthesised sounds]"
 )
 @click.option(
     "--query",
-    type=options.LocalPath(must_exist=True),
+    type=common_options.LocalPath(must_exist=True),
     help="A sound to search by.  [default: one of the sounds]",
 )
 def command(out: Path, sounds: Path | None, query: Path | None) -> None:

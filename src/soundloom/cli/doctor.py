@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import Styled, echo, print_json
 
 __all__ = ["command"]
@@ -21,7 +21,7 @@ __all__ = ["command"]
     metavar="NAME[=FILE]",
     help="Check these published weights instead, in the cache or in a file; can be repeated.",
 )
-@options.as_json
+@common_options.as_json
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -> None:
     """Check the installation: versions, codecs, devices, and a sound embedded twice.
@@ -51,6 +51,6 @@ def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -
     else:
         for finding in findings:
             mark = Styled("ok  ", "green") if finding.good else Styled("BAD ", "red")
-            echo(mark, f" {finding.subject:<22} {finding.told}")
+            echo(mark, f" {finding.subject:<22} {finding.detail}")
     if not all(finding.good for finding in findings):
         context.exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
 from soundloom.counted import counted
 
@@ -15,27 +15,27 @@ __all__ = ["command"]
 
 
 @click.command("embed")
-@options.sounds
+@common_options.sounds
 @click.option(
     "-o",
     "--out",
-    type=options.LocalPath(),
+    type=common_options.LocalPath(),
     required=True,
     metavar="FILE",
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
 )
-@options.model
-@options.weight_files
-@options.offline
-@options.engine
-@options.device
-@options.half
+@common_options.model
+@common_options.weight_files
+@common_options.offline
+@common_options.engine
+@common_options.device
+@common_options.half
 @click.option("--frames", is_flag=True, help="One row a frame of the model, instead of one a segment.")
-@options.window
-@options.hop
-@options.decoding
-@options.workers
-@options.as_json
+@common_options.window
+@common_options.hop
+@common_options.decoding
+@common_options.workers
+@common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
@@ -71,7 +71,7 @@ def command(
 
     with model_loader(offline=offline) as load:
         fast = accelerating(load, engine, device=device, half=half)
-        model = fast(name or DEFAULT, weights=options.parse_files(files) or "published")
+        model = fast(name or DEFAULT, weights=common_options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = export(
             sounds,
@@ -81,7 +81,7 @@ def command(
             window=window,
             hop=hop,
             workers=workers,
-            decoding=options.decode_options(context),
+            decoding=common_options.decode_options(context),
             progress=progress,
         )
     if json_wanted:

@@ -1,4 +1,4 @@
-"""How commands end that fail: one line on standard error, an exit code, and the traceback only when asked for.
+"""Exit of a failed command: one line on standard error, an exit code, and the traceback only when asked for.
 
     1      the command failed: the line names what is wrong and the remedy
     130    interrupted (Ctrl-C)

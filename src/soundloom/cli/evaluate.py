@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import evaluate_options, options
+from soundloom.cli import common_options, evaluate_options
 from soundloom.cli.console import Styled, clock, echo, model_loader, print_json
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ __all__ = ["command"]
 @click.option("--join", is_flag=True, help="Report results of earlier runs together: MODEL... are results.json files.")
 @evaluate_options.out
 @evaluate_options.seed
-@options.weight_files
-@options.offline
+@common_options.weight_files
+@common_options.offline
 @evaluate_options.cache
-@options.workers
-@options.as_json
+@common_options.workers
+@common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
@@ -97,7 +97,7 @@ def command(
 def _measured(
     weights: Mapping[str, Any], where: Sequence[str], protocols: str, *, offline: bool, quiet: bool, **shared: Any
 ) -> Iterator[Result | None]:
-    """Every model on every corpus, told as it goes; None where a corpus allows none of the protocols."""
+    """Every model on every corpus, printed as each is done; None where a corpus allows none of the protocols."""
     from soundloom.evaluation.results import EvaluationError
     from soundloom.evaluation.runner import evaluate, protocol_names
 

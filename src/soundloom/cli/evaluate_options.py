@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import Styled, cell, echo, print_failures, progress_bar, table_console
 from soundloom.local_path import local_path
 
@@ -43,7 +43,7 @@ on = click.option(
 )
 
 out = click.option(
-    "-o", "--out", type=options.LocalPath(), metavar="FOLDER", help="Write results.json and report.html here."
+    "-o", "--out", type=common_options.LocalPath(), metavar="FOLDER", help="Write results.json and report.html here."
 )
 
 seed = click.option(
@@ -52,7 +52,7 @@ seed = click.option(
 
 cache = click.option(
     "--cache",
-    type=options.LocalPath(),
+    type=common_options.LocalPath(),
     metavar="FOLDER",
     help="Where embeddings are kept between runs.  [default: in soundloom's cache]",
 )
@@ -88,7 +88,7 @@ def weights_for(models: Sequence[str], texts: Sequence[str]) -> dict[str, str | 
         click.UsageError: weights for a part that no model has.
         ModelError: not written as ``--weights`` is.
     """
-    files = options.parse_files(texts)
+    files = common_options.parse_files(texts)
     if not isinstance(files, Mapping):
         return dict.fromkeys(models, files or "published")
     words = {model: {part.partition("#")[0].strip() for part in model.split("+")} for model in models}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
 
 __all__ = ["command"]
@@ -15,19 +15,19 @@ __all__ = ["command"]
 
 @click.command("export")
 @click.argument("name", metavar="MODEL")
-@click.argument("out", type=options.LocalPath(dir_okay=False), metavar="[OUT.onnx]", required=False)
+@click.argument("out", type=common_options.LocalPath(dir_okay=False), metavar="[OUT.onnx]", required=False)
 @click.option(
     *("-o", "--out", "--output", "output"),
-    type=options.LocalPath(dir_okay=False),
+    type=common_options.LocalPath(dir_okay=False),
     metavar="OUT.onnx",
     help="The file to write, if it is not the second argument.",
 )
-@options.weight_files
-@options.offline
+@common_options.weight_files
+@common_options.offline
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="The one length of sound that the file takes."
 )
-@options.as_json
+@common_options.as_json
 def command(
     name: str,
     out: Path | None,
@@ -42,7 +42,7 @@ def command(
     The front-end is in the file; give it mono sound in [-1, 1] at the rate in its metadata. Before the file gets its
     name its embeddings are compared with the model's. Needs: pip install 'soundloom[onnx]'
 
-    Without --seconds a file takes sounds of any length that the model hears in one piece, if it has no fixed window and
+    Without --seconds a file takes sounds of any length that the model takes in one piece, if it has no fixed window and
     fuses no layers (logmel, mfcc, cnn14); else of one length: a window (vggish 0.975 s, coala 2.21 s, ast 10.255 s), or
     for fused layers of cnn14 10 s. Other lengths are the caller's to cut or fill with silence.
 
@@ -59,7 +59,7 @@ def command(
     out = out or output
     assert out is not None
     with model_loader(offline=offline) as load:
-        model = load(name, weights=options.parse_files(files) or "published")
+        model = load(name, weights=common_options.parse_files(files) or "published")
     exported = export(model, out, seconds=seconds)
     if json_wanted:
         print_json(asdict(exported) | {"sample_rate": model.sample_rate, "dim": model.dim})

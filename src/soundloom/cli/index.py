@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
+    from soundloom.embedder import Embedder
     from soundloom.library import AddReport, Library
 
 __all__ = ["command"]
@@ -26,40 +27,38 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 
 
 @click.command("index")
-@options.sounds_if_any
-@options.library
-@options.model
-@options.weight_files
-@options.offline
-@options.engine
-@options.device
-@options.half
-@options.window
-@options.hop
-@options.decoding
+@common_options.sounds_if_any
+@common_options.library
+@common_options.model
+@common_options.weight_files
+@common_options.offline
+@common_options.engine
+@common_options.device
+@common_options.half
+@common_options.window
+@common_options.hop
+@common_options.decoding
 @click.option(
     "--tags",
     "tag_file",
-    type=options.LocalPath(must_exist=True),
+    type=common_options.LocalPath(must_exist=True),
     metavar="FILE",
     help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
 )
-@options.workers
+@common_options.workers
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
 @click.option("--prune", is_flag=True, help="Remove files that are gone, however many of a folder they are.")
 @click.option("--rehash", is_flag=True, help="Find changes also in files of the same size and time; reads every file.")
-@options.as_json
+@common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     sounds: tuple[Path, ...],
     folder: Path,
     name: str | None,
     files: tuple[str, ...],
     offline: bool,
-    engine: str,
-    device: str,
-    half: bool,
     window: float | None,
     hop: float | None,
     tag_file: Path | None,
@@ -68,15 +67,16 @@ def command(
     prune: bool,
     rehash: bool,
     json_wanted: bool,
+    **engine: Any,
 ) -> None:
     """Make folders of sounds searchable.
 
-    Embeds what is new or changed, keeps the embeddings and tags of what was renamed, moved or swapped, removes
-    what is gone, and reports what could not be read. Stop it whenever you like: run again, it goes on where it
-    was. Without SOUNDS it looks again through the folders that the library was filled from.
+    Embeds new and changed files, keeps the embeddings and tags of files that were renamed, moved or swapped, removes
+    deleted files, and reports files that cannot be decoded. An interrupted run continues when it is started again.
+    Without SOUNDS it updates the folders that the library was filled from.
 
-    A folder that is not there, or is empty where it held sounds, keeps its embeddings, and so does a folder of
-    which more than a tenth or an hour is missing: see soundloom roots, and --prune.
+    Embeddings are kept of a folder that is absent, or empty where it held sounds, or of which more than a tenth or
+    an hour is missing: see soundloom roots, and --prune.
 
     A row of --tags names a file by as much of the end of its path as makes it unique.
 
@@ -89,31 +89,12 @@ def command(
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
       soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
     """
-    from soundloom.engines import accelerating
-    from soundloom.library import Library, TagTable
+    from soundloom.library import TagTable
 
     began = time.monotonic()
     tags = TagTable(tag_file) if tag_file else None
-    weights = options.parse_files(files)
     with model_loader(offline=offline) as loader:
-        if (folder / "library.json").exists():
-            library = Library.open(folder, name, weights=weights, loader=loader)
-            _refuse_other_settings(context, library, window, hop)
-        elif not sounds:
-            raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
-        else:
-            from soundloom.models import DEFAULT
-
-            fast = accelerating(loader, engine, device=device, half=half)
-            library = Library.create(
-                folder,
-                name or DEFAULT,
-                window=window,
-                hop=hop,
-                weights=weights or "published",
-                decoding=options.decode_options(context),
-                loader=fast,
-            )
+        library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = library.add(sounds or None, tags=tags, workers=workers, prune=prune, rehash=rehash, progress=progress)
@@ -124,6 +105,12 @@ def command(
     else:
         _print_report(report, library, time.monotonic() - began)
     print_notices(report.notices, every=verbose)
+    _print_refused(report, tag_file)
+    if report.failed or report.ambiguous:
+        context.exit(1)
+
+
+def _print_refused(report: AddReport, tag_file: Path | None) -> None:
     if report.ambiguous:
         _print_list(
             f"{counted(len(report.ambiguous), 'row')} of {tag_file} left out, for fitting several sounds:",
@@ -135,12 +122,44 @@ def command(
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be indexed:", err=True)
         print_failures(report.failed)
-    if report.failed or report.ambiguous:
-        context.exit(1)
+
+
+def _open_or_create(
+    context: click.Context,
+    loader: Callable[..., Embedder],
+    folder: Path,
+    name: str | None,
+    files: tuple[str, ...],
+    *,
+    window: float | None,
+    hop: float | None,
+    **engine: Any,
+) -> Library:
+    """The library in the folder; a new one if there is none. ``engine``: as for `accelerating`."""
+    from soundloom.engines import accelerating
+    from soundloom.library import Library
+    from soundloom.models import DEFAULT
+
+    weights = common_options.parse_files(files)
+    if (folder / "library.json").exists():
+        library = Library.open(folder, name, weights=weights, loader=loader)
+        _refuse_other_settings(context, library, window, hop)
+        return library
+    if not context.params["sounds"]:
+        raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
+    return Library.create(
+        folder,
+        name or DEFAULT,
+        window=window,
+        hop=hop,
+        weights=weights or "published",
+        decoding=common_options.decode_options(context),
+        loader=accelerating(loader, **engine),
+    )
 
 
 def _refuse_other_settings(context: click.Context, library: Library, window: float | None, hop: float | None) -> None:
-    """Refuse options that an existing library has decided already, and differently."""
+    """Refuse options that differ from the settings of an existing library."""
     folder = str(library.folder)
     if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _ENGINE_OPTIONS):
         raise LibraryError(
@@ -154,7 +173,7 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
             f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
         )
     kept = library.settings.decoding
-    if options.decode_options(context, kept) != kept:
+    if common_options.decode_options(context, kept) != kept:
         raise LibraryError(
             f"the library {folder!r} decodes files with channels {kept.channels}, track {kept.track or 'any'}, speed "
             f"{kept.speed:g}, cut files {'taken' if kept.accept_truncated else 'refused'}: leave out --channels, "

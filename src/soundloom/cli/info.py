@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
 from soundloom.cli.roots import roots_table
 
@@ -19,11 +19,11 @@ __all__ = ["command"]
 
 @click.command("info")
 @click.argument("model", required=False)
-@options.library
-@options.offline
-@options.as_json
+@common_options.library
+@common_options.offline
+@common_options.as_json
 def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -> None:
-    """Tell what a library holds: its model, its files, and what could not be read. Or what a model is.
+    """Show what a library holds: its model, its files, and those that could not be decoded. Or describe a model.
 
     Of a MODEL: its licence, sizes, layers and classes, and where its weights come from, which are not fetched.
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.cli import evaluate_options, options
+from soundloom.cli import common_options, evaluate_options
 from soundloom.cli.console import Styled, clock, echo, model_loader, print_json
 
 if TYPE_CHECKING:
     from soundloom.evaluation.results import Result
+    from soundloom.evaluation.scores import Score
 
 __all__ = ["command"]
 
@@ -24,11 +25,11 @@ __all__ = ["command"]
 @click.option("--protocol", default="linear", show_default=True, metavar="NAME", help="linear, mlp, knn, ...")
 @evaluate_options.out
 @evaluate_options.seed
-@options.weight_files
-@options.offline
+@common_options.weight_files
+@common_options.offline
 @evaluate_options.cache
-@options.workers
-@options.as_json
+@common_options.workers
+@common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
@@ -59,39 +60,35 @@ def command(
     from soundloom.evaluation.analysis.layers import evaluate_layers, layered_streams
 
     with model_loader(offline=offline) as load:
-        found_streams = layered_streams(load(model_name, weights=options.parse_files(files) or "published", seed=seed))
+        found_streams = layered_streams(
+            load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
+        )
     corpora = evaluate_options.load_corpora(where)
     found: list[kept.Result] = []
-    whole = True
+    refused = False
+
+    def scored(layer: str, score: Score, seconds: float) -> None:
+        evaluate_options.report(f"  {layer:>10}  {score}, {clock(seconds)}", quiet=json_wanted)
+
     for stream, corpus in product(found_streams, corpora):
         part = model_name if len(found_streams) == 1 else f"{stream.name.partition('#')[0]} of {model_name}"
         evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
-                results = evaluate_layers(
-                    stream,
-                    corpus,
-                    protocol,
-                    seed=seed,
-                    cache=cache,
-                    workers=workers,
-                    progress=progress,
-                    scored=lambda name, score, took: evaluate_options.report(
-                        f"  {name:>10}  {score}, {clock(took)}", quiet=json_wanted
-                    ),
-                )
+                found += evaluate_layers(
+                    stream, corpus, protocol, seed=seed, cache=cache, workers=workers, progress=progress, scored=scored
+                ).values()
             except kept.EvaluationError as error:
                 echo("  ", Styled("refused", "red"), f" {error}", err=True)
-                whole = False
+                refused = True
                 continue
-        found += results.values()
         if out is not None:
             kept.write(out / "results.json", found)
     if out is not None and found:
         evaluate_options.write_report(out, found)
     if found:
         _print_choices(model_name, len(found_streams) > 1, found, json_wanted)
-    if evaluate_options.report_refused(found) or not whole:
+    if evaluate_options.report_refused(found) or refused:
         context.exit(1)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
@@ -21,11 +21,11 @@ __all__ = ["command"]
 
 
 @click.command("map")
-@options.library
-@click.option("--out", type=options.LocalPath(), metavar="PNG", help="Also draw it.")
+@common_options.library
+@click.option("--out", type=common_options.LocalPath(), metavar="PNG", help="Also draw it.")
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
 @click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
-@options.as_json
+@common_options.as_json
 def command(folder: Path, out: Path | None, weights: str | None, recompute: bool, json_wanted: bool) -> None:
     """Lay out a library in two dimensions, what sounds alike together.
 
@@ -43,7 +43,7 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
         raise LibraryError(f"a map is drawn to a .png, got {str(out)!r}")
     library = Library.open(folder)
     with _bar() as progress:
-        made = library.maps.get(options.parse_weights(weights), progress, recompute=recompute)
+        made = library.maps.get(common_options.parse_weights(weights), progress, recompute=recompute)
     sizes = [int((made.clusters == cluster).sum()) for cluster in range(len(made.names))]
     if out is not None:
         from soundloom.pictures.plane import plane_picture

@@ -1,4 +1,4 @@
-"""What a model is, for ``soundloom info MODEL``: licence, sizes, layers, classes, and where its weights come from."""
+"""Description of a model for ``soundloom info MODEL``: licence, sizes, layers, classes, origin of its weights."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _HERE = {
 
 
 @click.command("models")
-@options.as_json
+@common_options.as_json
 def command(json_wanted: bool) -> None:
     """List the models, their licences, and where their weights come from.
 

@@ -10,7 +10,7 @@ import click
 
 from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import echo, print_json
-from soundloom.cli.progress import followed
+from soundloom.cli.progress_bars import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.coala import CoalaRecipe
@@ -69,17 +69,17 @@ def command(
       soundloom reproduce coala --on urbansound8k=/data/US8K --on gtzan=/data/GTZAN --train-on fsd50k=/data/FSD50K
     """
     from soundloom.reproduce.coala import CoalaSettings, reproduce
-    from soundloom.reproduce.jansen import Teller
+    from soundloom.reproduce.jansen import Reporter
 
     (sounds,) = evaluate_options.load_corpora([tagged])
     corpora = evaluate_options.load_corpora(where)
     recipe = _recipe(preset, config, {**flags, "seed": seed})
     settings = CoalaSettings(runs=runs, components=components, seed=seed)
     with followed() as (preparing, training):
-        tell = Teller(
+        reporter = Reporter(
             began=lambda text: evaluate_options.report(text, quiet=json_wanted), preparing=preparing, training=training
         )
-        found = reproduce(corpora, sounds, recipe, settings, out, tell)
+        found = reproduce(corpora, sounds, recipe, settings, out, reporter)
     results = _results(asdict(found), recipe, asdict(settings), sounds.name)
     _keep(out, results)
     if json_wanted:

@@ -10,11 +10,11 @@ import click
 
 from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import cell, echo, print_json, table_console
-from soundloom.cli.progress import followed
+from soundloom.cli.progress_bars import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.triplet import TripletRecipe
-    from soundloom.reproduce.jansen import Reproduced
+    from soundloom.reproduce.jansen import JansenResult
 
 __all__ = ["command"]
 
@@ -86,7 +86,7 @@ def command(
       soundloom reproduce jansen --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
       soundloom reproduce jansen --on fsd50k=/data/FSD50K --train-on ~/sounds --stream resnet18 --steps 20000
     """
-    from soundloom.reproduce.jansen import JansenSettings, Teller, reproduce
+    from soundloom.reproduce.jansen import JansenSettings, Reporter, reproduce
 
     (sounds,) = evaluate_options.load_corpora([unlabelled])
     corpora = evaluate_options.load_corpora(where)
@@ -103,12 +103,12 @@ def command(
     found = []
     for corpus in corpora:
         with followed() as (preparing, training):
-            tell = Teller(
+            reporter = Reporter(
                 began=lambda text: evaluate_options.report(text, quiet=json_wanted),
                 preparing=preparing,
                 training=training,
             )
-            found.append(reproduce(corpus, sounds, recipe, settings, out, tell))
+            found.append(reproduce(corpus, sounds, recipe, settings, out, reporter))
         # After every corpus, so that a long reproduction that is stopped keeps what it has.
         results = _results(found, recipe, asdict(settings), sounds.name)
         _keep(out, found, results)
@@ -134,7 +134,7 @@ def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletR
     return resolve(recipe, changes, "reproduce jansen")
 
 
-def _results(found: list[Reproduced], recipe: TripletRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
+def _results(found: list[JansenResult], recipe: TripletRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
     """Everything measured, as plain data."""
     from soundloom.evaluation.runner import environment
     from soundloom.reproduce.jansen_tables import cells
@@ -150,7 +150,7 @@ def _results(found: list[Reproduced], recipe: TripletRecipe, settings: dict[str,
     }
 
 
-def _keep(out: Path, found: list[Reproduced], results: dict[str, Any]) -> None:
+def _keep(out: Path, found: list[JansenResult], results: dict[str, Any]) -> None:
     import json
 
     from soundloom.evaluation.results import write_whole
@@ -162,7 +162,7 @@ def _keep(out: Path, found: list[Reproduced], results: dict[str, Any]) -> None:
         draw_bars(each.corpus, each.table, each.few, out / f"{each.corpus}.png")
 
 
-def _print(found: Reproduced) -> None:
+def _print(found: JansenResult) -> None:
     from rich.table import Table
 
     from soundloom.reproduce.jansen_tables import COLUMNS, PAPER_FEW, TITLES, cells

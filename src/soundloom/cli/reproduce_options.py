@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 
 __all__ = ["config", "out", "preset"]
 
@@ -29,7 +29,7 @@ def config(recipe: str) -> Option:
     """A file of settings over the preset's."""
     return click.option(
         "--config",
-        type=options.LocalPath(dir_okay=False, exists=True),
+        type=common_options.LocalPath(dir_okay=False, exists=True),
         metavar="FILE",
         help=f"Settings of `train {recipe}` in YAML.",
     )
@@ -40,7 +40,7 @@ def out(paper: str, holds: str) -> Option:
     return click.option(
         "-o",
         "--out",
-        type=options.LocalPath(file_okay=False),
+        type=common_options.LocalPath(file_okay=False),
         default=f"runs/{paper}",
         show_default=True,
         metavar="FOLDER",

@@ -29,7 +29,7 @@ def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, c
       soundloom reproduce verma --on esc50=/data/ESC-50-master --preset small --folds 1 --out runs/verma
       soundloom reproduce verma --on fsd50k=/data/FSD50K --out runs/verma-fsd50k
     """
-    from soundloom.cli.progress import followed
+    from soundloom.cli.progress_bars import followed
     from soundloom.recipes.diverse import PRESETS
     from soundloom.reproduce.verma import reproduce, write
     from soundloom.training.flat_config import read_yaml, resolve
@@ -48,7 +48,7 @@ def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, c
             folds=folds,
             progress=progress,
             preparing=preparing,
-            tell=lambda line: echo(line, err=True),
+            report=lambda line: echo(line, err=True),
         )
     echo(write(found, out))
     echo(f"results.json, tables.md and subsets.png are in {out}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_json
 from soundloom.counted import counted
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "roots_table"]
 
-_library = click.option("-l", "--library", "folder", type=options.LocalPath(), metavar="FOLDER", help="The library.")
+_library = click.option(
+    "-l", "--library", "folder", type=common_options.LocalPath(), metavar="FOLDER", help="The library."
+)
 
 
 @click.group("roots", invoke_without_command=True)
-@options.library
-@options.as_json
+@common_options.library
+@common_options.as_json
 @click.pass_context
 def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
     """List the folders that a library was filled from, relocate one, or forget one.
@@ -51,7 +53,7 @@ def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
 
 @command.command("relocate")
 @click.argument("old")
-@click.argument("new", type=options.LocalPath(must_exist=True))
+@click.argument("new", type=common_options.LocalPath(must_exist=True))
 @_library
 @click.pass_obj
 def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:

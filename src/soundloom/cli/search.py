@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, hits_table, model_loader, print_json
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ __all__ = ["command"]
 
 
 @click.command("search")
-@click.argument("query", type=options.LocalPath(must_exist=True), required=False)
-@options.library
+@click.argument("query", type=common_options.LocalPath(must_exist=True), required=False)
+@common_options.library
 @click.option("--tag", "tags", multiple=True, metavar="WORD", help="What the hits are; can be repeated.")
 @click.option("--not", "unwanted", multiple=True, metavar="WORD", help="What the hits are not; can be repeated.")
 @click.option(
@@ -37,11 +37,13 @@ __all__ = ["command"]
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out, below 0 repels.")
 @click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
-@click.option("--explain", "explained", is_flag=True, help="Tell by which parts each hit is unusually alike the sound.")
-@click.option("--picture", type=options.LocalPath(), metavar="PNG", help="Also draw the query and its hits.")
-@options.query_decoding
-@options.offline
-@options.as_json
+@click.option(
+    "--explain", "explained", is_flag=True, help="Show by which parts each hit is unusually similar to the sound."
+)
+@click.option("--picture", type=common_options.LocalPath(), metavar="PNG", help="Also draw the query and its hits.")
+@common_options.query_decoding
+@common_options.offline
+@common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
@@ -75,7 +77,7 @@ def command(
       soundloom search dog.wav --where "duration < 5 AND path LIKE '%/forest/%'"
       soundloom search dog.wav --where "array_has(tags, 'bark')" --explain --picture hits.png
 
-    --explain tells a part's standing: closer in it than so many percent of the library's sounds.
+    --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     from soundloom.library import Library
 
@@ -83,38 +85,35 @@ def command(
         raise click.UsageError("nothing to search for: give a sound, or words with --tag")
     if query is None and (picture or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
-    steering: dict[str, Any] = {
-        "start": start,
-        "end": end,
-        "weights": options.parse_weights(weights),
-        "where": where,
-        "include_query": include_query,
-    }
+    steering: dict[str, Any] = {"start": start, "end": end, "where": where, "include_query": include_query}
+    steering["weights"] = common_options.parse_weights(weights)
+    notices: list[Notice] = []
     with model_loader(offline=offline) as loader:
         library = Library.open(folder, loader=loader)
-        noticed: list[Notice] = []
-        steering["notices"] = noticed
-        steering["decoding"] = options.decode_options(context, library.settings.decoding)
-        if tags or unwanted:
+        steering |= {"notices": notices, "decoding": common_options.decode_options(context, library.settings.decoding)}
+        if query is None or tags or unwanted:
             hits = library.search_tags(
                 tags, count, not_=unwanted, sound=query, share=share, offline=offline, **steering
             )
-        elif query is not None:
+        else:
             hits = library.search(query, count, **steering)
         reasons = _explained(library, query, hits, steering) if explained and query is not None else None
-    for notice in noticed:
+    for notice in notices:
         echo(f"{query}: {notice.text}", err=True)
-    _tell(hits, reasons, _title(query, tags, unwanted), json_wanted)
+    _print(hits, reasons, _title(query, tags, unwanted), json_wanted)
     if picture and query is not None and hits:
-        from soundloom.library.hits_picture import draw_hits
-
-        draw_hits(
-            picture, query, start, end, hits, library.model.sample_rate, steering["decoding"], library.settings.decoding
-        )
-        echo(f"drawn to {picture}", err=True)
+        _draw(picture, query, hits, library, steering)
 
 
-def _tell(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_wanted: bool) -> None:
+def _draw(picture: Path, query: Path, hits: list[Hit], library: Library, steering: dict[str, Any]) -> None:
+    from soundloom.library.hits_picture import draw_hits
+
+    region = steering["start"], steering["end"]
+    draw_hits(picture, query, *region, hits, library.model.sample_rate, steering["decoding"], library.settings.decoding)
+    echo(f"drawn to {picture}", err=True)
+
+
+def _print(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_wanted: bool) -> None:
     """Print what was found."""
     if json_wanted:
         print_json(hits if reasons is None else _with_reasons(hits, reasons))

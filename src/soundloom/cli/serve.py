@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader
 from soundloom.errors import QueryError
 
@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.argument("folder", type=options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
+@click.argument("folder", type=common_options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
 @click.option("--token", help="What clients must send.  [default: a random one where others can reach the address]")
@@ -29,7 +29,7 @@ __all__ = ["command"]
     help="Answer to this name too, such as a proxy's; https://NAME if the proxy speaks https.",
 )
 @click.option("--open/--no-open", "opened", default=True, show_default=True, help="Open the page in the browser.")
-@options.offline
+@common_options.offline
 def command(
     folder: Path, host: str, port: int, token: str | None, allowed: tuple[str, ...], opened: bool, offline: bool
 ) -> None:

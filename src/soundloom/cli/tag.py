@@ -1,4 +1,4 @@
-"""``soundloom tag``: by a trained model, or by example; one command of two modes, told apart by their options."""
+"""``soundloom tag``: by a trained model, or by example; one command of two modes, chosen by its options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, progress_bar
 from soundloom.cli.tag_examples import command as examples
 from soundloom.counted import counted
@@ -40,18 +40,22 @@ def command() -> None:
 
 
 @click.command("model")
-@options.sounds
+@common_options.sounds
 @click.option("-m", "--model", "run", metavar="MODEL", help="A run's folder, or a model that knows words.  [loom]")
 @click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
-@click.option("--explain", is_flag=True, help="Tell how much each part of the model moved a score.")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a stretch.")
-@click.option("--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is told.")
-@click.option("-o", "--out", type=options.LocalPath(), help="A .csv, .parquet or .txt, or a folder of label tracks.")
-@options.weight_files
-@options.offline
-@options.decoding
-@options.workers
-@options.as_json
+@click.option("--explain", is_flag=True, help="Show how much each part of the model contributed to a score.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a segment.")
+@click.option(
+    "--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is shown."
+)
+@click.option(
+    "-o", "--out", type=common_options.LocalPath(), help="A .csv, .parquet or .txt, or a folder of label tracks."
+)
+@common_options.weight_files
+@common_options.offline
+@common_options.decoding
+@common_options.workers
+@common_options.as_json
 @click.pass_context
 def by_model(
     context: click.Context,
@@ -81,7 +85,7 @@ def by_model(
       soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
       soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
-    from soundloom.cli.tag_model import tag_files, tag_lines, write_tags
+    from soundloom.cli.tag_predictions import tag_files, tag_lines, write_tags
     from soundloom.models import DEFAULT
 
     with nullcontext() if json_wanted else progress_bar("tagging") as progress:
@@ -93,9 +97,9 @@ def by_model(
             top=top,
             least=least,
             workers=workers,
-            decoding=options.decode_options(context),
+            decoding=common_options.decode_options(context),
             progress=progress,
-            weights=options.parse_files(files) or "published",
+            weights=common_options.parse_files(files) or "published",
             offline=offline,
         )
     if out is not None:
@@ -106,8 +110,8 @@ def by_model(
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
-    told = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
-    echo(told + (f" written to {out}" if out is not None else ""), err=True)
+    summary = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
+    echo(summary + (f" written to {out}" if out is not None else ""), err=True)
     if report.failed:
         print_failures(report.failed)
         context.exit(1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import cell, echo, print_json, table_console
 from soundloom.counted import counted
 from soundloom.errors import QueryError
@@ -26,7 +26,7 @@ _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 @click.command("examples")
-@options.library
+@common_options.library
 @click.option("--examples", is_flag=True, help="Tag by example; may be left out where --tag says so.")
 @click.option("--tag", required=True, metavar="TAG", help="The tag.")
 @click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound that it fits, FILE or FILE:FROM-TO.")
@@ -34,9 +34,9 @@ _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
 @click.option("--above", type=click.FloatRange(0, 1), metavar="P", help="Tag all that are at least so probable.")
-@click.option("--export", "table", type=options.LocalPath(), metavar="CSV", help="Write all tags to a table.")
-@click.option("--audacity", type=options.LocalPath(), metavar="FOLDER", help="Write all tags as label tracks.")
-@options.as_json
+@click.option("--export", "table", type=common_options.LocalPath(), metavar="CSV", help="Write all tags to a table.")
+@click.option("--audacity", type=common_options.LocalPath(), metavar="FOLDER", help="Write all tags as label tracks.")
+@common_options.as_json
 def command(
     folder: Path,
     examples: bool,  # noqa: ARG001 (says which mode is meant)
@@ -64,27 +64,27 @@ def command(
     from soundloom.library import Library
 
     library = Library.open(folder)
-    told: dict[str, Any] = {"tag": tag, "tagged": 0}
+    report: dict[str, Any] = {"tag": tag, "tagged": 0}
     if yes:
         marks = [parse_mark(text) for text in yes], [parse_mark(text) for text in no]
         accepting = accept is not None or above is not None
         most = max(count, (accept or len(library)) if accepting else count)
         found = library.tags.by_example(tag, *marks, k=max(1, most))
         if accepting:
-            told["tagged"] = _accept(library, found, marks, accept, above)
-        told |= {name: [_plain(one) for one in getattr(found, name)[:count]] for name in ("ranked", "doubtful")}
-        told["quality"] = asdict(found.quality)
+            report["tagged"] = _accept(library, found, marks, accept, above)
+        report |= {name: [_plain(one) for one in getattr(found, name)[:count]] for name in ("ranked", "doubtful")}
+        report["quality"] = asdict(found.quality)
         if not json_wanted:
             _tell(found, count)
             if accepting:
-                echo(f"{counted(told['tagged'], 'segment')} newly tagged {tag!r}", err=True)
+                echo(f"{counted(report['tagged'], 'segment')} newly tagged {tag!r}", err=True)
     elif no or accept or above is not None or not (table or audacity):
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     for out in filter(None, (table, audacity)):
         labels = library.tags.export(out)
         echo(f"{counted(labels, 'tag')} of segments written to {out}", err=True)
     if json_wanted:
-        print_json(told)
+        print_json(report)
 
 
 def parse_mark(text: str) -> SegmentRef:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo
 from soundloom.errors import CorpusError
 
@@ -110,7 +110,7 @@ def _command_of(name: str, row: RecipeComponent) -> click.Command:
 
 def _general(presets: list[str]) -> list[click.Parameter]:
     """What every recipe takes besides its settings."""
-    folder, file = options.LocalPath(file_okay=False), options.LocalPath(dir_okay=False, exists=True)
+    folder, file = common_options.LocalPath(file_okay=False), common_options.LocalPath(dir_okay=False, exists=True)
     return [
         click.Argument(["corpus"], metavar="CORPUS[=ROOT]"),
         click.Option(
@@ -173,7 +173,7 @@ def _train(
     **flags: Any,
 ) -> None:
     """Resolve the settings, read the corpus, train, and say where the model is."""
-    from soundloom.cli.progress import followed
+    from soundloom.cli.progress_bars import followed
     from soundloom.recipes import RunOptions
     from soundloom.training.flat_config import read_yaml, resolve
 

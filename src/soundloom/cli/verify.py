@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from soundloom.cli import options
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 from soundloom.counted import counted
 
@@ -14,9 +14,9 @@ __all__ = ["command"]
 
 
 @click.command("verify")
-@options.library
+@common_options.library
 @click.option("--renew", is_flag=True, help="Take the store's files as they are now for right, from now on.")
-@options.as_json
+@common_options.as_json
 @click.pass_context
 def command(context: click.Context, folder: Path, renew: bool, json_wanted: bool) -> None:
     """Read a library whole and name every damaged file and its remedy.

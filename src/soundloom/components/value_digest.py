@@ -100,7 +100,7 @@ def _reduced(value: Any, where: str, inner: Any) -> Iterable[bytes]:
         reduced = value.__reduce_ex__(4)
     except Exception as error:
         raise ComponentError(
-            f"{where} is a {type(value).__name__}, whose state cannot be told ({error}): embeddings that depend on it "
+            f"{where} is a {type(value).__name__}, whose state cannot be read ({error}): embeddings that depend on it "
             "could not be recognised. Keep it out of the component, or name the attribute in its `transient` if no "
             "output depends on it"
         ) from None

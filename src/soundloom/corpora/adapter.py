@@ -28,7 +28,7 @@ class CorpusAdapter:
         layout: what lies in the folder to give as root.
         address: where to get it.
         licence: under what terms, in a few words.
-        own: whether it is a collection of the user's own, which is to be had nowhere.
+        own: whether it is a collection of the user's own, which nobody publishes.
         counts: what a whole copy has: "clips", "classes", "groups", a split ("train"), a fold ("fold 3").
         read: the adapter: from a copy, and its own keyword options, to the corpus.
     """

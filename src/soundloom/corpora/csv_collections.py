@@ -2,7 +2,7 @@
 
 - Arabic commands (Ghandoura, Hjabo & Al Dakkak 2021): 40 words by 30 speakers, four takes of the ten, speakers
   disjoint between the splits.
-- Notes: 421 single notes of four instruments. For pitch a fold is an instrument, so that the pitch is heard in a
+- Notes: 421 single notes of four instruments. For pitch a fold is an instrument, so that the pitch is recognised in a
   timbre never met; for the instrument a note's repetitions stay on one side of splits drawn from a seed.
 - Pool: 7,756 openly licensed clips for training, each with a word or phrase and free tags, grouped by what
   must not be parted; it has no parting of its own.

@@ -12,7 +12,7 @@ Not for sets published with splits or folds of their own.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from soundloom.errors import InvalidArgumentError
 
@@ -62,16 +62,7 @@ def draw_splits(
         InvalidArgumentError: the fractions are no shares of a whole, or there are fewer groups than splits.
     """
     shares = np.asarray(fractions, dtype=np.float64)
-    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise InvalidArgumentError(
-            f"the shares of train, valid and test must sum to one and not be negative, got {fractions}"
-        )
-    sizes = np.bincount(groups)
-    wanted = np.flatnonzero(shares)
-    if len(sizes) < len(wanted):
-        raise InvalidArgumentError(
-            f"{len(sizes)} groups cannot be parted into {len(wanted)} splits without cutting a group"
-        )
+    _check(shares, groups)
 
     # Being a clip counts as one more class, the last, so that sizes are kept and clips without labels are dealt too.
     everything = classes.max(initial=-1) + 1
@@ -79,14 +70,15 @@ def draw_splits(
     held = np.concatenate([classes, np.full(len(groups), everything)])
     pairs, counts = np.unique(owner * (everything + 1) + held, return_counts=True)
     owner, held = np.divmod(pairs, everything + 1)
+    sizes = np.bincount(groups)
     bounds = np.searchsorted(owner, np.arange(len(sizes) + 1))
-    totals = np.bincount(held, weights=counts)
 
     # Split s is due share[s] total[c] clips of class c; need[s, c] is the fraction of them it still lacks. Needs are
     # relative, so that the small splits fill at the pace of the large one; absolute lacks would let the large one
     # take every class that only few groups hold. A group goes where the mean need of its labels is the largest,
     # among the splits that it brings nearer to their size: |lack - size| < |lack|, which is size < 2 lack.
-    due = shares[wanted, None] * totals
+    wanted = np.flatnonzero(shares)
+    due = shares[wanted, None] * np.bincount(held, weights=counts)
     lacking = due.copy()
     shuffled = np.random.default_rng(seed).permutation(len(sizes))
     order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
@@ -97,9 +89,19 @@ def draw_splits(
         need = (lacking[:, held[part]] / due[:, held[part]]) @ counts[part]
         # The last groups are kept for the splits that would otherwise have none.
         fits = empty if len(order) - dealt <= empty.sum() else sizes[group] < 2 * lacking[:, everything]
-        place = int(np.argmax(np.where(fits, need, -np.inf) if fits.any() else lacking[:, everything]))
-        chosen[group] = wanted[place]
-        empty[place] = False
-        lacking[place, held[part]] -= counts[part]
+        best = int(np.argmax(np.where(fits, need, -np.inf) if fits.any() else lacking[:, everything]))
+        chosen[group] = wanted[best]
+        empty[best] = False
+        lacking[best, held[part]] -= counts[part]
     splits: Int64[np.ndarray, " clips"] = chosen[groups]
     return splits
+
+
+def _check(shares: Float64[np.ndarray, " splits"], groups: Int64[np.ndarray, " clips"]) -> None:
+    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
+        raise InvalidArgumentError(
+            f"the shares of train, valid and test must sum to one and not be negative, got {shares.tolist()}"
+        )
+    count, wanted = len(np.unique(groups)), np.count_nonzero(shares)
+    if count < wanted:
+        raise InvalidArgumentError(f"{count} groups cannot be divided into {wanted} splits without cutting a group")

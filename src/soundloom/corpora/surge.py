@@ -1,6 +1,6 @@
 """The Surge pitch set: 88 notes of 2,084 tones of the Surge synthesiser (Turian et al. 2021, DAFx).
 
-The label is the MIDI note, which is the file's name; a tone's notes stay on one side, so that pitch has to be heard
+The label is the MIDI note, which is the file's name; a tone's notes are in one split, so that pitch must be recognised
 in timbres never met. The parting is 1692:195:197 tones, drawn here from a seed unless a list is given.
 """
 

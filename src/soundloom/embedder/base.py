@@ -35,7 +35,7 @@ _SCHEME = "2:"
 
 
 class ShortAudioWarning(UserWarning):
-    """A sound was shorter than the model can hear and was padded with silence."""
+    """A sound was shorter than the model's shortest input and was padded with silence."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class Embedder(nn.Module, ABC):
     def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
         """Embed one waveform, in one piece, alone and on one thread: what libraries store.
 
-        One shorter than ``min_samples`` is padded without a notice: whoever embeds many files counts them.
+        One shorter than ``min_samples`` is padded without a warning; callers that embed many files count them.
         """
         with alone(self):
             return self._embed_equal(self._padded(self._row(samples), notice=False))[0].cpu().numpy()

@@ -72,8 +72,8 @@ class Reduction(nn.Module):
     @classmethod
     def _fitted(cls, values: Float[Tensor, "sounds wide"], dim: int, whiten: float, length: float | None) -> Self:
         centre, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
-        telling = deviation > deviation.amax() * torch.finfo(torch.float32).eps
-        scale = torch.where(telling, 1 / deviation.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        varying = deviation > deviation.amax() * torch.finfo(torch.float32).eps
+        scale = torch.where(varying, 1 / deviation.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
         standard = (values - centre) * scale
         variances, directions = torch.linalg.eigh(standard.T @ standard / len(standard))
         variances, directions = variances.flip(0)[:dim], directions.flip(1)[:, :dim].T

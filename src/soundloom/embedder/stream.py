@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from soundloom import fusion
 from soundloom.embedder.base import MIN_SAMPLES, Embedder, Frames
-from soundloom.embedder.identity import undeclared_state
 from soundloom.embedder.reduction import Reduction
+from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.encoders.base import Encoder
 from soundloom.errors import ModelError
 from soundloom.frontends.base import Frontend
@@ -30,7 +30,7 @@ class Window:
     Attributes:
         frames: the most it takes.
         fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
-            heard at its own length.
+            embedded at its own length.
         fill: what a rest is filled with, in the representation; None fills the waveform with silence.
         hop: frames from one window's start to the next, of fixed windows filled with silence; None: ``frames``, so
             that windows do not overlap.
@@ -131,8 +131,8 @@ class Stream(Embedder):
         return Frames(values=values, times=fused.times, weights=fused.weights)
 
     def _fused(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
-        heard = self.frontend.frames(waveforms.shape[1])
-        pieces = [self._frames_of(windows, first, heard) for first, windows in self._windows(waveforms, heard)]
+        frames = self.frontend.frames(waveforms.shape[1])
+        pieces = [self._frames_of(windows, first, frames) for first, windows in self._windows(waveforms, frames)]
         if len(pieces) == 1:
             return pieces[0]
         return Frames(
@@ -201,7 +201,7 @@ class Stream(Embedder):
         pooled = fusion.pool(frames, weights, self.pooling)
         return pooled if self.reduction is None else self.reduction(pooled)
 
-    def _windows(self, waveforms: Tensor, heard: int) -> Iterator[tuple[int, Tensor]]:
+    def _windows(self, waveforms: Tensor, frames: int) -> Iterator[tuple[int, Tensor]]:
         """The representation in windows of equal length, ``[batch, windows, channel, frequency, time]``.
 
         Each comes with the number of its first frame. There is one group, or two: the whole windows and
@@ -213,7 +213,7 @@ class Stream(Embedder):
         size = self.window.frames
         if self.window.fixed:
             step = self.window.step
-            count = 1 + ceil(max(0, heard - size) / step)
+            count = 1 + ceil(max(0, frames - size) / step)
             if self.window.fill is None:
                 frames = (count - 1) * step + size
                 missing = self.samples_for(frames, waveforms.shape[1]) - waveforms.shape[1]
@@ -223,17 +223,17 @@ class Stream(Embedder):
                     yield 0, representation.unfold(-1, size, step).movedim(-2, 1)
                     return
             else:
-                missing = count * size - heard
+                missing = count * size - frames
                 representation = nn.functional.pad(self.frontend(waveforms), (0, missing), value=self.window.fill)
         else:
             representation = self.frontend(waveforms)
-            count = heard // size
-            if heard % size and self._too_short(heard % size):
+            count = frames // size
+            if frames % size and self._too_short(frames % size):
                 count -= 1
         if count > 0:
             whole = representation[..., : count * size]
             yield 0, whole.reshape(*whole.shape[:-1], count, size).movedim(-2, 1)
-        if count * size < heard:
+        if count * size < frames:
             first = max(0, count) * size
             yield first, representation[..., first:].unsqueeze(1)
 
@@ -241,7 +241,7 @@ class Stream(Embedder):
         """Whether the encoder cannot take so few frames."""
         return frames < self.frontend.frames(self.min_samples)
 
-    def _frames_of(self, windows: Tensor, first: int, heard: int) -> Frames:
+    def _frames_of(self, windows: Tensor, first: int, frames: int) -> Frames:
         """Fused frames of windows that follow each other from the representation's frame ``first`` on."""
         batch, count, *_, size = windows.shape
         representation = windows.flatten(0, 1)
@@ -258,12 +258,12 @@ class Stream(Embedder):
         numbers = torch.arange(count * per_window, dtype=torch.float64)
         step = size if self.window is None or self.window.hop is None else self.window.hop
         begins = first + numbers // per_window * step + numbers % per_window * share
-        weights = ((heard - begins) / share).clamp(0, 1)
+        weights = ((frames - begins) / share).clamp(0, 1)
         kept = count * per_window
         if self.window is not None and self.window.fixed:
             # Frames wholly of filling are at the end of the last window.
             last = first + (count - 1) * step
-            kept -= sum(last + frame * share >= heard for frame in range(per_window))
+            kept -= sum(last + frame * share >= frames for frame in range(per_window))
         centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
 
@@ -313,7 +313,7 @@ class Stream(Embedder):
 
     @torch.no_grad()
     def _measured_frame_dim(self) -> int:
-        """The size of a fused frame, found by hearing the shortest silence the chain accepts."""
+        """The size of a fused frame, found by embedding the shortest silence that the stream accepts."""
         training = self.training
         self.eval()
         dim = self._fused(torch.zeros(1, self.min_samples)).values.shape[1]

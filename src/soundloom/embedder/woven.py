@@ -45,7 +45,7 @@ class Woven(Embedder):
         if len(flat) < 2:
             raise ModelError(f"weaving takes two parts or more, got {names}")
         if len(set(names)) < len(names):
-            raise ModelError(f"parts must have different names to be told apart, got {names}")
+            raise ModelError(f"parts must have different names, got {names}")
         self.name = name or "+".join(names)
         self.sample_rate = max(embedder.sample_rate for embedder in flat)
         self._modules_of_parts = nn.ModuleList(flat)
@@ -67,7 +67,7 @@ class Woven(Embedder):
 
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         """Frames of all parts on the times of the part with the fewest; the others give their nearest frame."""
-        every = [embedder.frames(heard) for embedder, heard in self._each(waveforms)]
+        every = [embedder.frames(resampled) for embedder, resampled in self._each(waveforms)]
         grid = min(every, key=lambda frames: frames.values.shape[-1])
         aligned = []
         for frames in every:
@@ -92,14 +92,14 @@ class Woven(Embedder):
         return {"parts": [[embedder.name, embedder.settings()] for embedder in self.embedders]}
 
     def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
-        return torch.cat([embedder._embed_equal(heard) for embedder, heard in self._each(waveforms)], dim=1)
+        return torch.cat([embedder._embed_equal(resampled) for embedder, resampled in self._each(waveforms)], dim=1)
 
     def _each(self, waveforms: Tensor) -> Iterator[tuple[Embedder, Tensor]]:
         """Every part with the waveforms at its own rate, at least as long as it needs."""
         for embedder, resampler in zip(self.embedders, self._resamplers, strict=True):
-            heard = resampler(waveforms)
-            missing = embedder.min_samples - heard.shape[1]
-            yield embedder, nn.functional.pad(heard, (0, missing)) if missing > 0 else heard
+            resampled = resampler(waveforms)
+            missing = embedder.min_samples - resampled.shape[1]
+            yield embedder, nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled
 
 
 def _resampler(old: int, new: int) -> nn.Module:

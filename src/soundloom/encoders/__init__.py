@@ -19,7 +19,7 @@ from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings
 from soundloom.encoders.transformers_audio import TransformersAudio, TransformersAudioSettings
 from soundloom.encoders.vggish import VGGish
-from soundloom.encoders.waveform import WaveformSettings, WaveformTransformer
+from soundloom.encoders.waveform_transformer import WaveformSettings, WaveformTransformer
 from soundloom.encoders.yamnet import YAMNet
 
 __all__ = [

@@ -45,7 +45,7 @@ class NeuralogramSettings:
 
 @register_frontend("Neuralogram", settings=NeuralogramSettings)
 class Neuralogram(Frontend):
-    """A column of 1024 numbers every 100 ms, [batch, 1, 1024, time]. What is left at the end is not heard.
+    """A column of 1024 numbers every 100 ms, [batch, 1, 1024, time]. A rest at the end is left out.
 
     Attributes:
         mel: of a chunk's waveform.
@@ -75,7 +75,7 @@ class Neuralogram(Frontend):
         return self.mel, self.mel.frames(self.settings.length)
 
     def train(self, mode: bool = True) -> Neuralogram:
-        """Train whatever else there is: the network's batch normalisation must not follow what it hears."""
+        """Set the mode of everything but the frozen network, whose batch statistics must not change."""
         super().train(mode)
         self.network.eval()
         return self

@@ -3,11 +3,11 @@
 Frames of a constant-Q transform whose bins are notes go through convolutions along pitch, the last of which reaches
 from any bin to any other (a Toeplitz matrix, as in PESTO, Riou 2023): a transposed sound gives a transposed output, but
 for what lies beyond the ends of the scale. A softmax over notes follows, weighed by how loud the frame is beside the
-loudest one, so that a note's decay and the silence behind it count as little as they are heard. Every number of the
+loudest one, so that a note's decay and the silence after it count little. Every number of the
 embedding is a note: the root of its share, which keeps notes that hardly sound from being next to nothing (Hellinger's
 distance instead of Euclid's). Silence has all notes alike.
 
-When not: chords, of which it tells the strongest note or hesitates; noise, over which the notes spread.
+When not: chords, of which it gives the strongest note or several; noise, over which the notes spread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from soundloom.errors import InvalidArgumentError
 
 __all__ = ["PitchEncoder", "PitchEncoderSettings"]
 
-# Magnitudes below a frame's strongest that are told apart: 46 dB.
+# Magnitudes below a frame's strongest that are distinguished: 46 dB.
 _FAINT = 5e-3
 
 

@@ -171,7 +171,7 @@ class _Block(nn.Module):
 
 
 class _Dropout(nn.Dropout):
-    """Dropout with cheap dice."""
+    """Dropout with 16 random bits per element on the CPU."""
 
     def forward(self, input: Tensor) -> Tensor:
         return fast_dropout(input, self.p) if self.training else input

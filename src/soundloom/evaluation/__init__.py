@@ -10,8 +10,9 @@ paper's values. `PROTOCOLS` lists them by name.
     print(score)  # protocol, metric, mean ± half of the 95% interval
 """
 
+from soundloom.evaluation.acoustic_features import acoustic_statistics
 from soundloom.evaluation.analysis.ablation import Ablation, Contribution, ablate
-from soundloom.evaluation.analysis.correlation import acoustic_statistics, canonical_correlations, correlation_analysis
+from soundloom.evaluation.analysis.correlation import canonical_correlations, correlation_analysis
 from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.chunk_classifier import ChunkSettings, chunk_probe
 from soundloom.evaluation.probes.frame_classifier import FewShotSettings, ShallowSettings, few_shot, shallow_classifier

@@ -22,7 +22,7 @@ from soundloom import audio
 from soundloom.corpora import Corpus
 from soundloom.embedder import BLOCK, Embedder
 from soundloom.errors import ModelError
-from soundloom.evaluation.analysis.correlation import STATISTICS, acoustic_statistics
+from soundloom.evaluation.acoustic_features import STATISTICS, acoustic_statistics
 from soundloom.evaluation.embedding_cache import Shards, Writer, key_of
 from soundloom.file_pool import Failed, process
 

@@ -2,17 +2,21 @@
 
 A protocol over clips is called ``function(embeddings, labels, splits, settings=..., seed=...)``, one over frames
 ``function(frames, clips, labels, splits, settings=..., seed=...)``; one that needs no splits is called without them.
-Each registers beside its definition, in `soundloom.evaluation.probes` and `soundloom.evaluation.retrieval`.
-`correlation` and `ablation` need other inputs than labels and are not among them.
+One that needs other inputs is a subclass of `Protocol`. Each registers beside its definition, in
+`soundloom.evaluation.probes`, `soundloom.evaluation.retrieval` and `soundloom.evaluation.analysis`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from soundloom.components import Registry
+from soundloom.embedder import Embedder
 from soundloom.errors import ComponentError, EvaluationError
+from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor, window_extractor
+from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.scores import Details, Score
 
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
@@ -23,24 +27,60 @@ class Protocol:
     """One protocol.
 
     Attributes:
-        function: what measures.
-        settings: the class of its settings; without arguments, the paper's values.
+        function: computes the score.
+        settings: the class of its settings; without arguments, the paper's values. None if it has no settings.
         details: the class of its score's details.
-        paper: where it comes from.
+        paper: the paper and section that define it.
         window: seconds of a frame, for protocols over frames; None for embeddings of whole clips.
         splits: whether it is called with splits.
     """
 
     function: Callable[..., Score]
-    settings: type
+    settings: type | None
     details: type[Details]
     paper: str
     window: float | None = None
     splits: bool = True
 
+    @property
+    def clipwise(self) -> bool:
+        """Whether the model's embeddings of whole clips are its only features, so that it can compare layers."""
+        return self.window is None
+
+    def extractors(self, model: Embedder) -> tuple[FeatureExtractor, ...]:
+        """The features that it needs, the model's own first."""
+        return (clip_extractor(model) if self.window is None else window_extractor(model, self.window),)
+
+    def score(
+        self,
+        features: Sequence[Features],
+        parts: Mapping[str, slice],  # noqa: ARG002  a subclass uses it
+        *,
+        settings: Any,
+        seed: int,
+    ) -> Score:
+        """The score of a model on a corpus.
+
+        Args:
+            features: of each of `extractors`.
+            parts: the model's parts and their columns.
+            settings: an instance of the class ``settings``.
+            seed: of weights, batches and drawn splits.
+
+        Raises:
+            InvalidArgumentError: the protocol refuses this corpus or these embeddings.
+        """
+        (own,) = features
+        targets = targets_of(own.corpus)
+        data = [own.vectors, targets] if self.window is None else [own.vectors, own.clips, targets]
+        splits = [splits_of(own.corpus, targets, seed=seed)] if self.splits else []
+        return self.function(*data, *splits, settings=settings, seed=seed)
+
 
 PROTOCOLS: Registry[Protocol] = Registry(
-    "protocol", ("soundloom.evaluation.probes", "soundloom.evaluation.retrieval"), error=EvaluationError
+    "protocol",
+    ("soundloom.evaluation.probes", "soundloom.evaluation.retrieval", "soundloom.evaluation.analysis"),
+    error=EvaluationError,
 )
 
 

@@ -21,8 +21,6 @@ from typing import Any
 
 from soundloom.corpora import Corpus
 from soundloom.errors import EvaluationError
-from soundloom.evaluation.analysis.ablation import AblationDetails
-from soundloom.evaluation.analysis.correlation import CorrelationDetails
 from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.scores import Details, Score
@@ -42,8 +40,6 @@ __all__ = [
 FORMAT = 1
 """The version of the JSON; a file of another version is refused."""
 
-
-_ANALYSES: Mapping[str, type[Details]] = {"correlation": CorrelationDetails, "ablation": AblationDetails}
 
 _RENAMED = {"top-k accuracy": "top_k_accuracy", "mAP": "mean_average_precision"}
 """Names of details in files of earlier versions -> their fields."""
@@ -240,7 +236,7 @@ def _measurement(row: dict[str, Any]) -> Measurement:
 
 def _details(protocol: str, data: dict[str, Any] | None) -> Details | None:
     """The details of a protocol, whose class is that of its row in the table; None of a protocol that is unknown."""
-    kind = _ANALYSES[protocol] if protocol in _ANALYSES else getattr(PROTOCOLS.get(protocol), "details", None)
-    if kind is None or not data:
+    known = PROTOCOLS.get(protocol)
+    if known is None or not data:
         return None
-    return kind.from_plain({_RENAMED.get(name, name): value for name, value in data.items()})
+    return known.details.from_plain({_RENAMED.get(name, name): value for name, value in data.items()})

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.components import is_object_name
-from soundloom.corpora import Corpus
+from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.projection import project
 from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
-from soundloom.evaluation.protocol_inputs import ABLATED, run_ablation, run_correlation, run_protocol
-from soundloom.evaluation.protocols import PROTOCOLS, find_protocol
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
 from soundloom.models.weights.download import cache_home
@@ -46,16 +46,13 @@ __all__ = [
     "protocol_names",
 ]
 
-ANALYSES = ("correlation", "ablation")
-"""Protocols that need other inputs than labels."""
-
 GROUPS = {"retrieval": ("query-by-example", "leave-one-out"), "clips": ("chunks",)}
 """Names that stand for protocols of the table."""
 
 
 def protocol_choices() -> list[str]:
     """Every name that ``protocol`` may be."""
-    return [*PROTOCOLS, *GROUPS, *ANALYSES]
+    return [*PROTOCOLS, *GROUPS]
 
 
 def protocol_names(protocol: str | Sequence[str]) -> list[str]:
@@ -147,35 +144,31 @@ def evaluate_features(
     Raises:
         EvaluationError: as for `evaluate`.
     """
-    chosen = _settings(names, settings)
+    protocols = {name: find_protocol(name) for name in names}
+    chosen = _settings(protocols, settings)
     fingerprint, digest = model.fingerprint(), corpus_digest(corpus)
-    features: dict[str, Features] = {}
+    features: dict[str, list[Features]] = {}
     measurements, refused = {}, {}
-    for name in names:
-        features[name] = extract(_extractor(model, name))
-        if name == "correlation":
-            features["acoustics"] = extract(extraction.acoustic_extractor())
+    for name, protocol in protocols.items():
+        features[name] = [extract(extractor) for extractor in protocol.extractors(model)]
         began = time.monotonic()
         try:
-            score = _score(name, model, features, chosen, seed)
+            score = _score(name, protocol, features[name], model.parts, chosen.get(name), seed)
         except EvaluationError as error:
             # One protocol that a corpus does not allow must not cost the others.
             refused[name] = str(error)
             continue
-        plain = _plain(chosen.get(name))
-        measurements[name] = Measurement(
-            score=score,
-            clips=len(features[name].corpus),
-            settings=plain,
-            config=_hash([metadata.version("soundloom"), fingerprint, digest, name, plain, seed]),
-            seconds=time.monotonic() - began,
-        )
+        plain, took = _plain(chosen.get(name)), time.monotonic() - began
+        config = _hash([metadata.version("soundloom"), fingerprint, digest, name, plain, seed])
+        clips = len(features[name][0].corpus)
+        measurements[name] = Measurement(score=score, clips=clips, settings=plain, config=config, seconds=took)
         if scored is not None:
-            scored(score, measurements[name].seconds)
+            scored(score, took)
     if not measurements:
         raise EvaluationError("; ".join(refused.values()))
     shown = project(extract(extraction.clip_extractor(model)), seed=seed) if projection else None
-    left_out = {index: clip for each in features.values() for index, clip in each.left_out.items()}
+    taken = [each for of_protocol in features.values() for each in of_protocol]
+    left_out = dict(item for each in taken for item in each.left_out.items())
     return Result(
         model=model.name,
         fingerprint=fingerprint,
@@ -187,8 +180,8 @@ def evaluate_features(
         clips=len(corpus),
         left_out=tuple(left_out[index] for index in sorted(left_out)),
         seed=seed,
-        embedded=max(each.fresh for each in features.values()),
-        seconds=sum({id(each): each.seconds for each in features.values()}.values()),
+        embedded=max(each.fresh for each in taken),
+        seconds=sum({id(each): each.seconds for each in taken}.values()),
         environment=environment(),
         measurements=measurements,
         refused=refused,
@@ -202,13 +195,17 @@ def _plain(settings: Any | None) -> dict[str, Any]:
     return plain
 
 
-def _score(name: str, model: Embedder, features: Mapping[str, Features], chosen: Mapping[str, Any], seed: int) -> Score:
-    """The score of one protocol on its features."""
-    if name == "correlation":
-        return run_correlation(features[name], features["acoustics"], seed=seed)
-    if name == "ablation":
-        return run_ablation(features[name], model.parts, settings=chosen[name], seed=seed)
-    return run_protocol(name, features[name], settings=chosen[name], seed=seed)
+def _score(
+    name: str, protocol: Protocol, features: Sequence[Features], parts: Mapping[str, slice], settings: Any, seed: int
+) -> Score:
+    """The score of one protocol on its features; a refusal names the protocol and the corpus."""
+    corpus = features[0].corpus
+    try:
+        if not len(corpus):
+            raise InvalidArgumentError("none of its clips could be decoded")
+        return protocol.score(features, parts, settings=settings, seed=seed)
+    except (ValueError, CorpusError) as error:
+        raise EvaluationError(f"{name} on {corpus.name}: {error}") from error
 
 
 def environment() -> dict[str, Any]:
@@ -223,18 +220,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _extractor(model: Embedder, protocol: str) -> FeatureExtractor:
-    window = None if protocol in ANALYSES else find_protocol(protocol).window
-    return extraction.clip_extractor(model) if window is None else extraction.window_extractor(model, window)
-
-
-def _settings(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of each protocol that has some; those of an ablation are the protocol's that it repeats."""
+def _settings(protocols: Mapping[str, Protocol], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of each protocol that has some."""
     chosen = {}
-    for name in names:
-        table = ABLATED if name == "ablation" else name
-        if table not in ANALYSES:
-            kind = find_protocol(table).settings
+    for name, protocol in protocols.items():
+        kind = protocol.settings
+        if kind is not None:
             chosen[name] = given.get(name, kind())
             if not isinstance(chosen[name], kind):
                 raise EvaluationError(

@@ -186,7 +186,7 @@ def carve(
                 taken += counts[group]
     if not carved.any() and groups is not None:
         # Too few groups to spare one, such as three instruments: clips are drawn singly. What is tested stays
-        # apart all the same; only the choice of settings hears a group that it also trains on.
+        # apart all the same; only the choice of settings uses a group that is also trained on.
         return carve(train, labels, fraction=fraction, seed=seed)
     if not carved.any():
         raise InvalidArgumentError("no validation part can be carved: every class has a single clip")

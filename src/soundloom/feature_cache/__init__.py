@@ -9,7 +9,7 @@ Learning draws from every clip hundreds of times, and decoding, resampling and t
 copying what came of them (``python -m benchmarks.preparing``). So a corpus is prepared once, in a *form*
 (`MelEnergies`, `Represented`, `Samples`), in the user's cache, where it is shared by all corpora and runs.
 
-Not for measuring models: they hear the files themselves (``evaluation``).
+Not for evaluation, which decodes the files itself (``evaluation``).
 """
 
 from soundloom.errors import FeatureCacheError

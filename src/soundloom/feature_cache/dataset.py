@@ -1,7 +1,7 @@
 """A corpus in the feature cache: every clip decoded once, resampled, cut to its region, and stored in a form.
 
 What is there already, from this corpus or another, is not decoded again; a run that was killed goes on where it was
-killed, a few seconds' work aside. A clip that cannot be heard is left out and named.
+killed, a few seconds' work aside. A clip that cannot be decoded is left out and named.
 
 The rows of a clip are compared with their checksum when a process first reads them. A clip whose rows are damaged is
 decoded again.
@@ -32,10 +32,9 @@ from torch import Tensor
 from soundloom import audio
 from soundloom.corpora import Corpus
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
-from soundloom.feature_cache.errors import as_cache_error
 from soundloom.feature_cache.file_probe import content_hashes
 from soundloom.feature_cache.formats import Form
-from soundloom.feature_cache.row_store import CachedClip, Rows
+from soundloom.feature_cache.row_store import CachedClip, Rows, as_cache_error
 from soundloom.file_pool import Failed, process
 from soundloom.models.weights.download import cache_home
 
@@ -53,8 +52,8 @@ class FeatureDataset:
 
     Attributes:
         form: how the clips are kept.
-        lengths: rows of every clip, in the corpus's order; 0 for a clip that could not be heard.
-        failures: the clips that could not be heard, by their place in the corpus; a path and a reason each.
+        lengths: rows of every clip, in the corpus's order; 0 for a clip that could not be decoded.
+        failures: the clips that could not be decoded, by their index in the corpus; a path and a reason each.
         fresh: how many clips were decoded now rather than found.
         seconds: how long it took.
     """
@@ -87,7 +86,7 @@ class FeatureDataset:
     def __repr__(self) -> str:
         return (
             f"Prepared({len(self)} clips, {int(self.lengths.sum()):,} rows of {list(self.form.shape)} "
-            f"{self.form.dtype}, {len(self.failures)} not heard)"
+            f"{self.form.dtype}, {len(self.failures)} not decoded)"
         )
 
     @property
@@ -148,7 +147,7 @@ class FeatureDataset:
             hop: rows from one window to the next.
 
         Returns:
-            The clip of each window and its first row, clip by clip. A clip that could not be heard has none.
+            The clip of each window and its first row, clip by clip. A clip that could not be decoded has none.
 
         Raises:
             InvalidArgumentError: size or hop is less than a row.
@@ -257,7 +256,7 @@ def prepare(
     workers: int | None = None,
     progress: Callable[[CacheProgress], None] | None = None,
 ) -> FeatureDataset:
-    """Prepare the clips of a corpus that are not prepared yet.
+    """Decode and store the clips of a corpus that are not in the cache yet.
 
     The rows of a clip depend on its sound and the form alone, not on the workers, the order or the cache.
 
@@ -281,7 +280,6 @@ def prepare(
     _report_unread(hashes, progress)
     keys = [_key(hashes[clip.path], clip) for clip in clips]
     store = _store(form, place)
-    kept: dict[int, CachedClip] = {}
     try:
         # Clips of the same bytes are decoded once.
         wanted = {key: clip for key, clip in zip(keys, clips, strict=True) if isinstance(key, bytes)}
@@ -296,9 +294,9 @@ def prepare(
         rows = store.mapped()
     finally:
         store.close()
-
     failures: dict[int, Failed[str]] = {}
-    firsts, lengths = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64)
+    kept: dict[int, CachedClip] = {}
+    firsts, lengths = np.zeros((2, len(clips)), np.int64)
     for number, (key, clip) in enumerate(zip(keys, clips, strict=True)):
         if isinstance(key, Failed):
             failures[number] = key
@@ -306,10 +304,10 @@ def prepare(
             failures[number] = Failed(clip.path, failed[key])
         else:
             kept[number] = found[key]
-            firsts[number], lengths[number] = kept[number].first, kept[number].length
+            firsts[number], lengths[number], _ = found[key]
     repair = ClipRepair(form, place, clips, keys, kept)
-    seconds = time.monotonic() - began
-    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=seconds, repair=repair)
+    took = time.monotonic() - began
+    return FeatureDataset(form, rows, firsts, lengths, failures, fresh=fresh, seconds=took, repair=repair)
 
 
 @contextmanager
@@ -336,7 +334,7 @@ def _turn(folder: Path, wanted: Iterable[bytes]) -> Iterator[None]:
 def _fill(
     store: Rows, form: Form, missing: dict[bytes, _Clip], workers: int, progress: Callable[[CacheProgress], None] | None
 ) -> dict[bytes, str]:
-    """Decode and keep clips; returns those that could not be heard, and why."""
+    """Decode and keep clips; returns those that could not be decoded, and why."""
     failed: dict[bytes, str] = {}
     waiting: dict[bytes, NDArray[Any]] = {}
     since = time.monotonic()

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundloom.embedder import Stream, Window, one_thread
-from soundloom.embedder.identity import undeclared_state
+from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
-from soundloom.feature_cache.chunking import overlapping
+from soundloom.feature_cache.chunks import overlapping
 from soundloom.frontends import EnergyFrontend, Frontend
 
 __all__ = ["CHUNK_SECONDS", "Form", "MelEnergies", "Represented", "form_of"]
@@ -46,7 +46,7 @@ LOWEST = -48
 _LAST = 65535
 
 # Frames that are computed at once: 41 s at 10 ms. A power of two, so that a clip in pieces is cut for the Fourier
-# transform where the clip in one piece would be (`frontends.framing.BLOCK`), and rounds alike.
+# transform where the clip in one piece would be (`frontends.frames.BLOCK`), and rounds alike.
 _FRAMES = 4096
 
 
@@ -264,7 +264,7 @@ class Represented(Form):
         """The representation of every chunk, ``[chunks, channel, frequency, time]``."""
         kept: list[NDArray[np.float16]] = []
         for chunk, last in overlapping(blocks, size=self.size, step=self.step, enough=self.size):
-            # Of what is left only sound that no chunk has heard counts, and only if it is half a chunk or more.
+            # Of the rest only sound that no chunk holds counts, and only if it is half a chunk or more.
             unheard = len(chunk) > max(0, self.size - self.step)
             if not last or not kept or (unheard and 2 * len(chunk) >= self.size):
                 kept.append(self._represent(chunk))

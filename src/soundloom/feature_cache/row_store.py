@@ -7,7 +7,7 @@
 A clip is known by a key that holds all that its rows depend on but the form: the content of the file and the region
 of it. The form names the folder. So corpora share clips, and a changed file is another clip.
 
-Rows are written and forced to disk before the index tells of them, and nothing that is written is ever moved or
+Rows are written and forced to disk before the index lists them, and nothing that is written is ever moved or
 overwritten. So a crash loses the clips that waited and leaves at most one batch of bytes that nobody asks for;
 processes that write at the same time take turns, and what one of them has mapped stays what it was.
 
@@ -24,18 +24,20 @@ import logging
 import math
 import os
 import secrets
+import sqlite3
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.errors import FeatureCacheError
 from soundloom.feature_cache.database import open_database, select, transaction
-from soundloom.feature_cache.errors import as_cache_error
 
-__all__ = ["CachedClip", "Rows"]
+__all__ = ["CachedClip", "Rows", "as_cache_error"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +59,19 @@ class CachedClip(NamedTuple):
         """Whether the clip is, among all rows, as it was written."""
         stop = self.first + self.length
         return stop <= len(rows) and zlib.crc32(rows[self.first : stop].data) == self.checksum
+
+
+@contextmanager
+def as_cache_error(folder: Path) -> Iterator[None]:
+    """Errors of the system and of SQLite as a `FeatureCacheError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise FeatureCacheError(
+            f"clips cannot be kept in {str(folder)!r} ({getattr(error, 'strerror', None) or error}): make room or give "
+            "permission there, or choose another place with folder=... or, for everything that is cached, with the "
+            "environment variable SOUNDLOOM_HOME; what was finished before is not lost"
+        ) from error
 
 
 class Rows:
@@ -196,7 +211,7 @@ class Rows:
         return str(value)
 
     def _stamp(self) -> str:
-        """What tells whether the file of rows is as it was."""
+        """Size and time of the file of rows, which change when it is written."""
         if not self._path.exists():
             return _NO_FILE
         status = self._path.stat()

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from soundloom.embedder import Stream, Window
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
-from soundloom.feature_cache.chunking import overlapping
+from soundloom.feature_cache.chunks import overlapping
 from soundloom.feature_cache.formats import CHUNK_SECONDS, Form, form_of
 from soundloom.frontends import Frontend
 

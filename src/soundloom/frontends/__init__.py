@@ -9,7 +9,7 @@
     WaveformPatches  the waveform in pieces of 25 ms
     FramedWaveform           the waveform in pieces of 100 ms
     NormalisedFrontend           another front-end, its bins scaled by learned ranges
-    PerSecond         another front-end, every second heard alone
+    PerSecond         another front-end on each second alone
 
 All keep the contract of ``Frontend``; ``FRONTENDS`` is the registry of them, which each joins beside its definition.
 """

@@ -20,7 +20,7 @@ from soundloom.components import ModuleComponent, Registry, register_class
 from soundloom.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from soundloom.frontends.framing import FramingSettings
+    from soundloom.frontends.frames import FramingSettings
     from soundloom.frontends.normalised import NormalisedFrontend
 
 __all__ = ["FRONTENDS", "EnergyFrontend", "Frontend", "register_frontend"]

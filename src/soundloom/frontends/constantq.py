@@ -2,7 +2,7 @@
 
 Brown 1991 in the conventions of ``librosa.cqt`` (0.10 and later, its relative bandwidths): Hann filters of
 unit absolute sum, centred frames, zeros beyond the waveform's ends, results scaled by the root of the
-filter's length. Verma 2023, section 3.1 hears 80 bins from 40 Hz, 12 an octave, every 25 ms.
+filter's length. Verma 2023, section 3.1 uses 80 bins from 40 Hz, 12 an octave, every 25 ms.
 
 librosa works octave by octave on ever more decimated waveforms and drops filter coefficients (its
 ``sparsity``); here one Fourier transform of the whole waveform serves all bins, so that the two agree to a
@@ -41,7 +41,7 @@ KEPT = 12
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantQSettings:
-    """Which pitches are heard, and how often.
+    """The pitches of the bins, and the hop.
 
     Attributes:
         sample_rate: in hertz.

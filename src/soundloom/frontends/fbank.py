@@ -4,7 +4,7 @@ Frame by frame the mean is removed and high frequencies are emphasised; 128 band
 power; natural logarithm with a floor; then one fixed mean and deviation for all bands. No dither.
 
 The published model was trained on 1024 frames: shorter clips were filled with zeros before normalisation
-(so with ``FbankSettings().padding_value`` after it). Filling and cutting are left to whoever chooses the window.
+(so with ``FbankSettings().padding_value`` after it). Padding and cutting are left to the caller.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.filterbank import FilterBank, filter_bank
-from soundloom.frontends.framing import Framing, FramingSettings, in_blocks, power
+from soundloom.frontends.frames import Framing, FramingSettings, in_blocks, power
 
 __all__ = ["Fbank", "FbankSettings"]
 

@@ -1,10 +1,10 @@
 """Waveform patches: the waveform in pieces side by side, for encoders that learn their own filters (Verma 2023).
 
-Verma 2023: ``WaveformPatches`` are section 3.3's, 400 samples or 25 ms each, heard by learned filters;
-``FramedWaveform`` are section 3.4's, 100 ms each, heard by a convolutional network whose outputs stack into the
+Verma 2023: ``WaveformPatches`` are section 3.3's, 400 samples or 25 ms each, for learned filters;
+``FramedWaveform`` are section 3.4's, 100 ms each, for a convolutional network whose outputs stack into the
 Neuralogram.
 
-What is left at the end, less than a piece, is not heard.
+A rest at the end that is shorter than a piece is left out.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class WaveformPatches(Frontend):
     aliases=("FramedWaveform",),
 )
 class FramedWaveform(WaveformPatches):
-    """Longer pieces, 100 ms unless told otherwise, ``[batch, 1, 1600, time]``."""
+    """Longer pieces, 100 ms by default, ``[batch, 1, 1600, time]``."""
 
     def __init__(self, settings: PatchSettings | None = None) -> None:
         super().__init__(settings or PatchSettings(length=1600))

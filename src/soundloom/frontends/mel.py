@@ -24,7 +24,7 @@ from torch import Tensor
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import EnergyFrontend, register_frontend
 from soundloom.frontends.filterbank import FilterBank, Norm, Scale, Slope, filter_bank
-from soundloom.frontends.framing import Framing, FramingSettings, Padding, Window, in_blocks, magnitude, power
+from soundloom.frontends.frames import Framing, FramingSettings, Padding, Window, in_blocks, magnitude, power
 
 __all__ = ["LogMel", "LogMelSettings"]
 

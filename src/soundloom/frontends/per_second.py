@@ -1,11 +1,11 @@
 """Second-by-second application of another front-end, as Verma 2023 takes chunks of 1 s.
 
-Verma 2023 hears sound in chunks of 1 s, and two of its representations look at a whole chunk at once: a peak must
+Verma 2023 takes sound in chunks of 1 s, and two of its representations look at a whole chunk at once: a peak must
 reach the median of its second, a cepstrum is cut 80 dB below its chunk's loudest band. Of a long sound taken in one
 piece they, and every frame whose filter reaches over the seam, would differ from what was learned on chunks. Here
-every second is heard alone, so that a long sound's representation is its seconds', side by side.
+every second is transformed alone, so that a long sound's representation is its seconds', side by side.
 
-A rest shorter than a second is filled with silence before it is heard, and gives the frames that its sound fills.
+A rest shorter than a second is filled with silence before the transform, and gives the frames that its sound fills.
 """
 
 from __future__ import annotations

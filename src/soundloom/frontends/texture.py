@@ -11,7 +11,7 @@ perception via statistics of the auditory periphery"), who synthesise rain and f
 
 Modulations are cells of a two-dimensional Fourier transform of patches under a Hann window, instead of the bank of
 ripple filters of Chi, Ru and Shamma 2005. Rates here go from 1 to 50 Hz, scales from level to half a cycle a band.
-Nothing is learned, and every window is heard alone.
+Nothing is learned, and every window is computed alone.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class Texture(Frontend):
 
     def frames(self, samples: int) -> int:
         """How many windows a waveform of so many samples gives."""
-        heard = self.mel.frames(samples)
-        return 0 if heard < 1 else 1 + -(-max(0, heard - self.settings.window) // self.settings.hop)
+        frames = self.mel.frames(samples)
+        return 0 if frames < 1 else 1 + -(-max(0, frames - self.settings.window) // self.settings.hop)
 
     def times(self, frames: int) -> Float[Tensor, " time"]:
         """Centres of the windows in seconds; the last may lie up to a hop before what this says."""

@@ -49,7 +49,7 @@ def snapshot(
         files: what is needed of it, besides weights in safetensors, whole or in pieces.
         besides: what is taken along where it is there.
         offline: never touch the network (the environment may say so as well).
-        announce: told what is about to be fetched, its size and its licence.
+        announce: called with what is about to be downloaded, its size and its licence.
 
     Raises:
         ModelError: it is not to be had, or has no weights in safetensors.
@@ -124,7 +124,7 @@ def push(repository: str, save: Callable[[Path], object], *, private: bool | Non
 
     Args:
         repository: ``owner/name``.
-        save: told the folder.
+        save: called with the folder.
         private: whether a new repository is hidden.
         token: what to log in with.
 

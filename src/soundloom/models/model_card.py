@@ -1,7 +1,7 @@
 """Model cards: the README.md of a saved model, for readers and for the Hugging Face hub.
 
 The front matter is what the Hugging Face hub reads; the body says how to use the model, what it is made of, and
-where it comes from. What the model itself tells is filled in; the rest is for whoever saves it to say.
+where it comes from. Facts of the model are filled in; the caller gives the rest.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from torch import nn
 
 from soundloom.components import ModuleConfig, from_plain
 from soundloom.embedder import Embedder, Reduction, Stream, Window, Woven
-from soundloom.embedder.identity import build_encoder, check_declared
+from soundloom.embedder.undeclared_state import build_encoder, check_declared
 from soundloom.encoders import ENCODERS, Encoder
 from soundloom.errors import ComponentError, ModelError
 from soundloom.frontends import FRONTENDS, Frontend

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 DEFAULT = "loom"
-"""What `soundloom index`, `search` and `embed` use unless told otherwise."""
+"""What `soundloom index`, `search` and `embed` use by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,8 @@ class Model:
         title: what it is, in a line.
         source: where it comes from: a paper, a checkpoint.
         build: makes it, of a `PartName` and a `WeightSource`, or of nothing.
-        layers: the layer numbers that can be named after '#'; empty if there is nothing to choose, None if the built
-            model tells.
+        layers: the layer numbers that can be named after '#'; empty if there is nothing to choose, None for
+            those of the built model.
         checkpoint: the published weights' name; None if it has none.
         licence: of the model, by SPDX name; empty where the checkpoint has it, or it is not known.
         classifies: whether its encoder has a classifier, whose classes are tags (`Encoder.classes`).
@@ -116,7 +116,7 @@ def register_model(
         name: letters, digits, '_', '.' and '-'.
         title: what it is, in a line.
         source: a paper, a checkpoint.
-        layers: the layers that can be named; the built model tells if not given.
+        layers: the layers that can be named; those of the built model if not given.
         checkpoint: the published weights, which are registered with it, or the name of those registered already.
         licence: of the model, by SPDX name.
         classifies: whether its encoder has a classifier, whose classes are tags.
@@ -175,8 +175,8 @@ def load(
             file of weights; or, for a model of several parts, part word -> any of these.
         seed: what random weights are drawn from.
         offline: never touch the network.
-        announce: told the address, size and hash of what is about to be fetched.
-        progress: told how far a download is.
+        announce: called with the address, size and hash of what is about to be downloaded.
+        progress: called with the progress of a download.
         trust: whether code that a saved model names may be imported, though no installed package registers it
             (`soundloom.components.trust`).
 

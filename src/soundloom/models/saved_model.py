@@ -65,7 +65,7 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
     Args:
         model: a stream or a weaving of streams.
         folder: where; made if it is not there, and a model in it replaced.
-        card: what the model card says besides what the model itself tells.
+        card: what the model card says besides the facts of the model.
 
     Returns:
         The folder.
@@ -117,7 +117,7 @@ def from_pretrained(
         source: the folder it was saved to; ``hf:owner/name`` (``hf:owner/name@revision``) on the Hugging Face hub; or
             ``onnx:FILE``.
         offline: never touch the network.
-        announce: told what is about to be fetched.
+        announce: called with what is about to be downloaded.
         trust: whether code that the model names may be imported, though no installed package registers it
             (`soundloom.components.trust`).
 
@@ -170,7 +170,7 @@ def push_to_hub(
     if not isinstance(model, Embedder):
         if card is not None:
             raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
-        # Whatever is wrong with it is told before anything is uploaded. Who publishes a folder trusts what it names.
+        # Errors are raised before anything is uploaded. Publishing a folder means trusting the code that it names.
         _read(Path(model).expanduser(), trust=True, name="")
 
     def save(place: Path) -> None:

@@ -8,7 +8,7 @@ weight is not built:
 
     AE-C   5, 5, 10, 0    `AlignmentSettings()`
     E-C    0, 0, 10, 0    `AlignmentSettings.e_c()`
-    CNN    0, 0, 0, 1     `AlignmentSettings.cnn()`; y'' is told from z_a by two fully connected layers
+    CNN    0, 0, 0, 1     `AlignmentSettings.cnn()`; y'' is predicted from z_a by two fully connected layers
 
 Paper and published code differ; the weights were chosen with the code, so its way is the default:
 
@@ -25,7 +25,7 @@ and tags are compared. A window can only be decoded where it is 96 x 96 in [0, 1
 that is with COALA's front-end and encoder: for others the first weight must be 0.
 
 When not: batches in which most sounds have the same tags. Such pairs are negatives of each other although nothing
-tells them apart; ``same_tags_repel=False`` leaves them out of the denominators.
+distinguishes them; ``same_tags_repel=False`` leaves them out of the denominators.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundloom.distributed import all_gather
 from soundloom.embedder import Stream
 from soundloom.encoders import COALA_DIM, COALATagEncoder
+from soundloom.encoders.audio_decoder import SIDE, AudioDecoder
 from soundloom.encoders.init import he_normal
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import Form
 from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
-from soundloom.objectives.decoders import SIDE, AudioDecoder
-from soundloom.objectives.distributed import all_gather
 from soundloom.objectives.labels import LabelBatchSampler, window_sampler
-from soundloom.tags.decoder import TagDecoder
+from soundloom.tags.tag_decoder import TagDecoder
 
 __all__ = [
     "AlignmentObjective",
@@ -76,7 +76,7 @@ class AlignmentSettings:
         audio_weight: of the reconstructed audio, w_a.
         tag_weight: of the reconstructed tags, w_t.
         contrast_weight: of the agreement of audio and tags, w_c.
-        direct_weight: of the tags told from the audio without a tag encoder, w_d.
+        direct_weight: of the tags predicted from the audio without a tag encoder, w_d.
         temperature: tau of equation 11.
         positive_below: whether the positive pair is in equation 10's denominator.
         siblings_repel: whether sounds are negatives for sounds, and tags for tags, as in SimCLR.
@@ -119,22 +119,22 @@ class AlignmentSettings:
 
     @classmethod
     def cnn(cls) -> Self:
-        """The paper's CNN: the audio encoder tells the tags."""
+        """The paper's CNN: the audio encoder predicts the tags."""
         return cls(audio_weight=0.0, tag_weight=0.0, contrast_weight=0.0, direct_weight=1.0)
 
 
 def generalised_kl(
-    heard: Float[Tensor, "batch channel frequency time"], decoded: Float[Tensor, "batch channel frequency time"]
+    target: Float[Tensor, "batch channel frequency time"], decoded: Float[Tensor, "batch channel frequency time"]
 ) -> Float[Tensor, ""]:
     """D_KL(X || X') = sum_f x log((x + e) / (x' + e)) + x' - x, averaged over frames and windows; e = 1e-5.
 
     Zero where both are the same, above elsewhere, for anything that is not negative (Lee and Seung 2001). Below
-    zero, where a sound is softer than all that the scaler has seen, ``heard`` counts as zero, as in the published
+    zero, where a sound is softer than all that the scaler has seen, ``target`` counts as zero, as in the published
     code.
     """
-    heard = heard.clamp_min(0)
-    logs = torch.log((heard + _TINY) / (decoded + _TINY))
-    return (heard * logs + decoded - heard).sum(dim=2).mean()
+    target = target.clamp_min(0)
+    logs = torch.log((target + _TINY) / (decoded + _TINY))
+    return (target * logs + decoded - target).sum(dim=2).mean()
 
 
 def tag_cross_entropy(logits: Float[Tensor, "batch tags"], tags: Float[Tensor, "batch tags"]) -> Float[Tensor, ""]:
@@ -251,11 +251,11 @@ class AlignmentObjective(Objective):
             stream: what learns.
             batch: ``windows``, rows as they are kept [B, R, *shape]; ``targets``, zeros and ones [B, tags].
         """
-        heard, tags = self.form.representation(batch["windows"], stream), batch["targets"]
-        z_audio = stream.embed_window(heard)
+        target, tags = self.form.representation(batch["windows"], stream), batch["targets"]
+        z_audio = stream.embed_window(target)
         terms: dict[str, Tensor] = {}
         if self.audio_decoder is not None:
-            terms["audio"] = generalised_kl(heard, self.audio_decoder(z_audio))
+            terms["audio"] = generalised_kl(target, self.audio_decoder(z_audio))
         if self.tag_encoder is not None:
             z_tags = self.tag_encoder(tags)
             if self.tag_decoder is not None:

@@ -148,9 +148,7 @@ class DistillationSampler:
         self, windows: Sequence[MixtureWindows], targets: dict[str, list[np.ndarray]], batch: int, seed: int
     ) -> None:
         if not sum(map(len, windows)):
-            raise InvalidArgumentError(
-                "no windows to draw from: could none of the clips be heard? See dataset.failures"
-            )
+            raise InvalidArgumentError("no windows to draw from: was none of the clips decoded? See dataset.failures")
         if batch < 1:
             raise InvalidArgumentError(f"batch must be at least 1, got {batch}")
         self._windows, self._targets = tuple(windows), targets

@@ -97,7 +97,7 @@ class LabelObjective(Objective):
     def __init__(self, settings: LabelSettings, form: Form, *, dim: int, classes: int) -> None:
         super().__init__()
         if classes < 2:
-            raise InvalidArgumentError(f"labels need 2 classes or more, got {classes}: nothing could be told apart")
+            raise InvalidArgumentError(f"labels need 2 classes or more, got {classes}: there is nothing to classify")
         self.settings = settings
         self.form = form
         self.head = LabelHead(settings, dim, classes)
@@ -212,9 +212,7 @@ class LabelBatchSampler:
 
     def __post_init__(self) -> None:
         if not len(self.clips):
-            raise InvalidArgumentError(
-                "no windows to draw from: could none of the clips be heard? See dataset.failures"
-            )
+            raise InvalidArgumentError("no windows to draw from: was none of the clips decoded? See dataset.failures")
         if self.batch < 1:
             raise InvalidArgumentError(f"batch must be at least 1, got {self.batch}")
 

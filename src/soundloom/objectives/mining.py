@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from soundloom.distributed import all_gather
 from soundloom.objectives.base import Batch
-from soundloom.objectives.distributed import all_gather
 from soundloom.objectives.samplers import SAMPLERS
 
 __all__ = ["MINING", "Known", "hardest", "negatives_of", "random_one", "semi_hard"]
@@ -42,7 +42,7 @@ class Known:
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
-        """What a batch of `triplet_sampler` tells."""
+        """Recordings and labels of a batch of `triplet_sampler`, which say what may be a negative."""
         return cls(
             recordings=batch["recordings"].mT.flatten()[:, None].expand(-1, 2),
             labels=batch["labels"].transpose(0, 1).flatten(0, 1) if "labels" in batch else None,

@@ -20,19 +20,36 @@ things than mel energies, before which the waveform is changed (`waveform_sample
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["MADE", "SAMPLERS", "mixed", "noisy", "translated"]
+__all__ = ["MADE", "POSITIVES", "SAMPLERS", "PositiveSampler", "mixed", "noisy", "translated"]
 
 MADE = ("noise", "translation", "mixing")
 """The samplers that make a positive out of its anchor."""
 
 SAMPLERS = (*MADE, "proximity", "labelled")
-"""Every sampler; its place here is its number in a batch."""
+"""Every sampler; its index here is its number in a batch."""
 
 _QUIETEST = 1e-30
+
+
+@dataclass(frozen=True)
+class PositiveSampler:
+    """A sampler that makes positives out of anchors.
+
+    Attributes:
+        make: the positives, from the anchors, the sounds to mix in, and the settings of the objective.
+        mixes: whether it mixes in the sound of each anchor's partner (`soundloom.objectives.mining.Known`).
+    """
+
+    make: Callable[[Tensor, Tensor, Any], Tensor]
+    mixes: bool = False
 
 
 def noisy(energies: Float[Tensor, "batch frames bins"], sigma: float) -> Float[Tensor, "batch frames bins"]:
@@ -70,3 +87,11 @@ def mixed(
     """
     energy, other = (sounds.sum(dim=(1, 2), keepdim=True) for sounds in (anchors, others))
     return anchors + alpha * energy * (others / other.clamp_min(_QUIETEST))
+
+
+POSITIVES = {
+    "noise": PositiveSampler(lambda anchors, _, settings: noisy(anchors, settings.sigma)),
+    "translation": PositiveSampler(lambda anchors, _, settings: translated(anchors, settings.shift)),
+    "mixing": PositiveSampler(lambda anchors, others, settings: mixed(anchors, others, settings.alpha), mixes=True),
+}
+"""Each of `MADE` on energies."""

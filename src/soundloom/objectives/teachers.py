@@ -64,9 +64,9 @@ class Teacher:
     @torch.inference_mode()
     def targets(self, waveforms: Float[Tensor, "batch samples"]) -> Targets:
         """Embeddings and class scores of waveforms."""
-        heard = self._resampler(waveforms)
-        missing = self._model.min_samples - heard.shape[1]
-        return self._of(nn.functional.pad(heard, (0, missing)) if missing > 0 else heard)
+        resampled = self._resampler(waveforms)
+        missing = self._model.min_samples - resampled.shape[1]
+        return self._of(nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled)
 
     def _of(self, waveforms: Tensor) -> Targets:
         frames = self._model.frames(waveforms)

@@ -15,7 +15,7 @@ When not: labels of good quality for all the sounds; cross-entropy (`labels`) th
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from soundloom.objectives.triplet_pairs import Recordings
 __all__ = ["TripletObjective"]
 
 
-@register_objective("triplet", TripletSettings, title="Sounds that should sound alike lie closer than others.")
+@register_objective("triplet", TripletSettings, title="Triplet loss: similar sounds lie closer than others.")
 class TripletObjective(Objective):
     """The triplet loss of a batch that `triplet_sampler` drew.
 
@@ -52,15 +52,15 @@ class TripletObjective(Objective):
 
     def __init__(self, settings: TripletSettings, form: Form) -> None:
         super().__init__()
-        making = {"energies": samplers, "waveforms": waveform_samplers}.get(form.sounds_are or "")
-        if making is None:
+        makers = {"energies": samplers.POSITIVES, "waveforms": waveform_samplers.POSITIVES}.get(form.sounds_are or "")
+        if makers is None:
             raise InvalidArgumentError(
                 f"positives are made of energies or waveforms, and not of what {type(form).__name__} stores: prepare "
                 "the corpus as MelEnergies(frontend) or Samples(sample_rate)"
             )
         self.settings = settings
         self.form = form
-        self._making: Any = making
+        self._samplers = makers
 
     @classmethod
     def storage_form(cls, stream: Stream) -> Form:
@@ -85,7 +85,7 @@ class TripletObjective(Objective):
         return cls(settings, data.dataset.form)
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
-        """The loss, and what tells how hard the triplets are.
+        """The loss, and how hard the triplets are.
 
         Args:
             stream: what learns; of log-mel windows, if the form is mel energies.
@@ -96,7 +96,7 @@ class TripletObjective(Objective):
             ``negative distance``, mean squared distances from the anchor.
 
         Raises:
-            InvalidArgumentError: an anchor without any negative, or mel energies for a stream that does not hear them.
+            InvalidArgumentError: an anchor without any negative, or mel energies for a stream whose front-end has none.
         """
         anchors = self.form.sounds(batch["anchor"])
         positives, known = self._positives(anchors, batch)
@@ -114,7 +114,7 @@ class TripletObjective(Objective):
         near = (anchors - positives).square().sum(dim=1)
         far, found = negatives_of(anchors, near.detach(), embeddings, known, self.settings.mining)
         hinge = (near - far + self.settings.margin).relu()
-        # Asked last, when all work on the device is under way: the answer has to be waited for.
+        # Last, when all work on the device is queued: reading the result waits for the device.
         if not bool(found.all()):
             raise InvalidArgumentError(
                 f"{int((~found).sum())} of {len(found)} anchors have no negative in the batch, all its sounds being "
@@ -129,20 +129,16 @@ class TripletObjective(Objective):
 
     def _positives(self, anchors: Tensor, batch: Batch) -> tuple[Tensor, Known]:
         """The positive of each anchor by its sampler, of its shape, and what is then known of all."""
-        known, making = Known.of(batch), self._making
-        positives = self.form.sounds(batch["positive"])
+        known, positives = Known.of(batch), self.form.sounds(batch["positive"])
         for name in self.settings.shares:
-            if name not in samplers.MADE:
+            if name not in self._samplers:
                 continue
-            rows = batch["sampler"] == samplers.SAMPLERS.index(name)
-            # Made for every row and kept for some: which those are need not be waited for.
-            if name == "noise":
-                made = making.noisy(anchors, self.settings.sigma)
-            elif name == "translation":
-                made = making.translated(anchors, self.settings.shift)
-            else:
+            rows, sampler = batch["sampler"] == samplers.SAMPLERS.index(name), self._samplers[name]
+            others = anchors
+            if sampler.mixes:
                 partners = known.partners()
-                made = making.mixed(anchors, anchors[partners], self.settings.alpha)
-                known = known.mixed(rows, partners)
+                known, others = known.mixed(rows, partners), anchors[partners]
+            # For every row, though only some are kept: selecting them would wait for the device.
+            made = sampler.make(anchors, others, self.settings)
             positives = torch.where(rows.reshape(-1, *[1] * (made.ndim - 1)), made, positives)
         return positives, known

@@ -1,7 +1,7 @@
 """Batch sampler of triplets: anchors, and the second windows that some positives need.
 
 Jansen 2017, section 4.1: "We then process these per-recording spectrograms into nonoverlapping 0.96 second context
-windows, such that each training example is a F = 64 by T = 96 matrix." Of streams that do not hear mel bands a window
+windows, such that each training example is a F = 64 by T = 96 matrix." Of streams without mel bands a window
 is a second of samples, 100 rows of 10 ms. Every window is as likely an anchor as any other; each anchor has its sampler
 by the samplers' shares. What is left of a clip after its last whole window is not used; a clip shorter than a window
 is one window, silence at its end. A batch whose anchors all came of one recording,
@@ -17,7 +17,7 @@ A batch is a function of the seed and the step's number alone:
 
     anchor       windows as they are kept, [B, T, *shape of a row]
     positive     the second windows, as much; the anchors again where samplers make them
-    sampler      number of each anchor's sampler, its place in `SAMPLERS`, int64 [B]
+    sampler      number of each anchor's sampler, its index in `SAMPLERS`, int64 [B]
     recordings   number of the anchor's and the positive's recording, int64 [B, 2]
     labels       their classes, bool [B, 2, classes]; only with labels
 """
@@ -53,7 +53,7 @@ class TripletSettings:
 
     Attributes:
         margin: what a negative must be farther than the positive, in squared distance of unit vectors (0 to 4). The
-            paper does not tell its own; 0.2 is that of Schroff 2015, from whom it has the mining.
+            paper does not report its own; 0.2 is that of Schroff 2015, the source of its mining.
         mining: "semi-hard", "hardest", or "none" for a negative at random; see `mining`.
         noise: weight of the sampler, its share of the triplets being its weight among all weights; 0 does without it.
         translation: weight of the sampler.
@@ -61,7 +61,7 @@ class TripletSettings:
         proximity: weight of the sampler.
         labelled: weight of the sampler, which needs labels: the supervised topline.
         sigma: deviation of the noise, as a share of a cell's energy.
-        shift: the farthest translation in frequency (the paper's S), in mel bins or, of streams that do not hear mel
+        shift: the farthest translation in frequency (the paper's S), in mel bins or, of streams without mel
             bands, semitones.
         alpha: the share of its energy that is mixed into an anchor.
         delta_t: the longest time between the starts of an anchor and its positive in a recording, in seconds; None
@@ -257,7 +257,7 @@ def triplet_sampler(
         hop: seconds from row to row.
 
     Raises:
-        CorpusError: no clip could be heard, all are of one recording (or class), no recording has two windows for the
+        CorpusError: no clip could be decoded, all are of one recording (or class), no recording has two windows for the
             proximity sampler, or the labelled one has no labels or no class of two clips.
         InvalidArgumentError: a batch of fewer than two anchors.
     """
@@ -265,7 +265,7 @@ def triplet_sampler(
         raise InvalidArgumentError(f"batch must be at least 2, got {batch}: an anchor's negatives are among the others")
     windows = WindowIndex.of(dataset, recordings, clips, frames, hop)
     if not len(windows.clips):
-        raise CorpusError(f"none of the {len(clips)} clips to learn from could be heard; dataset.failures says why")
+        raise CorpusError(f"none of the {len(clips)} training clips could be decoded; see dataset.failures")
     shares = settings.shares
     if set(shares) != {"labelled"} and len(np.unique(windows.recordings)) < 2:
         raise CorpusError(

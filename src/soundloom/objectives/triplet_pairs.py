@@ -2,7 +2,7 @@
 
 A *recording* is a file. Clips cut from one file are the same recording, each at its place in time; clips that are files
 of their own are recordings of their own, whatever group a corpus puts them in: some corpora group by instrument or
-species, which only labels could tell.
+species, which only labels could say.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Neighbours:
         longest = int(windows.times.max())
         # |time(x_a) - time(x_p)| < delta_t.
         reach = longest if delta_t is None else min(longest, math.ceil(delta_t / windows.hop) - 1)
-        # One rising number tells recording and time, with more room between recordings than a pair may span.
+        # One rising number encodes recording and time, with more room between recordings than a pair may span.
         self.keys = np.unique(windows.recordings, return_inverse=True)[1] * (longest + reach + 1) + windows.times
         self.recordings, self.apart, self.reach = windows.recordings, windows.frames, reach
         before, after = self._reachable(np.arange(len(self.keys)))

@@ -1,8 +1,8 @@
 """Triplet samplers on waveforms: noise, translation and mixing (after Jansen 2017, section 3.2).
 
 Jansen 2017, section 3.2, defines them on the cells of a mel spectrogram. A front-end of peaks, cepstra, samples or a
-network's columns has no such cells, or none that add; so the sound itself is changed, and the front-end hears
-what came of it. Each does to a waveform what the paper does to cells:
+network's columns has no such cells, or none that add; so the waveform itself is changed before the front-end.
+Each does to a waveform what the paper does to cells:
 
     noise         the cells are those of a Fourier transform every 16 ms; their energies grow as the paper's do
     translation   around in time; higher or lower by whole semitones, which are about as wide as the paper's bins
@@ -10,7 +10,7 @@ what came of it. Each does to a waveform what the paper does to cells:
 
 Random numbers are torch's own: the same state of torch's generator gives the same positives.
 
-When not: translation in frequency for an embedding that is to tell pitches. It learns that a sound and its
+When not: translation in frequency for an embedding that is to distinguish pitches. It learns that a sound and its
 transposition are the same; ``shift=0`` leaves the translation in time.
 """
 
@@ -20,7 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["mixed", "noisy", "translated"]
+from soundloom.objectives.samplers import PositiveSampler
+
+__all__ = ["POSITIVES", "mixed", "noisy", "translated"]
 
 # 32 ms at 16 kHz: fine enough for two notes, short enough that noise follows the sound.
 _POINTS = 512
@@ -34,7 +36,7 @@ def noisy(waveforms: Float[Tensor, "batch samples"], sigma: float) -> Float[Tens
 
     |X_p[t, f]|^2 = |X[t, f]|^2 (1 + |e[t, f]|),   e[t, f] ~ N(0, sigma^2)
 
-    Cells overlap in time, so that what is heard of a cell is a mean over it and its neighbours.
+    Cells overlap in time, so that the noise of a cell is a mean over it and its neighbours.
     """
     window = torch.hann_window(_POINTS, device=waveforms.device)
     cells = torch.stft(waveforms, _POINTS, _HOP, window=window, return_complex=True, pad_mode="constant")
@@ -57,8 +59,8 @@ def translated(waveforms: Float[Tensor, "batch samples"], shift: int) -> Float[T
     batch, samples = waveforms.shape
     # Drawn where the loop below reads them, which on another device would have to be waited for.
     along, semitones = torch.randint(samples, (batch,)), torch.randint(-shift, shift + 1, (batch,))
-    places = (torch.arange(samples) - along[:, None]) % samples
-    spectra = torch.fft.rfft(waveforms.gather(1, places.to(waveforms.device)))
+    times = (torch.arange(samples) - along[:, None]) % samples
+    spectra = torch.fft.rfft(waveforms.gather(1, times.to(waveforms.device)))
     moved = torch.empty_like(waveforms)
     for semitone in sorted(set(semitones.tolist())):
         period = round(samples / 2 ** (semitone / 12))
@@ -79,3 +81,11 @@ def mixed(
     """
     energy, other = (sounds.square().sum(dim=1, keepdim=True) for sounds in (anchors, others))
     return anchors + (alpha * energy / other.clamp_min(_QUIETEST)).sqrt() * others
+
+
+POSITIVES = {
+    "noise": PositiveSampler(lambda anchors, _, settings: noisy(anchors, settings.sigma)),
+    "translation": PositiveSampler(lambda anchors, _, settings: translated(anchors, settings.shift)),
+    "mixing": PositiveSampler(lambda anchors, others, settings: mixed(anchors, others, settings.alpha), mixes=True),
+}
+"""Each of `MADE` on waveforms."""

@@ -5,6 +5,6 @@ that a picture can be made beside anything else and changes nobody's settings.
 """
 
 from soundloom.pictures.excerpt import Excerpt
-from soundloom.pictures.page import hits_picture, part_colours
+from soundloom.pictures.results_page import hits_picture, part_colours
 
 __all__ = ["Excerpt", "hits_picture", "part_colours"]

@@ -1,6 +1,6 @@
 """A library in the plane, as a PNG: a point for every segment, coloured by cluster, the largest clusters named.
 
-When not: to tell every cluster by its colour; there are ten colours, and neighbours may share one.
+When not: to identify every cluster by its colour; there are ten colours, and neighbours may share one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["plane_picture"]
 
 _SIDE = 10.0
 _NAMED = 20
-# Okabe and Ito's colours, which the colour-blind can tell apart, and companions; grey is for what is in no cluster.
+# Okabe and Ito's colours, which the colour-blind can distinguish, and companions; grey is for what is in no cluster.
 _COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),
     *("#56b4e9", "#5d3a9b", "#8c510a", "#9e2a3c", "#4b6f44"),

@@ -22,7 +22,7 @@ INK, FAINT = "#22252b", "#6f7581"
 def fitted(title: str, properties: Any, inches: float) -> str:
     """The title on one line that is no wider than so many inches in that font.
 
-    What is too long loses its middle, for the ends of file names tell most; what no font here can draw becomes a box.
+    What is too long loses its middle, for the ends of file names say most; what no font here can draw becomes a box.
     """
     from matplotlib.backends.backend_agg import RendererAgg
 

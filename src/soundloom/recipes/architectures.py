@@ -6,7 +6,7 @@ windows, whose embeddings are averaged; the rest at its end is filled with the l
 Streams of Verma 2023 (section 3) take 1 s at a time, each one property of it, with a transformer: `pitch`, `timbre`,
 `waveform`, `neuralogram`. A rest is filled with silence and weighs as much as it is long. Not in the paper: cepstral
 coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions that are added to
-them, are normalised to mean 0 and deviation 1 over the training sounds (`recipes.feature_scaling`).
+them, are normalised to mean 0 and deviation 1 over the training sounds (`recipes.normalisation`).
 
 `coala` is the audio encoder of Favory 2020. `notes` embeds which note sounds, every 50 ms, at any length
 (`soundloom.encoders.PitchEncoder`).
@@ -65,12 +65,13 @@ class Architecture:
 
     Attributes:
         build: makes it, its weights drawn from a seed.
-        tells_pitch: whether a sound and its transposition are to be told apart, so that no objective teaches otherwise.
+        pitch_sensitive: whether the stream must distinguish a sound from its transposition, so that no positive of a
+            triplet is transposed.
         trainings: how many trainings it takes: 2 where a network inside its front-end is trained first.
     """
 
     build: Callable[[int], Stream]
-    tells_pitch: bool = False
+    pitch_sensitive: bool = False
     trainings: int = 1
 
 
@@ -147,19 +148,19 @@ def _register_second(
     frontend: Callable[[], Frontend],
     encoder: Callable[[], Encoder],
     *,
-    tells_pitch: bool = False,
+    pitch_sensitive: bool = False,
     trainings: int = 1,
 ) -> None:
     build = partial(_second, name, frontend, encoder)
-    STREAMS.register(name, Architecture(build=build, tells_pitch=tells_pitch, trainings=trainings))
+    STREAMS.register(name, Architecture(build=build, pitch_sensitive=pitch_sensitive, trainings=trainings))
 
 
-_register_second("pitch", lambda: PerSecond(PeakMap.verma()), _transformer(80), tells_pitch=True)
+_register_second("pitch", lambda: PerSecond(PeakMap.verma()), _transformer(80), pitch_sensitive=True)
 _register_second("timbre", lambda: NormalisedFrontend(PerSecond(MFCC.verma())), _transformer(12))
 _register_second("waveform", WaveformPatches, WaveformTransformer)
 _register_second("neuralogram", lambda: NormalisedFrontend(Neuralogram()), _transformer(Neuralogram.bins), trainings=2)
 STREAMS.register("coala", Architecture(build=_coala))
-STREAMS.register("notes", Architecture(build=_notes, tells_pitch=True))
+STREAMS.register("notes", Architecture(build=_notes, pitch_sensitive=True))
 
 
 def build_stream(kind: str, seed: int, name: str) -> Stream:

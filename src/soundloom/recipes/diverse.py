@@ -9,15 +9,15 @@ before its stream, on the labels too, alone with chunks: 8 frames of log-mel, 10
     FOLDER/config.json, model.safetensors             the model, pitch+timbre+waveform+neuralogram
     FOLDER/tagger.json, tagger.safetensors            the linear model over it (`soundloom.tagger`)
 
-The paper's preset has its loss, epochs and rates. It does not tell the optimiser, the batch, or how the rate falls:
+The paper's preset has its loss, epochs and rates. It does not report the optimiser, the batch, or how the rate falls:
 here Adam, 128 and exponentially. Nor does it validate; a tenth of the clips is kept apart to choose the epoch by, and
 ``--validation 0 --keep last`` does without.
 
 Streams can learn from something else than labels, ``--objective``: from free-form tags (``alignment``, `recipes.coala`
-without decoders); or from the sounds alone (``triplet``, `recipes.triplet`), with every sampler of Jansen 2017, but for
-a stream that tells pitches no transposed sounds. The Neuralogram's network then learns by triplets as well, of chunks;
-by tags it learns from the labels, or where there are none by triplets. A collection without labels gives a model and no
-tagger.
+without decoders); or from the sounds alone (``triplet``, `recipes.triplet`), with every sampler of Jansen 2017; for a
+stream that is sensitive to pitch, none is transposed. The Neuralogram's network then learns from triplets of
+chunks; with tags it learns from the labels, or from triplets where there are none. A collection
+without labels gives a model and no tagger.
 
 Streams are trained side by side (``--jobs``), each in a process of its own and on as many threads of computation as
 ``threads`` says, so that how many are trained at a time changes no bit of what comes out.
@@ -49,13 +49,13 @@ from soundloom.recipes.architectures import STREAMS
 from soundloom.recipes.initial_stream import initial_stream
 from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.process_pool import Job, Tell, run_parallel
 from soundloom.recipes.recipe import Recipe, RunOptions, StreamRecipe, register_recipe
-from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.recipes.validation_split import check_share
 from soundloom.tagger import TAGGER, WEIGHTS
 from soundloom.training import Run, TrainingProgress, TrainingSettings
+from soundloom.training.run_folder import open_folder
+from soundloom.workers.parallel import ParallelJob, Report, run_parallel
 
 __all__ = ["DIVERSE", "PRESETS", "DiverseRecipe", "model_of"]
 
@@ -146,7 +146,9 @@ class DiverseRecipe(Recipe):
         # The longest training begins first, so that it is not waited for in the end.
         order = sorted(self.streams, key=lambda name: -STREAMS[name].trainings if name in STREAMS else 0)
         quiet = replace(options, progress=None, preparing=None)
-        jobs = [Job(name=name, work=_train_stream, arguments=(name, self, corpus, out, quiet)) for name in order]
+        jobs = [
+            ParallelJob(name=name, work=_train_stream, arguments=(name, self, corpus, out, quiet)) for name in order
+        ]
         runs: list[Run] = run_parallel(jobs, self.at_a_time(), report)
         model = model_of(out, self.streams)
         labelled = len(corpus.classes) > 1
@@ -193,7 +195,7 @@ class DiverseRecipe(Recipe):
         if objective == "alignment":
             return replace(coala.PRESETS["paper-e-c"], **common, training=replace(self.training, keep="last"))  # type: ignore[arg-type]
         triplet = self.triplet
-        if name in STREAMS and STREAMS[name].tells_pitch:
+        if name in STREAMS and STREAMS[name].pitch_sensitive:
             triplet = replace(triplet, shift=0)
         return TripletRecipe(**common, objective=triplet, training=self.training)  # type: ignore[arg-type]
 
@@ -231,7 +233,7 @@ def model_of(out: Path, streams: tuple[str, ...]) -> Embedder:
 
 
 def _train_stream(
-    name: str, recipe: DiverseRecipe, corpus: Corpus, out: Path, options: RunOptions, *, tell: Tell
+    name: str, recipe: DiverseRecipe, corpus: Corpus, out: Path, options: RunOptions, *, report: Report
 ) -> Run:
     """Train one stream in its own folder; first the network inside its front-end, if there is one."""
     stream = initial_stream(name, recipe.init, recipe.training.seed, name)
@@ -241,22 +243,27 @@ def _train_stream(
         if objective == "alignment":
             objective = "labels" if len(corpus.classes) > 1 else "triplet"
         lesson = recipe.for_stream(NETWORK, objective, recipe.network_epochs)
-        _train_in_folder(lesson, network, corpus, out, options, tell)
+        _train_in_folder(lesson, network, corpus, out, options, report)
         inner.load_state_dict(network.encoder.state_dict())
     return _train_in_folder(
-        recipe.for_stream(name, recipe.objective, recipe.epochs), stream, corpus, out, options, tell
+        recipe.for_stream(name, recipe.objective, recipe.epochs), stream, corpus, out, options, report
     )
 
 
 def _train_in_folder(
-    recipe: StreamRecipe, stream: Stream, corpus: Corpus, out: Path, options: RunOptions, tell: Callable[[object], None]
+    recipe: StreamRecipe,
+    stream: Stream,
+    corpus: Corpus,
+    out: Path,
+    options: RunOptions,
+    report: Callable[[object], None],
 ) -> Run:
-    """Train a stream in a folder of its name, which its progress tells."""
+    """Train a stream in a folder of its name, and report its progress under that name."""
 
-    def report(progress: TrainingProgress | CacheProgress) -> None:
-        tell(replace(progress, name=stream.name))
+    def report_named(progress: TrainingProgress | CacheProgress) -> None:
+        report(replace(progress, name=stream.name))
 
-    options = replace(options, progress=report, preparing=report)
+    options = replace(options, progress=report_named, preparing=report_named)
     return recipe.train(stream, corpus, out / stream.name, options)
 
 

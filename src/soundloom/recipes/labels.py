@@ -16,9 +16,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from soundloom.corpora import Corpus
+from soundloom.distributed import rank_and_world_size
 from soundloom.models.model_card import Card
 from soundloom.objectives.base import TrainingData
-from soundloom.objectives.distributed import rank_and_world_size
 from soundloom.objectives.labels import LabelObjective, LabelSettings
 from soundloom.recipes.linear import LinearSettings, learn_classes
 from soundloom.recipes.recipe import RunOptions, StreamRecipe, register_recipe
@@ -74,7 +74,7 @@ PRESETS: Mapping[str, LabelRecipe] = MappingProxyType(
 )
 register_recipe(
     PRESETS,
-    title="Learn to tell the classes of a labelled collection.",
+    title="Train on the labels of a collection, with a classification head.",
     examples=(
         "soundloom train labels esc50=/data/ESC-50-master --out runs/esc50 --preset small --fold 1,2,3,4",
         "soundloom train labels fsd50k=/data/FSD50K --out runs/fsd --stream resnet50 --loss bce",

@@ -31,7 +31,7 @@ from soundloom.recipes.validation_split import train_valid_split
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
 from soundloom.training.schedule import rate_at
-from soundloom.training.seeding import seeded, set_seed
+from soundloom.training.seeds import seeded, set_seed
 
 __all__ = ["LinearSettings", "WindowEmbeddings", "embed_windows", "learn_classes", "train_head"]
 
@@ -112,11 +112,11 @@ def learn_classes(
 def embed_windows(model: Embedder, corpus: Corpus) -> WindowEmbeddings:
     """Embed every second of a corpus, by representations that are prepared once and kept.
 
-    A stream of log-mel frames that is alone is heard in its own windows, side by side; of a second that it is given
+    A single stream of log-mel frames takes its own windows, side by side; of a second that it is given
     later (`soundloom.tagger`) all but the last two hundredths is such a window.
 
     Raises:
-        ModelError: a part of several does not hear seconds, such as one of log-mel windows.
+        ModelError: one of several parts does not take seconds, such as a part of log-mel windows.
     """
     every = [(stream, prepare(corpus, form_of(stream))) for stream in streams_of(model)]
     if len(every) == 1:
@@ -157,7 +157,7 @@ def train_head(
         ModelError: there is nothing to learn from.
     """
     if not len(learned.vectors):
-        raise ModelError("no windows to train the linear model on: could none of the clips be heard?")
+        raise ModelError("no windows to train the linear model on: was none of the clips decoded?")
     inputs, targets = _tensors(learned, labels)
     mean, deviation = inputs.mean(dim=0), inputs.std(dim=0, correction=0).clamp_min(1e-6)
     inputs = (inputs - mean) / deviation

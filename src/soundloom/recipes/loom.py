@@ -8,7 +8,7 @@
                middle layers fused (Niizumi 2022) and reduced
 
 Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Pitch has one, too:
-in a small collection some notes hardly sound, and whoever standardises such columns blows up what little there is;
+in a small collection some notes hardly occur, and standardising such columns amplifies what little there is;
 components are of many notes each. Last, a tag encoder is aligned with the frozen general part, so that sounds are found
 by words (`aligning`).
 
@@ -46,10 +46,10 @@ from soundloom.recipes import coala, pitch, triplet
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.recipe import Recipe, RunOptions, register_recipe
-from soundloom.recipes.run_dir import open_folder
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import VocabularySettings
 from soundloom.training import Run, TrainingSettings
+from soundloom.training.run_folder import open_folder
 
 __all__ = ["PARTS", "PRESETS", "LoomRecipe"]
 
@@ -211,7 +211,7 @@ def _lasting(training: TrainingSettings, steps: int) -> TrainingSettings:
 def _with_words(corpus: Corpus) -> Corpus:
     """The corpus with the words of its labels, and its kinds if it has some, for tags.
 
-    Tags of a collection tell takes, round robins and languages, and words of two letters are codes.
+    Tags of a collection name takes, round robins and languages; words of two letters are codes.
     """
     names = corpus.table.column_names
     kinds = corpus.column("kind") if "kind" in names else [None] * len(corpus)

@@ -37,7 +37,7 @@ _AT_ONCE = 256
 def loudest_starts(
     dataset: FeatureDataset, frontend: EnergyFrontend, *, size: int, step: int = 12, loudness: Loudness = "logarithm"
 ) -> Int[np.ndarray, " clips"]:
-    """The first row of the loudest patch of every clip; the earliest of several, 0 for a clip that was not heard.
+    """The first row of the loudest patch of every clip; the earliest of several, 0 for a clip that was not decoded.
 
     Args:
         dataset: the clips as mel energies.
@@ -101,7 +101,7 @@ def band_ranges(
         InvalidArgumentError: there are no patches.
     """
     if not len(clips):
-        raise InvalidArgumentError("no patches to take the ranges of the bands from: could none of the clips be heard?")
+        raise InvalidArgumentError("no patches to take the ranges of the bands from: was none of the clips decoded?")
     lowest = torch.full((frontend.bins,), torch.inf)
     highest = -lowest
     for batch in _batches(len(clips)):

@@ -19,18 +19,18 @@ from jaxtyping import Int
 
 from soundloom.components import Registry
 from soundloom.corpora import Corpus
+from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Stream
 from soundloom.errors import ComponentError, InvalidArgumentError
 from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import check_savable
 from soundloom.objectives.base import OBJECTIVES, Objective, ObjectiveComponent, TrainingData, WindowSampler
-from soundloom.objectives.distributed import rank_and_world_size
-from soundloom.recipes.feature_scaling import standardise
 from soundloom.recipes.initial_stream import initial_stream
+from soundloom.recipes.normalisation import standardise
 from soundloom.recipes.validation_split import check_share, fingerprint, train_valid_split
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
-from soundloom.training.seeding import seeded
+from soundloom.training.seeds import seeded
 
 __all__ = ["RECIPES", "Recipe", "RecipeComponent", "RunOptions", "StreamRecipe", "find_recipe", "register_recipe"]
 

@@ -3,7 +3,7 @@
 Of the audio only the linear map into the common space is learned (equation 8). The embedding is left as it is, so that
 a library need not be indexed anew to learn new words.
 
-When not: embeddings that do not tell the tags' sounds apart; train the stream with its tags then (`coala`).
+When not: embeddings that do not distinguish the tags' sounds; train the stream with its tags then (`coala`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.training import TrainingProgress, TrainingSettings
 from soundloom.training.progress import Throughput
 from soundloom.training.schedule import rate_at
-from soundloom.training.seeding import seeded
+from soundloom.training.seeds import seeded
 
 __all__ = ["AligningSettings", "align"]
 
@@ -60,7 +60,7 @@ def align(
         vocabulary: the tags.
         settings: how long.
         seed: of weights, batches and dropout.
-        progress: told after every step.
+        progress: called after every step.
     """
     form = AlignmentSettings(audio_weight=0, tag_weight=0, same_tags_repel=False)
     rates = TrainingSettings(
@@ -75,12 +75,12 @@ def align(
         optimiser = torch.optim.Adam([*encoder.parameters(), *audio_map.parameters()], fused=True)
         for step in range(settings.tag_steps):
             rows = torch.from_numpy(_batch(len(vectors), settings.tag_batch, seed, step))
-            said = targets[rows]
+            tags_of_batch = targets[rows]
             for group in optimiser.param_groups:
                 group["lr"] = rate_at(rates, step)
             optimiser.zero_grad()
-            heard = torch.nn.functional.dropout(audio_map(vectors[rows]), 0.25)
-            loss = contrast(heard, encoder.align(encoder(said)), form, same_tags(said))
+            projected = torch.nn.functional.dropout(audio_map(vectors[rows]), 0.25)
+            loss = contrast(projected, encoder.align(encoder(tags_of_batch)), form, same_tags(tags_of_batch))
             torch.autograd.backward(loss)
             optimiser.step()
             if progress is not None:

@@ -60,9 +60,9 @@ def groups_of(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def fingerprint(corpus: Corpus, dataset: FeatureDataset) -> str:
-    """A line that tells one collection from another: its name, its size, and a hash of its clips."""
+    """A line that identifies a collection: its name, its size, and a hash of its clips."""
     digest = hashlib.sha256(dataset.lengths.astype("<i8").tobytes())
     for path, labels in zip(corpus.column("path"), corpus.column("labels"), strict=True):
         digest.update(f"\0{path.replace(chr(92), '/').rpartition('/')[2]}\0{labels}".encode(errors="surrogatepass"))
-    heard = int((dataset.lengths > 0).sum())
-    return f"{corpus.name}, {heard} of {len(corpus)} clips heard, {digest.hexdigest()[:16]}"
+    decoded = int((dataset.lengths > 0).sum())
+    return f"{corpus.name}, {decoded} of {len(corpus)} clips heard, {digest.hexdigest()[:16]}"

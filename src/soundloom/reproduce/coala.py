@@ -1,4 +1,4 @@
-"""Reproduce Favory 2020, tables 1 and 2: embeddings learned from tags, with and without autoencoders.
+"""Reproduction of Favory 2020, tables 1 and 2: embeddings learned from tags, with and without autoencoders.
 
     table 1      a perceptron of 256 on standardised embeddings of clips, ten runs, the corpus's own splits
     table 2      mean canonical correlations with acoustic features
@@ -44,11 +44,11 @@ from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.recipes import RunOptions, coala
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.validation_split import train_valid_split
-from soundloom.reproduce.jansen import Teller
+from soundloom.reproduce.jansen import Reporter
 from soundloom.tags import AlignedTags
 from soundloom.tags.suggestions import suggestion_scores
 
-__all__ = ["CASES", "CoalaSettings", "Reproduced", "as_a_library", "reproduce"]
+__all__ = ["CASES", "CoalaResult", "CoalaSettings", "as_a_library", "reproduce"]
 
 CASES: Mapping[str, Callable[[], AlignmentSettings]] = {
     "ae-c": AlignmentSettings,
@@ -83,7 +83,7 @@ class CoalaSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reproduced:
+class CoalaResult:
     """What was measured.
 
     Attributes:
@@ -110,8 +110,13 @@ class Reproduced:
 
 
 def reproduce(
-    corpora: Sequence[Corpus], sounds: Corpus, recipe: CoalaRecipe, settings: CoalaSettings, out: Path, tell: Teller
-) -> Reproduced:
+    corpora: Sequence[Corpus],
+    sounds: Corpus,
+    recipe: CoalaRecipe,
+    settings: CoalaSettings,
+    out: Path,
+    reporter: Reporter,
+) -> CoalaResult:
     """Train the three cases and measure them.
 
     Args:
@@ -120,7 +125,7 @@ def reproduce(
         recipe: what learns, how, and for how long; its weights are the cases'.
         settings: what is measured.
         out: a folder for runs; a stopped reproduction goes on from there.
-        tell: who is told.
+        reporter: takes the progress.
 
     Raises:
         CorpusError: the sounds have no tags.
@@ -129,22 +134,22 @@ def reproduce(
     """
     models: dict[str, Embedder] = {}
     for case in CASES:
-        tell.began(f"training {case}")
+        reporter.began(f"training {case}")
         folder = out / case
-        _case(recipe, case).run(sounds, folder, RunOptions(progress=tell.training, preparing=tell.preparing))
+        _case(recipe, case).run(sounds, folder, RunOptions(progress=reporter.training, preparing=reporter.preparing))
         models[case] = from_pretrained(folder)
     known, vocabulary = coala.tagged(sounds, recipe)
     learned, apart = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)
 
-    tasks, spreads, correlations = _measured(corpora, {**models, "mfcc": load("mfcc")}, settings, tell)
+    tasks, spreads, correlations = _measured(corpora, {**models, "mfcc": load("mfcc")}, settings, reporter)
     found = _Apart(retrieval={}, suggestions={}, ranked=0)
     if len(apart):
-        tell.began("ranking sounds by tags")
+        reporter.began("ranking sounds by tags")
         taught = known.label_matrix()[learned].sum(axis=0)
         held_out = known.filter(mask=np.isin(np.arange(len(known)), apart))
         sides = {case: AlignedTags.load(out / case) for case in CASES}
         found = _apart(models, sides, held_out, taught, settings)
-    return Reproduced(
+    return CoalaResult(
         tasks=tasks,
         spreads=spreads,
         correlations=correlations,
@@ -164,7 +169,7 @@ def _case(recipe: CoalaRecipe, case: str) -> CoalaRecipe:
 
 
 def _measured(
-    corpora: Sequence[Corpus], models: Mapping[str, Embedder], settings: CoalaSettings, tell: Teller
+    corpora: Sequence[Corpus], models: Mapping[str, Embedder], settings: CoalaSettings, reporter: Reporter
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]], dict[str, dict[str, Any]]]:
     """Tables 1 and 2: accuracies, their intervals, and correlations where there are clips enough."""
     tasks: dict[str, dict[str, float]] = {}
@@ -173,12 +178,12 @@ def _measured(
     chosen = {"mlp": MLPSettings(runs=settings.runs)}
     for corpus in corpora:
         for row, model in models.items():
-            tell.began(f"measuring {row} on {corpus.name}")
+            reporter.began(f"measuring {row} on {corpus.name}")
             score = evaluate(model, corpus, "mlp", settings=chosen, seed=settings.seed).scores["mlp"]
             tasks.setdefault(corpus.name, {})[row] = score.mean
             spreads.setdefault(corpus.name, {})[row] = score.interval or 0.0
             if row in CASES and len(corpus) > 2 * settings.components + 40:
-                tell.began(f"correlating {row} on {corpus.name}")
+                reporter.began(f"correlating {row} on {corpus.name}")
                 correlations.setdefault(corpus.name, {})[row] = _correlated(model, corpus, settings.components)
     return tasks, spreads, correlations
 
@@ -207,8 +212,8 @@ def principal_components(vectors: Float[np.ndarray, "clips dim"], count: int) ->
     deviations = centred.std(axis=0)
     standard = centred[:, deviations > 0] / deviations[deviations > 0]
     left, values, _ = np.linalg.svd(standard, full_matrices=False)
-    telling = values > values.max(initial=0.0) * max(standard.shape) * np.finfo(np.float32).eps
-    kept = min(count, int(telling.sum()))
+    varying = values > values.max(initial=0.0) * max(standard.shape) * np.finfo(np.float32).eps
+    kept = min(count, int(varying.sum()))
     return np.asarray(left[:, :kept] * values[:kept])
 
 
@@ -254,9 +259,9 @@ def _apart(
         words[case] = suggestion_scores(side, vectors).numpy()
         if side.encoder is not None:
             sounds[f"{case}, as a library ranks"] = as_a_library(features.vectors, side, side.vocabulary.tags)
-        told = side.told(vectors)
-        if told is not None and side.encoder is not None:
-            words[f"{case}, decoded"] = told.numpy()
+        predicted = side.predict(vectors)
+        if predicted is not None and side.encoder is not None:
+            words[f"{case}, decoded"] = predicted.numpy()
     words["how frequent each is"] = np.tile(taught, (len(truth), 1))
     count = truth.sum(axis=0)
     known = taught >= settings.fewest

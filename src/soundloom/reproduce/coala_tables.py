@@ -92,8 +92,8 @@ def markdown(
 def _beside(found: Mapping[str, float], corpus: str, row: str) -> str:
     if row not in found:
         return "-"
-    told = f"{100 * found[row]:.1f}"
-    return f"{told} ({100 * PAPER_TASKS[corpus][row]:.1f})" if corpus in PAPER_TASKS else told
+    measured = f"{100 * found[row]:.1f}"
+    return f"{measured} ({100 * PAPER_TASKS[corpus][row]:.1f})" if corpus in PAPER_TASKS else measured
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Reproduce Jansen 2017, tables 1 and 2: the share of the supervised gain that each sampler recovers.
+"""Reproduction of Jansen 2017, tables 1 and 2: the share of the supervised gain that each sampler recovers.
 
 Rows are the samplers, all of them together, log-mel without learning, and triplets sampled by label. Every embedding is
 measured on the same windows of 0.96 s (`window_embeddings`), in each of the corpus's splits, averaged over the splits:
@@ -50,7 +50,7 @@ from soundloom.reproduce.train_from_scratch import from_scratch
 from soundloom.reproduce.window_embeddings import embedded, log_mel
 from soundloom.training import TrainingProgress
 
-__all__ = ["JansenSettings", "Reproduced", "Teller", "reproduce"]
+__all__ = ["JansenResult", "JansenSettings", "Reporter", "reproduce"]
 
 SAMPLERS = {name: (name,) for name in ("noise", "translation", "mixing", "proximity")}
 UNLABELLED: Mapping[str, tuple[str, ...]] = {**SAMPLERS, "joint": tuple(SAMPLERS)}
@@ -93,7 +93,7 @@ class JansenSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reproduced:
+class JansenResult:
     """What was measured on a corpus.
 
     Attributes:
@@ -124,8 +124,8 @@ class Reproduced:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teller:
-    """Who is told how far things have come; see `cli.following`.
+class Reporter:
+    """Takes the progress of a reproduction; see `soundloom.cli.progress_bars`.
 
     Attributes:
         began: that something begins, in words.
@@ -139,8 +139,8 @@ class Teller:
 
 
 def reproduce(
-    corpus: Corpus, unlabelled: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, tell: Teller
-) -> Reproduced:
+    corpus: Corpus, unlabelled: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, reporter: Reporter
+) -> JansenResult:
     """Train and measure every row.
 
     Args:
@@ -149,18 +149,18 @@ def reproduce(
         recipe: what learns, how, and for how long; its samplers are the rows'.
         settings: what is measured.
         out: a folder for runs and the cache of measured numbers; a stopped reproduction goes on from there.
-        tell: who is told.
+        reporter: takes the progress.
 
     Raises:
         CorpusError: a collection has not what a sampler or a protocol needs.
         TrainingError: a run cannot begin, go on, or be kept.
     """
-    return _Reproduction(corpus, recipe, settings, out, tell).over(unlabelled)
+    return _Reproduction(corpus, recipe, settings, out, reporter).over(unlabelled)
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
-    """A representation of every window of the corpus, and what tells it from others."""
+class _Representation:
+    """A representation of every window of the corpus, and its identity."""
 
     identity: str
     windows: WindowEmbeddings
@@ -170,76 +170,80 @@ class _Reproduction:
     """One corpus, prepared and split."""
 
     def __init__(
-        self, corpus: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, tell: Teller
+        self, corpus: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, reporter: Reporter
     ) -> None:
-        self.recipe, self.settings, self.out, self.tell = recipe, settings, out, tell
+        self.recipe, self.settings, self.out, self.reporter = recipe, settings, out, reporter
         self.blank = build_stream(recipe.stream, recipe.training.seed, BASELINE)
         form = form_of(self.blank)
-        # Clips that could not be heard are left out, of every row alike.
-        heard = prepare(corpus, form, progress=tell.preparing).lengths > 0
-        self.corpus = corpus.filter(mask=heard)
+        # Clips that could not be decoded are left out of every row.
+        decoded = prepare(corpus, form, progress=reporter.preparing).lengths > 0
+        self.corpus = corpus.filter(mask=decoded)
         self.dataset = prepare(self.corpus, form)
         self.labels = targets_of(self.corpus)
         splits = splits_of(self.corpus, self.labels, seed=settings.seed)
         self.splits = splits[: settings.splits or None]
         self.results = ResultCache(out / "measured.json")
 
-    def over(self, unlabelled: Corpus) -> Reproduced:
+    def over(self, unlabelled: Corpus) -> JansenResult:
         """All rows of both tables; the topline, which takes a training a split, last."""
-        baseline = heard = _Heard(repr(self.blank.frontend), log_mel(self.blank, self.dataset))
+        baseline = representation = _Representation(repr(self.blank.frontend), log_mel(self.blank, self.dataset))
         found, whole = {BASELINE: self.in_splits(BASELINE, baseline)}, {BASELINE: self.whole(BASELINE, baseline)}
         for row, samplers in UNLABELLED.items():
-            heard = self.learned(row, samplers, unlabelled)
-            found[row], whole[row] = self.in_splits(row, heard), self.whole(row, heard)
+            representation = self.learned(row, samplers, unlabelled)
+            found[row], whole[row] = self.in_splits(row, representation), self.whole(row, representation)
         if self.settings.segments:
             # The last row learned is the joint model's.
-            found["few joint"] = self.few("few joint", heard, layers=1)
+            found["few joint"] = self.few("few joint", representation, layers=1)
             found["few log-mel"] = self.few("few log-mel", baseline, layers=4)
             found["few scratch"] = self.scratch()
         found[TOPLINE] = self.in_splits(TOPLINE, self.topline)
-        return Reproduced(
+        return JansenResult(
             corpus=self.corpus.name,
             splits=tuple(split.name for split in self.splits),
             by_split={row: found[row] for row in TITLES if row in found},
             whole=whole,
         )
 
-    def learned(self, run: str, samplers: Sequence[str], corpus: Corpus) -> _Heard:
+    def learned(self, run: str, samplers: Sequence[str], corpus: Corpus) -> _Representation:
         """What triplets of these samplers teach; the run goes on where it was stopped."""
-        self.tell.began(f"{run}: learning from {corpus.name}")
+        self.reporter.began(f"{run}: learning from {corpus.name}")
         recipe = replace(self.recipe, objective=replace(self.recipe.objective, **only(*samplers)))
-        options = RunOptions(progress=self.tell.training, preparing=self.tell.preparing)
+        options = RunOptions(progress=self.reporter.training, preparing=self.reporter.preparing)
         (stream,) = streams_of(recipe.run(corpus, self.out / "runs" / run, options).model())
-        return _Heard(stream.fingerprint(), embedded(stream, self.dataset))
+        return _Representation(stream.fingerprint(), embedded(stream, self.dataset))
 
-    def topline(self, split: Split) -> _Heard:
+    def topline(self, split: Split) -> _Representation:
         """What labels teach, of the clips that a split does not test."""
         known = np.zeros(len(self.corpus), bool)
         known[split.known] = True
         name = f"{TOPLINE}-{self.corpus.name}-{split.name}"
         return self.learned(name, ("labelled",), self.corpus.filter(mask=known))
 
-    def in_splits(self, row: str, heard_of: _Heard | Callable[[Split], _Heard]) -> dict[str, tuple[float, ...]]:
+    def in_splits(
+        self, row: str, representation_of: _Representation | Callable[[Split], _Representation]
+    ) -> dict[str, tuple[float, ...]]:
         """The columns of table 1, in each split, of one representation for all or one for each."""
         columns: dict[str, list[float]] = {column: [] for column in COLUMNS}
         for split in self.splits:
-            heard = heard_of if isinstance(heard_of, _Heard) else heard_of(split)
-            self.tell.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
-            for column, measure in self.measures(heard, split).items():
-                decides = [heard.identity, self.settings.runs, self.settings.epochs]
+            representation = (
+                representation_of if isinstance(representation_of, _Representation) else representation_of(split)
+            )
+            self.reporter.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            for column, measure in self.measures(representation, split).items():
+                decides = [representation.identity, self.settings.runs, self.settings.epochs]
                 columns[column].append(self._measured(f"{row}, {column}", split, decides, measure))
         return {column: tuple(values) for column, values in columns.items()}
 
-    def measures(self, heard: _Heard, split: Split) -> dict[str, Callable[[], float]]:
+    def measures(self, representation: _Representation, split: Split) -> dict[str, Callable[[], float]]:
         """How each column of table 1 is measured."""
 
         def retrieval() -> float:
-            means = heard.windows.means()
+            means = representation.windows.means()
             return query_by_example(means[split.test], self.labels[split.test], seed=self.settings.seed).mean
 
         def classifier(layers: int) -> Callable[[], float]:
             settings = self.shallow(layers, self.settings.runs)
-            windows, seed = heard.windows, self.settings.seed
+            windows, seed = representation.windows, self.settings.seed
             return lambda: (
                 shallow_classifier(
                     windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=seed
@@ -252,31 +256,31 @@ class _Reproduction:
         """A classifier of so many hidden layers, of the paper's width."""
         return ShallowSettings(layers=layers, runs=runs, training=ProbeTraining(epochs=self.settings.epochs))
 
-    def whole(self, row: str, heard: _Heard) -> float:
+    def whole(self, row: str, representation: _Representation) -> float:
         """Retrieval among all clips, test or not: who learned nothing from them may be asked for any."""
         return self._measured(
             f"{row}, retrieval",
             None,
-            [heard.identity],
-            lambda: query_by_example(heard.windows.means(), self.labels, seed=self.settings.seed).mean,
+            [representation.identity],
+            lambda: query_by_example(representation.windows.means(), self.labels, seed=self.settings.seed).mean,
         )
 
-    def few(self, row: str, heard: _Heard, *, layers: int) -> dict[str, tuple[float, ...]]:
+    def few(self, row: str, representation: _Representation, *, layers: int) -> dict[str, tuple[float, ...]]:
         """Table 2: a classifier of a few clips a class, the mean over draws in each split."""
         settings = FewShotSettings(
             segments=self.settings.segments,
             draws=self.settings.draws,
             classifier=self.shallow(layers, 1),
         )
-        windows = heard.windows
+        windows = representation.windows
 
         def measure(split: Split) -> float:
-            self.tell.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            self.reporter.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
             return few_shot(
                 windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=self.settings.seed
             ).mean
 
-        decides = [heard.identity, asdict(settings)]
+        decides = [representation.identity, asdict(settings)]
         return {"few": tuple(self._measured(row, split, decides, partial(measure, split)) for split in self.splits)}
 
     def scratch(self) -> dict[str, tuple[float, ...]]:
@@ -292,7 +296,7 @@ class _Reproduction:
         def measure(split: Split) -> float:
             values = []
             for draw in range(settings.draws):
-                self.tell.began(f"few scratch: draw {draw + 1} in split {split.name} of {self.corpus.name}")
+                self.reporter.began(f"few scratch: draw {draw + 1} in split {split.name} of {self.corpus.name}")
                 clips = draw_few(split.train, self.labels, settings.segments, seed=(settings.seed, 0, draw))
                 folder = self.out / "runs" / f"scratch-{self.corpus.name}-{split.name}-{draw + 1}"
                 values.append(
@@ -305,7 +309,7 @@ class _Reproduction:
                         split,
                         training,
                         folder,
-                        self.tell.training,
+                        self.reporter.training,
                     )
                 )
             return float(np.mean(values))

@@ -22,7 +22,7 @@ __all__ = [
     "PAPER_FEW",
     "TITLES",
     "TOPLINE",
-    "Cell",
+    "RecoveryCell",
     "draw_bars",
     "markdown",
     "recovery",
@@ -68,7 +68,7 @@ Table = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecoveryCell:
     """A measured mAP beside the paper's, and both recoveries; None where there is no gap to recover."""
 
     value: float
@@ -94,11 +94,11 @@ def recovery(table: Table, row: str, column: str) -> float | None:
     return None if high == low else (table[row][column] - low) / (high - low)
 
 
-def cells(table: Table) -> dict[str, dict[str, Cell]]:
+def cells(table: Table) -> dict[str, dict[str, RecoveryCell]]:
     """Table 1 as measured, beside the paper's."""
     return {
         row: {
-            column: Cell(value, PAPER[row][column], recovery(table, row, column), recovery(PAPER, row, column))
+            column: RecoveryCell(value, PAPER[row][column], recovery(table, row, column), recovery(PAPER, row, column))
             for column, value in values.items()
         }
         for row, values in table.items()

@@ -25,7 +25,7 @@ from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.validation_split import fingerprint
 from soundloom.reproduce.window_embeddings import apply
 from soundloom.training import TrainingProgress, TrainingSettings, fit
-from soundloom.training.seeding import seeded
+from soundloom.training.seeds import seeded
 
 __all__ = ["from_scratch"]
 
@@ -52,7 +52,7 @@ def from_scratch(
         split: whose test clips are scored.
         settings: the trainer; the last weights are taken.
         folder: the run's.
-        progress: told after every step.
+        progress: called after every step.
     """
     settings = replace(settings, keep="last")
     stream = build_stream(kind, settings.seed, folder.name)

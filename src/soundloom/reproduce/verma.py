@@ -1,4 +1,4 @@
-"""Reproduce Verma 2023, tables 1 and 2: streams of one property each, alone and in every combination.
+"""Reproduction of Verma 2023, tables 1 and 2: streams of one property each, alone and in every combination.
 
 The paper trains and tests within one labelled set, FSD50K, on its official split. So it is here: streams are trained on
 the clips that are not tested (`recipes.diverse`), frozen, and the same linear model is trained on every subset of their
@@ -91,7 +91,7 @@ def reproduce(
     folds: int | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
     preparing: Callable[[CacheProgress], None] | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Reproduction:
     """Train and measure.
 
@@ -100,9 +100,9 @@ def reproduce(
         out: where runs and results are kept.
         recipe: of the streams and the linear model.
         folds: how many folds to test, from the first on; all if not given.
-        progress: told after every step of training.
-        preparing: told after every clip that is decoded.
-        tell: told in a line what is being done.
+        progress: called after every step of training.
+        preparing: called after every clip that is decoded.
+        report: called with a line for each stage.
 
     Raises:
         CorpusError: the corpus has neither folds nor a test part.
@@ -110,14 +110,14 @@ def reproduce(
     """
     found, names, parameters = [], [], {}
     for name, learned, tested in _partings(corpus)[:folds]:
-        if tell is not None:
-            tell(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
+        if report is not None:
+            report(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
         folder = out / name
         recipe.run(learned, folder, RunOptions(progress=progress, preparing=preparing))
         model = diverse.model_of(folder, recipe.streams)
         outputs, windows = _outputs(model, learned, tested, recipe, folder)
-        heard, owners = np.unique(windows.clips, return_inverse=True)
-        found.append(contributions(outputs, owners, tested.label_matrix()[heard], recipe.streams))
+        clips, owners = np.unique(windows.clips, return_inverse=True)
+        found.append(contributions(outputs, owners, tested.label_matrix()[clips], recipe.streams))
         names.append(name)
         parameters = _parameters(model, recipe, len(corpus.classes))
     return Reproduction(
@@ -230,11 +230,11 @@ def _outputs(
             return {subset: held["+".join(subset)] for subset in subsets}, windows
     seed, labels = recipe.training.seed, learned.label_matrix()
     fitted, validated = train_valid_split(learned, recipe.validation, seed, by_class=True)
-    heard = embed_windows(model, learned)
+    windows = embed_windows(model, learned)
     outputs = {}
     for subset in subsets:
         columns = np.concatenate([np.arange(model.dim)[model.parts[name]] for name in subset])
-        mine = heard.columns(columns)
+        mine = windows.columns(columns)
         head = train_head(mine.of(fitted), mine.of(validated), labels, recipe.head, recipe.linear, seed)
         outputs[subset] = _scored(head, windows.columns(columns), recipe.head.loss)
     fresh = kept.with_suffix(".writing")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 import soundloom
 from soundloom.library import Library
 from soundloom.server.http.compression import Compression
-from soundloom.server.http.errors import add_handlers
+from soundloom.server.http.error_responses import add_handlers
 from soundloom.server.http.head_requests import HeadRequests
 from soundloom.server.http.limits import RequestLimits
 from soundloom.server.http.security import Guard

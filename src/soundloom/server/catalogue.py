@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from soundloom.library import Explanation, Hit, Library, Segment, SuggestedSegment
 from soundloom.option_hints import hints_for_page
 from soundloom.server import schemas
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 
 __all__ = ["Catalogue"]
 
@@ -120,7 +120,7 @@ class Catalogue:
 
         Args:
             segments: the segments.
-            explained: why each was found, if that is to be told.
+            explained: the explanation of each hit, if it was asked for.
         """
         every: Sequence[Explanation | None] = explained or [None] * len(segments)
         return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]

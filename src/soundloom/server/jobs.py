@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from soundloom.errors import SoundloomError
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 
 __all__ = ["BackgroundJob", "Jobs", "Kind"]
 
@@ -65,7 +65,7 @@ class BackgroundJob:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will go on at the pace so far; None where that cannot be told."""
+        """How long it will go on at the pace so far; None where that is unknown."""
         if self.state != "running" or not 0 < self.done <= self.total:
             return None
         return (time.monotonic() - self._began) / self.done * (self.total - self.done)
@@ -84,7 +84,7 @@ class Jobs:
 
         Args:
             kind: what it does.
-            work: does it, telling the job how far it is; returns what came of it.
+            work: does the work and reports its progress to the job; returns the result.
 
         Raises:
             ApiError: another one is running.

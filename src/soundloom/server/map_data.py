@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soundloom.library import Map
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import MapInfo, TagCount
 
 if TYPE_CHECKING:

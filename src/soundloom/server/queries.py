@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from soundloom.errors import QueryError
 from soundloom.library import Filter
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
 __all__ = ["Query", "parse_weights"]
@@ -39,7 +39,9 @@ class Query(BaseModel):
     before: Annotated[date | None, Field(description="Only files changed before this day.")] = None
     k: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
-    explain: Annotated[bool, Field(description="Tell by which parts each hit is unusually alike the sound.")] = False
+    explain: Annotated[
+        bool, Field(description="Add, for each hit, the parts in which it is unusually similar to the sound.")
+    ] = False
 
     def where(self, catalogue: Catalogue) -> str | None:
         """The filters, as the library takes them."""

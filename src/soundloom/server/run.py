@@ -1,4 +1,4 @@
-"""Run the server until interrupted: uvicorn, with the deadlines and limits of `ConnectionPool`."""
+"""Server process, run until interrupted: uvicorn, with the deadlines and limits of `ConnectionPool`."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _allow_open_files(count: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it takes requests."""
+    """Reports when it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""What the API says and takes, as OpenAPI documents it."""
+"""Request and response schemas of the API, as OpenAPI documents them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = [
     "Notices",
     "Peaks",
     "PointIndices",
-    "Quality",
     "Ranking",
+    "RankingQuality",
     "SearchResult",
     "SegmentEntry",
     "SegmentIds",
@@ -192,7 +192,7 @@ class ExamplesRequest(_Request):
     k: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-class Quality(_Response):
+class RankingQuality(_Response):
     """How sure the classifier is, by cross-validation on the examples."""
 
     accuracy: float | None = None
@@ -207,7 +207,7 @@ class Ranking(_Response):
 
     ranked: list[SegmentEntry]
     doubtful: list[SegmentEntry] = Field(description="Those the classifier is least sure of: mark them next.")
-    quality: Quality
+    quality: RankingQuality
 
 
 class MapInfo(_Response):

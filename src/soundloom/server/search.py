@@ -1,4 +1,4 @@
-"""Answers searches: by a segment, a region or an upload, by words, or by filters alone."""
+"""Search requests and their answers: by a segment, a region or an upload, by words, or by filters alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soundloom.library import Explanation, Library, Segment
 from soundloom.server.catalogue import Catalogue
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore

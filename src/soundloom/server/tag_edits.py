@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from soundloom.library import Edit, Library
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import TagEdited, TagEditRequest
 
 __all__ = ["TagEdits"]

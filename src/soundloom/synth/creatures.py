@@ -1,4 +1,4 @@
-"""What lives: vowels, birds, crickets, footsteps and applause.
+"""Sounds of people and animals: vowels, birds, crickets, footsteps and applause.
 
 A vowel is a source through a filter (Fant 1960): Rosenberg's glottal pulse (JASA 49, 1971) through
 resonances at the formants that Peterson and Barney measured (JASA 24, 1952). Birds are gliding
@@ -30,7 +30,7 @@ from soundloom.synth.signals import (
 
 __all__ = ["applause", "bird", "cricket", "footsteps", "vowel"]
 
-# First three formants of men's vowels, hertz: heed, hid, head, had, hod, hawed, hood, who'd, hud, heard.
+# First three formants of men's vowels in hertz: the ten of Peterson and Barney 1952, from "heed" to "herd".
 _FORMANTS = (
     (270, 2290, 3010),
     (390, 1990, 2550),

@@ -3,7 +3,7 @@
 The string is the algorithm of Karplus and Strong (Computer Music Journal 7(2), 1983) with the
 fractional tuning of Jaffe and Smith (same issue); struck strings add the stiffness of Fletcher (JASA
 36, 1964), bells the partials that founders tune, drums the modes of an ideal membrane (zeros of
-Bessel functions). They are caricatures: right enough to be told apart, not to be played.
+Bessel functions). They are caricatures: close enough to be distinguished, not to be played.
 """
 
 from __future__ import annotations

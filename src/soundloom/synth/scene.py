@@ -37,26 +37,26 @@ def place(
     # What is cut short is damped, as by a hand, and does not click.
     whole = timeline(len(dry) / sample_rate, sample_rate)
     dry = dry * ramp(whole, whole[-1] - _DAMPING, -_DAMPING)
-    heard = np.concatenate([np.zeros(round(before * sample_rate)), dry, np.zeros(round(after * sample_rate))])[
+    mixed = np.concatenate([np.zeros(round(before * sample_rate)), dry, np.zeros(round(after * sample_rate))])[
         : round(LONGEST * sample_rate)
     ]
-    times = timeline(len(heard) / sample_rate, sample_rate)
+    times = timeline(len(mixed) / sample_rate, sample_rate)
 
     decay = timeline(tail, sample_rate)
     room = noise(rng, len(decay), sample_rate) * 10 ** (-3 * decay / tail)
     room = shaped(room, sample_rate, lambda f: 1 / (1 + f / 3000))
-    reverberant = convolve(heard, room / np.sqrt(np.sum(room**2)))
-    heard = heard + wet * reverberant
+    reverberant = convolve(mixed, room / np.sqrt(np.sum(room**2)))
+    mixed = mixed + wet * reverberant
 
     # The noise floor is set against the sound's loudest tenth of a second, not against its silences.
     tenth = sample_rate // 10
-    power = np.add.reduceat(heard**2, np.arange(0, len(heard), tenth)).max() / tenth
-    floor = shaped(noise(rng, len(heard), sample_rate), sample_rate, lambda f: (1 + f / 100) ** -colour)
-    heard = heard + floor * math.sqrt(power * 10 ** (-snr / 10) / np.mean(floor**2))
+    power = np.add.reduceat(mixed**2, np.arange(0, len(mixed), tenth)).max() / tenth
+    floor = shaped(noise(rng, len(mixed), sample_rate), sample_rate, lambda f: (1 + f / 100) ** -colour)
+    mixed = mixed + floor * math.sqrt(power * 10 ** (-snr / 10) / np.mean(floor**2))
 
-    heard = shaped(heard, sample_rate, lambda f: (f / _RUMBLE) ** 2 / (1 + (f / _RUMBLE) ** 2))
-    heard *= ramp(times, 0.0, _FADE) * ramp(times, times[-1] - _FADE, -_FADE)
+    mixed = shaped(mixed, sample_rate, lambda f: (f / _RUMBLE) ** 2 / (1 + (f / _RUMBLE) ** 2))
+    mixed *= ramp(times, 0.0, _FADE) * ramp(times, times[-1] - _FADE, -_FADE)
     # A cricket above Nyquist leaves nothing: silence stays silence.
-    loudest = float(np.abs(heard).max()) or 1.0
-    recorded: NDArray[np.float32] = (heard * (level / loudest)).astype(np.float32)
+    loudest = float(np.abs(mixed).max()) or 1.0
+    recorded: NDArray[np.float32] = (mixed * (level / loudest)).astype(np.float32)
     return recorded

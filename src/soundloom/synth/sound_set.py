@@ -65,7 +65,7 @@ def write_set(folder: str | PathLike[str], count: int = 15, seed: int = 0, sampl
 def _beside(
     samples: Float32[NDArray[np.float32], " samples"], sample_rate: int
 ) -> Float32[NDArray[np.float32], "samples 2"]:
-    """Two channels of a sound from the left: the right ear hears it softer, and 0.4 ms later."""
+    """Two channels of a sound from the left: the right channel is softer, and 0.4 ms later."""
     late = round(4e-4 * sample_rate)
     right = 0.7 * np.concatenate([np.zeros(late, np.float32), samples[:-late]])
     return np.stack([samples, right], axis=1)

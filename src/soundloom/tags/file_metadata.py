@@ -1,7 +1,7 @@
 """Metadata of sound files: ID3, Vorbis comments, Broadcast Wave bext, RIFF INFO and iXML.
 
 FFmpeg reads the first two; the chunks of a WAV are read here (`riff`), since FFmpeg knows nothing of iXML. Only
-fields that say what is heard count: a title, a genre, keywords, a description, a comment; not who made it and when.
+fields that describe the sound count: a title, a genre, keywords, a description, a comment; not who made it and when.
 
     ID3, Vorbis comments, MP4    by FFmpeg's names (`_FIELDS`)
     bext                         EBU Tech 3285: Description, the first 256 bytes
@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
-from soundloom.tags.riff import chunks
+from soundloom.tags.riff_chunks import chunks
 
 __all__ = ["embedded_texts"]
 
@@ -36,7 +36,7 @@ _DECLARED = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
 def embedded_texts(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The texts in a sound file that say what is heard in it, as they stand there; none for a file without any.
+    """The texts in a file that describe its sound, unchanged; none for a file without any.
 
     Raises:
         AudioError: the file cannot be read.

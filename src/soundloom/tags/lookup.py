@@ -42,7 +42,7 @@ def aligned_tags(
         name: the model's name, as for `soundloom.load`.
         weights: the model's, as for `soundloom.load`: a file of COALA's own has the tag encoder beside it.
         offline: never touch the network.
-        announce: told what is about to be fetched.
+        announce: called with what is about to be downloaded.
 
     Raises:
         ModelError: the tags' side is there and cannot be read, or had.

@@ -11,7 +11,7 @@ from. Hence, with p_t the share of the sounds that had the tag,
 
     score  =  sigmoid( logit(p_t)  +  (s_t - s_t usually) / tau ),         tau = 0.1, as in training.
 
-Where nobody has counted (COALA's published tags) all are taken for equally frequent. A model trained to tell tags
+Where nobody has counted (COALA's published tags) all are taken for equally frequent. A model trained to predict tags
 directly (the paper's CNN) gives its probabilities.
 """
 

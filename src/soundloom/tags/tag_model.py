@@ -2,7 +2,7 @@
 
     FOLDER/config.json, model.safetensors, README.md     the stream, as `soundloom.save_pretrained` writes it
     FOLDER/vocabulary.json                               the tags
-    FOLDER/tags.safetensors                              the tag encoder, the tag decoder, the head that tells tags,
+    FOLDER/tags.safetensors                              the tag encoder, the tag decoder, the head that predicts tags,
                                                          as far as there are, and the maps
 
 Sound and tags are compared as they were trained to agree (Favory 2020, equations 8 to 12): with W the audio's linear
@@ -21,13 +21,13 @@ the gradient of s at a sound whose W z points along u, up to its length. An inde
 whatever is long would agree with any tag. For u stands the mean of W z / |W z| (`AlignedTags.common`), in which a
 sound counts the same however long its embedding is.
 
-Where the tags were decoded, too, the decoder tells which tags go with a sound (`AlignedTags.told`). It takes z_t, which
+Where the tags were decoded, too, the decoder predicts the tags of a sound (`AlignedTags.predict`). It takes z_t, which
 a sound has not; but the sound lies nearer to some tags than to others, and for its z_t stands the mean of theirs, each
 weighted by how near it lies:
 
     z  =  sum_t softmax_t( (s_t - s_t usually) / tau )  e_t(tag t),         tau = 0.1, as in training (equation 11).
 
-A stream trained to tell tags directly (the paper's CNN) has a head instead, which scores tags and gives no direction;
+A stream trained to predict tags directly (the paper's CNN) has a head instead, which scores tags without a direction;
 the classifier of a published network is linear and gives one (`soundloom.tags.class_head`).
 """
 
@@ -49,7 +49,7 @@ from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import WEIGHTS
 from soundloom.models.weights.download import sha256_of
 from soundloom.tags.class_head import ClassHead
-from soundloom.tags.decoder import TagDecoder
+from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 
 __all__ = ["TAGS", "VOCABULARY", "AlignedTags"]
@@ -73,7 +73,7 @@ class AlignedTags(nn.Module):
         encoder: the tag encoder, with its map to phi_t.
         audio_map: W, without a constant term; with the tag encoder.
         decoder: from z_t to a logit for each tag; with the tag encoder, if there is one.
-        head: from an embedding to a logit for each tag, where the stream tells tags directly.
+        head: from an embedding to a logit for each tag, where the stream predicts tags directly.
 
     Attributes:
         centre: what the sounds that were learned from have in common, [1152] (`common`); zeros if it is not known.
@@ -135,7 +135,7 @@ class AlignedTags(nn.Module):
             return self.head.direction(torch.from_numpy(query))
         if self.encoder is None or self.audio_map is None:
             raise QueryError(
-                f"{self.part!r} tells tags but cannot be searched by them: it was trained without a tag encoder "
+                f"{self.part!r} predicts tags but cannot be searched by them: it was trained without a tag encoder "
                 "(contrast_weight 0)"
             )
         wanted, unwanted = ([*tags], 1.0), ([*not_], -1.0)
@@ -154,31 +154,31 @@ class AlignedTags(nn.Module):
 
     @torch.inference_mode()
     def common(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, " 1152"]:
-        """The mean of W z / |W z| over some sounds; zeros of none, or where a head tells tags."""
+        """The mean of W z / |W z| over some sounds; zeros of none, or where a head predicts tags."""
         if self.audio_map is None or not len(embeddings):
             return torch.zeros(COALA_DIM)
         return functional.normalize(self.audio_map(embeddings), dim=1).mean(dim=0)
 
     @torch.inference_mode()
     def scores(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
-        """How well each tag alone fits each sound: cosines in [-1, 1], or probabilities where a head tells them."""
+        """How well each tag alone fits each sound: cosines in [-1, 1], or probabilities where a head predicts them."""
         if self.encoder is None or self.audio_map is None:
             assert self.head is not None  # one of the two is there by construction
-            told: Tensor = self.head(embeddings).sigmoid()
-            return told
+            scores: Tensor = self.head(embeddings).sigmoid()
+            return scores
         sounds = functional.normalize(self.audio_map(embeddings), dim=1)
         return sounds @ self._phi(torch.eye(len(self.vocabulary))).T
 
     @torch.inference_mode()
     def usual(self) -> Float[Tensor, " tags"]:
-        """How well each tag alone fits the sounds that were learned from, on average; zeros where a head tells tags."""
+        """How well each tag alone fits the training sounds, on average; zeros where a head predicts tags."""
         if self.encoder is None:
             return torch.zeros(len(self.vocabulary))
         return self._phi(torch.eye(len(self.vocabulary))) @ self.centre
 
     @torch.inference_mode()
-    def told(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"] | None:
-        """Probabilities of the tags of each sound; None where there is neither a head nor a decoder to tell them."""
+    def predict(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"] | None:
+        """Probabilities of the tags of each sound; None where there is neither a head nor a decoder."""
         if self.encoder is None:
             return self.scores(embeddings)
         if self.decoder is None:

@@ -38,7 +38,7 @@ class VocabularySettings:
         common_share: words on a larger share of the sounds are left out.
         fewest_sounds: words on fewer sounds are left out; 10 in the published code.
         fewest_groups: words that fewer groups of sounds share (speakers, instruments, recordings) are left out: what
-            is said of one group alone cannot be told from that group's own sound.
+            is said of one group alone cannot be distinguished from that group's own sound.
     """
 
     most_tags: int = 1000

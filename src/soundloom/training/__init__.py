@@ -21,7 +21,7 @@ a run that ends with the same weights wherever it was stopped must have no state
 
 from soundloom.training.loop import Validation, fit
 from soundloom.training.progress import TrainingProgress
-from soundloom.training.run import Run
+from soundloom.training.run_folder import Run
 from soundloom.training.settings import TrainingError, TrainingSettings
 
 __all__ = ["Run", "TrainingError", "TrainingProgress", "TrainingSettings", "Validation", "fit"]

@@ -36,9 +36,9 @@ from soundloom.training.metrics_log import MetricsLog
 from soundloom.training.optimiser import optimiser_of
 from soundloom.training.prefetch import prefetch, shard
 from soundloom.training.progress import Throughput, TrainingProgress
-from soundloom.training.run import Run, prepare_folder
+from soundloom.training.run_folder import Run, prepare_folder
 from soundloom.training.schedule import rate_at
-from soundloom.training.seeding import set_seed
+from soundloom.training.seeds import set_seed
 from soundloom.training.settings import TrainingError, TrainingSettings
 from soundloom.training.state import TrainState
 
@@ -82,7 +82,7 @@ def fit(
     resume: bool = True,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Run:
-    """Train a stream, or go on training it, and save it in a run folder (`soundloom.training.run`).
+    """Train a stream, or go on training it, and save it in a run folder (`soundloom.training.run_folder`).
 
     A finished run goes on when ``settings.steps`` is larger than before: its further steps have the learning rates that
     a run of so many steps has there, so a rate that had fallen to its end rises again to the longer schedule's.

@@ -1,4 +1,4 @@
-"""Entry point of child processes: ``python -m soundloom.workers.child MODULE:FUNCTION [MEMORY]``, by the parent only.
+"""Entry point of child processes: ``python -m soundloom.workers.child MODULE:FUNCTION [MEMORY]``.
 
 The function is called with a `Channel` and serves requests until it returns or the parent closes the pipe. A thread
 waits for that at all times, so the child ends with its parent even while a codec is busy or stuck.

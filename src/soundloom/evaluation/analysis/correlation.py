@@ -18,25 +18,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from soundloom.errors import InvalidArgumentError, MissingExtraError
+from soundloom.embedder import Embedder
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
+from soundloom.evaluation.extraction import (
+    FeatureExtractor,
+    Features,
+    acoustic_extractor,
+    clip_extractor,
+    named_statistics,
+)
+from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score, summarise
 
-__all__ = [
-    "STATISTICS",
-    "CorrelationDetails",
-    "acoustic_features",
-    "acoustic_statistics",
-    "canonical_correlations",
-    "correlation_analysis",
-    "validate",
-]
-
-STATISTICS = ("mean", "variance", "skewness")
+__all__ = ["CorrelationDetails", "canonical_correlations", "correlation_analysis", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,54 +100,6 @@ def column_space(matrix: Float[np.ndarray, "clips dim"]) -> Float[np.ndarray, "c
     return basis
 
 
-def acoustic_features(
-    waveform: Float[np.ndarray, " samples"], sample_rate: int
-) -> dict[str, Float[np.ndarray, "_bins time"]]:
-    """The paper's four features over time, with librosa's settings: 20 MFCC, 12 chroma, centroid and bandwidth in Hz.
-
-    Raises:
-        MissingExtraError: librosa is not installed.
-    """
-    try:
-        import librosa
-    except ImportError as error:
-        raise MissingExtraError("librosa", "eval", "the correlation analysis") from error
-
-    magnitude = np.abs(librosa.stft(waveform))
-    return {
-        "mfcc": librosa.feature.mfcc(y=waveform, sr=sample_rate),
-        # Tuning is fixed: it is an estimate, and fails loudly on sounds without pitch.
-        "chroma": librosa.feature.chroma_stft(S=magnitude**2, sr=sample_rate, tuning=0.0),
-        "spectral centroid": librosa.feature.spectral_centroid(S=magnitude, sr=sample_rate),
-        "spectral bandwidth": librosa.feature.spectral_bandwidth(S=magnitude, sr=sample_rate),
-    }
-
-
-def acoustic_statistics(
-    waveforms: Sequence[Float[np.ndarray, " _samples"]], sample_rate: int
-) -> dict[str, dict[str, Float[np.ndarray, "clips _bins"]]]:
-    """Feature -> statistic -> ``[clips, bins]``, of clips of any lengths.
-
-    Skewness is the third central moment over the variance to 3/2; of a feature that stays constant, 0.
-
-    Args:
-        waveforms: mono clips, one at least.
-        sample_rate: their rate in hertz.
-    """
-    rows: dict[str, dict[str, list[np.ndarray]]] = {}
-    for waveform in waveforms:
-        for name, values in acoustic_features(waveform, sample_rate).items():
-            mean = values.mean(axis=1, dtype=np.float64)
-            deviations = values - mean[:, None]
-            variance = (deviations**2).mean(axis=1)
-            steady = variance <= (np.finfo(np.float32).eps * np.abs(mean)) ** 2
-            spread = np.where(steady, 1.0, variance) ** 1.5
-            skewness = np.where(steady, 0.0, (deviations**3).mean(axis=1) / spread)
-            for statistic, value in zip(STATISTICS, (mean, variance, skewness), strict=True):
-                rows.setdefault(name, {}).setdefault(statistic, []).append(value)
-    return {name: {key: np.stack(each) for key, each in by.items()} for name, by in rows.items()}
-
-
 def correlation_analysis(
     embeddings: Float[np.ndarray, "clips dim"],
     statistics: Mapping[str, Mapping[str, Float[np.ndarray, "clips _bins"]]],
@@ -180,3 +132,39 @@ def correlation_analysis(
         seed=seed,
         details=CorrelationDetails(table=table),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrelationProtocol(Protocol):
+    """The correlation analysis, over the clips that have both embeddings and acoustic features."""
+
+    @property
+    def clipwise(self) -> bool:
+        """False: acoustic features are taken beside the embeddings."""
+        return False
+
+    def extractors(self, model: Embedder) -> tuple[FeatureExtractor, ...]:
+        """The model on whole clips, and librosa's acoustic features."""
+        return clip_extractor(model), acoustic_extractor()
+
+    def score(
+        self,
+        features: Sequence[Features],
+        parts: Mapping[str, slice],  # noqa: ARG002
+        *,
+        settings: Any,  # noqa: ARG002
+        seed: int,
+    ) -> Score:
+        """See `Protocol.score`; there are no settings."""
+        own, acoustics = features
+        _, mine, theirs = np.intersect1d(own.positions, acoustics.positions, return_indices=True)
+        return correlation_analysis(own.vectors[mine], named_statistics(acoustics.vectors[theirs]), seed=seed)
+
+
+PROTOCOLS.register(
+    "correlation",
+    CorrelationProtocol(
+        function=correlation_analysis, settings=None, details=CorrelationDetails, paper="Favory 2020, 3.3"
+    ),
+    definition=correlation_analysis,
+)

@@ -140,7 +140,7 @@ def evaluate_layers(
     progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[str, Score, float], None] | None = None,
 ) -> dict[int, Result]:
-    """Measure every layer of a stream on a corpus, hearing the corpus once.
+    """Measure every layer of a stream on a corpus; clips are decoded and embedded once.
 
     Args:
         model: a stream of the layers to compare, such as ``all_layers(load("cnn14"))``.
@@ -159,7 +159,7 @@ def evaluate_layers(
     Raises:
         EvaluationError: not a stream of layers, or a protocol that is not one on clips.
     """
-    clipwise = [name for name, row in PROTOCOLS.items() if row.window is None]
+    clipwise = [name for name, row in PROTOCOLS.items() if row.clipwise]
     if protocol not in clipwise:
         raise EvaluationError(f"layers are compared by a protocol on clips, of {', '.join(clipwise)}, got {protocol!r}")
     singles = single_layers(model)

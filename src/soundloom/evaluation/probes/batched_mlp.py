@@ -84,7 +84,7 @@ class Networks:
     epochs: Int[Tensor, "runs rates"]
 
     def only(self, *, rate: int) -> Networks:
-        """The candidates of one rate, by its place."""
+        """The candidates of one rate, by its index."""
         fields = (self.loss, self.best_epoch, self.epochs)
         return Networks(
             [tensor[:, rate, None] for tensor in self.parameters], *(field[:, rate, None] for field in fields)
@@ -92,7 +92,7 @@ class Networks:
 
 
 class BatchedTrainer:
-    """BatchedTrainer in training: their weights, Adam's moments, and the generators of their batches.
+    """Candidates in training: their weights, Adam's moments, and the generators of their batches.
 
     Args:
         features: standardised embeddings to fit, ``[clips, dim]``.
@@ -123,13 +123,18 @@ class BatchedTrainer:
         parameters = initialise([features.shape[1], *hidden, classes], self.generators, len(rates))
         self.state = [parameters, [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]]
         self.steps = 0
-        # Places, among all seeds and rates, of those still in the tensors of `state`.
+        # Indices, among all seeds and rates, of those still in the tensors of `state`.
         self.runs, self.columns = list(range(len(seeds))), list(range(len(rates)))
 
     @property
     def parameters(self) -> list[Tensor]:
         """Weight ``[runs, rates, out, in]`` and bias ``[runs, rates, out]`` of each layer, in turns."""
         return self.state[0]
+
+    @property
+    def remaining(self) -> tuple[Tensor, Tensor]:
+        """Index of the candidates that still train into tensors ``[runs, rates]`` of all."""
+        return torch.tensor(self.runs)[:, None], torch.tensor(self.columns)[None]
 
     def epoch(self) -> None:
         """One pass over the clips for every candidate that is left."""
@@ -176,10 +181,8 @@ def train(
 ) -> Networks:
     """Train every run at every rate, all at once.
 
-    After each epoch the loss on the validation part is taken; after ``patience`` epochs without a lower
-    one a candidate stops, and no longer costs anything once its whole rate or run has stopped. (The
-    papers do not say what they watch. Accuracy of the few clips that can be spared for validation
-    knows few values; the loss has no ties.)
+    A candidate stops after ``patience`` epochs without a lower validation loss, and costs nothing once its whole
+    rate or run has stopped. (The papers do not say what they watch; accuracy on a few clips has many ties.)
 
     Args:
         features: as for `BatchedTrainer`.
@@ -206,32 +209,41 @@ def train(
         seeds=seeds,
         batch_size=settings.batch_size,
     )
-    best = [parameter.clone() for parameter in candidates.parameters]
-    lowest = torch.full((len(seeds), len(rates)), torch.inf)
-    best_epoch = torch.zeros(lowest.shape, dtype=torch.int64)
-    epochs = torch.zeros_like(best_epoch)
+    best = _empty_networks(candidates)
     for epoch in range(1, settings.epochs + 1):
         candidates.epoch()
-        losses = candidates.losses(valid_features, valid_targets)
-        runs, columns = candidates.runs, candidates.columns
-        here = torch.tensor(runs)[:, None], torch.tensor(columns)[None]
-        active = epoch - best_epoch[here] <= settings.patience
-        epochs[here] = torch.where(active, epoch, epochs[here])
-        for i, k in (active & (losses < lowest[here])).nonzero().tolist():
-            at = runs[i], columns[k]
-            lowest[at], best_epoch[at] = losses[i, k], epoch
-            for kept, current in zip(best, candidates.parameters, strict=True):
-                kept[at] = current[i, k]
-
-        active = epoch - best_epoch[here] < settings.patience
-        if epoch == halving_epoch and len(columns) > 1:
+        remaining = candidates.remaining
+        _update(best, candidates, epoch, candidates.losses(valid_features, valid_targets), settings.patience)
+        active = epoch - best.best_epoch[remaining] < settings.patience
+        rates_left = active.shape[1]
+        if epoch == halving_epoch and rates_left > 1:
             halving_epoch *= 2
-            # Who is not among the better half; a rate dropped here never held the lowest loss of all.
-            active[:, lowest[here].mean(dim=0).argsort(stable=True)[math.ceil(len(columns) / 2) :]] = False
+            # The worse half; a rate dropped here never held the lowest loss of all.
+            active[:, best.loss[remaining].mean(dim=0).argsort(stable=True)[math.ceil(rates_left / 2) :]] = False
         if not active.any():
             break
         candidates.keep(active.any(dim=1), active.any(dim=0))
-    return Networks(best, lowest, best_epoch, epochs)
+    return best
+
+
+def _empty_networks(candidates: BatchedTrainer) -> Networks:
+    """The initial weights of all candidates, before any loss is known."""
+    shape = len(candidates.runs), len(candidates.columns)
+    epochs = torch.zeros(shape, dtype=torch.int64)
+    parameters = [parameter.clone() for parameter in candidates.parameters]
+    return Networks(parameters, torch.full(shape, torch.inf), epochs, epochs.clone())
+
+
+def _update(best: Networks, candidates: BatchedTrainer, epoch: int, losses: Tensor, patience: int) -> None:
+    """Record the epoch of the candidates that still train, and the weights of those with a lower loss than before."""
+    remaining = candidates.remaining
+    active = epoch - best.best_epoch[remaining] <= patience
+    best.epochs[remaining] = torch.where(active, epoch, best.epochs[remaining])
+    for i, k in (active & (losses < best.loss[remaining])).nonzero().tolist():
+        candidate = candidates.runs[i], candidates.columns[k]
+        best.loss[candidate], best.best_epoch[candidate] = losses[i, k], epoch
+        for kept, current in zip(best.parameters, candidates.parameters, strict=True):
+            kept[candidate] = current[i, k]
 
 
 def train_for(

@@ -24,9 +24,9 @@ from torch import Tensor
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation.probes.batched_mlp import Loss, Networks, ProbeTraining, predict, train, train_for
-from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.standardisation import moments, standardise
 
 __all__ = [
     "Fit",

@@ -18,8 +18,8 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation import validation
 from soundloom.evaluation.probes.batched_mlp import Loss, ProbeTraining, predict, train
-from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.standardisation import moments, standardise
 
 __all__ = ["clip_means", "fit_frames", "rows_of", "validate"]
 

@@ -1,10 +1,10 @@
 """k-nearest-neighbour classifier by cosine similarity: the classes of the nearest known clips. Nothing is trained.
 
-Conventions: with splits, the test clips ask the training and validation clips of their split (there is
-nothing to validate), one value a split; without splits, every clip asks all others, a single value.
+Conventions: with splits, the test clips are compared with the training and validation clips of their
+split (there is nothing to validate), one value a split; without splits, each clip with all others, a single value.
 Single labels: the class most neighbours have, of equal counts the one whose neighbours are nearer in
 sum; accuracy. Multi-hot labels: the share of neighbours with each class as its score; macro mAP.
-Embeddings are standardised by the statistics of the clips that are asked, unless told otherwise.
+Embeddings are standardised by the statistics of the known clips, unless ``standardised`` is off.
 
 When not: for large collections; this compares with every clip, in blocks.
 """
@@ -25,9 +25,9 @@ from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation.probes.common import class_means
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
-from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.standardisation import moments, standardise
 
 __all__ = ["KNNDetails", "KNNSettings", "knn_probe", "validate"]
 

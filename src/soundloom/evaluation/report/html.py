@@ -52,8 +52,8 @@ def page(results: Sequence[Result]) -> str:
     for model, corpus, result in zip(models, corpora, results, strict=True):
         by_corpus.setdefault(corpus, []).append((model, result))
     names = [row.model for row in table.rows]
-    told = ", ".join(names) if len(names) <= NAMED else f"{len(names)} models"
-    title = f"{told} on {', '.join(by_corpus)}"
+    subject = ", ".join(names) if len(names) <= NAMED else f"{len(names)} models"
+    title = f"{subject} on {', '.join(by_corpus)}"
     body = [
         f"<h1>How well do these embeddings serve?</h1><p class=faint>{escape(title)}</p>",
         _notices(by_corpus),
@@ -76,22 +76,22 @@ def page(results: Sequence[Result]) -> str:
 
 
 def _notices(by_corpus: Mapping[str, Sequence[Labelled]]) -> str:
-    told = []
+    lines = []
     for corpus, several in by_corpus.items():
         for model, result in several:
             if result.left_out:
                 items = "".join(f"<li><code>{escape(e.path)}</code>: {escape(e.reason)}</li>" for e in result.left_out)
-                told.append(
+                lines.append(
                     f"<details class=notice><summary>{escape(model)} on {escape(corpus)}: {len(result.left_out)} of "
                     f"{result.clips} clips could not be decoded and are left out of its numbers</summary>"
                     f"<ul>{items}</ul></details>"
                 )
         if several[0][1].split_origin == "none":
-            told.append(
+            lines.append(
                 f"<p class=notice>{escape(corpus)} has no splits of its own: they were drawn by group from seed "
                 f"{several[0][1].seed}, so scores compare among these models only.</p>"
             )
-    return "".join(told)
+    return "".join(lines)
 
 
 def _refused(by_corpus: Mapping[str, Sequence[Labelled]]) -> str:
@@ -105,12 +105,12 @@ def _refused(by_corpus: Mapping[str, Sequence[Labelled]]) -> str:
 
 
 def _summary(table: Table) -> str:
-    told = (
+    note = (
         "Percent, mean ± half the 95 % interval over runs, folds or draws; the best of a column in bold; in brackets "
         "what was published of the same model by the same protocol."
     )
     tables = "".join(_scores_of(table, numbers) for numbers in _packed(table))
-    return f"<p class=faint>{told}</p>{tables}"
+    return f"<p class=faint>{note}</p>{tables}"
 
 
 def _packed(table: Table) -> list[list[int]]:
@@ -201,13 +201,13 @@ def _layers(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _chosen(model: str, choice: Choice) -> str:
-    told = []
+    lines = []
     for name, letter, layer, tasks in (
         ("Middle", "M", choice.middle, choice.middle_tasks),
         ("Late", "L", choice.late, choice.late_tasks),
     ):
         if layer is not None:
-            told.append(f"{name} tasks ({', '.join(tasks)}) are served best by {letter} = {layer}.")
+            lines.append(f"{name} tasks ({', '.join(tasks)}) are served best by {letter} = {layer}.")
     if choice.middle is not None and choice.late is not None and choice.middle != choice.late:
-        told.append(f"Fused: {model}#{choice.middle}#{choice.late}.")
-    return " ".join(told)
+        lines.append(f"Fused: {model}#{choice.middle}#{choice.late}.")
+    return " ".join(lines)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from soundloom.evaluation.acoustic_features import STATISTICS
 from soundloom.evaluation.analysis.ablation import AblationDetails
-from soundloom.evaluation.analysis.correlation import STATISTICS, CorrelationDetails
+from soundloom.evaluation.analysis.correlation import CorrelationDetails
 from soundloom.evaluation.probes.common import ProbeDetails
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.report import svg
@@ -25,7 +26,7 @@ from soundloom.evaluation.scores import Score
 __all__ = ["Labelled", "corpus_section", "repeat_section"]
 
 CONFUSIONS = 8
-"""Most frequent confusions that are told in words."""
+"""The number of most frequent confusions that are listed in words."""
 
 Labelled = tuple[str, Result]
 """A result and what its model is called in the report."""
@@ -67,14 +68,14 @@ def repeat_section(models: Sequence[str], corpora: Sequence[str], results: Seque
     head = "".join(f"<th scope=col>{name}</th>" for name in (*names, "model is", "corpus is", "all is"))
     machines = dict.fromkeys(_machine(result.environment) for result in results)
     settings = {protocol: measured.settings for result in results for protocol, measured in result.measurements.items()}
-    told = "".join(
+    items = "".join(
         f"<li>{escape(name)}: <code>{escape(repr(dict(each)))}</code></li>" for name, each in settings.items() if each
     )
     return (
         "<h2>To repeat it</h2><p>Equal hashes are equal weights, equal clips with equal labels and splits, and equal "
         "settings of everything; such numbers should come out equal.</p>"
         f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f"<details><summary>Settings of the protocols</summary><ul>{told}</ul></details>"
+        f"<details><summary>Settings of the protocols</summary><ul>{items}</ul></details>"
         f"<p class=faint>{'<br>'.join(escape(machine) for machine in machines)}</p>"
     )
 

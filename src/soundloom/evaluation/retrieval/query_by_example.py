@@ -33,8 +33,8 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.retrieval.average_precision import average_precision, tie_ends
-from soundloom.evaluation.scaling import moments, standardise
 from soundloom.evaluation.scores import Details, Score, summarise
+from soundloom.evaluation.standardisation import moments, standardise
 
 __all__ = [
     "ByExampleDetails",

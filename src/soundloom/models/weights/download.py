@@ -107,7 +107,7 @@ class Announcement:
         address: the one of its addresses that is tried now.
         path: where it will lie.
         held: bytes kept from an earlier try.
-        licence: of what is fetched, as its publisher spells it; empty where that is told elsewhere.
+        licence: of the file, as its publisher spells it; empty where it is reported elsewhere.
     """
 
     source: PublishedFile
@@ -158,7 +158,7 @@ def is_offline() -> bool:
 def known(source: PublishedFile, folder: Path) -> Obtained | None:
     """What an earlier call verified, without reading the file; None if nothing was, or the file has changed since.
 
-    The file itself may be gone: its receipt still tells what was made of it.
+    The file itself may be deleted: its receipt still records the result.
     """
     path = folder / source.filename
     try:
@@ -185,8 +185,8 @@ def obtain(
         source: the file.
         folder: where it lies or will lie.
         offline: never touch the network (the environment may say so as well, see ``is_offline``).
-        announce: told of each address before it is asked.
-        progress: told how far the download is, ten times a second at most.
+        announce: called with each address before the request.
+        progress: called with the progress of the download, at most ten times a second.
         patience: how long to bear with a slow or failing server.
 
     Raises:

@@ -86,7 +86,7 @@ def complete(
         part: where the bytes go; what it holds already is not fetched again.
         size: the published size in bytes; an address that offers another is refused at once.
         verifiable: a hash will be checked at the end, so pieces may be joined without the server's word for it.
-        progress: told how far it is, ten times a second at most.
+        progress: called with the progress, at most ten times a second.
         patience: how long to try.
 
     Raises:
@@ -131,7 +131,7 @@ def _connect(
     validator = notes.get("validator") if notes.get("address") == address else None
     headers = {"User-Agent": "soundloom", "Accept-Encoding": "identity"}
     # If-Range makes a server whose file has changed since send all of it. Without a validator only a hash
-    # can tell whether the pieces belong together; without that either, the file is fetched from its start.
+    # can show whether the pieces belong together; without that either, the file is fetched from its start.
     if have and (validator or verifiable):
         headers["Range"] = f"bytes={have}-"
         if validator:

@@ -196,7 +196,7 @@ class _Walk(_Restricted):
 
 
 def _first_forbidden(path: Path) -> str | None:
-    """The first name in a checkpoint that is neither torch's nor covered by a stand-in: what to tell the user."""
+    """The first name in a checkpoint that is neither torch's nor covered by a stand-in, for the error message."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

@@ -27,8 +27,8 @@ class WeightSource:
         weights: "published", "random", a file, or part word -> any of these.
         seed: what random weights are drawn from.
         offline: never touch the network.
-        announce: told what is about to be fetched.
-        progress: told how far a download is.
+        announce: called with what is about to be downloaded.
+        progress: called with the progress of a download.
     """
 
     weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] = "published"

@@ -54,8 +54,8 @@ def fetch(
         weights: a file to use instead of the published one (a torch pickle or safetensors), or the folder it
             lies in. Its hash is free, its keys and shapes are not.
         offline: never touch the network.
-        announce: told the address, size and hash before anything is fetched.
-        progress: told how far a download is.
+        announce: called with the address, size and hash before a download.
+        progress: called with the progress of a download.
         patience: how long to bear with a slow or failing server.
 
     Returns:
@@ -111,7 +111,7 @@ def fetch_vocabulary(
         checkpoint: a name in ``CHECKPOINTS``, or a row of one's own, of the format "vocabulary".
         path: a file to use instead of the published one.
         offline: never touch the network.
-        announce: told the address, size and hash before anything is fetched.
+        announce: called with the address, size and hash before a download.
         patience: how long to bear with a slow or failing server.
 
     Raises:

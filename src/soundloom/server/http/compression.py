@@ -56,7 +56,7 @@ class _Compressor:
     async def send(self, message: Message) -> None:
         """Pass a message on, compressed if the answer is."""
         if message["type"] == "http.response.start" and _compressible(message):
-            # Held until the first piece of the body tells whether its length is known.
+            # Held until the first piece of the body shows whether its length is known.
             self._start, self._gzip = message, zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
             return
         if self._gzip is None or message["type"] != "http.response.body":

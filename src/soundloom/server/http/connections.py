@@ -9,7 +9,7 @@ limit of connections refuses everybody once it is reached. Here a connection is 
 
 A connection is unauthenticated until one of its requests has passed the checks of `soundloom.server.http.security`.
 Unauthenticated connections share a room of their own. When it is full the oldest connection of the client address
-that has most of them is closed, so that a new one is always accepted, and whoever holds the token is answered however
+that has most of them is closed, so that a new one is always accepted, and a client with the token is answered however
 many others wait. Connections of the last second are spared, as the room may overflow for so long: a burst would
 otherwise close connections whose request has arrived and not been read yet. Authenticated connections have a second
 room, where only idle ones make place for new ones.
@@ -284,7 +284,7 @@ class ConnectionPool:
             del self._by_peer[connection.peer]
 
     def track(self, app: ASGIApp) -> Callable[[Scope, Receive, Send], Any]:
-        """The same application, telling connections when it answers and finding them in the scope."""
+        """The same application; it reports answers to the connections that it finds in the scope."""
 
         async def tracked(scope: Scope, receive: Receive, send: Send) -> None:
             connection = self._by_peer.get(tuple(scope.get("client") or ("", 0)))

@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from soundloom.server.http.errors import ApiError, error_response
+from soundloom.server.http.error_responses import ApiError, error_response
 from soundloom.server.settings import ServerSettings
 
 __all__ = ["RequestLimits"]

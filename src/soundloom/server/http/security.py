@@ -27,7 +27,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from soundloom.server.http.connections import CONNECTION
-from soundloom.server.http.errors import error_response
+from soundloom.server.http.error_responses import error_response
 from soundloom.server.http.token_form import token_form
 from soundloom.server.settings import ServerSettings, is_loopback, scheme_and_name
 
@@ -60,7 +60,7 @@ class Guard:
     Args:
         app: what is guarded.
         settings: where the server listens, and its token.
-        library: what tells this library from others, for the name of the cookie.
+        library: identifies this library among others, for the name of the cookie.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, library: str) -> None:

@@ -64,11 +64,11 @@ def _sentence(error: Mapping[str, Any]) -> str:
     names = [str(place) for place in error["loc"][1:] if not str(place).isdecimal()]
     kind = error["type"]
     name = ".".join(names) if names and kind != "json_invalid" else f"the {_room(error['loc'])}"
-    told = _SENTENCES.get(kind, "does not fit").format_map(_Context(error.get("ctx") or {}))
+    complaint = _SENTENCES.get(kind, "does not fit").format_map(_Context(error.get("ctx") or {}))
     if kind in ("missing", "extra_forbidden", "json_invalid") or not isinstance(error.get("input"), str | int | float):
-        return f"{name} {told}"
+        return f"{name} {complaint}"
     value = repr(error["input"])
-    return f"{name} {told}, got {value if len(value) <= _SHOWN else value[:_SHOWN] + '...'}"
+    return f"{name} {complaint}, got {value if len(value) <= _SHOWN else value[:_SHOWN] + '...'}"
 
 
 def _room(loc: Sequence[object]) -> str:

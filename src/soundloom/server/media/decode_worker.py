@@ -35,7 +35,7 @@ Options = Mapping[str, Any]
 
 
 def codec(path: str, options: Options) -> dict[str, Any]:
-    """Container and codec of a file, as `soundloom.audio.info` tells them."""
+    """Container and codec of a file, as `soundloom.audio.info` gives them."""
     return {"codec": audio.info(path, options=_played(options)).codec}
 
 

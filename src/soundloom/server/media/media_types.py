@@ -1,4 +1,4 @@
-"""Which files browsers play as they are, and what the others become."""
+"""Media types: files that browsers play as they are, and the format that others are transcoded to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def playable(codec: str) -> str | None:
     """The media type under which every current browser plays a file; None if some do not.
 
     Args:
-        codec: container and codec, as `soundloom.audio.info` tells them.
+        codec: container and codec, as `soundloom.audio.info` gives them.
 
     >>> playable("OGG VORBIS"), playable("AIFF PCM_16")
     ('audio/ogg', None)

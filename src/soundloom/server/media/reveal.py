@@ -1,4 +1,4 @@
-"""Open the folder of a file in the desktop's file manager."""
+"""Opener of a file's folder in the desktop's file manager."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 from soundloom.file_names import os_path
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 
 __all__ = ["can_reveal", "reveal"]
 

@@ -1,4 +1,4 @@
-"""The sounds of a library's own rows, as the page needs them: to hear, to see, to outline.
+"""Files of a library's segments as the page needs them: playable audio, thumbnails and outlines.
 
 Nothing else on the disk is ever opened: callers come with a segment of the library, never with a path. What is made
 of a file is kept by its path, size, modification time and options of decoding, so that it is made again of a changed
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
 from soundloom.library import Segment
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import TRANSCODED, playable
@@ -108,15 +108,15 @@ class SoundFiles:
     def peaks(self, segment: Segment, points: int) -> dict[str, Any]:
         """The outline of the segment's file, and its seconds; errors as for `part`."""
 
-        def outline(out: str) -> None:
-            told = self._pool.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
+        def compute(out: str) -> None:
+            outline = self._pool.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
             with open(out, "w", encoding="utf-8") as file:
-                json.dump(told, file)
+                json.dump(outline, file)
 
         key = ["peaks", *self._look(segment.path), points, self._pool.options.to_data()]
-        with self._cache.open(key, outline) as file:
-            told: dict[str, Any] = json.load(file)
-            return told
+        with self._cache.open(key, compute) as file:
+            peaks: dict[str, Any] = json.load(file)
+            return peaks
 
     def samples(self, segment: Segment, start: float, end: float | None, sample_rate: int) -> NDArray[np.float32]:
         """A region of the segment's file at the model's rate, to be embedded; errors as for `part`."""

@@ -19,7 +19,7 @@ __all__ = ["THEMES", "thumbnail"]
 
 _TOP = 16_000.0
 _LEVELS = 64
-"""Steps of 1.3 dB: no eye tells more at this size, and noise takes a third less room than in 256."""
+"""Steps of 1.3 dB: more cannot be seen at this size, and noise takes a third less room than in 256."""
 
 # Silence is the page's own ground; loudness goes through the hues of magma, away from it.
 THEMES = {

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from soundloom.errors import AudioError
 from soundloom.option_hints import hints_for_page
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.settings import ServerSettings
 
@@ -147,7 +147,7 @@ class UploadStore:
         if original.stat().st_size > self._settings.upload_bytes:
             raise ApiError(413, "too_large", f"at most {self._settings.upload_bytes / 2**20:g} MiB are taken")
         try:
-            told = self._pool.do(
+            decoded = self._pool.do(
                 "decode_upload",
                 original,
                 timeout=patience,
@@ -162,7 +162,7 @@ class UploadStore:
             ) from None
         except AudioError as error:
             raise ApiError(415, "not_audio", f"{name!r} cannot be decoded: {hints_for_page(error.reason)}") from None
-        if told.get("too_long"):
+        if decoded.get("too_long"):
             raise ApiError(
                 413, "too_long", f"{name!r} is longer than {longest:g} s: upload the part of it to search by"
             )
@@ -170,9 +170,9 @@ class UploadStore:
         return Upload(
             id=identity,
             name=name,
-            duration=float(told["duration"]),
-            peaks=[float(value) for value in told["peaks"]],
-            notices=[hints_for_page(notice) for notice in told["notices"]],
+            duration=float(decoded["duration"]),
+            peaks=[float(value) for value in decoded["peaks"]],
+            notices=[hints_for_page(notice) for notice in decoded["notices"]],
             speed=self._pool.options.speed,
             folder=folder,
             size=size,

@@ -11,7 +11,7 @@ from fastapi import Path as PathParameter
 
 from soundloom.file_names import os_path
 from soundloom.library import FileProgress
-from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.jobs import BackgroundJob
 from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus
@@ -31,11 +31,11 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
     folders = await service.run("search", _folders, service, asked.folders, here)
 
     def work(job: BackgroundJob) -> str:
-        def told(reached: FileProgress) -> None:
+        def report_progress(reached: FileProgress) -> None:
             job.reached(reached.done, reached.total, f"embedded {os.path.basename(reached.path)}")
 
         job.reached(0, 0, "looking for what is new")
-        report = service.library.add(folders, progress=told)
+        report = service.library.add(folders, progress=report_progress)
         service.library.index()
         absent = f"; not there: {', '.join(report.absent)}" if report.absent else ""
         return (

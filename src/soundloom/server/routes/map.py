@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from soundloom.counted import counted
 from soundloom.server import map_data
-from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.jobs import BackgroundJob
 from soundloom.server.queries import parse_weights
 from soundloom.server.schemas import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from soundloom.server.http.errors import ApiError
+from soundloom.server.http.error_responses import ApiError
 
 __all__ = ["page_routes"]
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi import Query as InQuery
 from starlette.responses import Response
 
-from soundloom.server.http.errors import documented
+from soundloom.server.http.error_responses import documented
 from soundloom.server.queries import Query
 from soundloom.server.schemas import SearchResult
 from soundloom.server.service import ServiceDep

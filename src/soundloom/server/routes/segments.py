@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from soundloom.server.http.errors import ApiError, documented
+from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import reveal
@@ -75,8 +75,8 @@ async def thumbnail(
 @routes.get("/peaks", operation_id="getSegmentPeaks", responses=documented(404))
 async def peaks(service: ServiceDep, identity: Id, points: Annotated[int, Query(ge=1, le=8000)] = 800) -> Peaks:
     """The outline of the segment's whole file, for a waveform; fewer points where the file has fewer."""
-    told = await service.run("decode", service.files.peaks, await service.segment(identity), points)
-    return Peaks(**told)
+    outline = await service.run("decode", service.files.peaks, await service.segment(identity), points)
+    return Peaks(**outline)
 
 
 @routes.post("/reveal", operation_id="revealSegment", status_code=204, responses=documented(404, 409, 501))

@@ -1,11 +1,11 @@
-"""What the library holds, what it could not take in, and what was noticed of its files."""
+"""Routes of the library's status: contents, failures and notices of its files."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
 from soundloom.option_hints import hints_for_page
-from soundloom.server.http.errors import documented
+from soundloom.server.http.error_responses import documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import can_reveal
 from soundloom.server.schemas import FailedFile, Failures, LibraryInfo, LibraryPart, Noticed, Notices

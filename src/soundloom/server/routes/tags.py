@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from soundloom.server.http.errors import documented
+from soundloom.server.http.error_responses import documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.schemas import (
     ExamplesRequest,
-    Quality,
     Ranking,
+    RankingQuality,
     TagCount,
     TagEdited,
     TagEditRequest,
@@ -86,7 +86,7 @@ def _ranking(service: Service, asked: ExamplesRequest) -> Ranking:
     return Ranking(
         ranked=catalogue.show(learned.ranked),
         doubtful=catalogue.show(learned.doubtful),
-        quality=Quality(
+        quality=RankingQuality(
             accuracy=quality.accuracy,
             low=quality.low,
             high=quality.high,

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Path, Request, UploadFile
 from starlette.responses import Response
 
-from soundloom.server.http.errors import documented
+from soundloom.server.http.error_responses import documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.schemas import Uploaded
 from soundloom.server.service import ServiceDep

@@ -50,7 +50,7 @@ class WaveformSettings:
         filters: how many there are.
         length: samples of a filter.
         compress: whether the maxima are compressed by the logarithm.
-        transformer: what hears the maxima; its bins are the filters.
+        transformer: takes the maxima; its bins are the filters.
     """
 
     patch: int = 400

@@ -1,7 +1,7 @@
 """COALA's audio decoder (Favory 2020, section 2.1 and supplement): from an embedding back to a log-mel patch.
 
 It is trained with the encoder so that the embedding keeps what the alignment alone would forget, and is thrown away
-afterwards; that of the tags is kept, for it tells tags (`soundloom.tags.decoder`). The paper says that the decoders
+afterwards; that of the tags is kept to predict tags (`soundloom.tags.tag_decoder`). The paper says that the decoders
 mirror the encoders; the published code differs from a mirror in three places here, which are kept: the decoder drops
 out its input, does not drop out before its last layer, and its last layer ends in batch normalisation and a logistic
 function instead of a ReLU.

@@ -1,4 +1,4 @@
-"""How far preparing and training have come, on standard error."""
+"""Progress bars of preparation and training, on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["followed"]
 
 @contextmanager
 def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[TrainingProgress], None]]]:
-    """Two listeners, for clips that are prepared and for steps of training: a bar each while they have to tell.
+    """Callbacks for clips that are prepared and for steps of training: a bar each while it is running.
 
     A line is printed for every validation, and for every file that is left out, once. Where standard error is not a
     terminal, there are these lines only.
@@ -30,7 +30,7 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[told]}"),
+        progress.TextColumn("{task.fields[detail]}"),
     )
     console = Console(stderr=True, highlight=False)
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -40,11 +40,11 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
         def say(line: str) -> None:
             bar.console.print(cell(line)) if console.is_terminal else echo(line, err=True)
 
-        def show(what: str, name: str, done: int, total: int, told: str) -> None:
+        def show(what: str, name: str, done: int, total: int, detail: str) -> None:
             what = f"{what} {name}".rstrip()
             if what not in tasks:
-                tasks[what] = bar.add_task(what, told="")
-            bar.update(tasks[what], completed=done, total=total, told=told, visible=done < total)
+                tasks[what] = bar.add_task(what, detail="")
+            bar.update(tasks[what], completed=done, total=total, detail=detail, visible=done < total)
 
         def prepared(reached: CacheProgress) -> None:
             show("preparing", reached.name, reached.done, reached.total, "clips")

@@ -21,7 +21,7 @@ from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.flat_config import flatten, settings_of, write_yaml
 from soundloom.training.settings import TrainingError
 
-__all__ = ["Run", "prepare_folder"]
+__all__ = ["Run", "open_folder", "prepare_folder"]
 
 _SETTINGS = "settings.yaml"
 
@@ -107,3 +107,24 @@ def _is_longer(folder: Path, recipe: object, data: str, checkpoint: Mapping[str,
             "settings, or start over with --restart"
         )
     return bool(longer)
+
+
+def open_folder(out: Path, recipe: Any, heading: str) -> None:
+    """Make the folder of a recipe of several runs, and write its settings before the first run starts.
+
+    Args:
+        out: the folder.
+        recipe: written to its ``settings.yaml``.
+        heading: the command, for the first line of that.
+
+    Raises:
+        TrainingError: the folder holds something else, or cannot be written.
+    """
+    settings = out / _SETTINGS
+    try:
+        if out.is_dir() and any(out.iterdir()) and not settings.is_file():
+            raise TrainingError(f"{out} is not empty and holds no run: choose another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        write_yaml(settings, flatten(recipe), heading)
+    except OSError as error:
+        raise TrainingError(f"cannot make the run's folder {out}: {error.strerror or error}") from None

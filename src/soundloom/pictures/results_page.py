@@ -29,7 +29,7 @@ _TOP = 16_000.0
 _WAVE, _FRAME = "#47505f", "#dfe2e8"
 # White where a sound is silent, through the hues of magma to nearly black where it is loudest; noise floors stay pale.
 _SHADES = ((0.0, "#ffffff"), (0.3, "#fff1e0"), (0.5, "#fdbd8b"), (0.66, "#ee6a67"), (0.82, "#8f2c80"), (1.0, "#0a0626"))
-# Okabe and Ito's colours, which the colour-blind can tell apart, less yellow and black, and four darker companions.
+# Okabe and Ito's colours, which the colour-blind can distinguish, less yellow and black, and four darker companions.
 _PALETTE = (
     *("#0072b2", "#cc79a7", "#56b4e9", "#d55e00", "#5d3a9b"),
     *("#e69f00", "#666666", "#009e73", "#8c510a", "#9e2a3c"),

@@ -1,4 +1,4 @@
-"""Run trainings in parallel, each in a child process, and collect their results, progress and failures.
+"""Parallel trainings, each in a child process: their results, progress and failures.
 
 A process each, because a training holds the interpreter's lock between its operators, and because what makes it
 repeatable, torch's generators and its number of threads, belongs to the process. The result of a job does not depend on
@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from soundloom.errors import InvalidArgumentError, SoundloomError
-from soundloom.training import TrainingError
+from soundloom.errors import InvalidArgumentError, SoundloomError, TrainingError
 from soundloom.workers import ChildLostError, ChildProcess
 from soundloom.workers.child import Channel
 
-__all__ = ["Job", "Tell", "run_parallel"]
+__all__ = ["ParallelJob", "Report", "run_parallel"]
 
-Tell = Callable[[Any], None]
+Report = Callable[[Any], None]
 """Takes what a job says on the way; plain objects that can be pickled."""
 
 _PATIENCE = 5.0
@@ -41,12 +40,12 @@ _PROGRESS, _DONE, _FAILED = b"p", b"d", b"f"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ParallelJob:
     """One training.
 
     Attributes:
         name: whose, in messages.
-        work: a function of a module, called with the arguments and, as ``tell``, what takes its progress.
+        work: a function of a module, called with the arguments and, as ``report``, what takes its progress.
         arguments: can be pickled.
     """
 
@@ -55,13 +54,13 @@ class Job:
     arguments: tuple[Any, ...]
 
 
-def run_parallel(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
+def run_parallel(jobs: Sequence[ParallelJob], count: int, report: Report) -> list[Any]:
     """Do some jobs, so many at a time, and give their results in the order of the jobs.
 
     Args:
         jobs: what to do, begun in this order.
         count: how many at a time; 1 does them in this process.
-        tell: told what the jobs tell, in this thread.
+        report: called with what the jobs report, in this thread.
 
     Raises:
         TrainingError: a job failed; said when all others are done.
@@ -69,23 +68,23 @@ def run_parallel(jobs: Sequence[Job], count: int, tell: Tell) -> list[Any]:
     """
     if count < 1:
         raise InvalidArgumentError(f"{count} jobs at a time: there must be 1 or more")
-    found, failed = _here(jobs, tell) if count == 1 else _in_children(jobs, count, tell)
+    found, failed = _here(jobs, report) if count == 1 else _in_children(jobs, count, report)
     if failed:
         raise TrainingError(_reasons(failed, len(jobs)))
     return [found[job.name] for job in jobs]
 
 
-def _here(jobs: Sequence[Job], tell: Tell) -> tuple[dict[str, Any], dict[str, str]]:
+def _here(jobs: Sequence[ParallelJob], report: Report) -> tuple[dict[str, Any], dict[str, str]]:
     found, failed = {}, {}
     for job in jobs:
         try:
-            found[job.name] = job.work(*job.arguments, tell=tell)
+            found[job.name] = job.work(*job.arguments, report=report)
         except SoundloomError as error:
             failed[job.name] = str(error)
     return found, failed
 
 
-def _in_children(jobs: Sequence[Job], count: int, tell: Tell) -> tuple[dict[str, Any], dict[str, str]]:
+def _in_children(jobs: Sequence[ParallelJob], count: int, report: Report) -> tuple[dict[str, Any], dict[str, str]]:
     messages: SimpleQueue[tuple[str, bytes, Any]] = SimpleQueue()
     waiting, running = deque(jobs), dict[str, _Training]()
     found: dict[str, Any] = {}
@@ -97,12 +96,12 @@ def _in_children(jobs: Sequence[Job], count: int, tell: Tell) -> tuple[dict[str,
                 running[job.name] = _Training(job, messages)
             name, kind, content = messages.get()
             if kind == _PROGRESS:
-                tell(content)
+                report(content)
                 continue
             (found if kind == _DONE else failed)[name] = content
             running.pop(name).child.stop(_PATIENCE)
     finally:
-        # All are told to stop before any is waited for.
+        # All are terminated before any is waited for.
         for training in running.values():
             training.child.process.terminate()
         for training in running.values():
@@ -118,9 +117,9 @@ class _Training:
         messages: where to put the job's name, the kind of a message, and its content.
     """
 
-    def __init__(self, job: Job, messages: SimpleQueue[tuple[str, bytes, Any]]) -> None:
+    def __init__(self, job: ParallelJob, messages: SimpleQueue[tuple[str, bytes, Any]]) -> None:
         # Ctrl-C reaches this process alone, which then ends its children.
-        self.child = ChildProcess("soundloom.recipes.process_pool:serve", own_session=True, keep_errors=False)
+        self.child = ChildProcess("soundloom.workers.parallel:serve", own_session=True, keep_errors=False)
         self._name, self._messages = job.name, messages
         with suppress(OSError):
             # A child that is dead already is noticed by the thread.
@@ -148,16 +147,16 @@ def _reasons(failed: dict[str, str], count: int) -> str:
         names.setdefault(reason, []).append(name)
     if len(names) == 1 and len(failed) == count:
         return next(iter(names))
-    told = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+    reasons = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
     kept = " (the others are done and kept: the same command goes on)" if len(failed) < count else ""
-    return told + kept
+    return reasons + kept
 
 
 def serve(channel: Channel) -> None:
     """The child: receive a job, do it, and send its progress and result."""
     work, arguments = pickle.loads(channel.receive()[1])
     try:
-        kind, message = _DONE, work(*arguments, tell=lambda content: channel.send(_PROGRESS, pickle.dumps(content)))
+        kind, message = _DONE, work(*arguments, report=lambda content: channel.send(_PROGRESS, pickle.dumps(content)))
     except SoundloomError as error:
         kind, message = _FAILED, str(error)
     except Exception as error:

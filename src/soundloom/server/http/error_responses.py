@@ -78,7 +78,7 @@ def add_handlers(app: FastAPI, check_present: Callable[[], None]) -> None:
 
     Args:
         app: the application.
-        check_present: raises `LibraryAbsentError` where the library is gone, which then is the error that is told,
+        check_present: raises `LibraryAbsentError` where the library is gone, which then is the reported error,
             whatever came of it.
     """
 

@@ -39,7 +39,7 @@ def is_own(module: nn.Module) -> bool:
 
 
 def undeclared_state(component: Frontend | Encoder) -> dict[str, str]:
-    """The state that neither settings nor weights tell: what it is -> its digest; empty for most components.
+    """The state that neither settings nor weights contain: name -> digest; empty for most components.
 
     Raises:
         ComponentError: an attribute has no identity across processes; names it.

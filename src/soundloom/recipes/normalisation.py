@@ -19,7 +19,7 @@ from soundloom.objectives.base import WindowSampler
 __all__ = ["standardise"]
 
 MOST = 4096
-"""Windows that are looked at: a hundred thousand frames tell a mean well enough."""
+"""Windows that are read: a hundred thousand frames are enough for a mean."""
 
 # A bin that hardly moves is shifted, not blown up: half precision keeps three digits of it.
 _LEAST = 1e-3

@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from soundloom.library.indexing.diff import FileOnDisk
     from soundloom.tagger import Explained, Tagged, Tagger
 
-__all__ = ["Row", "TagReport", "tag_files", "tag_lines", "write_tags"]
+__all__ = ["TagReport", "TagRow", "tag_files", "tag_lines", "write_tags"]
 
 _COLUMNS = ("path", "start", "end", "tag", "score")
 
 
-class Row(NamedTuple):
+class TagRow(NamedTuple):
     """A tag on a stretch of a file.
 
     Attributes:
         path: the file.
         start: in seconds.
         end: in seconds.
-        tag: what is heard.
+        tag: the tag.
         score: how clearly, from 0 to 1.
         shares: if explained, what it is the sum of: "average", its score for the average sound, and "from_PART", how
             much each part of the model moved it from there.
@@ -72,12 +72,12 @@ class TagReport:
 
     Attributes:
         rows: the tags, file by file, the highest score of each stretch first.
-        files: how many could be heard.
+        files: how many were decoded.
         seconds: of sound.
         failed: those that could not, and why.
     """
 
-    rows: list[Row]
+    rows: list[TagRow]
     files: int
     seconds: float
     failed: list[Failure]
@@ -100,36 +100,33 @@ def tag_files(
     """Tag files with the tagger of a model.
 
     Args:
-        sounds: folders, searched with their subfolders, and files.
+        sounds: folders, with their subfolders, and files.
         run: the run's folder, or the model's name.
         frames: tags of every second instead of every clip.
-        explain: tell how much each part of the model moved a score, too.
-        top: most tags of a stretch.
-        least: lowest score that is told.
-        workers: how many files at a time; as many as there are processors if not given.
-        decoding: how files become waveforms; as by default if not given.
+        explain: also report how much each part of the model moved a score.
+        top: most tags of a segment.
+        least: lowest score that is reported.
+        workers: files at a time; the number of processors if not given.
+        decoding: how files become waveforms.
         progress: called after every file.
         weights: as for `soundloom.load`.
-        offline: never fetch weights.
+        offline: as for `soundloom.load`.
 
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
     from soundloom.audio import DEFAULT_OPTIONS
     from soundloom.file_pool import Failed, process
-    from soundloom.library import Failure
-    from soundloom.library.indexing.add_report import FileProgress
+    from soundloom.library import Failure, FileProgress
     from soundloom.library.indexing.scan import find_files
     from soundloom.tagger import Tagger
 
     tagger = Tagger.load(run, weights=weights, offline=offline)
     if explain:
-        # Asked now, so that a tagger that cannot is told of once and not file by file.
-        tagger.average()
+        tagger.average()  # fails here, once, where the tagger cannot explain
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
-    rows: list[Row] = []
-    seconds = 0.0
+    rows, seconds = list[TagRow](), 0.0
 
     def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
         return tagger.tag(file.path, explain=explain, options=decoding or DEFAULT_OPTIONS, av=av)
@@ -143,12 +140,12 @@ def tag_files(
             seconds += float(result.ends[-1])
         if progress is not None:
             progress(FileProgress(done, len(files), seconds, file.path))
+    decoded = len(files) - sum(file.path in failed for file in files)
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
-    heard = len(files) - sum(file.path in failed for file in files)
-    return TagReport(rows=rows, files=heard, seconds=seconds, failed=failures)
+    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures)
 
 
-def tag_lines(rows: Sequence[Row]) -> Iterator[str]:
+def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
     """The tags as lines for people; explained, below a heading, with what each score is the sum of."""
     names = list(rows[0].shares or {}) if rows else []
     headings = [name.removeprefix("from_") for name in names]
@@ -165,7 +162,7 @@ def tag_lines(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
+def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> None:
     """Write tags to a file or a folder; the ending says in which form (see the module).
 
     Raises:
@@ -186,7 +183,7 @@ def write_tags(rows: Sequence[Row], out: str | os.PathLike[str]) -> None:
         raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
 
 
-def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:
+def _written(rows: Sequence[TagRow], suffix: str, file: Path, out: Path) -> None:
     if suffix == ".csv":
         with open(file, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, _COLUMNS if not rows else list(rows[0].columns()))
@@ -211,13 +208,13 @@ def _written(rows: Sequence[Row], suffix: str, file: Path, out: Path) -> None:
         raise LibraryError(f"cannot write tags to {str(out)!r}: end it in .csv, .parquet or .txt, or name a folder")
 
 
-def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[Row]:
+def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:
     for second in range(len(tagged.starts)) if frames else (None,):
         first, last = (0, -1) if second is None else (second, second)
         scores = tagged.clip if second is None else tagged.seconds[second]
         for tag, score in tagger.highest(scores, top, least):
             shares = _shares(tagged.explained, second, tagger.classes.index(tag))
-            yield Row(path, float(tagged.starts[first]), float(tagged.ends[last]), tag, score, shares)
+            yield TagRow(path, float(tagged.starts[first]), float(tagged.ends[last]), tag, score, shares)
 
 
 def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[str, float] | None:
@@ -231,7 +228,7 @@ def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[s
     }
 
 
-def _tracks(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+def _tracks(rows: Iterable[TagRow]) -> Iterator[tuple[str, str]]:
     from soundloom.library.tags.label_export import Label, audacity_tracks
 
     return audacity_tracks(Label(row.path, row.start, row.end, row.tag) for row in rows)
