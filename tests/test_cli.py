@@ -86,8 +86,8 @@ def test_search_prints_a_table(library: Path, sounds: Path) -> None:
     result = run("search", sounds / "tone-3.wav", "-l", library, "-k", 3)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert "similar" in lines[1]
-    assert "texture" in lines[1]
+    assert lines[1].split() == ["#", "similar", "closer", "than", "found", "by", "seconds", "file"]
+    assert all("sound" in line and " %" in line for line in lines[2:])
     assert len(lines) == 2 + 3
     assert "tone-3.wav" not in "".join(lines[2:])
 
@@ -110,7 +110,9 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     hits = json.loads(result.stdout)
     assert hits[0]["path"] == str(sounds / "tone-3.wav")
-    assert set(hits[0]) == {"path", "start", "end", "duration", "tags", "absent", "similarity", "parts"}
+    assert set(hits[0]) == {
+        *("path", "start", "end", "duration", "tags", "absent", "similarity", "parts", "percentile", "found_by"),
+    }
     assert all(hit["duration"] < 0.9 for hit in hits)
     assert hits[0]["similarity"] == pytest.approx(
         (2 * hits[0]["parts"]["texture"] + 0.5 * hits[0]["parts"]["general"]) / 2.5, abs=1e-5
@@ -260,12 +262,19 @@ def test_search_explains_itself(library: Path, sounds: Path) -> None:
     hits = json.loads(run("search", sounds / "tone-1.wav", "-l", library, "--explain", "--json").stdout)
     assert all(set(hit["percentiles"]) == {"pitch", "timbre", "texture", "general"} for hit in hits)
     assert all(0 <= percentile <= 1 for hit in hits for percentile in hit["percentiles"].values())
-    nothing = run("search", "--tag", "bell", "-l", library, "--explain")
+    nothing = run("search", "--word", "bell", "-l", library, "--explain")
     assert (nothing.exit_code, "give a sound" in nothing.output) == (2, True)
 
 
 def test_the_default_library_is_searched_by_words(library: Path) -> None:
-    hits = json.loads(run("search", "--tag", "bell", "-k", 3, "-l", library, "--json").stdout)
-    assert len(hits) == 3
-    unknown = run("search", "--tag", "guitarr", "-l", library)
+    hits = json.loads(run("search", "--word", "bell", "-k", 3, "-l", library, "--json").stdout)
+    assert [hit["found_by"] for hit in hits] == [["word"]] * 3
+    assert json.loads(run("search", "bell", "-k", 3, "-l", library, "--json").stdout) == hits  # no name has it
+    unknown = run("search", "--word", "guitarr", "-l", library)
     assert (unknown.exit_code, "guitar" in unknown.output) == (1, True)
+    old = run("search", "--tag", "bell", "-l", library)
+    assert (old.exit_code, "nobody has given the tag 'bell'" in old.output, "--word bell" in old.output) == (
+        1,
+        True,
+        True,
+    )

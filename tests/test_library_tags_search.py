@@ -136,23 +136,23 @@ def test_few_sounds_are_not_standardised(place: Path, tmp_path: Path) -> None:
 
 def test_on_the_command_line(place: Path) -> None:
     folder = str(place / "tags.loom")
-    told = CliRunner().invoke(main, ["search", "--tag", "beep", "--not", "noise", "-l", folder, "-k", "5", "--json"])
+    told = CliRunner().invoke(main, ["search", "--word", "beep", "--not", "noise", "-l", folder, "-k", "5", "--json"])
     assert told.exit_code == 0, told.output
     hits = json.loads(told.stdout)
     assert len(hits) == 5
     assert is_beep(hits[0]["path"])
-    told = CliRunner().invoke(main, ["search", "--tag", "beep", "-l", folder])
+    told = CliRunner().invoke(main, ["search", "--word", "beep", "-l", folder])
     assert "most beep" in told.output
     query = str(place / "sounds" / "hiss_01.wav")
-    told = CliRunner().invoke(main, ["search", query, "--tag", "beep", "--share", "0.9", "-l", folder])
+    told = CliRunner().invoke(main, ["search", query, "--word", "beep", "--share", "0.9", "-l", folder])
     assert told.exit_code == 0, told.output
     assert "hiss_01.wav and beep" in told.output
-    told = CliRunner().invoke(main, ["search", "--tag", "bee", "-l", folder])
+    told = CliRunner().invoke(main, ["search", "--word", "bee", "-l", folder])
     assert told.exit_code == 1
     assert "did you mean 'beep'" in told.output
     told = CliRunner().invoke(main, ["search", "-l", folder])
     assert told.exit_code == 2
-    assert "give a sound, or words with --tag" in told.output
+    assert "give a sound, text, or words with --word" in told.output
 
 
 # COALA as published

@@ -170,6 +170,19 @@ def test_filters_narrow_what_is_found_and_counted(client: TestClient) -> None:
     assert search(client, folder="high' OR '1'='1") == []
 
 
+def test_files_are_found_by_text(client: TestClient) -> None:
+    answer = client.get(f"{API}/find", params={"text": "low 0", "k": 5}).json()
+    assert [one["name"] for one in answer["files"]][:1] == ["low-0.wav"]
+    assert answer["files"][0]["found_by"] == ["name"]
+    assert answer["files"][0]["similarity"] is None
+    among = client.get(f"{API}/find", params={"text": "0", "folder": "high", "names_only": True}).json()["files"]
+    assert {one["folder"] for one in among} == {"high"}
+    assert client.get(f"{API}/find", params={"text": "zebra", "names_only": True}).json()["files"] == []
+    assert "zebra" in refused(client.get(f"{API}/find", params={"text": "zebra"}), 422, "bad_query")
+    assert "nobody" in refused(client.get(f"{API}/find", params={"text": "low", "has_tag": "zebra"}), 422, "bad_query")
+    refused(client.get(f"{API}/find"), 422, "invalid")
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "code"),
     [
@@ -566,7 +579,7 @@ def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monk
 
 
 OPERATIONS = {
-    "getLibrary", "getFailures", "getNotices", "search", "getSegment", "getSegmentAudio", "getSegmentThumbnail",
+    "getLibrary", "getFailures", "getNotices", "search", "find", "getSegment", "getSegmentAudio", "getSegmentThumbnail",
     "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag",
     "exportTags", "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",

@@ -126,6 +126,6 @@ def test_commands(place: Path, tmp_path: Path) -> None:
         dogs = {Path(row["path"]).stem: float(row["score"]) for row in csv.DictReader(file) if row["tag"] == "Dog"}
     assert min(dogs[f"noise{seed}"] for seed in range(4)) > max(dogs[f"tone{seed}"] for seed in range(4))
     run("index", str(place / "sounds"), "-l", str(tmp_path / "x.loom"), "-j", "1", *model)
-    lines = run("search", "-l", str(tmp_path / "x.loom"), "--tag", "dog", "-k", "4", "--json")
+    lines = run("search", "-l", str(tmp_path / "x.loom"), "--word", "dog", "-k", "4", "--json")
     assert lines.count("noise") == 4
     assert lines.count("tone") == 0

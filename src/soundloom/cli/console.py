@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,22 +19,22 @@ import click
 
 from soundloom.counted import counted
 from soundloom.option_hints import hints_as_flags
-from soundloom.safe_text import printable, printable_lines
+from soundloom.safe_text import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from soundloom.embedder import Embedder
-    from soundloom.library import Explanation, Failure, FileNotice, FileProgress, Hit
+    from soundloom.library import Failure, FileNotice, FileProgress
     from soundloom.models.weights.http_transfer import TransferProgress
 
 __all__ = [
     "Styled",
+    "can_print",
     "cell",
     "clock",
     "echo",
-    "hits_table",
     "model_loader",
     "print_failures",
     "print_json",
@@ -78,7 +76,8 @@ def echo(*pieces: str | Styled, err: bool = False) -> None:
             else printable_lines(hints_as_flags(piece))
             for piece in pieces
         ),
-        err=err,
+        # Named, because click takes a stream in ASCII for a mistake, and writes UTF-8 to it.
+        file=sys.stderr if err else sys.stdout,
     )
 
 
@@ -100,7 +99,7 @@ def table_console(width: int) -> Console:
 def print_json(data: Any) -> None:
     """Print data as JSON; dataclasses become objects."""
     text = json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
-    if not _can_print(text):
+    if not can_print(text):
         text = json.dumps(data, indent=2, default=_plain)
     click.echo(_UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
@@ -204,60 +203,7 @@ def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
         echo(f"  ... and {len(failures) - shown} more", err=True)
 
 
-def hits_table(hits: Sequence[Hit], title: str, reasons: Sequence[Explanation] | None = None) -> None:
-    """Print hits as a table: similarity, a bar for every part, why if that is wanted, and where."""
-    from rich.table import Table
-
-    table = Table(title=cell(title, "bold"), title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("similar", justify="right")
-    for part in hits[0].parts if hits else ():
-        table.add_column(cell(part))
-    if reasons is not None:
-        table.add_column("because of")
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("file", overflow="fold")
-    for rank, hit in enumerate(hits, start=1):
-        bars = [_bar(similarity) for similarity in hit.parts.values()]
-        where = f"{hit.start:.1f}-{hit.end:.1f}"
-        why = [] if reasons is None else [cell(_reasons(reasons[rank - 1]))]
-        table.add_row(str(rank), f"{hit.similarity:.3f}", *bars, *why, where, _file(hit))
-    table_console(200).print(table)
-
-
-def _file(hit: Hit) -> Text:
-    """A hit's path, and whether it is there now."""
-    from rich.text import Text
-
-    return Text.assemble(printable(_nearby(hit.path)), (" (absent)", "yellow") if hit.absent else "")
-
-
-def _reasons(explanation: Explanation) -> str:
-    """The parts that speak for a hit, and how unusual that is: closer than so many percent of the library."""
-    reasons = [f"{part} {_percent(explanation.percentiles[part])}" for part in explanation.reasons]
-    return ", ".join(reasons) or "nothing in particular"
-
-
-def _percent(share: float) -> str:
-    """Never rounded up to all: 99.9 % at most."""
-    return f"{math.floor(1000 * min(share, 0.999)) / 10:.1f} %" if share >= 0.99 else f"{100 * share:.0f} %"
-
-
-def _nearby(path: str) -> str:
-    """A path as short as it can be from here."""
-    here = os.getcwd().rstrip(os.sep) + os.sep
-    return path.removeprefix(here)
-
-
-def _bar(similarity: float, width: int = 8) -> Any:
-    from rich.text import Text
-
-    full, empty = "█░" if _can_print("█░") else "#."
-    filled = round(max(0.0, similarity) * width)
-    return Text.assemble((full * filled, "cyan"), (empty * (width - filled), "dim"), f" {similarity:5.2f}")
-
-
-def _can_print(text: str) -> bool:
+def can_print(text: str) -> bool:
     """Whether standard output has these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")

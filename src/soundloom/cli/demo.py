@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, hits_table, print_failures, progress_bar
+from soundloom.cli.console import clock, echo, print_failures, progress_bar
+from soundloom.cli.match_table import print_matches
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 
@@ -35,7 +36,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
       soundloom demo
       soundloom demo --sounds ~/sounds --query dog.wav
     """
-    from soundloom.library import Library
+    from soundloom.library import Library, LibraryQuery, QuerySound
     from soundloom.library.hits_picture import draw_hits
     from soundloom.synth import write_set
 
@@ -61,9 +62,9 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
         members = [[path for path in known if Path(path).parent.name == family] for family in _QUERIES]
         queries = [paths[len(paths) // 2] for paths in members if paths] or known[:1]
     for number, path in enumerate(queries):
-        hits = library.search(path, 8)
+        hits = library.find(LibraryQuery(like=(QuerySound(path),)), 8)
         echo()
-        hits_table(hits, f"most like {path}")
+        print_matches(hits, f"most like {path}")
         if number == 0 and hits:
             picture = out / "hits.png"
             draw_hits(picture, path, 0.0, None, hits, library.model.sample_rate)

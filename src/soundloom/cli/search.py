@@ -1,4 +1,4 @@
-"""``soundloom search``: find what sounds like a sound, what some words describe, or both at once."""
+"""``soundloom search``: one query of text, sounds, words of the model and filters."""
 
 from __future__ import annotations
 
@@ -9,130 +9,358 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, hits_table, model_loader, print_json
+from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.match_table import print_matches
+from soundloom.cli.search_query import parse_time, read_arguments, read_sound
+from soundloom.counted import counted
+from soundloom.errors import LibraryError, QueryError
 
 if TYPE_CHECKING:
-    from soundloom.audio import Notice
-    from soundloom.library import Explanation, Hit, Library
+    from datetime import datetime
+
+    from soundloom.audio import DecodeOptions
+    from soundloom.library import Explanation, LibraryQuery, Match, QuerySound, RowFilter
 
 __all__ = ["command"]
 
 
 @click.command("search")
-@click.argument("query", type=common_options.LocalPath(must_exist=True), required=False)
+@click.argument("arguments", nargs=-1, metavar="[QUERY]...")
 @common_options.library
-@click.option("--tag", "tags", multiple=True, metavar="WORD", help="What the hits are; can be repeated.")
-@click.option("--not", "unwanted", multiple=True, metavar="WORD", help="What the hits are not; can be repeated.")
+@click.option("--like", multiple=True, metavar="SOUND", help="A sound that the hits are like; can be repeated.")
+@click.option("--unlike", multiple=True, metavar="SOUND", help="A sound that they are not like; can be repeated.")
+@click.option("--text", metavar="TEXT", help="Text of names, folders and tags, also where it looks like a file.")
+@click.option(
+    "--word", "words", multiple=True, metavar="WORD", help="What the model takes the hits for; can be repeated."
+)
+@click.option(
+    "--not", "not_words", multiple=True, metavar="WORD", help="What it does not take them for; can be repeated."
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave.")
+@click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name.")
+@click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length.")
+@click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length.")
+@click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Only files of this sample rate.")
+@click.option("--after", type=click.DateTime(), metavar="DAY", help="Only what was recorded on that day or later.")
+@click.option("--before", type=click.DateTime(), metavar="DAY", help="Only what was recorded before that day.")
+@click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
+@click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
+@click.option("-k", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
+@click.option("--every-segment", is_flag=True, help="Every segment that is found, not the best of each file.")
+@click.option(
+    "--start", callback=parse_time, default="0", metavar="TIME", help="Where in the sound to begin, as 12.5 or 1:30."
+)
+@click.option("--end", callback=parse_time, metavar="TIME", help="Where in the sound to stop.")
+@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out, below 0 repels.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
     metavar="B",
-    help="How much the words count beside the sound.",
+    help="How much --word counts beside a sound.",
 )
-@click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
-@click.option("--start", type=float, default=0.0, metavar="SECONDS", help="Where in the query to begin.")
-@click.option("--end", type=float, metavar="SECONDS", help="Where in the query to stop.")
-@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out, below 0 repels.")
-@click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
+@click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually similar.")
+@click.option("--picture", type=common_options.LocalPath(), metavar="PNG", help="Also draw the sound and its hits.")
 @click.option(
-    "--explain", "explained", is_flag=True, help="Show by which parts each hit is unusually similar to the sound."
+    "-o",
+    "--out",
+    type=common_options.LocalPath(),
+    metavar="FILE",
+    help="Write the hits: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .html, or a folder "
+    "of labels.",
 )
-@click.option("--picture", type=common_options.LocalPath(), metavar="PNG", help="Also draw the query and its hits.")
+@click.option("--copy-to", type=common_options.LocalPath(), metavar="FOLDER", help="Copy the files of the hits there.")
+@click.option("--cut", is_flag=True, help="With --copy-to: only the regions that were found, as WAV.")
 @common_options.query_decoding
 @common_options.offline
 @common_options.as_json
 @click.pass_context
 def command(
     context: click.Context,
-    query: Path | None,
+    /,
+    arguments: tuple[str, ...],
     folder: Path,
-    tags: tuple[str, ...],
-    unwanted: tuple[str, ...],
-    share: float,
     count: int,
-    start: float,
-    end: float | None,
-    weights: str | None,
-    where: str | None,
-    include_query: bool,
-    explained: bool,
-    picture: Path | None,
     offline: bool,
-    json_wanted: bool,
+    cut: bool,
+    explained: bool,
+    **given: Any,
 ) -> None:
-    """Find what sounds like a sound, what some words describe, or both at once.
+    """Find sounds by text, by sounds, and by words that the model knows.
+
+    Each QUERY is a sound file, a region of one (dog.wav@12.5-14), the name of a sound in the library, or text. Text
+    finds names, folders, titles and tags, and then what the model takes for it. Several texts must all be found;
+    beside a sound, text says among which files. Each hit is a file and its best region, with its similarity (a cosine)
+    and the share of the library that is less similar.
 
     Words need a library filled by a model that knows some: the default one, coala, or one of soundloom train coala.
 
     \b
     Examples:
+      soundloom search dog
+      soundloom search "dog barking" --names
       soundloom search dog.wav
-      soundloom search --tag bell --tag metal --not water
-      soundloom search door.wav --tag metal --share 0.3
-      soundloom search dawn.flac --start 12.5 --end 14 -l field.loom -k 20
+      soundloom search dawn.flac@1:30-1:34 -l field.loom -k 20
+      soundloom search dog.wav forest                            like dog.wav, among what is called forest
+      soundloom search --word bell --word metal --not water
+      soundloom search door.wav --word metal --share 0.3
+      soundloom search --like a.wav --like b.wav --unlike c.wav
+      soundloom search dog.wav --tag farm --folder ambiences
+      soundloom search --after 2024-05-01 --before 2024-06-01 --longer 1:00 --rate 48000
+      soundloom search --tag crow -k 1000 --out crows.selections.txt
+      soundloom search rain --copy-to picked --cut
       soundloom search note.wav --weights timbre=0,texture=0,general=0
-      soundloom search dog.wav --where "duration < 5 AND path LIKE '%/forest/%'"
-      soundloom search dog.wav --where "array_has(tags, 'bark')" --explain --picture hits.png
+      soundloom search dog.wav --where "duration < 5" --explain --picture hits.png
 
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
-    from soundloom.library import Library
-
-    if query is None and not tags and not unwanted:
-        raise click.UsageError("nothing to search for: give a sound, or words with --tag")
-    if query is None and (picture or explained):
+    outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
+    _check_outputs(outputs["picture"], outputs["out"], outputs["copy_to"], cut)
+    query = _query(arguments, folder, **given)
+    if not (query.text or query.is_compared or query.filter or query.where):
+        raise click.UsageError("nothing to search for: give a sound, text, or words with --word")
+    if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
-    steering: dict[str, Any] = {"start": start, "end": end, "where": where, "include_query": include_query}
-    steering["weights"] = common_options.parse_weights(weights)
-    notices: list[Notice] = []
-    with model_loader(offline=offline) as loader:
-        library = Library.open(folder, loader=loader)
-        steering |= {"notices": notices, "decoding": common_options.decode_options(context, library.settings.decoding)}
-        if query is None or tags or unwanted:
-            hits = library.search_tags(
-                tags, count, not_=unwanted, sound=query, share=share, offline=offline, **steering
-            )
+    query.check(count)
+    _Search(context, folder, query, count, offline).run(explained=explained, cut=cut, **outputs)
+
+
+def _check_outputs(picture: Path | None, out: Path | None, copy_to: Path | None, cut: bool) -> None:
+    """Refuse names that say no format, before anything is loaded."""
+    from soundloom.region_files import check_region_file
+
+    if out is not None:
+        check_region_file(out)
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
+    if cut and copy_to is None:
+        raise click.UsageError("--cut says what --copy-to copies: name a folder with --copy-to")
+
+
+def _query(
+    arguments: tuple[str, ...],
+    library: Path,
+    /,
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
+    text: str | None,
+    start: float,
+    end: float | None,
+    weights: str | None,
+    tags: tuple[str, ...],
+    inside: str | None,
+    longer: float | None,
+    shorter: float | None,
+    rate: int | None,
+    after: datetime | None,
+    before: datetime | None,
+    **given: Any,
+) -> LibraryQuery:
+    """The query that the arguments and options of the command line describe."""
+    from soundloom.library import LibraryQuery, RowFilter
+
+    sounds, named = read_arguments(arguments, library)
+    sounds += [read_sound(sound, library) for sound in like]
+    return LibraryQuery(
+        text=" ".join(filter(None, (named, text))),
+        like=tuple(_with_region(sounds, start, end)),
+        unlike=tuple(read_sound(sound, library) for sound in unlike),
+        filter=RowFilter(
+            tags=tags,
+            folder=inside,
+            longer=longer,
+            shorter=shorter,
+            sample_rate=rate,
+            after=after,
+            before=before,
+        ),
+        weights=common_options.parse_weights(weights),
+        **given,
+    )
+
+
+def _with_region(sounds: list[QuerySound], start: float, end: float | None) -> list[QuerySound]:
+    """The sounds, the only one cut to a region that the options give."""
+    from dataclasses import replace
+
+    if not start and end is None:
+        return sounds
+    if len(sounds) != 1:
+        raise click.UsageError("--start and --end are a region of one sound: write others as dog.wav@12.5-14")
+    return [replace(sounds[0], start=start, end=end)]
+
+
+class _Search:
+    """One search of the command line, with the library only where rows of its index are not enough."""
+
+    def __init__(self, context: click.Context, folder: Path, query: LibraryQuery, count: int, offline: bool) -> None:
+        self._context = context
+        self._folder = folder
+        self._query = query
+        self._count = count
+        self._offline = offline
+        self._reasons: list[Explanation] | None = None
+
+    def run(
+        self,
+        *,
+        explained: bool,
+        picture: Path | None,
+        out: Path | None,
+        copy_to: Path | None,
+        cut: bool,
+        json_wanted: bool,
+    ) -> None:
+        """Search, print, and write what is wanted."""
+        matches = self._by_names()
+        if matches is None:
+            matches = self._by_model(explained, picture)
+        if json_wanted:
+            print_json(self._records(matches))
+        elif matches:
+            print_matches(matches, _title(self._query), self._reasons)
         else:
-            hits = library.search(query, count, **steering)
-        reasons = _explained(library, query, hits, steering) if explained and query is not None else None
-    for notice in notices:
-        echo(f"{query}: {notice.text}", err=True)
-    _print(hits, reasons, _title(query, tags, unwanted), json_wanted)
-    if picture and query is not None and hits:
-        _draw(picture, query, hits, library, steering)
+            echo(
+                "nothing found: the library is empty, or nothing in it has that text, or satisfies the filters",
+                err=True,
+            )
+        if out is not None or copy_to is not None:
+            self._write(matches, out, copy_to, cut)
+
+    def _by_names(self) -> list[Match] | None:
+        """What text and filters find without a model; None if that is not all that was asked for."""
+        from soundloom.library.search.current_rows import current_rows
+        from soundloom.library.search.library_query import match_names
+        from soundloom.library.storage.facts_table import read_facts_table
+        from soundloom.library.storage.root_registry import Presence, RootRegistry
+
+        if not (self._folder / "library.json").is_file():
+            raise LibraryError(
+                f"no library at {str(self._folder)!r}: make one with: soundloom index SOUNDS -l {self._folder}"
+            )
+        query = self._query
+        if query.is_compared or query.where is not None:
+            return None
+        rows = current_rows(self._folder)
+        if rows is None:
+            return None
+        found = match_names(
+            rows,
+            query,
+            facts=read_facts_table(self._folder),
+            absent=Presence(RootRegistry(self._folder)).absent,
+            most=self._count,
+        )
+        return found if not query.text or query.names_only or len(found) >= self._count else None
+
+    def _by_model(self, explained: bool, picture: Path | None) -> list[Match]:
+        """What the library finds with its model."""
+        from dataclasses import replace
+
+        from soundloom.audio import Notice
+        from soundloom.library import Library
+
+        notices: list[Notice] = []
+        remarks: list[str] = []
+        with model_loader(offline=self._offline) as loader:
+            library = Library.open(self._folder, loader=loader)
+            decoding = common_options.decode_options(self._context, library.settings.decoding)
+            query = replace(self._query, decoding=decoding)
+            matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
+            sound = query.like[0] if query.like else None
+            if explained and sound is not None:
+                self._reasons = library.explain(
+                    sound.source, matches, start=sound.start, end=sound.end, decoding=decoding
+                )
+        for remark in (*(notice.text for notice in notices), *remarks):
+            echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
+        if picture is not None and sound is not None and matches:
+            _draw(picture, sound, matches, library.model.sample_rate, decoding, library.settings.decoding)
+        return matches
+
+    def _records(self, matches: list[Match]) -> list[dict[str, object]]:
+        """Matches as JSON has them, with their percentiles by part if these were asked for."""
+        records = [asdict(match) for match in matches]
+        for record, reason in zip(records, self._reasons or (), strict=self._reasons is not None):
+            record["percentiles"] = reason.percentiles
+        return records
+
+    def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
+        from soundloom.library.region_copies import copy_regions
+        from soundloom.region_files import Region, write_regions
+
+        label = _label(self._query)
+        regions = [
+            Region(
+                match.path,
+                match.start,
+                match.end,
+                label,
+                match.similarity,
+                match.duration,
+                {"percentile": match.percentile, "found_by": "+".join(match.found_by), "tags": match.tags},
+            )
+            for match in matches
+        ]
+        if out is not None:
+            write_regions(regions, out)
+            echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
+        if copy_to is not None:
+            copies = copy_regions(regions, copy_to, cut=cut)
+            echo(f"{counted(len(copies), 'region' if cut else 'file')} copied to {copy_to}", err=True)
 
 
-def _draw(picture: Path, query: Path, hits: list[Hit], library: Library, steering: dict[str, Any]) -> None:
+def _draw(
+    picture: Path,
+    sound: QuerySound,
+    matches: list[Match],
+    sample_rate: int,
+    decoding: DecodeOptions,
+    hits_decoding: DecodeOptions,
+) -> None:
     from soundloom.library.hits_picture import draw_hits
 
-    region = steering["start"], steering["end"]
-    draw_hits(picture, query, *region, hits, library.model.sample_rate, steering["decoding"], library.settings.decoding)
+    if not isinstance(sound.source, Path):
+        raise QueryError("a picture is of a file")
+    draw_hits(picture, sound.source, sound.start, sound.end, matches, sample_rate, decoding, hits_decoding)
     echo(f"drawn to {picture}", err=True)
 
 
-def _print(hits: list[Hit], reasons: list[Explanation] | None, title: str, json_wanted: bool) -> None:
-    """Print what was found."""
-    if json_wanted:
-        print_json(hits if reasons is None else _with_reasons(hits, reasons))
-    elif hits:
-        hits_table(hits, title, reasons)
-    else:
-        echo("nothing found: the library is empty, or nothing in it satisfies --where", err=True)
-
-
-def _explained(library: Library, query: Path, hits: list[Hit], steering: dict[str, Any]) -> list[Explanation]:
-    return library.explain(query, hits, **{name: steering[name] for name in ("start", "end", "decoding")})
-
-
-def _with_reasons(hits: list[Hit], reasons: list[Explanation]) -> list[dict[str, Any]]:
-    """Hits as JSON has them, with their percentiles."""
-    return [{**asdict(hit), "percentiles": why.percentiles} for hit, why in zip(hits, reasons, strict=True)]
-
-
-def _title(query: Path | None, tags: tuple[str, ...], unwanted: tuple[str, ...]) -> str:
+def _title(query: LibraryQuery) -> str:
     """What was asked for."""
-    words = ", ".join([*tags, *(f"not {word}" for word in unwanted)])
-    return f"most like {query}" + (f" and {words}" if words else "") if query is not None else f"most {words}"
+    sounds = [f"like {sound.source}" for sound in query.like] + [f"unlike {sound.source}" for sound in query.unlike]
+    words = [*query.words, *(f"not {word}" for word in query.not_words)]
+    asked = " and ".join([*sounds, *words])
+    among = [repr(query.text)] if query.text else []
+    among += [f"tag {tag}" for tag in query.filter.tags]
+    among += [f"folder {query.filter.folder}"] if query.filter.folder else []
+    among += _limits(query.filter)
+    among += [query.where] if query.where else []
+    if not asked:
+        return ", ".join(among)
+    return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
+
+
+def _limits(given: RowFilter) -> list[str]:
+    """The lengths, rate and times that a filter asks for."""
+    limits = (
+        ("longer than", given.longer, "s"),
+        ("shorter than", given.shorter, "s"),
+        ("at", given.sample_rate, "Hz"),
+        ("after", given.after, ""),
+        ("before", given.before, ""),
+    )
+    return [
+        f"{name} {value:g} {unit}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value, unit in limits
+        if value is not None
+    ]
+
+
+def _label(query: LibraryQuery) -> str:
+    """What the regions that are found are called in other programs."""
+    words = " ".join(filter(None, (query.text, *query.words)))
+    sounds = " ".join(Path(str(sound.source)).stem for sound in query.like)
+    return words or (f"like {sounds}" if sounds else " ".join(query.filter.tags) or "found")

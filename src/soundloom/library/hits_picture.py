@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soundloom import audio
+from soundloom.library.search.matches import Match
 from soundloom.library.segments import Hit
 from soundloom.pictures import Excerpt, hits_picture
 
@@ -18,7 +19,7 @@ def draw_hits(
     query: str | os.PathLike[str],
     start: float,
     end: float | None,
-    hits: Sequence[Hit],
+    hits: Sequence[Hit | Match],
     sample_rate: int,
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
     hits_decoding: audio.DecodeOptions | None = None,

@@ -14,6 +14,7 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions, Notice
 from soundloom.embedder import Embedder, Source
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
+from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import Synchroniser
@@ -27,6 +28,7 @@ from soundloom.library.search.query import apply_balance, check_query, complete_
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit
+from soundloom.library.storage.facts_table import read_facts_table, update_facts
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import LibraryModel, Loader, Weights, create_library, open_library
@@ -229,6 +231,8 @@ class Library:
                 workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, progress=progress,
             )  # fmt: skip
             report = synchroniser.run(roots, tags)
+            hashes = {path: state.hash for path, state in self._store.files().items()}
+            update_facts(self.folder, hashes, read_facts, workers=workers or os.cpu_count() or 1)
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
         return report
 
@@ -364,15 +368,17 @@ class Library:
             QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
         """
         asked = LibraryQuery(text=query) if isinstance(query, str) else query
+        facts = read_facts_table(self.folder)
         finder = Finder(
-            self.settings, self._library_model, self._tag_queries, offline=offline, notices=notices, remarks=remarks
-        )
+            self.settings, self._library_model, self._tag_queries, facts,
+            offline=offline, notices=notices, remarks=remarks,
+        )  # fmt: skip
         return self._index_cache.use(lambda index: finder.find(index, asked, k))
 
     def explain(  # noqa: D417  (the other arguments are those of `search`)
         self,
         query: Source,
-        hits: Sequence[Hit],
+        hits: Sequence[Hit | Match],
         *,
         sample_rate: float | None = None,
         start: float = 0.0,

@@ -8,12 +8,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom.errors import QueryError
-from soundloom.library import Filter
+from soundloom.library import Filter, LibraryQuery, RowFilter
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
-__all__ = ["Query", "parse_weights"]
+__all__ = ["Query", "TextQuery", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -67,6 +67,29 @@ class Query(BaseModel):
             raise ApiError(422, "bad_query", "start= and end= are a region of a sound: name it by like= or upload=")
         if self.end is not None and self.end <= (self.start or 0.0):
             raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
+
+
+class TextQuery(BaseModel):
+    """What files are called, tagged, or taken for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    text: Annotated[str, Field(min_length=1, max_length=1000, examples=["dog barking"])]
+    names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
+        False
+    )
+    folder: Annotated[str | None, Field(max_length=4096, description="Only below this folder of the library.")] = None
+    has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
+    k: Annotated[int, Field(ge=1, le=500)] = 50
+
+    def asked(self, catalogue: Catalogue) -> LibraryQuery:
+        """The query, as the library takes it."""
+        folder = None if self.folder is None else catalogue.folder(self.folder)
+        return LibraryQuery(
+            text=self.text,
+            filter=RowFilter(tags=tuple(self.has_tag), folder=folder),
+            names_only=self.names_only,
+        )
 
 
 def parse_weights(text: str) -> dict[str, float]:

@@ -12,6 +12,8 @@ __all__ = [
     "FailedFile",
     "Failures",
     "Folder",
+    "FoundFile",
+    "FoundFiles",
     "Identity",
     "Ids",
     "IndexRequest",
@@ -130,6 +132,30 @@ class SearchResult(_Response):
 
     hits: list[SegmentEntry]
     total: int = Field(description="How many segments satisfy the filters, found or not.")
+    milliseconds: float
+
+
+class FoundFile(_Response):
+    """A file that a text found, and its best region."""
+
+    path: str
+    name: str
+    folder: str = Field(description="As in the library's folders.")
+    start: float = Field(description="Where the region begins, in seconds.")
+    end: float
+    duration: float = Field(description="Length of the whole file in seconds.")
+    tags: list[str]
+    absent: bool = Field(default=False, description="Whether the file is not there now.")
+    found_by: list[str] = Field(description="What holds the text: name, tag, title, folder, or word of the model.")
+    similarity: float | None = Field(description="In [-1, 1]; null where no embedding was compared.")
+    percentile: float | None = Field(description="Share of the library that is less similar.")
+
+
+class FoundFiles(_Response):
+    """What a text found."""
+
+    files: list[FoundFile]
+    remarks: list[str] = Field(description="How the text was understood, where that is not plain.")
     milliseconds: float
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ from soundloom.server.http.error_responses import ApiError
 from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
-from soundloom.server.queries import Query, parse_weights
-from soundloom.server.schemas import SearchResult
+from soundloom.server.queries import Query, TextQuery, parse_weights
+from soundloom.server.schemas import FoundFile, FoundFiles, SearchResult
 
 __all__ = ["Search"]
 
@@ -114,6 +115,36 @@ class Search:
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         result = SearchResult(hits=catalogue.show(hits, explained), total=total, milliseconds=milliseconds)
         return result.model_dump_json(exclude_none=True)
+
+    def find(self, query: TextQuery) -> FoundFiles:
+        """The files that a text finds.
+
+        Raises:
+            QueryError: nothing here has the text, and the model does not know it; or no file is in the folder, or has
+                a tag.
+        """
+        began = time.perf_counter()
+        catalogue = self._catalogue()
+        remarks: list[str] = []
+        found = self._library.find(query.asked(catalogue), query.k, offline=True, remarks=remarks)
+        files = [
+            FoundFile(
+                path=match.path,
+                name=os.path.basename(match.path),
+                folder=catalogue.folder_name(os.path.dirname(match.path)),
+                start=match.start,
+                end=match.end,
+                duration=match.duration,
+                tags=list(match.tags),
+                absent=match.absent,
+                found_by=list(match.found_by),
+                similarity=match.similarity,
+                percentile=match.percentile,
+            )
+            for match in found
+        ]
+        milliseconds = round(1000 * (time.perf_counter() - began), 2)
+        return FoundFiles(files=files, remarks=remarks, milliseconds=milliseconds)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from soundloom.library.search.matches import Match
 from soundloom.library.segments import Hit
 
 __all__ = ["Explanation", "explain"]
@@ -38,7 +39,9 @@ class Explanation:
         return tuple(part for part in ordered if self.percentiles[part] >= REASON_PERCENTILE)
 
 
-def explain(similarities: Mapping[str, Float[np.ndarray, " sampled"]], hits: Sequence[Hit]) -> list[Explanation]:
+def explain(
+    similarities: Mapping[str, Float[np.ndarray, " sampled"]], hits: Sequence[Hit | Match]
+) -> list[Explanation]:
     """The percentiles of the hits of a query.
 
     Args:

@@ -24,6 +24,8 @@ from soundloom.library.search.query_vectors import combine_examples, nearest_row
 from soundloom.library.search.text_match import query_words, word_forms
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from soundloom.library.search.search_index import NearestRows, SearchIndex
     from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -44,6 +46,7 @@ class Finder:
         settings: the library's.
         model: embeds the sounds of a query; loaded only if there are any.
         tag_queries: search by the words of the model.
+        facts: of the library's files, where there are any.
         offline: never fetch the words of a published model.
         notices: a list to which is added what is noticed of the sounds, such as silence.
         remarks: a list to which is added how the query was understood, where that is not plain.
@@ -54,6 +57,7 @@ class Finder:
         settings: LibrarySettings,
         model: LibraryModel,
         tag_queries: TagQueries,
+        facts: pa.Table | None = None,
         *,
         offline: bool = False,
         notices: list[audio.Notice] | None = None,
@@ -62,6 +66,7 @@ class Finder:
         self._settings = settings
         self._model = model
         self._tag_queries = tag_queries
+        self._facts = facts
         self._offline = offline
         self._notices = notices
         self._remarks = [] if remarks is None else remarks
@@ -72,15 +77,15 @@ class Finder:
         rows = index.rows
         allowed = index.mask(query.where) if query.where is not None else None
         if not query.is_compared:
-            found = match_names(rows, query, allowed, absent=index.segments.absent, most=k)
+            found = match_names(rows, query, allowed, facts=self._facts, absent=index.segments.absent, most=k)
             if not query.text or query.names_only or len(found) >= k:
                 return found
             return self._by_words(index, query, found, k)
         if query.filter:
-            mask = query.filter.mask(rows)
+            mask = query.filter.mask(rows, self._facts)
             allowed = mask if allowed is None else allowed & mask
         if query.text:
-            mask = rows_of_text(rows, query.text)
+            mask = rows_of_text(rows, query.text, self._facts)
             if not mask.any():
                 raise QueryError(
                     f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "

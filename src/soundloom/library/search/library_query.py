@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
     from soundloom.embedder import Source
 
-__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text"]
+__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text", "titles_of"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def match_names(
     query: LibraryQuery,
     allowed: Bool[np.ndarray, " rows"] | None = None,
     *,
+    facts: pa.Table | None = None,
     absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
     most: int | None = None,
 ) -> list[Match]:
@@ -112,17 +113,18 @@ def match_names(
         rows: path, start, end, duration and tags of every segment, ordered by path and start.
         query: its text and filter count.
         allowed: rows that may be found; all if not given.
+        facts: of the files, where there are any: their titles are searched.
         absent: tells which of some files are not there.
         most: how many matches are wanted; all if not given.
 
     Raises:
         QueryError: the text holds no word, or the filter names a tag or folder that is not there.
     """
-    mask = query.filter.mask(rows) if query.filter else None
+    mask = query.filter.mask(rows, facts) if query.filter else None
     if allowed is not None:
         mask = allowed if mask is None else mask & allowed
     if query.text:
-        found = [(match.rows, match.found_by) for match in match_text(rows, query.text)]
+        found = [(match.rows, match.found_by) for match in match_text(rows, query.text, titles_of(facts))]
     else:
         found = [(some, ()) for some in _rows_by_file(rows, mask)]
     matches: list[Match] = []
@@ -136,10 +138,21 @@ def match_names(
     return [replace(match, absent=missing) for match, missing in zip(matches[:most], gone, strict=True)]
 
 
-def rows_of_text(rows: pa.Table, text: str) -> Bool[np.ndarray, " rows"]:
+def titles_of(facts: pa.Table | None) -> dict[str, str]:
+    """Path -> title and category of the files that have any."""
+    import pyarrow.compute as pc
+
+    if facts is None:
+        return {}
+    some = facts.filter(pc.or_(pc.not_equal(facts["title"], ""), pc.not_equal(facts["category"], "")))
+    columns = some.select(["path", "title", "category"]).to_pydict()
+    return {path: f"{title} {category}" for path, title, category in zip(*columns.values(), strict=True)}
+
+
+def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> Bool[np.ndarray, " rows"]:
     """The rows whose texts hold a text."""
     mask = np.zeros(rows.num_rows, np.bool_)
-    for match in match_text(rows, text):
+    for match in match_text(rows, text, titles_of(facts)):
         mask[list(match.rows)] = True
     return mask
 

@@ -1,4 +1,4 @@
-"""Filters of rows by tags that people gave and by folders, evaluated on the rows of the search index with Arrow.
+"""Filters of rows by given tags, folders, lengths and facts of the files, evaluated with Arrow.
 
 Unlike `soundloom.library.search.filters`, which makes SQL for the store, they need no store; and they say what is there
 where nothing fits.
@@ -11,6 +11,7 @@ import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,29 +32,64 @@ class RowFilter:
     Attributes:
         tags: the segment has all of these tags, in any case.
         folder: the file lies in this folder, at any depth: a path, or the names of some folders of it, in any case.
+        longer: the whole file lasts at least so many seconds.
+        shorter: it lasts at most so many.
+        sample_rate: of the file, in hertz.
+        after: the file was recorded then or later (`soundloom.library.indexing.file_facts`).
+        before: it was recorded before that; a day means its beginning.
     """
 
     tags: tuple[str, ...] = ()
     folder: str | None = None
+    longer: float | None = None
+    shorter: float | None = None
+    sample_rate: int | None = None
+    after: date | None = None
+    before: date | None = None
 
     def __bool__(self) -> bool:
         return self != RowFilter()
 
-    def mask(self, rows: pa.Table) -> Bool[np.ndarray, " rows"]:
+    def mask(self, rows: pa.Table, facts: pa.Table | None = None) -> Bool[np.ndarray, " rows"]:
         """Which of some rows satisfy the filter.
 
         Args:
-            rows: path and tags of every segment.
+            rows: path, duration and tags of every segment.
+            facts: of the files (`soundloom.library.storage.facts_table`), where there are any.
 
         Raises:
-            QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named.
+            QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named. Or facts
+                are asked for, and there are none.
         """
         mask = np.ones(rows.num_rows, np.bool_)
         for tag in self.tags:
             mask &= _has_tag(rows, tag)
         if self.folder is not None:
             mask &= _in_folder(rows, self.folder)
+        if self.longer is not None:
+            mask &= rows["duration"].to_numpy() >= self.longer
+        if self.shorter is not None:
+            mask &= rows["duration"].to_numpy() <= self.shorter
+        if self.sample_rate is not None or self.after is not None or self.before is not None:
+            mask &= self._by_facts(rows, facts)
         return mask
+
+    def _by_facts(self, rows: pa.Table, facts: pa.Table | None) -> Bool[np.ndarray, " rows"]:
+        import pyarrow.compute as pc
+
+        if facts is None:
+            raise QueryError("nothing is known yet of the files' rates and recording times: run soundloom index once")
+        fits = pc.is_valid(facts["path"])
+        if self.sample_rate is not None:
+            fits = pc.and_(fits, pc.equal(facts["sample_rate"], self.sample_rate))
+        # Times are text that sorts as they do; a time that is not known is empty.
+        if self.after is not None:
+            fits = pc.and_(fits, pc.greater_equal(facts["recorded"], _moment(self.after)))
+        if self.before is not None:
+            fits = pc.and_(fits, pc.less(facts["recorded"], _moment(self.before)))
+            fits = pc.and_(fits, pc.not_equal(facts["recorded"], ""))
+        paths = facts["path"].filter(pc.fill_null(fits, False))
+        return np.asarray(pc.is_in(rows["path"], value_set=paths.combine_chunks()).to_numpy())
 
 
 def _has_tag(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
@@ -92,6 +128,11 @@ def _in_folder(rows: pa.Table, folder: str) -> Bool[np.ndarray, " rows"]:
             f"no sound of this library lies in a folder {folder!r}" + (f": did you mean {near}?" if near else "")
         )
     return np.asarray(np.array(below, np.bool_)[paths.indices.to_numpy()])
+
+
+def _moment(day: date) -> str:
+    moment = day if isinstance(day, datetime) else datetime.combine(day, time())
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _folded(text: str) -> str:

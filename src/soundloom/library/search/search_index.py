@@ -34,6 +34,7 @@ from soundloom.library.search.cells import Cells, top_rows
 from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.index_builder import build_index
 from soundloom.library.search.index_files import IndexFiles, read_manifest
+from soundloom.library.search.matches import Match
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.standardisation import standardised
 from soundloom.library.segments import Hit, Segment, Segments
@@ -236,7 +237,7 @@ class SearchIndex:
             raise QueryError(f"the segment {id!r} is no longer in this library: its file has gone, moved or changed")
         return embedding
 
-    def explain(self, query: Float[np.ndarray, " dim"], hits: Sequence[Hit]) -> list[Explanation]:
+    def explain(self, query: Float[np.ndarray, " dim"], hits: Sequence[Hit | Match]) -> list[Explanation]:
         """Explain by which parts each hit of a raw embedding is unusually similar to it; see `explain`."""
         return explain(self.sample_similarities(query.astype(np.float32)), hits)
 

@@ -145,8 +145,8 @@ def _matched(
             rows &= by_tag[word].keys()
     if not rows:  # the words are tags of different stretches
         return None
-    # Of two names with the same words, the one with fewer others comes first.
-    excess = 1 / (1 + max(0, len(_words(stem)) - len(words)))
+    # Of two names with the same words, the one with fewer others comes first; numbers say nothing.
+    excess = 1 / (1 + sum(not word.isdigit() for word in set(_words(stem)) - set(words)))
     score = sum(scores) / len(scores) * (0.95 + 0.05 * excess)
     return TextMatch(path, score, tuple(field for field in _FIELDS if field in fields), tuple(sorted(rows)))
 

@@ -1,4 +1,4 @@
-"""Route of searches: by a segment, a region, an upload or words, with filters."""
+"""Routes of searches: by a segment, a region, an upload or words, with filters; and by text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import documented
-from soundloom.server.queries import Query
-from soundloom.server.schemas import SearchResult
+from soundloom.server.queries import Query, TextQuery
+from soundloom.server.schemas import FoundFiles, SearchResult
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
@@ -36,3 +36,9 @@ async def search(service: ServiceDep, query: Annotated[Query, InQuery()]) -> Res
     # Written as JSON in the thread, so that other requests are not kept waiting.
     content = await service.run("search", service.search.answer, query, embedding, began)
     return Response(content, media_type="application/json")
+
+
+@routes.get("/find", operation_id="find", responses=documented(404, 409), summary="Find files by text")
+async def find(service: ServiceDep, query: Annotated[TextQuery, InQuery()]) -> FoundFiles:
+    """Files whose names, tags or folders hold all words of a text, the best first; then what the model takes for it."""
+    return await service.run("search", service.search.find, query)

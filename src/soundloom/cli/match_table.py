@@ -1,0 +1,113 @@
+"""Matches of a query as lines of a terminal: whole names within its width, and what found each.
+
+A line is never broken within a name: folders are left out in the middle of the path, and a name that is wider than the
+terminal goes on in the next line as the terminal wraps it. Where standard output is no terminal, paths are whole.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from soundloom.cli.console import Styled, can_print, echo
+from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    from soundloom.library import Explanation, Match
+
+__all__ = ["fit_path", "print_matches"]
+
+
+def print_matches(matches: Sequence[Match], title: str, reasons: Sequence[Explanation] | None = None) -> None:
+    """Print matches as a table.
+
+    Args:
+        matches: what was found, best first.
+        title: what was asked for.
+        reasons: why each was found, to be printed below it.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    compared = any(match.similarity is not None for match in matches)
+    header = ["#", *(("similar", "closer than") if compared else ()), "found by", "seconds"]
+    rows = [_cells(rank, match, compared) for rank, match in enumerate(matches, start=1)]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    used = sum(widths) + 2 * len(widths)
+    echo(Styled(title, "bright_white"))
+    echo(_line(header, widths), "file")
+    for row, match, place in zip(rows, matches, range(len(rows)), strict=True):
+        absent = " (absent)" if match.absent else ""
+        path = _from_here(match.path)
+        shown = path if width is None else fit_path(path, max(8, width - used - len(absent)))
+        echo(_line(row, widths), printable(shown), Styled(absent, "yellow"))
+        if reasons is not None:
+            echo(" " * (widths[0] + 2), f"because of {_reasons(reasons[place])}")
+
+
+def fit_path(path: str, width: int) -> str:
+    """A path in so many columns, with folders left out in its middle; the file's own name is always whole.
+
+    >>> fit_path("sounds/birds/europe/night/owl.wav", 26)
+    'sounds/…/night/owl.wav'
+    >>> fit_path("sounds/birds/a_long_name_of_an_owl.wav", 20)
+    '…/a_long_name_of_an_owl.wav'
+    """
+    parts = path.split(os.sep)
+    if _columns(path) <= width or len(parts) == 1:
+        return path
+    more = "…" if can_print("…") else "..."
+    for kept in range(len(parts) - 1, 0, -1):
+        # As many folders as fit: those nearest the file, and of the others those at the beginning.
+        last = (kept + 1) // 2
+        shortened = os.sep.join([*parts[: kept - last], more, *parts[len(parts) - last :]])
+        if _columns(shortened) <= width:
+            return shortened
+    return os.sep.join([more, parts[-1]])
+
+
+def percent(share: float) -> str:
+    """A share of a library; never rounded up to all: 99.9 % at most."""
+    return f"{math.floor(1000 * min(share, 0.999)) / 10:.1f} %" if share >= 0.99 else f"{100 * share:.0f} %"
+
+
+def _cells(rank: int, match: Match, compared: bool) -> list[str]:
+    scores = []
+    if compared:
+        scores = [
+            "" if match.similarity is None else f"{match.similarity:.2f}",
+            "" if match.percentile is None else percent(match.percentile),
+        ]
+    return [str(rank), *scores, "+".join(match.found_by) or "filter", f"{match.start:.1f}-{match.end:.1f}"]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Cells in their columns: numbers to the right, what found it to the left."""
+    last = len(cells) - 2
+    aligned = [
+        cell.ljust(width) if column == last else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(aligned) + "  "
+
+
+def _reasons(explanation: Explanation) -> str:
+    """The parts that speak for a match, and how unusual that is: closer than so many percent of the library."""
+    shown = [f"{part} {percent(explanation.percentiles[part])}" for part in explanation.reasons]
+    return ", ".join(shown) or "nothing in particular"
+
+
+def _from_here(path: str) -> str:
+    """A path as short as it can be from the working folder."""
+    return path.removeprefix(os.getcwd().rstrip(os.sep) + os.sep)
+
+
+def _columns(text: str) -> int:
+    shown = printable(text)
+    if shown.isascii():
+        return len(shown)
+    from rich.cells import cell_len
+
+    return cell_len(shown)

@@ -1,0 +1,150 @@
+"""The arguments of ``soundloom search`` as a query: which of them are sounds, and which are text.
+
+    dog.wav, ~/sounds/dog.wav     a file
+    dog.wav@12.5-14, d.wav@1:30-  a region of one
+    dog_07.wav                    no file here, but one of the library's, by the end of its path
+    dog, "dog barking"            anything else is text
+
+What has the ending of a sound or a separator of folders is meant as a file: if there is none, that is an error, which
+names the nearest. Nothing here needs a model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from soundloom.errors import QueryError
+from soundloom.local_path import local_path
+
+if TYPE_CHECKING:
+    from soundloom.library import QuerySound
+
+__all__ = ["parse_time", "read_arguments", "read_sound"]
+
+_REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
+_NEAREST = 3
+_MOST_NAMES = 200_000
+"""Names among which the nearest are looked for: more take seconds."""
+
+
+def parse_time(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """The value of an option that is a time: seconds, or ``1:30``, or hours as well."""
+    try:
+        return None if text is None else _seconds(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time: write seconds such as 12.5, or 1:30") from None
+
+
+def _seconds(text: str) -> float:
+    """A time in seconds.
+
+    >>> _seconds("12.5"), _seconds("1:30"), _seconds("1:02:03.5")
+    (12.5, 90.0, 3723.5)
+    """
+    total = 0.0
+    for part in text.split(":"):
+        total = 60 * total + float(part)
+    return total
+
+
+def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySound], str]:
+    """The sounds among some arguments, and the others as one text.
+
+    Args:
+        arguments: of the command line.
+        folder: the library's, whose sounds may be named.
+
+    Raises:
+        QueryError: an argument that is meant as a file, and is none.
+    """
+    sounds, words = [], []
+    for argument in arguments:
+        if _is_meant_as_file(argument):
+            sounds.append(read_sound(argument, folder))
+        else:
+            words.append(argument)
+    return sounds, " ".join(words)
+
+
+def read_sound(argument: str, folder: Path) -> QuerySound:
+    """A sound: a file, a region of one, or one of a library.
+
+    Raises:
+        QueryError: there is no such file, or several of the library are called so.
+    """
+    from soundloom.library import QuerySound
+
+    name, start, end = _split_region(argument)
+    path = local_path(name)
+    if path.is_dir():
+        raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
+    if not path.exists():
+        path = Path(_sound_of_library(name, folder))
+    return QuerySound(path, start=start, end=end)
+
+
+def _split_region(argument: str) -> tuple[str, float, float | None]:
+    """A file and the seconds of it; a file whose own name looks so is itself."""
+    found = _REGION.fullmatch(argument)
+    if found is None or os.path.exists(os.path.expanduser(argument)) or not (found[2] or found[3]):
+        return argument, 0.0, None
+    try:
+        return found[1], _seconds(found[2] or "0"), _seconds(found[3]) if found[3] else None
+    except ValueError:
+        return argument, 0.0, None
+
+
+def _is_meant_as_file(argument: str) -> bool:
+    from soundloom.audio.discovery import AUDIO_SUFFIXES
+
+    name = _split_region(argument)[0]
+    if os.path.isfile(os.path.expanduser(name)) or os.sep in name or "/" in name:
+        return True
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and " " not in os.path.splitext(name)[1]
+
+
+def _sound_of_library(name: str, folder: Path) -> str:
+    """The path of the library's sound that a name stands for.
+
+    Raises:
+        QueryError: none, or several.
+    """
+    from soundloom.file_tables import FileMatcher
+    from soundloom.library.search.current_rows import current_rows
+
+    rows = current_rows(folder)
+    paths = rows["path"].unique().to_pylist() if rows is not None else []
+    found = FileMatcher(paths, [name]).match(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(map(repr, found[:_NEAREST]))
+        raise QueryError(f"{len(found)} sounds of the library are called {name!r}: write more of the path ({shown})")
+    near = _nearest(name, paths)
+    raise QueryError(
+        f"there is no file or folder {name!r}, and no sound of that name in {str(folder)!r}: "
+        + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"check the path; as text: --text {name!r}")
+    )
+
+
+def _nearest(name: str, paths: Sequence[str]) -> list[str]:
+    """The files beside a missing one, and the sounds of the library, that are called most like it."""
+    folder, wanted = os.path.split(os.path.expanduser(name))
+    try:
+        beside = [os.path.join(os.path.dirname(name), entry) for entry in sorted(os.listdir(folder or "."))]
+    except OSError:
+        beside = []
+    # By their names without the ending, which most have in common.
+    known = {_stem(path): path for path in (*map(os.path.basename, paths[:_MOST_NAMES]), *beside)}
+    return [known[near] for near in difflib.get_close_matches(_stem(wanted), known, n=_NEAREST, cutoff=0.6)]
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0].casefold()

@@ -1,0 +1,109 @@
+"""Copies of sounds, whole or cut to a region, that never replace a file.
+
+A region of a file that libsndfile reads is cut from it sample by sample, with its channels and, where a WAV can hold
+it, its sample format; of any other file it is decoded as a library decodes it: one channel, floating point.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from soundloom import audio
+from soundloom.errors import AudioError, ResourceError
+from soundloom.file_names import os_path
+from soundloom.local_path import local_path
+from soundloom.region_files import Region
+from soundloom.system_errors import reason_of
+
+__all__ = ["copy_regions"]
+
+_SAMPLE_FORMATS = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+"""Of libsndfile, those that a WAV file holds as they are."""
+
+
+def copy_regions(
+    regions: Iterable[Region],
+    folder: str | os.PathLike[str],
+    *,
+    cut: bool = False,
+    decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+) -> list[Path]:
+    """Copy the files of some regions into a folder, or the regions alone.
+
+    A name that the folder has already gets a number: ``owl (2).wav``. A file with several regions is copied once.
+
+    Args:
+        regions: of sounds.
+        folder: made if it is not there.
+        cut: copy the regions, as WAV files, instead of whole files.
+        decoding: how files are decoded that libsndfile cannot read.
+
+    Returns:
+        The copies, in the order of the regions.
+
+    Raises:
+        AudioError: a file cannot be read.
+        ResourceError: the folder cannot be written.
+    """
+    target = local_path(folder)
+    copies: list[Path] = []
+    done: set[str] = set()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for region in regions:
+            source = Path(os_path(region.path))
+            if cut:
+                copies.append(_cut(region, source, target, decoding))
+            elif region.path not in done:
+                done.add(region.path)
+                copies.append(_copied(source, target))
+    except OSError as error:
+        raise ResourceError(f"cannot write to {str(target)!r}: {reason_of(error)}") from None
+    return copies
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    try:
+        reader = open(source, "rb")  # noqa: SIM115 (closed below; only its opening is a fault of the sound)
+    except OSError as error:
+        raise AudioError(source, f"cannot be read: {reason_of(error)}") from None
+    with reader:
+        copy, writer = _new_file(folder, source.stem, source.suffix)
+        with os.fdopen(writer, "wb") as out:
+            shutil.copyfileobj(reader, out)
+    shutil.copystat(source, copy)
+    return copy
+
+
+def _cut(region: Region, source: Path, folder: Path, decoding: audio.DecodeOptions) -> Path:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(source) as sound:
+            rate = sound.samplerate
+            kept = sound.subtype if sound.subtype in _SAMPLE_FORMATS else "FLOAT"
+            first, last = (min(round(second * rate), sound.frames) for second in (region.start, region.end))
+            sound.seek(first)
+            samples = sound.read(last - first, dtype="int32" if kept.startswith("PCM") else "float64")
+    except soundfile.LibsndfileError:
+        rate, kept = audio.info(source).sample_rate, "FLOAT"
+        samples = audio.read(source, rate, start=region.start, end=region.end, options=decoding)
+    name = f"{source.stem} {region.start:g}-{region.end:g} s"
+    copy, writer = _new_file(folder, name, ".wav")
+    with os.fdopen(writer, "wb") as out:
+        soundfile.write(out, samples, rate, subtype=kept, format="WAV")
+    return copy
+
+
+def _new_file(folder: Path, stem: str, suffix: str) -> tuple[Path, int]:
+    """A file that did not exist, and its descriptor; numbered from 2 on."""
+    number = 1
+    while True:
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem} ({number}){suffix}")
+        try:
+            return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            number += 1

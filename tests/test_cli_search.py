@@ -1,0 +1,167 @@
+"""The search command as people type it: what is a file, what is text, and what is done with the hits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from soundloom.cli import main
+from soundloom.cli.match_table import fit_path
+from soundloom.library import Library
+
+HEAVY = ("torch", "lancedb", "faiss", "matplotlib", "librosa", "sklearn")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sounds in folders, and a library of them, filled by a model without words."""
+    place = tmp_path_factory.mktemp("cli-search")
+    chance = np.random.default_rng(0)
+    for name in ("dogs/dog_bark_1", "dogs/rec7", "birds/owl", "birds/robin", "city/hot dog stand", "city/bus"):
+        path = place / "sounds" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * chance.normal(size=(16000, 2)), 16000, subtype="PCM_24")
+    library = Library.create(place / "l.loom", "mfcc", window=0.5)
+    library.add(place / "sounds", workers=1)
+    library.tags.add("Night", [(str(place / "sounds/birds/owl.wav"), 0.0, 0.5)])
+    library.index()
+    return place
+
+
+@pytest.fixture(autouse=True)
+def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["search", *map(str, arguments), "-l", "l.loom"])
+
+
+def found(*arguments: object) -> list[str]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return [Path(hit["path"]).stem for hit in json.loads(result.stdout)]
+
+
+def test_text_is_no_file(place: Path) -> None:
+    assert found("dog", "--names") == ["dog_bark_1", "hot dog stand", "rec7"]
+    assert found("dog", "-k", 2) == ["dog_bark_1", "hot dog stand"]
+    assert found("dog", "bark", "--names") == found("dog bark", "--names") == ["dog_bark_1"]
+    assert found("--text", "robin", "--names") == ["robin"]
+    assert found("night", "--names") == found("--tag", "night") == ["owl"]
+    assert found("--folder", "birds") == ["owl", "robin"]
+    assert found("--where", "path LIKE '%city%'") == ["bus", "hot dog stand"]
+    unknown = run("zebra")
+    assert (unknown.exit_code, "no name, tag, title or folder" in unknown.stderr) == (1, True)
+    assert "knows no words" in unknown.stderr
+    assert "nothing found" in run("zebra", "--names").stderr
+
+
+def test_names_and_tags_need_neither_torch_nor_the_store(place: Path) -> None:
+    script = "import sys; from soundloom.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    for arguments, said in (
+        (("dog", "--names"), "dog_bark_1.wav"),
+        (("dog", "-k", "3", "-o", "x.csv"), "hot dog stand.wav"),
+        (("--tag", "night"), "owl.wav"),
+        (("nowhere.wav",), ""),
+        (("dog", "-l", "nowhere.loom"), ""),
+        (("sounds/birds/owl.wav", "-o", "x.pdf"), ""),
+        (("sounds/birds/owl.wav", "--picture", "x.pdf"), ""),
+        (("sounds/birds",), ""),
+    ):
+        command = [sys.executable, "-c", script, "search", "-l", "l.loom", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == bool(said), done.stderr
+        assert said in done.stdout
+        assert not set(HEAVY) & set(done.stderr.split())
+
+
+def test_what_is_meant_as_a_file_and_is_none_is_an_error_with_the_nearest_names(place: Path) -> None:
+    for argument, hint in (
+        ("sounds/birds/rob.wav", "did you mean 'sounds/birds/robin.wav'?"),
+        ("dog_bark_2.wav", "did you mean 'dog_bark_1.wav'?"),
+        ("a/b", "--text 'a/b'"),
+        ("sounds/birds", "is a folder"),
+        ("s3://bucket/dog.wav", "is an address"),
+    ):
+        result = run(argument)
+        assert result.exit_code == 1
+        assert hint in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_sounds_of_the_library_may_be_named_by_the_end_of_their_paths(place: Path) -> None:
+    by_path = run("sounds/birds/owl.wav", "--json", "-k", 5)
+    assert run("owl.wav", "--json", "-k", 5).stdout == by_path.stdout
+    assert run("birds/owl.wav", "--json", "-k", 5).stdout == by_path.stdout
+    assert len(found("owl.wav")) == 5
+    assert "owl" not in found("owl.wav")
+
+
+def test_regions_of_sounds(place: Path) -> None:
+    whole = run("owl.wav@0-0.5", "--json")
+    assert whole.stdout == run("owl.wav", "--start", "0", "--end", "0:00.5", "--json").stdout
+    assert "owl" in found("owl.wav@0-0.5", "-k", 6)  # its other half
+    assert "must end after it begins" in run("owl.wav@3-2").stderr
+    assert "is no time" in run("owl.wav", "--start", "soon").stderr
+    assert run("owl.wav", "bus.wav", "--start", "0.1").exit_code == 2
+
+
+def test_sounds_text_and_filters_together(place: Path) -> None:
+    assert found("owl.wav", "dog", "--include-query") == found("owl.wav", "dog")
+    assert set(found("owl.wav", "dog")) == {"dog_bark_1", "hot dog stand", "rec7"}
+    assert found("owl.wav", "--folder", "birds") == ["robin"]
+    assert len(found("--like", "owl.wav", "--like", "bus.wav", "--unlike", "robin.wav")) == 3
+    assert found("owl.wav", "--tag", "night", "--include-query") == ["owl"]
+    segments = found("bus.wav", "--every-segment", "-k", 12)
+    assert (len(segments), len(set(segments))) == (10, 5)
+
+
+def test_hits_are_written_and_copied(place: Path, tmp_path: Path) -> None:
+    result = run("owl.wav", "-k", 3, "--out", tmp_path / "hits.m3u8", "--copy-to", tmp_path / "picked", "--json")
+    assert result.exit_code == 0, result.output
+    paths = [hit["path"] for hit in json.loads(result.stdout)]
+    playlist = (tmp_path / "hits.m3u8").read_text(encoding="utf-8").splitlines()
+    assert [line for line in playlist if line[0] != "#"] == paths
+    copies = sorted((tmp_path / "picked").iterdir())
+    assert [copy.read_bytes() for copy in copies] == [
+        Path(path).read_bytes() for path in sorted(paths, key=os.path.basename)
+    ]
+    assert run("owl.wav", "-k", 1, "--copy-to", tmp_path / "picked", "--json").exit_code == 0
+    assert len(list((tmp_path / "picked").glob("* (2).wav"))) == 1  # nothing is replaced
+    cut = run("--tag", "night", "--copy-to", tmp_path / "cut", "--cut")
+    assert cut.exit_code == 0, cut.output
+    region, rate = soundfile.read(tmp_path / "cut" / "owl 0-0.5 s.wav", dtype="int32")
+    original, _ = soundfile.read("sounds/birds/owl.wav", dtype="int32")
+    assert rate == 16000
+    assert soundfile.info(tmp_path / "cut" / "owl 0-0.5 s.wav").subtype == "PCM_24"
+    np.testing.assert_array_equal(region, original[:8000])
+    assert run("owl.wav", "--cut").exit_code == 2
+
+
+def test_mistakes_of_the_command_line(place: Path) -> None:
+    nothing = run()
+    assert (nothing.exit_code, "nothing to search for" in nothing.stderr) == (2, True)
+    wrong = run("dog", "--out", "x.pdf")
+    assert (wrong.exit_code, ".selections.txt" in wrong.stderr) == (1, True)
+    assert run("owl.wav", "--picture", "x.pdf").exit_code == 2
+    assert run("dog", "--explain").exit_code == 2
+
+
+def test_paths_fit_with_whole_names() -> None:
+    path = "a/bb/ccc/dddd/name of a sound.wav"
+    for width in range(8, 40):
+        shown = fit_path(path, width)
+        assert shown.endswith("/name of a sound.wav")
+        assert len(shown) <= max(width, len("…/name of a sound.wav"))
+    assert fit_path(path, 33) == path
+    assert fit_path(path, 32) == "a/bb/…/dddd/name of a sound.wav"
+    assert fit_path("x" * 50, 10) == "x" * 50
