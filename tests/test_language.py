@@ -47,6 +47,7 @@ SHARED_STEMS = {
     "linear": "the linear model: probe and recipe",
     "map": COMMAND,
     "models": COMMAND,
+    "onnx_file": "one model file: its encoder and the model of it",
     "pitch": METHOD,
     "reproduce": COMMAND,
     "search": COMMAND,

@@ -129,8 +129,8 @@ def _settings(path: Path, data: bytes, sidecar: Sidecar) -> OnnxFileSettings:
     session = open_session(data, str(path))
     inputs, outputs = session.get_inputs(), [out for out in session.get_outputs() if out.type == "tensor(float)"]
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) not in (1, 2, 3):
-        told = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
-        raise ModelError(f"{str(path)!r} takes {told}: a model takes one waveform, [samples] or [batch, samples]")
+        shapes = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
+        raise ModelError(f"{str(path)!r} takes {shapes}: a model takes one waveform, [samples] or [batch, samples]")
     samples = inputs[0].shape[-1] if isinstance(inputs[0].shape[-1], int) else 0
     layouts = {out.name: sidecar.layouts.get(out.name) or _LAYOUTS.get(len(out.shape), "") for out in outputs}
     kept = [out for out in outputs if layouts[out.name]]
