@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 import soundloom
 from soundloom import corpora
 from soundloom.cli import main
+from soundloom.corpora import CorpusError
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset, Samples, prepare
 from soundloom.objectives import distillation
@@ -24,6 +25,7 @@ from soundloom.objectives.distillation_windows import MixtureWindows, draw_mixtu
 from soundloom.objectives.target_store import targets_of
 from soundloom.objectives.teachers import Targets, Teacher, load_teachers
 from soundloom.recipes.architectures import build_stream
+from soundloom.recipes.validation_split import without_recordings
 from soundloom.training.devices import devices
 from soundloom.training.settings import TrainingSettings
 
@@ -260,3 +262,25 @@ def test_windows_of_no_clip_are_refused(dataset: FeatureDataset) -> None:
     empty = MixtureWindows(dataset, none, none, none.astype(np.float32), ROWS)
     with pytest.raises(InvalidArgumentError, match="no windows"):
         distillation.DistillationSampler([empty], {}, 4, 0)
+
+
+def test_clips_of_recordings_that_are_tested_on_are_left_out(tmp_path: Path) -> None:
+    def collection(name: str, header: str, rows: list[str]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(len(rows)):
+            soundfile.write(folder / f"{number}.wav", np.zeros(RATE), RATE)
+        table = folder / "table.csv"
+        table.write_text("\n".join([header, *(f"{number}.wav,{row}" for number, row in enumerate(rows))]))
+        return table
+
+    addresses = ["https://freesound.org/s/123/", "https://freesound.org/people/me/sounds/456/", "of my own 789"]
+    mine = corpora.load(str(collection("mine", "path,credit", addresses)))
+    tested = collection("tested", "path,group", ["456", "789"])
+    kept, left_out = without_recordings(mine, [str(tested)])
+    assert [Path(path).name for path in left_out] == ["1.wav"]
+    assert [Path(path).name for path in kept.column("path")] == ["0.wav", "2.wav"]
+    with pytest.raises(CorpusError, match="every clip"):
+        without_recordings(corpora.load(str(tested)), [str(tested)])
+    with pytest.raises(CorpusError, match="names no Freesound recordings"):
+        without_recordings(mine, [str(collection("unnamed", "path,group", ["a", "b"]))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["yamnet_classes"]
+__all__ = ["audioset_synonyms", "yamnet_classes"]
 
 
 @cache
@@ -20,3 +20,15 @@ def yamnet_classes() -> tuple[str, ...]:
     """
     text = files("soundloom.encoders").joinpath("yamnet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+@cache
+def audioset_synonyms() -> dict[str, str]:
+    """Everyday words, in lower case -> the AudioSet class that is meant by each.
+
+    >>> audioset_synonyms()["puppy"], audioset_synonyms()["gun"]
+    ('Dog', 'Gunshot, gunfire')
+    """
+    text = files("soundloom.encoders").joinpath("audioset_synonyms.txt").read_text(encoding="utf-8")
+    rows = (line.partition(": ") for line in text.splitlines())
+    return {word: name for name, _, words in rows for word in words.split(", ")}

@@ -6,6 +6,7 @@ collection of a few hours goes far, as any mixture of its sounds is a new sound 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,34 +15,50 @@ import numpy as np
 from jaxtyping import Int
 from torch import nn
 
+from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.models.model_card import Card
 from soundloom.objectives.base import Objective, TrainingData, WindowSampler
 from soundloom.objectives.distillation import DistillationObjective, DistillationSettings
 from soundloom.recipes.recipe import StreamRecipe, register_recipe
+from soundloom.recipes.validation_split import without_recordings
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.class_head import ClassHead
 from soundloom.training import Run, TrainingSettings
 
 __all__ = ["PRESETS", "DistilRecipe"]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistilRecipe(StreamRecipe):
-    """One stream and how it is trained; labels are not looked at."""
+    """One stream and how it is trained; labels are not looked at.
+
+    Attributes:
+        apart_from: collections, each as CORPUS=ROOT, none of whose Freesound recordings are learned from.
+    """
 
     stream: str = "resnet-student"
+    apart_from: tuple[str, ...] = field(default=(), metadata={"since": (), "resumable": True})
     objective: DistillationSettings = field(default_factory=DistillationSettings)
     epochs: int = field(default=6, metadata={"resumable": True, "since": 0, "aliases": ("num_epochs", "max_epochs")})
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=5000, batch=256, optimiser="adamw", rate=2e-3, final_rate=1e-5, schedule="cosine", warmup=200,
-            weight_decay=1e-3, clip=5.0, keep="last", validate_every=500, log_every=20,
+            steps=5000, batch=256, optimiser="adamw", rate=2e-3, final_rate=1e-5, schedule="cosine", warmup=150,
+            weight_decay=1e-3, clip=5.0, keep="last", validate_every=300, log_every=20,
         )
     )  # fmt: skip
 
     name = "distil"
     kind = DistillationObjective
+
+    def select(self, corpus: Corpus, stream: Stream) -> Corpus:
+        """The clips of recordings that no collection of `apart_from` holds; those left out are logged."""
+        kept, left_out = without_recordings(corpus, self.apart_from) if self.apart_from else (corpus, [])
+        for path in left_out:
+            _log.warning("left out, as its recording is in %s: %s", " or ".join(self.apart_from), path)
+        return super().select(kept, stream)
 
     def describe(self, data: str, training_data: TrainingData) -> Card:  # noqa: ARG002
         """The model card, which names the teachers."""
@@ -63,7 +80,9 @@ class DistilRecipe(StreamRecipe):
             if names:
                 head = objective.classifiers[str(number)]
                 assert isinstance(head, nn.Linear)
-                tags = AlignedTags(stream.name, stream.dim, Vocabulary(tags=names), head=ClassHead(head, stream.dim))
+                tags = AlignedTags(
+                    stream.name, stream.dim, Vocabulary.of_classes(names), head=ClassHead(head, stream.dim)
+                )
                 tags.save(run.folder)
                 break
 

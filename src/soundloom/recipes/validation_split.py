@@ -1,19 +1,31 @@
-"""Split of a corpus into clips to learn from and clips to validate on; groups stay together."""
+"""Split of a corpus into clips to learn from and clips to validate on; groups stay together.
+
+Clips of recordings that a test collection holds can be left out first, by the numbers of their Freesound recordings:
+these stay in addresses such as ``https://freesound.org/s/202517/``, or are the group of a clip (ESC-50, whose groups
+are nothing else).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64
 
+from soundloom import corpora
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import label_pairs
 from soundloom.corpora.splits import draw_splits
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 
-__all__ = ["check_share", "fingerprint", "groups_of", "train_valid_split"]
+__all__ = ["check_share", "fingerprint", "groups_of", "recordings_of", "train_valid_split", "without_recordings"]
+
+_ADDRESS = re.compile(r"freesound\.org/(?:people/[^/\s]+/sounds/|s/)(\d+)")
 
 
 def check_share(validation: float) -> None:
@@ -66,3 +78,41 @@ def fingerprint(corpus: Corpus, dataset: FeatureDataset) -> str:
         digest.update(f"\0{path.replace(chr(92), '/').rpartition('/')[2]}\0{labels}".encode(errors="surrogatepass"))
     decoded = int((dataset.lengths > 0).sum())
     return f"{corpus.name}, {decoded} of {len(corpus)} clips heard, {digest.hexdigest()[:16]}"
+
+
+def recordings_of(corpus: Corpus) -> list[set[str]]:
+    """The numbers of the Freesound recordings of each clip; empty where none is named."""
+    texts = [corpus.column(field.name) for field in corpus.table.schema if pa.types.is_string(field.type)]
+    groups = [group or "" for group in corpus.column("group")]
+    numbered = bool(groups) and all(group.isdigit() for group in groups)
+    return [
+        set(_ADDRESS.findall(" ".join(text or "" for text in row))) | ({group} if numbered else set())
+        for group, row in zip(groups, zip(*texts, strict=True), strict=True)
+    ]
+
+
+def without_recordings(corpus: Corpus, others: Sequence[str]) -> tuple[Corpus, list[str]]:
+    """A corpus without the clips of recordings that other collections hold.
+
+    Args:
+        corpus: the clips.
+        others: collections, each as CORPUS=ROOT.
+
+    Returns:
+        The clips that are left, and the paths of those that are not.
+
+    Raises:
+        CorpusError: a collection cannot be read or names no recordings, or no clip is left.
+    """
+    taken: set[str] = set()
+    for text in others:
+        name, _, root = text.partition("=")
+        found = set().union(*recordings_of(corpora.load(name, root) if root else corpora.load(text)))
+        if not found:
+            raise CorpusError(f"{text} names no Freesound recordings: shared recordings cannot be found by them")
+        taken |= found
+    kept = [not numbers & taken for numbers in recordings_of(corpus)]
+    if not any(kept):
+        raise CorpusError(f"{corpus.name}: every clip is of a recording that is in {', '.join(others)}")
+    left_out = [path for path, mine in zip(corpus.column("path"), kept, strict=True) if not mine]
+    return replace(corpus, table=corpus.table.filter(pa.array(kept))), left_out

@@ -78,7 +78,7 @@ def class_tags(model: Embedder) -> AlignedTags | None:
             continue
         linear = stream.encoder.class_layer
         if linear is not None and stream.pooling.partition(",")[0] == "mean":
-            vocabulary = Vocabulary(tags=stream.encoder.classes)
+            vocabulary = Vocabulary.of_classes(stream.encoder.classes)
             return AlignedTags(stream.name, stream.dim, vocabulary, head=ClassHead(linear, stream.dim))
     return None
 

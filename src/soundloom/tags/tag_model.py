@@ -46,7 +46,7 @@ from torch.nn import functional
 
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
-from soundloom.models.saved_model import WEIGHTS
+from soundloom.models.saved_model import CONFIG, WEIGHTS, from_pretrained
 from soundloom.models.weights.download import sha256_of
 from soundloom.tags.class_head import ClassHead
 from soundloom.tags.tag_decoder import TagDecoder
@@ -77,6 +77,7 @@ class AlignedTags(nn.Module):
 
     Attributes:
         centre: what the sounds that were learned from have in common, [1152] (`common`); zeros if it is not known.
+        fingerprints: `Embedder.fingerprints` of the model beside which the tags were saved; empty if not known.
 
     Raises:
         InvalidArgumentError: neither a tag encoder with its audio map, nor a head; or a decoder without an encoder.
@@ -107,6 +108,7 @@ class AlignedTags(nn.Module):
         self.audio_map = audio_map
         self.decoder = decoder
         self.head = head
+        self.fingerprints: tuple[str, ...] = ()
         self.register_buffer("centre", torch.zeros(COALA_DIM))
         self.eval()
 
@@ -208,7 +210,9 @@ class AlignedTags(nn.Module):
             for key, tensor in self.state_dict().items()
         }
         try:
-            about = {"format": _FORMAT, "part": self.part, "weights_sha256": sha256_of(place / WEIGHTS)}
+            digest = sha256_of(place / WEIGHTS)
+            prints = " ".join(from_pretrained(place).fingerprints()) if (place / CONFIG).is_file() else ""
+            about = {"format": _FORMAT, "part": self.part, "weights_sha256": digest, "fingerprints": prints}
             fresh = place / f".{TAGS}.{os.getpid()}"
             try:
                 save_file(state, fresh, metadata=about)
@@ -244,6 +248,7 @@ class AlignedTags(nn.Module):
             # Copied into tensors of its own: those mapped from a file lie anyhow aligned, and matrix products round
             # by alignment. Halves become floats again.
             tags.load_state_dict(state)
+            tags.fingerprints = tuple(about.get("fingerprints", "").split())
         except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{place / TAGS} is damaged or does not fit ({error}): train or save it again") from None
         return tags

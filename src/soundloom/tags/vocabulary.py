@@ -12,13 +12,15 @@ import difflib
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from soundloom.encoders.audioset import audioset_synonyms
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.config_file import read_json
 from soundloom.tags.tokenise import normalise, singular, split
@@ -64,17 +66,28 @@ class Vocabulary:
         tags: the words; a word's place is its number.
         counts: on how many sounds each was when the vocabulary was built; empty if that is not known.
         sounds: how many sounds that were; 0 if that is not known.
+        synonyms: other words, in lower case, and the tag that each stands for.
     """
 
     tags: tuple[str, ...]
     counts: tuple[int, ...] = ()
     sounds: int = 0
+    synonyms: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tags or len(set(self.tags)) < len(self.tags):
             raise InvalidArgumentError(f"a vocabulary is one tag or more, each once; got {len(self.tags)}")
         if self.counts and len(self.counts) != len(self.tags):
             raise InvalidArgumentError(f"{len(self.tags)} tags but {len(self.counts)} counts")
+        unknown = sorted(set(self.synonyms.values()) - set(self.tags))
+        if unknown:
+            raise InvalidArgumentError(f"a synonym stands for one of the tags; {unknown[0]!r} is none of them")
+
+    @classmethod
+    def of_classes(cls, names: Sequence[str]) -> Vocabulary:
+        """The classes of a network as tags, with everyday words for those of them that are AudioSet's."""
+        known = {word: name for word, name in audioset_synonyms().items() if name in set(names)}
+        return cls(tags=tuple(names), synonyms=known)
 
     @classmethod
     def build(
@@ -161,7 +174,10 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary as JSON, whole or not at all."""
         target = Path(path)
-        data = {"format": _FORMAT, "sounds": self.sounds, "tags": list(self.tags), "counts": list(self.counts)}
+        data: dict[str, Any] = {"format": _FORMAT, "sounds": self.sounds}
+        data |= {"tags": list(self.tags), "counts": list(self.counts)}
+        if self.synonyms:
+            data["synonyms"] = dict(self.synonyms)
         fresh = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             fresh.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -180,7 +196,9 @@ class Vocabulary:
             data = read_json(Path(path))
             if data["format"] != _FORMAT or not all(isinstance(tag, str) for tag in data["tags"]):
                 raise InvalidArgumentError(f"format {data['format']!r}, this version reads {_FORMAT}")
-            return cls(tags=tuple(data["tags"]), counts=tuple(map(int, data["counts"])), sounds=int(data["sounds"]))
+            synonyms = {str(word): str(tag) for word, tag in data.get("synonyms", {}).items()}
+            counts = tuple(map(int, data["counts"]))
+            return cls(tags=tuple(data["tags"]), counts=counts, sounds=int(data["sounds"]), synonyms=synonyms)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{os.fspath(path)!r} is not a vocabulary ({error}): save it again") from None
 
@@ -212,7 +230,8 @@ class Vocabulary:
         for number, tag in enumerate(self.tags):
             for name in tag.lower().split(", "):
                 owners.setdefault(name, []).append(number)
-        return {name: numbers[0] for name, numbers in owners.items() if len(numbers) == 1} | whole
+        names = {name: numbers[0] for name, numbers in owners.items() if len(numbers) == 1}
+        return {word: self.tags.index(tag) for word, tag in self.synonyms.items()} | names | whole
 
 
 def _spellings(word: str) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
     """The tag model of the model that fills a library.
 
     Raises:
-        QueryError: no part of the model learned from tags.
+        QueryError: no part of the model learned from tags, or they are of another version of it.
         ModelError: it cannot be read.
     """
     found = aligned_tags(settings.source or settings.model, weights=settings.weights, offline=offline)
@@ -113,6 +113,12 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
         raise QueryError(
             f"the library's model {settings.model!r} knows no tags, so sounds cannot be searched by them: index with "
             "loom (the default), coala, or a model of your own from: soundloom train coala"
+        )
+    if found.fingerprints and settings.fingerprint not in found.fingerprints:
+        raise QueryError(
+            f"the library was filled by another version of {settings.model!r}, for which the words that it knows now "
+            "are not: search by sounds that it holds, or index the sounds again into a new library: "
+            f"soundloom index SOUNDS -l NEW.loom -m {settings.source or settings.model}"
         )
     return found
 

@@ -160,8 +160,9 @@ class LibrarySettings:
         if self.fingerprint not in model.fingerprints():
             raise ModelMismatchError(
                 f"the library was filled by another version of {self.model!r} (fingerprint {self.fingerprint[:12]}, "
-                f"now {model.fingerprint()[:12]}): use the weights it was filled with, or index the sounds again into "
-                "a new library"
+                f"now {model.fingerprint()[:12]}). Sounds that it holds can be searched by as before; for others "
+                "use the weights it was filled with, or index the sounds again into a new library: soundloom index "
+                f"SOUNDS -l NEW.loom -m {self.source or self.model}"
             )
 
 
