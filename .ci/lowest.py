@@ -1,10 +1,9 @@
 """The lowest version of every package that a user of soundloom installs, as a pip constraints file.
 
-    python .ci/lowest.py > lowest.txt && pip install -c lowest.txt -e '.[eval,train,serve,hub,onnx]'
+    python .ci/lowest.py > lowest.txt && pip install -c lowest.txt -e '.[eval,train,serve,hf,onnx,tensorflow]'
 
 torch keeps the version of constraints.txt: its old releases were built for few versions of Python. The tools of the
-extra `dev` are left to pip; transformers is no tool, since encoders are compared with it and it shares huggingface_hub
-with the extra `hub`.
+extras `dev` and `bench` are left to pip. Where two extras ask for one package, the higher version counts.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TOOLS = ("dev", "bench")
 
 
 def ranges(lines: list[str]) -> dict[str, str]:
@@ -21,14 +21,18 @@ def ranges(lines: list[str]) -> dict[str, str]:
     return {match[1]: match[2] for line in lines if (match := re.match(r"([\w.-]+)>=([0-9.]+)", line))}
 
 
+def numbers(version: str) -> list[int]:
+    """A version, to be compared."""
+    return [int(number) for number in version.split(".")]
+
+
 def main() -> None:
     """Print the constraints."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = {name: ranges(lines) for name, lines in project["optional-dependencies"].items()}
     lowest = ranges(project["dependencies"])
-    lowest["transformers"] = extras.pop("dev")["transformers"]
-    for found in extras.values():
-        lowest.update(found)
+    for extra, lines in project["optional-dependencies"].items():
+        for name, version in ranges(lines).items() if extra not in TOOLS else ():
+            lowest[name] = max(version, lowest.get(name, version), key=numbers)
     (torch,) = re.findall(r"^torch==(.*)$", (ROOT / "constraints.txt").read_text("utf-8"), flags=re.MULTILINE)
     lowest["torch"] = torch
     for name, version in sorted(lowest.items()):

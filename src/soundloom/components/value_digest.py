@@ -14,14 +14,16 @@ import hashlib
 import sys
 import types
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from soundloom.errors import ComponentError
 
 __all__ = ["digest_of"]
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice)
+_SCALARS = (type(None), bool, int, float, str)
 
 
 def digest_of(value: object, where: str) -> str:
@@ -34,7 +36,17 @@ def digest_of(value: object, where: str) -> str:
     Raises:
         ComponentError: it holds something that has no identity across processes; says where.
     """
+    kind = type(value)
+    # Most attributes of networks are the same few numbers and pairs of numbers.
+    if kind in _SCALARS or (kind is tuple and all(type(item) in _SCALARS for item in cast("tuple[object]", value))):
+        return _scalar_digest(repr(value), value)
     return _digest(value, where, {})
+
+
+@lru_cache(maxsize=1024)
+def _scalar_digest(text: str, value: object) -> str:
+    # Keyed by text as well: 1, 1.0 and True are equal.
+    return _digest(value, text, {})
 
 
 def _digest(value: Any, where: str, seen: dict[int, int]) -> str:
