@@ -32,8 +32,8 @@ test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
-		-e '.[eval,train,serve,hub,onnx]' pytest pytest-xdist beartype hypothesis httpx playwright axe-playwright-python \
-		schemathesis transformers
+		-e '.[eval,train,serve,hf,onnx,tensorflow]' pytest pytest-xdist beartype hypothesis httpx playwright \
+		axe-playwright-python schemathesis
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 check: $(VENV)/.installed-dev

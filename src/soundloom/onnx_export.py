@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from soundloom import onnx_graph
 from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
+from soundloom.frontends import Frontend
 
 __all__ = ["TOLERANCE", "Exported", "export"]
 
@@ -225,7 +226,7 @@ def _lengths(model: Embedder, streams: Iterable[Stream]) -> _Range:
         # Fused layers are pooled to equal time by a kernel as long as the sound demands, and ONNX's are fixed; so is
         # the length of what a resampler gives.
         single = stream.wanted is not None and (stream.encoder.stride or 1) > 1
-        single = single or stream.sample_rate != model.sample_rate
+        single = single or stream.sample_rate != model.sample_rate or not _takes_any_length(stream.frontend)
         if stream.window is not None:
             samples = _filling(stream) if stream.window.fixed else _longest_piece(stream)
             # Rounded up where a window must be filled, down where it must not be exceeded.
@@ -240,6 +241,10 @@ def _lengths(model: Embedder, streams: Iterable[Stream]) -> _Range:
     if needed:
         return _fixed(model, max(needed))
     return _Range(least=model.min_samples, most=min(most, default=None))
+
+
+def _takes_any_length(frontend: Frontend) -> bool:
+    return all(module.exports_any_length for module in frontend.modules() if isinstance(module, Frontend))
 
 
 def _filling(stream: Stream) -> int:

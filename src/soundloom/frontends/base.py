@@ -43,6 +43,7 @@ class Frontend(nn.Module, ABC):
             embeddings stored before are not taken for new ones.
         transient: attributes that no output depends on, such as a cache; fingerprints leave them out.
         export_obstacle: why it cannot be exported to ONNX, as the end of a sentence; empty where it can.
+        exports_any_length: whether an exported file takes sounds of any length; else of the one it is made for.
     """
 
     sample_rate: int
@@ -54,6 +55,7 @@ class Frontend(nn.Module, ABC):
     output_version: ClassVar[int] = 1
     transient: ClassVar[tuple[str, ...]] = ()
     export_obstacle: ClassVar[str] = ""
+    exports_any_length: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:

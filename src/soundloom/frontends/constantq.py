@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.dft import inverse_dft, rows_of_rfft
 
 __all__ = ["ConstantQ", "ConstantQSettings"]
 
@@ -129,6 +130,7 @@ class ConstantQ(Frontend):
     # waveform, also stand before it, and so serve both ends.
 
     channels = 1
+    exports_any_length = False
 
     def __init__(self, settings: ConstantQSettings | None = None) -> None:
         super().__init__()
@@ -194,6 +196,8 @@ def fold(
 ) -> Float[Tensor, "batch bins {period}"]:
     """Squared magnitudes of the filtered, decimated pieces: the method described in ``ConstantQ``."""
     rows = max(group.first + group.spectra.shape[2] for group in groups)
+    if torch.compiler.is_compiling():
+        return _fold_in_products(rows_of_rfft(pieces, rows, period), groups)
     spectrum = torch.unflatten(torch.fft.rfft(pieces)[:, : rows * period], 1, (rows, period))
     # [period, rows, batch x (re, im)], so that each of the period's products is one small matrix product.
     columns = torch.view_as_real(spectrum.permute(2, 1, 0).contiguous()).flatten(2)
@@ -203,6 +207,20 @@ def fold(
     folded = torch.view_as_complex(torch.unflatten(folded, 2, (len(pieces), 2))).permute(2, 1, 0)
     squares = torch.view_as_real(torch.fft.ifft(folded)).square_()
     return squares[..., 0] + squares[..., 1]
+
+
+def _fold_in_products(
+    spectrum: Float[Tensor, "batch rows period 2"], groups: list[Group]
+) -> Float[Tensor, "batch bins period"]:
+    """The same in matrix products of real numbers, as a recorded graph has it."""
+    batch, _, period, _ = spectrum.shape
+    columns = spectrum.permute(2, 1, 0, 3).flatten(2)
+    folded = torch.cat(
+        [torch.bmm(spectra, columns[:, first : first + spectra.shape[2]]) for first, spectra in groups], dim=1
+    )
+    bins = folded.shape[1]
+    squares = inverse_dft(folded.reshape(period, bins * batch, 2)).square().sum(dim=-1)
+    return squares.reshape(period, bins, batch).permute(2, 1, 0)
 
 
 @lru_cache(maxsize=KEPT)

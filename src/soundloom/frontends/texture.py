@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.dft import rfft2_magnitude
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["Texture", "TextureSettings"]
@@ -78,6 +79,7 @@ class Texture(Frontend):
     """
 
     channels = 1
+    exports_any_length = False
 
     def __init__(self, settings: TextureSettings | None = None) -> None:
         super().__init__()
@@ -147,7 +149,8 @@ class Texture(Frontend):
         parted = torch.unflatten(patches, -2, (-1, height))
         centred = parted - parted.mean(dim=(-1, -2), keepdim=True)
         window = _hann(height, patches)[:, None] * _hann(patches.shape[-1], patches)
-        strength = torch.fft.rfft2(centred * window).abs()
+        tapered = centred * window
+        strength = rfft2_magnitude(tapered) if torch.compiler.is_compiling() else torch.fft.rfft2(tapered).abs()
         by_rate = [strength[..., low:high].mean(dim=-1) for low, high in pairwise(rates)]
         rows = torch.stack(by_rate, dim=-1)
         # Scales of one sign are modulations that rise in pitch, of the other those that fall; scale 0 is in both.
