@@ -14,7 +14,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from soundloom.cli import main
+from helpers.installed_package import run_python
+from soundloom.cli import listings, main
 from soundloom.cli.common_options import parse_weights
 from soundloom.errors import QueryError
 
@@ -59,6 +60,61 @@ def test_help_is_quick_and_shows_examples() -> None:
         assert result.exit_code == 0
         assert "Example" in result.output or command == "models"
     assert set(COMMANDS) == set(main.commands)
+
+
+def test_help_and_lists_import_no_torch() -> None:
+    listings._own()  # kept from now on
+    script = """
+        import sys
+        import click
+        from click.testing import CliRunner
+        from soundloom.cli import main
+
+        def helps(command, words):
+            context = click.Context(command, info_name=words[-1])
+            print(" ".join(words), len(command.get_help(context)))
+            for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+                helps(command.get_command(context, name), [*words, name])
+
+        helps(main, ["soundloom"])
+        for words in (["models"], ["models", "--json"], ["corpora"]):
+            print(words, CliRunner().invoke(main, words).exit_code)
+        print("torch" in sys.modules)
+    """
+    done = run_python(script)
+    *shown, torch_imported = done.stdout.splitlines()
+    assert torch_imported == "False", done.stderr
+    assert any(line.startswith("soundloom train triplet ") for line in shown)
+    assert len([line for line in shown if line.startswith("soundloom ")]) > 25
+    assert [line.rpartition(" ")[2] for line in shown[-3:]] == ["0", "0", "0"]
+
+
+def test_kept_listings_are_those_of_the_registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
+    made = listings._own()
+    (path,) = (tmp_path / "listings").iterdir()
+    with monkeypatch.context() as patch:
+        patch.delattr(listings, "_from_registries")  # what is kept is not made again
+        assert listings._own() == made
+    assert made.models["loom"].default
+    assert made.recipes["triplet"] == listings.recipe("triplet")
+    assert made.models == {name: listings.models()[name] for name in made.models}
+    whole = path.read_text()
+    for damaged in (whole[:-9], "[]", whole.replace('"sources": "', '"sources": "0'), whole.replace('"switch"', '"s"')):
+        path.write_text(damaged)
+        assert listings._own() == made
+        assert path.read_text() == whole
+
+
+def test_listings_follow_the_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "soundloom" / "recipes"
+    package.mkdir(parents=True)
+    (package / "new.py").write_text("1")
+    monkeypatch.setattr(listings, "_package", lambda: package.parent)
+    before = listings._sources()
+    assert listings._sources() == before
+    (package / "new.py").write_text("22")
+    assert listings._sources() != before
 
 
 def test_index_tells_what_it_did(library: Path, sounds: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -22,6 +23,7 @@ from soundloom.cli import main
 from soundloom.cli.error_door import Terminated
 from soundloom.errors import LibraryDamagedError, QueryError, ResourceError
 from soundloom.library import Library
+from soundloom.library.map import library_map
 from soundloom.local_path import local_path
 from soundloom.system_errors import is_unwritable, one_line_errors, translated
 
@@ -232,7 +234,8 @@ def test_errors_of_the_system_are_translated_where_they_happen(tmp_path: Path) -
     assert not is_unwritable(OSError(errno.EIO, ""))
 
 
-def test_verify_names_every_damage_and_its_remedy(tmp_path: Path) -> None:
+def test_verify_names_every_damage_and_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
     library = filled(tmp_path / "l.loom", PATHS, clustered(3, 10))
     library.search_embedding(clustered(3, 10)[0])
     library.maps.get()

@@ -373,11 +373,9 @@ def test_groups_hold_together_in_validation_unless_the_corpus_tears_them(folder)
     # Pairs of takes 0 and 2, 1 and 3, ... lie in one fold each.
     corpus, splits = carved(lambda path: f"{path.parent.name}{int(path.stem) % 2}{int(path.stem) // 4}")
     groups = np.array(corpus.column("group"))
-    for split in splits:
-        assert not set(groups[split.train]) & set(groups[split.valid])
+    assert [set(groups[split.train]) & set(groups[split.valid]) for split in splits] == [set(), set()]
     # A speaker is a class, and in every fold: by group, nothing could be carved.
-    for split in carved(lambda path: path.parent.name)[1]:
-        assert len(split.valid) == 4
+    assert [len(split.valid) for split in carved(lambda path: path.parent.name)[1]] == [4, 4]
 
 
 def test_folds_that_some_clips_lack_are_refused(folder, run):
@@ -538,7 +536,9 @@ def test_all_layers_of_a_published_architecture_in_one_pass():
     every = all_layers(load("coala", weights="random"))
     samples = np.random.default_rng(0).normal(0, 0.1, 60_000).astype(np.float32)
     everything = every.embed(samples)
-    for layer, (alone, columns) in single_layers(every).items():
+    singles = single_layers(every)
+    assert list(singles) == list(every.encoder.available)
+    for layer, (alone, columns) in singles.items():
         by_name = load(f"coala#{layer}", weights="random")
         assert (alone.name, alone.fingerprint()) == (by_name.name, by_name.fingerprint())
         np.testing.assert_array_equal(by_name.embed(samples), everything[columns])

@@ -16,9 +16,9 @@ from helpers.tiny_encoder import Tiny, unsettle
 from soundloom import onnx_export, onnx_graph
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
-from soundloom.encoders import AST, ASTSettings, initialise
+from soundloom.encoders import AST, ASTSettings, Identity, initialise
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.frontends import Fbank, LogMel
+from soundloom.frontends import ConstantQ, Fbank, LogMel, Texture
 from soundloom.onnx_export import export
 
 pytestmark = pytest.mark.skipif(not onnx_graph.available(), reason="needs soundloom[onnx]")
@@ -153,6 +153,38 @@ def test_the_part_that_cannot_be_exported_is_named_before_anything_is_recorded(
     with pytest.raises(ModelError, match="its part 'peaks' contains a PeakMap, whose ones and zeros") as refused:
         export(soundloom.load("logmel+peaks"), tmp_path / "model.onnx")
     assert "without that part" in str(refused.value)
+
+
+@pytest.mark.slow
+def test_constant_q_and_texture(tmp_path: Path) -> None:
+    streams = [
+        Stream("pitch", ConstantQ.verma(), Identity(), layers=(1,), pooling="mean"),
+        Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation"),
+    ]
+    model = Woven(streams).eval()
+    exported = export(model, tmp_path / "model.onnx", seconds=1.3)
+    assert exported.min_samples == exported.max_samples == 20800
+    agree(exported.path, model, noise(3, 20800))
+    agree(exported.path, model, torch.zeros(1, 20800))
+
+
+def test_the_default_model_needs_a_length_which_is_said_before_anything_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(onnx_graph, "record")
+    with pytest.raises(ModelError, match=r"'pitch' can be exported for one length of sound only: .*--seconds"):
+        export(soundloom.load("loom"), tmp_path / "loom.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.torchscript", "model.pt", "model"])
+def test_a_file_of_another_format_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soundloom.models.load", None)
+    result = CliRunner().invoke(main, ["export", "logmel", str(tmp_path / name)])
+    assert result.exit_code == 1
+    assert f"names end in .onnx: got '{name}'" in result.output
 
 
 def test_the_file_is_an_argument_or_an_option(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def python(place: Path, script: str, *, code: str = "installed", **environment: 
     return done.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def saved(place: Path) -> Path:
+    """The package's model, saved."""
+    python(place, 'soundloom.save_pretrained(soundloom.load("mine"), "own")')
+    return place / "own"
+
+
 def test_every_command_understands_the_name(place: Path) -> None:
     script = """
         command("models", "--json")
@@ -71,26 +78,43 @@ def test_every_command_understands_the_name(place: Path) -> None:
         command("index", "sounds", "-l", "mine.loom", "-m", "mine#2#4+mfcc")
         command("search", "sounds/a/0.wav", "-l", "mine.loom", "--json")
         print("---")
+        from starlette.testclient import TestClient
+        from soundloom.server import ServerSettings, create_app
+
+        def served(folder):
+            application = create_app(soundloom.Library.open(folder), ServerSettings())
+            with TestClient(application, base_url="http://127.0.0.1:8765", client=("127.0.0.1", 50000)) as client:
+                upload = client.post("/api/v1/uploads", files={"file": ("a.wav", open("sounds/a/0.wav", "rb").read())})
+                asked = {"upload": upload.json()["upload"], "k": 2, "weights": "mine#2#4=2"}
+                found = client.get("/api/v1/search", params=asked).json()
+                print(json.dumps([[hit["path"][-7:], sorted(hit["parts"])] for hit in found["hits"]]))
+
+        served("mine.loom")
+        command("index", "sounds/a", "-l", "object.loom", "-m", "my_sounds.encoder:mine#2#4")
+        served("object.loom")
+        print("---")
         command("evaluate", "mine", "mine#2#4", "--on", "sounds", "--on", "recordings=flat", "--protocol", "centroid")
         print("---")
         command("layers", "mine", "--on", "sounds", "--protocol", "centroid")
     """
-    listed, found, evaluated, layers = "\n".join(python(place, script)).split("---")
+    listed, found, served, evaluated, layers = "\n".join(python(place, script)).split("---")
     assert all(f'"{name}"' in listed for name in ("mine", "stack", "loom", "recordings", "esc50"))
     assert "mine#2#4" in found
+    installed, _, named = (line for line in served.splitlines() if line)
+    assert json.loads(installed)[0] == ["a/0.wav", ["mfcc", "mine#2#4"]]
+    assert json.loads(named)[0] == ["a/0.wav", ["mine#2#4"]]
     assert evaluated.count("accuracy") >= 1
     assert "mine#2#4" in evaluated
     assert "centroid" in layers
 
 
-def test_saved_loaded_pushed_and_used_through_hear(place: Path) -> None:
+def test_saved_loaded_pushed_and_used_through_hear(place: Path, saved: Path) -> None:
     python(
         place,
         modules()["use.py"]
         + """
 from my_sounds.encoder import Stack
 from safetensors.torch import save_file
-soundloom.save_pretrained(soundloom.load("mine"), "single")
 state = Stack().state_dict()
 save_file(state, "stack.safetensors")
 save_file({"other": state["blocks.0.bias"]}, "wrong.safetensors")
@@ -104,7 +128,7 @@ save_file({"other": state["blocks.0.bias"]}, "wrong.safetensors")
         assert model.embed(sound).tobytes() == again.embed(sound).tobytes()
         hear = soundloom.hear.load_model("hub")
         print(list(soundloom.hear.get_scene_embeddings(torch.zeros(1, 16000), hear).shape))
-        layers = soundloom.load("./single#2#4")
+        layers = soundloom.load("./own#2#4")
         assert numpy.array_equal(layers.embed(sound), soundloom.load("mine#2#4").embed(sound))
         model = soundloom.load("stack#2#4", weights="stack.safetensors")
         print(model.name, model.dim)
@@ -147,8 +171,24 @@ def test_trains_and_is_trained(place: Path) -> None:
     assert served == "200"
 
 
-def test_what_cannot_be_exported_is_refused_and_a_folder_of_ones_own_is_pushed(place: Path) -> None:
-    python(place, 'soundloom.save_pretrained(soundloom.load("mine"), "own")')
+@pytest.mark.slow
+def test_an_encoder_of_ones_own_is_exported(place: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    script = """
+        command("export", "mine", "-o", "mine.onnx")
+        command("export", "my_sounds.encoder:mine#2#4", "-o", "fused.onnx", "--seconds", "1", "--json")
+        import numpy, onnxruntime, torch
+        sound = numpy.random.default_rng(0).uniform(-0.5, 0.5, (1, 16000)).astype("float32")
+        for name, path in (("mine", "mine.onnx"), ("mine#2#4", "fused.onnx")):
+            (got,) = onnxruntime.InferenceSession(path).run(["embeddings"], {"waveforms": sound})
+            with torch.no_grad():
+                expected = soundloom.load(name)(torch.from_numpy(sound)).numpy()
+            print(bool(abs(got - expected).max() <= 1e-4 * abs(expected).max()))
+    """
+    assert python(place, script)[-2:] == ["True", "True"]
+
+
+def test_what_cannot_be_exported_is_refused_and_a_folder_of_ones_own_is_pushed(place: Path, saved: Path) -> None:
     script = """
         import shutil, huggingface_hub
         from my_sounds.frontend import BandPower
@@ -167,21 +207,20 @@ def test_what_cannot_be_exported_is_refused_and_a_folder_of_ones_own_is_pushed(p
     if "needs onnx" not in refused:
         assert "its part 'mine' contains a BandPower, which rounds" in refused
     assert page == "its page"
-    assert (place / "pushed" / "config.json").read_bytes() == (place / "own" / "config.json").read_bytes()
+    assert (place / "pushed" / "config.json").read_bytes() == (saved / "config.json").read_bytes()
 
 
-def test_a_saved_model_names_code_that_is_imported_with_consent_only(place: Path) -> None:
-    python(place, 'soundloom.save_pretrained(soundloom.load("mine"), "apart")')
-    config = json.loads((place / "apart" / "config.json").read_text())
+def test_a_saved_model_names_code_that_is_imported_with_consent_only(place: Path, saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
     assert config["parts"][0]["encoder"]["type"] == "Stack"
     assert config["parts"][0]["encoder"]["code"] == "my_sounds.encoder:Stack"
     script = """
         try:
-            soundloom.load("./apart")
+            soundloom.load("./own")
         except soundloom.SoundloomError as error:
             print(error)
         print("my_sounds" in sys.modules)
-        print(soundloom.load("./apart", trust=True).dim)
+        print(soundloom.load("./own", trust=True).dim)
     """
     refused, imported, dim = python(place, script, code="plain")
     assert "names the code 'my_sounds.frontend:BandPower'" in refused

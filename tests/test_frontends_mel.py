@@ -31,6 +31,7 @@ def recordings(folder: Path, count: int) -> list[np.ndarray]:
     """Some real sounds at 16 kHz."""
     paths = sorted((folder / "esc50" / "audio").iterdir())[:: 2000 // count][:count]
     sounds = [soundfile.read(path, dtype="float32")[0][:80000] for path in paths]
+    assert len(sounds) == count
     return [sound if sound.ndim == 1 else sound.mean(axis=1) for sound in sounds]
 
 

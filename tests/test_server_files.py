@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from helpers.malformed_files import HOSTILE, Hostile
@@ -365,7 +366,7 @@ def test_ranges_agree_with_slices() -> None:
             if first < 20:
                 assert parse_range(f"bytes={first}-{last}", 20) == (first, min(20, last + 1))
             else:
-                with pytest.raises(Exception, match="416"):
+                with pytest.raises(HTTPException, match="416"):
                     parse_range(f"bytes={first}-{last}", 20)
     for suffix in range(1, 25):
         begin, end = parse_range(f"bytes=-{suffix}", 20) or (0, 0)

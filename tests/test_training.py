@@ -390,6 +390,7 @@ def test_shares_of_a_batch_make_the_batch() -> None:
         assert torch.equal(torch.cat([part[name] for part in parts]), tensor)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     """Distributed data-parallel over two CPU processes, against one process with the whole batch."""
     script = tmp_path / "two.py"

@@ -34,11 +34,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom import onnx_graph
+from soundloom.cache_folder import cache_home
 from soundloom.embedder import Embedder, Frames, Stream, Woven
 from soundloom.encoders.base import Encoder
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.fold_batchnorm import folded
-from soundloom.models.weights.download import cache_home
 
 __all__ = [
     "ENGINES",

@@ -35,7 +35,7 @@ from soundloom.embedder import Embedder, Stream, Woven
 from soundloom.errors import ModelError
 from soundloom.frontends import Frontend
 
-__all__ = ["TOLERANCE", "Exported", "export"]
+__all__ = ["TOLERANCE", "Exported", "check_destination", "export"]
 
 TOLERANCE = 1e-4
 """How far a file's embedding may be from the model's, as a share of the largest number."""
@@ -68,19 +68,19 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
 
     Args:
         model: as `soundloom.load` gives it, on the processor.
-        path: the file; replaced only when the new one agrees.
+        path: the file, which ends in ``.onnx``; replaced only when the new one agrees.
         seconds: the length of sound that it is to take; if not given, any length where the model allows that,
             else the longest window.
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         ModelError: a part states that it cannot be exported, or has operations that ONNX lacks; the length is too
-            short for it; the file cannot be written, or disagrees with the model (and is not kept).
+            short for it, or needed and not given; the file is not named as ONNX files are, cannot be written, or
+            disagrees with the model (and is not kept).
     """
     onnx_graph.require("exporting a model")
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ModelError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
+    check_destination(path)
     streams = _streams(model)
     training = model.training
     model.eval()
@@ -89,6 +89,18 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
         return _export(model, path, lengths)
     finally:
         model.train(training)
+
+
+def check_destination(path: Path) -> None:
+    """Refuse a path that no ONNX file can be written to, or that promises another format.
+
+    Raises:
+        ModelError: it does not end in ``.onnx``, or its folder does not exist.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise ModelError(f"models are exported as ONNX files, whose names end in .onnx: got {path.name!r}")
+    if not path.parent.is_dir():
+        raise ModelError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,22 +42,25 @@ def command(
     The front-end is in the file; give it mono sound in [-1, 1] at the rate in its metadata. Before the file gets its
     name its embeddings are compared with the model's. Needs: pip install 'soundloom[onnx]'
 
-    Without --seconds a file takes sounds of any length that the model takes in one piece, if it has no fixed window and
-    fuses no layers (logmel, mfcc, cnn14); else of one length: a window (vggish 0.975 s, coala 2.21 s, ast 10.255 s), or
-    for fused layers of cnn14 10 s. Other lengths are the caller's to cut or fill with silence.
+    Without --seconds a file takes sounds of any length that the model embeds in one piece, if it has no fixed window
+    and fuses no layers (logmel, mfcc, cnn14); else of one length: a window (vggish 0.975 s, coala 2.21 s, ast 10.255
+    s). Fused layers of cnn14, and models with constant-Q or texture front-ends such as loom, need --seconds. Other
+    lengths are the caller's to cut or fill with silence.
 
     \b
     Examples:
       soundloom export logmel+mfcc timbre.onnx
+      soundloom export loom loom.onnx --seconds 10
       soundloom export cnn14#3#6 fused.onnx --seconds 5
       soundloom export vggish vggish.onnx --weights vggish-10086976.pth
     """
-    from soundloom.onnx_export import export
+    from soundloom.onnx_export import check_destination, export
 
     if (out is None) == (output is None):
         raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx")
     out = out or output
     assert out is not None
+    check_destination(out)
     with model_loader(offline=offline) as load:
         model = load(name, weights=common_options.parse_files(files) or "published")
     exported = export(model, out, seconds=seconds)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from soundloom.cli import common_options
+from soundloom.cache_folder import cache_home
+from soundloom.cli import common_options, listings
 from soundloom.cli.console import echo, print_json
-
-if TYPE_CHECKING:
-    from soundloom.models.weights.published_checkpoints import Checkpoint
 
 __all__ = ["command"]
 
@@ -31,18 +30,16 @@ def command(json_wanted: bool) -> None:
     saved by soundloom, or an audio model of the transformers library, goes by its folder, ./my-model, or
     hf:owner/name on the Hugging Face hub; its layers as hf:owner/name#6#12.
     """
-    from soundloom.models import DEFAULT, MODELS
-    from soundloom.models.weights.published_checkpoints import CHECKPOINTS
-
-    published = {name: CHECKPOINTS[row.checkpoint] for name, row in MODELS.items() if row.checkpoint}
+    known = listings.models()
+    published = {name: model.checkpoint for name, model in known.items() if model.checkpoint is not None}
     if json_wanted:
         rows: dict[str, dict[str, Any]] = {}
-        for name, row in MODELS.items():
+        for name, model in known.items():
             weights = _facts(published[name]) if name in published else None
             rows[name] = {
-                "title": row.title,
-                "source": row.source,
-                "licence": row.stated_licence or None,
+                "title": model.title,
+                "source": model.source,
+                "licence": model.licence or None,
                 "weights": weights,
             }
         print_json(rows)
@@ -54,26 +51,32 @@ def command(json_wanted: bool) -> None:
     about = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("name", "what it is", "where it comes from", "licence"):
         about.add_column(heading, overflow="fold")
-    for name, row in MODELS.items():
-        about.add_row(name, row.title, row.source, row.stated_licence or "not stated")
+    for name, model in known.items():
+        about.add_row(name, model.title, model.source, model.licence or "not stated")
     console.print(about)
-    echo(f"\nThe default is {DEFAULT}. Weights, fetched when a model is first used:\n")
+    default = next(name for name, model in known.items() if model.default)
+    echo(f"\nThe default is {default}. Weights, fetched when a model is first used:\n")
     for name, checkpoint in published.items():
         facts = _facts(checkpoint)
         here = _HERE[facts["cached_weights"]]
-        echo(f"{name:<10} {facts['licence']}, {checkpoint.source.size}, {here}\n{'':<10} {facts['address']}")
+        echo(f"{name:<10} {facts['licence']}, {checkpoint['size']}, {here}\n{'':<10} {facts['address']}")
 
 
-def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What is published, and what of it is in the cache."""
+    cached = _cached(checkpoint["name"], checkpoint["filename"])
+    kept = {key: checkpoint[key] for key in ("licence", "citation", "address", "bytes", "digest")}
+    return {**kept, "cached": cached == "published", "cached_weights": cached}
+
+
+def _cached(name: str, filename: str) -> str:
+    """As `soundloom.models.weights.weight_store.cached_weights`, which is imported only where it takes a look inside."""
+    folder = cache_home() / "checkpoints" / name
+    if (folder / filename).exists():
+        return "published"
+    if not any(folder.glob("*.safetensors")):
+        return "none"
+    from soundloom.models.weights.published_checkpoints import CHECKPOINTS
     from soundloom.models.weights.weight_store import cached_weights
 
-    source, cached = checkpoint.source, cached_weights(checkpoint)
-    return {
-        "licence": checkpoint.licence,
-        "citation": checkpoint.citation,
-        "address": source.address,
-        "bytes": source.bytes,
-        "digest": source.digest,
-        "cached": cached == "published",
-        "cached_weights": cached,
-    }
+    return cached_weights(CHECKPOINTS[name])

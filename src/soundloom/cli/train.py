@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import common_options
+from soundloom.cli import common_options, listings
 from soundloom.cli.console import clock, echo
-from soundloom.errors import CorpusError
+from soundloom.errors import CorpusError, TrainingError
 
 if TYPE_CHECKING:
+    from soundloom.cli.listings import RecipeListing, SettingListing
     from soundloom.corpora import Corpus
     from soundloom.recipes import Recipe
-    from soundloom.recipes.recipe import RecipeComponent
     from soundloom.training import Run
-    from soundloom.training.flat_config import Setting
 
 __all__ = ["command"]
 
@@ -27,26 +26,20 @@ class _Recipes(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""
-        from soundloom.recipes import RECIPES
-
-        return sorted(RECIPES, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+        return sorted(listings.recipes(), key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a recipe; of an objective that has none of its own, the recipe made for it."""
-        from soundloom.recipes import find_recipe
-        from soundloom.training import TrainingError
-
         try:
-            return _command_of(cmd_name, find_recipe(cmd_name))
+            return _command_of(cmd_name, listings.recipe(cmd_name))
         except TrainingError as error:
             ctx.fail(str(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and titles."""
-        from soundloom.recipes import RECIPES
-
+        known = listings.recipes()
         with formatter.section("Recipes"):
-            formatter.write_dl([(name, RECIPES[name].title) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, known[name].title) for name in self.list_commands(ctx)])
 
 
 _ORDER = ("triplet", "labels", "coala", "diverse", "distil", "loom", "notes")
@@ -86,24 +79,23 @@ def command() -> None:
     """
 
 
-def _command_of(name: str, row: RecipeComponent) -> click.Command:
+def _command_of(name: str, recipe: RecipeListing) -> click.Command:
     """The command of one recipe."""
-    from soundloom.training.flat_config import settings_of
-
-    settings = settings_of(row.kind)
 
     def callback(corpus: str, out: Path, **given: Any) -> None:
-        _train(name, row.presets, corpus, out, **given)
+        from soundloom.recipes import find_recipe
 
-    examples = "\n".join(f"  {line}" for line in row.examples)
+        _train(name, find_recipe(name).presets, corpus, out, **given)
+
+    examples = "\n".join(f"  {line}" for line in recipe.examples)
     return _Sectioned(
         name,
         callback=callback,
-        params=[*_general(list(row.presets)), *(_option(setting, row.presets) for setting in settings.values())],
-        help=f"{row.title}\n\nSettings come from the preset, then from the file of --config, then from the flags. A "
+        params=[*_general(recipe.presets), *map(_option, recipe.settings)],
+        help=f"{recipe.title}\n\nSettings come from the preset, then from the file of --config, then from the flags. A "
         "finished run goes on when it is given more --steps." + (f"\n\n\b\nExamples:\n{examples}" if examples else ""),
-        short_help=row.title,
-        sections={setting.name: setting.section for setting in settings.values()},
+        short_help=recipe.title,
+        sections={setting.name: setting.section for setting in recipe.settings},
         context_settings={"max_content_width": 110},
     )
 
@@ -136,26 +128,12 @@ def _general(presets: list[str]) -> list[click.Parameter]:
     ]
 
 
-def _option(setting: Setting, presets: Mapping[str, Recipe]) -> click.Option:
+def _option(setting: SettingListing) -> click.Option:
     """The flag of a setting; it has no default, so that only what is given changes the preset."""
-    from soundloom.training.flat_config import flatten
-
-    names = [name.replace("_", "-") for name in (setting.name, *setting.aliases)]
-    values = {name: _shown(flatten(recipe)[setting.name]) for name, recipe in presets.items()}
-    first = next(iter(values.values()))
-    others = [f"{name}: {value}" for name, value in values.items() if value != first]
-    text = f"{setting.help[:1].upper()}{setting.help[1:]}  [{'; '.join([first, *others])}]"
-    if setting.kind is bool:
-        return click.Option([f"--{names[0]}/--no-{names[0]}", setting.name], default=None, help=text)
-    return click.Option([*(f"--{name}" for name in names), setting.name], metavar="VALUE", help=text)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
+    if setting.switch:
+        first = setting.names[0]
+        return click.Option([f"--{first}/--no-{first}", setting.name], default=None, help=setting.help)
+    return click.Option([*(f"--{name}" for name in setting.names), setting.name], metavar="VALUE", help=setting.help)
 
 
 def _train(

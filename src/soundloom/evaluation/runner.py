@@ -24,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from soundloom.cache_folder import cache_home
 from soundloom.components import is_object_name
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder
@@ -34,7 +35,6 @@ from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
-from soundloom.models.weights.download import cache_home
 
 __all__ = [
     "GROUPS",

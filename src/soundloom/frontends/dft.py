@@ -62,9 +62,7 @@ def rfft2_magnitude(patches: Float[Tensor, "*batch height width"]) -> Float[Tens
     cosines, sines = angles_table(width, width // 2 + 1, width)
     real, imaginary = patches @ cosines, -(patches @ sines)
     cosines, sines = angles_table(height, height, height)
-    return torch.sqrt(
-        (cosines @ real + sines @ imaginary).square() + (cosines @ imaginary - sines @ real).square()
-    )
+    return torch.sqrt((cosines @ real + sines @ imaginary).square() + (cosines @ imaginary - sines @ real).square())
 
 
 def _turned(real: Tensor, imaginary: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor]:

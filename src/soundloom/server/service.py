@@ -11,8 +11,8 @@ from typing import Annotated, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
 
+from soundloom.cache_folder import cache_home
 from soundloom.library import Library, Map, Segment
-from soundloom.models.weights.download import cache_home
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.jobs import Jobs
 from soundloom.server.lru_cache import LruCache

@@ -18,7 +18,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from soundloom.cache_folder import cache_home
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models.weights.http_transfer import (
     ELSEWHERE,
@@ -135,19 +135,6 @@ class Obtained:
     path: Path
     sha256: str
     address: str | None
-
-
-def cache_home() -> Path:
-    """The folder of everything fetched: the environment variable SOUNDLOOM_HOME, else the platform's cache."""
-    if chosen := os.environ.get("SOUNDLOOM_HOME"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "soundloom"
 
 
 def is_offline() -> bool:
