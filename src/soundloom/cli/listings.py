@@ -214,13 +214,20 @@ def _model(name: str, row: Model) -> ModelListing:
     from soundloom.models import DEFAULT
     from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 
-    checkpoint = None
+    checkpoint: dict[str, Any] | None = None
     if row.checkpoint:
         published = CHECKPOINTS[row.checkpoint]
         source = published.source
-        checkpoint = {"name": published.name, "licence": published.licence, "citation": published.citation}
-        checkpoint |= {"filename": source.filename, "address": source.address, "size": source.size}
-        checkpoint |= {"bytes": source.bytes, "digest": source.digest}
+        checkpoint = {
+            "name": published.name,
+            "licence": published.licence,
+            "citation": published.citation,
+            "filename": source.filename,
+            "address": source.address,
+            "size": source.size,
+            "bytes": source.bytes,
+            "digest": source.digest,
+        }
     return ModelListing(
         title=row.title,
         source=row.source,
