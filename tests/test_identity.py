@@ -13,14 +13,15 @@ import pytest
 import soundfile
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import soundloom
 from helpers.installed_package import run_python
 from soundloom import corpora
-from soundloom.components import digest_of
+from soundloom.components import ModuleConfig, digest_of
 from soundloom.embedder import Embedder, Stream, Woven
-from soundloom.embedder.undeclared_state import undeclared_state
-from soundloom.encoders import Encoder, Identity, PitchEncoder, PitchEncoderSettings
+from soundloom.embedder.undeclared_state import build_encoder, undeclared_state
+from soundloom.encoders import AST, ENCODERS, ASTSettings, Encoder, Identity, PitchEncoder, PitchEncoderSettings
 from soundloom.errors import ComponentError, ModelError, ModelMismatchError
 from soundloom.feature_cache import MelEnergies, Represented
 from soundloom.frontends import MFCC, FramedWaveform, LogMel, NormalisedFrontend, PatchSettings, PerSecond
@@ -260,3 +261,31 @@ def test_a_value_within_itself_has_a_digest() -> None:
 
 def test_undeclared_state_names_what_it_is() -> None:
     assert set(undeclared_state(Gain(2.0))) >= {"gain", "class"}
+
+
+def test_equal_scalars_of_different_types_have_different_digests() -> None:
+    values = (1, 1.0, True, "1", (1,), (1.0,), (True,), [1], 0.0, -0.0, None, "None")
+    assert len({digest_of(value, "x") for value in values}) == len(values)
+    assert [digest_of(value, "x") for value in values] == [digest_of(value, "y") for value in values]
+
+
+class Operations(TorchDispatchMode):
+    """The names of all operations while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("encoder", [AST(ASTSettings(depth=1, width=8, hidden=8, heads=2)), PitchEncoder()])
+def test_a_twin_without_numbers_is_built_without_drawing_them(encoder: Encoder) -> None:
+    config = ModuleConfig.of(encoder, ENCODERS)
+    with Operations() as operations:
+        twin = build_encoder(config, "twin")
+    assert all(parameter.is_meta for parameter in twin.parameters())
+    assert operations.names
+    assert not [name for name in operations.names if "normal" in name or "uniform" in name]

@@ -70,7 +70,7 @@ def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cached(name: str, filename: str) -> str:
-    """As `soundloom.models.weights.weight_store.cached_weights`, which is imported only where it takes a look inside."""
+    """As `soundloom.models.weights.weight_store.cached_weights`, imported only to compare files."""
     folder = cache_home() / "checkpoints" / name
     if (folder / filename).exists():
         return "published"

@@ -17,6 +17,7 @@ Nothing is learned, and every window is computed alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -135,23 +136,21 @@ class Texture(Frontend):
     def _windows(self, mel: Float[Tensor, "batch bands time"]) -> Float[Tensor, "batch windows bands frames"]:
         size, hop, time = self.settings.window, self.settings.hop, mel.shape[-1]
         if time < size:
-            mel, time = functional.pad(mel, (0, size - time), value=self._silence()), size
+            mel, time = functional.pad(mel, (0, size - time), value=_silence()), size
         starts = [*range(0, time - size, hop), time - size]
         return torch.stack([mel[..., start : start + size] for start in starts], dim=1)
-
-    def _silence(self) -> float:
-        """The log-mel of silence."""
-        return float(self.mel.compress(torch.zeros(1)))
 
     def _ripples(self, patches: Tensor, rates: tuple[int, ...]) -> Float[Tensor, "... cells"]:
         """Logarithm of the mean magnitude in every cell; patches ``[..., bands, frames]`` are parted by bands."""
         height, scales = self.settings.patch_bands, self.settings.scales
         parted = torch.unflatten(patches, -2, (-1, height))
+        residue = _silent_residue(height, patches.shape[-1])
         if torch.compiler.is_compiling():
-            # Other runtimes do not give equal numbers, as in silence, equal logarithms, nor their own mean.
+            # Other runtimes round the mean of equal numbers, as in silence, otherwise.
             parted = parted - parted[..., :1, :1]
-            parted = torch.where(parted.abs() < 2e-6, 0.0, parted)
-        centred = parted - parted.mean(dim=(-1, -2), keepdim=True)
+            centred = parted - parted.mean(dim=(-1, -2), keepdim=True) + residue
+        else:
+            centred = parted - parted.mean(dim=(-1, -2), keepdim=True)
         window = _hann(height, patches)[:, None] * _hann(patches.shape[-1], patches)
         tapered = centred * window
         strength = rfft2_magnitude(tapered) if torch.compiler.is_compiling() else torch.fft.rfft2(tapered).abs()
@@ -174,6 +173,20 @@ class Texture(Frontend):
         first, second = torch.triu_indices(self.settings.groups, self.settings.groups, 1, device=windows.device)
         pairs: Tensor = matrix[..., first, second]
         return pairs
+
+
+# Kept, so that no recording has to compute them.
+@lru_cache(maxsize=1)
+def _silence() -> float:
+    """The log-mel of silence."""
+    return float(LogMel.jansen().compress(torch.zeros(1)))
+
+
+@lru_cache(maxsize=32)
+def _silent_residue(height: int, width: int) -> float:
+    """What rounding leaves of a patch of silence less its mean; embeddings hold it."""
+    patch = torch.full((1, 1, 1, height, width), _silence())
+    return float((patch - patch.mean(dim=(-1, -2), keepdim=True)).flatten()[0])
 
 
 def _cubic_mean(changes: Tensor) -> Tensor:
