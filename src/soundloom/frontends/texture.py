@@ -148,7 +148,8 @@ class Texture(Frontend):
         if torch.compiler.is_compiling():
             # Other runtimes round the mean of equal numbers, as in silence, otherwise.
             parted = parted - parted[..., :1, :1]
-            centred = parted - parted.mean(dim=(-1, -2), keepdim=True) + residue
+            silent = (parted.abs().amax(dim=(-1, -2), keepdim=True) == 0).to(parted)
+            centred = parted - parted.mean(dim=(-1, -2), keepdim=True) + residue * silent
         else:
             centred = parted - parted.mean(dim=(-1, -2), keepdim=True)
         window = _hann(height, patches)[:, None] * _hann(patches.shape[-1], patches)
