@@ -68,7 +68,7 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     ]
-    assert len(links) > 10
+    assert len(links) > 5
     assert [f"{page.name} links to {target}" for page, target in links if not (page.parent / target).exists()] == []
 
 
