@@ -42,6 +42,9 @@ def command() -> None:
 @click.command("model")
 @common_options.sounds
 @click.option("-m", "--model", "run", metavar="MODEL", help="A run's folder, or a model that knows words.  [loom]")
+@click.option(
+    "--words", multiple=True, metavar="TEXT", help="A class in words, of a model that takes sentences; repeat it."
+)
 @click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
 @click.option("--explain", is_flag=True, help="Show how much each part of the model contributed to a score.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a segment.")
@@ -61,6 +64,7 @@ def by_model(
     context: click.Context,
     sounds: tuple[Path, ...],
     run: str | None,
+    words: tuple[str, ...],
     frames: bool,
     explain: bool,
     top: int,
@@ -82,7 +86,7 @@ def by_model(
       soundloom tag door.wav
       soundloom tag ~/sounds --model runs/four --out tags.csv
       soundloom tag street.wav --model yamnet
-      soundloom tag dawn.flac --model runs/four --frames --out dawn.txt
+      soundloom tag roof.wav -m hf:laion/clap-htsat-unfused --words "rain on a tin roof" --words "hail on a window"
       soundloom tag dawn.flac --model runs/four --explain            how much pitch, timbre ... had to do with it
     """
     from soundloom.cli.tag_predictions import tag_files, tag_lines, write_tags
@@ -101,6 +105,7 @@ def by_model(
             progress=progress,
             weights=common_options.parse_files(files) or "published",
             offline=offline,
+            sentences=words,
         )
     if out is not None:
         write_tags(report.rows, out)

@@ -83,6 +83,17 @@ class TagReport:
     failed: list[Failure]
 
 
+def _load_tagger(
+    run: str | os.PathLike[str], sentences: Sequence[str], weights: str | Mapping[str, str], offline: bool
+) -> Tagger:
+    from soundloom.tagger import Tagger
+    from soundloom.zero_shot import zero_shot_tagger
+
+    if sentences:
+        return zero_shot_tagger(run, sentences, offline=offline)
+    return Tagger.load(run, weights=weights, offline=offline)
+
+
 def tag_files(
     sounds: Sequence[str | os.PathLike[str]],
     run: str | os.PathLike[str],
@@ -96,6 +107,7 @@ def tag_files(
     progress: Callable[[FileProgress], None] | None = None,
     weights: str | Mapping[str, str] = "published",
     offline: bool = False,
+    sentences: Sequence[str] = (),
 ) -> TagReport:
     """Tag files with the tagger of a model.
 
@@ -111,6 +123,7 @@ def tag_files(
         progress: called after every file.
         weights: as for `soundloom.load`.
         offline: as for `soundloom.load`.
+        sentences: classes of a model that takes sentences.
 
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
@@ -119,14 +132,12 @@ def tag_files(
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure, FileProgress
     from soundloom.library.indexing.scan import find_files
-    from soundloom.tagger import Tagger
 
-    tagger = Tagger.load(run, weights=weights, offline=offline)
-    if explain:
-        tagger.average()  # fails here, once, where the tagger cannot explain
-    failed: dict[str, str] = {}
+    tagger = _load_tagger(run, sentences, weights, offline)
+    if explain:  # fails here, once, where the tagger cannot explain
+        tagger.average()
+    failed, rows, seconds = dict[str, str](), list[TagRow](), 0.0
     files = sorted(find_files(sounds, failed), key=lambda file: file.path)
-    rows, seconds = list[TagRow](), 0.0
 
     def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
         return tagger.tag(file.path, explain=explain, options=decoding or DEFAULT_OPTIONS, av=av)
@@ -140,8 +151,8 @@ def tag_files(
             seconds += float(result.ends[-1])
         if progress is not None:
             progress(FileProgress(done, len(files), seconds, file.path))
-    decoded = len(files) - sum(file.path in failed for file in files)
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
+    decoded = sum(file.path not in failed for file in files)
     return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures)
 
 

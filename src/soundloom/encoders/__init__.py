@@ -13,7 +13,7 @@ from soundloom.encoders.identity import Identity
 from soundloom.encoders.init import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
 from soundloom.encoders.neuralogram import Neuralogram, NeuralogramSettings
-from soundloom.encoders.onnx_file import OnnxFile, OnnxFileSettings
+from soundloom.encoders.onnx_encoder import OnnxFile, OnnxFileSettings
 from soundloom.encoders.pitch import PitchEncoder, PitchEncoderSettings
 from soundloom.encoders.resnet import RESNET18, RESNET50, ResNet, ResNetSettings
 from soundloom.encoders.transformer import Transformer, TransformerSettings

@@ -29,7 +29,7 @@ import torch
 
 from soundloom.components import from_plain
 from soundloom.embedder import Stream, Window
-from soundloom.encoders.onnx_file import OnnxFile, OnnxFileSettings, open_session
+from soundloom.encoders.onnx_encoder import OnnxFile, OnnxFileSettings, open_session
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
 

@@ -35,7 +35,7 @@ from soundloom.models.config_file import check_safetensors, one_line, read_json
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig, streams
 from soundloom.models.onnx_file import is_onnx, load_onnx, path_of
-from soundloom.models.transformers_folder import EXTRACTORS, is_transformers, load_folder
+from soundloom.models.transformers_folder import EXTRACTORS, TOKENISERS, is_transformers, load_folder
 from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.models.weights.published_checkpoints import check_state
 
@@ -139,7 +139,11 @@ def folder_of(
     """Where a saved model lies on this machine, fetched from the hub if need be; see `from_pretrained`."""
     if hub.is_address(source):
         return hub.snapshot(
-            os.fspath(source), (CONFIG,), besides=(CARD, *EXTRACTORS, *COMPANIONS), offline=offline, announce=announce
+            os.fspath(source),
+            (CONFIG,),
+            besides=(CARD, *EXTRACTORS, *TOKENISERS, *COMPANIONS),
+            offline=offline,
+            announce=announce,
         )
     return Path(source).expanduser()
 

@@ -30,10 +30,13 @@ from soundloom.encoders.transformers_audio import audio_tower, transformers_libr
 from soundloom.errors import ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
 
-__all__ = ["EXTRACTORS", "is_transformers", "load_folder"]
+__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder"]
 
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 """Files that may hold the feature extractor's settings."""
+
+TOKENISERS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+"""Files of the tokeniser of a model with a text tower."""
 
 _WINDOW = 30.0
 """Seconds that a model without a window of its own takes at once."""
