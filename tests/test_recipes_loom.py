@@ -18,10 +18,11 @@ import soundloom
 import soundloom.library.map.library_map
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Woven, one_thread
-from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, initialise
+from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, YAMNet, initialise
 from soundloom.errors import QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import PACKAGED, save_pretrained
+from soundloom.objectives.distillation import DistillationSettings
 from soundloom.recipes import loom, pitch
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
 from soundloom.recipes.tag_alignment import AligningSettings, align
@@ -122,7 +123,8 @@ def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> Non
 
 SMALL = loom.LoomRecipe(
     general_steps=2, timbre_steps=3, pitch_steps=3, general_dim=6, texture_dim=6, timbre_dim=4, pitch_dim=8,
-    fewest_sounds=2, aligning=AligningSettings(tag_steps=4, tag_batch=8),
+    fewest_sounds=2, aligning=AligningSettings(tag_steps=4, tag_batch=8), validation=0.0,
+    distillation=DistillationSettings(teachers=("mfcc",), mixtures=0.5),
 )  # fmt: skip
 
 
@@ -139,6 +141,20 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     for name, before in zip(("model.safetensors", "tags.safetensors"), weights, strict=True):
         after = load_file(out / name)
         assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+
+
+@pytest.mark.slow
+def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Corpus, tmp_path: Path) -> None:
+    teacher = DistillationSettings(teachers=("yamnet",), weights=("random",), mixtures=0.0)
+    replace(SMALL, keep="loom", distillation=teacher).run(corpus, tmp_path / "loom")
+    model, before = soundloom.load(f"{tmp_path / 'loom'}"), soundloom.load("loom")
+    sound = note(60, "reed")
+    for part in loom.PARTS[:-1]:
+        assert np.array_equal(model.embed(sound)[model.parts[part]], before.embed(sound)[before.parts[part]])
+    words = AlignedTags.load(tmp_path / "loom")
+    assert (words.part, words.vocabulary.tags) == ("general", YAMNet.classes)
+    with pytest.raises(TrainingError, match="keep names a model with the parts"):
+        replace(SMALL, keep="mfcc").run(corpus, tmp_path / "other")
 
 
 def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:

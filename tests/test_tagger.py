@@ -151,7 +151,7 @@ def test_a_second_is_no_shorter_than_what_a_model_hears_at_a_time(tmp_path: Path
 
 def test_the_default_model_tags(tmp_path: Path) -> None:
     tagger = Tagger.load("loom")
-    assert "bell" in tagger.classes
+    assert {"Bell", "Dog"} < set(tagger.classes)
     assert list(tagger.model.parts) == ["general"]  # what knows no words is not heard
 
 

@@ -1,16 +1,17 @@
-"""Recipe of the default model: four streams of one property each, woven, with a tag model.
+"""Recipe of the default model: four streams of one property each, woven, with words.
 
     pitch      which note: shares of 84 notes, learned from single notes (`notes`), reduced
     timbre     what it is played on or said by: cepstral coefficients through Verma's transformer, aligned with words,
                so that notes of one instrument come together (`coala` without decoders)
     texture    what it is like while it goes on: modulation statistics (`soundloom.frontends.Texture`), reduced
-    general    what it is: a small ResNet learned from triplets of all samplers and of equal labels (`triplet`), its
-               middle layers fused (Niizumi 2022) and reduced
+    general    what it is: a small ResNet that learned the embeddings, classes and relations of larger models
+               (`distil`), its last layers fused (Niizumi 2022) and reduced
 
 Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Pitch has one, too:
 in a small collection some notes hardly occur, and standardising such columns amplifies what little there is;
-components are of many notes each. Last, a tag encoder is aligned with the frozen general part, so that sounds are found
-by words (`aligning`).
+components are of many notes each. The words are the classes of the first teacher that has some, scored from the
+general part; of teachers without classes, a tag encoder is aligned with the frozen general part
+(`soundloom.recipes.tag_alignment`).
 
     FOLDER/general/ timbre/ pitch/     the streams' runs, each stopped and resumed on its own
     FOLDER/config.json, model.safetensors, README.md      the model
@@ -22,7 +23,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -33,23 +34,29 @@ import torch
 from jaxtyping import Float
 
 from soundloom.corpora import Corpus
+from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity
 from soundloom.evaluation import extraction
 from soundloom.evaluation.runner import default_cache
 from soundloom.feature_cache import CacheProgress
 from soundloom.frontends import Texture
+from soundloom.models import load
 from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
-from soundloom.objectives.triplet_batches import TripletSettings
-from soundloom.recipes import coala, pitch, triplet
+from soundloom.objectives.distillation import DistillationSettings
+from soundloom.recipes import coala, pitch
 from soundloom.recipes.coala import CoalaRecipe
+from soundloom.recipes.distil import DistilRecipe
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.recipe import Recipe, RunOptions, register_recipe
 from soundloom.recipes.tag_alignment import AligningSettings, align
-from soundloom.tags import VocabularySettings
-from soundloom.training import Run, TrainingSettings
+from soundloom.tags import AlignedTags, VocabularySettings
+from soundloom.tags.class_head import ClassHead
+from soundloom.tags.tag_model import TAGS
+from soundloom.training import Run, TrainingError, TrainingSettings
 from soundloom.training.run_folder import open_folder
+from soundloom.training.settings import Precision
 
 __all__ = ["PARTS", "PRESETS", "LoomRecipe"]
 
@@ -62,11 +69,19 @@ class LoomRecipe(Recipe):
     """The default model: how long each part learns, and how large it is.
 
     Attributes:
-        general_steps: steps of 128 triplets.
+        keep: a model whose parts pitch, timbre and texture are taken as they are; none to train them.
+        general_steps: steps of 256 windows.
         timbre_steps: steps of 128 sounds with words.
         pitch_steps: steps of 64 notes.
         init: a model whose streams of the same architectures to start from; none for random weights.
         layers: of the ResNet, fused into the general part.
+        distillation: teachers of the general part, and how it learns from them.
+        apart_from: as for `distil`: collections, as CORPUS=ROOT, none of whose Freesound recordings are learned from.
+        validation: share of the clips, in whole groups, that the general part is validated on.
+        precision: as for the trainer, of the general part.
+        devices: as for the trainer, of the general part.
+        threads: as for the trainer, of the general part.
+        reduced_over: clips, evenly spread, over which the general part's reduction is fitted, at most.
         general_dim: numbers of the general part.
         texture_dim: numbers of the texture part.
         timbre_dim: numbers of the timbre part.
@@ -76,11 +91,19 @@ class LoomRecipe(Recipe):
         seed: of every random number.
     """
 
-    general_steps: int = 1400
+    keep: str | None = None
+    general_steps: int = 2600
     timbre_steps: int = 1200
     pitch_steps: int = 2000
     init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
-    layers: tuple[int, ...] = (2, 3)
+    layers: tuple[int, ...] = (2, 3, 4)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+    apart_from: tuple[str, ...] = ()
+    validation: float = 0.05
+    precision: Precision = "32"
+    devices: int = 1
+    threads: int = 0
+    reduced_over: int = 4000
     general_dim: int = 256
     texture_dim: int = 192
     timbre_dim: int = 48
@@ -101,39 +124,33 @@ class LoomRecipe(Recipe):
         """
         started = time.monotonic()
         open_folder(out, self, f"soundloom train {self.name}")
-        worded = _with_words(corpus)
-        runs = [
-            _general(self).run(corpus, out / "general", options),
-            _timbre(self).run(worded, out / "timbre", options),
-            _pitch(self).run(corpus, out / "pitch", options),
-        ]
-        (general,), (pitch_stream,), (timbre,) = (streams_of(runs[number].model()) for number in (0, 2, 1))
-        general = general.with_layers(self.layers, "mean,max").renamed("general")
-        texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
-        streams = (pitch_stream, timbre, texture, general)
-        # Woven, so that every clip is decoded once for all of them.
-        wide = Woven(streams).eval()
-        vectors = _features(wide, corpus, options.preparing).vectors
-        dims = (self.pitch_dim, self.timbre_dim, self.texture_dim, self.general_dim)
-        model = Woven(
-            [
-                _reduced(stream, vectors[:, columns], dim, length)
-                for stream, columns, dim, length in zip(streams, wide.parts.values(), dims, LENGTHS, strict=True)
-            ],
-            "loom",
-            BALANCE,
-        ).eval()
+        runs = [_general(self).run(corpus, out / "general", options)]
+        if rank_and_world_size()[0] > 0:
+            return runs[0]
+        (student,) = streams_of(runs[0].model())
+        wide = student.with_layers(self.layers, "mean,max").renamed("general")
+        if self.keep is None:
+            runs.append(_timbre(self).run(_with_words(corpus), out / "timbre", options))
+            runs.append(_pitch(self).run(corpus, out / "pitch", options))
+            others = self._others(corpus, runs, options)
+        else:
+            others = _kept(self.keep)
+        both = Woven([student.renamed("student"), wide]).eval()
+        chosen = np.unique(
+            np.linspace(0, len(corpus) - 1, min(len(corpus), self.reduced_over)).round().astype(np.int64)
+        )
+        some = replace(corpus, table=corpus.table.take(chosen))
+        vectors = _features(both, some, options.preparing).vectors
+        parts = {name: np.ascontiguousarray(vectors[:, columns]) for name, columns in both.parts.items()}
+        general = _reduced(wide, parts["general"], self.general_dim, LENGTHS["general"])
+        model = Woven([*others, general], "loom", BALANCE).eval()
         card = self.card(
             f"{corpus.name}, {len(corpus)} clips",
             tags=("audio-search",),
             summary="Pitch, timbre, texture and a general part, woven, with words for sounds.",
         )
         save_pretrained(model, out, card=card)
-        known, vocabulary = coala.tagged(worded, _timbre(self))
-        features = _features(model, known, options.preparing)
-        ours = np.ascontiguousarray(features.vectors[:, model.parts["general"]])
-        labels = features.corpus.label_matrix()
-        align("general", ours, labels, vocabulary, self.aligning, self.seed, options.progress).save(out, half=True)
+        self._learn_words(model, general, parts, corpus, out, options)
         return Run(
             folder=out,
             steps=sum(run.steps for run in runs),
@@ -142,6 +159,54 @@ class LoomRecipe(Recipe):
             best_step=None,
             seconds=time.monotonic() - started,
         )
+
+    def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Embedder]:
+        """Pitch, timbre and texture, reduced over the corpus."""
+        (timbre,), (notes,) = (streams_of(run.model()) for run in runs[1:])
+        texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
+        streams = (notes, timbre, texture)
+        # Woven, so that every clip is decoded once for all of them.
+        wide = Woven(streams).eval()
+        vectors = _features(wide, corpus, options.preparing).vectors
+        dims = (self.pitch_dim, self.timbre_dim, self.texture_dim)
+        return [
+            _reduced(stream, vectors[:, columns], dim, LENGTHS[stream.name])
+            for stream, columns, dim in zip(streams, wide.parts.values(), dims, strict=True)
+        ]
+
+    def _learn_words(
+        self,
+        model: Embedder,
+        general: Stream,
+        embeddings: Mapping[str, Float[np.ndarray, "clips _wide"]],
+        corpus: Corpus,
+        out: Path,
+        options: RunOptions,
+    ) -> None:
+        """Save the words beside the model: its teacher's classes, or those of the labels.
+
+        Args:
+            model: what was saved.
+            general: its general part.
+            embeddings: of the corpus by the student and by the general part before it is reduced.
+            corpus: the sounds.
+            out: the model's folder.
+            options: how the run is carried out.
+        """
+        if (out / "general" / TAGS).is_file():
+            classes = AlignedTags.load(out / "general")
+            assert classes.head is not None
+            assert general.reduction is not None
+            with torch.no_grad():
+                reduced = general.reduction(torch.from_numpy(embeddings["general"]))
+                head = ClassHead.fit(reduced, classes.head(torch.from_numpy(embeddings["student"])))
+            AlignedTags("general", general.dim, classes.vocabulary, head=head).save(out, half=True)
+            return
+        known, vocabulary = coala.tagged(_with_words(corpus), _timbre(self))
+        features = _features(model, known, options.preparing)
+        ours = np.ascontiguousarray(features.vectors[:, model.parts["general"]])
+        labels = features.corpus.label_matrix()
+        align("general", ours, labels, vocabulary, self.aligning, self.seed, options.progress).save(out, half=True)
 
 
 PRESETS: Mapping[str, LoomRecipe] = MappingProxyType({"loom": LoomRecipe()})
@@ -158,7 +223,7 @@ WHITENING = 0.75
 BALANCE = {"pitch": 0.3, "timbre": 0.3}
 """What counts in a search where nobody says what matters; notes and voices are for those who ask for them."""
 
-LENGTHS = (0.3, 0.3, 1.0, 1.0)
+LENGTHS = {"pitch": 0.3, "timbre": 0.3, "texture": 1.0, "general": 1.0}
 """Lengths of the parts beside each other, for where embeddings are compared whole and unweighed."""
 
 
@@ -167,15 +232,27 @@ def _reduced(stream: Stream, vectors: Float[np.ndarray, "clips wide"], dim: int,
     return stream.with_reduction(Reduction.fit(torch.from_numpy(vectors), dim, whiten=WHITENING, length=length))
 
 
-def _general(recipe: LoomRecipe) -> triplet.TripletRecipe:
-    small = triplet.PRESETS["small"]
-    return replace(
-        small,
-        validation=0.0,
-        init=recipe.init,
-        objective=TripletSettings(labelled=1.0, grid="anywhere"),
-        training=_lasting(replace(small.training, keep="last", seed=recipe.seed), recipe.general_steps),
+def _kept(name: str) -> list[Embedder]:
+    """The parts but the general one of a model of this recipe.
+
+    Raises:
+        TrainingError: it has other parts.
+    """
+    parts = {part.name: part for part in streams_of(load(name))}
+    if tuple(parts) != PARTS:
+        raise TrainingError(f"keep names a model with the parts {', '.join(PARTS)}, {name} has {', '.join(parts)}")
+    return [parts[part] for part in PARTS[:-1]]
+
+
+def _general(recipe: LoomRecipe) -> DistilRecipe:
+    usual = DistilRecipe()
+    training = replace(
+        usual.training, seed=recipe.seed, precision=recipe.precision, devices=recipe.devices, threads=recipe.threads
     )
+    return replace(
+        usual, validation=recipe.validation, apart_from=recipe.apart_from, epochs=0, objective=recipe.distillation,
+        training=_lasting(training, recipe.general_steps),
+    )  # fmt: skip
 
 
 def _timbre(recipe: LoomRecipe) -> CoalaRecipe:
