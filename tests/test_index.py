@@ -11,9 +11,9 @@ import soundfile
 from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.library import Library
 from soundloom.library.search import similarity_cache
-from soundloom.library.search.cells import top_rows
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
+from soundloom.library.search.vector_index.cells import top_rows
 from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileState
 

@@ -191,7 +191,7 @@ def test_more_than_a_tenth_of_a_root_is_kept_until_pruned(library: Library, driv
     assert (report.deleted, report.missing) == (1, 2)
     assert report.missing_seconds == pytest.approx(1.2)
     shown = CliRunner().invoke(main, ["index", "-l", str(library.folder)])
-    assert "2 files (1.2 s) are missing" in shown.stderr
+    assert "missing: 2 files (1.2 s), more than a tenth" in shown.stderr
     assert "--prune" in shown.stderr
     assert [root.missing for root in library.roots.all()] == [2, 0]
     report = library.add(prune=True)

@@ -506,7 +506,7 @@ def test_a_small_batch_of_two_recordings_always_has_negatives() -> None:
         ({}, [960], None, "windows are of one recording, and negatives come from another: add files"),
         ({}, [100, 100, 50], None, "no recording has two windows of 0.96 s, which the proximity sampler pairs"),
         ({"delta_t": 0.9}, [960, 960], None, "no recording has two windows of 0.96 s that begin less than 0.9 s"),
-        ({}, [0, 0], None, "none of the 2 clips to learn from could be heard"),
+        ({}, [0, 0], None, "none of the 2 training clips could be decoded"),
         (only("labelled"), [96, 96], None, "labelled sampler has the share 1.00, and there are no labels"),
         (only("labelled"), [96, 96], [0, 0], r"needs two classes, .* 1 class\(es\)"),
         (only("labelled"), [96, 96], [0, 1], r"2 class\(es\), 0 of two clips"),

@@ -94,6 +94,8 @@ def test_the_library_room_loads_its_names_when_they_are_used() -> None:
     assert all(getattr(soundloom.library, name) is not None for name in soundloom.library.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         soundloom.library.nothing  # noqa: B018
-    script = "import sys, soundloom.library.segments, soundloom.library.search.index_files; print(*sys.modules)"
+    script = (
+        "import sys, soundloom.library.segments, soundloom.library.search.vector_index.index_files; print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "lancedb", "faiss"} & set(loaded)

@@ -49,7 +49,7 @@ def test_without_a_gap_there_is_nothing_to_recover() -> None:
     flat = {"topline": {"retrieval": 0.5}, "log-mel": {"retrieval": 0.5}, "joint": {"retrieval": 0.6}}
     assert tables.recovery(flat, "joint", "retrieval") is None
     assert tables.recovery({"joint": {"retrieval": 0.6}}, "joint", "retrieval") is None
-    assert str(tables.Cell(0.6, 0.575, None, 0.41)) == "0.600 (0.575 41 %)"
+    assert str(tables.RecoveryCell(0.6, 0.575, None, 0.41)) == "0.600 (0.575 41 %)"
 
 
 def test_markdown_has_a_line_a_row_and_the_paper_s_numbers() -> None:

@@ -52,7 +52,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_subject(name: str, file: Path) -> dict[str, tuple[bool, str]]:
-    return {found.subject: (found.good, found.told) for found in check_weights(name, file)}
+    return {found.subject: (found.good, found.detail) for found in check_weights(name, file)}
 
 
 def test_published_weights_pass(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +87,8 @@ def test_what_is_not_there_or_has_no_weights(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
     (found,) = check_weights("yamnet")
     assert not found.good
-    assert "is not there" in found.told
-    assert "https://" in found.told
+    assert "is not there" in found.detail
+    assert "https://" in found.detail
     with pytest.raises(UnknownModelError, match=r"no published weights to check.*yamnet"):
         check_weights("logmel")
 

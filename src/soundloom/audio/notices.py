@@ -11,7 +11,7 @@ __all__ = ["NOTICE_KINDS", "Notice"]
 NOTICE_KINDS = {
     "silent": "digital silence",
     "cancelled": "channels that cancel when mixed",
-    "ultrasonic": "most energy above what the model hears",
+    "ultrasonic": "most energy above the model's range",
     "repaired": "a wrong length in the header, repaired",
     "truncated": "cut short, taken as it is",
     "joined": "several streams joined end to end",

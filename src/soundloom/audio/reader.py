@@ -50,7 +50,7 @@ class AudioInfo:
         path: the file.
         sample_rate: native rate in hertz.
         channels: how many channels are stored.
-        duration: seconds; None where only decoding the whole file would tell.
+        duration: seconds; None where only decoding the whole file would show it.
         exact: whether the duration is the number of samples that are decoded. Otherwise it is a count of packets, or
             what the container says, and may differ by a packet or two.
         codec: container and codec, such as ``"OGG VORBIS"``.

@@ -1,7 +1,7 @@
 """Version of decoding: raised whenever some file decodes to other samples than before, with what changed.
 
 A library keeps the version with each row. `changes_since` says which changes lie between, and `may_differ` whether one
-of them can reach a file, by its header alone; whether it does, decoding tells.
+of them can reach a file, by its header alone; whether it does, decoding shows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def changes_since(version: int) -> tuple[Change, ...]:
 def may_differ(path: str, version: int, sample_rate: int) -> bool:
     """Whether a file may decode to other samples than it did in a version of decoding, by its header alone.
 
-    False is certain. True means that only decoding can tell.
+    False is certain. True means that only decoding can show it.
 
     Args:
         path: a sound file.

@@ -369,10 +369,8 @@ class Library:
         """
         asked = LibraryQuery(text=query) if isinstance(query, str) else query
         facts = read_facts_table(self.folder)
-        finder = Finder(
-            self.settings, self._library_model, self._tag_queries, facts,
-            offline=offline, notices=notices, remarks=remarks,
-        )  # fmt: skip
+        parts = (self.settings, self._library_model, self._tag_queries, facts)
+        finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks)
         return self._index_cache.use(lambda index: finder.find(index, asked, k))
 
     def explain(  # noqa: D417  (the other arguments are those of `search`)

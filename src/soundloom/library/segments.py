@@ -100,7 +100,7 @@ class Segments:
     Args:
         rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`.
         version: of the index.
-        presence: tells which files are not there; if not given, none is looked for.
+        presence: finds which files are not there; if not given, none is looked for.
 
     Attributes:
         version: as given.

@@ -14,7 +14,7 @@ from shlex import quote
 
 from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.map.library_map import check_maps
-from soundloom.library.search.index_files import check_index
+from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry

@@ -3,7 +3,7 @@
 The stream of a CLAP model (``hf:OWNER/NAME``) embeds a sound as the pooled output z of the audio model. Here the two
 projections bring z and the pooled output of the text model t to where they were trained to agree; their agreement is
 
-    cos(P_audio(z), P_text(t)),
+    cos(P_audio z, P_text t),
 
 and a class's score among several sentences the softmax of the cosines times the learned scale (zero-shot
 classification). Sentences are encoded one at a time, so that none depends on its company, and remembered.

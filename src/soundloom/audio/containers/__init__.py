@@ -1,4 +1,4 @@
-"""What sound files hold, compared with what their headers say: one module a family of containers, told by first bytes.
+"""Inspection of containers: what a file holds against what its header says; a module a family, chosen by first bytes.
 
 Inspecting costs a few hundred bytes of reading where header and data agree. It never decodes. Where they disagree it
 gives the parts of the file that are sound, headers that count them, and notices; see :class:`Layout`.

@@ -1,4 +1,4 @@
-"""Whether MP4, Matroska, NUT, FLV, RM, AVI and ASF files are whole: sizes against the file (ISO 14496-12, RFC 9559).
+"""Inspection of MP4, Matroska, NUT, FLV, RM, AVI and ASF: box sizes against the file (ISO 14496-12, RFC 9559).
 
 What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
 """

@@ -1,4 +1,4 @@
-"""How many bytes of sound a file holds where its header counts them: the rules of WAV, AIFF, AU, W64, CAF and NIST.
+"""Data sizes: bytes of sound where a header counts them, by the rules of WAV, AIFF, AU, W64, CAF and NIST.
 
 The count is believed where the data agree with it, or where what follows it is not sound. It is repaired where it is a
 placeholder that a program left when it stopped early, where it wrapped round at 4 GB, or where the waveform evidently
@@ -66,7 +66,7 @@ class Found:
         size: bytes of sound.
         kind: ``counted`` (as the header says), ``unfinished`` (the header was never completed), ``wrapped`` (counted
             modulo 4 GB), ``longer`` (the sound goes on after what is counted), ``missing``, ``doubtful`` (much follows
-            that may be sound, compressed so that no waveform tells).
+            that may be sound, compressed, so that no waveform shows it).
     """
 
     size: int
@@ -134,10 +134,10 @@ def laid_out(data: Data, found: Found, view: FileView | None, container: str) ->
         )
     if found.kind == "missing":
         return Layout(missing=Missing(present=seconds, promised=claimed))
-    told = {
+    said = {
         "unfinished": "the length in its header was never filled in",
         "wrapped": f"the length in its header wrapped round at 4 GB ({claimed:.2f} s)",
         "longer": f"its header counts {claimed:.2f} s and the sound goes on after that",
     }[found.kind]
-    notice = Notice("repaired", f"{container}: {told}; decoded to the end of the sound, {seconds:.2f} s")
+    notice = Notice("repaired", f"{container}: {said}; decoded to the end of the sound, {seconds:.2f} s")
     return Layout(parts=(Part(view=view),), notices=(notice,))

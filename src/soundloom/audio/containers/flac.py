@@ -1,7 +1,7 @@
 """Length of FLAC streams: the count in STREAMINFO against the number in the header of the last frame (RFC 9639).
 
-Every frame says which sample it begins with, so that a few hundred bytes at the end of a file tell its length. Numbers
-that do not rise from the beginning of a file to its end tell of several streams joined end to end.
+Every frame says which sample it begins with, so that a few hundred bytes at the end of a file give its length. Numbers
+that do not rise from the beginning of a file to its end mean several streams joined end to end.
 """
 
 from __future__ import annotations
@@ -243,8 +243,8 @@ def _judged(source: Source, stream: _Stream, last: _Frame) -> Layout:
     if stream.total == 0:
         # Written to a pipe: nothing was promised.
         return Layout(parts=(part,))
-    told = f"FLAC: its header counts {stream.total / rate:.2f} s, its frames {held / rate:.2f} s"
-    notice = Notice("repaired", f"{told}; decoded to the end of the frames")
+    said = f"FLAC: its header counts {stream.total / rate:.2f} s, its frames {held / rate:.2f} s"
+    notice = Notice("repaired", f"{said}; decoded to the end of the frames")
     if held > stream.total:
         return Layout(parts=(part,), notices=(notice,))
     # The last frame of a sound is mostly a short one; and some recorders count both of two channels.
@@ -252,7 +252,7 @@ def _judged(source: Source, stream: _Stream, last: _Frame) -> Layout:
     if ended:
         return Layout(parts=(part,), notices=(notice,))
     if negligible(stream.total - held, stream.block, stream.total):
-        return Layout(parts=(part,), notices=(Notice("truncated", f"{told}; the last frame is cut and left out"),))
+        return Layout(parts=(part,), notices=(Notice("truncated", f"{said}; the last frame is cut and left out"),))
     missing = Missing(present=held / rate, promised=stream.total / rate)
     return Layout(parts=(part,), missing=missing)
 

@@ -1,4 +1,4 @@
-"""What the bytes of a sound file hold, compared with what its header says: the result of inspecting a container."""
+"""Layout of a sound file: what its bytes hold against what its header says, the result of inspecting a container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the bytes after a counted sound are sound as well: tags, chunks and padding, or a waveform that goes on."""
+"""Detection of sound after a counted sound: tags, chunks and padding, or a waveform that goes on."""
 
 from __future__ import annotations
 

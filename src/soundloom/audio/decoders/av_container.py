@@ -43,7 +43,7 @@ def open_container(path: str, view: FileView | None, demuxer: str | None = None)
     Raises:
         AudioError: the file cannot be opened, or FFmpeg cannot read it.
     """
-    # The ending of the name helps FFmpeg to tell formats without a mark of their own. The rest of it is left out,
+    # The ending of the name helps FFmpeg to distinguish formats without a mark of their own. Its rest is left out,
     # so that no pattern or address in it means anything.
     ending = re.sub(r"[^.\w]", "", os.path.splitext(path)[1], flags=re.ASCII)
     try:

@@ -118,7 +118,7 @@ class AvDecoder:
         return True
 
     def _open_track(self, number: int) -> None:
-        """Decode the first frame of a track, which alone tells the true rate (some codecs double it)."""
+        """Decode the first frame of a track, which alone has the true rate (some codecs double it)."""
         self._track = self._container.streams.audio[number]
         self.sample_rate = 0
         self._decoded, self._read = 0.0, 0
@@ -208,14 +208,14 @@ class AvDecoder:
                 # A stretch without packets, of which FFmpeg asks to be passed over.
                 continue
 
-    def _stop(self, told: str, error: Exception | None = None) -> None:
+    def _stop(self, said: str, error: Exception | None = None) -> None:
         """End the decoding early: with a notice where a cut file is accepted, otherwise with an error."""
         if self._options.accept_truncated and self._decoded > 0:
-            self._notices.append(Notice("truncated", f"{told}; what comes before is taken"))
+            self._notices.append(Notice("truncated", f"{said}; what comes before is taken"))
             return
         raise AudioError(
             self._path,
-            f"{told}: the file is cut short or damaged there; copy it again from its source, or take what there is "
+            f"{said}: the file is cut short or damaged there; copy it again from its source, or take what there is "
             "with DecodeOptions(accept_truncated=True)",
         ) from error
 
@@ -321,8 +321,8 @@ class AvDecoder:
         if seconds < self._claimed - tolerance:
             self._stop(f"decoding ends after {seconds:.2f} s of the {self._claimed:.2f} s that the file promises")
         elif seconds > self._claimed + tolerance:
-            told = f"the header counts {self._claimed:.2f} s, its packets {seconds:.2f} s"
-            self._notices.append(Notice("repaired", f"{told}; decoded to the end"))
+            said = f"the header counts {self._claimed:.2f} s, its packets {seconds:.2f} s"
+            self._notices.append(Notice("repaired", f"{said}; decoded to the end"))
 
     def _is_counted(self, claimed: float | None) -> bool:
         """Whether a length, in seconds, is a count in the header, which decoding must reach.

@@ -1,4 +1,4 @@
-"""What every decoder is: an open file that gives mono blocks at its own sample rate.
+"""Base class of decoders: an open file that gives mono blocks at its own sample rate.
 
 A decoder never resamples and never clips; :mod:`soundloom.audio.reader` does both, in the same way for all
 decoders. Blocks always hold ``BLOCK`` frames (the last one fewer), whatever the packets of the file, so that a

@@ -149,11 +149,11 @@ class JoinedDecoder:
             return
         seconds = position / self.sample_rate
         promised = f" of the {missing.promised:.2f} s that its header counts" if missing.promised else ""
-        told = f"the file is cut short: {seconds:.2f} s{promised} are there"
+        said = f"the file is cut short: {seconds:.2f} s{promised} are there"
         if not self._options.accept_truncated:
             raise AudioError(
                 self._path,
-                f"{told}; copy it again from its source, or take what there is with "
+                f"{said}; copy it again from its source, or take what there is with "
                 "DecodeOptions(accept_truncated=True)",
             )
-        self._notices.append(Notice("truncated", f"{told}, and taken"))
+        self._notices.append(Notice("truncated", f"{said}, and taken"))

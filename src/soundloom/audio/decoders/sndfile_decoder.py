@@ -22,7 +22,7 @@ from soundloom.errors import AudioError
 
 __all__ = ["SndfileDecoder"]
 
-# libsndfile answers 2**63 - 1 where a file does not tell its length (a flac written to a pipe).
+# libsndfile answers 2**63 - 1 where a file does not state its length (a flac written to a pipe).
 UNKNOWN_LENGTH = 2**62
 
 # After a seek some decoders need a run-up until they sound as if they had played from the start. A frame of mp3
@@ -131,8 +131,8 @@ class SndfileDecoder:
         try:
             return int(self._file.buffer_read_into(buffer, "float32"))
         except soundfile.SoundFileError as error:
-            told = f"decoding fails after about {position / self.sample_rate:.2f} s ({_said(error)})"
-            self._stop(position, told, error)
+            said = f"decoding fails after about {position / self.sample_rate:.2f} s ({_said(error)})"
+            self._stop(position, said, error)
             return 0
 
     def _end_early(self, position: int) -> None:
@@ -141,17 +141,17 @@ class SndfileDecoder:
         packet = LARGEST_PACKET.get(self._file.subtype.partition("_")[0], 1)
         if length - position > 2 * packet:
             seconds, promised = position / self.sample_rate, length / self.sample_rate
-            told = f"decoding ends after {seconds:.2f} s of the {promised:.2f} s that the file promises"
-            self._stop(position, told, None)
+            said = f"decoding ends after {seconds:.2f} s of the {promised:.2f} s that the file promises"
+            self._stop(position, said, None)
 
-    def _stop(self, position: int, told: str, error: Exception | None) -> None:
+    def _stop(self, position: int, said: str, error: Exception | None) -> None:
         """End the decoding early: with a notice where a cut file is accepted, otherwise with an error."""
         if self._options.accept_truncated and position > 0:
-            self._notices.append(Notice("truncated", f"{told}; what comes before is taken"))
+            self._notices.append(Notice("truncated", f"{said}; what comes before is taken"))
             return
         raise AudioError(
             self._path,
-            f"{told}: it was cut short, or is damaged there; copy it again from its source, or take what there is with "
+            f"{said}: it was cut short, or is damaged there; copy it again from its source, or take what there is with "
             "DecodeOptions(accept_truncated=True)",
         ) from error
 

@@ -230,7 +230,7 @@ def k_means(reduced: Float32[np.ndarray, "rows components"], report: Report) -> 
     """A cluster for every vector, by k-means; numbered from 0, the largest first.
 
     The number of clusters is a third of the square root of the number of vectors, from 2 to 48, which is about as many
-    colours as can be told apart.
+    colours as can be distinguished.
     """
     import faiss
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.search.index_files import IndexFiles, read_manifest
+from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,8 +24,8 @@ from typing import TypeVar
 from filelock import Timeout
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.search.index_builder import refresh_tags
 from soundloom.library.search.search_index import SearchIndex
+from soundloom.library.search.vector_index.index_builder import refresh_tags
 from soundloom.library.segments import Segments
 from soundloom.library.storage.library_lock import AddLock, library_lock
 from soundloom.library.storage.root_registry import Presence
@@ -50,7 +50,7 @@ class IndexCache:
         store: the library's rows.
         parts: part name -> its columns.
         add_lock: held by a process that adds files.
-        presence: tells which files are not there.
+        presence: finds which files are not there.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ def match_names(
         query: its text and filter count.
         allowed: rows that may be found; all if not given.
         facts: of the files, where there are any: their titles are searched.
-        absent: tells which of some files are not there.
+        absent: finds which of some files are not there.
         most: how many matches are wanted; all if not given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a query finds: files and regions of them, each with what it was found by.
+"""Matches of a query: files and regions of them, each with what it was found by.
 
 The best region of a file stands for it, unless every segment is wanted; then regions of a file that overlap are one.
 """

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from soundloom.library.search.search_index import NearestRows
-from soundloom.library.search.standardisation import standardised
+from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex

@@ -1,7 +1,7 @@
 """Nearest-neighbour search over a library's standardised embeddings: exact up to a size, by inverted file beyond it.
 
 The store keeps embeddings as the model gave them; the index keeps a copy standardised by column and of unit length by
-part (`soundloom.library.search.standardisation`). The similarity of two sounds is the weighted mean of their parts'
+part (`vector_index.standardisation`). The similarity of two sounds is the weighted mean of their parts'
 cosines,
 
     s(q, x) = sum_p w_p cos(q_p, x_p) / sum_p |w_p|,
@@ -9,7 +9,7 @@ cosines,
 which is one inner product with the query's parts scaled by w: weights steer a search without a change to the index.
 
 Small libraries are compared row by row. For large ones FAISS looks only at the cells nearest the query
-(`soundloom.library.search.cells`). A filter that leaves few rows, and weights below zero, fall back to comparing every
+(`vector_index.cells`). A filter that leaves few rows, and weights below zero, fall back to comparing every
 row that the filter admits.
 
 Filters are evaluated by the store, and the latest ones are remembered: a steered search uses the same ones again. The
@@ -30,13 +30,13 @@ from jaxtyping import Bool, Float, Float32, Int
 from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.hits import Hits
-from soundloom.library.search.cells import Cells, top_rows
 from soundloom.library.search.explanation import Explanation, explain
-from soundloom.library.search.index_builder import build_index
-from soundloom.library.search.index_files import IndexFiles, read_manifest
 from soundloom.library.search.matches import Match
 from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.search.standardisation import standardised
+from soundloom.library.search.vector_index.cells import Cells, top_rows
+from soundloom.library.search.vector_index.index_builder import build_index
+from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
+from soundloom.library.search.vector_index.standardisation import standardised
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
@@ -103,7 +103,7 @@ class SearchIndex:
         Args:
             folder: the index's.
             store: the library's rows.
-            presence: tells which files are not there; if not given, none is looked for.
+            presence: finds which files are not there; if not given, none is looked for.
 
         Raises:
             CacheDamagedError: it cannot be opened, or is not as it was written.

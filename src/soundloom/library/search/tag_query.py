@@ -29,6 +29,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from soundloom.errors import ModelError, QueryError
+from soundloom.models import load
 from soundloom.tags.lookup import aligned_tags
 
 if TYPE_CHECKING:
@@ -108,17 +109,23 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
         QueryError: no part of the model learned from tags, or they are of another version of it.
         ModelError: it cannot be read.
     """
-    found = aligned_tags(settings.source or settings.model, weights=settings.weights, offline=offline)
+    source = settings.source or settings.model
+    found = aligned_tags(source, weights=settings.weights, offline=offline)
     if found is None:
         raise QueryError(
             f"the library's model {settings.model!r} knows no tags, so sounds cannot be searched by them: index with "
             "loom (the default), coala, or a model of your own from: soundloom train coala"
         )
-    if found.fingerprints and settings.fingerprint not in found.fingerprints:
+    # Beside a part of a woven model stands that part's fingerprint alone: then the whole model is compared.
+    if (
+        found.fingerprints
+        and settings.fingerprint not in found.fingerprints
+        and settings.fingerprint not in load(source, weights=settings.weights, offline=offline).fingerprints()
+    ):
         raise QueryError(
             f"the library was filled by another version of {settings.model!r}, for which the words that it knows now "
             "are not: search by sounds that it holds, or index the sounds again into a new library: "
-            f"soundloom index SOUNDS -l NEW.loom -m {settings.source or settings.model}"
+            f"soundloom index SOUNDS -l NEW.loom -m {source}"
         )
     return found
 

@@ -1,4 +1,6 @@
-"""Durable state of a library: settings, tables, creation and opening. A library is a folder:
+"""Durable state of a library: settings, tables, creation and opening.
+
+A library is a folder:
 
 library.json   the model, its parts, how files are cut and decoded (library_settings.py)
 store/         LanceDB tables: one row a segment; the files that failed (store.py)

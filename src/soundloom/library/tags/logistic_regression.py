@@ -131,7 +131,7 @@ def platt(
     weights = np.concatenate([importance * targets, importance * (1 - targets)])
     slope, offset = _newton(twice, signs, weights, np.zeros(2))
     if slope <= 0:
-        # Held-out scores that tell nothing, or the opposite: every sound is as doubtful as any other.
+        # Held-out scores that say nothing, or the opposite: every sound is as doubtful as any other.
         return 0.0, 0.0
     return float(slope), float(offset)
 

@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundloom.library.search.cells import build_cells
-from soundloom.library.search.index_files import MANIFEST, create_vectors, read_manifest, write_manifest, write_rows
-from soundloom.library.search.standardisation import column_scaling, embedding_matrix, standardised
+from soundloom.library.search.vector_index.cells import build_cells
+from soundloom.library.search.vector_index.index_files import (
+    MANIFEST,
+    create_vectors,
+    read_manifest,
+    write_manifest,
+    write_rows,
+)
+from soundloom.library.search.vector_index.standardisation import column_scaling, embedding_matrix, standardised
 
 if TYPE_CHECKING:
     import pyarrow as pa
