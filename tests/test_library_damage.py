@@ -19,7 +19,7 @@ from helpers.library_factory import append, clustered, filled
 from soundloom.errors import CacheDamagedError, LibraryDamagedError, LibraryError, ResourceError
 from soundloom.library import Hit, Library
 from soundloom.library.map import library_map
-from soundloom.library.search import index_builder
+from soundloom.library.search.vector_index import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
 from soundloom.library.storage.store import store_damages

@@ -13,7 +13,7 @@ import soundfile
 from helpers.library_factory import DIM, PARTS, clustered, filled
 from helpers.tagged_corpus import beeps_and_hisses, quick
 from soundloom.embedder import one_thread
-from soundloom.errors import QueryError
+from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
@@ -196,3 +196,26 @@ def test_rows_are_read_without_the_store_while_the_index_is_current(tmp_path: Pa
 
 def test_one_word_may_be_given_as_it_is(worded: Library) -> None:
     assert worded.search_tags("beep", k=3) == worded.search_tags(["beep"], k=3)
+
+
+def test_a_library_of_another_version_of_the_model_is_searched_by_what_it_holds(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "sounds").mkdir()
+    for name in "abc":
+        soundfile.write(tmp_path / "sounds" / f"{name}.wav", 0.1 * generator.normal(size=16_000), 16_000)
+    library = Library.create(tmp_path / "l.loom", "logmel", window=None)
+    library.add(tmp_path / "sounds", workers=1)
+    query = LibraryQuery(like=(QuerySound(tmp_path / "sounds" / "a.wav"),))
+    before = library.find(query)
+
+    replace(library.settings, fingerprint="0" * 64).write(tmp_path / "l.loom")
+    remarks: list[str] = []
+    later = Library.open(tmp_path / "l.loom")
+    assert [(match.path, match.similarity) for match in later.find(query, remarks=remarks)] == [
+        (match.path, pytest.approx(match.similarity, abs=1e-6)) for match in before
+    ]
+    assert len(before) == 2
+    assert "the embeddings that it holds of this sound" in remarks[0]
+    soundfile.write(tmp_path / "new.wav", 0.1 * generator.normal(size=16_000), 16_000)
+    with pytest.raises(ModelMismatchError, match="another version of 'logmel'"):
+        later.find(LibraryQuery(like=(QuerySound(tmp_path / "new.wav"),)))

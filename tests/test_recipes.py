@@ -284,7 +284,7 @@ def test_a_training_starts_from_a_model(sounds: Path, trained: Path, tmp_path: P
 def test_a_part_of_a_woven_model_is_fine_tuned(sounds: Path, tmp_path: Path) -> None:
     """Of the default model the ResNet that its general part is, by its architecture or as the largest."""
     general = next(part for part in streams_of(soundloom.load("loom")) if part.name == "general")
-    for kind in ("resnet-small", "own"):
+    for kind in ("resnet-student", "own"):
         stream = initial_stream(kind, "loom", 0, "mine")
         assert (stream.name, list(stream.parts)) == ("mine", ["mine"])
         for name, tensor in general.encoder.state_dict().items():

@@ -304,7 +304,7 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
 def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
     small = replace(TINY, streams=("pitch", "timbre"))
     told: list[str] = []
-    found = reproduce(corpus, tmp_path, small, folds=1, tell=told.append)
+    found = reproduce(corpus, tmp_path, small, folds=1, report=told.append)
     assert told == ["tones, fold-1: 6 clips to learn from, 6 to test"]
     assert found.folds == ("fold-1",)
     text = write(found, tmp_path)

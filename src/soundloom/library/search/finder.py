@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.embedder.sources import sound_blocks
-from soundloom.errors import QueryError
+from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library.search import query as queries
 from soundloom.library.search.library_query import LibraryQuery, QuerySound, match_names, rows_of_text
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
@@ -136,8 +136,8 @@ class Finder:
         self, index: SearchIndex, query: LibraryQuery
     ) -> tuple[Embeddings, Mapping[str, float] | None, tuple[str, ...]]:
         """The embeddings that stand for a query, the weights of the parts, and what the matches are found by."""
-        like = [self._embedded(sound, query) for sound in query.like]
-        unlike = [self._embedded(sound, query) for sound in query.unlike]
+        like = [self._embedded_or_stored(index, sound, query) for sound in query.like]
+        unlike = [self._embedded_or_stored(index, sound, query) for sound in query.unlike]
         words = bool(query.words or query.not_words)
         found_by = (("sound",) if like or unlike else ()) + (("word",) if words else ())
         if len(like) == 1 and not unlike and (len(like[0]) == 1 or not words):
@@ -162,6 +162,21 @@ class Finder:
             offline=self._offline,
         )
         return embedding[None], weights, found_by
+
+    def _embedded_or_stored(self, index: SearchIndex, sound: QuerySound, query: LibraryQuery) -> Embeddings:
+        """The embedding of a sound; of one that the library holds its stored ones, if the model is another by now."""
+        try:
+            return self._embedded(sound, query)
+        except ModelMismatchError:
+            region = queries.query_region(sound.source, sound.start, sound.end)
+            rows = index.rows_in_region(*region) if region is not None else []
+            if not len(rows):
+                raise
+        self._remarks.append(
+            f"the library was filled by another version of {self._settings.model!r}: searched by the embeddings that "
+            "it holds of this sound"
+        )
+        return np.stack([index.embedding(segment.id) for segment in index.segments.at(rows)])
 
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
         """The embedding of a sound, or of the pieces that the library would cut it into."""
