@@ -169,7 +169,7 @@ class Finder:
             return self._embedded(sound, query)
         except ModelMismatchError:
             region = queries.query_region(sound.source, sound.start, sound.end)
-            rows = index.rows_in_region(*region) if region is not None else []
+            rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)
             if not len(rows):
                 raise
         self._remarks.append(
