@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterable
 
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.tag_query import TagQueries
@@ -25,13 +21,13 @@ class LibraryTags:
     Args:
         index: the library's search index.
         editor: writes the edits.
-        queries: searches by tags.
+        queries: searches by tags; its `vocabulary` and `query` are offered as they are.
     """
 
     def __init__(self, index: IndexCache, editor: TagEditor, queries: TagQueries) -> None:
         self._index = index
         self._editor = editor
-        self._queries = queries
+        self.vocabulary, self.query = queries.vocabulary, queries.query
 
     def edit(self, tag: str, *, add: Iterable[SegmentRef] = (), remove: Iterable[SegmentRef] = ()) -> Edit:
         """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.
@@ -91,24 +87,3 @@ class LibraryTags:
         """
         positive, negative = list(yes), list(no)
         return self._index.use(lambda index: tagged_by_example(index, tag, positive, negative, k, above))
-
-    def vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
-        """The tags that `Library.search_tags` understands; none if the library's model knows no tags.
-
-        Args:
-            offline: never fetch the published tag encoder; without it no tags are known.
-        """
-        return self._queries.vocabulary(offline=offline)
-
-    def query(
-        self,
-        tags: Sequence[str] = (),
-        not_: Sequence[str] = (),
-        *,
-        sound: NDArray[np.floating[Any]] | None = None,
-        share: float = 0.5,
-        weights: Mapping[str, float] | None = None,
-        offline: bool = False,
-    ) -> tuple[NDArray[np.floating[Any]], Mapping[str, float] | None]:
-        """An embedding and weights for `Library.search_embedding`; as `TagQueries.query`."""
-        return self._queries.query(tags, not_, sound=sound, share=share, weights=weights, offline=offline)
