@@ -584,6 +584,15 @@ def test_hub_errors(shelf: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
     for wrong in ("hf:mine", "hf:a/b/c", "hf:"):
         with pytest.raises(ModelError, match="should be owner/name"):
             soundloom.load(wrong)
+    httpx = pytest.importorskip("httpx")
+
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise httpx.ConnectError("[Errno -2] Name or service not known")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("huggingface_hub.model_info", unreachable)
+        with pytest.raises(ModelError, match=r"cannot fetch hf:someone/mine: \[Errno -2\]"):
+            soundloom.load("hf:someone/mine")
     real = builtins.__import__
 
     def without(name: str, *arguments: Any, **more: Any) -> Any:

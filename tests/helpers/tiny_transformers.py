@@ -117,15 +117,29 @@ _BUILDERS: dict[str, Callable[[Any], tuple[Any, Any]]] = {
 FAMILIES = tuple(_BUILDERS)
 
 
-def save(family: str, folder: Path) -> Path:
-    """Write a model of a family, the same in every call, with its feature extractor and a licence."""
+def save(family: str, folder: Path, seed: int = 0) -> Path:
+    """Write a model of a family, the same for every seed, with its feature extractor and a licence."""
     import transformers
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filter")
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model, extractor = _BUILDERS[family](transformers)
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# tiny\n", encoding="utf-8")
+    return folder
+
+
+def save_clap(folder: Path, seed: int = 0) -> Path:
+    """A CLAP model with a tokeniser of seven words: <unk>, <pad>, rain, on, a, roof and dog are tokens 0 to 6."""
+    import tokenizers
+    import transformers
+
+    save("clap", folder, seed=seed)
+    words = {"<unk>": 0, "<pad>": 1, "rain": 2, "on": 3, "a": 4, "roof": 5, "dog": 6}
+    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="<unk>", pad_token="<pad>")
+    wrapped.save_pretrained(folder)
     return folder

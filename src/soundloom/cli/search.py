@@ -95,12 +95,14 @@ def command(
     beside a sound, text says among which files. Each hit is a file and its best region, with its similarity (a cosine)
     and the share of the library that is less similar.
 
-    Words need a library filled by a model that knows some: the default one, coala, or one of soundloom train coala.
+    Words need a library filled by a model that knows some: the default one, coala, or one of soundloom train coala. A
+    library of a CLAP model (hf:laion/clap-htsat-unfused) takes the text as a sentence.
 
     \b
     Examples:
       soundloom search dog
       soundloom search "dog barking" --names
+      soundloom search --text "rain on a tin roof" -l clap.loom
       soundloom search dog.wav
       soundloom search dawn.flac@1:30-1:34 -l field.loom -k 20
       soundloom search dog.wav forest                            like dog.wav, among what is called forest

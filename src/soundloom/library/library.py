@@ -358,7 +358,7 @@ class Library:
 
         Args:
             query: text, or a `LibraryQuery`. Text alone finds names, tags, titles and folders, and then what the model
-                takes for the same words.
+                takes for the same sentence or words.
             k: how many matches, at most; one for each file, unless the query asks for every segment.
             offline: never fetch the tags of a published model.
             notices: a list to which is added what is noticed of the query's sounds, such as silence.

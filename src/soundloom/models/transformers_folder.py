@@ -30,7 +30,7 @@ from soundloom.encoders.transformers_audio import audio_tower, transformers_libr
 from soundloom.errors import ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
 
-__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder"]
+__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder", "stream_name"]
 
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 """Files that may hold the feature extractor's settings."""
@@ -89,7 +89,7 @@ def load_folder(folder: Path, config: Mapping[str, Any], name: str) -> Stream:
     settings = _measured(tower, extractor)
     encoder = TransformersAudio(settings, tower).eval().requires_grad_(False)
     return Stream(
-        re.sub(r"[^A-Za-z0-9_.-]|^[^A-Za-z0-9]+", "-", name).lstrip("-_.") or "model",
+        stream_name(name),
         WaveformPatches(PatchSettings(sample_rate=encoder.sample_rate, length=1)),
         encoder,
         layers=None,
@@ -97,6 +97,11 @@ def load_folder(folder: Path, config: Mapping[str, Any], name: str) -> Stream:
         window=Window(frames=round(settings.window * encoder.sample_rate), fixed=False),
         min_samples=_shortest(encoder),
     )
+
+
+def stream_name(name: str) -> str:
+    """What a folder's stream is called: the name of the folder, or on the hub, in the letters of a model's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]|^[^A-Za-z0-9]+", "-", name).lstrip("-_.") or "model"
 
 
 def _check_known(transformers: Any, config: Mapping[str, Any], folder: Path) -> None:

@@ -146,7 +146,9 @@ class FoundFile(_Response):
     duration: float = Field(description="Length of the whole file in seconds.")
     tags: list[str]
     absent: bool = Field(default=False, description="Whether the file is not there now.")
-    found_by: list[str] = Field(description="What holds the text: name, tag, title, folder, or word of the model.")
+    found_by: list[str] = Field(
+        description="What holds the text: name, tag, title, folder; or the model's sentence, word."
+    )
     similarity: float | None = Field(description="In [-1, 1]; null where no embedding was compared.")
     percentile: float | None = Field(description="Share of the library that is less similar.")
 

@@ -26,11 +26,13 @@ from torch.nn import functional
 from soundloom.embedder.threads import alone
 from soundloom.encoders.transformers_audio import transformers_library
 from soundloom.errors import InvalidArgumentError, ModelError
+from soundloom.models import MODELS
 from soundloom.models.config_file import read_json
-from soundloom.models.hub import is_address
+from soundloom.models.hub import is_address, name_of
 from soundloom.models.saved_model import CONFIG, folder_of, is_saved
+from soundloom.models.transformers_folder import stream_name
 
-__all__ = ["TextTower", "text_tower"]
+__all__ = ["TextTower", "text_tower", "tower_of_model"]
 
 _CLAP = "clap"
 _REMEMBERED = 4096
@@ -45,6 +47,7 @@ class TextTower(nn.Module):
 
     Attributes:
         dim: size of the stream's embeddings.
+        projected_dim: size of the common space.
         scale: what cosines are multiplied by before the softmax, as learned.
     """
 
@@ -54,6 +57,7 @@ class TextTower(nn.Module):
         self.text_projection = model.text_projection
         self.audio_projection = model.audio_projection
         self.dim = int(model.config.audio_config.hidden_size)
+        self.projected_dim = int(model.config.projection_dim)
         self.scale = float(model.logit_scale_a.detach().exp())
         self._tokenizer = tokenizer
         self._vectors: dict[str, Tensor] = {}
@@ -117,12 +121,11 @@ def text_tower(name: str | os.PathLike[str], *, offline: bool = False) -> TextTo
         MissingExtraError: transformers is not installed.
     """
     name = os.fspath(name)
-    refused = f"the model {name!r} takes no sentences: choose a CLAP model, such as hf:laion/clap-htsat-unfused"
-    if not is_saved(name) or not (is_address(name) or Path(name).expanduser().is_dir()):
-        raise ModelError(refused)
-    folder = folder_of(name, offline=offline)
-    if not (folder / CONFIG).is_file() or read_json(folder / CONFIG).get("model_type") != _CLAP:
-        raise ModelError(refused)
+    folder = _clap_folder(name, offline)
+    if folder is None:
+        raise ModelError(
+            f"the model {name!r} takes no sentences: choose a CLAP model, such as hf:laion/clap-htsat-unfused"
+        )
     transformers = transformers_library()
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -132,3 +135,36 @@ def text_tower(name: str | os.PathLike[str], *, offline: bool = False) -> TextTo
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"the text tower in {str(folder)!r} cannot be loaded: {reason}") from error
     return TextTower(model, tokenizer)
+
+
+def tower_of_model(name: str, *, offline: bool = False) -> tuple[str, TextTower] | None:
+    """The first part of a model that has a text tower, by its name in the embedding, and the tower; None without any.
+
+    >>> tower_of_model("logmel+mfcc") is None
+    True
+
+    Args:
+        name: the model's name, as for `soundloom.load`.
+        offline: never touch the network.
+
+    Raises:
+        ModelError: as for `text_tower`.
+        MissingExtraError: transformers is not installed.
+    """
+    # A path may itself hold a '+'.
+    parts = [name] if os.path.isdir(os.path.expanduser(name)) else [part.strip() for part in name.split("+")]
+    for part in parts:
+        folder = _clap_folder(part, offline)
+        if folder is not None:
+            return stream_name(name_of(part) if is_address(part) else folder.resolve().name), text_tower(folder)
+    return None
+
+
+def _clap_folder(name: str, offline: bool) -> Path | None:
+    """The folder of a CLAP model; None of any other, and of one with layers chosen."""
+    if name in MODELS or not is_saved(name) or not (is_address(name) or Path(name).expanduser().is_dir()):
+        return None
+    folder = folder_of(name, offline=offline)
+    if not (folder / CONFIG).is_file() or read_json(folder / CONFIG).get("model_type") != _CLAP:
+        return None
+    return folder

@@ -1,7 +1,8 @@
 """Execution of queries of text, sounds, words and filters: `Library.find`.
 
-Text is looked for in names, tags, titles and folders first; where that finds fewer files than are wanted, the words
-that the library's model knows find the rest. Beside sounds, or words for the model, text says among which files.
+Text is looked for in names, tags, titles and folders first; where that finds fewer files than are wanted, the library's
+model finds the rest: by the text as a sentence if it takes sentences, else by those of the words that it knows. Beside
+sounds, or words for the model, text says among which files.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Finder:
     Args:
         settings: the library's.
         model: embeds the sounds of a query; loaded only if there are any.
-        tag_queries: search by the words of the model.
+        tag_queries: search by the words of the model, and by sentences.
         facts: of the library's files, where there are any.
         offline: never fetch the words of a published model.
         notices: a list to which is added what is noticed of the sounds, such as silence.
@@ -66,6 +67,7 @@ class Finder:
         self._settings = settings
         self._model = model
         self._tag_queries = tag_queries
+        self._sentences = tag_queries.sentences
         self._facts = facts
         self._offline = offline
         self._notices = notices
@@ -80,10 +82,8 @@ class Finder:
             found = match_names(rows, query, allowed, facts=self._facts, absent=index.segments.absent, most=k)
             if not query.text or query.names_only or len(found) >= k:
                 return found
-            return self._by_words(index, query, found, k)
-        if query.filter:
-            mask = query.filter.mask(rows, self._facts)
-            allowed = mask if allowed is None else allowed & mask
+            return self._by_model(index, query, found, allowed, k)
+        allowed = self._filtered(index, query, allowed)
         if query.text:
             mask = rows_of_text(rows, query.text, self._facts)
             if not mask.any():
@@ -93,6 +93,40 @@ class Finder:
                 )
             allowed = mask if allowed is None else allowed & mask
         return self._by_embedding(index, query, allowed, k)
+
+    def _by_model(
+        self,
+        index: SearchIndex,
+        query: LibraryQuery,
+        found: list[Match],
+        allowed: Bool[np.ndarray, " rows"] | None,
+        k: int,
+    ) -> list[Match]:
+        """What text found, and after it what the model takes for the text: as a sentence, or by its words."""
+        if not self._sentences.available(offline=self._offline):
+            return self._by_words(index, query, found, k)
+        self._model.get()  # refused here if it is another than the one that filled the library
+        allowed = self._filtered(index, query, allowed)
+        seen = {match.path for match in found}
+        more = _best_matches(
+            index,
+            query,
+            lambda wanted: self._sentences.nearest(index, query.text, wanted, allowed),
+            self._sentences.sample_similarity(index, query.text),
+            ("sentence",),
+            len(index) if allowed is None else int(allowed.sum()),
+            k + len(seen),
+        )
+        return [*found, *(match for match in more if match.path not in seen)][:k]
+
+    def _filtered(
+        self, index: SearchIndex, query: LibraryQuery, allowed: Bool[np.ndarray, " rows"] | None
+    ) -> Bool[np.ndarray, " rows"] | None:
+        """The rows that the query's filter admits of those that may be found; None where all may be."""
+        if not query.filter:
+            return allowed
+        mask = query.filter.mask(index.rows, self._facts)
+        return mask if allowed is None else allowed & mask
 
     def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
         """What text found, and after it what the model finds by those of its words that it knows."""
@@ -122,15 +156,15 @@ class Finder:
             allowed = allowed.copy()
             allowed[hidden] = False
         total = len(index) if allowed is None else int(allowed.sum())
-        group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
-        standing = sample_similarity(index, vectors, every)
-        wanted = _MORE * k
-        while True:
-            near = nearest_rows(index, vectors, min(wanted, total), every, allowed)
-            matches = group(_matches(index, near, standing, found_by))
-            if len(matches) >= k or wanted >= total:
-                return matches[:k]
-            wanted *= _MORE
+        return _best_matches(
+            index,
+            query,
+            lambda wanted: nearest_rows(index, vectors, wanted, every, allowed),
+            sample_similarity(index, vectors, every),
+            found_by,
+            total,
+            k,
+        )
 
     def _vectors(
         self, index: SearchIndex, query: LibraryQuery
@@ -213,6 +247,35 @@ def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:
     regions = (queries.query_region(sound.source, sound.start, sound.end) for sound in (*query.like, *query.unlike))
     rows = [index.rows_in_region(*region) for region in regions if region is not None]
     return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
+
+
+def _best_matches(
+    index: SearchIndex,
+    query: LibraryQuery,
+    nearest: Callable[[int], NearestRows],
+    standing: Float[np.ndarray, " sampled"],
+    found_by: tuple[str, ...],
+    total: int,
+    k: int,
+) -> list[Match]:
+    """The k best matches: a file each, or every segment if the query asks for that.
+
+    Args:
+        index: of the library.
+        query: says how rows are grouped.
+        nearest: the best rows, as many as it is given.
+        standing: similarities of sampled rows, ascending, with which those of the matches are compared.
+        found_by: what the matches are found by.
+        total: how many rows may be found.
+        k: how many matches, at most.
+    """
+    group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
+    wanted = _MORE * k
+    while True:
+        matches = group(_matches(index, nearest(min(wanted, total)), standing, found_by))
+        if len(matches) >= k or wanted >= total:
+            return matches[:k]
+        wanted *= _MORE
 
 
 def _matches(

@@ -46,7 +46,7 @@ class QuerySound:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryQuery:
-    """What is asked of a library. Text alone finds files by what is written of them, and by the words of the model.
+    """What is asked of a library. Text alone finds files by their names, tags and titles, then by the model.
 
     Attributes:
         text: words that names, tags, titles or folders hold, all of them. Beside sounds or `words`: among which files.

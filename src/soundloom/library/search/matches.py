@@ -18,8 +18,8 @@ class Match(Segment):
     """A file, or a region of one, that a query found.
 
     Attributes:
-        found_by: what found it: name, tag, title, folder (`soundloom.library.search.text_match`), word (of the model),
-            sound; empty where nothing but filters was asked for.
+        found_by: what found it: name, tag, title, folder (`soundloom.library.search.text_match`), sentence or word (by
+            the model), sound; empty where nothing but filters was asked for.
         similarity: weighted mean of the parts' cosines, in [-1, 1]; None where no embedding was compared.
         percentile: share of the library that is less similar, in [0, 1]; with the similarity.
         parts: part name -> cosine by that part alone.

@@ -19,7 +19,7 @@ index is a cache: it can always be rebuilt from the store (`soundloom.library.se
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import Cells, top_rows
 from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
-from soundloom.library.search.vector_index.standardisation import standardised
+from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
@@ -236,6 +236,13 @@ class SearchIndex:
         if embedding is None:
             raise QueryError(f"the segment {id!r} is no longer in this library: its file has gone, moved or changed")
         return embedding
+
+    def stored_embeddings(self) -> Iterator[tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n dim"]]]:
+        """The raw embeddings of all rows from the store, batch by batch, with their positions in the index."""
+        for batch in self._store.scan(["embedding"], row_ids=True):
+            embeddings = embedding_matrix(batch, len(self._mean))
+            known = np.isin(batch["_rowid"].to_numpy(), self._row_ids)
+            yield self.positions(batch["_rowid"].to_numpy()), embeddings[known]
 
     def explain(self, query: Float[np.ndarray, " dim"], hits: Sequence[Hit | Match]) -> list[Explanation]:
         """Explain by which parts each hit of a raw embedding is unusually similar to it; see `explain`."""

@@ -29,6 +29,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from soundloom.errors import ModelError, QueryError
+from soundloom.library.search.sentence_query import SentenceQueries
 from soundloom.models import load
 from soundloom.tags.lookup import aligned_tags
 
@@ -47,12 +48,16 @@ class TagQueries:
     Args:
         settings: the library's.
         index: its search index.
+
+    Attributes:
+        sentences: searches by sentences, where the model takes them.
     """
 
     def __init__(self, settings: LibrarySettings, index: IndexCache) -> None:
         self._settings = settings
         self._index = index
         self._aligned: AlignedTags | None = None
+        self.sentences = SentenceQueries(settings)
 
     def vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
         """The tags that `Library.search_tags` understands; none if the library's model knows no tags.
