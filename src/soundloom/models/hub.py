@@ -81,7 +81,7 @@ def snapshot(
             place = Path(client.constants.HF_HUB_CACHE)
             announce(Announcement(source=source, address=page, path=place, held=0, licence=licence))
         return Path(client.snapshot_download(**wanted, allow_patterns=chosen))
-    except (OSError, ValueError, *_network_errors(client)) as error:
+    except _failures(client) as error:
         raise ModelError(f"cannot fetch {address}: {error}") from error
 
 
@@ -142,7 +142,7 @@ def push(repository: str, save: Callable[[Path], object], *, private: bool | Non
         try:
             page = api.create_repo(repository, private=private, exist_ok=True)
             api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a soundloom model")
-        except (OSError, ValueError, *_network_errors(client)) as error:
+        except _failures(client) as error:
             raise ModelError(f"cannot publish {repository}: {error}") from error
     return str(page)
 
@@ -152,9 +152,9 @@ def _check(repository: str) -> None:
         raise ModelError(f"{repository!r} is no place on the Hugging Face hub: it should be owner/name")
 
 
-def _network_errors(client: ModuleType) -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises besides OSError: its own errors, and from 1.0 on those of httpx, such as no route."""
-    errors: list[type[Exception]] = [client.errors.HfHubHTTPError]
+def _failures(client: ModuleType) -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises: OSError, errors of its own, and from 1.0 on those of httpx, such as no route."""
+    errors: list[type[Exception]] = [OSError, ValueError, client.errors.HfHubHTTPError]
     with contextlib.suppress(ImportError):
         import httpx
 
