@@ -45,6 +45,7 @@ PLAYLIST = re.compile(
     rb"(?:<\?xml[^>]*>\s*(?:<!--.*?-->\s*)*)?<(?:playlist|smil|MPD|asx|SmoothStreamingMedia|CompositionPlaylist)\b)",
     re.IGNORECASE | re.DOTALL,
 )
+LONGEST_WALK = 1 << 26
 MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga", ".m1a", ".m2a")
 
 
@@ -78,11 +79,13 @@ def inspect(path: str) -> Layout:
 def is_regular_mpeg(path: str) -> bool:
     """Whether a stream of MPEG audio is nothing but frames and tags, so that libmpg123 prints nothing about them.
 
+    A file of more than 64 MiB, whose frames take a while to walk, is taken for irregular.
+
     Raises:
         OSError: the file cannot be read.
     """
     with Source(path) as source:
-        return is_regular(source, _tags_in_front(source))
+        return source.size <= LONGEST_WALK and is_regular(source, _tags_in_front(source))
 
 
 def _inspected(source: Source, base: int, suffix: str) -> Layout:
@@ -128,9 +131,10 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
         begin = is_mpeg(source, base)
         if begin is not None:
             return inspect_mpeg(source, begin)
-    if base == 0:
-        return inspect_mat(source) or inspect_fixed_header(source) or inspect_sized(source) or Layout()
-    return Layout()
+    known = (inspect_mat(source) or inspect_fixed_header(source) or inspect_sized(source)) if base == 0 else None
+    # libsndfile asks libmpg123, which may know frames that are not known here, or prints what it does not find.
+    asked = head[:1] == b"\xff" or base or suffix in MPEG_SUFFIXES
+    return known or Layout(parts=(Part(isolated=bool(asked)),))
 
 
 def _tags_in_front(source: Source) -> int:

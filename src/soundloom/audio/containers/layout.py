@@ -28,8 +28,8 @@ class Part:
         entries: for MPEG streams, where a decoder may begin (packet, byte), so that a region is reached at once.
         seconds: the length that the bytes hold, where that is known better than from the header.
         joined: whether streams are joined in it, so that packets at the seams may not be decoded.
-        isolated: whether it is decoded in a child process where there is one: libmpg123, within libsndfile, prints what
-            it finds wrong. It changes no sample.
+        isolated: whether libmpg123, within libsndfile, may decode it, which prints what it finds wrong: a child process
+            decodes it then, unless its frames are regular. It changes no sample.
     """
 
     view: FileView | None = None

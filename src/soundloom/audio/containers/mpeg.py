@@ -145,7 +145,7 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
     """What a stream of MPEG audio holds, whose first frame begins at an offset."""
     first = frame_header(source.read(begin, 4))
     if first is None:
-        return Layout()
+        return Layout(parts=(Part(isolated=True),))
     length, samples, rate, _ = first
     counts = counting_frame(source.read(begin, length))
     end = source.size - _tags_at_end(source)
@@ -153,7 +153,7 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
         return Layout(parts=(Part(isolated=True),))
     walk = walked(source, begin, end)
     if not walk.frames:
-        return Layout()
+        return Layout(parts=(Part(isolated=True),))
     notices: tuple[Notice, ...] = ()
     joined = walk.headers > 1 or len(walk.samples) > 1
     if joined:
@@ -182,9 +182,9 @@ def inspect_mpeg(source: Source, begin: int) -> Layout:
 
 
 def is_regular(source: Source, base: int) -> bool:
-    """Whether MPEG audio at or after an offset is nothing but frames, each of which begins where another ends."""
-    begin = is_mpeg(source, base)
-    return begin is not None and walked(source, begin, source.size - _tags_at_end(source)).regular
+    """Whether MPEG audio at an offset is nothing but frames, several of them, each where the one before it ends."""
+    walk = walked(source, base, source.size - _tags_at_end(source)) if is_mpeg(source, base) == base else _Walk()
+    return walk.regular and walk.frames > 1
 
 
 def _recounted(source: Source, begin: int, length: int, walk: _Walk) -> FileView | None:

@@ -4,7 +4,7 @@ PyAV holds the interpreter's lock for much of its work, so two threads that use 
 crashes on a damaged file ends its process; in a child, that is an :class:`soundloom.errors.AudioError` for the file.
 
 libmpg123, within libsndfile, prints what it finds wrong in MPEG audio to the standard error of its process. The child's
-goes to a file, so MPEG audio is decoded there as well, by libsndfile.
+goes to a file, so MPEG audio with anything but regular frames is decoded there as well, by libsndfile.
 
 Requests to :mod:`soundloom.audio.decoders.av_worker` are JSON lists, answered by the messages below; see
 :mod:`soundloom.workers.messages` for their framing.

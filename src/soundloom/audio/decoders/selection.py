@@ -15,12 +15,15 @@ from soundloom.audio.decoders.av_process import AvProcess
 from soundloom.audio.decoders.base import Decoder
 from soundloom.audio.decoders.joined_decoder import JoinedDecoder
 from soundloom.audio.decoders.sndfile_decoder import SndfileDecoder
+from soundloom.audio.non_audio import describe_non_audio
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
 
 __all__ = ["open_decoder", "open_part"]
 
 PLAIN = Layout()
+# What libsndfile says of bytes that are no format, the second where libmpg123 finds no frame in them.
+NOTHING_SAID = ("Format not recognised", "File does not exist or is not a regular file")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -38,13 +41,21 @@ def open_decoder(path: str, av: AvProcess | None, options: DecodeOptions, notice
     """
     layout = _inspected(path)
     notices += layout.notices
-    isolated = any(part.isolated for part in layout.parts)
-    if isolated and av is None and not is_regular_mpeg(path):
-        # libmpg123 would print into this program's output.
-        av = AvProcess()
-    if layout.parts[0] == PLAIN.parts[0] and len(layout.parts) == 1 and layout.missing is None:
-        return open_part(path, layout.parts[0], av, options, notices)
-    return JoinedDecoder(path, layout, options, notices, lambda part, how: open_part(path, part, av, how, notices))
+    if any(part.isolated for part in layout.parts):
+        if is_regular_mpeg(path):
+            layout = replace(layout, parts=tuple(replace(part, isolated=False) for part in layout.parts))
+        elif av is None:
+            # libmpg123 would print into this program's output.
+            av = AvProcess()
+    try:
+        if layout.parts[0] == PLAIN.parts[0] and len(layout.parts) == 1 and layout.missing is None:
+            return open_part(path, layout.parts[0], av, options, notices)
+        return JoinedDecoder(path, layout, options, notices, lambda part, how: open_part(path, part, av, how, notices))
+    except AudioError as error:
+        described = describe_non_audio(path)
+        if described is None:
+            raise
+        raise AudioError(path, described) from error
 
 
 def _inspected(path: str) -> Layout:
@@ -101,7 +112,7 @@ def open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOption
         return _open_here(path, ffmpeg, options, notices) if av is None else av.open(path, options, notices, ffmpeg)
     except AudioError as error:
         # A format that libsndfile knows, yet cannot read: its complaint is the more precise one.
-        if refused in ("", "Format not recognised"):
+        if refused == "" or refused.startswith(NOTHING_SAID):
             raise
         raise AudioError(path, f"{error.reason} (libsndfile: {refused})") from error
 
