@@ -209,6 +209,14 @@ def test_a_cut_film_is_judged_alike(tmp_path: Path, name: str) -> None:
     assert 2 < len(samples) / RATE < 7
 
 
+def test_uncompressed_sound_that_lacks_its_last_packets_is_cut(tmp_path: Path) -> None:
+    file = write_with_av(tmp_path / "s.smjpeg", sweep(8)[None], RATE, "pcm_s16le", container="smjpeg")
+    content = file.read_bytes()
+    file.write_bytes(content[: round(len(content) * 0.97)])
+    with pytest.raises(AudioError, match=r"7\.\d\d s of the 8\.00 s"):
+        read(file, RATE)
+
+
 def test_an_mp4_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
     file = write_with_av(tmp_path / "s.m4a", sweep(2)[None], RATE, "aac")
     content = file.read_bytes()

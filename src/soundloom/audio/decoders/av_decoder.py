@@ -40,7 +40,7 @@ SEEK_FROM_SECONDS = 20
 # Packets that may fail where a stream begins in the middle of a recording, and at its end: the last is often cut.
 BAD_PACKETS_AT_START, BAD_PACKETS_AT_SEAM, BAD_PACKETS_AT_END = 16, 4, 2
 # Containers whose length is a count of samples or packets. Others estimate it from the rate of bits, or keep none.
-COUNTING = frozenset("mov avi asf wv ape tta tak mpc mpc8 caf aiff w64 wav dsf iff xwma shn".split())  # noqa: SIM905
+COUNTING = frozenset("mov avi asf wv ape tta tak mpc mpc8 caf aiff w64 wav dsf iff xwma shn smjpeg".split())  # noqa: SIM905
 # Streams without a header, and films: what FFmpeg gives for their length it estimates, or finds in time stamps.
 ESTIMATED = frozenset("mp3 aac ac3 eac3 dts dtshd loas latm mlp truehd mpeg mpegts mpegvideo".split())  # noqa: SIM905
 # A length is a count where the rate of bits and the size of the file give another, by so much.
@@ -355,5 +355,6 @@ class AvDecoder:
     def _tolerance(self) -> float:
         """Seconds by which the end may differ from the count: two packets of a usual length, and some rounding."""
         longest = max(self._head.samples, self._track.codec_context.frame_size or 0)
-        trimmed = not COUNTING.isdisjoint(self._container.format.name.split(","))
+        kinds = self._container.format.name.split(",")
+        trimmed = not COUNTING.isdisjoint(kinds) and not self._track.codec_context.name.startswith("pcm_")
         return (TOLERANCE_SECONDS if trimmed else ROUNDING_SECONDS) + min(0.1, 2.0 * int(longest) / self.sample_rate)
