@@ -18,7 +18,7 @@ from soundloom.corpora import CorpusError
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
 from soundloom.library import Library, TagTable
-from soundloom.library.tags.label_export import Label, write_csv
+from soundloom.region_files import Region, write_regions
 from soundloom.tags import TagFile
 
 FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.WAV"]
@@ -64,12 +64,12 @@ def test_names_with_bytes_that_are_not_utf8_match_as_they_are_stored() -> None:
 
 def test_cells_that_look_like_formulas_are_read_as_they_were_before_they_were_written(tmp_path: Path) -> None:
     written = [
-        Label("/s/=cmd.wav", 0, 1, "@home"),
-        Label("/s/-1.wav", 0, 1, "'=quoted"),
-        Label("/s/a.wav", 0, 1, "'tis"),
+        Region("/s/=cmd.wav", 0, 1, "@home"),
+        Region("/s/-1.wav", 0, 1, "'=quoted"),
+        Region("/s/a.wav", 0, 1, "'tis"),
     ]
-    with open(tmp_path / "tags.csv", "w", newline="", encoding="utf-8") as file:
-        write_csv(written, file)
+    write_regions(written, tmp_path / "tags.csv")
+    with open(tmp_path / "tags.csv", "a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(["'=cmd.wav", 0, 1, "'+more"])
     matched = TagTable(tmp_path / "tags.csv").match(["/s/=cmd.wav", "/s/-1.wav", "/s/a.wav"])
     assert matched.tags == {"/s/=cmd.wav": ["+more", "@home"], "/s/-1.wav": ["'=quoted"], "/s/a.wav": ["'tis"]}

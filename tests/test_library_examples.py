@@ -210,7 +210,7 @@ def test_the_command_shows_tags_and_exports(library: Library, tmp_path: Path) ->
     assert "right on examples held out" in output
     assert library.tags.counts() == {}
 
-    code, output = run(*marks, "--accept", 20, "--json", "--export", tmp_path / "labels.csv")
+    code, output = run(*marks, "--accept", 20, "--json", "--out", tmp_path / "labels.csv")
     assert code == 0, output
     told = json.loads(output[output.index("{") :])
     assert (told["tagged"], len(told["ranked"])) == (25, 10)
@@ -219,7 +219,7 @@ def test_the_command_shows_tags_and_exports(library: Library, tmp_path: Path) ->
     assert Library.open(library.folder).tags.counts() == {"siren": 25}
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 26
 
-    code, _ = run("--tag", "siren", "-l", library.folder, "--audacity", tmp_path / "tracks")
+    code, _ = run("--tag", "siren", "-l", library.folder, "--out", tmp_path / "tracks")
     assert (code, len(list((tmp_path / "tracks").rglob("*.txt")))) == (0, 25)
     code, output = run(*marks, "--above", 0.6)
     tagged = Library.open(library.folder).tags.counts()["siren"]

@@ -12,7 +12,7 @@ import soundfile
 from filelock import FileLock
 
 from helpers.library_factory import append, clustered, filled
-from soundloom.errors import LibraryError, QueryError
+from soundloom.errors import InvalidArgumentError, LibraryError, QueryError, ResourceError
 from soundloom.library import Library, TagTable, segment_id
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segments
@@ -257,10 +257,10 @@ def test_export_to_csv_and_audacity(library: Library, tmp_path: Path) -> None:
     with (tmp_path / "out" / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[:4] == [
-        ["path", "start", "end", "tag"],
-        [PATHS[0], "0.0", "1.0", 'say "hi"'],
-        [PATHS[0], "1.0", "2.0", 'say "hi"'],
-        [PATHS[0], "1.0", "2.0", "siren"],
+        ["path", "start", "end", "label", "score"],
+        [PATHS[0], "0.0", "1.0", 'say "hi"', ""],
+        [PATHS[0], "1.0", "2.0", 'say "hi"', ""],
+        [PATHS[0], "1.0", "2.0", "siren", ""],
     ]
     assert library.tags.export(tmp_path / "tracks") == 8
     files = {str(file.relative_to(tmp_path / "tracks")): file.read_text() for file in tmp_path.glob("tracks/**/*.txt")}
@@ -268,9 +268,9 @@ def test_export_to_csv_and_audacity(library: Library, tmp_path: Path) -> None:
         "a.wav.txt": '0.000000\t2.000000\tsay "hi"\n1.000000\t2.000000\tsiren\n3.000000\t4.000000\tsay "hi"\n',
         "deep/it's.wav.txt": "0.000000\t4.000000\tsiren\n",
     }
-    with pytest.raises(LibraryError, match=r"end it in \.csv"):
+    with pytest.raises(InvalidArgumentError, match=r"end it in \.csv"):
         library.tags.export(tmp_path / "labels.xlsx")
-    with pytest.raises(LibraryError, match="cannot write"):
+    with pytest.raises(ResourceError, match="cannot write"):
         library.tags.export(tmp_path / "out" / "labels.csv" / "below.csv")
 
 

@@ -19,7 +19,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,8 +78,13 @@ def check_region_file(out: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_regions(regions: Sequence[Region], out: str | os.PathLike[str]) -> None:
+def write_regions(regions: Sequence[Region], out: str | os.PathLike[str], *, join_labels: bool = False) -> None:
     """Write regions to a file, whole or not at all, or to a folder of labels.
+
+    Args:
+        regions: what is written.
+        out: where; the ending says in which form.
+        join_labels: in label tracks, regions of one label that touch or overlap are one.
 
     Raises:
         InvalidArgumentError: an ending that is not known; or labels of several files in one ``.txt``.
@@ -87,6 +92,8 @@ def write_regions(regions: Sequence[Region], out: str | os.PathLike[str]) -> Non
     """
     path = check_region_file(out)
     write = _writer(path)
+    if join_labels and write in (None, _write_labels):
+        regions = _joined(regions)
     try:
         if write is None:
             _write_labels_of_each(regions, path)
@@ -96,6 +103,17 @@ def write_regions(regions: Sequence[Region], out: str | os.PathLike[str]) -> Non
             write(regions, temporary)
     except OSError as error:
         raise ResourceError(f"cannot write {str(path)!r}: {reason_of(error)}") from None
+
+
+def _joined(regions: Iterable[Region]) -> list[Region]:
+    joined: list[Region] = []
+    for region in sorted(regions, key=lambda region: (region.path, region.label, region.start)):
+        last = joined[-1] if joined else None
+        if last is not None and (last.path, last.label) == (region.path, region.label) and region.start <= last.end:
+            joined[-1] = replace(last, end=max(last.end, region.end))
+        else:
+            joined.append(region)
+    return joined
 
 
 Writer = Callable[[Sequence[Region], Path], None]
@@ -156,7 +174,7 @@ def _write_labels(regions: Sequence[Region], file: Path) -> None:
             f"the regions lie in {len(paths)} files, and a label track belongs to one: name a folder (without an "
             "ending) for a track of each, or a .selections.txt for Raven"
         )
-    ordered = sorted(regions, key=lambda region: (region.start, region.end))
+    ordered = sorted(regions, key=lambda region: (region.start, region.end, region.label))
     file.write_text("".join(map(_label_line, ordered)), encoding="utf-8")
 
 
@@ -175,7 +193,7 @@ def _write_labels_of_each(regions: Iterable[Region], folder: Path) -> None:
 
 
 def _label_line(region: Region) -> str:
-    return f"{region.start:.6f}\t{region.end:.6f}\t{' '.join(region.label.split())}\n"
+    return f"{region.start:.6f}\t{region.end:.6f}\t{printable(' '.join(region.label.split()))}\n"
 
 
 def _write_selections(regions: Sequence[Region], file: Path) -> None:

@@ -31,6 +31,7 @@ from soundloom.cli.roots import command as roots
 from soundloom.cli.search import command as search
 from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
+from soundloom.cli.tags import command as tags
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
 from soundloom.components.trust import TRUST_VARIABLE
@@ -83,7 +84,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, map_, serve, embed, info, roots, verify, train, evaluate, layers, reproduce),
+    *(index, search, tag, tags, map_, serve, embed, info, roots, verify, train, evaluate, layers, reproduce),
     *(export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

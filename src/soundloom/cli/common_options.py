@@ -32,6 +32,7 @@ __all__ = [
     "parse_files",
     "parse_weights",
     "query_decoding",
+    "region_file",
     "sounds",
     "sounds_if_any",
     "weight_files",
@@ -57,6 +58,22 @@ class LocalPath(click.Path):
         local_path(value, must_exist=self._must_exist)
         return super().convert(value, param, ctx)
 
+
+def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
+    from soundloom.region_files import check_region_file
+
+    return None if out is None else check_region_file(out)
+
+
+region_file = click.option(
+    "-o",
+    "--out",
+    type=LocalPath(),
+    callback=_region_file,
+    metavar="FILE",
+    help="Write the result: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .html, or a folder "
+    "of labels.",
+)
 
 library = click.option(
     "-l",

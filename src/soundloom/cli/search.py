@@ -10,14 +10,13 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.search_query import parse_time, read_arguments, read_sound
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, QueryError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from soundloom.audio import DecodeOptions
     from soundloom.library import Explanation, LibraryQuery, Match, QuerySound, RowFilter
 
@@ -36,14 +35,7 @@ __all__ = ["command"]
 @click.option(
     "--not", "not_words", multiple=True, metavar="WORD", help="What it does not take them for; can be repeated."
 )
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave.")
-@click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name.")
-@click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length.")
-@click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length.")
-@click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Only files of this sample rate.")
-@click.option("--after", type=click.DateTime(), metavar="DAY", help="Only what was recorded on that day or later.")
-@click.option("--before", type=click.DateTime(), metavar="DAY", help="Only what was recorded before that day.")
-@click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".')
+@filters
 @click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
 @click.option("-k", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
 @click.option("--every-segment", is_flag=True, help="Every segment that is found, not the best of each file.")
@@ -63,14 +55,7 @@ __all__ = ["command"]
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually similar.")
 @click.option("--picture", type=common_options.LocalPath(), metavar="PNG", help="Also draw the sound and its hits.")
-@click.option(
-    "-o",
-    "--out",
-    type=common_options.LocalPath(),
-    metavar="FILE",
-    help="Write the hits: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .html, or a folder "
-    "of labels.",
-)
+@common_options.region_file
 @click.option("--copy-to", type=common_options.LocalPath(), metavar="FOLDER", help="Copy the files of the hits there.")
 @click.option("--cut", is_flag=True, help="With --copy-to: only the regions that were found, as WAV.")
 @common_options.query_decoding
@@ -119,7 +104,7 @@ def command(
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
-    _check_outputs(outputs["picture"], outputs["out"], outputs["copy_to"], cut)
+    _check_outputs(outputs["picture"], outputs["copy_to"], cut)
     query = _query(arguments, folder, **given)
     if not (query.text or query.is_compared or query.filter or query.where):
         raise click.UsageError("nothing to search for: give a sound, text, or words with --word")
@@ -129,12 +114,8 @@ def command(
     _Search(context, folder, query, count, offline).run(explained=explained, cut=cut, **outputs)
 
 
-def _check_outputs(picture: Path | None, out: Path | None, copy_to: Path | None, cut: bool) -> None:
+def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool) -> None:
     """Refuse names that say no format, before anything is loaded."""
-    from soundloom.region_files import check_region_file
-
-    if out is not None:
-        check_region_file(out)
     if picture is not None and picture.suffix.lower() != ".png":
         raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
     if cut and copy_to is None:
@@ -151,17 +132,10 @@ def _query(
     start: float,
     end: float | None,
     weights: str | None,
-    tags: tuple[str, ...],
-    inside: str | None,
-    longer: float | None,
-    shorter: float | None,
-    rate: int | None,
-    after: datetime | None,
-    before: datetime | None,
     **given: Any,
 ) -> LibraryQuery:
     """The query that the arguments and options of the command line describe."""
-    from soundloom.library import LibraryQuery, RowFilter
+    from soundloom.library import LibraryQuery
 
     sounds, named = read_arguments(arguments, library)
     sounds += [read_sound(sound, library) for sound in like]
@@ -169,15 +143,7 @@ def _query(
         text=" ".join(filter(None, (named, text))),
         like=tuple(_with_region(sounds, start, end)),
         unlike=tuple(read_sound(sound, library) for sound in unlike),
-        filter=RowFilter(
-            tags=tags,
-            folder=inside,
-            longer=longer,
-            shorter=shorter,
-            sample_rate=rate,
-            after=after,
-            before=before,
-        ),
+        filter=pop_filter(given),
         weights=common_options.parse_weights(weights),
         **given,
     )

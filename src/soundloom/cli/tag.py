@@ -51,9 +51,7 @@ def command() -> None:
 @click.option(
     "--least", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Lowest score that is shown."
 )
-@click.option(
-    "-o", "--out", type=common_options.LocalPath(), help="A .csv, .parquet or .txt, or a folder of label tracks."
-)
+@common_options.region_file
 @common_options.weight_files
 @common_options.offline
 @common_options.decoding

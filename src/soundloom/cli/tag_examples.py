@@ -34,8 +34,7 @@ _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
 @click.option("--above", type=click.FloatRange(0, 1), metavar="P", help="Tag all that are at least so probable.")
-@click.option("--export", "table", type=common_options.LocalPath(), metavar="CSV", help="Write all tags to a table.")
-@click.option("--audacity", type=common_options.LocalPath(), metavar="FOLDER", help="Write all tags as label tracks.")
+@common_options.region_file
 @common_options.as_json
 def command(
     folder: Path,
@@ -46,8 +45,7 @@ def command(
     count: int,
     accept: int | None,
     above: float | None,
-    table: Path | None,
-    audacity: Path | None,
+    out: Path | None,
     json_wanted: bool,
 ) -> None:
     """Tag by example: mark a few sounds of a library yes or no, see which others the tag fits.
@@ -58,8 +56,7 @@ def command(
     \b
     Examples:
       soundloom tag --examples --tag siren --yes a.wav --yes b.wav:3.0-5.0 --no c.wav
-      soundloom tag --examples --tag siren --yes a.wav --no c.wav --above 0.9 --export labels.csv
-      soundloom tag --examples --tag siren --audacity labels
+      soundloom tag --examples --tag siren --yes a.wav --no c.wav --above 0.9 --out labels.csv
     """
     from soundloom.library import Library
 
@@ -78,9 +75,9 @@ def command(
             _tell(found, count)
             if accepting:
                 echo(f"{counted(report['tagged'], 'segment')} newly tagged {tag!r}", err=True)
-    elif no or accept or above is not None or not (table or audacity):
+    elif no or accept or above is not None or out is None:
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
-    for out in filter(None, (table, audacity)):
+    if out is not None:
         labels = library.tags.export(out)
         echo(f"{counted(labels, 'tag')} of segments written to {out}", err=True)
     if json_wanted:

@@ -1,26 +1,19 @@
 """Tagging with a trained model: what ``soundloom tag --model RUN`` does.
 
-    .csv        a line a tag: path, start, end, tag, score; explained, then average, and from_PART for every part
-    .parquet    the same columns
-    .txt        Audacity's label track of a single file: first second, last second, tag
-    a folder    a label track for every file, named after it
-
-A line is of a clip, or with ``frames`` of a second. Neighbouring seconds with one tag are one label in a track.
+A tag is of a clip, or with ``frames`` of a second. It is written as a region (`soundloom.region_files`), with its score
+and, explained, the columns average and from_PART for every part. Neighbouring seconds with one tag are one label in a
+label track.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from soundloom.atomic_file import replacing
-from soundloom.errors import LibraryError
-from soundloom.safe_text import csv_cell, printable
-from soundloom.system_errors import reason_of
+from soundloom.region_files import Region, write_regions
+from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess, DecodeOptions
@@ -30,8 +23,6 @@ if TYPE_CHECKING:
     from soundloom.tagger import Explained, Tagged, Tagger
 
 __all__ = ["TagReport", "TagRow", "tag_files", "tag_lines", "write_tags"]
-
-_COLUMNS = ("path", "start", "end", "tag", "score")
 
 
 class TagRow(NamedTuple):
@@ -174,49 +165,9 @@ def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
 
 
 def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> None:
-    """Write tags to a file or a folder; the ending says in which form (see the module).
-
-    Raises:
-        LibraryError: an ending that is not known, a label track for several files, or a place that cannot be written.
-    """
-    out = Path(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if not out.suffix:
-            for place, text in _tracks(rows):
-                (out / place).parent.mkdir(parents=True, exist_ok=True)
-                with replacing(out / place) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-            return
-        with replacing(out) as temporary:
-            _written(rows, out.suffix, temporary, out)
-    except OSError as error:
-        raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
-
-
-def _written(rows: Sequence[TagRow], suffix: str, file: Path, out: Path) -> None:
-    if suffix == ".csv":
-        with open(file, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, _COLUMNS if not rows else list(rows[0].columns()))
-            writer.writeheader()
-            for row in rows:
-                cells = row.columns().items()
-                writer.writerow({name: csv_cell(value) if isinstance(value, str) else value for name, value in cells})
-    elif suffix == ".parquet":
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        kinds = dict(zip(_COLUMNS, (pa.string(), pa.float64(), pa.float64(), pa.string(), pa.float32()), strict=True))
-        kinds.update({name: pa.float32() for row in rows[:1] for name in row.shares or {}})
-        table = pa.Table.from_pylist([row.columns() for row in rows], schema=pa.schema(list(kinds.items())))
-        parquet.write_table(table, file)
-    elif suffix == ".txt":
-        paths = {row.path for row in rows}
-        if len(paths) > 1:
-            raise LibraryError(f"a label track is of one file, got {len(paths)}: name a folder for a track each")
-        file.write_text("".join(text for _, text in _tracks(rows)), encoding="utf-8")
-    else:
-        raise LibraryError(f"cannot write tags to {str(out)!r}: end it in .csv, .parquet or .txt, or name a folder")
+    """Write tags to a file or a folder; see `soundloom.region_files.write_regions`."""
+    regions = [Region(row.path, row.start, row.end, row.tag, row.score, columns=row.shares or {}) for row in rows]
+    write_regions(regions, out, join_labels=True)
 
 
 def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:
@@ -237,9 +188,3 @@ def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[s
         "average": float(explained.average[tag]),
         **{f"from_{part}": float(shares[tag]) for part, shares in moved.items()},
     }
-
-
-def _tracks(rows: Iterable[TagRow]) -> Iterator[tuple[str, str]]:
-    from soundloom.library.tags.label_export import Label, audacity_tracks
-
-    return audacity_tracks(Label(row.path, row.start, row.end, row.tag) for row in rows)

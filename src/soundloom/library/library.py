@@ -14,7 +14,6 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions, Notice
 from soundloom.embedder import Embedder, Source
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
-from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import Synchroniser
@@ -22,13 +21,13 @@ from soundloom.library.map.library_map import Maps
 from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.finder import Finder
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.library_query import LibraryQuery
+from soundloom.library.search.library_query import LibraryQuery, select
 from soundloom.library.search.matches import Match
 from soundloom.library.search.query import apply_balance, check_query, complete_weights, query_region
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
-from soundloom.library.segments import Hit
-from soundloom.library.storage.facts_table import read_facts_table, update_facts
+from soundloom.library.segments import Hit, SegmentRef
+from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import LibraryModel, Loader, Weights, create_library, open_library
@@ -54,16 +53,12 @@ class Library:
     ====================  ==============================================================================
     make and fill         `create`, `open`, `add`, `check_present`; `folder`, `settings`, `model`
     contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`
-    search                `search`, `search_tags`, `search_embedding`, `find`, `explain`
+    search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
     segments              `index`: by id, reference and filter, their vectors and embeddings
     maps                  `maps`: compute, and show the one kept
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by
     roots                 `roots`: list, relocate and forget the folders that it was filled from
     ====================  ==============================================================================
-
-    Attributes:
-        folder: where the library lies.
-        settings: the model that fills it and how files are cut.
     """
 
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
@@ -97,8 +92,7 @@ class Library:
 
         Args:
             folder: where; must not exist, or be empty.
-            model: a model or its name. By its name, and the weights, the library finds it again; a model
-                made otherwise has to be given again to `open`.
+            model: a model or its name. A model that is not given by its name has to be given again to `open`.
             window: seconds of the segments that longer files are cut into; None keeps every file whole.
             hop: seconds from one segment's start to the next; the window if not given.
             weights: as for `soundloom.load`, for a model given by its name.
@@ -125,10 +119,9 @@ class Library:
 
         Args:
             folder: where it lies.
-            model: the model to use, which must be the one that filled the library; by default it is
-                loaded by what the library's settings say when it is first needed.
-            weights: where its weights are now, if no longer where they were; as for `soundloom.load`. If
-                they are the same weights, the library remembers the place, and so it does for a model's name.
+            model: the one that filled the library; by default it is loaded, as the settings say, when first needed.
+            weights: where its weights are now, if no longer where they were; as for `soundloom.load`. The library
+                remembers the place, and so it does for a model's name.
             loader: as for `create`.
 
         Raises:
@@ -188,7 +181,7 @@ class Library:
 
         Args:
             columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, decoder (version).
-            where: an SQL condition on the columns.
+            where: an SQL condition on them.
         """
         return self._store.sorted_rows(columns, where)
 
@@ -205,11 +198,9 @@ class Library:
         """Bring the library up to date with folders and files.
 
         What is new or changed is embedded; a content that the library holds under another name keeps its embeddings
-        and its tags; what is gone is removed; what cannot be read is recorded and reported. Stop it at any moment, run
-        it again, and it goes on where it was: a file is in the library whole or not at all.
-
-        A root that is not there, or is empty where it held files, keeps its rows. So do missing files that are more
-        than a tenth of their root's length, or more than an hour.
+        and its tags; what is gone is removed; what cannot be read is recorded and reported. A root that is not there,
+        or is empty where it held files, keeps its rows, and so do missing files that are more than a tenth of their
+        root's length, or an hour. An interrupted run goes on where it was: a file is there whole or not at all.
 
         Args:
             sounds: folders, searched with their subfolders, and files; the library's `roots` if not given.
@@ -231,8 +222,6 @@ class Library:
                 workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, progress=progress,
             )  # fmt: skip
             report = synchroniser.run(roots, tags)
-            hashes = {path: state.hash for path, state in self._store.files().items()}
-            update_facts(self.folder, hashes, read_facts, workers=workers or os.cpu_count() or 1)
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
         return report
 
@@ -294,8 +283,7 @@ class Library:
     ) -> Hits:
         """Find the segments that some tags describe, or that sound like a sound and are described so.
 
-        The library's model must have learned from tags: ``coala``, or one of `soundloom train coala`. To filter by
-        tags that were given use ``where="array_has(tags, 'dog')"``. The other arguments are those of `search`.
+        The library's model must know words. The other arguments are those of `search`.
 
         Args:
             tags: tags that describe the hits, or one tag.
@@ -320,7 +308,7 @@ class Library:
         exclude = None if include_query else query_region(sound, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
-    def search_embedding(
+    def search_embedding(  # noqa: D417  (the other arguments are those of `search`)
         self,
         embedding: NDArray[np.floating[Any]],
         k: int = 10,
@@ -329,13 +317,10 @@ class Library:
         where: str | None = None,
         exclude: tuple[str, float, float] | None = None,
     ) -> Hits:
-        """Find the segments nearest to an embedding.
+        """Find the segments nearest to an embedding; see `search`.
 
         Args:
             embedding: ``[dim]``, as the model gives it.
-            k: how many hits, at most.
-            weights: as for `search`.
-            where: as for `search`.
             exclude: a file and the seconds in it that must not be found.
 
         Raises:
@@ -357,8 +342,7 @@ class Library:
         """Find files by text, sounds, tags that the model knows and filters; see `soundloom.library.search.finder`.
 
         Args:
-            query: text, or a `LibraryQuery`. Text alone finds names, tags, titles and folders, and then what the model
-                takes for the same sentence or words.
+            query: text, or a `LibraryQuery`. Text finds names, tags, titles, folders, then what the model takes for it.
             k: how many matches, at most; one for each file, unless the query asks for every segment.
             offline: never fetch the tags of a published model.
             notices: a list to which is added what is noticed of the query's sounds, such as silence.
@@ -367,11 +351,21 @@ class Library:
         Raises:
             QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
         """
-        asked = LibraryQuery(text=query) if isinstance(query, str) else query
-        facts = read_facts_table(self.folder)
-        parts = (self.settings, self._library_model, self._tag_queries, facts)
+        parts = (self.settings, self._library_model, self._tag_queries, read_facts_table(self.folder))
         finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks)
-        return self._index_cache.use(lambda index: finder.find(index, asked, k))
+        return self._index_cache.use(lambda index: finder.find(index, LibraryQuery.of(query), k))
+
+    def select(self, query: str | LibraryQuery) -> list[SegmentRef]:
+        """Everything that the text and the filters of a query admit, as `tags` and `maps` take it; no model is asked.
+
+        Returns:
+            Files of which every segment is meant by their paths, and segments of the others.
+
+        Raises:
+            QueryError: as for `find`; or the query has sounds or words of the model.
+        """
+        facts = read_facts_table(self.folder)
+        return self._index_cache.use(lambda index: select(index, LibraryQuery.of(query), facts))
 
     def explain(  # noqa: D417  (the other arguments are those of `search`)
         self,

@@ -190,6 +190,20 @@ class Segments:
             tagged[pc.list_parent_indices(tags).to_numpy()[equal]] = True
         return tagged
 
+    def references(self, mask: Bool[np.ndarray, " rows"]) -> list[SegmentRef]:
+        """Some rows as references: a file of which all segments are among them by its path, of others the segments.
+
+        Args:
+            mask: which rows.
+        """
+        paths = self._rows["path"].combine_chunks().dictionary_encode()
+        file = paths.indices.to_numpy()
+        names = paths.dictionary.to_pylist()
+        chosen = np.bincount(file[mask], minlength=len(names))
+        whole = chosen == np.bincount(file, minlength=len(names))
+        files = [names[number] for number in np.flatnonzero(whole & (chosen > 0))]
+        return [*files, *self.at(np.flatnonzero(mask & ~whole[file]))]
+
     def rows_of(self, references: Iterable[SegmentRef]) -> Int[np.ndarray, " n"]:
         """The rows that references point at, ascending and each once.
 

@@ -7,7 +7,7 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 3. files whose content the library holds take over its rows (`moves`); nothing of them is embedded again;
 4. all other candidates are embedded and committed, many files at a time but never a file in two;
 5. files that are gone are removed, unless so much of a root is missing that a drive may be unplugged;
-6. tags are brought up to date with the log of decisions and a table.
+6. tags are brought up to date with the log of decisions and a table, and the facts of the files with the files.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from pathlib import Path
 from soundloom.embedder import Embedder
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
+from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.storage.commit_guard import CommitGuard
+from soundloom.library.storage.facts_table import update_facts
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_paths import RootLookup, totals_by_root
 from soundloom.library.storage.root_registry import RootRegistry
@@ -69,6 +71,7 @@ class Synchroniser:
         rehash: bool = False,
         progress: Callable[[FileProgress], None] | None = None,
     ) -> None:
+        self._folder = folder
         self._store = store
         self._model = model
         self._settings = settings
@@ -112,6 +115,8 @@ class Synchroniser:
         retagged = self._tag_editor.reconcile(table)
         if commits or report.deleted or report.moved or report.copied or report.touched or retagged:
             self._store.compact()
+        hashes = {path: state.hash for path, state in self._store.files().items()}
+        update_facts(self._folder, hashes, read_facts, workers=self._workers)
         report.tagged_failures = sorted(table.keys() & failed.keys())
         return self._tally.finished()
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from soundloom.audio import DecodeOptions
     from soundloom.embedder import Source
+    from soundloom.library.search.search_index import SearchIndex
+    from soundloom.library.segments import SegmentRef
 
-__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text", "titles_of"]
+__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text", "select", "titles_of"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class LibraryQuery:
     names_only: bool = False
     include_query: bool = False
     decoding: DecodeOptions | None = None
+
+    @classmethod
+    def of(cls, query: str | LibraryQuery) -> LibraryQuery:
+        """A text as a query; a query as it is."""
+        return cls(text=query) if isinstance(query, str) else query
 
     @property
     def is_compared(self) -> bool:
@@ -136,6 +143,22 @@ def match_names(
             break
     gone = absent([match.path for match in matches[:most]])
     return [replace(match, absent=missing) for match, missing in zip(matches[:most], gone, strict=True)]
+
+
+def select(index: SearchIndex, query: LibraryQuery, facts: pa.Table | None = None) -> list[SegmentRef]:
+    """Every segment that the text and the filters of a query admit; see `Library.select`.
+
+    Raises:
+        QueryError: as for `match_names`; or the query has sounds or words of the model, which rank and do not select.
+    """
+    if query.is_compared:
+        raise QueryError(
+            "sounds and words of the model rank a library: select by text, tags and filters, or find first"
+        )
+    mask = query.filter.mask(index.rows, facts)
+    if query.text:
+        mask &= rows_of_text(index.rows, query.text, facts)
+    return index.segments.references(mask if query.where is None else mask & index.mask(query.where))
 
 
 def titles_of(facts: pa.Table | None) -> dict[str, str]:

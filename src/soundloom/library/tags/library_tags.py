@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from difflib import get_close_matches
 
+from soundloom.counted import counted
+from soundloom.errors import LibraryError, QueryError
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.tag_query import TagQueries
-from soundloom.library.segments import SegmentRef
+from soundloom.library.segments import SegmentRef, Segments
 from soundloom.library.tags.active_learning import ExampleTagging, tagged_by_example
-from soundloom.library.tags.editor import Edit, TagEditor
+from soundloom.library.tags.editor import Edit, TagEditor, checked_tag
 from soundloom.library.tags.label_export import export_tags, tag_counts
 
 __all__ = ["LibraryTags"]
@@ -51,6 +54,33 @@ class LibraryTags:
         """Take a tag from segments; as `edit`."""
         return self.edit(tag, remove=segments)
 
+    def rename(self, old: str, new: str) -> Edit:
+        """Give a tag another name, wherever it is given; a name that is there already takes its segments in.
+
+        Raises:
+            QueryError: no segment has the tag; those that are written nearly so are named.
+            LibraryError: the new name cannot be a tag, or is the old one.
+        """
+        if checked_tag(old) == checked_tag(new):
+            raise LibraryError(f"the tag {old!r} is called so already: give another name")
+        segments = self._index.current().segments
+        tagged = self._with_tag(segments, old)
+        return self._editor.edit(segments, {old: ((), tagged), new: (tagged, ())})
+
+    def delete(self, tag: str) -> Edit:
+        """Take a tag from every segment that has it; raises as `rename`."""
+        segments = self._index.current().segments
+        return self._editor.edit(segments, {tag: ((), self._with_tag(segments, tag))})
+
+    def _with_tag(self, segments: Segments, tag: str) -> list[SegmentRef]:
+        tagged = segments.with_tag(tag)
+        if not tagged.any():
+            given = {name.casefold(): name for name in self.counts()}
+            near = [given[name] for name in get_close_matches(tag.casefold(), given, n=3, cutoff=0.6)]
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {counted(len(given), 'tag')}"
+            raise QueryError(f"no sound of this library has the tag {tag!r} ({hint})")
+        return segments.references(tagged)
+
     def set(self, segment: SegmentRef, tags: Iterable[str]) -> Edit:
         """Make these the tags of a file or segment, and no others; as `edit`."""
         return self._editor.set(self._index.current().segments, segment, tags)
@@ -60,13 +90,14 @@ class LibraryTags:
         return tag_counts(self._index.current().rows)
 
     def export(self, out: str | os.PathLike[str]) -> int:
-        """Write the tags to a CSV, or to a folder of Audacity label tracks; see `label_export`.
+        """Write the tags to a table, a selection table, or a folder of label tracks; see `label_export`.
 
         Returns:
-            How many labels were written.
+            How many tags of segments were written.
 
         Raises:
-            LibraryError: the place cannot be written.
+            InvalidArgumentError: an ending that is not known.
+            ResourceError: the place cannot be written.
         """
         return export_tags(self._index.current().rows, out)
 

@@ -1,0 +1,50 @@
+"""Options that say which sounds of a library are meant: text, tags, folders, facts of the files, SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from soundloom.cli.search_query import parse_time
+
+if TYPE_CHECKING:
+    from soundloom.library import RowFilter
+
+__all__ = ["filters", "pop_filter"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave."),
+    click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name."),
+    click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length."),
+    click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length."),
+    click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Only files of this sample rate."),
+    click.option("--after", type=click.DateTime(), metavar="DAY", help="Only what was recorded on that day or later."),
+    click.option("--before", type=click.DateTime(), metavar="DAY", help="Only what was recorded before that day."),
+    click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".'),
+)
+
+
+def filters(command: Command) -> Command:
+    """Options of which sounds are meant; all but ``--where`` are read by `pop_filter`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def pop_filter(given: dict[str, Any]) -> RowFilter:
+    """The filter that the options describe, which are taken out of the arguments of a command."""
+    from soundloom.library import RowFilter
+
+    return RowFilter(
+        tags=given.pop("tags"),
+        folder=given.pop("inside"),
+        longer=given.pop("longer"),
+        shorter=given.pop("shorter"),
+        sample_rate=given.pop("rate"),
+        after=given.pop("after"),
+        before=given.pop("before"),
+    )

@@ -1,0 +1,186 @@
+"""``soundloom tags``: the tags that sounds of a library were given; add, remove, rename, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, print_json
+from soundloom.cli.filter_options import filters, pop_filter
+from soundloom.cli.search_query import read_sound
+from soundloom.counted import counted
+from soundloom.file_names import os_path
+
+if TYPE_CHECKING:
+    from soundloom.library import Edit, Library, SegmentRef
+
+__all__ = ["command"]
+
+_library = click.option(
+    "-l", "--library", "folder", type=common_options.LocalPath(), metavar="FOLDER", help="The library."
+)
+_text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders, titles or tags hold this.")
+_sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
+_files = click.option(
+    "--files",
+    "lists",
+    multiple=True,
+    metavar="LIST",
+    help="A list of files: paths in lines, a playlist, or a CSV such as search --out writes; - for standard input.",
+)
+
+
+@click.group("tags", invoke_without_command=True)
+@common_options.library
+@common_options.region_file
+@common_options.as_json
+@click.pass_context
+def command(context: click.Context, folder: Path, out: Path | None, json_wanted: bool) -> None:
+    """List the tags that sounds were given, with how many segments have each; add, remove or rename them.
+
+    Tags are kept with the library, never in the sounds. soundloom tag suggests some; soundloom search --tag finds them.
+
+    \b
+    Examples:
+      soundloom tags -l field.loom
+      soundloom tags add crow crow1.wav dawn.flac@1:30-1:34
+      soundloom tags add night --folder night --after 2024-05-01
+      soundloom tags add dog --text "dog barking"
+      soundloom tags add keeper --files hits.csv
+      soundloom tags remove crow crow1.wav
+      soundloom tags remove crow --everywhere
+      soundloom tags rename crow "carrion crow"
+      soundloom tags -o tags.csv
+    """
+    context.obj = folder
+    if context.invoked_subcommand is not None:
+        return
+    from soundloom.library import Library
+
+    tags = Library.open(folder).tags
+    if out is not None:
+        echo(f"{counted(tags.export(out), 'tag')} written to {out}", err=True)
+        return
+    counts = tags.counts()
+    if json_wanted:
+        print_json(counts)
+    elif not counts:
+        echo("no sound has a tag yet: give one with soundloom tags add TAG SOUNDS")
+    else:
+        width = max(len("segments"), *(len(str(count)) for count in counts.values()))
+        echo(f"{'segments':>{width}}  tag")
+        for tag, count in counts.items():
+            echo(f"{count:>{width}}  {tag}")
+
+
+@command.command("add")
+@click.argument("tag")
+@_sounds
+@_files
+@_text
+@filters
+@_library
+@click.pass_obj
+def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None, **given: Any) -> None:
+    """Give TAG to sounds: files, folders, regions (dawn.flac@1:30-1:34), or what text and filters find.
+
+    \b
+    Examples:
+      soundloom tags add crow crow1.wav dawn.flac@1:30-1:34
+      soundloom tags add dog --text "dog barking"
+      soundloom tags add long --longer 10:00 --rate 48000
+      soundloom tags add keeper --files hits.csv
+    """
+    library, segments = _chosen(folder or parent, sounds, given)
+    _report(library.tags.add(tag, segments), f"have the tag {tag!r} now")
+
+
+@command.command("remove")
+@click.argument("tag")
+@_sounds
+@_files
+@_text
+@filters
+@click.option("--everywhere", is_flag=True, help="From every sound that has it.")
+@_library
+@click.pass_obj
+def remove(
+    parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None, everywhere: bool, **given: Any
+) -> None:
+    """Take TAG from sounds, named as for soundloom tags add, or from all.
+
+    \b
+    Examples:
+      soundloom tags remove crow crow1.wav
+      soundloom tags remove crow --everywhere
+    """
+    if everywhere:
+        from soundloom.library import Library
+
+        edit = Library.open(folder or parent).tags.delete(tag)
+    else:
+        library, segments = _chosen(folder or parent, sounds, given)
+        edit = library.tags.remove(tag, segments)
+    _report(edit, f"no longer have the tag {tag!r}")
+
+
+@command.command("rename")
+@click.argument("old")
+@click.argument("new")
+@_library
+@click.pass_obj
+def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
+    """Call the tag OLD by the name NEW, wherever it was given.
+
+    \b
+    Examples:
+      soundloom tags rename crow "carrion crow"
+    """
+    from soundloom.library import Library
+
+    _report(Library.open(folder or parent).tags.rename(old, new), f"have the tag {new!r} instead of {old!r}")
+
+
+def _chosen(folder: Path, sounds: Sequence[str], given: dict[str, Any]) -> tuple[Library, list[SegmentRef]]:
+    """The library, and the segments that the arguments and options of a command mean."""
+    from soundloom.library import Library, LibraryQuery
+
+    lists, text = given.pop("lists"), given.pop("text")
+    query = LibraryQuery(text=text or "", filter=pop_filter(given), where=given.pop("where"))
+    asked = bool(query.text or query.filter or query.where)
+    if not (sounds or lists or asked):
+        raise click.UsageError("say which sounds: files, --files LIST, --text TEXT, or filters such as --folder")
+    if asked and (sounds or lists):
+        raise click.UsageError("name sounds, or describe them by --text and filters, not both at a time")
+    library = Library.open(folder)
+    if asked:
+        return library, library.select(query)
+    return library, [*(ref for sound in sounds for ref in _named(library, sound)), *_listed(lists)]
+
+
+def _named(library: Library, sound: str) -> list[SegmentRef]:
+    """A file, a region of one, or all files of a folder."""
+    from soundloom.library import LibraryQuery, RowFilter
+
+    if Path(sound).expanduser().is_dir():
+        return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
+    found = read_sound(sound, library.folder)
+    path = str(found.source)
+    if not found.start and found.end is None:
+        return [path]
+    return [(path, found.start, float("inf") if found.end is None else found.end)]
+
+
+def _listed(lists: Sequence[str]) -> list[SegmentRef]:
+    from soundloom.file_lists import read_file_list
+
+    files = [file for name in lists for file in read_file_list(name)]
+    return [os_path(file.path) if file.region is None else (file.path, *file.region) for file in files]
+
+
+def _report(edit: Edit, what: str) -> None:
+    echo(f"{counted(edit.changed, 'segment')} {what}." if edit.changed else "nothing to change: it is so already.")

@@ -1,0 +1,152 @@
+"""The command ``soundloom tags``, and lists of files, on a library of made-up embeddings over tiny sounds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from helpers.library_factory import clustered, filled
+from soundloom.cli import main
+from soundloom.errors import FileTableError, LibraryError, QueryError
+from soundloom.file_lists import ListedFile, read_file_list
+from soundloom.library import Library, LibraryQuery, RowFilter
+
+NAMES = ("birds/owl", "birds/robin", "city/bus", "city/dog barking")
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """Four files of three seconds, a segment each second; the first is tagged crow in its first second."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        path = tmp_path / f"{name}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.zeros(24), 8)
+    library = filled(tmp_path / "l.loom", [f"{tmp_path}/{name}.wav" for name in NAMES], clustered(4, 3), segments=3)
+    library.tags.add("crow", [(f"{tmp_path}/birds/owl.wav", 0.0, 1.0)])
+    return library
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["tags", *map(str, arguments)])
+
+
+def counts(library: Library) -> dict[str, int]:
+    return Library.open(library.folder).tags.counts()
+
+
+def test_tags_are_listed_with_how_often_they_are_given(library: Library) -> None:
+    library.tags.add("rain", ["city/bus.wav"])
+    shown = run("-l", "l.loom")
+    assert shown.stdout.splitlines() == ["segments  tag", "       3  rain", "       1  crow"]
+    assert json.loads(run("-l", "l.loom", "--json").stdout) == {"rain": 3, "crow": 1}
+    library.tags.delete("rain")
+    library.tags.delete("crow")
+    assert "no sound has a tag yet" in run("-l", "l.loom").stdout
+
+
+@pytest.mark.parametrize(
+    ("sounds", "segments"),
+    [
+        (["birds/owl.wav"], 3),
+        (["owl.wav", "bus.wav@0-2"], 5),
+        (["birds"], 6),
+        (["--text", "dogs"], 3),
+        (["--folder", "city", "--text", "bus"], 3),
+        (["--tag", "crow"], 1),
+        (["--where", "start < 1"], 4),
+        (["--longer", "0:02"], 12),
+    ],
+)
+def test_sounds_are_tagged_by_name_region_folder_text_and_filter(
+    library: Library, sounds: list[str], segments: int
+) -> None:
+    done = run("add", "new", *sounds, "-l", "l.loom")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == f"{segments} segment{'' if segments == 1 else 's'} have the tag 'new' now.\n"
+    assert counts(library) == {"new": segments, "crow": 1} or counts(library) == {"crow": 1, "new": segments}
+    assert "already" in run("add", "new", *sounds, "-l", "l.loom").stdout
+    assert run("remove", "new", *sounds, "-l", "l.loom").exit_code == 0
+    assert counts(library) == {"crow": 1}
+
+
+def test_hits_of_a_search_are_tagged_by_its_table(library: Library) -> None:
+    assert CliRunner().invoke(main, ["search", "--tag", "crow", "-l", "l.loom", "-o", "hits.csv"]).exit_code == 0
+    assert run("add", "keeper", "--files", "hits.csv", "-l", "l.loom").exit_code == 0
+    assert counts(library) == {"crow": 1, "keeper": 1}
+    Path("list.txt").write_text("birds/owl.wav\ncity/dog barking.wav\n")
+    assert run("add", "listed", "--files", "list.txt", "-l", "l.loom").exit_code == 0
+    assert counts(library)["listed"] == 6
+    done = CliRunner().invoke(main, ["tags", "add", "piped", "--files", "-", "-l", "l.loom"], input="city/bus.wav\n")
+    assert done.exit_code == 0, done.stderr
+    assert counts(library)["piped"] == 3
+
+
+def test_a_tag_is_renamed_and_removed_everywhere(library: Library) -> None:
+    library.tags.add("corvid", ["city/bus.wav", (str(Path("birds/owl.wav").resolve()), 0.0, 2.0)])
+    assert run("rename", "crow", "corvid", "-l", "l.loom").exit_code == 0  # one segment has both
+    assert counts(library) == {"corvid": 5}
+    renamed = library.tags.rename("corvid", "carrion crow")
+    assert counts(library) == {"carrion crow": 5}
+    renamed.revert()
+    assert counts(library) == {"corvid": 5}
+    assert run("remove", "corvid", "--everywhere", "-l", "l.loom").exit_code == 0
+    assert counts(library) == {}
+
+
+def test_mistakes_name_the_remedy(library: Library) -> None:
+    assert "say which sounds" in run("add", "x", "-l", "l.loom").stderr
+    assert "not both" in run("add", "x", "owl.wav", "--text", "owl", "-l", "l.loom").stderr
+    assert "did you mean 'crow'?" in run("rename", "crwo", "y", "-l", "l.loom").stderr
+    assert "cannot be a tag" in run("add", "a,b", "owl.wav", "-l", "l.loom").stderr
+    assert "end it in .csv" in run("-l", "l.loom", "-o", "tags.pdf").stderr
+    with pytest.raises(LibraryError, match="is called so already"):
+        library.tags.rename("crow", " crow ")
+    with pytest.raises(QueryError, match=r"has the tag 'zebra' \(it has 1 tag\)"):
+        library.tags.delete("zebra")
+    with pytest.raises(QueryError, match="select by text"):
+        library.select(LibraryQuery(words=("rain",)))
+
+
+def test_tags_are_written_for_other_programs(library: Library) -> None:
+    assert run("-l", "l.loom", "-o", "tags.csv").exit_code == 0
+    with open("tags.csv", newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["start"], row["end"], row["label"]) == ("0.0", "1.0", "crow")
+    assert run("-l", "l.loom", "-o", "tags.selections.txt").exit_code == 0
+    assert "\tcrow\t" in Path("tags.selections.txt").read_text()
+
+
+def test_what_is_selected_is_files_and_the_segments_of_others(library: Library) -> None:
+    assert library.select("robin") == [str(Path("birds/robin.wav").resolve())]
+    (segment,) = library.select(LibraryQuery(filter=RowFilter(tags=("crow",))))
+    assert not isinstance(segment, str)
+    assert library.select("zebra") == []
+
+
+def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "beside.wav").touch()
+    (tmp_path / "here.wav").touch()
+    monkeypatch.chdir(tmp_path)
+    here, beside = ListedFile(f"{tmp_path}/here.wav"), ListedFile(f"{tmp_path}/lists/beside.wav")
+    for name, text in (
+        ("a.txt", b"here.wav\n\nbeside.wav\n"),
+        ("b", b"here.wav\0beside.wav\0"),
+        ("c.m3u8", b"#EXTM3U\r\n#EXTINF:1,x\r\nhere.wav\r\nbeside.wav\r\n"),
+        ("d.csv", b"file;note\nhere.wav;1\nbeside.wav;2\n"),
+    ):
+        (tmp_path / "lists" / name).write_bytes(text)
+        assert read_file_list(tmp_path / "lists" / name) == [here, beside]
+    (tmp_path / "regions.csv").write_text("path,start,end\nhere.wav,1,2.5\n")
+    assert read_file_list("regions.csv") == [ListedFile(here.path, (1.0, 2.5))]
+    (tmp_path / "wrong.csv").write_text("path,start,end\nhere.wav,soon,2.5\n")
+    for name, message in (("wrong.csv", "no start and end in seconds in line 2"), ("none.txt", "cannot be read")):
+        with pytest.raises(FileTableError, match=message):
+            read_file_list(name)
