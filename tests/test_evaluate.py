@@ -475,9 +475,11 @@ def test_a_corpus_digest_sees_labels_and_splits_but_not_the_place(sounds, folder
 
 
 def test_published_numbers_stand_beside_the_same_model_corpus_and_protocol_only():
-    assert published("cnn14#3#6", "esc50", "linear", "accuracy").value == 0.93
-    assert published("vggish#10#15", "speech-commands", "linear", "accuracy").value == 0.914
-    assert published("mfcc", "urbansound8k", "mlp", "accuracy").value == 0.658
+    assert published("cnn14-niizumi#3#6", "esc50", "linear", "accuracy").value == 0.93
+    assert published("vggish-niizumi#10#15", "speech-commands", "linear", "accuracy").value == 0.914
+    assert published("mfcc-favory", "urbansound8k", "sklearn-mlp", "accuracy").value == 0.658
+    assert published("cnn14#3#6", "esc50", "linear", "accuracy") is None
+    assert published("COLA", "esc50", "linear", "accuracy") is None
     assert published("cnn14#3#6", "esc50", "knn", "accuracy") is None
     assert published("cnn14#2#6", "esc50", "linear", "accuracy") is None
     assert published("cnn14#3#6", "esc50", "linear", "mAP") is None

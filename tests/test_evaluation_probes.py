@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -31,9 +32,10 @@ from soundloom.evaluation import (
 )
 from soundloom.evaluation.probes import frame_data as framewise
 from soundloom.evaluation.probes.batched_mlp import predict, threads_that_pay, train
-from soundloom.evaluation.probes.common import standardise_split, train_early_stopped, validate
+from soundloom.evaluation.probes.common import run_seeds, standardise_split, train_early_stopped, validate
 from soundloom.evaluation.probes.frame_classifier import draw_few
 from soundloom.evaluation.probes.linear import fit
+from soundloom.evaluation.probes.sklearn_mlp import SklearnMLPSettings, sklearn_mlp_probe
 from soundloom.evaluation.splits import Split
 from soundloom.evaluation.standardisation import moments, standardise
 
@@ -409,11 +411,38 @@ def test_settings_that_mean_nothing_are_refused(build, message):
         build()
 
 
+def test_the_perceptron_of_favory_s_code_is_scikit_learn_s_without_validation():
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    embeddings, labels, _ = clustered(spread=2.0)
+    named = np.array(["train", "train", "valid", "test", "test"])[np.arange(150) // 5 % 5]
+    settings = SklearnMLPSettings(hidden=16, runs=2, epochs=30)
+    score = sklearn_mlp_probe(embeddings, labels, from_parts(named, labels), settings=settings, seed=4)
+    train, test = named == "train", named == "test"
+    scaler = StandardScaler().fit(embeddings[train])
+    expected = []
+    for run in range(2):
+        classifier = MLPClassifier(hidden_layer_sizes=(16,), max_iter=30, random_state=run_seeds(4, 0, 2)[run])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            classifier.fit(scaler.transform(embeddings[train]), labels[train])
+        expected.append(classifier.score(scaler.transform(embeddings[test]), labels[test]))
+    assert score.details.by_split == [pytest.approx(expected, abs=1e-9)]
+    assert score.mean < 1
+    # What validates is not looked at, unless it was carved out of training.
+    other = embeddings.copy()
+    other[named == "valid"] = 0
+    again = sklearn_mlp_probe(other, labels, from_parts(named, labels), settings=settings, seed=4)
+    assert again.details.by_split == score.details.by_split
+
+
 # Every row of the table, on frames or clips.
 
 SMALL = {
     "linear": LinearProbeSettings(runs=1, rates=(1e-3, 1e-2), training=QUICK),
     "mlp": MLPSettings(hidden=32, runs=2, rate=1e-2, training=QUICK),
+    "sklearn-mlp": SklearnMLPSettings(hidden=32, runs=2),
     "shallow": ShallowSettings(hidden=16, layers=2, rate=1e-2, training=QUICK),
     "few-shot": FewShotSettings(segments=8, classifier=ShallowSettings(hidden=16, rate=1e-2, training=QUICK)),
     "chunks": ChunkSettings(hidden=32, top=2, rate=1e-2, training=QUICK),

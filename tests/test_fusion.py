@@ -67,6 +67,7 @@ def test_pool_against_numpy(pooling: str) -> None:
         "mean+max": values.mean(-1) + values.max(-1),  # equation 3
         "mean,max": np.concatenate([values.mean(-1), values.max(-1)], axis=1),
         "mean,deviation": np.concatenate([values.mean(-1), values.std(-1)], axis=1),
+        "mean,variance": np.concatenate([values.mean(-1), values.var(-1)], axis=1),
     }[pooling]
     pooled = fusion.pool(frames, torch.ones(9), pooling)
     assert pooled.shape[1] == fusion.pooled_size(pooling, 4)

@@ -107,7 +107,7 @@ def assert_same(loaded: Embedder, model: Embedder) -> None:
 # There and back.
 
 
-FULL_SIZE = ("ast", "cnn14", "cnn14-32k", "vggish")
+FULL_SIZE = ("ast", "ast-niizumi", "cnn14", "cnn14-32k", "cnn14-niizumi", "vggish", "vggish-niizumi")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in FULL_SIZE else n for n in MODELS])

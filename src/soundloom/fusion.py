@@ -80,12 +80,18 @@ def _mean_and_deviation(frames: Tensor, shares: Tensor) -> Tensor:
     return torch.cat([mean, variance.clamp_min(1e-12).sqrt()], dim=-1)
 
 
+def _mean_and_variance(frames: Tensor, shares: Tensor) -> Tensor:
+    mean = _mean(frames, shares)
+    return torch.cat([mean, _mean((frames - mean[..., None]).square(), shares)], dim=-1)
+
+
 POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean": _mean,
     "max": _max,
     "mean+max": _mean_plus_max,
     "mean,max": _mean_and_max,
     "mean,deviation": _mean_and_deviation,
+    "mean,variance": _mean_and_variance,
 }
 """Name -> function of frames ``[batch, dim, time]`` and each frame's share ``[time]``, which add up to 1."""
 

@@ -34,17 +34,22 @@ class Window:
         fill: what a rest is filled with, in the representation; None fills the waveform with silence.
         hop: frames from one window's start to the next, of fixed windows filled with silence; None: ``frames``, so
             that windows do not overlap.
+        drop: leave out the frames after the last whole window, where there is one; of fixed windows.
 
     Raises:
-        ModelError: the hop is not from 1 to ``frames``, or windows overlap that are not fixed or filled otherwise.
+        ModelError: the hop is not from 1 to ``frames``, or windows overlap, or drop a rest, that are not fixed or
+            filled otherwise.
     """
 
     frames: int
     fixed: bool
     fill: float | None = None
     hop: int | None = None
+    drop: bool = False
 
     def __post_init__(self) -> None:
+        if self.drop and (not self.fixed or self.fill is not None):
+            raise ModelError("only windows of a fixed length that silence fills can drop a rest: leave out drop")
         if self.hop is None:
             return
         if not 1 <= self.hop <= self.frames:
@@ -53,9 +58,9 @@ class Window:
             raise ModelError("only windows of a fixed length that silence fills can overlap: leave out the hop")
 
     def __repr__(self) -> str:
-        # Fingerprints count it: without a hop it reads as it did before there was one.
-        hop = "" if self.hop is None else f", hop={self.hop}"
-        return f"Window(frames={self.frames}, fixed={self.fixed}, fill={self.fill!r}{hop})"
+        # Fingerprints count it: without a hop, and without drop, it reads as it did before there were any.
+        more = ("" if self.hop is None else f", hop={self.hop}") + (", drop=True" if self.drop else "")
+        return f"Window(frames={self.frames}, fixed={self.fixed}, fill={self.fill!r}{more})"
 
     @property
     def step(self) -> int:
@@ -213,7 +218,8 @@ class Stream(Embedder):
         size = self.window.frames
         if self.window.fixed:
             step = self.window.step
-            count = 1 + ceil(max(0, frames - size) / step)
+            beyond = max(0, frames - size)
+            count = 1 + (beyond // step if self.window.drop else ceil(beyond / step))
             if self.window.fill is None:
                 frames = (count - 1) * step + size
                 missing = self.samples_for(frames, waveforms.shape[1]) - waveforms.shape[1]
@@ -304,6 +310,12 @@ class Stream(Embedder):
             min_samples=self.min_samples,
             reduction=reduction,
         ).train(self.training)
+
+    def with_frontend(self, frontend: Frontend) -> Stream:
+        """The same stream on another front-end whose output has the same form; the encoder is shared."""
+        twin = copy(self)
+        twin._modules = {**self._modules, "frontend": frontend}
+        return twin
 
     def with_encoder(self, encoder: Encoder) -> Stream:
         """The same stream around another encoder that gives the same layers; the front-end is shared."""

@@ -14,7 +14,8 @@ Windows of other lengths take the middle of the learned positions, longer ones s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -45,6 +46,8 @@ class ASTSettings:
         depth: number of blocks.
         heads: attention heads; they divide the width.
         tags: outputs of the classifier.
+        layer_token: what a layer is: "cls", the [CLS] token (the text of Niizumi 2022), or "mean" of both special
+            tokens (its code).
     """
 
     bins: int = 128
@@ -56,8 +59,11 @@ class ASTSettings:
     depth: int = 12
     heads: int = 12
     tags: int = 527
+    layer_token: Literal["cls", "mean"] = field(default="cls", repr=False)
 
     def __post_init__(self) -> None:
+        if self.layer_token not in ("cls", "mean"):
+            raise InvalidArgumentError(f"layer_token is 'cls' or 'mean', got {self.layer_token!r}")
         if self.width % self.heads:
             raise InvalidArgumentError(f"heads must divide the width, got {self.heads} heads and width {self.width}")
 
@@ -98,12 +104,14 @@ class AST(Encoder):
 
     def extra_repr(self) -> str:
         """The settings: what, besides the weights, decides the layers."""
-        return repr(self.settings)
+        # The layer's token only where it is not the first: fingerprints stay what they were before there was a choice.
+        chosen = "" if self.settings.layer_token == "cls" else f", layer_token={self.settings.layer_token}"
+        return f"{self.settings!r}{chosen}"
 
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
     ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The [CLS] token after each wanted block and the final norm: [B, D, 1, 1].
+        """The [CLS] token, or the mean of both, after each wanted block and the final norm: [B, D, 1, 1].
 
         Raises:
             InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
@@ -111,6 +119,8 @@ class AST(Encoder):
         """
         self.check_wanted(wanted)
         tokens = collect_layers(self._walk(representation, max(wanted)), wanted)
+        if self.settings.layer_token == "mean":
+            tokens = [special.mean(dim=1, keepdim=True) for special in tokens]
         return [special[:, 0, :, None, None] for special in tokens]
 
     def baseline(

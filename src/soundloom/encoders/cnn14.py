@@ -10,7 +10,7 @@ Any length from 32 frames on. Augmentation of the spectrogram (SpecAugment, mixu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,10 +35,14 @@ class CNN14Settings:
     Attributes:
         widths: channels out of each of the six blocks.
         dim: size of the embedding.
+        common_rate: max-pool every layer to the rate of the last, a step each 32 frames, by kernels of 16, 8, 4 and 2:
+            equation 1 of Niizumi 2022 as its code computes it. Otherwise the kernel follows from the lengths, which
+            differ where a length is no multiple of 32.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     dim: int = 2048
+    common_rate: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.widths) != _BLOCKS:
@@ -81,7 +85,9 @@ class CNN14(Encoder):
     def extra_repr(self) -> str:
         """The settings, where they are not the published ones: what, besides the weights, decides the layers."""
         # Nothing for those: fingerprints of the published model stay what they were before it had settings.
-        return "" if self.settings == CNN14Settings() else repr(self.settings)
+        rate = "common_rate" if self.settings.common_rate else ""
+        settings = "" if replace(self.settings, common_rate=False) == CNN14Settings() else repr(self.settings)
+        return ", ".join(filter(None, (settings, rate)))
 
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
@@ -130,7 +136,9 @@ class CNN14(Encoder):
         x = self.bn0(representation.permute(0, 2, 3, 1)).permute(0, 3, 2, 1)
         for number, block in enumerate(blocks, start=1):
             x = block(x)
-            yield number, x.transpose(2, 3)
+            layer = x.transpose(2, 3)
+            kernel = self.stride >> number if self.settings.common_rate else 1
+            yield number, F.max_pool2d(layer, (1, kernel)) if kernel > 1 else layer
             x = F.dropout(x, 0.2, self.training)
 
 

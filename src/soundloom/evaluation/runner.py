@@ -35,6 +35,7 @@ from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
+from soundloom.evaluation.task_statistics import with_task_statistics
 
 __all__ = [
     "GROUPS",
@@ -123,6 +124,7 @@ def evaluate(
         return features[extractor.identity]
 
     names = protocol_names(protocol)
+    model = with_task_statistics(model, extract)
     return evaluate_features(
         model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
     )

@@ -9,6 +9,7 @@
     WaveformPatches  the waveform in pieces of 25 ms
     FramedWaveform           the waveform in pieces of 100 ms
     NormalisedFrontend           another front-end, its bins scaled by learned ranges
+    PaddedFrontend    another front-end on waveforms filled to a fixed length
     PerSecond         another front-end on each second alone
 
 All keep the contract of ``Frontend``; ``FRONTENDS`` is the registry of them, which each joins beside its definition.
@@ -23,6 +24,7 @@ from soundloom.frontends.framed_waveform import FramedWaveform, PatchSettings, W
 from soundloom.frontends.mel import LogMel, LogMelSettings
 from soundloom.frontends.mfcc import MFCC, MFCCSettings
 from soundloom.frontends.normalised import NormalisedFrontend
+from soundloom.frontends.padded import PaddedFrontend, PaddedSettings
 from soundloom.frontends.peaks import PeakMap
 from soundloom.frontends.per_second import PerSecond
 from soundloom.frontends.texture import Texture, TextureSettings
@@ -41,6 +43,8 @@ __all__ = [
     "LogMelSettings",
     "MFCCSettings",
     "NormalisedFrontend",
+    "PaddedFrontend",
+    "PaddedSettings",
     "PatchSettings",
     "PeakMap",
     "PerSecond",

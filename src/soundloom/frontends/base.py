@@ -84,6 +84,19 @@ class Frontend(nn.Module, ABC):
         return None
 
     @property
+    def of_task(self) -> bool:
+        """Whether evaluation normalises its values by those of the task (`normalised_by`)."""
+        return False
+
+    def normalised_by(self, mean: float, deviation: float) -> Frontend:  # noqa: ARG002
+        """The same front-end, its values normalised by a mean and a deviation.
+
+        Raises:
+            InvalidArgumentError: it has no such normalisation.
+        """
+        raise InvalidArgumentError(f"{type(self).__name__} is not normalised by a mean and a deviation")
+
+    @property
     def pretrained_network(self) -> nn.Module | None:
         """A frozen network inside, which must be trained before a stream learns from its output; None without one."""
         return None

@@ -9,7 +9,7 @@ The published model was trained on 1024 frames: shorter clips were filled with z
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -37,10 +37,12 @@ class FbankSettings:
         mean: subtracted from the log energies. The default is AudioSet's; the statistics of the task's own
             training set are another published choice (Niizumi 2022 by way of its evaluation package).
         deviation: half of what they are then divided by.
+        of_task: evaluation replaces both by the task's own (`soundloom.evaluation.task_statistics`).
     """
 
     mean: float = -4.2677393
     deviation: float = 4.5689974
+    of_task: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.deviation > 0:
@@ -85,6 +87,15 @@ class Fbank(Frontend):
     def ast(cls) -> Self:
         """The published AudioSet model's features."""
         return cls()
+
+    @property
+    def of_task(self) -> bool:
+        """As the settings say."""
+        return self.settings.of_task
+
+    def normalised_by(self, mean: float, deviation: float) -> Fbank:
+        """The same features, normalised by another mean and deviation."""
+        return Fbank(replace(self.settings, mean=mean, deviation=deviation))
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The features, the channel axis being 1."""

@@ -13,8 +13,8 @@ of its pieces; where that matters give the pieces.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,8 @@ from soundloom.frontends.mel import LogMel, LogMelSettings
 __all__ = ["MFCC", "MFCCSettings", "cosine_transform", "differences"]
 
 DIFFERENCE_WIDTH = 9
+
+Ends = Literal["interp", "nearest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,9 @@ class MFCCSettings:
         with_differences: stack first and second differences over time below the coefficients.
         whole_hops: drop librosa's last frame, centred on the waveform's end, so that there are samples // hop_length.
         top_db: decibels below the waveform's loudest band and frame at which energies are cut.
+        difference_width: frames that a difference is fitted to; odd, three or more.
+        difference_ends: "interp", the outermost fit for the frames beyond it, or "nearest", the outermost frames
+            repeated outwards, as librosa's ``mode``.
     """
 
     sample_rate: int
@@ -55,8 +60,14 @@ class MFCCSettings:
     with_differences: bool = False
     whole_hops: bool = False
     top_db: float = 80.0
+    difference_width: int = field(default=DIFFERENCE_WIDTH, repr=False)
+    difference_ends: Ends = field(default="interp", repr=False)
 
     def __post_init__(self) -> None:
+        if self.difference_width < 3 or self.difference_width % 2 == 0:
+            raise InvalidArgumentError(f"difference_width is odd, three or more, got {self.difference_width}")
+        if self.difference_ends not in ("interp", "nearest"):
+            raise InvalidArgumentError(f"difference_ends is 'interp' or 'nearest', got {self.difference_ends!r}")
         if not self.skip_first < self.coefficients <= self.bands:
             raise InvalidArgumentError(
                 f"coefficients must lie between {1 + self.skip_first} and the {self.bands} bands, "
@@ -71,6 +82,7 @@ class MFCCSettings:
         "mfcc-verma": lambda: MFCC.verma(),
         "mfcc-coala": lambda: MFCC.coala(),
         "mfcc-coala-22k": lambda: MFCC.coala(22000),
+        "mfcc-favory": lambda: MFCC.favory(),
     },
 )
 class MFCC(Frontend):
@@ -117,6 +129,19 @@ class MFCC(Frontend):
         """
         return cls(MFCCSettings(sample_rate=sample_rate, coefficients=20, hop_length=512, with_differences=True))
 
+    @classmethod
+    def favory(cls) -> Self:
+        """The published code of Favory 2020: at 22,000 Hz, differences over five frames, end frames repeated."""
+        settings = cls.coala(22000).settings
+        return cls(replace(settings, difference_width=5, difference_ends="nearest"))
+
+    def extra_repr(self) -> str:
+        """The settings; of the differences only where they are not librosa's defaults."""
+        # So fingerprints stay what they were before there was a choice.
+        width, ends = self.settings.difference_width, self.settings.difference_ends
+        chosen = "" if (width, ends) == (DIFFERENCE_WIDTH, "interp") else f", differences={width} {ends}"
+        return f"{self.settings!r}{chosen}"
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """Cepstral coefficients, the channel axis being 1."""
         self.check_length(waveforms)
@@ -126,8 +151,9 @@ class MFCC(Frontend):
         decibels = torch.maximum(decibels, loudest - self.settings.top_db)
         coefficients = self.cosines @ decibels[..., : self.frames(waveforms.shape[-1])]
         if self.settings.with_differences:
-            stack = [coefficients, differences(coefficients, order=1), differences(coefficients, order=2)]
-            coefficients = torch.cat(stack, dim=1)
+            width, ends = self.settings.difference_width, self.settings.difference_ends
+            fitted = [differences(coefficients, order=order, width=width, ends=ends) for order in (1, 2)]
+            coefficients = torch.cat([coefficients, *fitted], dim=1)
         return coefficients.unsqueeze(1)
 
     def frames(self, samples: int) -> int:
@@ -148,15 +174,19 @@ def cosine_transform(coefficients: int, bands: int) -> Float[Tensor, "coefficien
     return rows
 
 
-def differences(rows: Float[Tensor, "batch bins time"], *, order: int) -> Float[Tensor, "batch bins time"]:
-    """Derivative of each row over time by fitting a line (order 1) or a parabola (order 2) to nine frames.
+def differences(
+    rows: Float[Tensor, "batch bins time"], *, order: int, width: int = DIFFERENCE_WIDTH, ends: Ends = "interp"
+) -> Float[Tensor, "batch bins time"]:
+    """Derivative of each row over time by fitting a line (order 1) or a parabola (order 2) to some frames.
 
-    librosa's ``feature.delta``. Below nine frames, where librosa refuses its usual rule for the ends, the
+    librosa's ``feature.delta``. Below so many frames, where librosa refuses its usual rule for the ends, the
     first and last frames are repeated outwards (its ``mode="nearest"``).
 
     Args:
         rows: time last.
         order: 1 or 2.
+        width: how many frames, an odd number.
+        ends: as ``MFCCSettings.difference_ends``.
 
     Raises:
         InvalidArgumentError: another order.
@@ -165,17 +195,17 @@ def differences(rows: Float[Tensor, "batch bins time"], *, order: int) -> Float[
         raise InvalidArgumentError(f"differences are of order 1 or 2, got {order}")
     # Least squares over offsets k = -h..h. A line's slope is sum(k x) / sum(k^2). For the parabola a + b k + c k^2
     # the even part decouples from b: with u = k^2 - mean(k^2), c = sum(u x) / sum(u^2), and the derivative is 2 c.
-    half = DIFFERENCE_WIDTH // 2
+    half = width // 2
     offsets = torch.arange(-half, half + 1, dtype=torch.float64, device=rows.device)
     if order == 1:
         weights = offsets / offsets.square().sum()
     else:
         centred = offsets.square() - offsets.square().mean()
         weights = 2 * centred / centred.square().sum()
-    # The fitted derivative is constant over its nine frames, so that reading the first and last fit at the
+    # The fitted derivative is constant over its frames, so that reading the first and last fit at the
     # frames beyond them ("interp") repeats the outermost values.
-    few = rows.shape[-1] < DIFFERENCE_WIDTH
-    if few:
+    repeated = ends == "nearest" or rows.shape[-1] < width
+    if repeated:
         rows = functional.pad(rows, (half, half), mode="replicate")
-    fitted = (rows.unfold(-1, DIFFERENCE_WIDTH, 1) * weights.to(rows.dtype)).sum(dim=-1)
-    return fitted if few else functional.pad(fitted, (half, half), mode="replicate")
+    fitted = (rows.unfold(-1, width, 1) * weights.to(rows.dtype)).sum(dim=-1)
+    return fitted if repeated else functional.pad(fitted, (half, half), mode="replicate")

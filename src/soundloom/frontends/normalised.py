@@ -61,6 +61,10 @@ class NormalisedFrontend(Frontend):
         """Those of the front-end within."""
         return getattr(self.inner, "settings", "")
 
+    def extra_repr(self) -> str:
+        """What decides the front-end within."""
+        return self.inner.extra_repr()
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The scaled representation."""
         return self.normalise(self.inner(waveforms))

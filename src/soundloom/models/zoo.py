@@ -18,14 +18,14 @@ from torch import nn
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
-from soundloom.frontends import Fbank, LogMel, NormalisedFrontend
+from soundloom.frontends import Fbank, Frontend, LogMel, NormalisedFrontend
 from soundloom.models.model_registry import register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.published_checkpoints import check_mel
 from soundloom.models.weights.weight_source import WeightSource
 from soundloom.models.weights.weight_store import fetch_vocabulary
 
-__all__ = ["ast", "cnn14_16k", "cnn14_32k", "coala", "coala_tags", "vggish"]
+__all__ = ["ast", "cnn14_16k", "cnn14_32k", "cnn14_stream", "coala", "coala_modules", "coala_tags", "vggish"]
 
 _MEL_TOLERANCE = 1e-6
 
@@ -76,7 +76,18 @@ def cnn14_32k(part: PartName, source: WeightSource) -> Stream:
 
 
 def _cnn14(part: PartName, source: WeightSource, sample_rate: int) -> Stream:
-    encoder, frontend = CNN14(), LogMel.panns(sample_rate)
+    return cnn14_stream(part, source, CNN14(), sample_rate, Window(frames=1000, fixed=False))
+
+
+def cnn14_stream(
+    part: PartName, source: WeightSource, encoder: CNN14, sample_rate: int, window: Window | None
+) -> Stream:
+    """CNN14 at 16 or 32 kHz, filled with weights.
+
+    Raises:
+        ModelError: the weights' own mel matrix is not that of the front-end.
+    """
+    frontend = LogMel.panns(sample_rate)
     stored = source.fill(part.word, encoder, f"cnn14-{sample_rate // 1000}k")
     if stored and "logmel_extractor.melW" in stored:
         check_mel(stored, frontend.bank.filters.T, tolerance=_MEL_TOLERANCE)
@@ -86,7 +97,7 @@ def _cnn14(part: PartName, source: WeightSource, sample_rate: int) -> Stream:
         encoder,
         layers=part.layers or None,
         pooling="mean+max" if part.layers else "mean",
-        window=Window(frames=1000, fixed=False),
+        window=window,
         # Centred frames: n of them need n - 1 hops of sound.
         min_samples=round((encoder.stride - 1) * frontend.hop * sample_rate),
     )
@@ -116,7 +127,22 @@ def ast(part: PartName, source: WeightSource) -> Stream:
 )
 def coala(part: PartName, source: WeightSource) -> Stream:
     """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
-    encoder, frontend = COALAAudioEncoder(), NormalisedFrontend(LogMel.coala())
+    frontend, encoder = coala_modules(part, source, LogMel.coala())
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling="mean+max" if part.layers else "mean",
+        window=Window(frames=96, fixed=True),
+    )
+
+
+def coala_modules(
+    part: PartName, source: WeightSource, inner: Frontend
+) -> tuple[NormalisedFrontend, COALAAudioEncoder]:
+    """COALA's encoder and the ranges of its bands, filled with weights; the front-end within is given."""
+    encoder, frontend = COALAAudioEncoder(), NormalisedFrontend(inner)
     source.fill(part.word, encoder, "coala-audio")
     if source.chosen(part.word) == "random":
         # Any range will do for weights that have learned nothing: that of log(x + 1.19e-7) at full scale.
@@ -126,14 +152,7 @@ def coala(part: PartName, source: WeightSource) -> Stream:
         ranges = source.fetch("coala-scaler", source.scaler(part.word))
         frontend.scale.copy_(ranges["scale_"])
         frontend.shift.copy_(ranges["min_"])
-    return Stream(
-        str(part),
-        frontend,
-        encoder,
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean",
-        window=Window(frames=96, fixed=True),
-    )
+    return frontend, encoder
 
 
 def coala_tags(source: WeightSource, word: str) -> tuple[COALATagEncoder, nn.Linear, tuple[str, ...]]:

@@ -38,6 +38,7 @@ from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.results import EvaluationError, Result
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.scores import Score
+from soundloom.evaluation.task_statistics import with_task_statistics
 from soundloom.models.model_config import streams
 
 __all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "layered_streams", "single_layers"]
@@ -162,14 +163,16 @@ def evaluate_layers(
     clipwise = [name for name, row in PROTOCOLS.items() if row.clipwise]
     if protocol not in clipwise:
         raise EvaluationError(f"layers are compared by a protocol on clips, of {', '.join(clipwise)}, got {protocol!r}")
-    singles = single_layers(model)
-    features = extraction.extract_features(
+    extract = partial(
+        extraction.extract_features,
         corpus,
-        extraction.clip_extractor(model),
         cache=Path(cache) if cache is not None else default_cache(),
         workers=workers or os.cpu_count() or 1,
         progress=progress,
     )
+    model = with_task_statistics(model, extract)
+    singles = single_layers(model)
+    features = extract(extraction.clip_extractor(model))
 
     def only(columns: np.ndarray) -> Callable[[FeatureExtractor], Features]:
         return lambda _: replace(features, vectors=features.vectors[:, columns])
