@@ -18,6 +18,7 @@ from helpers.installed_package import run_python
 from soundloom.cli import listings, main
 from soundloom.cli.common_options import parse_weights
 from soundloom.errors import QueryError
+from soundloom.server.queries import parse_weights as parse_server_weights
 
 COMMANDS = (
     *("index", "search", "tag", "map", "serve", "embed", "info", "roots", "verify", "train", "evaluate", "layers"),
@@ -289,8 +290,42 @@ def test_demo_goes_the_whole_way(tmp_path: Path, sounds: Path) -> None:
 def test_weights_are_read() -> None:
     assert parse_weights(None) == {}
     assert parse_weights(" a = 1 ,b=-0.5,") == {"a": 1.0, "b": -0.5}
-    with pytest.raises(QueryError, match="got 'a=x'"):
-        parse_weights("a=x")
+    assert parse_server_weights("a:1,b:-0.5") == {"a": 1.0, "b": -0.5}
+    for wrong, message in (
+        ("a=x", "got 'a=x'"),
+        ("=1", "got '=1'"),
+        ("a", "got 'a'"),
+        ("a=nan", "weight of 'a' must be a finite number, got nan: 0 leaves a part out"),
+        ("a=1,b=-inf", "weight of 'b' must be a finite number, got -inf"),
+        ("a=1,a=2", "'a' is given twice"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            parse_weights(wrong)
+        with pytest.raises(QueryError):
+            parse_server_weights(wrong.replace("=", ":"))
+
+
+def test_weights_of_unknown_parts_are_refused_before_the_model_is_loaded(
+    library: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soundloom.models.load", None)
+    result = run("search", sounds / "tone-0.wav", "-l", library, "--weights", "bell=1")
+    assert result.exit_code == 1
+    assert "no part 'bell' in this library: its parts are" in result.stderr
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_hinted_at(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-tone.wav").write_bytes((sounds / "tone-0.wav").read_bytes())
+    for command in (("embed", "-o", "e.csv"), ("search",), ("index", "-l", "d.loom"), ("tag",)):
+        result = run(*command, "-tone.wav")
+        assert result.exit_code == 2
+        assert "If the file '-tone.wav' is meant, write ./-tone.wav, or -- before it." in result.stderr
+    assert "./" not in run("embed", "-x").stderr
+    for named in (("./-tone.wav",), ("--", "-tone.wav")):
+        assert run("embed", "-o", "e.csv", "-m", "logmel", *named).exit_code == 0
 
 
 def test_an_interrupt_is_no_traceback(sounds: Path, tmp_path: Path) -> None:

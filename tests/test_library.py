@@ -385,3 +385,28 @@ def test_a_tag_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
         TagTable(tmp_path / "tags.csv")
     with pytest.raises(LibraryError, match="cannot be read: No such file"):
         TagTable(tmp_path / "nowhere.csv")
+
+
+def test_files_left_out_for_their_endings_are_counted(library: Library, sounds: Path) -> None:
+    for name in ("notes.txt", "list.TXT", "cover.jpg", ".hidden"):
+        (sounds / name).write_bytes(b"no sound")
+    (sounds / "tone-5.wav").rename(sounds / "take")
+    report = library.add(sounds)
+    assert report.new == 5
+    assert report.left_out.endings == {".txt": 2, ".jpg": 1, "": 1}
+    assert report.left_out.example == str(sounds / "take")
+    assert "4 files left out, not named like audio files: 2 .txt, 1 without an ending, 1 .jpg" in str(report.left_out)
+
+
+def test_a_sound_without_an_ending_that_was_named_stays_when_its_folder_is_searched(
+    library: Library, sounds: Path
+) -> None:
+    library.add(sounds)
+    write_tone(sounds / "take.wav", 3000)
+    (sounds / "take.wav").rename(sounds / "take")
+    assert library.add(sounds / "take").new == 1
+    report = library.add(sounds)
+    assert (report.unchanged, report.missing, report.deleted) == (7, 0, 0)
+    assert report.left_out.endings == {}
+    (sounds / "take").unlink()
+    assert library.add(sounds, prune=True).deleted == 1

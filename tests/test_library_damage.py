@@ -21,11 +21,15 @@ from soundloom.library import Hit, Library
 from soundloom.library.map import library_map
 from soundloom.library.search.vector_index import index_builder
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
+from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
 from soundloom.library.storage.store import store_damages
 from soundloom.library.storage.table_schema import Failure
 from soundloom.library.verification import verify_library
 
+FACTS = FileFacts(
+    sample_rate=8000, channels=1, bits=16, codec="", recorded="", recorded_by="", title="an owl " * 300, category=""
+)
 PATHS = [f"/s/{number:03d}.wav" for number in range(120)]
 VECTORS = clustered(12, 10)
 
@@ -162,12 +166,14 @@ def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.Monke
     monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
     library._registry.remember([Path("/s")])
     library.tags.add("cat", [PATHS[6]])
+    update_facts(library.folder, {__file__: "1"}, lambda _: FACTS)  # of any file that is there
     search(library)
     library.maps.get()
     folder = library.folder
     assert verify_library(folder) == []
     names = {file.relative_to(folder).as_posix() for file in library_files(folder)}
     assert {"library.json", "roots.json", "tags.jsonl", "tags.sum", "store.checksums.json", "index/index.json"} < names
+    assert "facts.arrow" in names
     assert any(name.startswith("map/") for name in names)
     for name in sorted(names):
         content = (folder / name).read_bytes()
@@ -176,6 +182,30 @@ def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.Monke
         assert str(expected) in [one.path for one in verify_library(folder)], name
         (folder / name).write_bytes(content)
     assert verify_library(folder) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_of_the_facts_is_found_and_mended(
+    library: Library, damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = tmp_path / "owl.wav"
+    sound.touch()
+    update_facts(library.folder, {str(sound): "1"}, lambda _: FACTS)
+    search(library)  # takes the inventory
+    assert verify_library(library.folder) == []
+    file = library.folder / "facts.arrow"
+    DAMAGES[damage](file)
+    (found,) = verify_library(library.folder)
+    assert (found.path, found.cache) == (str(file), True)
+    assert "next index" in found.remedy
+    with caplog.at_level(logging.WARNING, "soundloom"):
+        assert read_facts_table(library.folder) is None
+    assert damage == "deleted" or "facts.arrow is damaged" in caplog.text
+    assert update_facts(library.folder, {str(sound): "1"}, lambda _: FACTS) == 1
+    assert verify_library(library.folder) == []
+    table = read_facts_table(library.folder)
+    assert table is not None
+    assert table["title"].to_pylist() == [FACTS.title]
 
 
 @pytest.mark.parametrize("name", ["index", "map", "store", "store/segments.lance"])

@@ -162,3 +162,13 @@ def test_the_command_says_how_many_were_embedded_again(sounds: Path, tmp_path: P
     assert result.exit_code == 0
     assert "1 redecoded, 4 unchanged" in result.stdout
     assert "embedded 1 file again: decoded to another sound than before this version." in result.stderr
+
+
+def test_json_of_a_search_has_the_notices_of_each_file(sounds: Path, tmp_path: Path) -> None:
+    library, _ = made(tmp_path / "l.loom", sounds)
+    library.index()
+    for query in (["silent", "--names"], ["--where", "path LIKE '%silent%'"], [sounds / "plain.wav"]):
+        found = json.loads(run("search", *query, "-l", tmp_path / "l.loom", "--json").stdout)
+        codes = {Path(one["path"]).name: [notice["code"] for notice in one["notices"]] for one in found}
+        assert codes["silent.wav"] == ["silent"]
+        assert codes.get("float.wav", []) == []

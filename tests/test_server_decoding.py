@@ -143,6 +143,8 @@ def test_notices_of_files_and_uploads_are_told(tmp_path: Path) -> None:
         assert "take one of them" in notice["text"]
         assert "with a library indexed with --channels" in notice["text"]
         assert by_name(client, "inverted.wav")["notices"] == [notice["text"]]
+        found = client.get(f"{API}/find", params={"text": "inverted"}).json()["files"]
+        assert [one["notices"] for one in found] == [[notice["text"]]]
         assert by_name(client, "sound.wav")["notices"] == []
 
 

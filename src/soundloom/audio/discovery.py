@@ -28,7 +28,11 @@ _FFMPEG_FILM = "3g2 3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf og
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_SNDFILE} {_FFMPEG_SOUND} {_FFMPEG_FILM}".split())
 
 
-def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], None] | None = None) -> Iterator[Path]:
+def find(
+    paths: Iterable[str | PathLike[str]],
+    on_error: Callable[[Path, str], None] | None = None,
+    other_ending: Callable[[str], bool] | None = None,
+) -> Iterator[Path]:
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
     Folders are searched in the order given, depth first, sorted by name. Links are followed. A file or folder that has
@@ -38,6 +42,8 @@ def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], N
     Args:
         paths: files and folders.
         on_error: called with every path that cannot be searched, and the reason; None: the first one is raised.
+        other_ending: called with the path of every file whose ending is none of `AUDIO_SUFFIXES`; says whether it is
+            taken all the same. None: no such file is taken unless it is one of ``paths``.
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
@@ -65,7 +71,10 @@ def find(paths: Iterable[str | PathLike[str]], on_error: Callable[[Path, str], N
                         seen.add(identity)
                         inside = sorted(os.listdir(name), reverse=True)
                         waiting += [(os.path.join(name, entry), False) for entry in inside if entry[0] != "."]
-                elif wanted and not stat.S_ISREG(status.st_mode):
+                    continue
+                if not wanted and other_ending is not None and stat.S_ISREG(status.st_mode):
+                    wanted = other_ending(name)
+                if wanted and not stat.S_ISREG(status.st_mode):
                     report(Path(name), "not a regular file: leave it out")
                 elif wanted and identity not in seen:
                     seen.add(identity)

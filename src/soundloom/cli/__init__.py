@@ -18,7 +18,7 @@ from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.embed import command as embed
-from soundloom.cli.error_door import one_line, show_notices
+from soundloom.cli.error_door import hint_at_files, one_line, show_notices
 from soundloom.cli.evaluate import command as evaluate
 from soundloom.cli.export import command as export
 from soundloom.cli.index import command as index
@@ -38,6 +38,9 @@ from soundloom.components.trust import TRUST_VARIABLE
 
 __all__ = ["main"]
 
+_ARGUMENTS = "soundloom.arguments"
+"""Where the context keeps the command line as it was given."""
+
 
 class _Group(click.Group):
     """Commands whose errors are shown in a line, without a traceback, in any encoding of the terminal."""
@@ -46,8 +49,12 @@ class _Group(click.Group):
         tolerate_encodings()
         return super().main(*args, **kwargs)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        with show_notices(), one_line(debug=ctx.params["debug"]):
+        with show_notices(), one_line(debug=ctx.params["debug"]), hint_at_files(ctx.meta[_ARGUMENTS]):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)

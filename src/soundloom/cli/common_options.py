@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from soundloom.errors import ModelError, QueryError
+from soundloom import part_weights
+from soundloom.errors import ModelError
 from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
@@ -219,20 +220,9 @@ def parse_weights(text: str | None) -> Mapping[str, float]:
     {'logmel': 2.0, 'mfcc': 0.0}
 
     Raises:
-        QueryError: not of that form.
+        QueryError: as for `soundloom.part_weights.parse_weights`.
     """
-    weights: dict[str, float] = {}
-    for item in (text or "").split(","):
-        if not item.strip():
-            continue
-        name, separator, value = item.partition("=")
-        try:
-            weights[name.strip()] = float(value)
-        except ValueError:
-            separator = ""
-        if not separator:
-            raise QueryError(f"weights are written part=number,part=number, such as logmel=2,mfcc=0; got {item!r}")
-    return weights
+    return part_weights.parse_weights(text or "", "=")
 
 
 def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from soundloom.embedder import Embedder
     from soundloom.library import Failure, FileNotice, FileProgress
+    from soundloom.library.indexing.scan import FilesLeftOut
     from soundloom.models.weights.http_transfer import TransferProgress
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "model_loader",
     "print_failures",
     "print_json",
+    "print_left_out",
     "print_notices",
     "progress_bar",
     "table_console",
@@ -193,6 +195,12 @@ def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None
             echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {notice.text}", err=True)
     if not every:
         echo("Each of them: soundloom info", err=True)
+
+
+def print_left_out(left_out: FilesLeftOut) -> None:
+    """Say which files were left out for their endings, if any were, on standard error."""
+    if left_out.endings:
+        echo(str(left_out), err=True)
 
 
 def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
+from soundloom.cli.console import (
+    clock,
+    echo,
+    model_loader,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_notices,
+    progress_bar,
+)
 from soundloom.counted import counted
 
 __all__ = ["command"]
@@ -88,11 +97,10 @@ def command(
         print_json(report)
     else:
         size = model.frame_dim if frames else model.dim
-        echo(
-            f"{counted(report.rows, 'row')} of {size} from {counted(report.files, 'file')}, "
-            f"{clock(report.seconds)} of sound: {out}"
-        )
+        rows, embedded = counted(report.rows, "row"), counted(report.files, "file")
+        echo(f"{rows} of {size} from {embedded}, {clock(report.seconds)} of sound: {out}")
     print_notices(report.notices, every=True)
+    print_left_out(report.left_out)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
         print_failures(report.failed)

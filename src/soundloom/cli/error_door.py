@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -27,7 +28,7 @@ from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
 
-__all__ = ["Terminated", "one_line", "show_notices"]
+__all__ = ["Terminated", "hint_at_files", "one_line", "show_notices"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -65,6 +66,22 @@ def one_line(*, debug: bool) -> Iterator[None]:
                 f"unexpected {type(error).__name__}: {printable(first_line(error))}. This is a defect of soundloom; "
                 "for the traceback to report, run it as: soundloom --debug ..."
             ) from None
+
+
+@contextmanager
+def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
+    """Say how a file is named whose name begins with a dash, where it was taken for an option.
+
+    Args:
+        arguments: the command line.
+    """
+    try:
+        yield
+    except click.NoSuchOption as error:
+        files = [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
+        if files:
+            error.message += f" If the file {files[0]!r} is meant, write ./{files[0]}, or -- before it."  # type: ignore[misc]  # as above
+        raise
 
 
 @contextmanager

@@ -13,7 +13,16 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, model_loader, print_failures, print_json, print_notices, progress_bar
+from soundloom.cli.console import (
+    clock,
+    echo,
+    model_loader,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_notices,
+    progress_bar,
+)
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
@@ -192,6 +201,7 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
         f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "
         f"in {clock(seconds)}. {library.folder} holds {counted(len(library), 'segment')}."
     )
+    print_left_out(report.left_out)
     for old, new in report.relocated.items():
         echo(f"{old} is now {new}: its embeddings were kept.")
     if report.padded:

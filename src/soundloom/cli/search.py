@@ -15,6 +15,7 @@ from soundloom.cli.match_table import print_matches
 from soundloom.cli.search_query import parse_time, read_arguments, read_sound
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, QueryError
+from soundloom.option_hints import hints_as_flags
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -201,7 +202,9 @@ class _Search:
         """What text and filters find without a model; None if that is not all that was asked for."""
         from soundloom.library.search.current_rows import current_rows
         from soundloom.library.search.library_query import match_names
+        from soundloom.library.search.query import complete_weights
         from soundloom.library.storage.facts_table import read_facts_table
+        from soundloom.library.storage.library_settings import LibrarySettings
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
         if not (self._folder / "library.json").is_file():
@@ -209,6 +212,8 @@ class _Search:
                 f"no library at {str(self._folder)!r}: make one with: soundloom index SOUNDS -l {self._folder}"
             )
         query = self._query
+        if query.weights:
+            complete_weights(LibrarySettings.read(self._folder).parts, query.weights)
         if query.is_compared or query.where is not None:
             return None
         rows = current_rows(self._folder)
@@ -249,8 +254,18 @@ class _Search:
         return matches
 
     def _records(self, matches: list[Match]) -> list[dict[str, object]]:
-        """Matches as JSON has them, with their percentiles by part if these were asked for."""
+        """Matches as JSON has them: with the notices of their files, and percentiles by part if these are asked for."""
+        from soundloom.library.storage.library_settings import LibrarySettings
+        from soundloom.library.storage.store import Store
+
         records = [asdict(match) for match in matches]
+        noticed: dict[str, list[dict[str, str]]] = {}
+        for notice in (
+            Store(self._folder / "store", LibrarySettings.read(self._folder).dim).notices() if records else ()
+        ):
+            noticed.setdefault(notice.path, []).append({"code": notice.code, "text": hints_as_flags(notice.text)})
+        for record, match in zip(records, matches, strict=True):
+            record["notices"] = noticed.get(match.path, [])
         for record, reason in zip(records, self._reasons or (), strict=self._reasons is not None):
             record["percentiles"] = reason.percentiles
         return records

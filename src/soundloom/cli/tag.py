@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, progress_bar
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, progress_bar
 from soundloom.cli.tag_examples import command as examples
 from soundloom.counted import counted
+
+if TYPE_CHECKING:
+    from soundloom.cli.tag_predictions import TagReport
 
 __all__ = ["command"]
 
@@ -113,11 +117,17 @@ def by_model(
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
+    _print_summary(report, out)
+    if report.failed:
+        context.exit(1)
+
+
+def _print_summary(report: TagReport, out: Path | None) -> None:
+    """Say how much was tagged, and what was not, on standard error."""
     summary = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
     echo(summary + (f" written to {out}" if out is not None else ""), err=True)
-    if report.failed:
-        print_failures(report.failed)
-        context.exit(1)
+    print_left_out(report.left_out)
+    print_failures(report.failed)
 
 
 for mode in (by_model, examples):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundloom.library import Failure
     from soundloom.library.indexing.add_report import FileProgress
     from soundloom.library.indexing.diff import FileOnDisk
+    from soundloom.library.indexing.scan import FilesLeftOut
     from soundloom.tagger import Explained, Tagged, Tagger
 
 __all__ = ["TagReport", "TagRow", "tag_files", "tag_lines", "write_tags"]
@@ -66,12 +67,14 @@ class TagReport:
         files: how many were decoded.
         seconds: of sound.
         failed: those that could not, and why.
+        left_out: files in folders that do not end like audio files.
     """
 
     rows: list[TagRow]
     files: int
     seconds: float
     failed: list[Failure]
+    left_out: FilesLeftOut
 
 
 def _load_tagger(
@@ -122,13 +125,13 @@ def tag_files(
     from soundloom.audio import DEFAULT_OPTIONS
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure, FileProgress
-    from soundloom.library.indexing.scan import find_files
+    from soundloom.library.indexing.scan import FilesLeftOut, find_files
 
     tagger = _load_tagger(run, sentences, weights, offline)
     if explain:  # fails here, once, where the tagger cannot explain
         tagger.average()
-    failed, rows, seconds = dict[str, str](), list[TagRow](), 0.0
-    files = sorted(find_files(sounds, failed), key=lambda file: file.path)
+    failed, rows, seconds, left_out = dict[str, str](), list[TagRow](), 0.0, FilesLeftOut()
+    files = sorted(find_files(sounds, failed, left_out), key=lambda file: file.path)
 
     def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
         return tagger.tag(file.path, explain=explain, options=decoding or DEFAULT_OPTIONS, av=av)
@@ -144,7 +147,7 @@ def tag_files(
             progress(FileProgress(done, len(files), seconds, file.path))
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
     decoded = sum(file.path not in failed for file in files)
-    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures)
+    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures, left_out=left_out)
 
 
 def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:

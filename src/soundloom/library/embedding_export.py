@@ -29,7 +29,7 @@ from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_rows import Embedded, segment_embedder
-from soundloom.library.indexing.scan import find_files
+from soundloom.library.indexing.scan import FilesLeftOut, find_files
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
@@ -40,12 +40,13 @@ __all__ = ["ExportReport", "export"]
 
 @dataclass
 class ExportReport:
-    """What an export did: files embedded, rows written, seconds of sound, what was noticed, the files that failed."""
+    """What an export did: files embedded, rows written, seconds, notices, files left out by their ending, failures."""
 
     files: int = 0
     rows: int = 0
     seconds: float = 0.0
     notices: list[FileNotice] = field(default_factory=list)
+    left_out: FilesLeftOut = field(default_factory=FilesLeftOut)
     failed: list[Failure] = field(default_factory=list)
 
 
@@ -83,7 +84,7 @@ def export(
     out = local_path(out)
     report = ExportReport()
     failed: dict[str, str] = {}
-    files = sorted(find_files(sounds, failed), key=lambda file: file.path)
+    files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
     with _sink(out, model.frame_dim if frames else model.dim, files) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)

@@ -1,8 +1,8 @@
 """Verification of a library: every file that is damaged, and what to do about each.
 
 The store, the log of tags, the list of roots and the settings are compared with their checksums and read whole. Caches
-(search index, maps) are compared with theirs; damage to them is harmless, because they are rebuilt when they are next
-used. Files that were deleted whole are known from an inventory that every commit takes. Nothing is written.
+(search index, maps, facts of files) are compared with theirs; damage to them is harmless, because they are rebuilt.
+Files that were deleted whole are known from an inventory that every commit takes. Nothing is written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.map.library_map import check_maps
 from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
+from soundloom.library.storage.facts_table import check_facts
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store, store_damages
@@ -27,6 +28,7 @@ __all__ = ["DamagedFile", "renew_checksums", "verify_library"]
 
 _REBUILT = "a cache: rebuilt by the next search"
 _MAP_REBUILT = "a cache: computed anew by the next map"
+_FACTS_REBUILT = "a cache: read from the files again by the next index"
 _DELETED = {
     "library.json": "restore it from a backup",
     "roots.json": "restore it from a backup, or name the folders when you index again",
@@ -34,6 +36,7 @@ _DELETED = {
     "tags.sum": "restore it from a backup, or edit a tag if tags.jsonl is whole",
     "index": _REBUILT,
     "map": _MAP_REBUILT,
+    "facts.arrow": _FACTS_REBUILT,
 }
 """Name of a file or folder that was deleted -> the remedy."""
 
@@ -144,6 +147,10 @@ def _caches(folder: Path) -> Iterator[DamagedFile]:
         check_index(folder / "index")
     except CacheDamagedError as damage:
         yield DamagedFile(str(folder / "index"), str(damage), _REBUILT, cache=True)
+    try:
+        check_facts(folder)
+    except CacheDamagedError as damage:
+        yield DamagedFile(str(folder / "facts.arrow"), str(damage), _FACTS_REBUILT, cache=True)
     for file, error in check_maps(folder / "map"):
         yield DamagedFile(str(file), str(error), _MAP_REBUILT, cache=True)
 

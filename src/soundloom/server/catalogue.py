@@ -90,6 +90,10 @@ class Catalogue:
         """A folder's absolute path, by its name."""
         return os.path.join(self._root, name)
 
+    def notices_of(self, path: str) -> list[str]:
+        """What was noticed of a file when it was decoded, as the page shows it."""
+        return self._notices.get(path, [])
+
     def __contains__(self, identity: str) -> bool:
         """Whether there is a segment with an id."""
         return int(self.segments.rows_of_ids([identity])[0]) >= 0
@@ -137,7 +141,7 @@ class Catalogue:
             duration=segment.duration,
             tags=list(segment.tags),
             absent=segment.absent,
-            notices=self._notices.get(segment.path, []),
+            notices=self.notices_of(segment.path),
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             percentiles=why.percentiles if why else None,

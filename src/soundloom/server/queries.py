@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from soundloom.errors import QueryError
+from soundloom import part_weights
 from soundloom.library import Filter, LibraryQuery, RowFilter
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
@@ -59,7 +59,9 @@ class Query(BaseModel):
 
         Raises:
             ApiError: two sounds, or a region of none, or one that ends before it begins.
+            QueryError: weights that cannot be read.
         """
+        parse_weights(self.weights)
         if self.like is not None and self.upload is not None:
             raise ApiError(422, "bad_query", "search by like= or by upload=, not by both")
         region = self.start is not None or self.end is not None
@@ -99,15 +101,6 @@ def parse_weights(text: str) -> dict[str, float]:
     {'pitch': 2.0, 'timbre': 0.0}
 
     Raises:
-        QueryError: not of that form.
+        QueryError: as for `soundloom.part_weights.parse_weights`.
     """
-    weights: dict[str, float] = {}
-    for item in filter(None, text.split(",")):
-        name, separator, number = item.rpartition(":")
-        try:
-            weights[name.strip()] = float(number)
-        except ValueError:
-            separator = ""
-        if not separator:
-            raise QueryError(f"weights are written part:number,part:number, such as pitch:2,timbre:0; got {item!r}")
-    return weights
+    return part_weights.parse_weights(text, ":")

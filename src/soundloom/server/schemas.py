@@ -146,6 +146,7 @@ class FoundFile(_Response):
     duration: float = Field(description="Length of the whole file in seconds.")
     tags: list[str]
     absent: bool = Field(default=False, description="Whether the file is not there now.")
+    notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
     found_by: list[str] = Field(
         description="What holds the text: name, tag, title, folder; or the model's sentence, word."
     )

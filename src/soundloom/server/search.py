@@ -137,6 +137,7 @@ class Search:
                 duration=match.duration,
                 tags=list(match.tags),
                 absent=match.absent,
+                notices=catalogue.notices_of(match.path),
                 found_by=list(match.found_by),
                 similarity=match.similarity,
                 percentile=match.percentile,

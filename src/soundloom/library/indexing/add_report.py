@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from soundloom.library.indexing.scan import FilesLeftOut
 from soundloom.library.storage.table_schema import Failure, FileNotice
 
 __all__ = ["AddReport", "AddTally", "FileProgress"]
@@ -47,6 +48,7 @@ class AddReport:
         seconds: seconds of sound embedded.
         notices: what was noticed of the files that were decoded, such as digital silence.
         failed: the files that could not be indexed, and why.
+        left_out: the files in folders that do not end like audio files.
         absent: roots that are not there now, or are empty where they held files; their rows are kept.
         relocated: roots that were recognised under another path: the old path -> the new one.
         ambiguous: rows of the table of tags that fit several files, and were left out.
@@ -69,6 +71,7 @@ class AddReport:
     seconds: float = 0.0
     notices: list[FileNotice] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    left_out: FilesLeftOut = field(default_factory=FilesLeftOut)
     absent: list[str] = field(default_factory=list)
     relocated: dict[str, str] = field(default_factory=dict)
     ambiguous: list[str] = field(default_factory=list)

@@ -94,7 +94,7 @@ class Synchroniser:
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
-        diff = LibraryDiff(find_files(roots, failed), known, roots, failed, rehash=self._rehash)
+        diff = LibraryDiff(find_files(roots, failed, report.left_out, known), known, roots, failed, rehash=self._rehash)
         absent = absent_roots(roots, self._registry.paths(), known, diff.present, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)

@@ -12,8 +12,8 @@ from pathlib import Path
 __all__ = ["CACHES", "inventory"]
 
 _DURABLE = ("library.json", "roots.json", "tags.jsonl", "tags.sum")
-CACHES = ("index", "map")
-"""Folders whose content is computed again when it is missing."""
+CACHES = ("index", "map", "facts.arrow")
+"""Folders and a file whose content is computed again when it is missing."""
 
 
 def inventory(folder: Path, known: Iterable[str] = ()) -> frozenset[str]:
@@ -26,4 +26,5 @@ def inventory(folder: Path, known: Iterable[str] = ()) -> frozenset[str]:
     durable = {name for name in _DURABLE if (folder / name).is_file()} | set(_DURABLE).intersection(known)
     maps = {f"map/{file.name}" for file in (folder / "map").glob("*.npz")}
     index = {"index"} if (folder / "index").is_dir() else set()
-    return frozenset(durable | maps | index)
+    facts = {"facts.arrow"} if (folder / "facts.arrow").is_file() else set()
+    return frozenset(durable | maps | index | facts)

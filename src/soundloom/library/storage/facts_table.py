@@ -6,7 +6,10 @@ was moved or changed is read anew, one that is not there keeps its row.
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,17 +17,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundloom.atomic_file import replacing
+from soundloom.errors import CacheDamagedError
 from soundloom.file_names import os_path
-from soundloom.system_errors import one_line_errors
+from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "FileFacts", "read_facts_table", "update_facts"]
+__all__ = ["COLUMNS", "FileFacts", "check_facts", "read_facts_table", "update_facts"]
+
+_log = logging.getLogger(__name__)
 
 _FILE = "facts.arrow"
 _FORMAT = b"1"
 """Raised when facts are read in another way than before: all are read again."""
+
+_NO_CHECKSUM = b"soundloom-facts-crc32:00000000"
+_CHECKSUM = re.compile(rb"soundloom-facts-crc32:[0-9a-f]{8}")
+"""The CRC-32 of the table's bytes, in its metadata; while it is computed, there are zeros in its place."""
 
 COLUMNS = ("sample_rate", "channels", "bits", "codec", "recorded", "recorded_by", "title", "category")
 """What is known of a file beside its path and the hash of its content."""
@@ -67,11 +77,52 @@ def read_facts_table(folder: Path) -> pa.Table | None:
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(folder / _FILE), "rb") as file:
-            table = pa.ipc.open_file(file).read_all()
-    except (OSError, pa.ArrowException):
+        content = (folder / _FILE).read_bytes()
+        _check(content)
+        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+    except (CacheDamagedError, pa.ArrowException) as error:
+        _log.warning("%s is damaged (%s): titles and facts are left out until the next index", folder / _FILE, error)
+        return None
+    except OSError:
         return None
     return table if (table.schema.metadata or {}).get(b"format") == _FORMAT else None
+
+
+def check_facts(folder: Path) -> None:
+    """Compare the table of facts with its checksum, if there is a table.
+
+    Args:
+        folder: the library's.
+
+    Raises:
+        CacheDamagedError: it is damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        content = (folder / _FILE).read_bytes()
+        _check(content)
+        pa.ipc.open_file(pa.BufferReader(content)).read_all()
+    except FileNotFoundError:
+        return
+    except (OSError, pa.ArrowException) as error:
+        raise CacheDamagedError(f"cannot be read: {first_line(error)}") from error
+
+
+def _check(content: bytes) -> None:
+    """Compare the bytes of a table with the checksum in its metadata; tables of earlier versions have none.
+
+    Raises:
+        CacheDamagedError: they differ.
+    """
+    found = _CHECKSUM.search(content)
+    if found is not None and _checksum(content) != found[0]:
+        raise CacheDamagedError("differs from what was written")
+
+
+def _checksum(content: bytes) -> bytes:
+    """The checksum of a table as it is written into it: of its bytes with eight zeros instead."""
+    return b"soundloom-facts-crc32:%08x" % zlib.crc32(_CHECKSUM.sub(_NO_CHECKSUM, content))
 
 
 def update_facts(folder: Path, hashes: Mapping[str, str], read: Callable[[str], FileFacts], *, workers: int = 1) -> int:
@@ -111,13 +162,12 @@ def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
     numbers = ("sample_rate", "channels", "bits")
     names = ("path", "hash", *COLUMNS)
     schema = pa.schema(
-        [(name, pa.int32() if name in numbers else pa.string()) for name in names], metadata={b"format": _FORMAT}
+        [(name, pa.int32() if name in numbers else pa.string()) for name in names],
+        metadata={b"format": _FORMAT, b"checksum": _NO_CHECKSUM},
     )
-    table = pa.Table.from_pylist(rows, schema=schema)
-    with (
-        one_line_errors(folder),
-        replacing(folder / _FILE) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, schema) as writer,
-    ):
-        writer.write_table(table)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    content = sink.getvalue().to_pybytes()
+    with one_line_errors(folder), replacing(folder / _FILE) as temporary:
+        temporary.write_bytes(_CHECKSUM.sub(_checksum(content), content))
