@@ -70,6 +70,14 @@ def test_random_bytes_are_said_not_to_be_what_the_name_says(tmp_path: Path, av: 
         info(file, av)
 
 
+@pytest.mark.parametrize("ending", ["g726", "raw", "pcm"])
+def test_samples_without_a_header_are_named(tmp_path: Path, av: AvProcess, ending: str) -> None:
+    file = tmp_path / f"sound.{ending}"
+    file.write_bytes(NOISE)
+    with pytest.raises(AudioError, match=rf"end in \.{ending} hold samples without a header.*convert it to WAV"):
+        info(file, av)
+
+
 def test_junk_called_mp3_prints_nothing_without_a_process_given(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

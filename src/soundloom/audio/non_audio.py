@@ -54,6 +54,7 @@ _MARKS: dict[str, tuple[str, tuple[bytes, ...]]] = {
     ".aac": ("AAC", ()),
     ".mp3": ("MP3", ()),
 }
+_WITHOUT_HEADER = (".g726", ".g726le", ".raw", ".pcm")
 _KNOWN_MARKS = (*(mark for _, marks in _MARKS.values() for mark in marks), b"ID3", b".snd", b"riff", b"\x1aE")
 
 
@@ -77,6 +78,11 @@ def describe_non_audio(path: str) -> str | None:
     ending = os.path.splitext(path)[1].lower()
     if not head.strip(b"\0"):
         return f"its first {len(head)} bytes are all zero: a copy or download that was not finished; {_COPY}"
+    if ending in _WITHOUT_HEADER:
+        return (
+            f"files that end in {ending} hold samples without a header that gives rate and channels: convert it "
+            "to WAV with a program in which you set them"
+        )
     if ending in _MARKS and not head.startswith(_KNOWN_MARKS) and b"ftyp" not in head[:16] and head[:1] != b"\xff":
         return (
             f"its name ends in {ending}, but its bytes are not those of {_MARKS[ending][0]} or another sound: {_COPY}"

@@ -23,7 +23,7 @@ __all__ = ["open_decoder", "open_part"]
 
 PLAIN = Layout()
 # What libsndfile says of bytes that are no format, the second where libmpg123 finds no frame in them.
-NOTHING_SAID = ("Format not recognised", "File does not exist or is not a regular file")
+NOTHING_SAID = ("Format not recognised", "File does not exist or is not a regular file", "samplerate must")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -100,7 +100,7 @@ def open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOption
     if part.library != "pyav":
         try:
             decoder = SndfileDecoder(path, options, notices, part.view)
-        except (soundfile.SoundFileError, ValueError) as error:
+        except (soundfile.SoundFileError, ValueError, TypeError) as error:  # TypeError: for the ending .raw
             refused = str(error).rpartition(": ")[2].strip(" .")
         else:
             if decoder.frames == 0:
