@@ -30,6 +30,7 @@ PAPERS: Mapping[str, Paper] = MappingProxyType(
         "jansen": Paper("soundloom.cli.reproduce_jansen", "Triplets from unlabelled sounds: tables 1 and 2."),
         "coala": Paper("soundloom.cli.reproduce_coala", "Sounds aligned with tags: tables 1 and 2."),
         "verma": Paper("soundloom.cli.reproduce_verma", "Diverse embeddings, alone and woven: tables 1 and 2."),
+        "niizumi": Paper("soundloom.cli.reproduce_niizumi", "Layers and their fusion: table III, figures 2-4."),
     }
 )
 """Paper -> its command; imported when it is wanted."""
