@@ -1,9 +1,10 @@
 """How well sounds of a kind find each other: query by example, leaving one out.
 
-    python -m benchmarks.retrieval [FOLDER] [--model NAME ...] [--weights [PART=]FILE ...] [--workers 2] [--quick]
-                                   [--json OUT]
+    python -m benchmarks.retrieval [FOLDER] [--model NAME ...] [--weights [PART=]FILE ...] [--even] [--workers 2]
+                                   [--quick] [--json OUT]
 
-Every sound is a query, all others are ranked by the library's own similarity, and those of its label are relevant.
+Every sound is a query, all others are ranked by the library's own similarity (parts in the model's balance, or evenly
+with ``--even``), and those of its label are relevant.
 Precision at 10 is their share of the ten first; average precision is the mean, over the relevant, of the precision at
 the rank of each; its mean over all queries is given. Labels are those of ``meta/esc50.csv`` where the folder has one,
 else the names of the folders that hold the files. Sounds of one recording are not kept apart, as the published
@@ -28,6 +29,7 @@ from benchmarks.timing import write_json
 from soundloom import audio, synth
 from soundloom.cli.evaluate_options import weights_for
 from soundloom.library import Library
+from soundloom.library.search.query import apply_balance
 
 MODELS = ("logmel", "mfcc", "logmel+mfcc", "logmel+mfcc+peaks")
 K = 10
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", action="append", help=f"may be given again ({', '.join(MODELS)})")
     parser.add_argument("--weights", action="append", default=[], help="[PART=]FILE instead of the published weights")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="files at a time (%(default)s)")
+    parser.add_argument("--even", action="store_true", help="count the parts of a model evenly")
     parser.add_argument("--quick", action="store_true", help="200 files: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             place = Path(temporary) / f"{name.replace('/', '-')}.loom"
             library = Library.create(place, name, window=None, weights=weights)
             library.add(chosen, workers=options.workers)
-            rows.append({"model": name, "dim": library.settings.dim, **scores(library, labels)})
+            rows.append({"model": name, "dim": library.settings.dim, **scores(library, labels, even=options.even)})
 
     table = Table("model", "size", f"precision at {K}", "mean average precision", title=f"{len(chosen)} of {folder}")
     for row in rows:
@@ -87,16 +90,17 @@ def labels_of(folder: Path) -> dict[str, str]:
     return {str(path): label_of[path.stem] for path in paths}
 
 
-def scores(library: Library, labels: dict[str, str]) -> dict[str, float]:
+def scores(library: Library, labels: dict[str, str], *, even: bool = False) -> dict[str, float]:
     """Means over all sounds of a library that holds every file whole."""
     stored = library.rows(["path", "embedding"])
     embeddings = np.array(stored["embedding"].to_pylist(), np.float32)
-    index, equal = library.index(), dict.fromkeys(library.settings.parts, 1.0)
+    index = library.index()
+    weights = apply_balance(dict.fromkeys(library.settings.parts, 1.0), {} if even else library.settings.balance)
     kinds = np.array([labels[path] for path in index.rows["path"].to_pylist()])
     assert stored["path"].to_pylist() == index.rows["path"].to_pylist()  # both in the order of the files
     precision, average = [], []
     for row, embedding in enumerate(embeddings):
-        ranked = index.search(embedding, len(index), equal).rows
+        ranked = index.search(embedding, len(index), weights).rows
         relevant = kinds[ranked[ranked != row]] == kinds[row]
         if relevant.any():  # a sound that is the only one of its kind has nothing to find
             ranks = np.flatnonzero(relevant) + 1
