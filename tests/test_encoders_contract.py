@@ -37,6 +37,7 @@ SHAPES = {
     "resnet50": (1, 64, 96),
     "mobilenet": (1, 64, 96),
     "yamnet": (1, 64, 96),
+    "aisfx": (1, 96, 100),
     "transformer": (1, 80, 40),
     "waveform": (1, 400, 40),
     "pitch": (1, 84, 20),
@@ -135,6 +136,13 @@ PARAMETERS = {
         + linear(2048, 128),
     ),
     "mobilenet": (3_206_400, SEPARABLE_NET),
+    "aisfx": (
+        4_686_144,
+        sum(
+            convolution(before, width, 9, bias=False) + convolution(width, width, 9, bias=False) + 2 * norm(width)
+            for before, width in ((1, 64), (64, 128), (128, 256), (256, 512))
+        ),
+    ),
     "yamnet": (
         3_740_425,
         SEPARABLE_NET + linear(1024, 521),

@@ -36,6 +36,7 @@ ROUTES = "routes and what they answer from"
 SHARED_STEMS = {
     "audioset": "the AudioSet corpus and its classes",
     "base": "the base class of a room's components",
+    "aisfx": "one model: its encoder and its published weights",
     "coala": METHOD,
     "corpora": COMMAND,
     "doctor": COMMAND,

@@ -32,13 +32,12 @@ class Window:
         fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
             embedded at its own length.
         fill: what a rest is filled with, in the representation; None fills the waveform with silence.
-        hop: frames from one window's start to the next, of fixed windows filled with silence; None: ``frames``, so
-            that windows do not overlap.
+        hop: frames from one window's start to the next, of fixed windows; None: ``frames``, so that windows do not
+            overlap.
         drop: leave out the frames after the last whole window, where there is one; of fixed windows.
 
     Raises:
-        ModelError: the hop is not from 1 to ``frames``, or windows overlap, or drop a rest, that are not fixed or
-            filled otherwise.
+        ModelError: the hop is not from 1 to ``frames``, or windows overlap, or drop a rest, that are not fixed.
     """
 
     frames: int
@@ -48,14 +47,14 @@ class Window:
     drop: bool = False
 
     def __post_init__(self) -> None:
-        if self.drop and (not self.fixed or self.fill is not None):
-            raise ModelError("only windows of a fixed length that silence fills can drop a rest: leave out drop")
+        if self.drop and not self.fixed:
+            raise ModelError("only windows of a fixed length can drop a rest: leave out drop")
         if self.hop is None:
             return
         if not 1 <= self.hop <= self.frames:
             raise ModelError(f"windows of {self.frames} frames have a hop from 1 to {self.frames}, got {self.hop}")
-        if not self.fixed or self.fill is not None:
-            raise ModelError("only windows of a fixed length that silence fills can overlap: leave out the hop")
+        if not self.fixed:
+            raise ModelError("only windows of a fixed length can overlap: leave out the hop")
 
     def __repr__(self) -> str:
         # Fingerprints count it: without a hop, and without drop, it reads as it did before there were any.
@@ -220,17 +219,18 @@ class Stream(Embedder):
             step = self.window.step
             beyond = max(0, frames - size)
             count = 1 + (beyond // step if self.window.drop else ceil(beyond / step))
+            frames = (count - 1) * step + size
             if self.window.fill is None:
-                frames = (count - 1) * step + size
                 missing = self.samples_for(frames, waveforms.shape[1]) - waveforms.shape[1]
                 representation = self.frontend(nn.functional.pad(waveforms, (0, missing)))
-                representation = representation[..., :frames]
-                if step < size:
-                    yield 0, representation.unfold(-1, size, step).movedim(-2, 1)
-                    return
             else:
-                missing = count * size - frames
-                representation = nn.functional.pad(self.frontend(waveforms), (0, missing), value=self.window.fill)
+                representation = self.frontend(waveforms)
+                missing = max(0, frames - representation.shape[-1])
+                representation = nn.functional.pad(representation, (0, missing), value=self.window.fill)
+            representation = representation[..., :frames]
+            if step < size:
+                yield 0, representation.unfold(-1, size, step).movedim(-2, 1)
+                return
         else:
             representation = self.frontend(waveforms)
             count = frames // size

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from soundloom.encoders.aisfx import AiSFX
 from soundloom.encoders.ast import AST, ASTSettings
 from soundloom.encoders.base import ENCODERS, Encoder, register_encoder
 from soundloom.encoders.cnn14 import CNN14, CNN14Settings
@@ -30,6 +31,7 @@ __all__ = [
     "RESNET18",
     "RESNET50",
     "ASTSettings",
+    "AiSFX",
     "CNN14Settings",
     "COALAAudioEncoder",
     "COALATagEncoder",

@@ -6,6 +6,7 @@
     ConstantQ        magnitudes on a pitch scale
     Texture          texture: statistics of a log-mel in windows of a second
     PeakMap          pitch: where the constant-Q transform has peaks
+    PeakLogMel       log-mel of waveforms scaled to their peaks, for aiSFX
     WaveformPatches  the waveform in pieces of 25 ms
     FramedWaveform           the waveform in pieces of 100 ms
     NormalisedFrontend           another front-end, its bins scaled by learned ranges
@@ -25,6 +26,7 @@ from soundloom.frontends.mel import LogMel, LogMelSettings
 from soundloom.frontends.mfcc import MFCC, MFCCSettings
 from soundloom.frontends.normalised import NormalisedFrontend
 from soundloom.frontends.padded import PaddedFrontend, PaddedSettings
+from soundloom.frontends.peak_log_mel import PeakLogMel
 from soundloom.frontends.peaks import PeakMap
 from soundloom.frontends.per_second import PerSecond
 from soundloom.frontends.texture import Texture, TextureSettings
@@ -46,6 +48,7 @@ __all__ = [
     "PaddedFrontend",
     "PaddedSettings",
     "PatchSettings",
+    "PeakLogMel",
     "PeakMap",
     "PerSecond",
     "Texture",
