@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from soundloom import onnx_graph
 from soundloom.cache_folder import cache_home
-from soundloom.embedder import Embedder, Frames, Stream, Woven
+from soundloom.embedder import Embedder, Frames, Stream
 from soundloom.encoders.base import Encoder
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.fold_batchnorm import folded
@@ -55,7 +55,7 @@ __all__ = [
 ENGINES = ("auto", "torch", "onnxruntime")
 """What can be asked for; "auto" is ONNX Runtime where it is installed, else torch, and always torch on a GPU."""
 
-PLAIN = "plain"
+PLAIN = Embedder.engine
 """The engine of an embedder that was not accelerated."""
 
 TOLERANCE = 1e-4
@@ -101,7 +101,7 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
             "half precision is for GPUs, and the model is on the processor, which would be ten times slower with it: "
             "leave it out, or move the model to a GPU first"
         )
-    if isinstance(model, Accelerated):
+    if model.engine != PLAIN:
         raise ModelError(f"{model.name!r} runs on the engine {model.engine} already: accelerate the model it came from")
     training = model.training
     model.eval()
@@ -113,7 +113,7 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
 
 def engine_of(model: Embedder) -> str:
     """What computes a model's encoders, in words that `resumed` understands."""
-    return model.engine if isinstance(model, Accelerated) else PLAIN
+    return model.engine
 
 
 def resumed(model: Embedder, engine: str) -> Embedder:
@@ -205,28 +205,38 @@ class Accelerated(Embedder):
 
 
 def _accelerated(model: Embedder, engine: str, *, half: bool) -> Accelerated:
-    if isinstance(model, Woven):
-        parts = [_accelerated(part, engine, half=half) for part in model.embedders]
-        used = "onnxruntime" if any(part.engine == "onnxruntime" for part in parts) else parts[0].engine
-        return Accelerated(model, Woven(parts), used)
-    if not isinstance(model, Stream):
-        raise ModelError(f"{model.name!r} is a {type(model).__name__}, and engines are for streams and woven embedders")
+    for part in model.embedders:
+        if not part.streams:
+            raise ModelError(
+                f"{part.name!r} is a {type(part).__name__}, and engines are for streams and woven embedders"
+            )
+    used: list[str] = []
+
+    def exchanged(stream: Stream) -> Stream:
+        encoder, name = _exchanged(stream, engine, half=half)
+        used.append(name)
+        return stream.with_encoder(encoder)
+
+    inner = model.with_streams(exchanged)
+    return Accelerated(model, inner, "onnxruntime" if "onnxruntime" in used else used[0])
+
+
+def _exchanged(stream: Stream, engine: str, *, half: bool) -> tuple[Encoder, str]:
+    """A stream's encoder on an engine, and the engine that it runs on, as `engine_of` gives it."""
     encoder: Encoder
-    if not _is_convolutional(model.encoder):
-        engine, encoder = "torch", deepcopy(model.encoder)
+    if not _is_convolutional(stream.encoder):
+        engine, encoder = "torch", deepcopy(stream.encoder)
     else:
-        example = _example(model)
+        example = _example(stream)
         if engine == "onnxruntime":
-            encoder = _Recorded(model.encoder, _session(model, example), model.wanted)
+            encoder = _Recorded(stream.encoder, _session(stream, example), stream.wanted)
         else:
-            encoder = folded(model.encoder, example, max(model.wanted or model.encoder.available))
+            encoder = folded(stream.encoder, example, max(stream.wanted or stream.encoder.available))
             encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
-        _check(model, encoder, example)
-    if (device := _device_of(model)).type != "cpu":
+        _check(stream, encoder, example)
+    if (device := _device_of(stream)).type != "cpu":
         engine += f"{_ON}{device.type}"
-    if half:
-        engine, encoder = engine + _HALF, _Half(encoder)
-    return Accelerated(model, model.with_encoder(encoder), engine)
+    return (_Half(encoder), engine + _HALF) if half else (encoder, engine)
 
 
 class _Outputs(nn.Module):

@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.audio.decoders.base import LARGEST_PEAK
-from soundloom.embedder import BLOCK, Embedder, Stream, Woven
+from soundloom.embedder import BLOCK, Embedder
 from soundloom.errors import ModelError
 from soundloom.models import DEFAULT, MODELS, load
 from soundloom.models.saved_model import CONFIG, WEIGHTS
@@ -239,12 +239,12 @@ def _is_fine(embedder: Embedder) -> bool:
 
 def _context(embedder: Embedder) -> float:
     """Seconds around a timestamp that a coarse model needs: the most that any of its parts asks for."""
-    parts = embedder.embedders if isinstance(embedder, Woven) else [embedder]
-    return max(_wanted(part) for part in parts)
+    return max(_wanted(part) for part in embedder.embedders)
 
 
 def _wanted(part: Embedder) -> float:
-    if isinstance(part, Stream) and part.window is not None and part.window.fixed and part.window.fill is None:
-        longest = round(part.window.frames * part.frontend.hop * part.sample_rate) + part.min_samples
-        return bisect_left(range(longest), part.window.frames, key=part.frontend.frames) / part.sample_rate
+    for stream in part.streams:
+        if (window := stream.window) is not None and window.fixed and window.fill is None:
+            longest = round(window.frames * stream.frontend.hop * stream.sample_rate) + stream.min_samples
+            return bisect_left(range(longest), window.frames, key=stream.frontend.frames) / stream.sample_rate
     return max(_SECOND, part.min_samples / part.sample_rate)

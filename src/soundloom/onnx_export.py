@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
@@ -31,7 +32,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom import onnx_graph
-from soundloom.embedder import Embedder, Stream, Woven
+from soundloom.embedder import Embedder, Stream
 from soundloom.errors import ModelError
 from soundloom.frontends import Frontend
 
@@ -117,7 +118,7 @@ class _Range:
 
 def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
     # In one piece, a sound meets no window; else its length, and so its windows, are recorded with all the rest.
-    recorded = model if lengths.is_fixed else _unwindowed(model)
+    recorded = model if lengths.is_fixed else model.with_streams(_unwindowed)
     example = _noise(2, lengths.least if lengths.is_fixed else min(2 * model.sample_rate, lengths.most or 1 << 62))
     _embed(recorded, example)  # fills what front-ends remember with numbers, before symbols could get there
     free = {0: "batch"} if lengths.is_fixed else _FREE
@@ -204,18 +205,16 @@ def _fixed(model: Embedder, samples: int) -> _Range:
     return _Range(least=samples, most=samples)
 
 
-def _streams(model: Embedder) -> list[Stream]:
+def _streams(model: Embedder) -> tuple[Stream, ...]:
     """The model's streams, or itself if it is one."""
-    streams = model.embedders if isinstance(model, Woven) else [model]
-    for stream in streams:
-        if not isinstance(stream, Stream):
+    for part in model.embedders:
+        if not part.streams:
             raise ModelError(
-                f"{stream.name!r} is a {type(stream).__name__}, and only streams and woven models can be exported"
+                f"{part.name!r} is a {type(part).__name__}, and only streams and woven models can be exported"
             )
-    found = [stream for stream in streams if isinstance(stream, Stream)]
-    for stream in found:
+    for stream in model.streams:
         _check_exportable(model, stream)
-    return found
+    return model.streams
 
 
 def _check_exportable(model: Embedder, stream: Stream) -> None:
@@ -277,12 +276,9 @@ def _longest_piece(stream: Stream) -> int:
     return samples
 
 
-def _unwindowed(model: Embedder) -> Embedder:
-    """The model as it is for sounds that no window cuts."""
-    if isinstance(model, Woven):
-        return Woven([_unwindowed(part) for part in model.embedders])
-    assert isinstance(model, Stream)
-    twin = model.with_encoder(model.encoder)
+def _unwindowed(stream: Stream) -> Stream:
+    """The stream as it is for sounds that no window cuts."""
+    twin = copy(stream)
     twin.window = None
     return twin
 

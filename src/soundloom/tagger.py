@@ -41,18 +41,16 @@ from torch import Tensor, nn
 
 from soundloom import audio
 from soundloom.components import from_plain
-from soundloom.embedder import Embedder, Source, Stream
+from soundloom.embedder import Embedder, Source
 from soundloom.embedder.sources import each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.models import load
 from soundloom.models.config_file import read_json
-from soundloom.models.model_config import streams
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.tags import AlignedTags, aligned_tags
-from soundloom.tags.class_head import ClassHead
 from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
@@ -198,14 +196,16 @@ class Tagger:
             model: has the part that knows them; the other parts are left out.
             tags: of that part.
         """
-        (part,) = [stream for stream in streams(model) if stream.name == tags.part]
+        (part,) = [part for part in model.embedders if part.name == tags.part]
         length, hop = 1.0, None
-        if isinstance(part, Stream) and part.window is not None and part.window.fixed:
-            if isinstance(tags.head, ClassHead):
-                length = part.samples_for(part.window.frames) / part.sample_rate
-                hop = part.window.step * part.frontend.hop
+        for stream in part.streams:
+            if stream.window is None or not stream.window.fixed:
+                continue
+            if tags.windowed:
+                length = stream.samples_for(stream.window.frames) / stream.sample_rate
+                hop = stream.window.step * stream.frontend.hop
             else:
-                length = max(length, part.window.frames * part.frontend.hop)
+                length = max(length, stream.window.frames * stream.frontend.hop)
         return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
 
     @classmethod

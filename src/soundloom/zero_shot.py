@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.embedder import Stream
 from soundloom.errors import ModelError
 from soundloom.models import load
 from soundloom.objectives.labels import LabelSettings
@@ -46,7 +45,8 @@ def zero_shot_tagger(name: str | os.PathLike[str], sentences: Sequence[str], *, 
         raise ModelError(f"zero-shot tagging chooses among two or more different sentences, got {list(sentences)}")
     tower.embed_text(sentences)
     model = load(os.fspath(name), offline=offline)
-    if not isinstance(model, Stream) or model.window is None:
+    lengths = [stream.window.frames * stream.frontend.hop for stream in model.streams if stream.window]
+    if len(lengths) != 1 or len(model.parts) != 1:
         raise ModelError(f"{os.fspath(name)!r} is no single stream with a window")
-    length = model.window.frames * model.frontend.hop
+    (length,) = lengths
     return Tagger(model, _SentenceHead(tower, sentences), LabelSettings(hidden=0), sentences, length=length)

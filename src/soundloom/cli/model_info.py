@@ -77,9 +77,6 @@ def _part_info(part: ModelPart) -> PartInfo:
 
 
 def _facts(model: Embedder) -> dict[str, Any]:
-    from soundloom.embedder import Stream
-    from soundloom.models.model_config import streams
-
     return {
         "dim": model.dim,
         "sample_rate": model.sample_rate,
@@ -93,7 +90,6 @@ def _facts(model: Embedder) -> dict[str, Any]:
                 "layers": stream.encoder.available,
                 "classes": stream.encoder.classes,
             }
-            for stream in streams(model)
-            if isinstance(stream, Stream)
+            for stream in model.streams
         ],
     }

@@ -6,11 +6,11 @@ import hashlib
 import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from soundloom.components import digest_of
 from soundloom.embedder.sources import Source, each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
+
+if TYPE_CHECKING:
+    from soundloom.embedder.stream import Stream
 
 __all__ = ["BLOCK", "Embedder", "Frames", "ShortAudioWarning", "Source"]
 
@@ -64,6 +67,7 @@ class Embedder(nn.Module, ABC):
         frame_dim: the size of a frame's vector.
         min_samples: shorter waveforms are padded with silence to this many samples.
         balance: part name -> how much it counts in a search that weighs all parts evenly; 1 for those not named.
+        engine: what computes its encoders, as `soundloom.engines` names it.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Embedder(nn.Module, ABC):
     frame_dim: int
     min_samples: int
     balance: Mapping[str, float] = MappingProxyType({})
+    engine: str = "plain"
 
     @abstractmethod
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
@@ -85,6 +90,45 @@ class Embedder(nn.Module, ABC):
     @abstractmethod
     def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         """Embeddings of equally long waveforms, not shorter than ``min_samples``."""
+
+    @property
+    def embedders(self) -> tuple[Embedder, ...]:
+        """One embedder a part, in order; itself unless woven."""
+        return (self,)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The parts that are streams, in order: all of them, unless an embedder is of a class of one's own."""
+        return ()
+
+    @property
+    def class_layer(self) -> nn.Linear | None:
+        """The linear map from a frame's vector to logits of `classes`; None without one."""
+        return None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs of `class_layer`, in order; empty without one."""
+        return ()
+
+    def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:  # noqa: ARG002
+        """Other layers of the same weights; see `Stream.with_layers`.
+
+        Raises:
+            ModelError: it is no single stream, or its encoder has no such layer.
+        """
+        raise ModelError(
+            f"layers {', '.join(map(str, layers))} were asked of {self.name!r}, which is woven of "
+            f"{', '.join(self.parts)}: layers are of a single stream"
+        )
+
+    def with_streams(self, change: Callable[[Stream], Stream]) -> Embedder:  # noqa: ARG002
+        """The same embedder with other streams, a function of those it has.
+
+        Raises:
+            ModelError: it has a part that is no stream.
+        """
+        raise ModelError(f"{self.name!r} is a {type(self).__name__}, not made of streams of front-end and encoder")
 
     def forward(
         self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None = None

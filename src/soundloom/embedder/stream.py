@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import ceil
@@ -121,6 +121,25 @@ class Stream(Embedder):
                 raise ModelError(f"{name}: the reduction takes {wide} numbers, the pooled embedding has {self.dim}")
             self.frame_dim = self.dim = dim
         self.parts = {name: slice(0, self.dim)}
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """Itself."""
+        return (self,)
+
+    @property
+    def class_layer(self) -> nn.Linear | None:
+        """The encoder's, if its customary embedding is what comes out: no layers chosen, no reduction."""
+        return self.encoder.class_layer if self.wanted is None and self.reduction is None else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The encoder's, where it has a `class_layer`."""
+        return () if self.class_layer is None else self.encoder.classes
+
+    def with_streams(self, change: Callable[[Stream], Stream]) -> Stream:
+        """What the function makes of it."""
+        return change(self)
 
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         """Fused frames of equally long waveforms (Niizumi 2022, equations 1 and 2), windows joined along time.

@@ -24,7 +24,7 @@ from soundloom.components import ModuleConfig, Registry, digest_of, from_plain
 from soundloom.embedder.threads import one_thread
 from soundloom.encoders.base import ENCODERS, Encoder
 from soundloom.errors import ComponentError
-from soundloom.frontends.base import FRONTENDS, Frontend
+from soundloom.frontends.base import Frontend
 
 __all__ = ["build_encoder", "check_declared", "is_own", "undeclared_state"]
 
@@ -52,7 +52,7 @@ def undeclared_state(component: Frontend | Encoder) -> dict[str, str]:
     if kind.output_version != 1:
         found[_VERSION] = str(kind.output_version)
     try:
-        config = ModuleConfig.of(component, _registry(component))
+        config = ModuleConfig.of(component, _registry_of(kind))
         twin = _state_of_twin(kind, json.dumps(config.to_plain()))
     except Exception:  # a foreign constructor may raise anything; all state is undeclared then
         twin = {}
@@ -70,7 +70,7 @@ def check_declared(component: Frontend | Encoder) -> None:
     Raises:
         ComponentError: says what it holds besides.
     """
-    registry = _registry(component)
+    registry = _registry_of(type(component))
     ModuleConfig.of(component, registry)
     found = [name for name in undeclared_state(component) if name not in (_CLASS, _VERSION)]
     if found:
@@ -109,8 +109,8 @@ class _WithoutDraws(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _registry(component: Frontend | Encoder) -> Registry[Any]:
-    return FRONTENDS if isinstance(component, Frontend) else ENCODERS
+def _registry_of(kind: type[Frontend | Encoder]) -> Registry[Any]:
+    return kind.registry()
 
 
 @lru_cache(maxsize=64)
@@ -118,9 +118,10 @@ def _state_of_twin(kind: type[Frontend | Encoder], text: str) -> dict[str, str |
     """The state of a component as its settings make it; the caller's random numbers are left untouched."""
     config = from_plain(ModuleConfig, json.loads(text), kind.__name__)
     with torch.random.fork_rng(devices=[]), one_thread:
-        if issubclass(kind, Frontend):
-            return dict(_state(config.build(FRONTENDS, config.type, trust=True)))
-        return dict(_state(build_encoder(config, config.type, trust=True)))
+        registry = _registry_of(kind)
+        if registry is ENCODERS:
+            return dict(_state(build_encoder(config, config.type, trust=True)))
+        return dict(_state(config.build(registry, config.type, trust=True)))
 
 
 def _state(component: nn.Module) -> Iterator[tuple[str, str | Tensor]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from itertools import chain
 from math import ceil, inf
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 
 from soundloom.embedder.base import Embedder, Frames
 from soundloom.errors import ModelError
+
+if TYPE_CHECKING:
+    from soundloom.embedder.stream import Stream
 
 __all__ = ["Woven"]
 
@@ -35,9 +40,7 @@ class Woven(Embedder):
         self, embedders: Sequence[Embedder], name: str | None = None, balance: Mapping[str, float] | None = None
     ) -> None:
         super().__init__()
-        flat: list[Embedder] = []
-        for embedder in embedders:
-            flat.extend(embedder.embedders if isinstance(embedder, Woven) else [embedder])
+        flat = [part for embedder in embedders for part in embedder.embedders]
         names = [embedder.name for embedder in flat]
         self.balance = dict(ChainMap(*(dict(each.balance) for each in embedders)) if balance is None else balance)
         if not self.balance.keys() <= set(names) or any(not 0 < share < inf for share in self.balance.values()):
@@ -61,9 +64,25 @@ class Woven(Embedder):
         self.frame_dim = sum(embedder.frame_dim for embedder in flat)
 
     @property
-    def embedders(self) -> list[Embedder]:
+    def embedders(self) -> tuple[Embedder, ...]:
         """The parts, in order."""
-        return [module for module in self._modules_of_parts if isinstance(module, Embedder)]
+        return cast(tuple[Embedder, ...], tuple(self._modules_of_parts))
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The parts that are streams, in order."""
+        return tuple(chain.from_iterable(embedder.streams for embedder in self.embedders))
+
+    def with_streams(self, change: Callable[[Stream], Stream]) -> Woven:
+        """The same weaving of other streams.
+
+        Raises:
+            ModelError: it has a part that is no stream.
+        """
+        twin = copy(self)
+        parts = nn.ModuleList(embedder.with_streams(change) for embedder in self.embedders)
+        twin._modules = {**self._modules, "_modules_of_parts": parts}
+        return twin
 
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         """Frames of all parts on the times of the part with the fewest; the others give their nearest frame."""

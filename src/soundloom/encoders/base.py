@@ -96,6 +96,11 @@ class Encoder(nn.Module, ABC):
                 f"{type(self).__name__} has layers {list(self.available)}, asked for {list(wanted)}"
             )
 
+    @classmethod
+    def registry(cls) -> Registry[ModuleComponent[Encoder]]:
+        """The registry of encoders."""
+        return ENCODERS
+
     def _get_name(self) -> str:
         # Printed as saved files call it.
         return ENCODERS.name_of(type(self)) or type(self).__name__

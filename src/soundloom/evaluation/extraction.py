@@ -257,7 +257,7 @@ def _pieces(model: Embedder, clip: Clip, seconds: float, av: audio.AvProcess) ->
 
 def _hash_of(model: Embedder) -> tuple[str, str]:
     """The model's fingerprint, and the engine that computes it if it is not torch's own: the last digits differ."""
-    return model.fingerprint(), str(getattr(model, "engine", ""))
+    return model.fingerprint(), "" if model.engine == Embedder.engine else model.engine
 
 
 def _identity(*parts: str) -> str:

@@ -138,6 +138,11 @@ class Frontend(nn.Module, ABC):
         """Frame centres of a front-end whose frame t is centred on sample t x hop."""
         return torch.arange(frames, dtype=torch.float64) * self.hop
 
+    @classmethod
+    def registry(cls) -> Registry[ModuleComponent[Frontend]]:
+        """The registry of front-ends."""
+        return FRONTENDS
+
     def _get_name(self) -> str:
         # Printed as saved files call it: caches of training clips are keyed by this text.
         return FRONTENDS.name_of(type(self)) or type(self).__name__

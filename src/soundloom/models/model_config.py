@@ -15,13 +15,13 @@ from typing import Any, cast
 from torch import nn
 
 from soundloom.components import ModuleConfig, from_plain
-from soundloom.embedder import Embedder, Reduction, Stream, Window, Woven
+from soundloom.embedder import Embedder, Reduction, Stream, Window
 from soundloom.embedder.undeclared_state import build_encoder, check_declared
 from soundloom.encoders import ENCODERS, Encoder
 from soundloom.errors import ComponentError, ModelError
 from soundloom.frontends import FRONTENDS, Frontend
 
-__all__ = ["FORMAT", "ModelConfig", "ModuleConfig", "StreamConfig", "streams"]
+__all__ = ["FORMAT", "ModelConfig", "ModuleConfig", "StreamConfig"]
 
 FORMAT = 1
 """Version of the layout of a saved model; another version is refused."""
@@ -155,7 +155,7 @@ class ModelConfig:
             sample_rate=model.sample_rate,
             dim=model.dim,
             weights_sha256=weights_sha256,
-            parts=tuple(StreamConfig.of(stream) for stream in streams(model)),
+            parts=tuple(StreamConfig.of(stream) for stream in model.embedders),
             balance=dict(model.balance),
         )
 
@@ -185,8 +185,3 @@ class ModelConfig:
         if not config.parts:
             raise ModelError(f"{where}.parts is empty: a model has one part or more")
         return config
-
-
-def streams(model: Embedder) -> list[Embedder]:
-    """The parts of a model, or the model itself."""
-    return model.embedders if isinstance(model, Woven) else [model]

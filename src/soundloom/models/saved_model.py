@@ -33,7 +33,7 @@ from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
 from soundloom.models.config_file import check_safetensors, one_line, read_json
 from soundloom.models.model_card import Card
-from soundloom.models.model_config import ModelConfig, streams
+from soundloom.models.model_config import ModelConfig
 from soundloom.models.onnx_file import is_onnx, load_onnx, path_of
 from soundloom.models.transformers_folder import EXTRACTORS, TOKENISERS, is_transformers, load_folder
 from soundloom.models.weights.download import Announcement, sha256_of
@@ -76,7 +76,7 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
     folder = Path(folder).expanduser()
     state = {
         f"parts.{number}.{key}": tensor.detach().cpu().contiguous()
-        for number, stream in enumerate(streams(model))
+        for number, stream in enumerate(model.embedders)
         for key, tensor in stream.state_dict().items()
     }
     odd = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.dtype != torch.float32]
@@ -171,14 +171,14 @@ def push_to_hub(
         MissingExtraError: huggingface_hub is not installed.
         InvalidArgumentError: a folder and a card.
     """
-    if not isinstance(model, Embedder):
+    if isinstance(model, str | os.PathLike):
         if card is not None:
             raise InvalidArgumentError("a saved model has a card of its own: edit its README.md")
         # Errors are raised before anything is uploaded. Publishing a folder means trusting the code that it names.
         _read(Path(model).expanduser(), trust=True, name="")
 
     def save(place: Path) -> None:
-        if isinstance(model, Embedder):
+        if not isinstance(model, str | os.PathLike):
             save_pretrained(model, place, card=card)
             return
         saved = Path(model).expanduser()

@@ -12,10 +12,14 @@ Named without layers (``cnn14``) a model gives the embedding that its users take
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
-from torch import nn
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from soundloom.embedder import Stream, Window
+from soundloom.embedder import Embedder, Stream, Window
 from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, Frontend, LogMel, NormalisedFrontend
@@ -28,6 +32,25 @@ from soundloom.models.weights.weight_store import fetch_vocabulary
 __all__ = ["ast", "cnn14_16k", "cnn14_32k", "cnn14_stream", "coala", "coala_modules", "coala_tags", "vggish"]
 
 _MEL_TOLERANCE = 1e-6
+_VGGISH_DEVIATION, _VGGISH_TOLERANCE = 0.343, 0.1
+
+
+def _vggish_output(model: Embedder, tone: Float[np.ndarray, " samples"]) -> str:
+    """The deviation of embeddings before the last ReLU (tensorflow/models, research/audioset/vggish_smoke_test.py)."""
+    kept: list[Tensor] = []
+    (stream,) = model.streams
+    last = cast(VGGish, stream.encoder).embeddings[-2]  # the ReLU after it works in place
+    handle = last.register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+    try:
+        with torch.inference_mode():
+            # Whole examples alone, as the publishers' code cuts them.
+            stream.frames(torch.from_numpy(tone)[None, : stream.samples_for(3 * 96)])
+    finally:
+        handle.remove()
+    deviation = float(torch.cat(kept).std(correction=0))
+    if abs(deviation / _VGGISH_DEVIATION - 1) > _VGGISH_TOLERANCE:
+        raise ModelError(f"the embedding of a tone deviates by {deviation:.3f}, published is {_VGGISH_DEVIATION}")
+    return f"the embedding of a tone deviates by {deviation:.3f}, published is {_VGGISH_DEVIATION}"
 
 
 @register_model(
@@ -36,6 +59,7 @@ _MEL_TOLERANCE = 1e-6
     source="Hershey 2017, trained on YouTube-8M; fusion of Niizumi 2022",
     layers=VGGish.available,
     checkpoint="vggish",
+    known_output=_vggish_output,
 )
 def vggish(part: PartName, source: WeightSource) -> Stream:
     """VGGish (Hershey 2017); the baseline is its last layer, averaged over the examples."""

@@ -28,7 +28,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -39,6 +39,9 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.errors import ComponentError
 from soundloom.feature_cache import FeatureDataset, Form, form_of
+
+if TYPE_CHECKING:
+    from soundloom.tags import AlignedTags
 
 __all__ = [
     "OBJECTIVES",
@@ -106,9 +109,11 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         splits_by_class: whether every class keeps its share among the clips to validate on.
+        fits_chunks: whether chunks of 100 ms say enough to learn from; tags, of which most name whole scenes, do not.
     """
 
     splits_by_class: ClassVar[bool] = False
+    fits_chunks: ClassVar[bool] = True
 
     @classmethod
     def select(cls, settings: Any, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG003 (a hook)
@@ -151,6 +156,10 @@ class Objective(nn.Module, ABC):
             ComponentError: the class does not define it.
         """
         raise ComponentError(f"{cls.__name__} defines no create: a recipe needs it; fit() is given an objective")
+
+    def tag_model(self, stream: Stream) -> AlignedTags | None:  # noqa: ARG002 (a hook)
+        """Tags that the stream has learned and that are saved beside it; none unless overridden."""
+        return None
 
     @abstractmethod
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from soundloom.objectives.distillation_windows import (
 )
 from soundloom.objectives.target_store import targets_of
 from soundloom.objectives.teachers import Teacher, load_teachers
+from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.class_head import ClassHead
 
 __all__ = ["TERMS", "DistillationObjective", "DistillationSettings"]
 
@@ -123,11 +125,13 @@ class DistillationObjective(Objective):
     Attributes:
         embedders: linear heads to the teachers' embeddings.
         classifiers: linear heads to their class scores, in the order of the teachers that have some.
+        class_names: of each teacher, the names of its class scores; empty unless `create` made the objective.
     """
 
     def __init__(self, settings: DistillationSettings, *, dim: int, sizes: list[tuple[int, int]]) -> None:
         super().__init__()
         self.settings = settings
+        self.class_names: tuple[tuple[str, ...], ...] = ()
         self.embedders = nn.ModuleList(nn.Linear(dim, size) for size, _ in sizes)
         self.classifiers = nn.ModuleDict(
             {str(number): nn.Linear(dim, classes) for number, (_, classes) in enumerate(sizes) if classes}
@@ -174,6 +178,7 @@ class DistillationObjective(Objective):
         """With heads for the teachers' sizes, and the mean and deviation of their targets over the plain windows."""
         teachers = _teachers(settings, data)
         objective = cls(settings, dim=stream.dim, sizes=[(teacher.dim, len(teacher.classes)) for teacher in teachers])
+        objective.class_names = tuple(teacher.classes for teacher in teachers)
         everything = _everything(settings, data)
         for number, teacher in enumerate(teachers):
             table = targets_of(everything, teacher)
@@ -189,10 +194,13 @@ class DistillationObjective(Objective):
                 objective.get_parameter(f"classifiers.{number}.bias").data.copy_(torch.logit(usual, eps=1e-5))
         return objective
 
-    @classmethod
-    def class_names(cls, settings: DistillationSettings, data: TrainingData) -> list[tuple[str, ...]]:
-        """The names of each teacher's class scores; empty for one without."""
-        return [teacher.classes for teacher in _teachers(settings, data)]
+    def tag_model(self, stream: Stream) -> AlignedTags | None:
+        """The classes of the first teacher that has some, by the head that was trained to score them."""
+        for number, names in enumerate(self.class_names):
+            if names:
+                head = ClassHead(cast(nn.Linear, self.classifiers[str(number)]), stream.dim)
+                return AlignedTags(stream.name, stream.dim, Vocabulary.of_classes(names), head=head)
+        return None
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss and its terms, averaged over teachers.

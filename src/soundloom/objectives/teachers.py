@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.embedder import Embedder, Stream
+from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError
 from soundloom.models import load
 
@@ -52,9 +52,7 @@ class Teacher:
         # Convolutions over channels that lie side by side are faster; weights are the same.
         self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._resampler = _resampler(sample_rate, model.sample_rate)
-        scoring = model.encoder if isinstance(model, Stream) and model.wanted is None else None
-        self._class_layer = None if scoring is None else scoring.class_layer
-        self.classes = () if scoring is None or self._class_layer is None else scoring.classes
+        self._class_layer, self.classes = model.class_layer, model.classes
 
     @property
     def identity(self) -> str:

@@ -79,13 +79,12 @@ STREAMS: Registry[Architecture] = Registry("stream", ("soundloom.recipes.archite
 """Every stream that can be trained, by name; ``package.module:function`` names one of your own, ``function(seed)``."""
 
 
-def _log_mel(name: str, frontend: Callable[[], Frontend], encoder: Callable[[], Encoder], seed: int) -> Stream:
+def _log_mel(name: str, frontend: Callable[[], LogMel], encoder: Callable[[], Encoder], seed: int) -> Stream:
     """A stream of log-mel windows; a rest is filled with the log-mel of silence."""
     network = encoder()
     initialise(network, seed)
     representation = frontend()
-    floor = representation.settings.floor if isinstance(representation, LogMel) else 1.0
-    window = Window(frames=FRAMES, fixed=True, fill=math.log(floor))
+    window = Window(frames=FRAMES, fixed=True, fill=math.log(representation.settings.floor))
     return Stream(name, representation, network, layers=None, pooling="mean", window=window)
 
 

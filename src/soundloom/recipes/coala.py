@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +92,11 @@ class CoalaRecipe(StreamRecipe):
     def uses_labels(self) -> bool:
         """Only where they are tags."""
         return "labels" in self.tag_sources
+
+    def for_part(self, stream: str, **settings: Any) -> StreamRecipe:
+        """The recipe for one of several streams: the paper's E-C, since only COALA's own windows can be decoded."""
+        training = replace(settings.pop("training", self.training), keep="last")
+        return replace(self, stream=stream, objective=AlignmentSettings.e_c(), training=training, **settings)
 
     def select(self, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG002
         """The sounds that have a tag of the vocabulary, which is then the corpus's classes."""

@@ -11,20 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
-from jaxtyping import Int
-from torch import nn
-
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.models.model_card import Card
-from soundloom.objectives.base import Objective, TrainingData, WindowSampler
+from soundloom.objectives.base import TrainingData
 from soundloom.objectives.distillation import DistillationObjective, DistillationSettings
 from soundloom.recipes.recipe import StreamRecipe, register_recipe
 from soundloom.recipes.validation_split import without_recordings
-from soundloom.tags import AlignedTags, Vocabulary
-from soundloom.tags.class_head import ClassHead
-from soundloom.training import Run, TrainingSettings
+from soundloom.training import TrainingSettings
 
 __all__ = ["PRESETS", "DistilRecipe"]
 
@@ -64,27 +58,6 @@ class DistilRecipe(StreamRecipe):
         """The model card, which names the teachers."""
         teachers = ", ".join(self.objective.teachers)
         return self.card(data, summary=f"An audio embedding ({self.stream}), distilled from {teachers}.")
-
-    def finish(
-        self,
-        run: Run,
-        stream: Stream,
-        objective: Objective,
-        sampler: WindowSampler,  # noqa: ARG002
-        data: TrainingData,
-        learned: Int[np.ndarray, " learned"],  # noqa: ARG002
-    ) -> None:
-        """Save the classes of the first teacher that has some as the model's words."""
-        assert isinstance(objective, DistillationObjective)
-        for number, names in enumerate(objective.class_names(self.objective, data)):
-            if names:
-                head = objective.classifiers[str(number)]
-                assert isinstance(head, nn.Linear)
-                tags = AlignedTags(
-                    stream.name, stream.dim, Vocabulary.of_classes(names), head=ClassHead(head, stream.dim)
-                )
-                tags.save(run.folder)
-                break
 
 
 PRESETS: Mapping[str, DistilRecipe] = MappingProxyType({"small": DistilRecipe()})

@@ -29,10 +29,10 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, cast, get_args
+from typing import cast
 
 import torch
 
@@ -42,15 +42,13 @@ from soundloom.encoders import Encoder, initialise
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import CacheProgress
 from soundloom.models.saved_model import from_pretrained, save_pretrained
+from soundloom.objectives.base import OBJECTIVES
 from soundloom.objectives.labels import LabelObjective, LabelSettings
 from soundloom.objectives.triplet_batches import TripletSettings
-from soundloom.recipes import coala
 from soundloom.recipes.architectures import STREAMS
 from soundloom.recipes.initial_stream import initial_stream
-from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, learn_classes
-from soundloom.recipes.recipe import Recipe, RunOptions, StreamRecipe, register_recipe
-from soundloom.recipes.triplet import TripletRecipe
+from soundloom.recipes.recipe import Recipe, RunOptions, StreamRecipe, register_recipe, stream_recipe
 from soundloom.recipes.validation_split import check_share
 from soundloom.tagger import TAGGER, WEIGHTS
 from soundloom.training import Run, TrainingProgress, TrainingSettings
@@ -65,8 +63,6 @@ DIVERSE = ("pitch", "timbre", "waveform", "neuralogram")
 NETWORK = "network"
 """The folder of the network inside a front-end, which is trained before the stream."""
 
-Objective = Literal["labels", "alignment", "triplet"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DiverseRecipe(Recipe):
@@ -74,7 +70,8 @@ class DiverseRecipe(Recipe):
 
     Attributes:
         streams: what is woven, in order; see soundloom.recipes.STREAMS.
-        objective: what each learns from: "labels", "alignment" with the corpus's tags, or "triplet", sounds alone.
+        objective: what each learns from: "labels", "alignment" with the corpus's tags, "triplet", sounds alone, or
+            another of soundloom.objectives.OBJECTIVES.
         validation: share of the clips, in whole groups, that is kept apart to validate on; 0 for none.
         init: a model whose streams of the same architectures to start from; none for random weights.
         epochs: passes over the windows, which decide the steps of every stream; 0 to take steps as they are.
@@ -87,7 +84,7 @@ class DiverseRecipe(Recipe):
     """
 
     streams: tuple[str, ...] = DIVERSE
-    objective: Objective = "labels"
+    objective: str = "labels"
     validation: float = 0.1
     init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
     epochs: int = field(default=300, metadata={"aliases": ("num_epochs", "max_epochs")})
@@ -108,8 +105,7 @@ class DiverseRecipe(Recipe):
             raise InvalidArgumentError(
                 f"streams must be different ones of {', '.join(STREAMS)}, got {', '.join(self.streams)}"
             )
-        if self.objective not in get_args(Objective):
-            raise InvalidArgumentError(f"objective is one of {', '.join(get_args(Objective))}, got {self.objective!r}")
+        OBJECTIVES.find(self.objective)
         check_share(self.validation)
         if min(self.epochs, self.network_epochs) < 0:
             raise InvalidArgumentError(
@@ -125,7 +121,7 @@ class DiverseRecipe(Recipe):
     @property
     def uses_labels(self) -> bool:
         """Only where the streams learn from them."""
-        return self.objective == "labels"
+        return self.for_stream(self.streams[0], self.objective, self.epochs).uses_labels
 
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
         """Train the streams, weave them, and train the linear model over them; see `Recipe.run`.
@@ -134,7 +130,7 @@ class DiverseRecipe(Recipe):
             TrainingError: also when a stream cannot be trained, from which the others do not suffer.
         """
         started = time.monotonic()
-        if self.objective == "labels":
+        if self.uses_labels:
             LabelObjective.check_classes(corpus)
         open_folder(out, self, f"soundloom train {self.name}")
 
@@ -187,17 +183,15 @@ class DiverseRecipe(Recipe):
             return 1
         return max(1, min((os.cpu_count() or 1) // training.threads, len(self.streams)))
 
-    def for_stream(self, name: str, objective: Objective, epochs: int) -> StreamRecipe:
-        """How one stream is trained by an objective."""
-        common = {"stream": name, "validation": self.validation, "init": self.init, "epochs": epochs}
-        if objective == "labels":
-            return LabelRecipe(**common, objective=self.head, linear=self.linear, training=self.training)  # type: ignore[arg-type]
-        if objective == "alignment":
-            return replace(coala.PRESETS["paper-e-c"], **common, training=replace(self.training, keep="last"))  # type: ignore[arg-type]
-        triplet = self.triplet
-        if name in STREAMS and STREAMS[name].pitch_sensitive:
-            triplet = replace(triplet, shift=0)
-        return TripletRecipe(**common, objective=triplet, training=self.training)  # type: ignore[arg-type]
+    def for_stream(self, name: str, objective: str, epochs: int) -> StreamRecipe:
+        """How one stream is trained by an objective: by its recipe, with the settings that this one has for it."""
+        recipe = stream_recipe(objective)
+        shared = {each.name for each in fields(recipe)} & {"validation", "init", "linear", "training"}
+        settings = {each: getattr(self, each) for each in shared} | {"epochs": epochs}
+        for own in (self.head, self.triplet):
+            if type(own) is OBJECTIVES[objective].settings:
+                settings["objective"] = own
+        return recipe.for_part(name, **settings)
 
 
 PRESETS: Mapping[str, DiverseRecipe] = MappingProxyType(
@@ -240,7 +234,7 @@ def _train_stream(
     inner = stream.frontend.base.pretrained_network
     if inner is not None and recipe.init is None:
         network, objective = _network(stream, recipe.training.seed), recipe.objective
-        if objective == "alignment":
+        if not OBJECTIVES[objective].kind.fits_chunks:
             objective = "labels" if len(corpus.classes) > 1 else "triplet"
         lesson = recipe.for_stream(NETWORK, objective, recipe.network_epochs)
         _train_in_folder(lesson, network, corpus, out, options, report)

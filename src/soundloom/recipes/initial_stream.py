@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from soundloom.embedder import Embedder, Stream
 from soundloom.models import load
-from soundloom.models.model_config import streams
 from soundloom.recipes.architectures import build_stream
 from soundloom.training import TrainingError
 
@@ -53,17 +52,15 @@ def initial_stream(kind: str, init: str | None, seed: int, name: str) -> Stream:
     return stream.renamed(name)
 
 
-def streams_of(model: Embedder) -> list[Stream]:
+def streams_of(model: Embedder) -> tuple[Stream, ...]:
     """The streams of a model.
 
     Raises:
         TrainingError: it has parts of another kind, which cannot be trained.
     """
-    parts = streams(model)
-    found = [part for part in parts if isinstance(part, Stream)]
-    if len(found) < len(parts):
+    if len(model.streams) < len(model.parts):
         raise TrainingError(f"{model.name} has parts that are no streams of front-end and encoder: they cannot learn")
-    return found
+    return model.streams
 
 
 def _size(stream: Stream) -> int:

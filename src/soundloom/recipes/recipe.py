@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from jaxtyping import Int
@@ -32,7 +32,16 @@ from soundloom.recipes.validation_split import check_share, fingerprint, train_v
 from soundloom.training import Run, TrainingError, TrainingProgress, TrainingSettings, Validation, fit
 from soundloom.training.seeds import seeded
 
-__all__ = ["RECIPES", "Recipe", "RecipeComponent", "RunOptions", "StreamRecipe", "find_recipe", "register_recipe"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "RecipeComponent",
+    "RunOptions",
+    "StreamRecipe",
+    "find_recipe",
+    "register_recipe",
+    "stream_recipe",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +66,11 @@ class Recipe(ABC):
 
     Attributes:
         name: what `soundloom train` calls the recipe; it never changes.
+        kind: the objective that it trains a stream by; None where it trains several.
     """
 
     name: ClassVar[str]
+    kind: ClassVar[type[Objective] | None] = None
 
     @abstractmethod
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
@@ -220,11 +231,18 @@ class StreamRecipe(Recipe):
         run: Run,
         stream: Stream,
         objective: Objective,
-        sampler: WindowSampler,
-        data: TrainingData,
-        learned: Int[np.ndarray, " learned"],
+        sampler: WindowSampler,  # noqa: ARG002 (a hook)
+        data: TrainingData,  # noqa: ARG002
+        learned: Int[np.ndarray, " learned"],  # noqa: ARG002
     ) -> None:
-        """What else the folder is to hold; nothing unless overridden."""
+        """Save the tags that the objective taught the stream beside it, if it taught any."""
+        tags = objective.tag_model(stream)
+        if tags is not None:
+            tags.save(run.folder)
+
+    def for_part(self, stream: str, **settings: Any) -> StreamRecipe:
+        """The recipe as it trains one of several streams, by settings that all of them share."""
+        return replace(self, stream=stream, **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +275,21 @@ def register_recipe(presets: Mapping[str, Recipe], *, title: str, examples: tupl
     kind = type(next(iter(presets.values())))
     row = RecipeComponent(kind=kind, presets=presets, title=title, examples=examples)
     RECIPES.register(kind.name, row, definition=kind)
+
+
+def stream_recipe(objective: str) -> StreamRecipe:
+    """The recipe that trains a stream by an objective: the first preset of that objective's own, else one made for it.
+
+    Raises:
+        ComponentError: there is no such objective.
+    """
+    component = OBJECTIVES.find(objective)
+    for row in RECIPES.values():
+        recipe = next(iter(row.presets.values()))
+        if recipe.kind is component.kind:
+            return cast(StreamRecipe, recipe)
+    (recipe,) = _recipe_for(objective, component).presets.values()
+    return cast(StreamRecipe, recipe)
 
 
 def find_recipe(name: str) -> RecipeComponent:

@@ -12,8 +12,9 @@ A stream whose front-end has no energies learns from seconds of sound that are c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -25,6 +26,7 @@ from soundloom.models.model_card import Card
 from soundloom.objectives.base import TrainingData
 from soundloom.objectives.triplet import TripletObjective
 from soundloom.objectives.triplet_batches import TripletSettings
+from soundloom.recipes.architectures import STREAMS
 from soundloom.recipes.recipe import StreamRecipe, register_recipe
 from soundloom.training import TrainingSettings, Validation
 
@@ -68,6 +70,13 @@ class TripletRecipe(StreamRecipe):
         except CorpusError as error:
             raise CorpusError(f"of the clips kept apart to validate on: {error}. Or set validation to 0") from None
         return Validation(sampler=sampler, batches=self.validation_batches)
+
+    def for_part(self, stream: str, **settings: Any) -> StreamRecipe:
+        """The recipe for one of several streams; one that must distinguish transpositions learns from none."""
+        recipe = replace(self, stream=stream, **settings)
+        if stream in STREAMS and STREAMS[stream].pitch_sensitive:
+            return replace(recipe, objective=replace(recipe.objective, shift=0))
+        return recipe
 
     def describe(self, data: str, training_data: TrainingData) -> Card:  # noqa: ARG002
         """The model card."""

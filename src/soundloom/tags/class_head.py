@@ -1,4 +1,4 @@
-"""Class head: the linear classifier inside a published encoder, applied to the embeddings of the stream around it.
+"""Heads that score tags: the linear classifier inside a published encoder, and a classifier with a hidden layer.
 
 Networks trained on AudioSet score its classes from their embedding (Plakal and Ellis 2019: YAMNet). With the logits
 
@@ -10,14 +10,14 @@ their rows, each at unit length. An index of embeddings is searched along it (`s
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ClassHead"]
+__all__ = ["ClassHead", "HiddenLayerHead"]
 
 
 class ClassHead(nn.Module):
@@ -26,7 +26,12 @@ class ClassHead(nn.Module):
     Args:
         linear: from a frame's vector to logits.
         dim: size of the embedding, which begins with the mean of the frames' vectors.
+
+    Attributes:
+        windowed: whether it scores the windows of the published network one by one.
     """
+
+    windowed: ClassVar[bool] = True
 
     def __init__(self, linear: nn.Linear, dim: int) -> None:
         super().__init__()
@@ -53,3 +58,15 @@ class ClassHead(nn.Module):
             linear.weight.copy_(solution[:-1].T)
             linear.bias.copy_(solution[-1])
         return cls(linear, embeddings.shape[1])
+
+
+class HiddenLayerHead(nn.Sequential):
+    """A classifier with one hidden layer on a whole embedding (Favory 2020, the CNN); it gives no direction."""
+
+    windowed: ClassVar[bool] = False
+
+    def __init__(self, dim: int, hidden: int, tags: int) -> None:
+        super().__init__(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, tags))
+
+    def direction(self, wanted: Float[Tensor, " tags"]) -> None:
+        """None: where its logits grow depends on the sound."""

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from soundloom.embedder import Embedder, Stream
+from soundloom.embedder import Embedder
 from soundloom.encoders import COALA_DIM, ENCODERS
 from soundloom.errors import ModelError
 from soundloom.models import MODELS, from_pretrained, load
 from soundloom.models.config_file import read_json
-from soundloom.models.model_config import ModelConfig, streams
+from soundloom.models.model_config import ModelConfig
 from soundloom.models.saved_model import CONFIG, PACKAGED, folder_of, is_saved
 from soundloom.models.transformers_folder import is_transformers
 from soundloom.models.weights.download import Announcement
@@ -73,12 +73,10 @@ def class_tags(model: Embedder) -> AlignedTags | None:
     A stream has them whose embedding begins with the mean of the encoder's customary embedding: no layers chosen, no
     reduction.
     """
-    for stream in streams(model):
-        if not isinstance(stream, Stream) or stream.wanted is not None or stream.reduction is not None:
-            continue
-        linear = stream.encoder.class_layer
+    for stream in model.streams:
+        linear = stream.class_layer
         if linear is not None and stream.pooling.partition(",")[0] == "mean":
-            vocabulary = Vocabulary.of_classes(stream.encoder.classes)
+            vocabulary = Vocabulary.of_classes(stream.classes)
             return AlignedTags(stream.name, stream.dim, vocabulary, head=ClassHead(linear, stream.dim))
     return None
 

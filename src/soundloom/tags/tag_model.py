@@ -48,7 +48,7 @@ from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import CONFIG, WEIGHTS, from_pretrained
 from soundloom.models.weights.download import sha256_of
-from soundloom.tags.class_head import ClassHead
+from soundloom.tags.class_head import ClassHead, HiddenLayerHead
 from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 
@@ -94,7 +94,7 @@ class AlignedTags(nn.Module):
         encoder: COALATagEncoder | None = None,
         audio_map: nn.Linear | None = None,
         decoder: TagDecoder | None = None,
-        head: nn.Module | None = None,
+        head: ClassHead | HiddenLayerHead | None = None,
     ) -> None:
         super().__init__()
         if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
@@ -130,12 +130,13 @@ class AlignedTags(nn.Module):
             QueryError: a word is not in the vocabulary, there is no word at all, or the stream has a head that gives no
                 direction.
         """
-        if isinstance(self.head, ClassHead):
-            if not tags and not not_:
-                raise QueryError(_NO_TAGS)
-            query = self.vocabulary.query(tags) - self.vocabulary.query(not_)
-            return self.head.direction(torch.from_numpy(query))
+        if not tags and not not_:
+            raise QueryError(_NO_TAGS)
         if self.encoder is None or self.audio_map is None:
+            query = self.vocabulary.query(tags) - self.vocabulary.query(not_)
+            along = None if self.head is None else self.head.direction(torch.from_numpy(query))
+            if along is not None:
+                return along
             raise QueryError(
                 f"{self.part!r} predicts tags but cannot be searched by them: it was trained without a tag encoder "
                 "(contrast_weight 0)"
@@ -146,13 +147,16 @@ class AlignedTags(nn.Module):
             for words, sign in (wanted, unwanted)
             if words
         ]
-        if not sides:
-            raise QueryError(_NO_TAGS)
         phi = torch.cat(sides).sum(dim=0)
         if around is not None:
             middle = functional.normalize(around, dim=0)
             phi = phi - (phi @ middle) * middle
         return (phi @ self.audio_map.weight).clone()
+
+    @property
+    def windowed(self) -> bool:
+        """Whether tags are scored for the model's windows one by one, as the published classifier scores them."""
+        return self.head is not None and self.head.windowed
 
     @torch.inference_mode()
     def common(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, " 1152"]:
@@ -257,7 +261,7 @@ class AlignedTags(nn.Module):
     def _empty(cls, part: str, vocabulary: Vocabulary, state: dict[str, Tensor]) -> AlignedTags:
         """The modules that a file's tensors are of."""
         audio_map, encoder, decoder = None, None, None
-        head: nn.Module | None = None
+        head: ClassHead | HiddenLayerHead | None = None
         widths = ("audio_map.weight", "head.0.weight", "head.linear.weight")
         dim = next(state[key].shape[1] for key in widths if key in state)
         if "audio_map.weight" in state:
@@ -266,8 +270,7 @@ class AlignedTags(nn.Module):
         if any(key.startswith("decoder.") for key in state):
             decoder = TagDecoder(len(vocabulary))
         if "head.0.weight" in state:
-            hidden = len(state["head.0.weight"])
-            head = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, len(vocabulary)))
+            head = HiddenLayerHead(dim, len(state["head.0.weight"]), len(vocabulary))
         if "head.linear.weight" in state:
             head = ClassHead(nn.Linear(dim, len(vocabulary)), dim)
         return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)

@@ -30,7 +30,6 @@ import numpy as np
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
-from soundloom.encoders import Identity
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
@@ -39,7 +38,6 @@ from soundloom.evaluation.results import EvaluationError, Result
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
-from soundloom.models.model_config import streams
 
 __all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "layered_streams", "single_layers"]
 
@@ -75,13 +73,12 @@ def all_layers(model: Embedder) -> Stream:
     Raises:
         EvaluationError: a woven model, one with layers named already, or one whose encoder has a single layer.
     """
-    if not isinstance(model, Stream):
-        raise EvaluationError(f"{model.name!r} is woven of {', '.join(model.parts)}: layers are of a single stream")
-    if "#" in model.name:
-        raise EvaluationError(f"{model.name!r} names layers already: leave out what follows the '#'")
-    if len(model.encoder.available) < 2:
-        raise EvaluationError(f"{model.name!r} has no layers to compare: {_single(model)}")
-    return model.with_layers(model.encoder.available)
+    stream = _single_stream(model)
+    if "#" in stream.name:
+        raise EvaluationError(f"{stream.name!r} names layers already: leave out what follows the '#'")
+    if len(stream.encoder.available) < 2:
+        raise EvaluationError(f"{stream.name!r} has no layers to compare: {_without_layers(stream)}")
+    return stream.with_layers(stream.encoder.available)
 
 
 def layered_streams(model: Embedder) -> list[Stream]:
@@ -90,22 +87,27 @@ def layered_streams(model: Embedder) -> list[Stream]:
     Raises:
         EvaluationError: there is none; says what each part has instead.
     """
-    parts = streams(model)
-    if len(parts) == 1:
+    if len(model.parts) == 1:
         return [all_layers(model)]
-    found = [part for part in parts if isinstance(part, Stream) and len(part.encoder.available) > 1]
+    found = [stream for stream in model.streams if len(stream.encoder.available) > 1]
     if not found:
-        raise EvaluationError(f"{model.name!r} has no layers to compare: {'; '.join(map(_single, parts))}")
-    return [all_layers(part) for part in found]
+        raise EvaluationError(
+            f"{model.name!r} has no layers to compare: {'; '.join(map(_without_layers, model.embedders))}"
+        )
+    return [all_layers(stream) for stream in found]
 
 
-def _single(part: Embedder) -> str:
+def _single_stream(model: Embedder) -> Stream:
+    if len(model.parts) > 1 or not model.streams:
+        raise EvaluationError(f"{model.name!r} is woven of {', '.join(model.parts)}: layers are of a single stream")
+    return model.streams[0]
+
+
+def _without_layers(part: Embedder) -> str:
     """Why a part has no layers to compare."""
-    if not isinstance(part, Stream):
-        return f"{part.name} is no stream of front-end and encoder"
-    if isinstance(part.encoder, Identity):
-        return f"{part.name} is a front-end without an encoder"
-    return f"the encoder of {part.name} has a single layer"
+    for stream in part.streams:
+        return f"the encoder of {part.name}, {stream.encoder._get_name()}, has a single layer"
+    return f"{part.name} is no stream of front-end and encoder"
 
 
 def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:
@@ -117,11 +119,12 @@ def single_layers(model: Embedder) -> dict[int, tuple[Stream, np.ndarray]]:
     Raises:
         EvaluationError: a woven model, or a stream without named layers.
     """
-    if not isinstance(model, Stream) or not model.wanted or model.reduction is not None:
+    stream = _single_stream(model)
+    if not stream.wanted or stream.reduction is not None:
         raise EvaluationError(f"{model.name} is not a stream of named layers, unreduced, such as cnn14#3#6")
     singles, first = {}, 0
-    for layer in model.wanted:
-        alone = model.with_layers([layer], model.pooling)
+    for layer in stream.wanted:
+        alone = stream.with_layers([layer], stream.pooling)
         stretch = np.arange(first, first + alone.frame_dim)
         columns = np.concatenate([block + stretch for block in range(0, model.dim, model.frame_dim)])
         singles[layer] = alone, columns

@@ -52,9 +52,10 @@ def open_library(
 ) -> tuple[LibrarySettings, Embedder | None]:
     """Read the settings of a library, and load its model if one is named; see `Library.open`."""
     settings = LibrarySettings.read(folder)
-    if isinstance(model, Embedder) or (model is None and weights is None):
-        if model is not None:
-            settings.check_model(model)
+    if model is None and weights is None:
+        return settings, None
+    if model is not None and not isinstance(model, str):
+        settings.check_model(model)
         return settings, model
     known = settings.source or settings.model
     if model is None:
