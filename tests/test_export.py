@@ -16,10 +16,10 @@ from helpers.tiny_encoder import Tiny, unsettle
 from soundloom import onnx_export, onnx_graph
 from soundloom.cli import main
 from soundloom.embedder import Embedder, Stream, Window, Woven
-from soundloom.encoders import AST, ASTSettings, Identity, initialise
+from soundloom.encoders import AST, ASTSettings, Identity, YAMNet, initialise
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.frontends import ConstantQ, Fbank, LogMel, Texture
-from soundloom.onnx_export import export
+from soundloom.onnx_export import check_exportable, export
 
 pytestmark = pytest.mark.skipif(not onnx_graph.available(), reason="needs soundloom[onnx]")
 
@@ -135,7 +135,7 @@ def test_a_transformer_and_resampled_parts(tmp_path: Path) -> None:
 
 def test_the_longest_window_counts() -> None:
     lengths = onnx_export._lengths(
-        woven := Woven([soundloom.load("vggish", weights="random"), soundloom.load("logmel")]), woven.embedders
+        woven := Woven([soundloom.load("vggish", weights="random"), soundloom.load("logmel")]), woven.streams
     )
     assert (lengths.least, lengths.most) == (15600, 15600)  # 95 hops of 160 and a frame of 400
 
@@ -153,6 +153,26 @@ def test_the_part_that_cannot_be_exported_is_named_before_anything_is_recorded(
     with pytest.raises(ModelError, match="its part 'peaks' contains a PeakMap, whose ones and zeros") as refused:
         export(soundloom.load("logmel+peaks"), tmp_path / "model.onnx")
     assert "without that part" in str(refused.value)
+
+
+def test_what_cannot_be_exported_is_refused_before_weights_are_fetched_or_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundloom.save_pretrained(soundloom.load("logmel+peaks"), tmp_path / "saved")
+    (tmp_path / "saved" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=f"its part '{tmp_path}/saved' contains a PeakMap, whose ones"):
+        check_exportable(f"{tmp_path}/saved+mfcc")
+    (tmp_path / "wav2vec").mkdir()
+    (tmp_path / "wav2vec" / "config.json").write_text('{"model_type": "wav2vec2"}')
+    with pytest.raises(ModelError, match="contains a TransformersAudio, whose feature extractor"):
+        check_exportable(f"{tmp_path}/wav2vec")
+    with pytest.raises(ModelError, match="contains an OnnxFile, which is an ONNX file already"):
+        check_exportable("onnx:missing.onnx")
+    monkeypatch.setattr(YAMNet, "export_obstacle", "which rounds", raising=False)
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
+    with pytest.raises(ModelError, match="'yamnet#7' cannot be exported: it contains a YAMNet, which rounds"):
+        check_exportable("yamnet#7", offline=True)
+    check_exportable("coala#3+logmel+loom", offline=True)
 
 
 @pytest.mark.slow

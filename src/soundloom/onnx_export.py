@@ -35,8 +35,9 @@ from soundloom import onnx_graph
 from soundloom.embedder import Embedder, Stream
 from soundloom.errors import ModelError
 from soundloom.frontends import Frontend
+from soundloom.models.component_types import component_types
 
-__all__ = ["TOLERANCE", "Exported", "check_destination", "export"]
+__all__ = ["TOLERANCE", "Exported", "check_destination", "check_exportable", "export"]
 
 TOLERANCE = 1e-4
 """How far a file's embedding may be from the model's, as a share of the largest number."""
@@ -90,6 +91,19 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
         return _export(model, path, lengths)
     finally:
         model.train(training)
+
+
+def check_exportable(name: str, *, offline: bool = False) -> None:
+    """Refuse a model, before its weights are fetched or read, with a component that states why it cannot be exported.
+
+    Raises:
+        MissingExtraError: as for `export`.
+        ModelError: it has one; or a saved model cannot be had.
+        UnknownModelError: no such model, or no such layer.
+    """
+    onnx_graph.require("exporting a model")
+    for part, kind in component_types(name, offline=offline):
+        _check_component(kind, name, part)
 
 
 def check_destination(path: Path) -> None:
@@ -220,13 +234,18 @@ def _streams(model: Embedder) -> tuple[Stream, ...]:
 def _check_exportable(model: Embedder, stream: Stream) -> None:
     """Refuse a stream with a component, however deep inside, that states why it cannot be exported."""
     for module in stream.modules():
-        reason = getattr(module, "export_obstacle", "")
-        if reason:
-            part = "" if stream is model else f"its part {stream.name!r}"
-            raise ModelError(
-                f"{model.name!r} cannot be exported: {part or 'it'} contains a {type(module).__name__}, {reason}"
-                + (". Weave a model without that part, and export it" if part else "")
-            )
+        _check_component(type(module), model.name, stream.name)
+
+
+def _check_component(kind: type, model: str, part: str) -> None:
+    reason = getattr(kind, "export_obstacle", "")
+    if reason:
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        where = "it" if part == model else f"its part {part!r}"
+        raise ModelError(
+            f"{model!r} cannot be exported: {where} contains {article} {kind.__name__}, {reason}"
+            + ("" if part == model else ". Weave a model without that part, and export it")
+        )
 
 
 def _lengths(model: Embedder, streams: Iterable[Stream]) -> _Range:

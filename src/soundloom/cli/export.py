@@ -54,13 +54,14 @@ def command(
       soundloom export cnn14#3#6 fused.onnx --seconds 5
       soundloom export vggish vggish.onnx --weights vggish-10086976.pth
     """
-    from soundloom.onnx_export import check_destination, export
+    from soundloom.onnx_export import check_destination, check_exportable, export
 
     if (out is None) == (output is None):
         raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx")
     out = out or output
     assert out is not None
     check_destination(out)
+    check_exportable(name, offline=offline)
     with model_loader(offline=offline) as load:
         model = load(name, weights=common_options.parse_files(files) or "published")
     exported = export(model, out, seconds=seconds)

@@ -85,6 +85,26 @@ def snapshot(
         raise ModelError(f"cannot fetch {address}: {error}") from error
 
 
+def single_file(address: str, file: str, *, offline: bool) -> Path:
+    """One small file of a model, from the hub's cache or else the hub.
+
+    Raises:
+        ModelError: it is not to be had.
+        MissingExtraError: huggingface_hub is not installed.
+    """
+    repository, _, revision = address.removeprefix(_PREFIX).partition("@")
+    _check(repository)
+    client = _client(f"loading {address}")
+    cached = offline or is_offline()
+    try:
+        folder = client.snapshot_download(
+            repo_id=repository, revision=revision or None, allow_patterns=[file], local_files_only=cached
+        )
+    except (OSError, ValueError, client.errors.HfHubHTTPError) as error:
+        raise ModelError(f"cannot fetch {file} of {address}: {error}") from error
+    return Path(folder) / file
+
+
 def name_of(address: str) -> str:
     """What a model on the hub is called: its repository without owner and revision.
 

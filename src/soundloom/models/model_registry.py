@@ -41,7 +41,9 @@ __all__ = [
     "check_trusted_name",
     "load",
     "model_parts",
+    "name_parts",
     "register_model",
+    "registered_part",
 ]
 
 DEFAULT = "loom"
@@ -194,8 +196,8 @@ def load(
         ComponentError: ``package.module:object`` cannot be imported.
     """
     source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
-    parts = _parts(name)
-    rows = [_row(part) if isinstance(part, PartName) else None for part in parts]
+    parts = name_parts(name)
+    rows = [registered_part(part) if isinstance(part, PartName) else None for part in parts]
     named = [(part.word, row) for part, row in zip(parts, rows, strict=True) if isinstance(part, PartName) and row]
     words = [word for word, row in named if row.checkpoint]
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
@@ -233,9 +235,9 @@ def model_parts(name: str, *, offline: bool = False) -> list[ModelPart]:
         ModelError: a saved model cannot be had.
     """
     found = []
-    for part in _parts(name):
+    for part in name_parts(name):
         if isinstance(part, PartName):
-            row = _row(part)
+            row = registered_part(part)
             found.append(ModelPart(name=str(part), row=row, folder=None, licence=row.stated_licence or None))
         else:
             graph = is_onnx(part.place)
@@ -251,7 +253,7 @@ def absolute(name: str) -> str:
         part
         if isinstance(part, PartName) or is_address(part.place)
         else replace(part, place=_absolute_place(part.place))
-        for part in _parts(name)
+        for part in name_parts(name)
     ]
     return "+".join(map(str, parts))
 
@@ -268,12 +270,12 @@ def check_trusted_name(name: str, where: str, trust: bool = False) -> None:
     Raises:
         ComponentError: a part is ``package.module:object`` and not trusted (`soundloom.components.trust`).
     """
-    for part in _parts(name):
+    for part in name_parts(name):
         if isinstance(part, PartName) and is_object_name(part.word):
             check_trusted(part.word, where, trust)
 
 
-def _parts(name: str) -> list[PartName | SavedName]:
+def name_parts(name: str) -> list[PartName | SavedName]:
     """The parts of a name in order: of the table, or where a saved model is."""
 
     def saved(text: str) -> bool:
@@ -307,7 +309,7 @@ def _saved(
     return model.with_layers(part.layers) if part.layers else model
 
 
-def _row(part: PartName) -> Model:
+def registered_part(part: PartName) -> Model:
     """The registered model, or the function, that a part names; the part must ask for layers that it has."""
     row = MODELS.find(part.word, adapt=_adapted)
     if part.layers and row.layers == ():

@@ -196,6 +196,17 @@ def is_saved(source: str | os.PathLike[str]) -> bool:
     return hub.is_address(text) or is_onnx(text) or separated or (Path(text) / CONFIG).is_file()
 
 
+def config_of(source: str, *, offline: bool = False) -> Path:
+    """The ``config.json`` of a saved model, alone fetched from the hub if need be.
+
+    Raises:
+        ModelError: the model is on the hub and cannot be had.
+    """
+    if hub.is_address(source):
+        return hub.single_file(source, CONFIG, offline=offline)
+    return Path(source).expanduser() / CONFIG
+
+
 def _read(folder: Path, trust: bool, name: str) -> Embedder:
     """The model in a folder; a name is what one is called whose folder does not say."""
     config_file, weights_file = folder / CONFIG, folder / WEIGHTS
