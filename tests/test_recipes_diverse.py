@@ -345,7 +345,7 @@ def test_the_papers_preset_is_the_papers() -> None:
     [
         ({"streams": ("pitch", "pitch")}, "streams must be different ones of .*pitch"),
         ({"streams": ("rhythm",)}, "got rhythm"),
-        ({"objective": "tags"}, "objective is one of labels, alignment, triplet, got 'tags'"),
+        ({"objective": "tags"}, "objective is one of .*labels, .*, got 'tags'"),
         ({"jobs": -1}, "jobs must be 0 .by itself. or more, got -1"),
         ({"jobs": 2, "training": TrainingSettings(devices=2)}, "several devices learn one at a time"),
         ({"validation": 1.0}, "validation must be a share from 0 to below 1"),

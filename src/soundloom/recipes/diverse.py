@@ -105,7 +105,8 @@ class DiverseRecipe(Recipe):
             raise InvalidArgumentError(
                 f"streams must be different ones of {', '.join(STREAMS)}, got {', '.join(self.streams)}"
             )
-        OBJECTIVES.find(self.objective)
+        if self.objective not in OBJECTIVES:
+            raise InvalidArgumentError(f"objective is one of {', '.join(OBJECTIVES)}, got {self.objective!r}")
         check_share(self.validation)
         if min(self.epochs, self.network_epochs) < 0:
             raise InvalidArgumentError(
