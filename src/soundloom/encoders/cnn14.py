@@ -9,16 +9,15 @@ Any length from 32 frames on. Augmentation of the spectrogram (SpecAugment, mixu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["CNN14", "CNN14Settings"]
@@ -50,8 +49,8 @@ class CNN14Settings:
 
 
 @register_encoder("CNN14", settings=CNN14Settings, presets={"cnn14": lambda: CNN14()})
-class CNN14(Encoder):
-    """A log-mel of 64 bins in, block outputs out; the channels double from 64 to 2048.
+class CNN14(ConvolutionalEncoder):
+    """A log-mel of 64 bins in, block outputs after pooling out; the channels double from 64 to 2048.
 
     Attributes:
         bn0: normalises every mel bin by its own statistics.
@@ -78,10 +77,6 @@ class CNN14(Encoder):
         self.fc_audioset = nn.Linear(settings.dim, _TAGS)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
     def extra_repr(self) -> str:
         """The settings, where they are not the published ones: what, besides the weights, decides the layers."""
         # Nothing for those: fingerprints of the published model stay what they were before it had settings.
@@ -89,18 +84,8 @@ class CNN14(Encoder):
         settings = "" if replace(self.settings, common_rate=False) == CNN14Settings() else repr(self.settings)
         return ", ".join(filter(None, (settings, rate)))
 
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted block outputs, after pooling.
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
-                64 bins and at least 32 frames.
-        """
-        self.check_wanted(wanted)
+    def _check_input(self, representation: Tensor) -> None:
         check_shape(self, representation, channels=1, bins=_BINS, min_frames=self.stride)
-        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

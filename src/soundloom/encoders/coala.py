@@ -11,15 +11,15 @@ The two are compared after one linear map each (equations 8 and 9; published wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder, register_encoder
+from soundloom.encoders.base import register_encoder
 from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
@@ -33,7 +33,7 @@ _DROPOUT = 0.25
 
 
 @register_encoder("COALAAudioEncoder", presets={"coala": lambda: COALAAudioEncoder()})
-class COALAAudioEncoder(Encoder):
+class COALAAudioEncoder(ConvolutionalEncoder):
     """Patches of 96 bins x 96 frames in, five feature maps and z out.
 
     Layers 1 to 5 are the convolutional blocks; layer 6 is z_a, which has no time axis. A z_a holds the numbers
@@ -55,27 +55,8 @@ class COALAAudioEncoder(Encoder):
         self.fc_audio = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted feature maps [B, 128, F, T] (1 to 5) or z_a [B, 1152, 1, 1] (6).
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or the patches are not 96 x 96.
-        """
-        self.check_wanted(wanted)
+    def _check_input(self, representation: Tensor) -> None:
         check_shape(self, representation, channels=1, bins=_SIDE, frames=_SIDE)
-        return collect_layers(self._walk(representation), wanted)
-
-    def baseline(
-        self, representation: Float[Tensor, "batch channel frequency time"]
-    ) -> Float[Tensor, "batch _dim _frames"]:
-        """The embedding z_a of each patch: [B, 1152, 1]."""
-        return self.layers(representation, [6])[0].flatten(2)
 
     def align(self, embeddings: Float[Tensor, "batch 1152"]) -> Float[Tensor, "batch 1152"]:
         """From z_a to phi_a, to be compared with a tag encoder's phi_t."""

@@ -10,15 +10,13 @@ transformers library (``mobilenet_v1.*``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder
 
 __all__ = ["BLOCKS", "STEM", "MobileNetV1", "pad_same"]
 
@@ -45,8 +43,8 @@ def pad_same(x: Tensor) -> Tensor:
 
 
 @register_encoder("MobileNetV1", presets={"mobilenet": lambda: MobileNetV1()})
-class MobileNetV1(Encoder):
-    """One channel of any size in, block outputs and their average out.
+class MobileNetV1(ConvolutionalEncoder):
+    """One channel of any size in, block outputs [B, C, F, T] and the average of the last [B, 1024, 1, 1] (14) out.
 
     Attributes:
         mobilenet_v1: the convolutions.
@@ -59,28 +57,6 @@ class MobileNetV1(Encoder):
         super().__init__()
         self.mobilenet_v1 = _Trunk()
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted block outputs [B, C, F, T], or the average of the last [B, 1024, 1, 1] (14).
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or there is more than one channel.
-        """
-        self.check_wanted(wanted)
-        check_shape(self, representation, channels=1)
-        return collect_layers(self._walk(representation), wanted)
-
-    def baseline(
-        self, representation: Float[Tensor, "batch channel frequency time"]
-    ) -> Float[Tensor, "batch _dim _frames"]:
-        """The global average of the last block: [B, 1024, 1]."""
-        return self.layers(representation, self.available[-1:])[0].flatten(2)
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
         x = self.mobilenet_v1.conv_stem(representation)

@@ -11,15 +11,13 @@ objective's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["RESNET18", "RESNET50", "ResNet", "ResNetSettings"]
@@ -63,8 +61,8 @@ _STEM = 64
     settings=ResNetSettings,
     presets={"resnet18": lambda: ResNet(RESNET18), "resnet50": lambda: ResNet(RESNET50)},
 )
-class ResNet(Encoder):
-    """One channel of any size in, stages and output out.
+class ResNet(ConvolutionalEncoder):
+    """One channel of any size in, stages [B, C, F, T] and the linear output [B, D, 1, 1] (5) out.
 
     Attributes:
         resnet: stem and stages.
@@ -82,31 +80,9 @@ class ResNet(Encoder):
         self.output = nn.Linear(settings.widths[-1], settings.dim)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
     def extra_repr(self) -> str:
         """The settings: what, besides the weights, decides the layers."""
         return repr(self.settings)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted stages [B, C, F, T], or the output [B, D, 1, 1] (5).
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or there is more than one channel.
-        """
-        self.check_wanted(wanted)
-        check_shape(self, representation, channels=1)
-        return collect_layers(self._walk(representation), wanted)
-
-    def baseline(
-        self, representation: Float[Tensor, "batch channel frequency time"]
-    ) -> Float[Tensor, "batch _dim _frames"]:
-        """The linear output: [B, D, 1]."""
-        return self.layers(representation, self.available[-1:])[0].flatten(2)
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
         x = self.resnet.embedder(representation)

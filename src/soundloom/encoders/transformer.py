@@ -19,7 +19,7 @@ At least one token must survive the pools: 8 frames with the defaults.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +27,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder, register_encoder
+from soundloom.encoders.base import register_encoder
 from soundloom.encoders.fast_dropout import fast_dropout
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.layer_collection import WalkedEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Transformer", "TransformerSettings", "sinusoids"]
@@ -72,7 +72,7 @@ class TransformerSettings:
 
 
 @register_encoder("Transformer", settings=TransformerSettings, presets={"transformer": lambda: Transformer()})
-class Transformer(Encoder):
+class Transformer(WalkedEncoder):
     """Frames in, tokens out: [B, C, F, T] -> [B, 64, 1, T'].
 
     Attributes:
@@ -94,20 +94,9 @@ class Transformer(Encoder):
         """The settings: what, besides the weights, decides the layers."""
         return repr(self.settings)
 
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The tokens after each wanted block and its pool: [B, 64, 1, T'].
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or the representation has not the settings'
-                channels and bins, or has too few frames for the pools.
-        """
-        self.check_wanted(wanted)
-        settings = self.settings
-        shortest = 2 ** len(settings.pool_after)
+    def _check_input(self, representation: Tensor) -> None:
+        settings, shortest = self.settings, 2 ** len(self.settings.pool_after)
         check_shape(self, representation, channels=settings.channels, bins=settings.bins, min_frames=shortest)
-        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]

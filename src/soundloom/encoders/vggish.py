@@ -11,14 +11,12 @@ into examples and join the results over time (Niizumi 2022, section IV-A1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 
 __all__ = ["VGGish"]
 
@@ -26,8 +24,10 @@ _BINS, _FRAMES = 64, 96
 
 
 @register_encoder("VGGish", presets={"vggish": lambda: VGGish()})
-class VGGish(Encoder):
-    """Examples of 64 bins x 96 frames in, ReLU outputs out.
+class VGGish(ConvolutionalEncoder):
+    """Examples of 64 bins x 96 frames in, ReLU outputs out: [B, C, F, T] up to layer 15, [B, D, 1, 1] from 18 on.
+
+    Applications use the last, 128 numbers an example.
 
     Attributes:
         features: convolutions, ReLUs and pools, operations 1 to 16; keys as in the published PyTorch port.
@@ -61,27 +61,8 @@ class VGGish(Encoder):
         )
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted ReLU outputs: [B, C, F, T] up to layer 15, [B, D, 1, 1] from layer 18 on.
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or the examples are not 64 x 96.
-        """
-        self.check_wanted(wanted)
+    def _check_input(self, representation: Tensor) -> None:
         check_shape(self, representation, channels=1, bins=_BINS, frames=_FRAMES)
-        return collect_layers(self._walk(representation), wanted)
-
-    def baseline(
-        self, representation: Float[Tensor, "batch channel frequency time"]
-    ) -> Float[Tensor, "batch _dim _frames"]:
-        """The 128 numbers an example that applications of VGGish use (layer 22): [B, 128, 1]."""
-        return self.layers(representation, [22])[0].flatten(2)
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Every operation with its number in table I."""

@@ -11,7 +11,7 @@ epsilon 1e-4, and the classes' layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders.audioset import yamnet_classes
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.encoders.mobilenet import BLOCKS, STEM, pad_same
 
 __all__ = ["YAMNet"]
@@ -31,7 +30,7 @@ _EPSILON = 1e-4
 
 
 @register_encoder("YAMNet", presets={"yamnet": lambda: YAMNet()})
-class YAMNet(Encoder):
+class YAMNet(ConvolutionalEncoder):
     """Patches of 64 bins x 96 frames in, block outputs out.
 
     Attributes:
@@ -53,21 +52,8 @@ class YAMNet(Encoder):
         self.logits = nn.Linear(inputs, len(self.classes))
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted block outputs [B, C, F, T].
-
-        Raises:
-            ValueError: a wanted layer is not in ``available``, or the patches are not 64 x 96.
-        """
-        self.check_wanted(wanted)
+    def _check_input(self, representation: Tensor) -> None:
         check_shape(self, representation, channels=1, bins=_BINS, frames=_FRAMES)
-        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
