@@ -220,20 +220,7 @@ def read(
 ) -> Float32[np.ndarray, " samples"]:
     """The waveform of a sound, or of a region of it, in one array: the blocks of :func:`stream`, joined.
 
-    Args:
-        sound: a file, or a mono waveform, whose integers are scaled by their type.
-        sample_rate: the rate wanted, in hertz.
-        sound_rate: the rate of a waveform, in hertz; None: it has the rate wanted. A file knows its own.
-        start: where to begin, in seconds of the sound.
-        end: where to end, in seconds of the sound; None, or past the end of the sound: there.
-        av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
-        options: how the file is decoded: channels, track, speed.
-        notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
-
-    Raises:
-        AudioError: the file cannot be read, is damaged, holds no sound or no finite one, or has no such region; the
-            array is no mono waveform, is of integers and its rate is not given, or has values far beyond full scale.
-        InvalidArgumentError: the sample rate is not positive.
+    Arguments and errors are those of :func:`stream`.
     """
     blocks = list(
         stream(sound, sample_rate, sound_rate=sound_rate, start=start, end=end, av=av, options=options, notices=notices)

@@ -242,14 +242,8 @@ class Embedder(nn.Module, ABC):
     ) -> Any:
         """Embed a sound over time, or a list of sounds one by one, reproducible to the bit.
 
-        Args:
-            source: as for `embed`; a list gives a list.
-            sample_rate: as for `embed`.
-            start: as for `embed`.
-            end: as for `embed`.
-            options: as for `embed`.
-            notices: as for `embed`.
-            av: a child process for the codecs that need one, if several files are embedded at a time.
+        Arguments are those of `embed`, and ``av``, a child process for the codecs that need one, if several files are
+        embedded at a time.
 
         Returns:
             The frames' vectors and the seconds, from the beginning of the sound, at which they are centred.

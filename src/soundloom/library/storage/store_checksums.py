@@ -194,10 +194,6 @@ class StoreChecksums:
                 found.append(Damage(str(path), f"cannot be read: {error.strerror}"))
         return found
 
-    def unnoted(self) -> list[str]:
-        """Files of the store that were never noted."""
-        return [str(self._folder / name) for name, _ in self._files() if name not in self._noted]
-
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
         for place, _, names in os.walk(self._folder):
             for name in names:

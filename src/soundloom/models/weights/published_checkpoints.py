@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,8 @@ from soundloom.models.weights.download import PublishedFile
 __all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "find", "register_checkpoint"]
 
 State = dict[str, Tensor]
+
+Format = Literal["torch", "safetensors", "scaler", "vocabulary", "other"]
 
 _LISTED = 6
 
@@ -54,7 +57,7 @@ class Checkpoint:
     name: str
     title: str
     source: PublishedFile
-    format: Literal["torch", "safetensors", "scaler", "vocabulary", "other"]
+    format: Format
     licence: str
     citation: str
     shapes: Shapes
@@ -79,41 +82,56 @@ _FAVORY = (
     "X. Favory et al., COALA: Co-aligned autoencoders for learning semantically enriched audio representations, 2020"
 )
 
+
+def _cnn14(
+    kilohertz: int, *, fft: int, file: str, size: int, sha256: str, md5: str, mirrors: tuple[str, ...] = ()
+) -> Checkpoint:
+    return Checkpoint(
+        name=f"cnn14-{kilohertz}k",
+        title=f"CNN14 at {kilohertz} kHz, trained on AudioSet tags",
+        source=PublishedFile(
+            address=f"{_PANNS}/{quote(file)}?download=1",
+            filename=file,
+            mirrors=mirrors,
+            bytes=size,
+            sha256=sha256,
+            md5=md5,
+        ),
+        format="torch",
+        licence="CC-BY-4.0",
+        citation=_KONG,
+        shapes=dict(checkpoint_layouts.cnn14(fft)),
+        container="model",
+        front_end=("spectrogram_extractor.", "logmel_extractor."),
+    )
+
+
+def _coala(
+    name: str, title: str, path: str, shapes: Shapes, *, format: Format = "torch", sha256: str | None = None
+) -> Checkpoint:
+    source = PublishedFile(address=f"{_COALA}/{path}", filename=path.rpartition("/")[2], sha256=sha256)
+    return Checkpoint(
+        name=name, title=title, source=source, format=format, licence="MIT", citation=_FAVORY, shapes=dict(shapes)
+    )
+
+
 _ROWS = (
-    Checkpoint(
-        name="cnn14-16k",
-        title="CNN14 at 16 kHz, trained on AudioSet tags",
-        source=PublishedFile(
-            address=f"{_PANNS}/Cnn14_16k_mAP%3D0.438.pth?download=1",
-            filename="Cnn14_16k_mAP=0.438.pth",
-            bytes=358_668_570,
-            sha256="e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
-            md5="362fc5ff18f1d6ad2f6d464b45893f2c",
-        ),
-        format="torch",
-        licence="CC-BY-4.0",
-        citation=_KONG,
-        shapes=dict(checkpoint_layouts.cnn14(512)),
-        container="model",
-        front_end=("spectrogram_extractor.", "logmel_extractor."),
+    _cnn14(
+        16,
+        fft=512,
+        file="Cnn14_16k_mAP=0.438.pth",
+        size=358_668_570,
+        sha256="e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
+        md5="362fc5ff18f1d6ad2f6d464b45893f2c",
     ),
-    Checkpoint(
-        name="cnn14-32k",
-        title="CNN14 at 32 kHz, trained on AudioSet tags",
-        source=PublishedFile(
-            address=f"{_PANNS}/Cnn14_mAP%3D0.431.pth?download=1",
-            filename="Cnn14_mAP=0.431.pth",
-            mirrors=("https://huggingface.co/thelou1s/panns-inference/resolve/main/Cnn14_mAP%3D0.431.pth",),
-            bytes=327_428_481,
-            sha256="0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
-            md5="541141fa2ee191a88f24a3219fff024e",
-        ),
-        format="torch",
-        licence="CC-BY-4.0",
-        citation=_KONG,
-        shapes=dict(checkpoint_layouts.cnn14(1024)),
-        container="model",
-        front_end=("spectrogram_extractor.", "logmel_extractor."),
+    _cnn14(
+        32,
+        fft=1024,
+        file="Cnn14_mAP=0.431.pth",
+        mirrors=("https://huggingface.co/thelou1s/panns-inference/resolve/main/Cnn14_mAP%3D0.431.pth",),
+        size=327_428_481,
+        sha256="0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
+        md5="541141fa2ee191a88f24a3219fff024e",
     ),
     Checkpoint(
         name="vggish",
@@ -159,55 +177,33 @@ _ROWS = (
         citation="Y. Gong et al., AST: Audio spectrogram transformer, 2021",
         shapes=dict(checkpoint_layouts.ast()),
     ),
-    Checkpoint(
-        name="coala-audio",
-        title="COALA's audio encoder at 22 kHz, aligned with Freesound tags, with autoencoders",
-        source=PublishedFile(
-            address=f"{_COALA}/saved_models/dual_ae_c/audio_encoder_epoch_200.pt",
-            filename="audio_encoder_epoch_200.pt",
-        ),
-        format="torch",
-        licence="MIT",
-        citation=_FAVORY,
-        shapes=dict(checkpoint_layouts.coala_audio()),
+    _coala(
+        "coala-audio",
+        "COALA's audio encoder at 22 kHz, aligned with Freesound tags, with autoencoders",
+        "saved_models/dual_ae_c/audio_encoder_epoch_200.pt",
+        checkpoint_layouts.coala_audio(),
     ),
-    Checkpoint(
-        name="coala-tag",
-        title="COALA's tag encoder, the other side of coala-audio",
-        source=PublishedFile(
-            address=f"{_COALA}/saved_models/dual_ae_c/tag_encoder_epoch_200.pt",
-            filename="tag_encoder_epoch_200.pt",
-        ),
-        format="torch",
-        licence="MIT",
-        citation=_FAVORY,
-        shapes=dict(checkpoint_layouts.coala_tag()),
+    _coala(
+        "coala-tag",
+        "COALA's tag encoder, the other side of coala-audio",
+        "saved_models/dual_ae_c/tag_encoder_epoch_200.pt",
+        checkpoint_layouts.coala_tag(),
     ),
-    Checkpoint(
-        name="coala-scaler",
-        title="the range of each mel band over COALA's training set, to scale its input by",
-        source=PublishedFile(
-            address=f"{_COALA}/scaler_top_1000.pkl",
-            filename="scaler_top_1000.pkl",
-            sha256="a19797fdf2fcff78d2198707d485160470367d4aae41f227a51705454eb6cc29",
-        ),
+    _coala(
+        "coala-scaler",
+        "the range of each mel band over COALA's training set, to scale its input by",
+        "scaler_top_1000.pkl",
+        dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), (96,)),
         format="scaler",
-        licence="MIT",
-        citation=_FAVORY,
-        shapes=dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), (96,)),
+        sha256="a19797fdf2fcff78d2198707d485160470367d4aae41f227a51705454eb6cc29",
     ),
-    Checkpoint(
-        name="coala-vocabulary",
-        title="the 1000 tags that coala-tag knows, in the order of its input",
-        source=PublishedFile(
-            address=f"{_COALA}/json/id2token_top_1000.json",
-            filename="id2token_top_1000.json",
-            sha256="e3f9c0f73af2fc19762b52764138fa76822ca437e2856313193a6a1ee9680771",
-        ),
+    _coala(
+        "coala-vocabulary",
+        "the 1000 tags that coala-tag knows, in the order of its input",
+        "json/id2token_top_1000.json",
+        {},
         format="vocabulary",
-        licence="MIT",
-        citation=_FAVORY,
-        shapes={},
+        sha256="e3f9c0f73af2fc19762b52764138fa76822ca437e2856313193a6a1ee9680771",
     ),
 )
 
