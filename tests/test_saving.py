@@ -54,6 +54,7 @@ from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretr
 from soundloom.models.saved_model import COMPANIONS, push_to_hub
 from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.class_head import TagHead
 from soundloom.tags.lookup import aligned_tags
 
 
@@ -567,7 +568,7 @@ def test_models_come_from_the_hub_once(shelf: list[dict[str, Any]], model: Strea
 
 def test_tags_come_from_the_hub_with_their_model(shelf: list[dict[str, Any]], saved: Path, model: Stream) -> None:
     assert aligned_tags("hf:someone/mine") is None
-    head = torch.nn.Sequential(torch.nn.Linear(model.dim, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    head = TagHead(torch.nn.Linear(model.dim, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     AlignedTags(model.name, model.dim, Vocabulary(tags=("dog", "rain")), head=head).save(saved)
     found = aligned_tags("logmel+hf:someone/mine", offline=True)
     assert found is not None

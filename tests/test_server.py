@@ -27,6 +27,7 @@ from helpers.server import API, RATE, by_name, made_library, refused, served, wr
 from soundloom.errors import QueryError
 from soundloom.library import Library, segment_id
 from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.class_head import TagHead
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_words_are_searched_by_where_the_model_knows_them(
 
     monkeypatch.setattr(soundloom.library.search.tag_query, "tag_embedding", tag_embedding)
     words = Vocabulary(tags=("drone", "Dripping", "wind"))
-    aligned = AlignedTags("logmel", 128, words, head=torch.nn.Sequential(torch.nn.Linear(128, 3)))
+    aligned = AlignedTags("logmel", 128, words, head=TagHead(torch.nn.Linear(128, 3)))
     monkeypatch.setattr(library._tag_queries, "_aligned", aligned)
     monkeypatch.setattr(client.app.state.service, "vocabulary", words.tags, raising=False)
     assert client.get(f"{API}/library").json()["tags_searchable"] is True

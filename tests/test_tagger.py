@@ -22,6 +22,7 @@ from soundloom.models import load, save_pretrained
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.tagger import Tagger
 from soundloom.tags import AlignedTags, Vocabulary
+from soundloom.tags.class_head import TagHead
 from soundloom.tags.suggestions import suggestion_scores
 
 CLASSES = ("rain", "siren", "dog")
@@ -141,9 +142,7 @@ def test_a_second_is_no_shorter_than_what_a_model_hears_at_a_time(tmp_path: Path
     hearing = load("coala", weights="random", seed=0)
     path = tmp_path / "five.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 5 * 22000).astype(np.float32), 22000)
-    tags = AlignedTags(
-        "coala", COALA_DIM, Vocabulary(tags=("beep", "hiss")), head=nn.Sequential(nn.Linear(COALA_DIM, 2))
-    )
+    tags = AlignedTags("coala", COALA_DIM, Vocabulary(tags=("beep", "hiss")), head=TagHead(nn.Linear(COALA_DIM, 2)))
     found = Tagger.of_tags(hearing, tags).tag(path)
     patch = 96 * 512 / 22000
     np.testing.assert_allclose(found.ends - found.starts, [patch, 5 - patch], atol=1e-4)  # a short rest joins

@@ -36,6 +36,7 @@ from soundloom.tags import (
     words_of_path,
 )
 from soundloom.tags import tokenise as words_module
+from soundloom.tags.class_head import TagHead
 from soundloom.tags.riff_chunks import chunks
 from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.tokenise import STOP_WORDS, singular
@@ -401,7 +402,7 @@ def test_tags_are_decoded_from_those_that_are_near(tmp_path: Path) -> None:
     again = AlignedTags.load(tmp_path).predict(z)
     assert again is not None
     torch.testing.assert_close(again, found)
-    head = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    head = TagHead(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
     telling = AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head)
     torch.testing.assert_close(telling.predict(z), telling.scores(z))
     with pytest.raises(ValueError, match="needs the tag encoder"):
@@ -434,7 +435,7 @@ def test_suggestions_of_other_things() -> None:
 
 
 def test_a_head_tells_probabilities_and_no_direction() -> None:
-    head = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    head = TagHead(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
     known = AlignedTags("mine", 6, Vocabulary(tags=("dog", "rain")), head=head)
     z = torch.randn(3, 6)
     torch.testing.assert_close(known.scores(z), head(z).sigmoid())
@@ -447,7 +448,7 @@ def test_a_head_tells_probabilities_and_no_direction() -> None:
 @pytest.mark.parametrize("headed", [True, False])
 def test_kept_beside_a_model(tmp_path: Path, headed: bool) -> None:
     if headed:
-        head = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+        head = TagHead(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
         known = AlignedTags("mine", 6, Vocabulary(tags=("dog", "bark", "rain")), head=head)
     else:
         known = aligned()

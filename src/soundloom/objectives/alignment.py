@@ -49,7 +49,7 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import Form
 from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
 from soundloom.objectives.labels import LabelBatchSampler, window_sampler
-from soundloom.tags.class_head import HiddenLayerHead
+from soundloom.tags.class_head import TagHead
 from soundloom.tags.tag_decoder import TagDecoder
 
 __all__ = [
@@ -244,7 +244,7 @@ class AlignmentObjective(Objective):
         self.audio_decoder = AudioDecoder() if settings.audio_weight else None
         self.head = None
         if settings.direct_weight:
-            self.head = HiddenLayerHead(stream.dim, COALA_DIM, tags)
+            self.head = TagHead(nn.Linear(stream.dim, COALA_DIM), nn.ReLU(), nn.Linear(COALA_DIM, tags))
 
     def forward(self, stream: Stream, batch: Batch) -> dict[str, Tensor]:
         """The loss and its terms, unweighted: ``audio``, ``tags``, ``contrast``, ``direct``, as far as they count.

@@ -1,4 +1,4 @@
-"""Heads that score tags: the linear classifier inside a published encoder, and a classifier with a hidden layer.
+"""Heads that score tags: the linear classifier inside a published encoder, and other layers.
 
 Networks trained on AudioSet score its classes from their embedding (Plakal and Ellis 2019: YAMNet). With the logits
 
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ClassHead", "HiddenLayerHead"]
+__all__ = ["ClassHead", "TagHead"]
 
 
 class ClassHead(nn.Module):
@@ -60,13 +60,10 @@ class ClassHead(nn.Module):
         return cls(linear, embeddings.shape[1])
 
 
-class HiddenLayerHead(nn.Sequential):
-    """A classifier with one hidden layer on a whole embedding (Favory 2020, the CNN); it gives no direction."""
+class TagHead(nn.Sequential):
+    """Layers from an embedding to logits of tags, such as those of the CNN (Favory 2020); they give no direction."""
 
     windowed: ClassVar[bool] = False
-
-    def __init__(self, dim: int, hidden: int, tags: int) -> None:
-        super().__init__(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, tags))
 
     def direction(self, wanted: Float[Tensor, " tags"]) -> None:
         """None: where its logits grow depends on the sound."""

@@ -48,7 +48,7 @@ from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import CONFIG, WEIGHTS, from_pretrained
 from soundloom.models.weights.download import sha256_of
-from soundloom.tags.class_head import ClassHead, HiddenLayerHead
+from soundloom.tags.class_head import ClassHead, TagHead
 from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 
@@ -94,7 +94,7 @@ class AlignedTags(nn.Module):
         encoder: COALATagEncoder | None = None,
         audio_map: nn.Linear | None = None,
         decoder: TagDecoder | None = None,
-        head: ClassHead | HiddenLayerHead | None = None,
+        head: ClassHead | TagHead | None = None,
     ) -> None:
         super().__init__()
         if (encoder is None) != (audio_map is None) or (encoder is None and head is None):
@@ -261,7 +261,7 @@ class AlignedTags(nn.Module):
     def _empty(cls, part: str, vocabulary: Vocabulary, state: dict[str, Tensor]) -> AlignedTags:
         """The modules that a file's tensors are of."""
         audio_map, encoder, decoder = None, None, None
-        head: ClassHead | HiddenLayerHead | None = None
+        head: ClassHead | TagHead | None = None
         widths = ("audio_map.weight", "head.0.weight", "head.linear.weight")
         dim = next(state[key].shape[1] for key in widths if key in state)
         if "audio_map.weight" in state:
@@ -270,7 +270,8 @@ class AlignedTags(nn.Module):
         if any(key.startswith("decoder.") for key in state):
             decoder = TagDecoder(len(vocabulary))
         if "head.0.weight" in state:
-            head = HiddenLayerHead(dim, len(state["head.0.weight"]), len(vocabulary))
+            hidden = len(state["head.0.weight"])
+            head = TagHead(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, len(vocabulary)))
         if "head.linear.weight" in state:
             head = ClassHead(nn.Linear(dim, len(vocabulary)), dim)
         return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)

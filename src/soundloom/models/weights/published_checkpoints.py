@@ -111,7 +111,7 @@ def _coala(
 ) -> Checkpoint:
     source = PublishedFile(address=f"{_COALA}/{path}", filename=path.rpartition("/")[2], sha256=sha256)
     return Checkpoint(
-        name=name, title=title, source=source, format=format, licence="MIT", citation=_FAVORY, shapes=dict(shapes)
+        name=name, title=title, source=source, format=format, licence="MIT", citation=_FAVORY, shapes=shapes
     )
 
 
@@ -181,13 +181,13 @@ _ROWS = (
         "coala-audio",
         "COALA's audio encoder at 22 kHz, aligned with Freesound tags, with autoencoders",
         "saved_models/dual_ae_c/audio_encoder_epoch_200.pt",
-        checkpoint_layouts.coala_audio(),
+        dict(checkpoint_layouts.coala_audio()),
     ),
     _coala(
         "coala-tag",
         "COALA's tag encoder, the other side of coala-audio",
         "saved_models/dual_ae_c/tag_encoder_epoch_200.pt",
-        checkpoint_layouts.coala_tag(),
+        dict(checkpoint_layouts.coala_tag()),
     ),
     _coala(
         "coala-scaler",
