@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from helpers.documentation import ROOT, fenced
-from helpers.installed_package import install, run_python
+from helpers.installed_package import install, run_forked
 
 PAGE = ROOT / "docs" / "extending.md"
 ENTRY_POINTS = {"my-sounds": "my_sounds"}
@@ -58,7 +58,7 @@ def python(place: Path, script: str, *, code: str = "installed", **environment: 
                 print(getattr(error, "message", error))
     """
     home = {"SOUNDLOOM_HOME": str(place / "cache"), **environment}
-    done = run_python(dedent(helper) + dedent(script), place / code, cwd=place, **home)
+    done = run_forked(dedent(helper) + dedent(script), place / code, cwd=place, **home)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 

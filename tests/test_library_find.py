@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from helpers.library_factory import DIM, PARTS, clustered, filled
-from helpers.tagged_corpus import beeps_and_hisses, quick
+from helpers.tagged_corpus import copy_trained
 from soundloom.embedder import one_thread
 from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
@@ -36,7 +36,7 @@ def worded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     folder = tmp_path_factory.mktemp("worded")
     with pytest.MonkeyPatch.context() as patch, one_thread:
         patch.setenv("SOUNDLOOM_HOME", str(folder / "home"))
-        quick("small-e-c").run(beeps_and_hisses(folder / "sounds"), folder / "run")
+        copy_trained(folder, tmp_path_factory)
         library = Library.create(folder / "l.loom", f"{folder}/run", window=1.0)
         library.add(folder / "sounds", workers=1)
         yield library

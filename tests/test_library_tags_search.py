@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import soundloom
-from helpers.tagged_corpus import beeps_and_hisses, quick
+from helpers.tagged_corpus import copy_trained
 from soundloom.cli import main
 from soundloom.embedder import one_thread
 from soundloom.encoders import COALAAudioEncoder, COALATagEncoder, initialise
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("tags")
     with pytest.MonkeyPatch.context() as patch, one_thread:
         patch.setenv("SOUNDLOOM_HOME", str(folder / "home"))
-        quick("small-e-c").run(beeps_and_hisses(folder / "sounds"), folder / "run")
+        copy_trained(folder, tmp_path_factory)
         for name, model in (("tags.loom", f"{folder}/run"), ("woven.loom", f"{folder}/run+logmel")):
             library = Library.create(folder / name, model)
             library.add(folder / "sounds", workers=1)

@@ -5,10 +5,12 @@ The folder is put on the module search path of a fresh process, which then sees 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,3 +40,40 @@ def run_python(code: str, *path: Path, cwd: Path | None = None, **environment: s
         cwd=cwd,
         env={**known, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
     )
+
+
+def run_forked(code: str, *path: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As `run_python`, in a process that is forked from one that has imported soundloom, which saves seconds a run.
+
+    Where processes cannot be forked it is spawned.
+    """
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["soundloom.library", "soundloom.models", "soundloom.cli"])
+    known = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SOUNDLOOM_TRUST")}
+    outputs = cwd / "stdout.txt", cwd / "stderr.txt"
+    process = context.Process(
+        target=_execute, args=(textwrap.dedent(code), [str(cwd), *map(str, path)], {**known, **environment}, outputs)
+    )
+    process.start()
+    process.join(300)
+    process.kill()
+    process.join()
+    assert process.exitcode is not None  # it has ended
+    return subprocess.CompletedProcess([], process.exitcode, *(file.read_text("utf-8") for file in outputs))
+
+
+def _execute(code: str, path: list[str], environment: Mapping[str, str], outputs: tuple[Path, Path]) -> None:
+    for descriptor, file in enumerate(outputs, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.chdir(path[0])
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = path
+    try:
+        exec(code, {"__name__": "__main__"})
+    except BaseException:
+        traceback.print_exc()
+        sys.stdout.flush()
+        raise SystemExit(1) from None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
+from filelock import FileLock
 
 from soundloom.corpora import Corpus, clip_table
+from soundloom.embedder import one_thread
 from soundloom.recipes.coala import PRESETS, CoalaRecipe
 from soundloom.tags import VocabularySettings
 from sounds import tone
@@ -36,6 +41,20 @@ def beeps_and_hisses(folder: Path, count: int = 12) -> Corpus:
     return Corpus(
         name="mine", root=folder, task="single-label", classes=("beep", "hiss"), table=table, split_origin="listed"
     )
+
+
+def copy_trained(folder: Path, factory: pytest.TempPathFactory) -> None:
+    """Fill a folder with ``sounds`` and ``run``, a model trained on them once for all processes that test."""
+    base = factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tagged"
+    shared.mkdir(exist_ok=True)
+    with FileLock(shared / "lock"):
+        if not (shared / "run" / "tags.safetensors").is_file():
+            with pytest.MonkeyPatch.context() as patch, one_thread:
+                patch.setenv("SOUNDLOOM_HOME", str(shared / "home"))
+                quick("small-e-c").run(beeps_and_hisses(shared / "sounds"), shared / "run")
+    for name in ("sounds", "run"):
+        shutil.copytree(shared / name, folder / name)
 
 
 def quick(preset: str, steps: int = 8) -> CoalaRecipe:
