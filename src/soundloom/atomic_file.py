@@ -1,4 +1,4 @@
-"""Atomic writing of files: beside their place, renamed when complete, removed when something fails."""
+"""Atomic writing of files: under a temporary name beside them, renamed when complete, removed when something fails."""
 
 from __future__ import annotations
 

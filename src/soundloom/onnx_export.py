@@ -140,7 +140,7 @@ def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
         graph = onnx_graph.record(_Embedding(recorded), example, free=free, takes="waveforms", gives=["embeddings"])
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(
-            f"{model.name!r} has a part for which ONNX has no words ({_reason(error)}): leave that part out"
+            f"{model.name!r} has a part with an operation that ONNX lacks ({_reason(error)}): leave that part out"
         ) from error
     lengths = _Range(least=max(lengths.least, graph.least.get("samples", 0)), most=lengths.most)
     facts = {

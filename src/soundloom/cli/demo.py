@@ -1,4 +1,4 @@
-"""``soundloom demo``: the whole way from sounds to hits, on sounds that soundloom makes itself."""
+"""``soundloom demo``: synthetic sounds made, indexed and searched, as a demonstration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``soundloom map``: a library in two dimensions, computed, kept and drawn."""
+"""``soundloom map``: a two-dimensional layout of a library, computed, stored and drawn."""
 
 from __future__ import annotations
 

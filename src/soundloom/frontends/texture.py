@@ -89,7 +89,7 @@ class Texture(Frontend):
         bands = self.mel.bins
         if bands % settings.patch_bands or bands % settings.groups:
             raise InvalidArgumentError(
-                f"{bands} bands do not part into patches of {settings.patch_bands} or {settings.groups}"
+                f"{bands} bands cannot be divided into patches of {settings.patch_bands} or {settings.groups}"
             )
         self.sample_rate, self.min_samples = self.mel.sample_rate, self.mel.min_samples
         self.hop = self.mel.hop * settings.hop

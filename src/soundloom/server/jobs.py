@@ -115,7 +115,7 @@ class Jobs:
         raise ApiError(404, "no_job", f"there is no job {identity!r}: jobs are forgotten when the server stops")
 
     def close(self, patience: float = 10.0) -> None:
-        """Stop what runs, and wait for it a while."""
+        """Cancel the running job, and wait some seconds for it to end."""
         with self._lock:
             for job in self._jobs.values():
                 job.cancel()

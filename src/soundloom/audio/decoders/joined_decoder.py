@@ -1,4 +1,4 @@
-"""Several streams in one file decoded as one sound, and sound that is missing at its end judged.
+"""Several streams in one file decoded as one sound, and a check for sound that is missing at its end.
 
 A stream of another rate than the first is resampled to it. Streams whose length is known are not decoded where a region
 begins after them.

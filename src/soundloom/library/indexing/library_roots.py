@@ -125,7 +125,7 @@ class Roots:
         """
         source, target = _absolute(old), _absolute(new)
         if not os.path.exists(os_path(target)):
-            raise LibraryError(f"there is no folder or file {target!r}: name the place where {source!r} is now")
+            raise LibraryError(f"there is no folder or file {target!r}: give the path where {source!r} is now")
         with self._add_lock.held():
             relocate_root(self._store, self._registry, self._tag_editor, source, target)
         return next(root for root in self.all() if is_below(target, [Path(root.path)]))

@@ -57,7 +57,7 @@ class DecodePool:
             details: what else the task is to know; plain data.
 
         Raises:
-            AudioError: the file cannot be decoded, or the child died of it.
+            AudioError: the file cannot be decoded, or the child crashed.
             DecodeTimeout: it took too long.
         """
         with self._free:
@@ -78,7 +78,7 @@ class DecodePool:
                     raise DecodeTimeout(
                         path, f"it could not be decoded within {timeout:g} s: use a shorter sound"
                     ) from None
-                raise AudioError(path, "the process that decoded it died of it: the file is probably damaged") from None
+                raise AudioError(path, "the process that decoded it crashed: the file is probably damaged") from None
             except BaseException:
                 child.stop()
                 raise
