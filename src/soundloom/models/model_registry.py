@@ -20,8 +20,10 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom.components import Registry, check_trusted, is_object_name
-from soundloom.embedder import Embedder, Woven
+from soundloom.embedder import Embedder, Stream, Window, Woven
+from soundloom.encoders import Encoder
 from soundloom.errors import ComponentError, ModelError, UnknownModelError
+from soundloom.frontends import Frontend
 from soundloom.models.hub import is_address
 from soundloom.models.model_card import stated_licence
 from soundloom.models.names import WORD, PartName, SavedName, parse
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "model_parts",
     "name_parts",
+    "published_stream",
     "register_model",
     "registered_part",
 ]
@@ -154,6 +157,28 @@ def register_model(
         return build
 
     return register
+
+
+def published_stream(
+    part: PartName,
+    frontend: Frontend,
+    encoder: Encoder,
+    window: Window,
+    *,
+    pooling: str = "mean",
+    min_samples: int | None = None,
+) -> Stream:
+    """The published embedding of an encoder, pooled as asked for; of a part with layers their fusion (Niizumi 2022)."""
+    fused = "mean" if encoder.stride is None else "mean+max"
+    return Stream(
+        str(part),
+        frontend,
+        encoder,
+        layers=part.layers or None,
+        pooling=fused if part.layers else pooling,
+        window=window,
+        min_samples=min_samples,
+    )
 
 
 def load(

@@ -15,7 +15,7 @@ from soundloom.embedder import Stream, Window
 from soundloom.encoders import YAMNet
 from soundloom.errors import ModelError
 from soundloom.frontends import LogMel
-from soundloom.models.model_registry import register_model
+from soundloom.models.model_registry import published_stream, register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.download import PublishedFile
 from soundloom.models.weights.published_checkpoints import Checkpoint, State
@@ -69,11 +69,5 @@ def yamnet(part: PartName, source: WeightSource) -> Stream:
     """YAMNet; fused layers join the patches along time before equation 3 of Niizumi 2022."""
     encoder = YAMNet()
     source.fill(part.word, encoder, "yamnet")
-    return Stream(
-        str(part),
-        LogMel.yamnet(),
-        encoder,
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean,max",
-        window=Window(frames=96, hop=48, fixed=True),
-    )
+    window = Window(frames=96, hop=48, fixed=True)
+    return published_stream(part, LogMel.yamnet(), encoder, window, pooling="mean,max")

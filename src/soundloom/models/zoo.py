@@ -23,7 +23,7 @@ from soundloom.embedder import Embedder, Stream, Window
 from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
 from soundloom.frontends import Fbank, Frontend, LogMel, NormalisedFrontend
-from soundloom.models.model_registry import register_model
+from soundloom.models.model_registry import published_stream, register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.published_checkpoints import check_mel
 from soundloom.models.weights.weight_source import WeightSource
@@ -65,14 +65,7 @@ def vggish(part: PartName, source: WeightSource) -> Stream:
     """VGGish (Hershey 2017); the baseline is its last layer, averaged over the examples."""
     encoder = VGGish()
     source.fill(part.word, encoder, "vggish")
-    return Stream(
-        str(part),
-        LogMel.vggish(),
-        encoder,
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean",
-        window=Window(frames=96, fixed=True),
-    )
+    return published_stream(part, LogMel.vggish(), encoder, Window(frames=96, fixed=True))
 
 
 @register_model(
@@ -115,16 +108,9 @@ def cnn14_stream(
     stored = source.fill(part.word, encoder, f"cnn14-{sample_rate // 1000}k")
     if stored and "logmel_extractor.melW" in stored:
         check_mel(stored, frontend.bank.filters.T, tolerance=_MEL_TOLERANCE)
-    return Stream(
-        str(part),
-        frontend,
-        encoder,
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean",
-        window=window,
-        # Centred frames: n of them need n - 1 hops of sound.
-        min_samples=round((encoder.stride - 1) * frontend.hop * sample_rate),
-    )
+    # Centred frames: n of them need n - 1 hops of sound.
+    shortest = round((encoder.stride - 1) * frontend.hop * sample_rate)
+    return published_stream(part, frontend, encoder, window, min_samples=shortest)
 
 
 @register_model(
@@ -139,7 +125,7 @@ def ast(part: PartName, source: WeightSource) -> Stream:
     encoder, frontend = AST(), Fbank()
     source.fill(part.word, encoder, "ast")
     window = Window(frames=1024, fixed=True, fill=frontend.settings.padding_value)
-    return Stream(str(part), frontend, encoder, layers=part.layers or None, pooling="mean", window=window)
+    return published_stream(part, frontend, encoder, window)
 
 
 @register_model(

@@ -34,9 +34,8 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal, Self
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,8 +46,8 @@ from soundloom.encoders.audio_decoder import SIDE, AudioDecoder
 from soundloom.encoders.init import he_normal
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import Form
-from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
-from soundloom.objectives.labels import LabelBatchSampler, window_sampler
+from soundloom.objectives.base import Batch, TrainingData, register_objective
+from soundloom.objectives.labels import ClassObjective
 from soundloom.tags.class_head import TagHead
 from soundloom.tags.tag_decoder import TagDecoder
 
@@ -203,7 +202,7 @@ def _among(anchors: Tensor, others: Tensor, settings: AlignmentSettings, alike: 
 
 
 @register_objective("alignment", AlignmentSettings, title="Sounds and their free-form tags meet in one space.")
-class AlignmentObjective(Objective):
+class AlignmentObjective(ClassObjective):
     """COALA's losses for a stream and a vocabulary.
 
     Args:
@@ -222,7 +221,6 @@ class AlignmentObjective(Objective):
         InvalidArgumentError: audio is to be decoded that cannot be.
     """
 
-    splits_by_class = True
     fits_chunks = False
 
     def __init__(self, settings: AlignmentSettings, form: Form, stream: Stream, tags: int) -> None:
@@ -287,19 +285,6 @@ class AlignmentObjective(Objective):
         if not self.settings.same_tags_repel:
             alike = same_tags(all_gather(tags))
         return contrast(all_gather(audio), all_gather(said), self.settings, alike)
-
-    @classmethod
-    def sampler(
-        cls,
-        settings: AlignmentSettings,  # noqa: ARG003
-        data: TrainingData,
-        clips: Int[np.ndarray, " chosen"],
-        *,
-        batch: int,
-        seed: int,
-    ) -> LabelBatchSampler:
-        """Windows with their clips' tags, which are the corpus's classes."""
-        return window_sampler(data, clips, batch=batch, seed=seed)
 
     @classmethod
     def create(cls, settings: AlignmentSettings, stream: Stream, data: TrainingData) -> Self:

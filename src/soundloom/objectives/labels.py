@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from soundloom.objectives.base import Batch, Objective, TrainingData, register_o
 __all__ = [
     "LOSSES",
     "SCORES",
+    "ClassObjective",
     "LabelBatchSampler",
     "LabelHead",
     "LabelObjective",
@@ -78,8 +79,27 @@ class LabelHead(nn.Sequential):
             super().__init__(nn.Linear(dim, classes))
 
 
+class ClassObjective(Objective):
+    """An objective that is given every window once an epoch, with its clip's classes."""
+
+    splits_by_class = True
+
+    @classmethod
+    def sampler(
+        cls,
+        settings: Any,  # noqa: ARG003
+        data: TrainingData,
+        clips: Int[np.ndarray, " chosen"],
+        *,
+        batch: int,
+        seed: int,
+    ) -> LabelBatchSampler:
+        """Windows of some clips and their classes."""
+        return window_sampler(data, clips, batch=batch, seed=seed)
+
+
 @register_objective("labels", LabelSettings, title="A head predicts the classes of each window's clip.")
-class LabelObjective(Objective):
+class LabelObjective(ClassObjective):
     """The labels' loss of a batch of windows.
 
     Args:
@@ -91,8 +111,6 @@ class LabelObjective(Objective):
     Attributes:
         head: trained with the stream.
     """
-
-    splits_by_class = True
 
     def __init__(self, settings: LabelSettings, form: Form, *, dim: int, classes: int) -> None:
         super().__init__()
@@ -120,19 +138,6 @@ class LabelObjective(Objective):
                 f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more; "
                 "triplets learn from the sounds alone (train triplet, or train diverse --objective triplet)"
             )
-
-    @classmethod
-    def sampler(
-        cls,
-        settings: LabelSettings,  # noqa: ARG003
-        data: TrainingData,
-        clips: Int[np.ndarray, " chosen"],
-        *,
-        batch: int,
-        seed: int,
-    ) -> LabelBatchSampler:
-        """Every window once an epoch, with its clip's classes."""
-        return window_sampler(data, clips, batch=batch, seed=seed)
 
     @classmethod
     def create(cls, settings: LabelSettings, stream: Stream, data: TrainingData) -> Self:
