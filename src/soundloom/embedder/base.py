@@ -123,12 +123,8 @@ class Embedder(nn.Module, ABC):
         )
 
     def with_streams(self, change: Callable[[Stream], Stream]) -> Embedder:  # noqa: ARG002
-        """The same embedder with other streams, a function of those it has.
-
-        Raises:
-            ModelError: it has a part that is no stream.
-        """
-        raise ModelError(f"{self.name!r} is a {type(self).__name__}, not made of streams of front-end and encoder")
+        """The same embedder with other streams, a function of those it has; a part that is no stream stays."""
+        return self
 
     def forward(
         self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None = None

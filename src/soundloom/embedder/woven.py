@@ -74,11 +74,7 @@ class Woven(Embedder):
         return tuple(chain.from_iterable(embedder.streams for embedder in self.embedders))
 
     def with_streams(self, change: Callable[[Stream], Stream]) -> Woven:
-        """The same weaving of other streams.
-
-        Raises:
-            ModelError: it has a part that is no stream.
-        """
+        """The same weaving of other streams."""
         twin = copy(self)
         parts = nn.ModuleList(embedder.with_streams(change) for embedder in self.embedders)
         twin._modules = {**self._modules, "_modules_of_parts": parts}

@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from soundloom.embedder import Embedder, Stream, Woven
+from soundloom.embedder import Embedder, Stream
 from soundloom.encoders import Identity
 from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor
 from soundloom.frontends import Frontend
-from soundloom.models.model_config import streams
 
 __all__ = ["task_statistics", "with_task_statistics"]
 
@@ -27,16 +26,13 @@ def with_task_statistics(model: Embedder, extract: Callable[[FeatureExtractor], 
         model: as it was loaded.
         extract: extracts features of the task's clips.
     """
-    parts = streams(model)
-    fitted = [
-        part.with_frontend(part.frontend.normalised_by(*task_statistics(part.frontend, extract)))
-        if isinstance(part, Stream) and part.frontend.of_task
-        else part
-        for part in parts
-    ]
-    if all(new is old for new, old in zip(fitted, parts, strict=True)):
-        return model
-    return (fitted[0] if len(fitted) == 1 else Woven(fitted, model.name, model.balance)).eval()
+
+    def fitted(stream: Stream) -> Stream:
+        if not stream.frontend.of_task:
+            return stream
+        return stream.with_frontend(stream.frontend.normalised_by(*task_statistics(stream.frontend, extract)))
+
+    return model.with_streams(fitted).eval() if any(stream.frontend.of_task for stream in model.streams) else model
 
 
 def task_statistics(frontend: Frontend, extract: Callable[[FeatureExtractor], Features]) -> tuple[float, float]:

@@ -163,7 +163,7 @@ def published_stream(
     part: PartName,
     frontend: Frontend,
     encoder: Encoder,
-    window: Window,
+    window: Window | None,
     *,
     pooling: str = "mean",
     min_samples: int | None = None,
