@@ -30,10 +30,11 @@ from soundloom.evaluation import (
     linear_probe,
     mlp_probe,
 )
+from soundloom.evaluation.probes import frame_classifier
 from soundloom.evaluation.probes import frame_data as framewise
 from soundloom.evaluation.probes.batched_mlp import predict, threads_that_pay, train
 from soundloom.evaluation.probes.common import run_seeds, standardise_split, train_early_stopped, validate
-from soundloom.evaluation.probes.frame_classifier import draw_few
+from soundloom.evaluation.probes.frame_classifier import FiveShotSettings, draw_few, few_shot, five_shot
 from soundloom.evaluation.probes.linear import fit
 from soundloom.evaluation.probes.sklearn_mlp import SklearnMLPSettings, sklearn_mlp_probe
 from soundloom.evaluation.splits import Split
@@ -445,6 +446,7 @@ SMALL = {
     "sklearn-mlp": SklearnMLPSettings(hidden=32, runs=2),
     "shallow": ShallowSettings(hidden=16, layers=2, rate=1e-2, training=QUICK),
     "few-shot": FewShotSettings(segments=8, classifier=ShallowSettings(hidden=16, rate=1e-2, training=QUICK)),
+    "few-shot-5": FiveShotSettings(classifier=ShallowSettings(hidden=16, rate=1e-2, training=QUICK)),
     "chunks": ChunkSettings(hidden=32, top=2, rate=1e-2, training=QUICK),
 }
 
@@ -483,6 +485,30 @@ def test_few_shots_are_few_and_of_every_class():
     np.testing.assert_array_equal(np.bincount(labels[few]), [5] * 4)
     assert few.max() < 80
     assert len(draw_few(np.arange(80), labels, 1000)) == 80
+
+
+def test_few_shots_use_no_label_but_those_of_the_few():
+    embeddings, labels, folds = clustered(spread=1.5)
+    clips = np.repeat(np.arange(150), 2)
+    (split, *_) = from_folds(folds, labels)
+    settings = FewShotSettings(segments=5, draws=2, classifier=ShallowSettings(hidden=8, rate=1e-2, training=QUICK))
+    first = few_shot(embeddings[clips], clips, labels, [split], settings=settings, seed=1)
+    few = {int(clip) for draw in range(2) for clip in draw_few(split.train, labels, 5, seed=(1, 0, draw))}
+    others = np.array([clip not in few for clip in range(150)])
+    others[split.test] = False
+    wrong = np.where(others, (labels + 1) % 5, labels)
+    # Labels decide who is drawn; here the draws stay, and the labels of all who were not drawn change.
+    with pytest.MonkeyPatch.context() as patch:
+        as_before = partial(draw_few, split.train, labels)
+        patch.setattr(frame_classifier, "draw_few", lambda _, __, segments, *, seed: as_before(segments, seed=seed))
+        again = few_shot(embeddings[clips], clips, wrong, [split], settings=settings, seed=1)
+    assert again.details.by_split == first.details.by_split
+    assert first.details.trained == [[25, 25]]
+    # A single clip a class spares none.
+    one = FewShotSettings(segments=1, draws=1, classifier=settings.classifier)
+    assert 0 < few_shot(embeddings[clips], clips, labels, [split], settings=one).mean < 1
+    five = five_shot(embeddings[clips], clips, labels, [split], settings=FiveShotSettings(draws=1))
+    assert (five.protocol, five.details.segments) == ("few-shot-5", 5)
 
 
 @pytest.mark.parametrize(

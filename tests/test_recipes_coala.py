@@ -22,6 +22,7 @@ from soundloom.corpora import CorpusError, clip_table
 from soundloom.embedder import Stream, one_thread
 from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel, NormalisedFrontend
+from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.labels import LabelBatchSampler
 from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged
@@ -87,6 +88,8 @@ def test_presets_are_the_papers() -> None:
     assert (paper.epochs, PRESETS["paper-cnn"].epochs, paper.training.momentum) == (200, 20, 0)
     assert (paper.objective.audio_weight, paper.objective.tag_weight, paper.objective.contrast_weight) == (5, 5, 10)
     assert PRESETS["small-e-c"].objective == PRESETS["paper-e-c"].objective
+    printed = PRESETS["paper-equation-10"]
+    assert (printed.objective, replace(printed, objective=paper.objective)) == (AlignmentSettings.paper(), paper)
     with pytest.raises(ValueError, match="keep must be 'last'"):
         replace(paper, training=replace(paper.training, keep="best"))
 

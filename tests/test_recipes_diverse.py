@@ -332,10 +332,22 @@ def test_the_papers_numbers_are_of_its_streams() -> None:
     assert set(PAPER_TOP) == {*((name,) for name in DIVERSE), DIVERSE}
 
 
+def test_the_logarithm_on_the_filters_maxima_is_a_choice_of_stream() -> None:
+    plain, compressed = (build_stream(kind, 3, "x") for kind in ("waveform-maxima", "waveform"))
+    assert (plain.encoder.settings.compress, compressed.encoder.settings.compress) == (False, True)  # type: ignore[union-attr]
+    sound = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found = [stream.eval().frames(sound).values for stream in (plain, compressed)]
+    assert found[0].shape == found[1].shape
+    assert not torch.allclose(*found)
+    assert plain.fingerprint() != compressed.fingerprint()
+
+
 def test_the_papers_preset_is_the_papers() -> None:
     recipe = PRESETS["paper"]
     assert (recipe.epochs, recipe.training.rate, recipe.training.final_rate) == (300, 2e-4, 1e-6)
     assert recipe.head == LabelSettings(loss="huber", hidden=2048)
+    assert (recipe.validation, recipe.training.keep, recipe.training.schedule) == (0, "last", "exponential")
     for preset in PRESETS.values():
         assert resolve(preset, flatten(preset), "x") == preset, "every setting has one flat name"
 

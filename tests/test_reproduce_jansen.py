@@ -21,6 +21,7 @@ from soundloom.feature_cache import form_of, prepare
 from soundloom.objectives import only
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.triplet import PRESETS, TripletRecipe
+from soundloom.reproduce import jansen
 from soundloom.reproduce import jansen_tables as tables
 from soundloom.reproduce.jansen import JansenResult, JansenSettings, Reporter, reproduce
 from soundloom.reproduce.result_cache import ResultCache
@@ -168,6 +169,24 @@ def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path
     stamp = (tmp_path / "measured.json").stat().st_mtime_ns
     assert reproduce(*arguments) == found  # type: ignore[arg-type]
     assert (tmp_path / "measured.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_learned_embeddings_are_measured_at_unit_length_if_asked(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[np.ndarray] = []
+    measure = jansen.shallow_classifier
+
+    def spy(vectors: np.ndarray, *rest: object, **more: object) -> object:
+        lengths.append(np.linalg.norm(vectors, axis=1))
+        return measure(vectors, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jansen, "shallow_classifier", spy)
+    settings = JansenSettings(splits=1, epochs=1, segments=0, unit_length=True)
+    reproduce(folded(sounds), corpora.load(sounds), small(1), settings, tmp_path, Reporter())  # type: ignore[arg-type]
+    unit = [np.allclose(row, 1, atol=1e-5) for row in lengths]
+    assert unit == [False] * 2 + [True] * (len(unit) - 2)  # log-mel, by two classifiers, then all that learned
 
 
 @pytest.mark.slow

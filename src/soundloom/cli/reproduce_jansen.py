@@ -57,6 +57,7 @@ __all__ = ["command"]
     show_default=True,
     help="Steps of the network from scratch.",
 )
+@click.option("--unit-length", is_flag=True, help="Measure learned embeddings at unit length, as the loss sees them.")
 @evaluate_options.seed
 @click.option("--json", "json_wanted", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -71,15 +72,15 @@ def command(
     segments: int,
     draws: int,
     scratch_steps: int,
+    unit_length: bool,
     seed: int,
     json_wanted: bool,
     **flags: Any,
 ) -> None:
     """Learn from unlabelled sounds by each of the paper's samplers, and measure what it is worth.
 
-    Seven embeddings (log-mel, four samplers, all together, and sampled by label in each fold), retrieval, classifiers
-    of one and two layers, and classifiers of 20 clips a class beside a network from scratch. What was done is kept:
-    the same command goes on where it was stopped.
+    Seven embeddings (log-mel, four samplers, all together, by label in each fold), retrieval, classifiers of one and
+    two layers, and of 20 clips a class beside a network from scratch. The same command goes on where it was stopped.
 
     \b
     Examples:
@@ -98,6 +99,7 @@ def command(
         segments=segments,
         draws=draws,
         scratch_steps=scratch_steps,
+        unit_length=unit_length,
         seed=seed,
     )
     found = []

@@ -4,7 +4,8 @@ Streams of log-mel windows have 64 bands by 96 frames, 0.96 s (Jansen 2017, sect
 windows, whose embeddings are averaged; the rest at its end is filled with the log-mel of silence.
 
 Streams of Verma 2023 (section 3) take 1 s at a time, each one property of it, with a transformer: `pitch`, `timbre`,
-`waveform`, `neuralogram`. A rest is filled with silence and weighs as much as it is long. Not in the paper: cepstral
+`waveform`, `neuralogram`. The maxima of `waveform`'s filters are compressed by a logarithm, those of `waveform-maxima`
+are taken as they are. A rest is filled with silence and weighs as much as it is long. Not in the paper: cepstral
 coefficients and the Neuralogram's columns, whose ranges are a hundred times those of the positions that are added to
 them, are normalised to mean 0 and deviation 1 over the training sounds (`recipes.normalisation`).
 
@@ -36,6 +37,7 @@ from soundloom.encoders import (
     ResNetSettings,
     Transformer,
     TransformerSettings,
+    WaveformSettings,
     WaveformTransformer,
     initialise,
 )
@@ -157,6 +159,8 @@ def _register_second(
 _register_second("pitch", lambda: PerSecond(PeakMap.verma()), _transformer(80), pitch_sensitive=True)
 _register_second("timbre", lambda: NormalisedFrontend(PerSecond(MFCC.verma())), _transformer(12))
 _register_second("waveform", WaveformPatches, WaveformTransformer)
+_MAXIMA = WaveformSettings(compress=False)
+_register_second("waveform-maxima", WaveformPatches, partial(WaveformTransformer, _MAXIMA))
 _register_second("neuralogram", lambda: NormalisedFrontend(Neuralogram()), _transformer(Neuralogram.bins), trainings=2)
 STREAMS.register("coala", Architecture(build=_coala))
 STREAMS.register("notes", Architecture(build=_notes, pitch_sensitive=True))

@@ -3,6 +3,7 @@
     AE-C   both autoencoders and the alignment         presets ``paper`` and ``small``
     E-C    the encoders and the alignment              ``paper-e-c``, ``small-e-c``
     CNN    the audio encoder, predicting the tags      ``paper-cnn``, ``small-cnn``
+    AE-C   with equation 10 as printed, not as coded   ``paper-equation-10``, ``small-equation-10``
 
 The presets of the paper are its settings: SGD at 0.005 without momentum in batches of 128, for 200 epochs (the CNN 20).
 It learned from 190,000 sounds; the small ones learn from a few thousand, on a CPU, in an hour or so, which SGD at that
@@ -179,7 +180,12 @@ class CoalaRecipe(StreamRecipe):
         )
 
 
-_CASES = {"": AlignmentSettings(), "-e-c": AlignmentSettings.e_c(), "-cnn": AlignmentSettings.cnn()}
+_CASES = {
+    "": AlignmentSettings(),
+    "-e-c": AlignmentSettings.e_c(),
+    "-cnn": AlignmentSettings.cnn(),
+    "-equation-10": AlignmentSettings.paper(),
+}
 _SMALL = CoalaRecipe(
     epochs=0,
     shift=440,

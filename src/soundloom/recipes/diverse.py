@@ -10,8 +10,9 @@ before its stream, on the labels too, alone with chunks: 8 frames of log-mel, 10
     FOLDER/tagger.json, tagger.safetensors            the linear model over it (`soundloom.tagger`)
 
 The paper's preset has its loss, epochs and rates. It does not report the optimiser, the batch, or how the rate falls:
-here Adam, 128 and exponentially. Nor does it validate; a tenth of the clips is kept apart to choose the epoch by, and
-``--validation 0 --keep last`` does without.
+here Adam, 128 and exponentially. Nor does it validate: all clips train, and the last weights are kept. Otherwise a
+tenth of the clips is kept apart to choose the epoch by (``--validation 0.1 --keep best``). The stream `waveform-maxima`
+in place of `waveform` does without the logarithm on the filters' maxima, of which the paper says nothing.
 
 Streams can learn from something else than labels, ``--objective``: from free-form tags (``alignment``, `recipes.coala`
 without decoders); or from the sounds alone (``triplet``, `recipes.triplet`), with every sampler of Jansen 2017; for a
@@ -197,7 +198,8 @@ class DiverseRecipe(Recipe):
 
 PRESETS: Mapping[str, DiverseRecipe] = MappingProxyType(
     {
-        "paper": DiverseRecipe(),
+        # The paper keeps no clips apart, and takes the weights of the last epoch.
+        "paper": DiverseRecipe(validation=0.0, training=replace(DiverseRecipe().training, keep="last")),
         "small": DiverseRecipe(
             epochs=20,
             network_epochs=2,

@@ -68,6 +68,8 @@ class JansenSettings:
         segments: clips a class of the lightly supervised setting; 0 does without table 2.
         draws: how often those are drawn.
         scratch_steps: steps of the network from scratch.
+        unit_length: bring the embeddings of windows that were learned to unit length, as the triplet loss sees them;
+            the paper does not say whether its classifiers and its retrieval do.
         seed: of draws and classifiers.
     """
 
@@ -77,6 +79,7 @@ class JansenSettings:
     segments: int = 20
     draws: int = 3
     scratch_steps: int = 1000
+    unit_length: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -210,7 +213,12 @@ class _Reproduction:
         recipe = replace(self.recipe, objective=replace(self.recipe.objective, **only(*samplers)))
         options = RunOptions(progress=self.reporter.training, preparing=self.reporter.preparing)
         (stream,) = streams_of(recipe.run(corpus, self.out / "runs" / run, options).model())
-        return _Representation(stream.fingerprint(), embedded(stream, self.dataset))
+        windows = embedded(stream, self.dataset)
+        if not self.settings.unit_length:
+            return _Representation(stream.fingerprint(), windows)
+        lengths = np.linalg.norm(windows.vectors, axis=1, keepdims=True)
+        vectors = np.divide(windows.vectors, lengths, out=np.zeros_like(windows.vectors), where=lengths > 0)
+        return _Representation(f"{stream.fingerprint()}, unit length", replace(windows, vectors=vectors))
 
     def topline(self, split: Split) -> _Representation:
         """What labels teach, of the clips that a split does not test."""
@@ -280,7 +288,7 @@ class _Reproduction:
                 windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=self.settings.seed
             ).mean
 
-        decides = [representation.identity, asdict(settings)]
+        decides = [representation.identity, asdict(settings), "stopped by labels of the few"]
         return {"few": tuple(self._measured(row, split, decides, partial(measure, split)) for split in self.splits)}
 
     def scratch(self) -> dict[str, tuple[float, ...]]:

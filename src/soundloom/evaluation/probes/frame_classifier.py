@@ -28,7 +28,7 @@ from soundloom.evaluation.probes.common import class_means, run_seeds
 from soundloom.evaluation.probes.frame_data import clip_means, fit_frames, validate
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score
-from soundloom.evaluation.splits import Split
+from soundloom.evaluation.splits import Split, carve
 
 __all__ = [
     "FewShotDetails",
@@ -176,10 +176,12 @@ def few_shot(
     *,
     settings: FewShotSettings | None = None,
     seed: int = 0,
+    protocol: str = "few-shot",
 ) -> Score:
     """As `shallow_classifier`, trained on a few clips a class; one value a draw, averaged over the splits.
 
-    Validation and test parts stay whole. Details: `FewShotDetails`.
+    No label but those of the few is used: a fifth of them stops the training, then all of them train for as many epochs
+    (of a single clip a class, none can be spared: the split's validation part stops it). Details: `FewShotDetails`.
 
     Raises:
         InvalidArgumentError: what `frames.validate` refuses.
@@ -192,13 +194,13 @@ def few_shot(
         trained.append([])
         for draw in range(settings.draws):
             few = draw_few(split.train, labels, settings.segments, seed=(seed, number, draw))
-            reduced = Split(split.name, few, split.valid, split.test)
+            reduced = _of_few(split, few, labels, seed=(seed, number, draw))
             seeds = run_seeds(seed, number, settings.draws)[draw : draw + 1]
-            tables.append(clip_precisions(frames, clips, labels, reduced, settings.classifier, seeds)[0])
+            tables.append(clip_precisions(frames, clips, labels, reduced, settings.classifier, seeds, refit=True)[0])
             trained[-1].append(len(few))
     by_split = np.nanmean(np.stack(tables), axis=1).reshape(len(splits), settings.draws)
     return scores.summarise(
-        "few-shot",
+        protocol,
         "mAP",
         by_split.mean(axis=0).tolist(),
         seed=seed,
@@ -219,6 +221,52 @@ PROTOCOLS.register(
     ),
     definition=few_shot,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiveShotSettings(FewShotSettings):
+    """Five clips a class: of a collection with forty, such as ESC-50, twenty are half."""
+
+    segments: int = 5
+
+
+def five_shot(
+    frames: Float[np.ndarray, "frames dim"],
+    clips: Int[np.ndarray, " frames"],
+    labels: Shaped[np.ndarray, "clips ..."],
+    splits: Sequence[Split],
+    *,
+    settings: FiveShotSettings | None = None,
+    seed: int = 0,
+) -> Score:
+    """As `few_shot`, with five clips a class."""
+    return few_shot(
+        frames, clips, labels, splits, settings=settings or FiveShotSettings(), seed=seed, protocol="few-shot-5"
+    )
+
+
+PROTOCOLS.register(
+    "few-shot-5",
+    Protocol(
+        function=five_shot,
+        settings=FiveShotSettings,
+        details=FewShotDetails,
+        paper="Jansen 2017, 4.3, with five clips a class instead of twenty",
+        window=WINDOW,
+    ),
+    definition=five_shot,
+)
+
+
+def _of_few(
+    split: Split, few: Int[np.ndarray, " few"], labels: Shaped[np.ndarray, "clips ..."], *, seed: Sequence[int]
+) -> Split:
+    """The split of drawn clips, a fifth of which stop the training."""
+    try:
+        fitted, stopping = carve(few, labels, fraction=0.2, seed=seed)
+    except InvalidArgumentError:
+        return Split(split.name, few, split.valid, split.test)
+    return Split(split.name, fitted, stopping, split.test, carved=True)
 
 
 def draw_few(
@@ -242,8 +290,10 @@ def clip_precisions(
     split: Split,
     settings: ShallowSettings,
     seeds: Sequence[int],
+    *,
+    refit: bool = False,
 ) -> Float[np.ndarray, "runs classes"]:
-    """Average precision of each class over the test clips, for each run."""
+    """Average precision of each class over the test clips, for each run; ``refit`` as for `fit_frames`."""
     outputs, rows = fit_frames(
         frames,
         clips,
@@ -254,6 +304,7 @@ def clip_precisions(
         rate=settings.rate,
         seeds=seeds,
         training=settings.training,
+        refit=refit,
     )
     segments = [clip_means(run, clips[rows], split.test) for run in outputs.sigmoid().numpy()]
     return np.stack([scores.average_precisions(segment, labels[split.test]) for segment in segments])

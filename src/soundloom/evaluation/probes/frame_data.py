@@ -17,7 +17,7 @@ from torch import Tensor
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation import validation
-from soundloom.evaluation.probes.batched_mlp import Loss, ProbeTraining, predict, train
+from soundloom.evaluation.probes.batched_mlp import Loss, ProbeTraining, predict, train, train_for
 from soundloom.evaluation.splits import Split
 from soundloom.evaluation.standardisation import moments, standardise
 
@@ -82,10 +82,12 @@ def fit_frames(
     rate: float,
     seeds: Sequence[int],
     training: ProbeTraining,
+    refit: bool = False,
 ) -> tuple[Float[Tensor, "runs rows classes"], Int[np.ndarray, " rows"]]:
     """Train on the frames of a split; outputs for the test frames, and which frames those are.
 
-    Frames are standardised by the training frames. Early stopping watches the validation frames.
+    Frames are standardised by the training frames. Early stopping watches the validation frames. With ``refit`` and
+    a carved split, training and validation frames together then train anew, for as many epochs as were best.
     """
     features = validation.as_float32(frames)
     targets = torch.from_numpy(validation.presence(labels)[clips].astype(np.float32))
@@ -104,4 +106,23 @@ def fit_frames(
         seeds=seeds,
         settings=training,
     )
-    return predict(networks.parameters, tested)[:, 0], rows[2]
+    if not (refit and split.carved):
+        return predict(networks.parameters, tested)[:, 0], rows[2]
+    both = np.concatenate(rows[:2])
+    mean, scale = moments(features[both])
+    known, tested = (standardise(features[part], mean, scale) for part in (both, rows[2]))
+    outputs = []
+    for run, seed in enumerate(seeds):
+        parameters = train_for(
+            int(networks.best_epoch[run, 0]),
+            known,
+            targets[both],
+            classes=validation.class_count(labels),
+            hidden=hidden,
+            loss=loss,
+            rate=rate,
+            seeds=[seed],
+            batch_size=training.batch_size,
+        )
+        outputs.append(predict(parameters, tested)[:, 0])
+    return torch.cat(outputs), rows[2]
