@@ -38,6 +38,7 @@ from soundloom.evaluation.standardisation import moments, standardise
 from soundloom.models import load
 from soundloom.reproduce.coala import as_a_library
 from soundloom.tags import Vocabulary, aligned_tags
+from soundloom.tags.suggestions import suggestion_scores
 
 Vectors = Float[np.ndarray, "clips dim"]
 
@@ -93,6 +94,7 @@ def main() -> None:
         print(f"mean over {len(words)} that are known: {100 * np.mean(list(words.values())):.1f}")
         precisions = [*words.values(), *[1 / (len(words) + len(unknown))] * len(unknown)]
         print(f"mean over all, {len(unknown)} unknown ones at chance: {100 * np.mean(precisions):.1f}; {unknown}")
+        print(f"a word for the class among the first three: {100 * _first_words(asked.model, model, heard):.1f} %")
     if asked.json:
         rows = [{"row": row, "linear": linear[row], "retrieval": retrieval[row]} for row in linear]
         write_json(asked.json, rows)
@@ -135,6 +137,21 @@ def _words(name: str, model: Embedder, heard: extraction.Features) -> tuple[dict
     columns = [names.index(name) for name in known]
     found = dict(zip(known, average_precisions(scores, heard.corpus.label_matrix()[:, columns]).tolist(), strict=True))
     return dict(sorted(found.items(), key=lambda row: -row[1])), [name for name in names if name not in found]
+
+
+def _first_words(name: str, model: Embedder, heard: extraction.Features) -> float:
+    """Share of the sounds one of whose first three suggested words is what the name of their class stands for."""
+    aligned = aligned_tags(name)
+    assert aligned is not None
+    vocabulary = aligned.vocabulary
+    wanted = np.zeros((len(heard.corpus.classes), len(vocabulary)), np.bool_)
+    for row, label in zip(wanted, heard.corpus.classes, strict=True):
+        if _is_known(vocabulary, label.replace("_", " ")):
+            row |= vocabulary.query([label.replace("_", " ")]) > 0
+    ours = torch.from_numpy(np.ascontiguousarray(heard.vectors[:, model.parts[aligned.part]]))
+    first = suggestion_scores(aligned, ours).topk(3, dim=1).indices.numpy()
+    right = wanted[heard.corpus.label_matrix().argmax(axis=1)]
+    return float(np.take_along_axis(right, first, axis=1).any(axis=1).mean())
 
 
 def _is_known(vocabulary: Vocabulary, name: str) -> bool:

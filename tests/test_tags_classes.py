@@ -10,7 +10,6 @@ import soundfile
 import torch
 
 import soundloom
-from soundloom.embedder import Reduction
 from soundloom.encoders.audioset import audioset_synonyms, yamnet_classes
 from soundloom.errors import InvalidArgumentError, ModelMismatchError, QueryError
 from soundloom.library import Library
@@ -78,15 +77,6 @@ def test_a_class_head_is_saved_and_gives_the_same_logits(tmp_path: Path) -> None
     with torch.no_grad():
         assert torch.equal(again.scores(sounds), head(sounds).sigmoid())
     assert torch.allclose(again.direction(["b"]), torch.nn.functional.normalize(head.linear.weight[1].detach(), dim=0))
-
-
-def test_a_class_head_is_fitted_to_embeddings_that_lost_nothing() -> None:
-    generator = torch.Generator().manual_seed(1)
-    low = torch.randn(200, 4, generator=generator) @ torch.randn(4, 10, generator=generator) + 3
-    reduced = Reduction.fit(low, 4, whiten=0.75)(low)
-    head = ClassHead(torch.nn.Linear(10, 6), 10)
-    with torch.no_grad():
-        assert torch.allclose(ClassHead.fit(reduced, head(low))(reduced), head(low), atol=1e-4)
 
 
 def test_a_library_of_an_earlier_version_is_searched_by_its_rows_and_not_by_new_words(tmp_path: Path) -> None:

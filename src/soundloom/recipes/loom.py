@@ -46,13 +46,13 @@ from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.distillation import DistillationSettings
 from soundloom.recipes import coala, pitch
+from soundloom.recipes.class_words import learn_class_head, named_classes
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.distil import DistilRecipe
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.recipe import Recipe, RunOptions, register_recipe
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import AlignedTags, VocabularySettings
-from soundloom.tags.class_head import ClassHead
 from soundloom.tags.tag_model import TAGS
 from soundloom.training import Run, TrainingError, TrainingSettings
 from soundloom.training.run_folder import open_folder
@@ -136,13 +136,11 @@ class LoomRecipe(Recipe):
         else:
             others = _kept(self.keep)
         both = Woven([student.renamed("student"), wide]).eval()
-        chosen = np.unique(
-            np.linspace(0, len(corpus) - 1, min(len(corpus), self.reduced_over)).round().astype(np.int64)
-        )
-        some = replace(corpus, table=corpus.table.take(chosen))
-        vectors = _features(both, some, options.preparing).vectors
-        parts = {name: np.ascontiguousarray(vectors[:, columns]) for name, columns in both.parts.items()}
-        general = _reduced(wide, parts["general"], self.general_dim, LENGTHS["general"])
+        features = _features(both, corpus, options.preparing)
+        parts = {name: np.ascontiguousarray(features.vectors[:, columns]) for name, columns in both.parts.items()}
+        clips = len(features.corpus)
+        chosen = np.unique(np.linspace(0, clips - 1, min(clips, self.reduced_over)).round().astype(np.int64))
+        general = _reduced(wide, parts["general"][chosen], self.general_dim, LENGTHS["general"])
         model = Woven([*others, general], "loom", BALANCE).eval()
         card = self.card(
             f"{corpus.name}, {len(corpus)} clips",
@@ -150,7 +148,7 @@ class LoomRecipe(Recipe):
             summary="Pitch, timbre, texture and a general part, woven, with words for sounds.",
         )
         save_pretrained(model, out, card=card)
-        self._learn_words(model, general, parts, corpus, out, options)
+        self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run(
             folder=out,
             steps=sum(run.steps for run in runs),
@@ -179,6 +177,7 @@ class LoomRecipe(Recipe):
         model: Embedder,
         general: Stream,
         embeddings: Mapping[str, Float[np.ndarray, "clips _wide"]],
+        embedded: Corpus,
         corpus: Corpus,
         out: Path,
         options: RunOptions,
@@ -188,8 +187,9 @@ class LoomRecipe(Recipe):
         Args:
             model: what was saved.
             general: its general part.
-            embeddings: of the corpus by the student and by the general part before it is reduced.
-            corpus: the sounds.
+            embeddings: of sounds, by the student and by the general part before it is reduced.
+            embedded: those sounds.
+            corpus: all sounds.
             out: the model's folder.
             options: how the run is carried out.
         """
@@ -198,8 +198,14 @@ class LoomRecipe(Recipe):
             assert classes.head is not None
             assert general.reduction is not None
             with torch.no_grad():
-                reduced = general.reduction(torch.from_numpy(embeddings["general"]))
-                head = ClassHead.fit(reduced, classes.head(torch.from_numpy(embeddings["student"])))
+                reduced = general.reduction(torch.from_numpy(embeddings["general"])).clone()
+                scores = classes.head(torch.from_numpy(embeddings["student"])).sigmoid()
+            words = [
+                [*labels, *tags]
+                for labels, tags in zip(embedded.column("labels"), embedded.column("tags"), strict=True)
+            ]
+            groups = [group or str(row) for row, group in enumerate(embedded.column("group"))]
+            head = learn_class_head(reduced, scores, named_classes(classes.vocabulary, words), groups)
             AlignedTags("general", general.dim, classes.vocabulary, head=head).save(out, half=True)
             return
         known, vocabulary = coala.tagged(_with_words(corpus), _timbre(self))

@@ -10,9 +10,8 @@ their rows, each at unit length. An index of embeddings is searched along it (`s
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -47,17 +46,6 @@ class ClassHead(nn.Module):
         """Where the logits of some classes grow: positive entries are wanted classes, negative ones are avoided."""
         rows = functional.normalize(self.linear.weight.detach(), dim=1)
         return functional.pad(wanted @ rows, (0, self.dim - self.linear.in_features))
-
-    @classmethod
-    def fit(cls, embeddings: Float[Tensor, "sounds dim"], logits: Float[Tensor, "sounds classes"]) -> Self:
-        """The head whose logits of some embeddings are nearest to given ones, by least squares."""
-        wide = functional.pad(embeddings.double(), (0, 1), value=1.0)
-        solution = torch.linalg.lstsq(wide, logits.double(), driver="gelsd").solution.float()
-        linear = nn.Linear(embeddings.shape[1], logits.shape[1])
-        with torch.no_grad():
-            linear.weight.copy_(solution[:-1].T)
-            linear.bias.copy_(solution[-1])
-        return cls(linear, embeddings.shape[1])
 
 
 class TagHead(nn.Sequential):
