@@ -17,6 +17,7 @@ from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.doctor import command as doctor
+from soundloom.cli.duplicates import command as duplicates
 from soundloom.cli.embed import command as embed
 from soundloom.cli.error_door import hint_at_files, one_line, show_notices
 from soundloom.cli.evaluate import command as evaluate
@@ -91,7 +92,23 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, tags, map_, serve, embed, info, roots, verify, train, evaluate, layers, reproduce),
+    *(
+        index,
+        search,
+        tag,
+        tags,
+        map_,
+        duplicates,
+        serve,
+        embed,
+        info,
+        roots,
+        verify,
+        train,
+        evaluate,
+        layers,
+        reproduce,
+    ),
     *(export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

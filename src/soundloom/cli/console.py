@@ -42,6 +42,7 @@ __all__ = [
     "print_left_out",
     "print_notices",
     "progress_bar",
+    "step_bar",
     "table_console",
     "tolerate_encodings",
 ]
@@ -149,6 +150,25 @@ def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
                 bar.update(task, total=reached.total, completed=reached.done, rate=rate)
 
         yield advance
+
+
+@contextmanager
+def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of steps done, of how many, with the time left; nothing if standard error is not a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn(unit),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

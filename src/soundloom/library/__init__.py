@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundloom.library.duplicates.library_duplicates import Copy, DuplicateReport
     from soundloom.library.hits import Hits
     from soundloom.library.indexing.add_report import AddReport, FileProgress
     from soundloom.library.indexing.library_roots import Root, Roots
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddReport",
+    "Copy",
     "DamagedFile",
+    "DuplicateReport",
     "Edit",
     "ExampleTagging",
     "Explanation",
@@ -65,7 +68,9 @@ __all__ = [
 
 _HOMES = {
     "AddReport": "indexing.add_report",
+    "Copy": "duplicates.library_duplicates",
     "DamagedFile": "verification",
+    "DuplicateReport": "duplicates.library_duplicates",
     "Edit": "tags.editor",
     "ExampleTagging": "tags.active_learning",
     "Explanation": "search.explanation",

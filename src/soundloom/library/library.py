@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions, Notice
 from soundloom.embedder import Embedder, Source
+from soundloom.library.duplicates.library_duplicates import Duplicates
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.library.indexing.library_roots import Roots
@@ -57,6 +58,7 @@ class Library:
     segments              `index`: by id, reference and filter, their vectors and embeddings
     maps                  `maps`: compute, and show the one kept
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by
+    duplicates            `duplicates`: find files that are copies of each other
     roots                 `roots`: list, relocate and forget the folders that it was filled from
     ====================  ==============================================================================
     """
@@ -74,6 +76,7 @@ class Library:
         self.roots = Roots(folder, self._store, self._registry, self._tag_editor, self._add_lock)
         self._tag_queries = TagQueries(settings, self._index_cache)
         self.tags = LibraryTags(self._index_cache, self._tag_editor, self._tag_queries)
+        self.duplicates = Duplicates(folder, self._store, settings.decoding)
         self.maps = Maps(folder / "map", settings.balance, self._store, self._index_cache)
 
     @classmethod

@@ -1,0 +1,86 @@
+"""``soundloom duplicates``: files of a library that are copies of each other."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, print_failures, print_json, step_bar
+from soundloom.counted import counted
+from soundloom.safe_text import printable
+
+__all__ = ["command"]
+
+
+@click.command("duplicates")
+@common_options.library
+@click.option("--exact", is_flag=True, help="Only files of the same content, byte for byte; no file is read.")
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="How much of the longer sound its copy must have.",
+)
+@common_options.region_file
+@common_options.workers
+@common_options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    folder: Path,
+    exact: bool,
+    coverage: float,
+    out: Path | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Find files that are copies of each other: also coded otherwise, at another rate or level, or trimmed.
+
+    Files of the same content are found by its hash, others by fingerprints of their sound, which are computed once.
+    Steady tones, and sounds of less than about a third of a second, are found only by their content. The best of each
+    group comes first: of the highest rate, the most channels and bits, the longest. Nothing is deleted.
+
+    \b
+    Examples:
+      soundloom duplicates -l sounds.loom
+      soundloom duplicates --exact
+      soundloom duplicates --coverage 0.9 --out duplicates.csv
+      soundloom duplicates --out duplicates.m3u8
+    """
+    from soundloom.library import Library
+    from soundloom.region_files import Region, write_regions
+
+    library = Library.open(folder)
+    with nullcontext() if json_wanted else step_bar("fingerprints", "files") as progress:
+        report = library.duplicates.find(exact=exact, coverage=coverage, workers=workers, progress=progress)
+    if json_wanted:
+        print_json(report)
+    elif out is None:
+        for number, group in enumerate(report.groups, start=1):
+            echo(f"{number}:")
+            for copy in group:
+                echo(
+                    f"  {'exact' if copy.exact else f'{copy.agreement:.0%}':>5}  {copy.duration:8.1f} s  ",
+                    printable(copy.path),
+                )
+    if out is not None:
+        regions = [
+            Region(copy.path, 0.0, copy.duration, f"duplicate {number}", copy.agreement, copy.duration)
+            for number, group in enumerate(report.groups, start=1)
+            for copy in group
+        ]
+        write_regions(regions, out)
+    files = counted(sum(map(len, report.groups)), "file")
+    echo(
+        f"{counted(len(report.groups), 'group')} of duplicates, {files}" + (f", written to {out}" if out else ""),
+        err=True,
+    )
+    if report.failed:
+        echo(f"{counted(len(report.failed), 'file')} could not be compared:", err=True)
+        print_failures(report.failed)
+        context.exit(1)
