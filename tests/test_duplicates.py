@@ -78,7 +78,7 @@ def test_copies_are_found_among_unrelated_sounds() -> None:
     prints = [fingerprint([samples]) for samples in (*originals, *trimmed, *noisy)]
     found = matching_pairs(prints)
     assert {(match.first, match.second) for match in found} == {(number, number + 12) for number in range(8)}
-    assert all(match.agreement > 0.8 for match in found)
+    assert all(match.agreement > 0.72 for match in found)
     assert all(match.coverage > 0.85 for match in found)
     for first in range(12):
         for second in range(first + 1, 12):

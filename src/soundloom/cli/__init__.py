@@ -92,23 +92,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(
-        index,
-        search,
-        tag,
-        tags,
-        map_,
-        duplicates,
-        serve,
-        embed,
-        info,
-        roots,
-        verify,
-        train,
-        evaluate,
-        layers,
-        reproduce,
-    ),
-    *(export, models, corpora, doctor, demo),
+    *(index, search, tag, tags, duplicates, map_, serve, embed, info, roots, verify, train, evaluate, layers),
+    *(reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

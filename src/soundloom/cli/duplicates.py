@@ -64,10 +64,8 @@ def command(
         for number, group in enumerate(report.groups, start=1):
             echo(f"{number}:")
             for copy in group:
-                echo(
-                    f"  {'exact' if copy.exact else f'{copy.agreement:.0%}':>5}  {copy.duration:8.1f} s  ",
-                    printable(copy.path),
-                )
+                agreement = "exact" if copy.exact else f"{copy.agreement:.0%}"
+                echo(f"  {agreement:>5}  {copy.duration:8.1f} s  {printable(copy.path)}")
     if out is not None:
         regions = [
             Region(copy.path, 0.0, copy.duration, f"duplicate {number}", copy.agreement, copy.duration)

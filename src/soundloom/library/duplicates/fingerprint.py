@@ -1,5 +1,6 @@
-"""Audio fingerprint of signs of band-energy differences (Haitsma & Kalker 2002, "A highly robust audio fingerprinting system").
+"""Audio fingerprint of signs of band-energy differences (Haitsma & Kalker 2002).
 
+The method of "A highly robust audio fingerprinting system", with other bands and frames.
 Log energies E of 25 bands between 150 and 3,400 Hz, in Hann windows of 128 ms every 16 ms at 8 kHz. Bit m of frame n is
 
     E[n, m] - E[n, m+1]  >  E[n-8, m] - E[n-8, m+1].
@@ -46,7 +47,7 @@ def fingerprint(blocks: Iterable[Float[np.ndarray, " samples"]]) -> UInt32[np.nd
     waiting = [np.zeros(_WINDOW // 2, np.float32)]
     energies: list[Float[np.ndarray, "frames bands"]] = []
     size = waiting[0].size
-    for block in (*_with_end(blocks),):
+    for block in _with_end(blocks):
         waiting.append(block)
         size += block.size
         if size >= _WINDOW + _FRAMES * _HOP:

@@ -16,6 +16,7 @@ from jaxtyping import UInt32
 
 from soundloom import audio
 from soundloom.errors import InvalidArgumentError
+from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.duplicates.fingerprint import SAMPLE_RATE, fingerprint
 from soundloom.library.duplicates.fingerprint_cache import read_fingerprints, write_fingerprints
@@ -120,7 +121,7 @@ class Duplicates:
         missing = [one for one in paths if one not in known]
 
         def compute(content: str, av: audio.AvProcess) -> Print:
-            path = next((path for path in paths[content] if os.path.exists(path)), paths[content][0])
+            path = next((path for path in paths[content] if os.path.exists(os_path(path))), paths[content][0])
             return fingerprint(audio.stream(path, SAMPLE_RATE, av=av, options=self._decoding))
 
         for done, (content, result) in enumerate(

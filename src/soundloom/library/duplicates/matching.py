@@ -1,9 +1,9 @@
 """Pairs of fingerprints that are of one sound: candidates by locality-sensitive hashing, then their bit error rate.
 
-Two frames of unrelated sounds agree in half of their bits, in noise as well as in music; those of a copy in 75 % to all.
-Every active frame, together with the one 16 frames later, gives a few keys of randomly chosen bits (Indyk & Motwani 1998,
-"Approximate nearest neighbors"); sounds that share a few keys at one shift are candidates, and compared at this shift.
-The keys are sorted, so that the cost grows with the frames and not with the pairs.
+Two frames of unrelated sounds agree in half of their bits, in noise as well as in music; those of a copy in 75 % or
+more. Every active frame, together with the one 16 frames later, gives a few keys of randomly chosen bits (Indyk &
+Motwani 1998, "Approximate nearest neighbors"); sounds that share a few keys at one shift are candidates, and compared
+at this shift. The keys are sorted, so that the cost grows with the frames and not with the pairs.
 
 Bits of overlapping frames and neighbouring bands depend on each other: `_INDEPENDENT` of them carry as much as one.
 A copy must have an error rate below `_ERROR_RATE`, and below what so many bits of unrelated sounds reach by chance.
@@ -26,7 +26,7 @@ _TABLES = 6
 _SECOND = 16
 """Frames from the first to the second of a key: no sample is in both windows."""
 _NEIGHBOURS = 12
-"""Of sounds with the same key, each is compared with so many that follow it: copies of copies are found by each other."""
+"""Of sounds with the same key, each is compared with so many that follow it: more copies are found by one another."""
 _LEAST_KEYS = 3
 _SHIFTS = 2
 """Frames by which the shift of a candidate may be off."""
