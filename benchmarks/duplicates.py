@@ -5,8 +5,8 @@
 Some clips of a folder are copied in five ways, and all files, copies and originals, are searched for duplicates, as
 `Library.duplicates` does. Pairs are ranked by the share of bits in which their fingerprints agree. A copy and its
 original are right; clips of different recordings are wrong; other copies of one clip, and clips of one recording, are
-not counted. Recall is the share of the copies in the longest ranking of which 99 % are right. Clips are of one recording
-where the column ``src_file`` of ``meta/esc50.csv`` says so.
+not counted. Recall is the share of the copies in the longest ranking of which 99 % are right. Clips are of one
+recording where the column ``src_file`` of ``meta/esc50.csv`` says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from benchmarks.timing import with_progress, write_json
 from soundloom import audio
 from soundloom.file_pool import Failed, process
 from soundloom.library.duplicates.fingerprint import SAMPLE_RATE, fingerprint
-from soundloom.library.duplicates.matching import matching_pairs
+from soundloom.library.duplicates.fingerprint_matches import matching_pairs
 
 RATE = 44_100
 PRECISION, TARGET = 0.99, 0.95

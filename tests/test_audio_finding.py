@@ -117,3 +117,27 @@ def test_suffixes_are_lower_case_with_a_dot() -> None:
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
     assert {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".wma"} <= AUDIO_SUFFIXES
     assert not AUDIO_SUFFIXES & {".txt", ".jpg", ".csv", ".mid"}
+
+
+def relative(folder: Path, *exclude: str) -> list[str]:
+    return [file.relative_to(folder).as_posix() for file in find([folder], exclude=exclude)]
+
+
+def test_patterns_leave_out_files_and_folders_as_git_does(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "a_draft.wav", "old/b.wav", "old/keep.wav", "new/old/c.wav", "new/d.flac")
+    assert relative(tmp_path, "*_draft.wav", "*.flac") == ["a.wav", "new/old/c.wav", "old/b.wav", "old/keep.wav"]
+    assert relative(tmp_path, "old/") == ["a.wav", "a_draft.wav", "new/d.flac"]
+    assert relative(tmp_path, "/old/") == ["a.wav", "a_draft.wav", "new/d.flac", "new/old/c.wav"]
+    assert relative(tmp_path, "old/*", "!keep.wav", "*draft*", "new") == ["a.wav", "old/keep.wav"]
+    assert list(find([tmp_path / "a_draft.wav"], exclude=["*"])) == [tmp_path / "a_draft.wav"]  # named outright
+
+
+def test_a_folder_s_own_patterns_count_below_it_and_after_those_of_outer_ones(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "in/a.wav", "in/b.wav", "in/deep/a.wav", "in/deep/c.wav", "out/a.wav")
+    (tmp_path / ".soundloomignore").write_text("# drafts\na.wav\n")
+    assert relative(tmp_path) == ["in/b.wav", "in/deep/c.wav"]
+    (tmp_path / "in" / ".soundloomignore").write_text("!a.wav\nb.wav\n/deep/c.wav\n")
+    assert relative(tmp_path) == ["in/a.wav", "in/deep/a.wav"]
+    assert relative(tmp_path, "in/") == []
+    with pytest.raises(InvalidArgumentError, match="to leave out of"):
+        relative(tmp_path, "a", "!")

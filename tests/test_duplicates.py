@@ -17,7 +17,7 @@ from soundloom.cli import main
 from soundloom.errors import InvalidArgumentError
 from soundloom.library import Library
 from soundloom.library.duplicates.fingerprint import ACTIVE, BITS, fingerprint, is_active
-from soundloom.library.duplicates.matching import candidate_pairs, compare_fingerprints, matching_pairs
+from soundloom.library.duplicates.fingerprint_matches import candidate_pairs, compare_fingerprints, matching_pairs
 
 RATE = 16_000
 

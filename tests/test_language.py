@@ -40,6 +40,7 @@ SHARED_STEMS = {
     "coala": METHOD,
     "corpora": COMMAND,
     "doctor": COMMAND,
+    "duplicates": COMMAND,
     "hear": "the HEAR benchmark: interface and corpora",
     "jobs": ROUTES,
     "labels": METHOD,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
+from soundloom.audio.ignore_rules import IgnoreRules
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.file_names import os_path
 
@@ -32,21 +33,26 @@ def find(
     paths: Iterable[str | PathLike[str]],
     on_error: Callable[[Path, str], None] | None = None,
     other_ending: Callable[[str], bool] | None = None,
+    *,
+    exclude: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
     Folders are searched in the order given, depth first, sorted by name. Links are followed. A file or folder that has
     several names (links or hard links) is visited once, so a loop of links ends. Names that begin with a dot are
-    skipped unless they are in ``paths``; this includes the ``._*`` companion files of macOS.
+    skipped unless they are in ``paths``; this includes the ``._*`` companion files of macOS. So are those that patterns
+    leave out (`soundloom.audio.ignore_rules`), also of a file ``.soundloomignore``.
 
     Args:
         paths: files and folders.
         on_error: called with every path that cannot be searched, and the reason; None: the first one is raised.
         other_ending: called with the path of every file whose ending is none of `AUDIO_SUFFIXES`; says whether it is
             taken all the same. None: no such file is taken unless it is one of ``paths``.
+        exclude: patterns of what is left out below each of the folders in ``paths``.
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
+        InvalidArgumentError: a pattern is none.
         TypeError: ``paths`` is a single path.
     """
     if isinstance(paths, str | PathLike):
@@ -58,19 +64,23 @@ def find(
     for path in paths:
         # A stack, because folders may be nested deeper than Python's recursion limit: paths to visit, the next one
         # last, and whether the caller named the path.
-        waiting = [(os_path(path), True)]
+        root = os_path(path)
+        waiting = [(root, True, IgnoreRules().with_patterns(root, exclude))]
         while waiting:
-            name, given = waiting.pop()
+            name, given, rules = waiting.pop()
             wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
             try:
                 status = os.stat(name)
                 # Device and inode are the same for all names of a file or folder.
                 identity = status.st_dev, status.st_ino
                 if stat.S_ISDIR(status.st_mode):
-                    if identity not in seen:
+                    if identity not in seen and (given or not rules.exclude(name, is_folder=True)):
                         seen.add(identity)
-                        inside = sorted(os.listdir(name), reverse=True)
-                        waiting += [(os.path.join(name, entry), False) for entry in inside if entry[0] != "."]
+                        entries = sorted(os.listdir(name), reverse=True)
+                        inside = rules.inside(name, entries)
+                        waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]
+                    continue
+                if not given and rules.exclude(name, is_folder=False):
                     continue
                 if not wanted and other_ending is not None and stat.S_ISREG(status.st_mode):
                     wanted = other_ending(name)

@@ -25,6 +25,7 @@ __all__ = [
     "decoding",
     "device",
     "engine",
+    "files",
     "half",
     "hop",
     "library",
@@ -74,6 +75,14 @@ region_file = click.option(
     metavar="FILE",
     help="Write the result: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .html, or a folder "
     "of labels.",
+)
+
+files = click.option(
+    "--files",
+    "lists",
+    multiple=True,
+    metavar="LIST",
+    help="A list of files: paths in lines, a playlist, or a CSV such as search --out writes; - for standard input.",
 )
 
 library = click.option(

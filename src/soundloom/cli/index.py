@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -25,6 +26,7 @@ from soundloom.cli.console import (
 )
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
+from soundloom.file_names import os_path
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
@@ -54,6 +56,13 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     metavar="FILE",
     help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
 )
+@common_options.files
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help='Leave out files, as "*_draft.wav" or "outtakes/", now and later; as do files .soundloomignore. Repeat it.',
+)
 @common_options.workers
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
 @click.option("--prune", is_flag=True, help="Remove files that are gone, however many of a folder they are.")
@@ -75,6 +84,8 @@ def command(
     verbose: bool,
     prune: bool,
     rehash: bool,
+    lists: tuple[str, ...],
+    exclude: tuple[str, ...],
     json_wanted: bool,
     **engine: Any,
 ) -> None:
@@ -82,31 +93,32 @@ def command(
 
     Embeds new and changed files, keeps the embeddings and tags of files that were renamed, moved or swapped, removes
     deleted files, and reports files that cannot be decoded. An interrupted run continues when it is started again.
-    Without SOUNDS it updates the folders that the library was filled from.
-
-    Embeddings are kept of a folder that is absent, or empty where it held sounds, or of which more than a tenth or
-    an hour is missing: see soundloom roots, and --prune.
-
-    A row of --tags names a file by as much of the end of its path as makes it unique.
+    Without SOUNDS it updates the folders that the library was filled from. Embeddings are kept of a folder that is
+    absent, or empty where it held sounds, or of which more than a tenth or an hour is missing: see soundloom roots,
+    and --prune. A row of --tags names a file by as much of the end of its path as makes it unique.
 
     \b
     Examples:
       soundloom index ~/sounds
       soundloom index
       soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
-      soundloom index ~/sounds -l sounds.loom --tags tags.csv
+      soundloom index ~/sounds --tags tags.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
       soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
+      soundloom index ~/sounds --exclude "*_draft.wav" --exclude outtakes/
+      soundloom index --files list.txt
     """
     from soundloom.library import TagTable
 
     began = time.monotonic()
+    every = [*sounds, *_listed(lists)]
     tags = TagTable(tag_file) if tag_file else None
     with model_loader(offline=offline) as loader:
         library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
-        report = library.add(sounds or None, tags=tags, workers=workers, prune=prune, rehash=rehash, progress=progress)
+        chosen = {"workers": workers, "prune": prune, "rehash": rehash, "exclude": exclude}
+        report = library.add(every or None, tags=tags, progress=progress, **chosen)
     library.index()
 
     if json_wanted:
@@ -117,6 +129,19 @@ def command(
     _print_refused(report, tag_file)
     if report.failed or report.ambiguous:
         context.exit(1)
+
+
+def _listed(lists: Sequence[str]) -> list[str]:
+    """The files of lists; those that are not there are named and left out."""
+    from soundloom.file_lists import read_file_list
+
+    paths = list(dict.fromkeys(file.path for name in lists for file in read_file_list(name)))
+    missing = [path for path in paths if not os.path.exists(os_path(path))]
+    if missing:
+        _print_list(f"{counted(len(missing), 'file')} of the list left out, for not being there:", missing)
+    if lists and len(missing) == len(paths):
+        raise LibraryError("no file of the list is there: relative paths start in this folder, or that of the list")
+    return [os_path(path) for path in paths if path not in set(missing)]
 
 
 def _print_refused(report: AddReport, tag_file: Path | None) -> None:
@@ -154,7 +179,7 @@ def _open_or_create(
         library = Library.open(folder, name, weights=weights, loader=loader)
         _refuse_other_settings(context, library, window, hop)
         return library
-    if not context.params["sounds"]:
+    if not (context.params["sounds"] or context.params["lists"]):
         raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
     return Library.create(
         folder,

@@ -25,13 +25,6 @@ _library = click.option(
 )
 _text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders, titles or tags hold this.")
 _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
-_files = click.option(
-    "--files",
-    "lists",
-    multiple=True,
-    metavar="LIST",
-    help="A list of files: paths in lines, a playlist, or a CSV such as search --out writes; - for standard input.",
-)
 
 
 @click.group("tags", invoke_without_command=True)
@@ -80,7 +73,7 @@ def command(context: click.Context, folder: Path, out: Path | None, json_wanted:
 @command.command("add")
 @click.argument("tag")
 @_sounds
-@_files
+@common_options.files
 @_text
 @filters
 @_library
@@ -102,7 +95,7 @@ def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None,
 @command.command("remove")
 @click.argument("tag")
 @_sounds
-@_files
+@common_options.files
 @_text
 @filters
 @click.option("--everywhere", is_flag=True, help="From every sound that has it.")

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundloom.library.duplicates.library_duplicates import Copy, DuplicateReport
+    from soundloom.library.duplicates.library_duplicates import DuplicateFile, DuplicateReport
     from soundloom.library.hits import Hits
     from soundloom.library.indexing.add_report import AddReport, FileProgress
     from soundloom.library.indexing.library_roots import Root, Roots
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddReport",
-    "Copy",
     "DamagedFile",
+    "DuplicateFile",
     "DuplicateReport",
     "Edit",
     "ExampleTagging",
@@ -68,8 +68,8 @@ __all__ = [
 
 _HOMES = {
     "AddReport": "indexing.add_report",
-    "Copy": "duplicates.library_duplicates",
     "DamagedFile": "verification",
+    "DuplicateFile": "duplicates.library_duplicates",
     "DuplicateReport": "duplicates.library_duplicates",
     "Edit": "tags.editor",
     "ExampleTagging": "tags.active_learning",

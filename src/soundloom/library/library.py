@@ -28,6 +28,7 @@ from soundloom.library.search.query import apply_balance, check_query, complete_
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
+from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -196,6 +197,7 @@ class Library:
         workers: int | None = None,
         prune: bool = False,
         rehash: bool = False,
+        exclude: Sequence[str] = (),
         progress: Callable[[FileProgress], None] | None = None,
     ) -> AddReport:
         """Bring the library up to date with folders and files.
@@ -211,6 +213,7 @@ class Library:
             workers: how many files at a time; as many as there are processors if not given.
             prune: remove all files that are gone from roots that are there.
             rehash: find changes also in files of the same size and time.
+            exclude: patterns of files to leave out, now and later; gitignore syntax.
             progress: called after every file.
 
         Raises:
@@ -220,9 +223,10 @@ class Library:
         roots, absent = (roots_of(sounds), []) if sounds is not None else self.roots.present()
         with self._add_lock.held():
             self._registry.remember(roots)
+            exclude = remember_exclusions(self.folder, exclude)
             synchroniser = Synchroniser(
                 self.folder, self._store, self.model, self.settings, self._registry, self._tag_editor,
-                workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, progress=progress,
+                workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, exclude=exclude, progress=progress,
             )  # fmt: skip
             report = synchroniser.run(roots, tags)
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
@@ -284,9 +288,7 @@ class Library:
         notices: list[Notice] | None = None,
         offline: bool = False,
     ) -> Hits:
-        """Find the segments that some tags describe, or that sound like a sound and are described so.
-
-        The library's model must know words. The other arguments are those of `search`.
+        """Find the segments that some tags of the library's model describe; the other arguments are those of `search`.
 
         Args:
             tags: tags that describe the hits, or one tag.

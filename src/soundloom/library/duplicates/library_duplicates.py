@@ -20,18 +20,18 @@ from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.duplicates.fingerprint import SAMPLE_RATE, fingerprint
 from soundloom.library.duplicates.fingerprint_cache import read_fingerprints, write_fingerprints
-from soundloom.library.duplicates.matching import matching_pairs
+from soundloom.library.duplicates.fingerprint_matches import matching_pairs
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure
 
-__all__ = ["Copy", "DuplicateReport", "Duplicates"]
+__all__ = ["DuplicateFile", "DuplicateReport", "Duplicates"]
 
 Print = UInt32[np.ndarray, " frames"]
 
 
 @dataclass(frozen=True)
-class Copy:
+class DuplicateFile:
     """A file of a group of duplicates.
 
     Attributes:
@@ -58,7 +58,7 @@ class DuplicateReport:
         failed: files that could not be compared, and why.
     """
 
-    groups: list[list[Copy]]
+    groups: list[list[DuplicateFile]]
     failed: list[Failure]
 
 
@@ -138,7 +138,9 @@ class Duplicates:
             write_fingerprints(self._folder, prints)
         return prints
 
-    def _groups(self, paths: Mapping[str, Sequence[str]], matches: Mapping[tuple[str, str], float]) -> list[list[Copy]]:
+    def _groups(
+        self, paths: Mapping[str, Sequence[str]], matches: Mapping[tuple[str, str], float]
+    ) -> list[list[DuplicateFile]]:
         """Files that are connected by the same content or by matches, the best first."""
         best: dict[str, float] = {}
         for pair, agreement in matches.items():
@@ -148,7 +150,9 @@ class Duplicates:
         groups = []
         for contents in _connected(paths, matches):
             files = [
-                Copy(path, durations[path], 1.0 if len(paths[content]) > 1 else best[content], len(paths[content]) > 1)
+                DuplicateFile(
+                    path, durations[path], 1.0 if len(paths[content]) > 1 else best[content], len(paths[content]) > 1
+                )
                 for content in contents
                 for path in paths[content]
             ]

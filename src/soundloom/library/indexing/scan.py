@@ -55,6 +55,7 @@ def find_files(
     failed: dict[str, str],
     left_out: FilesLeftOut | None = None,
     known: Container[str] = (),
+    exclude: Sequence[str] = (),
 ) -> Iterator[FileOnDisk]:
     """The audio files below folders and files.
 
@@ -63,11 +64,12 @@ def find_files(
         failed: takes what cannot be looked at: path -> reason.
         left_out: takes the files in folders that do not end like an audio file.
         known: paths of files that are taken whatever their ending.
+        exclude: patterns of what is left out; see `soundloom.audio.find`.
 
     Raises:
         LibraryError: no folder or file is given, or one does not exist.
     """
-    return _below(roots_of(sounds), failed, left_out or FilesLeftOut(), known)
+    return _below(roots_of(sounds), failed, left_out or FilesLeftOut(), known, exclude)
 
 
 def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -87,7 +89,11 @@ def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
 
 
 def _below(
-    roots: Sequence[Path], failed: dict[str, str], left_out: FilesLeftOut, known: Container[str]
+    roots: Sequence[Path],
+    failed: dict[str, str],
+    left_out: FilesLeftOut,
+    known: Container[str],
+    exclude: Sequence[str],
 ) -> Iterator[FileOnDisk]:
     def is_known(name: str) -> bool:
         if text_path(name) in known:
@@ -98,7 +104,7 @@ def _below(
     def fail(path: Path, reason: str) -> None:
         failed[text_path(path)] = reason
 
-    for path in audio.find(roots, on_error=fail, other_ending=is_known):
+    for path in audio.find(roots, on_error=fail, other_ending=is_known, exclude=exclude):
         try:
             yield FileOnDisk.of(path, path.stat())
         except OSError as error:

@@ -12,11 +12,13 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 
 from soundloom.embedder import Embedder
+from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.file_facts import read_facts
@@ -54,6 +56,7 @@ class Synchroniser:
         workers: how many files at a time.
         prune: remove the rows of files that are gone, however many.
         rehash: compare files by content even if their size and time are the same.
+        exclude: patterns of files that are left out.
         progress: called after every file.
     """
 
@@ -69,6 +72,7 @@ class Synchroniser:
         workers: int,
         prune: bool = False,
         rehash: bool = False,
+        exclude: Sequence[str] = (),
         progress: Callable[[FileProgress], None] | None = None,
     ) -> None:
         self._folder = folder
@@ -80,6 +84,7 @@ class Synchroniser:
         self._workers = workers
         self._prune = prune
         self._rehash = rehash
+        self._exclude = exclude
         self._guard = CommitGuard(folder, registry)
         self._tally = AddTally(progress)
 
@@ -94,7 +99,8 @@ class Synchroniser:
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
-        diff = LibraryDiff(find_files(roots, failed, report.left_out, known), known, roots, failed, rehash=self._rehash)
+        found = find_files(roots, failed, report.left_out, known, self._exclude)
+        diff = LibraryDiff(found, known, roots, failed, rehash=self._rehash)
         absent = absent_roots(roots, self._registry.paths(), known, diff.present, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)
@@ -232,7 +238,8 @@ class Synchroniser:
             root = lookup.root_of(path) or ""
             seconds = gone[root][1]
             too_much = seconds > min(_MOST_SECONDS, _LARGEST_SHARE * whole[root][1]) and not self._prune
-            (kept if too_much else removed).append(path)
+            # A file that is there and was not found is left out by a pattern: no drive is unplugged.
+            (kept if too_much and not os.path.isfile(os_path(path)) else removed).append(path)
         with self._guard.committing():
             self._store.remove(removed)
         self._tally.report.deleted = len(removed)

@@ -1,0 +1,46 @@
+"""Patterns of files that a library leaves out, in ``exclude.txt`` beside its rows: gitignore syntax, a line each.
+
+They are given once (`soundloom index --exclude`) and count from then on; edit the file to take one back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from soundloom.atomic_file import write_atomically
+from soundloom.system_errors import one_line_errors
+
+__all__ = ["read_exclusions", "remember_exclusions"]
+
+_FILE = "exclude.txt"
+
+
+def read_exclusions(folder: Path) -> list[str]:
+    """The patterns of a library.
+
+    Args:
+        folder: the library's.
+
+    Raises:
+        ResourceError: they cannot be read.
+    """
+    with one_line_errors(folder):
+        try:
+            return (folder / _FILE).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
+    """Add patterns to those of a library. Returns all of them.
+
+    Raises:
+        ResourceError: they cannot be written.
+    """
+    known = read_exclusions(folder)
+    every = list(dict.fromkeys([*known, *patterns]))
+    if every != known:
+        with one_line_errors(folder):
+            write_atomically(folder / _FILE, "\n".join(every) + "\n")
+    return every

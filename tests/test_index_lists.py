@@ -1,0 +1,69 @@
+"""What ``soundloom index`` takes and leaves out: lists of files, patterns, and what becomes of files left out later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from soundloom.cli import main
+from soundloom.library import Library
+
+
+@pytest.fixture(autouse=True)
+def sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six sounds, two of them drafts."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c", "d", "a_draft", "deep/b_draft"):
+        path = tmp_path / "sounds" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.normal(size=8000), 8000)
+    return tmp_path / "sounds"
+
+
+def index(*arguments: object, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(main, ["index", "-m", "mfcc", "-j", "1", *map(str, arguments)], input=stdin)
+
+
+def held() -> list[str]:
+    return [Path(path).stem for path in Library.open("sounds.loom").files()]
+
+
+def test_patterns_count_from_then_on(sounds: Path) -> None:
+    done = index("sounds", "--exclude", "*_draft.wav")
+    assert done.exit_code == 0, done.stderr
+    assert held() == ["a", "b", "c", "d"]
+    assert index().exit_code == 0
+    assert held() == ["a", "b", "c", "d"]
+    Path("sounds.loom/exclude.txt").write_text("")
+    index()
+    assert sorted(held()) == ["a", "a_draft", "b", "b_draft", "c", "d"]
+
+
+def test_files_left_out_later_leave_the_library_however_many(sounds: Path) -> None:
+    index("sounds")
+    assert len(held()) == 6
+    (sounds / ".soundloomignore").write_text("[a-c].wav\n")
+    done = index()
+    assert "3 deleted" in done.stdout
+    assert sorted(held()) == ["a_draft", "b_draft", "d"]
+    (sounds / "d.wav").unlink()
+    assert "missing: 1 file" in index().stderr  # not there: a drive may be unplugged
+
+
+def test_lists_of_files_are_indexed(sounds: Path) -> None:
+    Path("list.txt").write_text("sounds/a.wav\nsounds/lost.wav\nsounds/b.wav\n")
+    done = index("--files", "list.txt")
+    assert done.exit_code == 0, done.stderr
+    assert "1 file of the list left out" in done.stderr
+    assert held() == ["a", "b"]
+    assert index("--files", "-", stdin=b"sounds/c.wav\0sounds/d.wav\0").exit_code == 0
+    assert held() == ["a", "b", "c", "d"]
+    Path("none.txt").write_text("lost.wav\n")
+    lost = index("--files", "none.txt")
+    assert (lost.exit_code, "no file of the list is there" in lost.stderr) == (1, True)
+    assert "cannot be read" in index("--files", "nothing.txt").stderr
