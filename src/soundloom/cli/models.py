@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from soundloom.cache_folder import cache_home
-from soundloom.cli import common_options, listings
+from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 
 __all__ = ["command"]
@@ -30,6 +30,8 @@ def command(json_wanted: bool) -> None:
     saved by soundloom, or an audio model of the transformers library, goes by its folder, ./my-model, or
     hf:owner/name on the Hugging Face hub; its layers as hf:owner/name#6#12.
     """
+    from soundloom.cli import listings
+
     known = listings.models()
     published = {name: model.checkpoint for name, model in known.items() if model.checkpoint is not None}
     if json_wanted:

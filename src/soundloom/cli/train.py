@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import common_options, listings
+from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo
 from soundloom.errors import CorpusError, TrainingError
 
@@ -26,10 +26,14 @@ class _Recipes(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""
+        from soundloom.cli import listings
+
         return sorted(listings.recipes(), key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a recipe; of an objective that has none of its own, the recipe made for it."""
+        from soundloom.cli import listings
+
         try:
             return _command_of(cmd_name, listings.recipe(cmd_name))
         except TrainingError as error:
@@ -37,6 +41,8 @@ class _Recipes(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and titles."""
+        from soundloom.cli import listings
+
         known = listings.recipes()
         with formatter.section("Recipes"):
             formatter.write_dl([(name, known[name].title) for name in self.list_commands(ctx)])

@@ -20,7 +20,8 @@ __all__ = ["he_normal", "initialise"]
 def he_normal(module: nn.Module) -> None:
     """Give every convolution and linear layer inside a module He's normal weights and zero biases."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        # On the meta device there are no values, and drawing them imports torch._dynamo: seconds.
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -24,10 +24,11 @@ from jaxtyping import Bool, Int, UInt64
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
-from soundloom.library.storage.root_registry import Presence
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from soundloom.library.storage.root_registry import Presence
 
 __all__ = ["Hit", "Segment", "SegmentRef", "Segments", "segment_id"]
 

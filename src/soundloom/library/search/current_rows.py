@@ -1,7 +1,6 @@
 """The rows of a library's search index, read without the store, as long as the index is up to date.
 
-Opening the store takes a second of imports. Whether an index was built from the store as it is can be seen without
-that: LanceDB names the manifest of every version of a table after its number, and the index holds the number and the
+Whether an index was built from the store as it is can be seen without opening that: the index holds the version and the
 checksum of the manifest that it was built from.
 """
 
@@ -13,16 +12,14 @@ from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
+from soundloom.library.storage.contents import latest_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["current_rows"]
 
-_VERSIONS = Path("store", "segments.lance", "_versions")
-_LARGEST = 2**64 - 1
-_REVERSED = 20
-"""Digits of a file name that counts down from the largest number; older tables count up, without zeros in front."""
+_TABLE = Path("store", "segments.lance")
 
 
 def current_rows(folder: Path) -> pa.Table | None:
@@ -36,18 +33,13 @@ def current_rows(folder: Path) -> pa.Table | None:
         then.
     """
     try:
-        latest = max((folder / _VERSIONS).glob("*.manifest"), key=_number, default=None)
+        latest = latest_manifest(folder / _TABLE)
         manifest = read_manifest(folder / "index")
         if latest is None or manifest is None:
             return None
-        identity = f"{zlib.crc32(latest.read_bytes()):08x}"
-        if (manifest["version"], manifest["store"]) != (_number(latest), identity):
+        version, file = latest
+        if (manifest["version"], manifest["store"]) != (version, f"{zlib.crc32(file.read_bytes()):08x}"):
             return None
         return IndexFiles(folder / "index", manifest).rows()
     except (OSError, ValueError, CacheDamagedError):
         return None
-
-
-def _number(manifest: Path) -> int:
-    number = int(manifest.stem)
-    return _LARGEST - number if len(manifest.stem) == _REVERSED else number

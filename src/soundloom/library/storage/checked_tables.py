@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from soundloom.errors import LibraryDamagedError
+from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.store_checksums import Damage, StoreChecksums
 from soundloom.system_errors import first_line, one_line_errors, translated
 
@@ -33,7 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 class CheckedTables:
-    """The tables in a folder, opened if they are there and made if they never were.
+    """The tables in a folder, made if they never were, and otherwise opened when they are first read or changed.
+
+    Importing LanceDB takes a second, and what searches need of a library whose index is up to date is in that.
 
     Args:
         folder: where the tables lie.
@@ -51,12 +55,27 @@ class CheckedTables:
         self._lock = _commit_lock(folder)
         with one_line_errors(folder, from_engine=True):
             self._refuse(self._checksums.damages(everything=False, only=_METADATA))
-            self._tables = self._open(schemas)
+            self._schemas = dict(schemas)
+            self._opened: dict[str, Any] | None = None
+            self._opening = Lock()
+            if any(self._manifest(name) is None for name in schemas):
+                _ = self._tables
             self._refuse_lost_commits()
 
     def __getitem__(self, name: str) -> Any:
         """A table of LanceDB by its name. Change it within `committing` only."""
         return self._tables[name]
+
+    @property
+    def _tables(self) -> dict[str, Any]:
+        with self._opening:
+            if self._opened is None:
+                with one_line_errors(self._folder, from_engine=True):
+                    self._opened = self._open(self._schemas)
+            return self._opened
+
+    def _manifest(self, name: str) -> tuple[int, Path] | None:
+        return latest_manifest(self._folder / f"{name}.lance")
 
     def _open(self, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
         import lancedb
@@ -92,8 +111,17 @@ class CheckedTables:
             yield
             self._checksums.note(self._versions(), removed=removed)
 
+    def version(self, name: str) -> int:
+        """The current version of a table, which is read from now on."""
+        if self._opened is None and (latest := self._manifest(name)) is not None:
+            return latest[0]
+        self._tables[name].checkout_latest()
+        return int(self._tables[name].version)
+
     def identity(self, name: str) -> str:
         """Checksum of the manifest of a table's current version, which names all files of that version."""
+        if self._opened is None and (latest := self._manifest(name)) is not None:
+            return f"{zlib.crc32(latest[1].read_bytes()):08x}"
         self._tables[name].checkout_latest()
         version = int(self._tables[name].version)
         versions = self._folder / f"{name}.lance" / "_versions"
@@ -143,9 +171,7 @@ class CheckedTables:
             self._checksums.renew(self._versions())
 
     def _versions(self) -> dict[str, int]:
-        for table in self._tables.values():
-            table.checkout_latest()
-        return {name: int(table.version) for name, table in self._tables.items()}
+        return {name: self.version(name) for name in self._schemas}
 
     def _refuse_lost_commits(self) -> None:
         self._refuse(_lost_commits(self._folder, self._checksums, self._versions()))

@@ -1,4 +1,4 @@
-"""Inventory of a library's folder: which files it holds beside its tables, so that a deleted one is noticed.
+"""Inventory of a library's folder: the files beside its tables, so that a deleted one is noticed; and table versions.
 
 The inventory is kept with the checksums of the store and taken after every commit. Files that cannot be computed again
 stay in it until the checksums are renewed; caches are listed as they are.
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["CACHES", "inventory"]
+__all__ = ["CACHES", "inventory", "latest_manifest"]
 
 _DURABLE = ("library.json", "roots.json", "tags.jsonl", "tags.sum")
 CACHES = ("index", "map", "facts.arrow")
 """Folders and a file whose content is computed again when it is missing."""
+_LARGEST = 2**64 - 1
+_REVERSED = 20
+"""Digits of a file name that counts down from the largest number; older tables count up, without zeros in front."""
 
 
 def inventory(folder: Path, known: Iterable[str] = ()) -> frozenset[str]:
@@ -28,3 +31,20 @@ def inventory(folder: Path, known: Iterable[str] = ()) -> frozenset[str]:
     index = {"index"} if (folder / "index").is_dir() else set()
     facts = {"facts.arrow"} if (folder / "facts.arrow").is_file() else set()
     return frozenset(durable | maps | index | facts)
+
+
+def latest_manifest(table: Path) -> tuple[int, Path] | None:
+    """The latest version of a table and its manifest, which names all files of that version; found without LanceDB.
+
+    LanceDB names the manifest of every version after its number, and opening a table takes a second of imports.
+
+    Args:
+        table: the table's folder.
+    """
+    manifests = [(_number(file), file) for file in (table / "_versions").glob("*.manifest") if file.stem.isdigit()]
+    return max(manifests, default=None)
+
+
+def _number(manifest: Path) -> int:
+    number = int(manifest.stem)
+    return _LARGEST - number if len(manifest.stem) == _REVERSED else number

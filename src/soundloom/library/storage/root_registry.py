@@ -20,14 +20,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.file_names import os_path
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, outermost
-from soundloom.library.storage.store import Store
+
+if TYPE_CHECKING:
+    from soundloom.library.storage.store import Store
 
 __all__ = ["Presence", "RootEntry", "RootRegistry"]
 

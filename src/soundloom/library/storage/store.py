@@ -65,8 +65,9 @@ class Store:
         self._dim = dim
         self._folder = folder
         self._tables = CheckedTables(folder, {_SEGMENTS: segment_schema(dim), _FAILURES: failure_schema()})
-        self._segments = self._tables[_SEGMENTS]
-        self._failures = self._tables[_FAILURES]
+
+    _segments = property(lambda self: self._tables[_SEGMENTS])
+    _failures = property(lambda self: self._tables[_FAILURES])
 
     def add_missing_columns(self) -> None:
         """Give a table that an earlier version made the columns that it lacks, all null; no row is written again."""
@@ -84,8 +85,7 @@ class Store:
     def version(self) -> int:
         """A number that changes with every change of the segments."""
         with one_line_errors(self._folder, from_engine=True):
-            self._segments.checkout_latest()
-            return int(self._segments.version)
+            return self._tables.version(_SEGMENTS)
 
     @property
     def folder(self) -> Path:
