@@ -181,7 +181,27 @@ def test_files_are_found_by_text(client: TestClient) -> None:
     assert client.get(f"{API}/find", params={"text": "zebra", "names_only": True}).json()["files"] == []
     assert "zebra" in refused(client.get(f"{API}/find", params={"text": "zebra"}), 422, "bad_query")
     assert "nobody" in refused(client.get(f"{API}/find", params={"text": "low", "has_tag": "zebra"}), 422, "bad_query")
-    refused(client.get(f"{API}/find"), 422, "invalid")
+    assert "nothing to search for" in refused(client.get(f"{API}/find"), 422, "bad_query")
+    assert "rate" in refused(client.get(f"{API}/find", params={"text": "low", "rate": 0}), 422, "invalid")
+
+
+def test_files_are_found_by_sounds_filters_and_pages(client: TestClient) -> None:
+    def names(**query: object) -> list[str]:
+        return [file["name"] for file in client.get(f"{API}/find", params=query).json()["files"]]  # type: ignore[arg-type]
+
+    every = names(longer=0, k=500)
+    assert len(every) == len(set(every)) > 4
+    assert names(longer=0, k=2, offset=1) == every[1:3]
+    assert names(shorter=0) == names(rate=1) == names(before="1990-01-01") == []
+    assert names(after="1990-01-01", k=500) == every
+    segment = client.get(f"{API}/search", params={"k": 1}).json()["hits"][0]
+    near = names(like=segment["id"], k=500)
+    assert segment["name"] not in near
+    assert sorted([*near, segment["name"]]) == sorted(every)
+    assert names(like=segment["id"], k=2, offset=2) == near[2:4]
+    assert names(unlike=segment["id"], k=1) != near[:1]
+    assert names(like=segment["id"], text="high", k=500) == [name for name in near if "high" in name]
+    refused(client.get(f"{API}/find", params={"like": "0" * 16}), 404, "not_found")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from soundloom.audio import AUDIO_SUFFIXES
+from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError
 from soundloom.safe_text import csv_text
 

@@ -35,7 +35,6 @@ from soundloom.cli.tag import command as tag
 from soundloom.cli.tags import command as tags
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
-from soundloom.components.trust import TRUST_VARIABLE
 
 __all__ = ["main"]
 
@@ -86,6 +85,8 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
       soundloom evaluate logmel --on ~/sounds          how well a model distinguishes the folders
     """
     if packages:
+        from soundloom.components.trust import TRUST_VARIABLE
+
         # In the environment, so that worker processes have the same consent.
         known = os.environ.get(TRUST_VARIABLE, "")
         os.environ[TRUST_VARIABLE] = ",".join(filter(None, (known, *packages)))

@@ -111,13 +111,13 @@ def command(
     from soundloom.library import TagTable
 
     began = time.monotonic()
-    every = [*sounds, *_listed(lists)]
+    every: list[str | Path] = [*sounds, *_listed(lists)]
     tags = TagTable(tag_file) if tag_file else None
     with model_loader(offline=offline) as loader:
         library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         _ = library.model  # loaded here, where its own bar can be shown
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
-        chosen = {"workers": workers, "prune": prune, "rehash": rehash, "exclude": exclude}
+        chosen: dict[str, Any] = {"workers": workers, "prune": prune, "rehash": rehash, "exclude": exclude}
         report = library.add(every or None, tags=tags, progress=progress, **chosen)
     library.index()
 

@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 
 @click.command("info")
-@click.argument("model", required=False)
+@click.argument("model", required=False, metavar="[MODEL|LIBRARY]")
 @common_options.library
 @common_options.offline
 @common_options.as_json
@@ -29,10 +29,12 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
 
     \b
     Examples:
-      soundloom info -l sounds.loom
+      soundloom info sounds.loom
       soundloom info yamnet
       soundloom info hf:owner/name
     """
+    if model is not None and ((Path(model) / "library.json").is_file() or model.rstrip("/").endswith(".loom")):
+        model, folder = None, Path(model)
     if model is not None:
         from soundloom.cli.model_info import print_model
 

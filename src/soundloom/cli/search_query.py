@@ -102,7 +102,7 @@ def _split_region(argument: str) -> tuple[str, float, float | None]:
 
 
 def _is_meant_as_file(argument: str) -> bool:
-    from soundloom.audio.discovery import AUDIO_SUFFIXES
+    from soundloom.audio_suffixes import AUDIO_SUFFIXES
 
     name = _split_region(argument)[0]
     if os.path.isfile(os.path.expanduser(name)) or os.sep in name or "/" in name:

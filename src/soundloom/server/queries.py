@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom import part_weights
-from soundloom.library import Filter, LibraryQuery, RowFilter
+from soundloom.library import Filter, LibraryQuery, QuerySound, RowFilter, Segment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
-__all__ = ["Query", "TextQuery", "parse_weights"]
+__all__ = ["FileQuery", "Query", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -71,26 +72,62 @@ class Query(BaseModel):
             raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
 
 
-class TextQuery(BaseModel):
-    """What files are called, tagged, or taken for."""
+class FileQuery(BaseModel):
+    """What files are called, tagged, taken for, or sound like, and among which; named as by ``soundloom search``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    text: Annotated[str, Field(min_length=1, max_length=1000, examples=["dog barking"])]
+    text: Annotated[str, Field(max_length=1000, examples=["dog barking"])] = ""
+    like: Annotated[list[Identity], Field(max_length=20, description="Segments that the files sound like.")] = []
+    unlike: Annotated[list[Identity], Field(max_length=20, description="Segments that they do not sound like.")] = []
+    word: Annotated[list[Tag], Field(max_length=20, description="What the model takes them for.")] = []
+    without: Annotated[list[Tag], Field(max_length=20, alias="not", description="What it does not.")] = []
+    share: Annotated[float, Field(ge=0, le=1, description="How much the words count beside sounds.")] = 0.5
     names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
         False
     )
     folder: Annotated[str | None, Field(max_length=4096, description="Only below this folder of the library.")] = None
     has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
+    longer: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
+    shorter: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
+    rate: Annotated[int | None, Field(ge=1, le=10**7, description="Only files of this sample rate, in hertz.")] = None
+    after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
+    before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
     k: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000, description="How many of the best to leave out.")] = 0
 
-    def asked(self, catalogue: Catalogue) -> LibraryQuery:
-        """The query, as the library takes it."""
-        folder = None if self.folder is None else catalogue.folder(self.folder)
+    def asked(self, catalogue: Catalogue, sound: Callable[[Segment], QuerySound]) -> LibraryQuery:
+        """The query, as the library takes it.
+
+        Args:
+            catalogue: of the library.
+            sound: decodes a segment.
+
+        Raises:
+            ApiError: nothing is asked for, or there is no such segment or folder.
+        """
+        if not (self.text.strip() or self.like or self.unlike or self.word or self.without or self._filter(catalogue)):
+            raise ApiError(422, "bad_query", "nothing to search for: give text=, like=, word= or a filter")
         return LibraryQuery(
-            text=self.text,
-            filter=RowFilter(tags=tuple(self.has_tag), folder=folder),
+            text=self.text.strip(),
+            like=tuple(sound(catalogue.segment(one)) for one in self.like),
+            unlike=tuple(sound(catalogue.segment(one)) for one in self.unlike),
+            words=tuple(self.word),
+            not_words=tuple(self.without),
+            share=self.share,
+            filter=self._filter(catalogue),
             names_only=self.names_only,
+        )
+
+    def _filter(self, catalogue: Catalogue) -> RowFilter:
+        return RowFilter(
+            tags=tuple(self.has_tag),
+            folder=None if self.folder is None else catalogue.folder(self.folder),
+            longer=self.longer,
+            shorter=self.shorter,
+            sample_rate=self.rate,
+            after=self.after,
+            before=self.before,
         )
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from soundloom.library import Explanation, Library, Segment
+from soundloom.library import Explanation, Library, QuerySound, Segment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
-from soundloom.server.queries import Query, TextQuery, parse_weights
+from soundloom.server.queries import FileQuery, Query, parse_weights
 from soundloom.server.schemas import FoundFile, FoundFiles, SearchResult
 
 __all__ = ["Search"]
@@ -116,17 +116,22 @@ class Search:
         result = SearchResult(hits=catalogue.show(hits, explained), total=total, milliseconds=milliseconds)
         return result.model_dump_json(exclude_none=True)
 
-    def find(self, query: TextQuery) -> FoundFiles:
-        """The files that a text finds.
+    def find(self, query: FileQuery) -> FoundFiles:
+        """The files that text, sounds and filters find.
 
         Raises:
+            ApiError: nothing is asked for, or there is no such segment.
             QueryError: nothing here has the text, and the model does not know it; or no file is in the folder, or has
                 a tag.
         """
         began = time.perf_counter()
         catalogue = self._catalogue()
         remarks: list[str] = []
-        found = self._library.find(query.asked(catalogue), query.k, offline=True, remarks=remarks)
+        asked = query.asked(catalogue, self._sound)
+        # The sounds of the query are samples here, and would find themselves.
+        own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}
+        found = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
+        found = [match for match in found if match.path not in own][query.offset : query.offset + query.k]
         files = [
             FoundFile(
                 path=match.path,
@@ -146,6 +151,11 @@ class Search:
         ]
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         return FoundFiles(files=files, remarks=remarks, milliseconds=milliseconds)
+
+    def _sound(self, segment: Segment) -> QuerySound:
+        """A segment as the sound of a query, decoded in a process of its own."""
+        rate = self._library.model.sample_rate
+        return QuerySound(self._files.samples(segment, segment.start, segment.end, rate), sample_rate=rate)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""

@@ -61,7 +61,7 @@ def fingerprint(blocks: Iterable[Float[np.ndarray, " samples"]]) -> UInt32[np.nd
 
 def is_active(print_: UInt32[np.ndarray, " frames"]) -> Bool[np.ndarray, " frames"]:
     """Which frames of a fingerprint are active."""
-    return (print_ & ACTIVE) != 0
+    return np.asarray((print_ & ACTIVE) != 0)
 
 
 def _with_end(blocks: Iterable[Float[np.ndarray, " samples"]]) -> Iterable[Float[np.ndarray, " samples"]]:

@@ -10,7 +10,7 @@ from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import documented
-from soundloom.server.queries import Query, TextQuery
+from soundloom.server.queries import FileQuery, Query
 from soundloom.server.schemas import FoundFiles, SearchResult
 from soundloom.server.service import ServiceDep
 
@@ -38,7 +38,10 @@ async def search(service: ServiceDep, query: Annotated[Query, InQuery()]) -> Res
     return Response(content, media_type="application/json")
 
 
-@routes.get("/find", operation_id="find", responses=documented(404, 409), summary="Find files by text")
-async def find(service: ServiceDep, query: Annotated[TextQuery, InQuery()]) -> FoundFiles:
-    """Files whose names, tags or folders hold all words of a text, the best first; then what the model takes for it."""
-    return await service.run("search", service.search.find, query)
+@routes.get("/find", operation_id="find", responses=documented(404, 409), summary="Find files by text, sounds, filters")
+async def find(service: ServiceDep, query: Annotated[FileQuery, InQuery()]) -> FoundFiles:
+    """Files whose names, tags or folders hold all words of a text, the best first; then what the model takes for it.
+
+    Beside segments of the library, or words for the model, text says among which files. Filters alone list files.
+    """
+    return await service.run("embed" if query.like or query.unlike else "search", service.search.find, query)

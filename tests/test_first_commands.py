@@ -1,0 +1,144 @@
+"""What a new user types in the first hour: each does it, or says how it is done.
+
+A row is a command line, what comes of it (0: done, 1: cannot be done, 2: not understood), and a piece of what is said.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundloom.cli import main
+from soundloom.library import Library
+
+COMMANDS = (
+    # What is there, and help
+    ("--help", 0, "soundloom index ~/sounds"),
+    ("serch dog", 2, "No such command"),
+    ("search", 2, "nothing to search for"),
+    ("search --help", 0, "Examples:"),
+    ("info", 0, "mfcc"),
+    ("info sounds.loom", 0, "mfcc"),
+    ("info nowhere.loom", 1, "nowhere.loom"),
+    ("roots", 0, "sounds"),
+    ("index", 0, "unchanged"),
+    ("index lost", 1, "no file or folder 'lost'"),
+    ("index s3://bucket/sounds", 1, "only paths of this machine"),
+    ("index sounds --exclude 'night/'", 0, "deleted"),
+    ("index --files list.txt", 0, "unchanged"),
+    # By name
+    ("search dog", 0, "dog_bark_1.wav"),
+    ("search dogs --names", 0, "dog_bark_1.wav"),
+    ("search 'dog bark'", 0, "dog_bark_1.wav"),
+    ("search dog bark --names", 0, "dog_bark_1.wav"),
+    ("search DOG --names", 0, "dog_bark_1.wav"),
+    ("search dog_bark_1", 0, "dog_bark_1.wav"),
+    ("search zebra", 1, "no name, tag, title or folder"),
+    ("search zebra --names", 0, "nothing found"),
+    ("search birds --names", 0, "owl.wav"),
+    ("search --text owl --names", 0, "owl.wav"),
+    ("search dog -k 1", 0, "dog_bark_1.wav"),
+    ("search dog --top 1", 0, "dog_bark_1.wav"),
+    ("search dog -k 0", 2, "0 is not in the range"),
+    # By sound
+    ("search sounds/birds/owl.wav", 0, "similar"),
+    ("search owl.wav", 0, "similar"),
+    ("search owl.wav --include-query -k 1", 0, "owl.wav"),
+    ("search owl.mp3", 1, "did you mean 'owl.wav'"),
+    ("search sounds/birds/owl.wav@0:00.5-1", 0, "similar"),
+    ("search owl.wav --start 0:00.5 --end 1", 0, "similar"),
+    ("search owl.wav --start soon", 2, "write seconds such as 12.5, or 1:30"),
+    ("search owl.wav --end 0", 1, "must end after it begins"),
+    ("search sounds/birds", 1, "is a folder: search by a sound in it"),
+    ("search --like owl.wav --unlike bus.wav", 0, "similar"),
+    ("search owl.wav dog", 0, "dog_bark_1.wav"),
+    ("search owl.wav --every-segment", 0, "similar"),
+    ("search owl.wav --explain", 0, "because of"),
+    ("search owl.wav --weights pitch=2", 1, "pitch"),
+    ("search list.txt", 1, "is text, not audio"),
+    # By words of a model that knows none
+    ("search --word rain", 1, "knows no tags"),
+    ("search siren", 1, "knows no words"),
+    # Filters
+    ("search --tag night", 0, "owl.wav"),
+    ("search --tag nigt", 1, "did you mean 'night'"),
+    ("search --folder city", 0, "bus.wav"),
+    ("search --folder citty", 1, "did you mean 'city'"),
+    ("search --rate 16000 --longer 1", 0, "owl.wav"),
+    ("search --shorter 0:01", 0, "bus.wav"),
+    ("search --after 2024-05-01 --before 2024-06-01", 0, "20240514_053000.wav"),
+    ("search --after yesterday", 2, "does not match the formats"),
+    ("search --where 'duration < 2'", 0, "bus.wav"),
+    ("search --where 'samplerate = 44100'", 1, "Columns: path"),
+    # Results for other programs
+    ("search dog --names --out hits.csv", 0, "1 hit written to hits.csv"),
+    ("search dog --names -o hits.m3u8", 0, "written to hits.m3u8"),
+    ("search dog --names -o hits.selections.txt", 0, "written to"),
+    ("search dog --names -o hits.pdf", 1, "end it in .csv"),
+    ("search dog --names --copy-to picked", 0, "1 file copied to picked"),
+    ("search dog --names --json", 0, '"found_by"'),
+    ("search owl.wav --picture hits.pdf", 2, "end its name in .png"),
+    ("embed sounds/birds -o e.parquet -m mfcc", 0, "rows of"),
+    ("embed sounds/birds -o e.xlsx -m mfcc", 1, "end it in .parquet"),
+    # Tags and duplicates
+    ("tags", 0, "night"),
+    ("tags add dog --text dog", 0, "have the tag 'dog' now"),
+    ("tags add loud", 2, "say which sounds"),
+    ("tags rename night dusk", 0, "have the tag 'dusk'"),
+    ("tags remove night owl.wav", 0, "no longer have the tag"),
+    ("tags remove nigth --everywhere", 1, "did you mean 'night'"),
+    ("tags -o tags.csv", 0, "written to tags.csv"),
+    ("duplicates", 0, "1 group of duplicates, 2 files"),
+    ("duplicates --exact", 0, "exact"),
+    ("duplicates -o copies.m3u8", 0, "written to copies.m3u8"),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven sounds, one of them twice, in a library of a model without words; two are tagged."""
+    world = tmp_path_factory.mktemp("first")
+    rng = np.random.default_rng(0)
+    for name in ("dogs/dog_bark_1", "birds/owl", "birds/robin", "city/bus", "field/20240514_053000"):
+        path = world / "sounds" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.normal(size=8000 if "bus" in name else 24000), 16000)
+    (world / "sounds" / "night").mkdir()
+    shutil.copy(world / "sounds" / "birds" / "robin.wav", world / "sounds" / "night" / "copy.wav")
+    (world / "list.txt").write_text("sounds/birds/owl.wav\n")
+    library = Library.create(world / "sounds.loom", "mfcc")
+    library.add(world / "sounds", workers=1)
+    library.tags.add("night", [world / "sounds" / "birds" / "owl.wav"])
+    library.duplicates.find(workers=1)
+    library.index()
+    return world
+
+
+def test_there_are_sixty() -> None:
+    lines = [line for line, _, _ in COMMANDS]
+    assert len(lines) == len(set(lines)) >= 60
+
+
+@pytest.mark.parametrize(("line", "code", "said"), COMMANDS, ids=[line for line, _, _ in COMMANDS])
+def test_a_command_does_it_or_says_how(
+    line: str, code: int, said: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world)
+    changed = line.startswith(("tags add", "tags rename", "tags remove", "index"))
+    if changed:
+        shutil.copytree("sounds.loom", "before.loom")
+    try:
+        result = CliRunner().invoke(main, shlex.split(line))
+    finally:
+        if changed:
+            shutil.rmtree("sounds.loom")
+            Path("before.loom").rename("sounds.loom")
+    output = result.stdout + result.stderr
+    assert (result.exit_code, said in output) == (code, True), output
+    assert "Traceback" not in output
