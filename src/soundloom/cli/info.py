@@ -34,7 +34,7 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
       soundloom info hf:owner/name
     """
     if model is not None and ((Path(model) / "library.json").is_file() or model.rstrip("/").endswith(".loom")):
-        model, folder = None, Path(model)
+        folder, model = Path(model), None
     if model is not None:
         from soundloom.cli.model_info import print_model
 
