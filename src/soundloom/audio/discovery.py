@@ -31,9 +31,8 @@ def find(
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
     Folders are searched in the order given, depth first, sorted by name. Links are followed. A file or folder that has
-    several names (links or hard links) is visited once, so a loop of links ends. Names that begin with a dot are
-    skipped unless they are in ``paths``; this includes the ``._*`` companion files of macOS. So are those that patterns
-    leave out (`soundloom.audio.ignore_rules`), also of a file ``.soundloomignore``.
+    several names (links or hard links) is visited once, so a loop of links ends. Unless they are in ``paths``, names
+    that begin with a dot are skipped, and what patterns leave out (`soundloom.audio.ignore_rules`).
 
     Args:
         paths: files and folders.
@@ -44,8 +43,7 @@ def find(
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
-        InvalidArgumentError: a pattern is none.
-        TypeError: ``paths`` is a single path.
+        InvalidArgumentError: a pattern is none, or ``paths`` is a single path.
     """
     if isinstance(paths, str | PathLike):
         raise InvalidArgumentError(
