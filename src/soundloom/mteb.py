@@ -1,8 +1,7 @@
 """A model as mteb wants its encoders, for its audio benchmark MAEB: batches of sounds in, an embedding each out.
 
-    import mteb
     from soundloom.mteb import MtebEncoder
-    results = mteb.evaluate(MtebEncoder("loom"), mteb.get_tasks(modalities=["audio"]))
+    encoder = MtebEncoder("loom")    # for mteb.evaluate(encoder, mteb.get_tasks(modalities=["audio"]))
 
 Sounds come as mteb decodes them, an array and its sample rate; several channels are averaged. A CLAP model with its
 text tower answers tasks of sounds and texts as well: then both are brought to its common space. Similarities are
