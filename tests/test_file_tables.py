@@ -13,12 +13,12 @@ import soundfile
 from click.testing import CliRunner
 
 from soundloom import corpora
+from soundloom.annotations import Annotation, write_annotations
 from soundloom.cli import main
 from soundloom.corpora import CorpusError
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
 from soundloom.library import Library, TagTable
-from soundloom.region_files import Region, write_regions
 from soundloom.tags import TagFile
 
 FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.WAV"]
@@ -64,11 +64,11 @@ def test_names_with_bytes_that_are_not_utf8_match_as_they_are_stored() -> None:
 
 def test_cells_that_look_like_formulas_are_read_as_they_were_before_they_were_written(tmp_path: Path) -> None:
     written = [
-        Region("/s/=cmd.wav", 0, 1, "@home"),
-        Region("/s/-1.wav", 0, 1, "'=quoted"),
-        Region("/s/a.wav", 0, 1, "'tis"),
+        Annotation("/s/=cmd.wav", 0, 1, "@home"),
+        Annotation("/s/-1.wav", 0, 1, "'=quoted"),
+        Annotation("/s/a.wav", 0, 1, "'tis"),
     ]
-    write_regions(written, tmp_path / "tags.csv")
+    write_annotations(written, tmp_path / "tags.csv")
     with open(tmp_path / "tags.csv", "a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(["'=cmd.wav", 0, 1, "'+more"])
     matched = TagTable(tmp_path / "tags.csv").match(["/s/=cmd.wav", "/s/-1.wav", "/s/a.wav"])

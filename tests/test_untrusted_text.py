@@ -17,10 +17,10 @@ from click.testing import CliRunner, Result
 
 import soundloom.cli
 from soundloom import Library
+from soundloom.annotations import Annotation, write_annotations
 from soundloom.cli import main
 from soundloom.cli.console import Styled, echo, print_json
 from soundloom.file_names import os_path, text_path
-from soundloom.region_files import Region, write_regions
 from soundloom.safe_text import csv_cell, csv_text, printable, printable_lines
 
 NASTY = "a\x1b]0;owned\x07\u202egnp\x9b31m\x7f.wav"
@@ -176,9 +176,9 @@ def test_cells_of_others_that_look_like_escapes_of_letters_stay() -> None:
 
 
 def test_every_csv_and_label_track_is_free_of_what_a_terminal_obeys(nasty: Path, tmp_path: Path) -> None:
-    region = Region(f"/a/{NASTY}", 0.0, 1.0, NASTY)
+    region = Annotation(f"/a/{NASTY}", 0.0, 1.0, NASTY)
     for name in ("r.csv", "r.txt", "r.html"):
-        write_regions([region], tmp_path / name)
+        write_annotations([region], tmp_path / name)
     assert run("embed", nasty, "-m", "mfcc", "-o", tmp_path / "e.csv").exit_code == 1, "one file is none"
     for name in ("r.csv", "r.txt", "e.csv", "r.html"):
         assert not COMMANDED & set((tmp_path / name).read_text(encoding="utf-8").replace("\r\n", "\n")), name
@@ -187,8 +187,8 @@ def test_every_csv_and_label_track_is_free_of_what_a_terminal_obeys(nasty: Path,
 
 
 def test_tags_are_written_as_no_formulas(tmp_path: Path) -> None:
-    regions = [Region("/a/x.wav", -0.0, 2.0, "=HYPERLINK(1)"), Region("-x.wav", 0.0, 1.0, "rain")]
-    write_regions(regions, tmp_path / "t.csv")
+    regions = [Annotation("/a/x.wav", -0.0, 2.0, "=HYPERLINK(1)"), Annotation("-x.wav", 0.0, 1.0, "rain")]
+    write_annotations(regions, tmp_path / "t.csv")
     with open(tmp_path / "t.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     assert rows == [["/a/x.wav", "-0.0", "2.0", "'=HYPERLINK(1)", ""], ["'-x.wav", "0.0", "1.0", "rain", ""]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["csv_cell", "csv_text", "printable", "printable_lines"]
+__all__ = ["csv_cell", "csv_line", "csv_line_text", "csv_text", "printable", "printable_lines"]
 
 # Control characters, invisible formatting (bidirectional controls among it), surrogates, and the separators of lines
 # and paragraphs. Private and unassigned characters may be letters of a font: they stay.
@@ -55,8 +55,26 @@ def csv_cell(text: str) -> str:
     >>> csv_cell("=HYPERLINK(1)"), csv_cell("door"), csv_cell("a\x1b[2J")
     ("'=HYPERLINK(1)", 'door', 'a\\x1b[2J')
     """
-    text = "".join(map(_csv_character, _LIKE_CSV_ESCAPE.sub(r"\\x5c", text)))
+    text = csv_line(text)
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def csv_line(text: str) -> str:
+    r"""A text as a cell between tabs: on one line, without characters that a terminal would obey.
+
+    >>> csv_line("=a\tb")
+    '=a\\x09b'
+    """
+    return "".join(map(_csv_character, _LIKE_CSV_ESCAPE.sub(r"\\x5c", text)))
+
+
+def csv_line_text(cell: str) -> str:
+    r"""The text of a cell that `csv_line` made.
+
+    >>> csv_line_text(r"=a\x09b")
+    '=a\tb'
+    """
+    return _ESCAPED_BACKSLASH_OR_CHARACTER.sub(_unescaped, cell)
 
 
 def csv_text(cell: str) -> str:
@@ -66,7 +84,7 @@ def csv_text(cell: str) -> str:
     ('=1', "'tis", "'=1", 'a\x1b[2J')
     """
     text = cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
-    return _ESCAPED_BACKSLASH_OR_CHARACTER.sub(_unescaped, text)
+    return csv_line_text(text)
 
 
 def _csv_character(character: str) -> str:

@@ -62,9 +62,9 @@ class LocalPath(click.Path):
 
 
 def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
-    from soundloom.region_files import check_region_file
+    from soundloom.annotations import check_annotation_file
 
-    return None if out is None else check_region_file(out)
+    return None if out is None else check_annotation_file(out)
 
 
 region_file = click.option(

@@ -271,12 +271,12 @@ class _Search:
         return records
 
     def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
+        from soundloom.annotations import Annotation, write_annotations
         from soundloom.library.region_copies import copy_regions
-        from soundloom.region_files import Region, write_regions
 
         label = _label(self._query)
         regions = [
-            Region(
+            Annotation(
                 match.path,
                 match.start,
                 match.end,
@@ -288,7 +288,7 @@ class _Search:
             for match in matches
         ]
         if out is not None:
-            write_regions(regions, out)
+            write_annotations(regions, out)
             echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
         if copy_to is not None:
             copies = copy_regions(regions, copy_to, cut=cut)

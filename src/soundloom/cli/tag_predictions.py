@@ -1,6 +1,6 @@
 """Tagging with a trained model: what ``soundloom tag --model RUN`` does.
 
-A tag is of a clip, or with ``frames`` of a second. It is written as a region (`soundloom.region_files`), with its score
+A tag is of a clip, or with ``frames`` of a second. It is written as a region (`soundloom.annotations`), with its score
 and, explained, the columns average and from_PART for every part. Neighbouring seconds with one tag are one label in a
 label track.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from soundloom.region_files import Region, write_regions
+from soundloom.annotations import Annotation, write_annotations
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
 
 
 def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> None:
-    """Write tags to a file or a folder; see `soundloom.region_files.write_regions`."""
-    regions = [Region(row.path, row.start, row.end, row.tag, row.score, columns=row.shares or {}) for row in rows]
-    write_regions(regions, out, join_labels=True)
+    """Write tags to a file or a folder; see `soundloom.annotations.write_annotations`."""
+    regions = [Annotation(row.path, row.start, row.end, row.tag, row.score, columns=row.shares or {}) for row in rows]
+    write_annotations(regions, out, join_labels=True)
 
 
 def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:

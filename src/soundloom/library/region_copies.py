@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from soundloom import audio
+from soundloom.annotations import Annotation
 from soundloom.errors import AudioError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.local_path import local_path
-from soundloom.region_files import Region
 from soundloom.system_errors import reason_of
 
 __all__ = ["copy_regions"]
@@ -25,7 +25,7 @@ _SAMPLE_FORMATS = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
 
 def copy_regions(
-    regions: Iterable[Region],
+    regions: Iterable[Annotation],
     folder: str | os.PathLike[str],
     *,
     cut: bool = False,
@@ -78,7 +78,7 @@ def _copied(source: Path, folder: Path) -> Path:
     return copy
 
 
-def _cut(region: Region, source: Path, folder: Path, decoding: audio.DecodeOptions) -> Path:
+def _cut(region: Annotation, source: Path, folder: Path, decoding: audio.DecodeOptions) -> Path:
     import soundfile
 
     try:

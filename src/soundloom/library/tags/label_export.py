@@ -1,4 +1,4 @@
-"""Export of tags to other tools, in every form of `soundloom.region_files`; a region for every tag of every segment.
+"""Export of tags to other tools, in every form of `soundloom.annotations`; a region for every tag of every segment.
 
 In label tracks, neighbouring segments with the same tag are one label. The sounds themselves are never written to.
 """
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from soundloom.region_files import Region, write_regions
+from soundloom.annotations import Annotation, write_annotations
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ def tag_counts(rows: pa.Table) -> dict[str, int]:
     return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
 
-def tag_regions(rows: pa.Table) -> Iterator[Region]:
+def tag_regions(rows: pa.Table) -> Iterator[Annotation]:
     """Every tag of every segment, by path, start and tag.
 
     Args:
@@ -39,7 +39,7 @@ def tag_regions(rows: pa.Table) -> Iterator[Region]:
     for batch in rows.select(["path", "start", "end", "duration", "tags"]).to_batches():
         for path, start, end, duration, tags in zip(*batch.to_pydict().values(), strict=True):
             for tag in sorted(tags or ()):
-                yield Region(path, start, end, tag, duration=duration)
+                yield Annotation(path, start, end, tag, duration=duration)
 
 
 def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
@@ -47,7 +47,7 @@ def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
 
     Args:
         rows: path, start, end, duration and tags, ordered by path and start.
-        out: where to write (`soundloom.region_files`).
+        out: where to write (`soundloom.annotations`).
 
     Returns:
         How many tags of segments were written; neighbours that became one label count apart.
@@ -57,5 +57,5 @@ def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
         ResourceError: the place cannot be written.
     """
     regions = list(tag_regions(rows))
-    write_regions(regions, out, join_labels=True)
+    write_annotations(regions, out, join_labels=True)
     return len(regions)

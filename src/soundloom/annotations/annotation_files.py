@@ -1,0 +1,222 @@
+"""Annotations to and from files: formats by the ending of a name when writing, by the columns when reading.
+
+    .csv                    path, start, end, label, score, and further columns
+    .birdnet.csv, .kaleidoscope.csv, .hoplite.csv      tables of these programs
+    .json, .parquet         the same as .csv; written only
+    .m3u8                   a playlist, with the regions for VLC; written only
+    .txt                    labels for Audacity, of the regions of one file: start, end and label between tabs
+    .selections.txt         a selection table for Raven, of any number of files
+    .html                   a table with a player for every region; written only
+    a folder                labels for Audacity, a file for each sound
+
+What is read and written again in the same format loses nothing that the format holds: times, limits in frequency,
+labels, scores, annotators, further columns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from soundloom.annotations.annotation import Annotation
+from soundloom.annotations.annotation_format import FORMATS, AnnotationFormat
+from soundloom.annotations.delimited_text import TextTable, read_table
+from soundloom.annotations.programs.plain_csv import guessed_columns
+from soundloom.atomic_file import replacing
+from soundloom.audio import AUDIO_SUFFIXES
+from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
+from soundloom.file_names import text_path
+from soundloom.file_tables import FileMatcher
+from soundloom.local_path import local_path
+from soundloom.system_errors import reason_of
+
+__all__ = ["AnnotationTable", "check_annotation_file", "read_annotations", "write_annotations"]
+
+_LABEL_TRACK = "audacity"
+_GUESSED = "csv"
+
+
+@dataclass(frozen=True)
+class AnnotationTable:
+    """What a file of annotations holds.
+
+    Attributes:
+        annotations: in the file's order.
+        format: the name of its format (`FORMATS`).
+        said: how the file was understood, in a line; which columns were taken for what, where that was guessed.
+    """
+
+    annotations: tuple[Annotation, ...]
+    format: str
+    said: str
+
+
+def check_annotation_file(out: str | os.PathLike[str]) -> Path:
+    """Refuse a name whose ending says no format, before anything is computed.
+
+    Raises:
+        InvalidArgumentError: an ending that is not known.
+        QueryError: an address instead of a path.
+    """
+    path = local_path(out)
+    if path.suffix and _written_format(path) is None:
+        endings = [one.ending for one in FORMATS.values() if one.write is not None]
+        raise InvalidArgumentError(
+            f"cannot write to {os.fspath(out)!r}: end it in {', '.join(endings)}, or name a folder for Audacity's "
+            "labels"
+        )
+    return path
+
+
+def write_annotations(
+    annotations: Sequence[Annotation], out: str | os.PathLike[str], *, join_labels: bool = False
+) -> None:
+    """Write annotations to a file, whole or not at all, or to a folder of label tracks.
+
+    Args:
+        annotations: what is written.
+        out: where; the ending says in which form.
+        join_labels: in label tracks, annotations with one label that touch or overlap are one.
+
+    Raises:
+        InvalidArgumentError: an ending that is not known; or labels of several files in one ``.txt``.
+        ResourceError: the file or folder cannot be written.
+    """
+    path = check_annotation_file(out)
+    format_ = _written_format(path)
+    if join_labels and (format_ is None or format_ is FORMATS[_LABEL_TRACK]):
+        annotations = _joined(annotations)
+    try:
+        if format_ is None or format_.write is None:
+            _write_tracks(annotations, path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            format_.write(annotations, temporary)
+    except OSError as error:
+        raise ResourceError(f"cannot write {str(path)!r}: {reason_of(error)}") from None
+
+
+def read_annotations(
+    table: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    sound: str | os.PathLike[str] | None = None,
+    sounds: Iterable[str | os.PathLike[str]] = (),
+) -> AnnotationTable:
+    """Read a file of annotations.
+
+    Args:
+        table: the file.
+        format: the name of its format (`FORMATS`); None: recognised by its columns.
+        sound: the file that the annotations are of, where the table does not say; None: the sound beside the table
+            whose name the table's begins with, such as ``owl.wav`` for ``owl.wav.txt`` or ``owl.selections.txt``.
+        sounds: files that the names of the table may stand for (`soundloom.file_tables.FileMatcher`); names that fit
+            none, or several, stay as they are, and relative ones are looked for beside the table.
+
+    Raises:
+        FileTableError: the file cannot be read or is of no known format; says in which line.
+        ComponentError: no such format.
+        QueryError: there is no such file.
+    """
+    file = local_path(table, must_exist=True)
+    try:
+        text = read_table(file.read_bytes())
+        name = format or _recognised(text)
+        read = FORMATS[name].read if format is None else FORMATS.find(format).read
+        if read is None:
+            raise FileTableError(f"cannot be read as {name}: {FORMATS[name].title} is only written")
+        of = text_path(sound) if sound is not None else _sound_beside(file)
+        found = read(text, of)
+    except OSError as error:
+        raise FileTableError(f"{str(file)!r} cannot be read: {reason_of(error)}") from None
+    except InvalidArgumentError as error:
+        raise FileTableError(f"{str(file)!r} {error}") from None
+    said = f"{file.name}: {FORMATS[name].title}"
+    if name == _GUESSED:
+        guessed = guessed_columns(text).items()
+        said += ", taking " + ", ".join(f"{column!r} for the {attribute}" for attribute, column in guessed)
+    return AnnotationTable(tuple(_located(found, file, [text_path(one) for one in sounds])), name, said)
+
+
+def _joined(annotations: Iterable[Annotation]) -> list[Annotation]:
+    joined: list[Annotation] = []
+    for one in sorted(annotations, key=lambda one: (one.path, one.label, one.start)):
+        last = joined[-1] if joined else None
+        if last is not None and (last.path, last.label) == (one.path, one.label) and one.start <= last.end:
+            joined[-1] = replace(last, end=max(last.end, one.end))
+        else:
+            joined.append(one)
+    return joined
+
+
+def _written_format(path: Path) -> AnnotationFormat | None:
+    fitting = [one for one in FORMATS.values() if one.write is not None and path.name.lower().endswith(one.ending)]
+    return max(fitting, key=lambda one: len(one.ending), default=None)
+
+
+def _recognised(table: TextTable) -> str:
+    known = {name: one for name, one in FORMATS.items() if one.recognise is not None}
+    # A plain table is what no program's format fits.
+    for name in sorted(known, key=lambda name: name == _GUESSED):
+        recognise = known[name].recognise
+        if recognise is not None and recognise(table):
+            return name
+    titles = ", ".join(one.title for one in known.values())
+    raise FileTableError(
+        f"is of no format that is known ({titles}), its columns are {list(table.header)}: call those that "
+        "hold the region 'path', 'start', 'end' and 'label'"
+    )
+
+
+def _sound_beside(table: Path) -> str:
+    """The sound that a table is of by its name: its own without the ending; the table's name where there is none."""
+    stem = table.name
+    while "." in stem:
+        stem = stem.rpartition(".")[0]
+        if os.path.splitext(stem)[1].lower() in AUDIO_SUFFIXES:
+            return text_path(table.with_name(stem))
+        beside = [found for found in table.parent.glob(_literal(stem) + ".*") if found.suffix.lower() in AUDIO_SUFFIXES]
+        if beside:
+            return text_path(min(beside))
+    return text_path(table.with_name(stem))
+
+
+def _literal(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def _located(found: Sequence[Annotation], table: Path, sounds: list[str]) -> list[Annotation]:
+    """Annotations whose names are paths of files, where there are such."""
+    names = {one.path for one in found}
+    matcher = FileMatcher(sounds, names, table.parent) if sounds else None
+    places: dict[str, str] = {}
+    for name in names:
+        fitting = matcher.match(name) if matcher is not None else ()
+        beside = table.parent / name
+        if len(fitting) == 1:
+            places[name] = fitting[0]
+        elif not os.path.isabs(name) and beside.exists():
+            places[name] = text_path(beside)
+    return [replace(one, path=places.get(one.path, one.path)) for one in found]
+
+
+def _write_tracks(annotations: Iterable[Annotation], folder: Path) -> None:
+    """A label track for every file, in the files' own folders below what they have in common."""
+    by_path: dict[str, list[Annotation]] = defaultdict(list)
+    for one in annotations:
+        by_path[one.path].append(one)
+    common = os.path.commonpath([os.path.dirname(path) for path in by_path]) if by_path else "/"
+    folder.mkdir(parents=True, exist_ok=True)
+    write = FORMATS[_LABEL_TRACK].write
+    assert write is not None
+    for path, some in sorted(by_path.items()):
+        track = folder / f"{os.path.relpath(path, common)}.txt"
+        track.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(track) as temporary:
+            write(some, temporary)

@@ -1,0 +1,1 @@
+"""Formats of annotations, a file for each program."""
