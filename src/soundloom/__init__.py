@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from soundloom import corpora
+    from soundloom.detectors import Detector
     from soundloom.embedder import Embedder
     from soundloom.errors import SoundloomError
     from soundloom.evaluation.runner import evaluate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Card",
+    "Detector",
     "Embedder",
     "Hit",
     "Library",
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Card": "soundloom.models",
+    "Detector": "soundloom.detectors",
     "Embedder": "soundloom.embedder",
     "Hit": "soundloom.library",
     "Library": "soundloom.library",

@@ -17,6 +17,7 @@
         ModelMismatchError  the library was filled by another model than the one asked for
         LibraryAbsentError  an open library's folder was moved away, deleted or unmounted
         LibraryDamagedError files of the library's store are not as they were written
+      DetectorError         a detector cannot be found or read
       QueryError            a search asks for something that the library does not have
       CacheDamagedError     a file of a cache is not as it was written; the cache is rebuilt
       ResourceError         the operating system refuses: disk full, read-only, no permission, out of memory
@@ -35,6 +36,7 @@ __all__ = [
     "CacheDamagedError",
     "ComponentError",
     "CorpusError",
+    "DetectorError",
     "EmbeddingCacheError",
     "EvaluationError",
     "FeatureCacheError",
@@ -142,6 +144,10 @@ class CacheDamagedError(SoundloomError):
 
 class ResourceError(SoundloomError):
     """The operating system refuses: no space, no permission, a read-only or failing disk, no memory, too many files."""
+
+
+class DetectorError(SoundloomError):
+    """There is no such detector, or its folder cannot be read."""
 
 
 class QueryError(SoundloomError):

@@ -16,6 +16,8 @@ import soundloom
 from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
+from soundloom.cli.detect import command as detect
+from soundloom.cli.detector import command as detector
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.duplicates import command as duplicates
 from soundloom.cli.embed import command as embed
@@ -93,7 +95,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, tags, duplicates, map_, serve, embed, info, roots, verify, train, evaluate, layers),
-    *(reproduce, export, models, corpora, doctor, demo),
+    *(index, search, tag, tags, duplicates, detector, detect, map_, serve, embed, info, roots, verify),
+    *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

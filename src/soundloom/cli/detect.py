@@ -1,0 +1,111 @@
+"""``soundloom detect``: run a detector on recordings, and write what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import clock, echo, print_failures, print_json
+from soundloom.counted import counted
+from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    from soundloom.detectors import DetectionReport
+
+__all__ = ["command"]
+
+
+@click.command("detect")
+@common_options.sounds
+@click.option("-d", "--detector", "name", required=True, metavar="DETECTOR", help="Its folder, or its name here.")
+@click.option("--precision", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Detections that are right.")
+@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Sounds that are detected.")
+@click.option(
+    "--above", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Lowest probability.  [default: 0.5]"
+)
+@click.option(
+    "-o", "--out", type=common_options.LocalPath(), metavar="FILE",
+    help="Write the events: .csv, .json, .parquet, .selections.txt (Raven), .birdnet.csv, .kaleidoscope.csv, "
+    ".hoplite.csv, .m3u8, .html, .txt (Audacity), or a folder of label tracks.",
+)  # fmt: skip
+@common_options.offline
+@common_options.workers
+@common_options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    sounds: tuple[Path, ...],
+    name: str,
+    precision: float | None,
+    recall: float | None,
+    above: float | None,
+    out: Path | None,
+    offline: bool,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Find a detector's sounds in files and folders, which need not be in a library.
+
+    --precision and --recall choose the threshold by what it is expected to reach; what that is, with its 95 %
+    interval, is shown. Neighbouring windows above the threshold are one event, with the highest probability among
+    them. A run that is interrupted goes on where it was, also within a file.
+
+    \b
+    Examples:
+      soundloom detect recordings --detector crow --precision 0.9 -o crows.selections.txt
+      soundloom detect night.wav -d crow --above 0.3
+    """
+    from soundloom.annotations import check_annotation_file, write_annotations
+    from soundloom.cache_folder import cache_home
+    from soundloom.detectors import Aim, Detector
+
+    if out is not None:
+        check_annotation_file(out)
+    given = {"precision": precision, "recall": recall, "probability": above}
+    if sum(value is not None for value in given.values()) > 1:
+        raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")
+    aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
+    detector = Detector.load(name)
+    report = detector.detect(
+        sounds,
+        aim,
+        model=detector.load_model(offline=offline),
+        workers=workers,
+        journal=cache_home() / "detections",
+    )
+    if out is not None:
+        write_annotations(report.events, out)
+    if json_wanted:
+        print_json(asdict(report))
+    else:
+        _show(report, out)
+    if report.failed:
+        from soundloom.library.storage.table_schema import Failure
+
+        print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
+        context.exit(1)
+
+
+def _show(report: DetectionReport, out: Path | None) -> None:
+    if out is None:
+        for one in report.events:
+            echo(f"{printable(one.path)}  {one.start:.2f}-{one.end:.2f}  {printable(one.label)}  {one.score:.3f}")
+    for label, point in report.points.items():
+        missed = "" if point.reached else "; the aim is not reached: mark more examples"
+        echo(
+            f"{printable(label)}: threshold {point.threshold:.3f}, expected precision {point.precision}, recall "
+            f"{point.recall}{missed}",
+            err=True,
+        )
+    written = f" written to {out}" if out is not None else ""
+    resumed = report.seconds - report.computed
+    gone_on = f", of which {clock(resumed)} was done before" if resumed > 1 else ""
+    echo(
+        f"{counted(len(report.events), 'event')} in {counted(report.files, 'file')}, {clock(report.seconds)} of sound"
+        f"{gone_on}{written}",
+        err=True,
+    )

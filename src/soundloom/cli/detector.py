@@ -1,0 +1,195 @@
+"""``soundloom detector``: train, list and describe detectors."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, print_failures, print_json, progress_bar
+from soundloom.cli.tag_examples import parse_mark
+
+if TYPE_CHECKING:
+    from soundloom.annotations import Annotation
+    from soundloom.detectors import Detector
+
+__all__ = ["command"]
+
+
+@click.group("detector")
+def command() -> None:
+    """Detectors: find in any recordings what was marked in some.
+
+    \b
+    Examples:
+      soundloom detector train crow --from annotations.csv --background recordings
+      soundloom detector train crow --yes dawn.wav:12.5-14 --yes noon.wav:3-4.2 --no dawn.wav:20-25
+      soundloom detector list
+      soundloom detector info crow
+    """
+
+
+@command.command("train")
+@click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
+@click.option(
+    "--from", "tables", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE",
+    help="Marked regions: a table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or a CSV. Can be repeated.",
+)  # fmt: skip
+@click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound of the label, FILE or FILE:FROM-TO.")
+@click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound without it, FILE or FILE:FROM-TO.")
+@click.option(
+    "--background", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="SOUNDS",
+    help="Recordings, or folders of them, of which nothing is known; best those that the detector is for.",
+)  # fmt: skip
+@click.option("-o", "--out", type=common_options.LocalPath(), metavar="FOLDER", help="[default: LABEL.detector]")
+@common_options.model
+@click.option("--window", type=float, metavar="SECONDS", help="Looked at together.  [default: what suits the calls]")
+@click.option("--hop", type=float, metavar="SECONDS", help="From one window to the next.  [default: half a window]")
+@common_options.decoding
+@common_options.workers
+@common_options.as_json
+@click.pass_context
+def train(
+    context: click.Context,
+    labels: tuple[str, ...],
+    tables: tuple[Path, ...],
+    yes: tuple[str, ...],
+    no: tuple[str, ...],
+    background: tuple[Path, ...],
+    out: Path | None,
+    name: str | None,
+    window: float | None,
+    hop: float | None,
+    workers: int | None,
+    json_wanted: bool,
+) -> None:
+    """Learn to find sounds from marked regions.
+
+    The more recordings the regions are of, the better; ten are a beginning. Regions with other labels, and those of
+    --no, are examples of other sounds; stretches of the same recordings of which nothing is said, and the background,
+    are presumed to be mostly without the label. The figures shown are of examples that were held out, with 95 %
+    intervals.
+
+    \b
+    Examples:
+      soundloom detector train crow --from annotations.csv
+      soundloom detector train crow jay --from june.selections.txt --background recordings -o corvids.detector
+      soundloom detector train bat --from calls.csv --speed 0.1 --window 0.5
+    """
+    from soundloom.detectors import Detector
+    from soundloom.detectors.detector_folder import SUFFIX, card
+    from soundloom.models import DEFAULT
+
+    if (yes or no) and len(labels) > 1:
+        raise click.UsageError("--yes and --no mark one label: name one, or give a table with --from")
+    marks = [*_table_marks(tables), *_sound_marks(yes, labels[0]), *_sound_marks(no, "")]
+    with nullcontext() if json_wanted else progress_bar("embedding") as bar:
+        detector = Detector.train(
+            labels,
+            marks,
+            background=background,
+            model=name or DEFAULT,
+            window=window,
+            hop=hop,
+            decoding=common_options.decode_options(context),
+            workers=workers,
+            progress=bar and _advance(bar),
+        )
+    folder = detector.save(out or Path(f"{'-'.join(labels)}{SUFFIX}"))
+    if json_wanted:
+        print_json(_plain(detector, folder))
+    else:
+        echo(card(detector, folder.name.removesuffix(SUFFIX)))
+        echo(f"kept in {folder}", err=True)
+    if detector.failed:
+        from soundloom.library.storage.table_schema import Failure
+
+        print_failures([Failure(*pair) for pair in sorted(detector.failed.items())])
+        context.exit(1)
+
+
+@command.command("list")
+@click.argument("folder", type=common_options.LocalPath(must_exist=True), default=".", metavar="[FOLDER]")
+@common_options.as_json
+def list_detectors(folder: Path, json_wanted: bool) -> None:
+    """List the detectors in a folder, the current one unless another is named."""
+    from soundloom.detectors import Detector, find_detectors
+
+    found = [(path, Detector.load(path)) for path in find_detectors(folder)]
+    if json_wanted:
+        print_json([_plain(detector, path) for path, detector in found])
+        return
+    for path, detector in found:
+        labels = ", ".join(
+            f"{one.label} (average precision {one.quality.average_precision or 'not measured'})"
+            for one in detector.labels
+        )
+        echo(f"{path}: {labels}; {detector.model_name}, window {detector.window:g} s")
+    if not found:
+        echo("no detectors here: soundloom detector train makes one", err=True)
+
+
+@command.command("info")
+@click.argument("name", metavar="DETECTOR")
+@common_options.as_json
+def describe(name: str, json_wanted: bool) -> None:
+    """Describe a detector: what it finds, how well, and what it learned from."""
+    from soundloom.detectors import Detector
+    from soundloom.detectors.detector_folder import SUFFIX, card, folder_of_detector
+
+    folder = folder_of_detector(name)
+    detector = Detector.load(folder)
+    if json_wanted:
+        print_json(_plain(detector, folder))
+    else:
+        echo(card(detector, folder.name.removesuffix(SUFFIX)))
+
+
+def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
+    """The annotations of tables; how each was understood is said."""
+    from soundloom.annotations import read_annotations
+
+    found: list[Annotation] = []
+    for path in tables:
+        table = read_annotations(path)
+        echo(table.said, err=True)
+        found += table.annotations
+    return found
+
+
+def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
+    """Regions marked on the command line; a file alone is meant whole."""
+    from soundloom import audio
+    from soundloom.annotations import Annotation
+    from soundloom.file_names import os_path, text_path
+
+    found = []
+    for text in sounds:
+        mark = parse_mark(text)
+        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, None)
+        length = audio.info(os_path(path)).duration
+        if end is None:
+            end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
+        found.append(Annotation(text_path(path), start, end, label, duration=length))
+    return found
+
+
+def _advance(bar: Any) -> Any:
+    from soundloom.library.indexing.add_report import FileProgress
+
+    return lambda done, total: bar(FileProgress(done, total, 0.0, ""))
+
+
+def _plain(detector: Detector, folder: Path) -> dict[str, Any]:
+    labels = [
+        {"label": one.label, "frequency": asdict(one.calibration.frequency), **asdict(one.quality)}
+        for one in detector.labels
+    ]
+    return {
+        "detector": str(folder), "model": detector.model_name, "window": detector.window, "hop": detector.hop,
+        "decoding": detector.decoding.to_data(), "labels": labels, "examples": len(detector.examples),
+    }  # fmt: skip

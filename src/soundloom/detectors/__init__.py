@@ -1,0 +1,18 @@
+"""Detectors: sounds found in recordings by what was marked in others, with calibrated probabilities."""
+
+from soundloom.detectors.calibration import Aim, Calibration, Interval, OperatingPoint
+from soundloom.detectors.detection import DetectionReport
+from soundloom.detectors.detector import Detector, LabelDetector, Quality
+from soundloom.detectors.detector_folder import find_detectors
+
+__all__ = [
+    "Aim",
+    "Calibration",
+    "DetectionReport",
+    "Detector",
+    "Interval",
+    "LabelDetector",
+    "OperatingPoint",
+    "Quality",
+    "find_detectors",
+]

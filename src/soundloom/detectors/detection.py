@@ -1,0 +1,235 @@
+"""Detection in recordings: windows streamed through a model, journalled, merged into events.
+
+A long recording is divided into pieces of ten minutes that begin at windows, so that all workers share it; what a
+window gives does not depend on its piece. Every half minute of sound the windows done are written to the journal: a
+run that was killed goes on there, and embeds nothing before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soundloom import audio
+from soundloom.annotations import Annotation
+from soundloom.detectors.calibration import Aim, OperatingPoint
+from soundloom.detectors.detection_journal import PieceJournal
+from soundloom.detectors.events import ScoredWindows, events
+from soundloom.embedder import Embedder
+from soundloom.errors import AudioError
+from soundloom.file_names import os_path, text_path
+from soundloom.file_pool import Failed, process
+
+if TYPE_CHECKING:
+    from soundloom.detectors.detector import Detector
+
+__all__ = ["DetectionReport", "detect"]
+
+PIECE = 600.0
+"""Seconds of a recording that a worker takes at once."""
+
+NOTED = 30.0
+"""Seconds of sound after which windows are noted in the journal."""
+
+DEFAULT_AIM = Aim(probability=0.5)
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """What was found.
+
+    Attributes:
+        events: by file and start; the score of each is the highest probability of its windows.
+        points: label -> its threshold, and the precision and recall that it is expected to reach.
+        files: how many files were searched.
+        seconds: of sound, in them.
+        computed: seconds of sound that were decoded and embedded; less where a journal held the rest.
+        failed: file -> why it could not be read.
+    """
+
+    events: tuple[Annotation, ...]
+    points: dict[str, OperatingPoint]
+    files: int
+    seconds: float
+    computed: float
+    failed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Windows of a file that follow each other.
+
+    Attributes:
+        path: the file.
+        stamp: its size and time of change.
+        first: the number of the first window.
+        count: how many windows; None: to the end of the file.
+    """
+
+    path: str
+    stamp: tuple[int, int]
+    first: int
+    count: int | None
+
+
+def detect(
+    detector: Detector,
+    sounds: Sequence[str | os.PathLike[str]],
+    aim: Aim | None = None,
+    *,
+    model: Embedder | None = None,
+    workers: int | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> DetectionReport:
+    """Find a detector's sounds in files and folders.
+
+    Args:
+        detector: what to find.
+        sounds: folders, searched with their subfolders, and files.
+        aim: what the thresholds are to reach; None: a probability of one half.
+        model: the detector's model, if it is loaded already.
+        workers: how many pieces of recordings at a time; None: one for each processor.
+        journal: a folder for what is done, by which a run that was killed goes on; None: nothing is kept.
+        progress: called with the seconds of sound done.
+
+    Raises:
+        ModelMismatchError: the model is not the one that the detector was trained with.
+        ResourceError: the journal cannot be written.
+    """
+    model = detector.load_model() if model is None else model
+    points = {one.label: one.calibration.point(aim or DEFAULT_AIM) for one in detector.labels}
+    failed: dict[str, str] = {}
+    paths = sorted(
+        text_path(path)
+        for path in audio.find(
+            [Path(sound).expanduser() for sound in sounds],
+            on_error=lambda path, reason: failed.__setitem__(text_path(path), reason),
+        )
+    )
+    pieces = [piece for path in paths for piece in _pieces(path, detector, failed)]
+    folder = None if journal is None else Path(journal).expanduser()
+
+    def work(piece: _Piece, av: audio.AvProcess) -> ScoredWindows:
+        return _scored(piece, detector, model, folder, av)
+
+    labels, thresholds = list(points), [point.threshold for point in points.values()]
+    found: list[Annotation] = []
+    seconds = computed = 0.0
+    done = 0
+    results = process(pieces, work, workers=workers or os.cpu_count() or 1)
+    for path, some in groupby(zip(pieces, results, strict=True), key=lambda pair: pair[0].path):
+        outcomes = []
+        for _, outcome in some:
+            outcomes.append(outcome)
+            if progress is not None and isinstance(outcome, ScoredWindows):
+                progress(seconds + outcome.duration)
+        reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)]
+        if reasons:
+            failed[path] = reasons[0]
+            continue
+        whole = _joined([outcome for outcome in outcomes if isinstance(outcome, ScoredWindows)])
+        found += events(whole, labels, thresholds)
+        done, seconds, computed = done + 1, seconds + whole.duration, computed + whole.again
+    # The thresholds stay; the intervals become those of as many windows as there were.
+    windows = max(1, round(seconds / detector.hop))
+    points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}
+    return DetectionReport(tuple(found), points, done, seconds, computed, failed)
+
+
+def _pieces(path: str, detector: Detector, failed: dict[str, str]) -> Iterator[_Piece]:
+    """A file in pieces; one piece where its length is not known for certain."""
+    try:
+        facts = audio.info(os_path(path), options=detector.decoding)
+        status = os.stat(os_path(path))
+    except AudioError as error:
+        failed[path] = error.reason
+        return
+    except OSError as error:
+        failed[path] = f"cannot be looked at: {error.strerror}"
+        return
+    stamp = (status.st_size, status.st_mtime_ns)
+    count = max(1, ceil(PIECE / detector.hop))
+    first = 0
+    # The last piece is long enough to hold the end of the file, whatever rule its last window follows.
+    while facts.exact and facts.duration and (first + count) * detector.hop + 3 * detector.window < facts.duration:
+        yield _Piece(path, stamp, first, count)
+        first += count
+    yield _Piece(path, stamp, first, None)
+
+
+def _scored(
+    piece: _Piece, detector: Detector, model: Embedder, folder: Path | None, av: audio.AvProcess
+) -> ScoredWindows:
+    """The windows of a piece, those in the journal and the others."""
+    rate, speed = model.sample_rate, detector.decoding.speed
+    # Samples of the sound as the model takes it: slowed down, a second of the file is several.
+    size, step = (max(1, round(seconds * rate / speed)) for seconds in (detector.window, detector.hop))
+    key = {
+        "detector": detector.identity(), "path": piece.path, "stamp": piece.stamp,
+        "first": piece.first, "count": piece.count,
+    }  # fmt: skip
+    with PieceJournal(folder, key, len(detector.labels)) as journal:
+        begun = min(len(journal.done), piece.count or len(journal.done))
+        # The last window of a file is known by its end: where it was done already, it is done again.
+        begun = max(0, begun - 1) if piece.count is None else begun
+        rows, ends = [journal.done[:begun]], []
+        first = piece.first + begun
+        start = first * step
+        end = None if piece.count is None else (piece.first + piece.count - 1) * step + size
+        if end is None or begun < (piece.count or 0):
+            for vectors, until in _embedded(piece.path, detector, model, av, start, end, size, step):
+                rows.append(detector.probabilities(vectors).astype(np.float32))
+                journal.append(rows[-1][1:] if len(rows) == 2 and len(journal.done) > begun else rows[-1])
+                ends.append(until)
+    probabilities = np.concatenate(rows)
+    starts = (piece.first + np.arange(len(probabilities))) * step
+    stops = starts + size
+    if ends:
+        stops[-1] = start + ends[-1]
+    again = ends[-1] if ends else 0
+    return ScoredWindows(
+        piece.path, starts / rate * speed, stops / rate * speed, probabilities.astype(np.float64), again / rate * speed
+    )
+
+
+def _embedded(
+    path: str,
+    detector: Detector,
+    model: Embedder,
+    av: audio.AvProcess,
+    start: int,
+    end: int | None,
+    size: int,
+    step: int,
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Embeddings of windows that follow each other, half a minute at a time, and the sample at which the last ends."""
+    rate, speed = model.sample_rate, detector.decoding.speed
+    blocks = audio.stream(
+        os_path(path), rate, start=start / rate * speed, end=None if end is None else end / rate * speed,
+        av=av, options=detector.decoding,
+    )  # fmt: skip
+    batch = max(1, int(NOTED * rate / speed / step))
+    waiting: list[np.ndarray] = []
+    until = 0
+    for segment in audio.segments(blocks, rate, size / rate, step / rate):
+        waiting.append(model.embed_samples(segment.samples))
+        until = round(segment.end * rate)
+        if len(waiting) == batch:
+            yield np.stack(waiting), until
+            waiting = []
+    if waiting:
+        yield np.stack(waiting), until
+
+
+def _joined(pieces: Sequence[ScoredWindows]) -> ScoredWindows:
+    columns = [np.concatenate([getattr(one, name) for one in pieces]) for name in ("starts", "ends", "probabilities")]
+    return replace(pieces[0], starts=columns[0], ends=columns[1], probabilities=columns[2],
+                   again=sum(one.again for one in pieces))  # fmt: skip

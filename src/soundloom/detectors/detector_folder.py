@@ -1,0 +1,173 @@
+"""Folders of detectors: what finds the labels, the examples, a card.
+
+    crow.detector/detector.json      model, window, decoding, calibration, quality
+    crow.detector/weights.safetensors    the space and the weights of every label
+    crow.detector/examples.csv       the marked regions it learned from
+    crow.detector/README.md          the card: what it finds, how well, by which model
+
+A detector is named by its folder; ``crow`` alone is ``crow.detector`` in the current folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from soundloom.annotations import read_annotations, write_annotations
+from soundloom.atomic_file import replacing, write_atomically
+from soundloom.audio import DecodeOptions
+from soundloom.counted import counted
+from soundloom.detectors.calibration import Aim, Calibration, Interval
+from soundloom.detectors.detector import Detector, LabelDetector, Quality
+from soundloom.detectors.embedding_space import EmbeddingSpace
+from soundloom.detectors.learner import Blend
+from soundloom.errors import DetectorError, ResourceError, SoundloomError
+from soundloom.local_path import local_path
+from soundloom.system_errors import reason_of
+
+__all__ = ["SUFFIX", "find_detectors", "folder_of_detector", "read_detector", "write_detector"]
+
+SUFFIX = ".detector"
+SETTINGS, WEIGHTS, EXAMPLES, CARD = "detector.json", "weights.safetensors", "examples.csv", "README.md"
+_VERSION = 1
+
+
+def folder_of_detector(name: str | os.PathLike[str]) -> Path:
+    """The folder of a detector by its path, or by its name in the current folder.
+
+    Raises:
+        DetectorError: there is none.
+    """
+    path = local_path(name)
+    for folder in (path, path.with_name(path.name + SUFFIX)):
+        if (folder / SETTINGS).is_file():
+            return folder
+    known = ", ".join(str(one) for one in find_detectors(Path())) or "none"
+    raise DetectorError(
+        f"there is no detector {os.fspath(name)!r}: here there are {known}; see soundloom detector list"
+    )
+
+
+def find_detectors(folder: Path) -> Iterator[Path]:
+    """The detectors in a folder, by name."""
+    yield from sorted(one.parent for one in folder.glob(f"*{SUFFIX}/{SETTINGS}"))
+
+
+def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
+    """Write a detector to a folder; see `Detector.save`."""
+    path = local_path(folder)
+    arrays = {f"space.{name}": getattr(detector.space, name) for name in ("mean", "scale", "gains", "centre")}
+    if detector.space.directions is not None:
+        arrays["space.directions"] = detector.space.directions
+    arrays |= {f"labels.{number}.weights": one.weights for number, one in enumerate(detector.labels)}
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with replacing(path / WEIGHTS) as temporary:
+            save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, temporary)
+        write_annotations(detector.examples, path / EXAMPLES)
+        write_atomically(path / CARD, card(detector, path.name.removesuffix(SUFFIX)))
+        write_atomically(path / SETTINGS, json.dumps(_settings(detector), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ResourceError(f"cannot write the detector {str(path)!r}: {reason_of(error)}") from None
+    return path
+
+
+def read_detector(name: str | os.PathLike[str]) -> Detector:
+    """The detector in a folder; see `Detector.load`."""
+    folder = folder_of_detector(name)
+    try:
+        plain = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if plain["version"] > _VERSION:
+            raise DetectorError(f"the detector {str(folder)!r} was written by a newer soundloom: update soundloom")
+        arrays = load_file(folder / WEIGHTS)
+        examples = read_annotations(folder / EXAMPLES, format="csv").annotations if plain["examples"] else ()
+        space = EmbeddingSpace(
+            arrays["space.mean"],
+            arrays["space.scale"],
+            arrays["space.gains"],
+            tuple((int(first), int(last)) for first, last in plain["parts"]),
+            arrays["space.centre"],
+            arrays.get("space.directions"),
+        )
+        return Detector(
+            model_name=plain["model"], fingerprint=plain["fingerprint"], window=plain["window"], hop=plain["hop"],
+            decoding=DecodeOptions.from_data(plain["decoding"]), space=space, examples=tuple(examples),
+            labels=tuple(_label(one, arrays[f"labels.{number}.weights"]) for number, one in enumerate(plain["labels"])),
+        )  # fmt: skip
+    except DetectorError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError, SoundloomError) as error:
+        raise DetectorError(f"the detector {str(folder)!r} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _settings(detector: Detector) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "model": detector.model_name,
+        "fingerprint": detector.fingerprint,
+        "window": detector.window,
+        "hop": detector.hop,
+        "decoding": detector.decoding.to_data(),
+        "parts": detector.space.parts,
+        "examples": len(detector.examples),
+        "labels": [
+            {
+                "label": one.label, "bias": one.bias, "blend": asdict(one.blend), "quality": asdict(one.quality),
+                "calibration": one.calibration.to_data(),
+            }
+            for one in detector.labels
+        ],
+    }  # fmt: skip
+
+
+def _label(plain: dict[str, Any], weights: np.ndarray) -> LabelDetector:
+    quality = dict(plain["quality"])
+    precision = quality.pop("average_precision")
+    return LabelDetector(
+        plain["label"], weights, plain["bias"], Blend(**plain["blend"]), Calibration.from_data(plain["calibration"]),
+        Quality(None if precision is None else Interval(**precision), **quality),
+    )  # fmt: skip
+
+
+def card(detector: Detector, name: str) -> str:
+    """The card of a detector, in Markdown.
+
+    Args:
+        detector: what it describes.
+        name: what the detector is called.
+    """
+    lines = [
+        f"# {name}",
+        "",
+        f"Finds {', '.join(one.label for one in detector.labels)} in windows of {detector.window:g} s, one every "
+        f"{detector.hop:g} s, by `{detector.model_name}`.",
+        "",
+        "| label | yes | no | unlabelled | average precision | held out | windows with it | precision, recall at 0.5 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in detector.labels:
+        quality, point = one.quality, one.calibration.point(Aim(probability=0.5))
+        precision = quality.average_precision or "not measured: mark regions of two recordings or more"
+        lines.append(
+            f"| {one.label} | {quality.positive} | {quality.negative} | {quality.unlabelled} | {precision} | "
+            f"{quality.held_out} | {one.calibration.frequency} | {point.precision}, {point.recall} |"
+        )
+    changed = {
+        key: value for key, value in detector.decoding.to_data().items() if value != DecodeOptions().to_data()[key]
+    }
+    lines += [
+        "",
+        f"Learned from {counted(len(detector.examples), 'marked region')} (examples.csv). Figures are of examples "
+        "that were held out, with 95 % intervals; they hold for recordings like these examples and their background.",
+    ]
+    if changed:
+        lines += ["", f"Recordings are decoded with {', '.join(f'{key} {value}' for key, value in changed.items())}."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,200 @@
+"""Windows of sound that a detector learns from: marked regions, and unlabelled stretches of recordings.
+
+A region that is not longer than the window is embedded in a window around its middle; a longer one in as many as it
+takes. Unlabelled windows are drawn evenly over the rest of the marked recordings and over the background; none of them
+touches a region that anything was said of.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from jaxtyping import Float
+
+from soundloom import audio
+from soundloom.annotations import Annotation
+from soundloom.embedder import Embedder
+from soundloom.errors import AudioError
+from soundloom.file_names import os_path
+from soundloom.file_pool import Failed, process
+
+__all__ = [
+    "MOST_UNLABELLED",
+    "Window",
+    "WindowVectors",
+    "embed_windows",
+    "file_lengths",
+    "fitting_window",
+    "training_windows",
+]
+
+MOST_UNLABELLED = 1200
+"""Unlabelled windows that are drawn."""
+
+_SHORTEST, _LONGEST = 1.0, 10.0
+_ROOM = 1.25
+_QUANTILE = 0.75
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a file, and what it is known to hold.
+
+    Attributes:
+        path: the file, as text.
+        start: in seconds of the file.
+        end: in seconds of the file.
+        labels: what is in it; None where nothing is known.
+    """
+
+    path: str
+    start: float
+    end: float
+    labels: frozenset[str] | None
+
+
+@dataclass(frozen=True, eq=False)
+class WindowVectors:
+    """Windows that could be embedded, and their embeddings.
+
+    Attributes:
+        windows: in the order asked for.
+        embeddings: a row each.
+        failed: file -> why it could not be read.
+    """
+
+    windows: tuple[Window, ...]
+    embeddings: Float[np.ndarray, "windows dim"]
+    failed: Mapping[str, str]
+
+
+def fitting_window(annotations: Sequence[Annotation]) -> float:
+    """Seconds of a window that suits the calls: somewhat more than three quarters of them last, from 1 s to 10 s."""
+    lengths = [one.end - one.start for one in annotations]
+    wanted = _ROOM * float(np.quantile(lengths, _QUANTILE)) if lengths else _LONGEST / 2
+    # Half seconds: windows of a few lengths are easier to compare.
+    return min(_LONGEST, max(_SHORTEST, ceil(round(2 * wanted, 6)) / 2))
+
+
+def training_windows(
+    positive: Sequence[Annotation],
+    negative: Sequence[Annotation],
+    background: Iterable[str],
+    lengths: Mapping[str, float],
+    window: float,
+) -> list[Window]:
+    """The windows to embed.
+
+    Args:
+        positive: regions of the sounds, by their labels.
+        negative: regions that hold none of them; their label may be empty.
+        background: files of which nothing is known.
+        lengths: file -> its seconds, of every file that was marked or is background.
+        window: seconds of a window.
+    """
+    said = [(one, frozenset([one.label])) for one in positive] + [(one, frozenset[str]()) for one in negative]
+    windows = []
+    for one, labels in said:
+        length = lengths.get(one.path)
+        if length is not None:
+            windows += [Window(one.path, *times, labels) for times in _around(one.start, one.end, window, length)]
+    marked: dict[str, list[Annotation]] = defaultdict(list)
+    for one, _ in said:
+        marked[one.path].append(one)
+    free = []
+    for path in sorted({*marked, *background} & set(lengths)):
+        free += [Window(path, *times, None) for times in _free(marked[path], window, lengths[path])]
+    drawn = np.random.default_rng(0).permutation(len(free))[:MOST_UNLABELLED]
+    return windows + [free[number] for number in sorted(drawn.tolist())]
+
+
+def _around(start: float, end: float, window: float, length: float) -> list[tuple[float, float]]:
+    """Windows that cover a region, within a file of that length."""
+    end = min(end, length)
+    if start >= length:
+        return []
+    count = max(1, ceil((end - start) / window - 0.25))
+    step = (end - start) / count
+    middles = [start + (number + 0.5) * step for number in range(count)]
+    firsts = [max(0.0, min(middle - window / 2, length - window)) for middle in middles]
+    return [(first, min(first + window, length)) for first in firsts]
+
+
+def _free(marked: Sequence[Annotation], window: float, length: float) -> list[tuple[float, float]]:
+    """Windows side by side that touch no marked region; a file shorter than a window is one."""
+    if length <= window:
+        return [] if marked else [(0.0, length)]
+    starts = np.arange(0.0, length - window + 1e-9, window)
+    free = np.ones(len(starts), np.bool_)
+    for one in marked:
+        free &= (starts + window <= one.start) | (starts >= one.end)
+    return [(float(start), float(start) + window) for start in starts[free]]
+
+
+def embed_windows(
+    windows: Sequence[Window],
+    model: Embedder,
+    *,
+    decoding: audio.DecodeOptions,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> WindowVectors:
+    """Embed windows, each by itself, file by file.
+
+    Args:
+        windows: what to embed.
+        model: the embedder.
+        decoding: how files are decoded.
+        workers: how many files at a time.
+        progress: called with the files done and their number.
+    """
+    by_path: dict[str, list[int]] = defaultdict(list)
+    for number, window in enumerate(windows):
+        by_path[window.path].append(number)
+
+    def work(path: str, av: audio.AvProcess) -> list[Float[np.ndarray, " dim"]]:
+        found = []
+        for number in by_path[path]:
+            one = windows[number]
+            samples = audio.read(
+                os_path(path), model.sample_rate, start=one.start, end=one.end, av=av, options=decoding
+            )
+            found.append(model.embed_samples(samples))
+        return found
+
+    rows: dict[int, Float[np.ndarray, " dim"]] = {}
+    failed: dict[str, str] = {}
+    for done, (path, result) in enumerate(zip(by_path, process(by_path, work, workers=workers), strict=True), start=1):
+        if isinstance(result, Failed):
+            failed[path] = result.reason
+        else:
+            rows.update(zip(by_path[path], result, strict=True))
+        if progress is not None:
+            progress(done, len(by_path))
+    order = sorted(rows)
+    vectors = np.stack([rows[number] for number in order]) if order else np.zeros((0, model.dim), np.float32)
+    return WindowVectors(tuple(windows[number] for number in order), vectors, failed)
+
+
+def file_lengths(paths: Iterable[str], decoding: audio.DecodeOptions) -> tuple[dict[str, float], dict[str, str]]:
+    """Seconds of files by their headers, and of those that cannot be read why; a length that none says is decoded.
+
+    Args:
+        paths: files.
+        decoding: how they are decoded.
+    """
+    lengths: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    for path in paths:
+        try:
+            seconds = audio.info(os_path(path), options=decoding).duration
+            if seconds is None:
+                seconds = sum(map(len, audio.stream(os_path(path), 16_000, options=decoding))) / 16_000 * decoding.speed
+            lengths[path] = seconds
+        except AudioError as error:
+            failed[path] = error.reason
+    return lengths, failed

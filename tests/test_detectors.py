@@ -1,0 +1,270 @@
+"""Detectors: learned from marked calls in synthetic recordings, kept, and run on others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+import soundloom
+from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.cli import main
+from soundloom.detectors import Aim, Calibration, Detector, detection
+from soundloom.detectors.embedding_space import EmbeddingSpace
+from soundloom.detectors.events import ScoredWindows, events
+from soundloom.detectors.learner import BLENDS, Examples, learn
+from soundloom.detectors.training_windows import fitting_window, training_windows
+from soundloom.errors import AudioError, DetectorError, InvalidArgumentError, ModelMismatchError
+from soundloom.library.tags.logistic_regression import average_precision
+
+RATE = 16_000
+MODEL = "mfcc"
+
+
+def recording(path: Path, calls: list[float], *, seconds: int = 60, seed: int = 0) -> list[Annotation]:
+    """Noise with rising calls of half a second, and where they are."""
+    rng = np.random.default_rng(seed)
+    sound = 0.02 * rng.normal(size=seconds * RATE)
+    time = np.arange(RATE // 2) / RATE
+    call = 0.3 * np.sin(2 * np.pi * (1500 * time + 2000 * time**2)) * np.hanning(len(time))
+    for start in calls:
+        first = round(start * RATE)
+        sound[first : first + len(call)] += call
+    soundfile.write(path, sound, RATE)
+    return [Annotation(str(path), start, start + 0.5, "chirp") for start in calls]
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> list[Annotation]:
+    folder = tmp_path_factory.mktemp("marked")
+    times = ([3, 11, 30.2, 47], [8.5, 20, 51], [14, 33.3])
+    calls = [recording(folder / f"{n}.wav", [*map(float, some)], seconds=120, seed=n) for n, some in enumerate(times)]
+    return [one for some in calls for one in some]
+
+
+@pytest.fixture(scope="module")
+def detector(marked: list[Annotation]) -> Detector:
+    return Detector.train(["chirp"], marked, model=MODEL, workers=1)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Annotation]]:
+    path = tmp_path_factory.mktemp("night") / "night.wav"
+    return path, recording(path, [5.0, 17.4, 18.6, 40.0, 55.1], seconds=90, seed=9)
+
+
+def test_calls_are_found_in_a_recording_of_which_nothing_was_marked(
+    detector: Detector, night: tuple[Path, list[Annotation]]
+) -> None:
+    path, calls = night
+    report = detector.detect([path], Aim(recall=0.9))
+    assert (report.files, report.failed) == (1, {})
+    assert report.seconds == pytest.approx(90)
+    for call in calls:
+        assert any(one.start < call.end and call.start < one.end for one in report.events), call
+    touching = [any(one.start < call.end and call.start < one.end for call in calls) for one in report.events]
+    assert np.mean(touching) > 0.7
+    assert all(one.label == "chirp" and one.score is not None and 0 < one.score <= 1 for one in report.events)
+
+
+def test_quality_is_of_held_out_recordings(detector: Detector, marked: list[Annotation]) -> None:
+    quality = detector.labels[0].quality
+    assert quality.held_out == "recordings"
+    assert quality.average_precision is not None
+    assert quality.average_precision.low <= quality.average_precision.value <= quality.average_precision.high
+    assert quality.average_precision.value > 0.8
+    one_recording = [one for one in marked if one.path.endswith("0.wav")]
+    alone = Detector.train(["chirp"], one_recording, model=MODEL, workers=1).labels[0].quality
+    assert alone.held_out == "blocks of time"
+    assert alone.average_precision is not None
+    assert alone.average_precision.value > 0.8
+
+
+def test_a_detector_that_was_kept_is_the_same(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path
+) -> None:
+    detector.save(tmp_path / "chirp.detector")
+    again = Detector.load(tmp_path / "chirp")
+    assert again.identity() == detector.identity()
+    assert again.examples == detector.examples
+    assert again.labels[0].quality == detector.labels[0].quality
+    model = soundloom.load(MODEL)
+    vectors = np.random.default_rng(0).normal(size=(5, model.dim)).astype(np.float32)
+    np.testing.assert_array_equal(again.probabilities(vectors), detector.probabilities(vectors))
+    aim = Aim(precision=0.9)
+    assert again.detect([night[0]], aim) == detector.detect([night[0]], aim)
+    assert "chirp" in (tmp_path / "chirp.detector" / "README.md").read_text()
+
+
+def test_a_folder_that_holds_no_detector_is_refused(detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match="there is no detector"):
+        Detector.load(tmp_path / "owl")
+    folder = detector.save(tmp_path / "owl.detector")
+    plain = json.loads((folder / "detector.json").read_text())
+    (folder / "detector.json").write_text(json.dumps({**plain, "version": 99}))
+    with pytest.raises(DetectorError, match="newer soundloom"):
+        Detector.load(folder)
+    (folder / "detector.json").write_text(json.dumps(plain))
+    (folder / "weights.safetensors").write_bytes(b"x")
+    with pytest.raises(DetectorError, match="cannot be read"):
+        Detector.load(folder)
+    with pytest.raises(ModelMismatchError, match="train it again"):
+        replace(detector, fingerprint="other").load_model()
+
+
+def test_a_run_that_was_killed_goes_on_within_the_file(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "NOTED", 5.0)
+    path, _ = night
+    whole = detector.detect([path])
+    model = soundloom.load(MODEL)
+    embed, count = model.embed_samples, round(60 / detector.hop)
+
+    def until_killed(samples: np.ndarray) -> np.ndarray:
+        nonlocal count
+        count -= 1
+        if count < 0:
+            raise AudioError(path, "killed")
+        return embed(samples)
+
+    monkeypatch.setattr(model, "embed_samples", until_killed)
+    assert detector.detect([path], model=model, journal=tmp_path, workers=1).failed == {str(path): "killed"}
+    (file,) = tmp_path.glob("*.windows")
+    file.write_bytes(file.read_bytes() + b"\x00")  # a row that was written in part
+    monkeypatch.setattr(model, "embed_samples", embed)
+    resumed = detector.detect([path], model=model, journal=tmp_path)
+    assert resumed.events == whole.events
+    assert 90 - 60 <= resumed.computed < 90 - 60 + 5 + 2 * detector.window
+    assert detector.detect([path], model=model, journal=tmp_path).computed <= 2 * detector.window
+
+
+def test_what_is_found_does_not_depend_on_pieces_and_workers(
+    detector: Detector, night: tuple[Path, list[Annotation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = detector.detect([night[0]], Aim(probability=0.01), workers=1)
+    for seconds in (7.0, 20.0):
+        monkeypatch.setattr(detection, "PIECE", seconds)
+        assert detector.detect([night[0]], Aim(probability=0.01), workers=3).events == whole.events
+
+
+def test_windows_above_the_threshold_are_merged() -> None:
+    starts = np.arange(6.0)
+    probabilities = np.array([[0.9, 0], [0.1, 0], [0.6, 0], [0.8, 0.7], [0.2, 0], [0.95, 0]])
+    windows = ScoredWindows("/s/a.wav", starts, starts + 2, probabilities, 0)
+    found = events(windows, ["crow", "jay"], [0.5, 0.5])
+    assert [(one.label, one.start, one.end, one.score) for one in found] == [
+        ("crow", 0.0, 1.5, 0.9), ("crow", 2.5, 4.5, 0.8), ("jay", 3.5, 4.5, 0.7), ("crow", 5.5, 7.0, 0.95),
+    ]  # fmt: skip
+
+
+def test_windows_to_learn_from_touch_nothing_that_was_marked() -> None:
+    yes = [Annotation("a", 10.0, 11.0, "crow"), Annotation("a", 50.0, 58.0, "crow")]
+    no = [Annotation("a", 30.0, 31.0, "jay")]
+    assert fitting_window(yes[:1]) == 1.5
+    windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0)
+    assert next((one.start, one.end) for one in windows if one.labels == {"crow"}) == (9.5, 11.5)
+    assert len([one for one in windows if one.labels == {"crow"}]) == 5
+    assert [one.start for one in windows if one.labels == frozenset()] == [29.5]
+    free = [one for one in windows if one.labels is None]
+    assert [one.end for one in free if one.path == "b"] == [1.0]
+    for one in (one for one in free if one.path == "a"):
+        assert all(one.end <= mark.start or mark.end <= one.start for mark in [*yes, *no])
+
+
+def clusters(seed: int, *, near: float) -> tuple[Examples, np.ndarray, np.ndarray]:
+    """Five examples, unlabelled sounds of which one in fifty is of the same kind, and a test of 500."""
+    rng = np.random.default_rng(seed)
+    direction = np.zeros(24)
+    direction[3] = near
+
+    def some(count: int, yes: np.ndarray) -> np.ndarray:
+        # Six directions in which all sounds differ much, whatever they are.
+        spread = np.where(np.arange(24) // 6 == 2, 3.0, 1.0)
+        return (spread * rng.normal(size=(count, 24)) + yes[:, None] * direction).astype(np.float32)
+
+    unlabelled, tested = (rng.random(count) < 0.02 for count in (1000, 500))
+    vectors = some(5, np.ones(5)), some(5, np.zeros(5)), some(1000, unlabelled)
+    space = EmbeddingSpace.fit(vectors[2], {"all": slice(0, 24)}, {})
+    groups = np.arange(5), np.arange(5) + 5, np.arange(1000) + 10
+    arrays = [array for pair in zip(map(space.transform, vectors), groups, strict=True) for array in pair]
+    return Examples(*arrays, space.decorrelated), space.transform(some(500, tested)), tested
+
+
+def test_a_detector_is_better_than_the_mean_of_its_examples_and_calibrated() -> None:
+    gains, errors, shares = [], [], []
+    for seed in range(4):
+        examples, vectors, truth = clusters(seed, near=4.5)
+        score = learn(examples)
+        mean = vectors @ np.pad(examples.positive.mean(axis=0)[24:], (24, 0))
+        gains.append(average_precision(score.scores(vectors), truth) - average_precision(mean, truth))
+        calibration = Calibration.fit(score.positive, score.negative, score.unlabelled)
+        errors.append(abs(calibration.probabilities(score.scores(vectors)).mean() - truth.mean()))
+        shares.append(calibration.frequency.value)
+    assert min(gains) > -0.01
+    assert np.mean(gains) > 0.1
+    assert max(errors) < 0.03
+    assert 0.005 < np.mean(shares) < 0.06
+
+
+def test_scores_do_not_depend_on_their_company() -> None:
+    examples, vectors, _ = clusters(0, near=4.0)
+    score = learn(examples)
+    alone = np.concatenate([score.scores(vectors[row : row + 1]) for row in range(20)])
+    np.testing.assert_array_equal(alone, score.scores(vectors[:20]))
+    assert score.blend in BLENDS
+
+
+def test_thresholds_follow_their_aim() -> None:
+    rng = np.random.default_rng(0)
+    positive = rng.normal(4, 1, 20)
+    others = np.concatenate([rng.exponential(0.7, 980), rng.normal(4, 1, 20)])
+    calibration = Calibration.fit(positive, others[:0], others)
+    assert calibration.frequency.low <= 0.02 <= calibration.frequency.high
+    low, high = calibration.point(Aim(precision=0.5)), calibration.point(Aim(precision=0.9))
+    assert low.threshold < high.threshold
+    assert low.recall.value >= high.recall.value
+    assert high.precision.value >= 0.9
+    assert high.precision.low < high.precision.value < high.precision.high
+    assert calibration.point(Aim(recall=0.95)).recall.value >= 0.95
+    assert np.all(np.diff(calibration.probabilities(np.linspace(-5, 9, 200))) >= 0)
+    again = Calibration.from_data(json.loads(json.dumps(calibration.to_data())))
+    assert again.point(Aim(precision=0.9)) == high
+
+
+@pytest.mark.parametrize("given", [{}, {"precision": 0.9, "recall": 0.9}, {"precision": 0.0}, {"recall": 1.1}])
+def test_an_aim_is_one_number_from_0_to_1(given: dict[str, float]) -> None:
+    with pytest.raises(InvalidArgumentError, match="one aim"):
+        Aim(**given)
+
+
+def test_what_nothing_can_be_learned_from_is_refused(marked: list[Annotation]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"no region is labelled \['owl'\].*chirp"):
+        Detector.train(["owl"], marked, model=MODEL)
+    with pytest.raises(InvalidArgumentError, match="hop"):
+        Detector.train(["chirp"], marked, model=MODEL, window=1.0, hop=2.0)
+
+
+def test_commands(marked: list[Annotation], night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    write_annotations(marked, "marks.selections.txt")
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, [*words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "Raven" in run("detector", "train", "chirp", "--from", "marks.selections.txt", "-m", MODEL, "-j", "1")
+    assert "chirp.detector" in run("detector", "list")
+    assert json.loads(run("detector", "info", "chirp", "--json"))["examples"] == 9
+    said = run("detect", str(night[0]), "--detector", "chirp", "--recall", "0.9", "-o", "found.selections.txt")
+    assert "expected precision" in said
+    found = read_annotations("found.selections.txt").annotations
+    assert any(one.start < 5.5 and one.end > 5.0 for one in found)
+    assert "was done before" in run("detect", str(night[0]), "--detector", "chirp", "--above", "0.5")
