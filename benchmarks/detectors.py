@@ -9,7 +9,8 @@ them. Every clip of the tested fold is then ranked: average precision of the det
 embeddings (cosine), and of the mean in the library's own similarity. Besides: the expected calibration error in ten
 bins of the probabilities of all tested clips, and how often the precision and recall that the threshold for a
 precision of 0.9 reaches lie within the interval that was stated with it. Recordings are kept apart by the folds,
-examples within a draw by source recording.
+examples within a draw by source recording. The space's statistics, which know no labels, are of all clips of these
+folds.
 
 Embeddings are the default model's, one a clip, kept in a cache folder between runs. Whatever was chosen by experiment
 was chosen with a fold of 1 to 4 as the test; fold 5 is tested for the figures in docs/measurements.md alone.
@@ -30,7 +31,6 @@ from rich.console import Console
 from rich.table import Table
 
 import soundloom
-from benchmarks.retrieval import labelled_sounds
 from benchmarks.timing import write_json
 from soundloom.cache_folder import cache_home
 from soundloom.detectors import Aim, Calibration
@@ -65,9 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="two classes and draws: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
-    folder = options.audio or labelled_sounds(Path(os.devnull))
+    shared = Path(os.environ.get("SOUNDLOOM_AUDIO", Path(__file__).parents[2] / "shared" / "audio"))
+    folder = options.audio or shared / "esc50"
     if not (folder / "meta" / "esc50.csv").is_file():
-        raise SystemExit(f"there is no ESC-50 in {folder}: name its folder with --audio")
+        print(f"there is no ESC-50 in {folder}: name its folder with --audio")
+        return
     clips = embedded(folder)
     classes, draws = (2, 2) if options.quick else (options.classes, options.draws)
     names = np.random.default_rng(0).permutation(np.unique(clips.kinds))[:classes]
@@ -110,11 +112,10 @@ def measured(clips: Clips, name: str, test: int, rng: np.random.Generator, *, ba
     no = rng.choice(learned[clips.kinds[learned] != name], NO, replace=False)
     rest = np.setdiff1d(learned, np.concatenate([yes, no])) if background else learned[:0]
     model = soundloom_parts()
-    space = EmbeddingSpace.fit(clips.embeddings[rest], *model)
-    vectors = space.transform(clips.embeddings)
+    decorrelated, vectors = vectors_of(clips, learned if background else learned[:0])
     groups = np.unique(clips.sources, return_inverse=True)[1]
     score = learn(
-        Examples(vectors[yes], groups[yes], vectors[no], groups[no], vectors[rest], groups[rest], space.decorrelated)
+        Examples(vectors[yes], groups[yes], vectors[no], groups[no], vectors[rest], groups[rest], decorrelated)
     )
     calibration = Calibration.fit(score.positive, score.negative, score.unlabelled)
     truth, scores = clips.kinds[tested] == name, score.scores(vectors[tested])
@@ -125,6 +126,18 @@ def measured(clips: Clips, name: str, test: int, rng: np.random.Generator, *, ba
         "blend": float(score.blend.self_trained > 0) + 2 * float(score.blend.plain == 1),
     }
     return found | promised(calibration, scores, truth) | errors(calibration.probabilities(scores), truth)
+
+
+def vectors_of(clips: Clips, background: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many columns are decorrelated, and the clips in the space of a background, which is the same in all draws."""
+    key = background.tobytes()
+    if key not in _SPACES:
+        space = EmbeddingSpace.fit(clips.embeddings[background], *soundloom_parts())
+        _SPACES[key] = space.decorrelated, space.transform(clips.embeddings)
+    return _SPACES[key]
+
+
+_SPACES: dict[bytes, tuple[int, np.ndarray]] = {}
 
 
 def soundloom_parts() -> tuple[dict[str, slice], dict[str, float]]:

@@ -30,7 +30,7 @@ _PRESUMED = 400
 _CONFIDENT = 10
 _LEFT_OUT = 3
 _FOLDS = 10
-_MARGIN = 0.25
+_MARGIN = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class Blend:
 
 
 BLENDS = (
-    Blend(plain=0.25, prototype=0.0, regression=0.0, self_trained=1.0),
-    Blend(plain=0.5, prototype=1.0, regression=1.0, self_trained=0.0),
+    Blend(plain=0.5, prototype=0.0, regression=0.0, self_trained=1.0),
+    Blend(plain=1.0, prototype=1.0, regression=1.0, self_trained=0.0),
     Blend(plain=1.0, prototype=0.0, regression=0.0, self_trained=0.0),
 )
 """From the one that goes farthest to the plain mean of the examples."""

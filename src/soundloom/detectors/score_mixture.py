@@ -59,14 +59,14 @@ class ScoreMixture:
             unlabelled: whether the others may hold it; if not, half of all windows are taken to.
         """
         edge = float(np.quantile(others, 1 - _TAIL))
-        beyond = others[others > edge] - edge
+        beyond, count = others[others > edge], len(others)
         # By the median, which a few windows with the sound hardly move.
-        decay = max(_SMALLEST, float(np.median(beyond)) / log(2)) if len(beyond) else 1.0
+        decay = max(_SMALLEST, float(np.median(beyond - edge)) / log(2)) if len(beyond) else 1.0
         mean = max(float(positive.mean()), edge + decay)
         now = cls(edge, decay, mean, _deviation(positive, mean), 0.01 if unlabelled else 0.5)
         for _ in range(_ITERATIONS if unlabelled else 1):
-            belongs = now.probabilities(others) if unlabelled else np.zeros(len(others))
-            now = now._fitted(positive, others, belongs, unlabelled)
+            belongs = now.probabilities(beyond) if unlabelled else np.zeros(len(beyond))
+            now = now._fitted(positive, beyond, belongs, count, unlabelled)
         return now
 
     def probabilities(self, scores: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
@@ -88,22 +88,22 @@ class ScoreMixture:
     def _fitted(
         self,
         positive: Float[np.ndarray, " positive"],
-        others: Float[np.ndarray, " others"],
-        belongs: Float[np.ndarray, " others"],
+        beyond: Float[np.ndarray, " beyond"],
+        belongs: Float[np.ndarray, " beyond"],
+        count: int,
         unlabelled: bool,
     ) -> ScoreMixture:
-        """The parameters for given memberships of the others."""
-        beyond = others > self.edge
-        without = (1 - belongs) * beyond
-        excess = float((without * (others - self.edge)).sum()) / max(1e-9, float(without.sum()))
+        """The parameters for given memberships of the other scores beyond the edge; ``count`` is that of all others."""
+        without = 1 - belongs
+        excess = float((without * (beyond - self.edge)).sum()) / max(1e-9, float(without.sum()))
         decay = max(_SMALLEST, excess) if without.any() else self.decay
         total = float(belongs.sum())
         # All unlabelled windows that seem to hold the sound count as much as the examples.
         share = min(1.0, len(positive) / total) if total else 0.0
-        scores = np.concatenate([positive, others])
+        scores = np.concatenate([positive, beyond])
         counts = np.concatenate([np.ones(len(positive)), share * belongs])
         mean = max(float((counts * scores).sum() / counts.sum()), self.edge + decay)
-        frequency = min(_MOST, max(_RAREST, total / len(others))) if unlabelled else 0.5
+        frequency = min(_MOST, max(_RAREST, total / count)) if unlabelled else 0.5
         return ScoreMixture(self.edge, decay, mean, _deviation(scores, mean, counts), frequency)
 
 
