@@ -39,6 +39,7 @@ SHARED_STEMS = {
     "aisfx": "one model: its encoder and its published weights",
     "coala": METHOD,
     "corpora": COMMAND,
+    "detector": COMMAND,
     "doctor": COMMAND,
     "duplicates": COMMAND,
     "hear": "the HEAR benchmark: interface and corpora",

@@ -73,8 +73,8 @@ region_file = click.option(
     type=LocalPath(),
     callback=_region_file,
     metavar="FILE",
-    help="Write the result: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .html, or a folder "
-    "of labels.",
+    help="Write the result: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .birdnet.csv, "
+    ".kaleidoscope.csv, .hoplite.csv, .html, or a folder of labels.",
 )
 
 files = click.option(

@@ -27,11 +27,7 @@ __all__ = ["command"]
 @click.option(
     "--above", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Lowest probability.  [default: 0.5]"
 )
-@click.option(
-    "-o", "--out", type=common_options.LocalPath(), metavar="FILE",
-    help="Write the events: .csv, .json, .parquet, .selections.txt (Raven), .birdnet.csv, .kaleidoscope.csv, "
-    ".hoplite.csv, .m3u8, .html, .txt (Audacity), or a folder of label tracks.",
-)  # fmt: skip
+@common_options.region_file
 @common_options.offline
 @common_options.workers
 @common_options.as_json
@@ -59,12 +55,10 @@ def command(
       soundloom detect recordings --detector crow --precision 0.9 -o crows.selections.txt
       soundloom detect night.wav -d crow --above 0.3
     """
-    from soundloom.annotations import check_annotation_file, write_annotations
+    from soundloom.annotations import write_annotations
     from soundloom.cache_folder import cache_home
     from soundloom.detectors import Aim, Detector
 
-    if out is not None:
-        check_annotation_file(out)
     given = {"precision": precision, "recall": recall, "probability": above}
     if sum(value is not None for value in given.values()) > 1:
         raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")

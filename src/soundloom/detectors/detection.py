@@ -107,14 +107,7 @@ def detect(
     model = detector.load_model() if model is None else model
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM) for one in detector.labels}
     failed: dict[str, str] = {}
-    paths = sorted(
-        text_path(path)
-        for path in audio.find(
-            [Path(sound).expanduser() for sound in sounds],
-            on_error=lambda path, reason: failed.__setitem__(text_path(path), reason),
-        )
-    )
-    pieces = [piece for path in paths for piece in _pieces(path, detector, failed)]
+    pieces = [piece for path in _files(sounds, failed) for piece in _pieces(path, detector, failed)]
     folder = None if journal is None else Path(journal).expanduser()
 
     def work(piece: _Piece, av: audio.AvProcess) -> ScoredWindows:
@@ -142,6 +135,14 @@ def detect(
     windows = max(1, round(seconds / detector.hop))
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}
     return DetectionReport(tuple(found), points, done, seconds, computed, failed)
+
+
+def _files(sounds: Sequence[str | os.PathLike[str]], failed: dict[str, str]) -> list[str]:
+    roots = [Path(sound).expanduser() for sound in sounds]
+    return sorted(
+        text_path(path)
+        for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(text_path(path), reason))
+    )
 
 
 def _pieces(path: str, detector: Detector, failed: dict[str, str]) -> Iterator[_Piece]:

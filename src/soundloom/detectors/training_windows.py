@@ -24,7 +24,7 @@ from soundloom.file_pool import Failed, process
 
 __all__ = [
     "MOST_UNLABELLED",
-    "Window",
+    "TrainingWindow",
     "WindowVectors",
     "embed_windows",
     "file_lengths",
@@ -41,7 +41,7 @@ _QUANTILE = 0.75
 
 
 @dataclass(frozen=True)
-class Window:
+class TrainingWindow:
     """A stretch of a file, and what it is known to hold.
 
     Attributes:
@@ -67,7 +67,7 @@ class WindowVectors:
         failed: file -> why it could not be read.
     """
 
-    windows: tuple[Window, ...]
+    windows: tuple[TrainingWindow, ...]
     embeddings: Float[np.ndarray, "windows dim"]
     failed: Mapping[str, str]
 
@@ -86,7 +86,7 @@ def training_windows(
     background: Iterable[str],
     lengths: Mapping[str, float],
     window: float,
-) -> list[Window]:
+) -> list[TrainingWindow]:
     """The windows to embed.
 
     Args:
@@ -101,13 +101,15 @@ def training_windows(
     for one, labels in said:
         length = lengths.get(one.path)
         if length is not None:
-            windows += [Window(one.path, *times, labels) for times in _around(one.start, one.end, window, length)]
+            windows += [
+                TrainingWindow(one.path, *times, labels) for times in _around(one.start, one.end, window, length)
+            ]
     marked: dict[str, list[Annotation]] = defaultdict(list)
     for one, _ in said:
         marked[one.path].append(one)
     free = []
     for path in sorted({*marked, *background} & set(lengths)):
-        free += [Window(path, *times, None) for times in _free(marked[path], window, lengths[path])]
+        free += [TrainingWindow(path, *times, None) for times in _free(marked[path], window, lengths[path])]
     drawn = np.random.default_rng(0).permutation(len(free))[:MOST_UNLABELLED]
     return windows + [free[number] for number in sorted(drawn.tolist())]
 
@@ -136,7 +138,7 @@ def _free(marked: Sequence[Annotation], window: float, length: float) -> list[tu
 
 
 def embed_windows(
-    windows: Sequence[Window],
+    windows: Sequence[TrainingWindow],
     model: Embedder,
     *,
     decoding: audio.DecodeOptions,
