@@ -1,7 +1,7 @@
 """Detection in recordings: windows streamed through a model, journalled, merged into events.
 
 A long recording is divided into pieces of ten minutes that begin at windows, so that all workers share it; what a
-window gives does not depend on its piece. Every half minute of sound the windows done are written to the journal: a
+window gives does not depend on its piece. Every ten seconds of sound the windows done are written to the journal: a
 run that was killed goes on there, and embeds nothing before.
 """
 
@@ -35,7 +35,7 @@ __all__ = ["DetectionReport", "detect"]
 PIECE = 600.0
 """Seconds of a recording that a worker takes at once."""
 
-NOTED = 30.0
+NOTED = 10.0
 """Seconds of sound after which windows are noted in the journal."""
 
 DEFAULT_AIM = Aim(probability=0.5)
@@ -211,7 +211,7 @@ def _embedded(
     size: int,
     step: int,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Embeddings of windows that follow each other, half a minute at a time, and the sample at which the last ends."""
+    """Embeddings of windows that follow each other, ten seconds at a time, and the sample at which the last ends."""
     rate, speed = model.sample_rate, detector.decoding.speed
     blocks = audio.stream(
         os_path(path), rate, start=start / rate * speed, end=None if end is None else end / rate * speed,
