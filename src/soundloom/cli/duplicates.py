@@ -52,8 +52,8 @@ def command(
       soundloom duplicates --coverage 0.9 --out duplicates.csv
       soundloom duplicates --out duplicates.m3u8
     """
+    from soundloom.annotations import Annotation, write_annotations
     from soundloom.library import Library
-    from soundloom.region_files import Region, write_regions
 
     library = Library.open(folder)
     with nullcontext() if json_wanted else step_bar("fingerprints", "files") as progress:
@@ -68,11 +68,11 @@ def command(
                 echo(f"  {agreement:>5}  {copy.duration:8.1f} s  {printable(copy.path)}")
     if out is not None:
         regions = [
-            Region(copy.path, 0.0, copy.duration, f"duplicate {number}", copy.agreement, copy.duration)
+            Annotation(copy.path, 0.0, copy.duration, f"duplicate {number}", copy.agreement, copy.duration)
             for number, group in enumerate(report.groups, start=1)
             for copy in group
         ]
-        write_regions(regions, out)
+        write_annotations(regions, out)
     files = counted(sum(map(len, report.groups)), "file")
     echo(
         f"{counted(len(report.groups), 'group')} of duplicates, {files}" + (f", written to {out}" if out else ""),
