@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from helpers.library_factory import DIM, PARTS, clustered, filled
 from helpers.tagged_corpus import copy_trained
 from soundloom.embedder import one_thread
 from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
+from soundloom.library.search import finder
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
+from soundloom.tags import aligned_tags
+from soundloom.tags.suggestions import suggestion_scores
 
 PATHS = [f"/s/{name}.wav" for name in ("birds/owl", "birds/robin", "city/bus", "city/dog", "dog park/rec1", "rec2")]
 EVEN = dict.fromkeys(PARTS, 1.0)
@@ -105,6 +109,23 @@ def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> Non
     with pytest.raises(QueryError, match=r"no name, tag, title or folder .* 'beping', .* did you mean 'beep'"):
         worded.find("beping")
     assert worded.find(LibraryQuery(text="beping", names_only=True)) == []
+
+
+def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    remarks: list[str] = []
+    found = worded.find(LibraryQuery(words=("beep", "hissing")), k=3, remarks=remarks)
+    aligned = aligned_tags(worded.settings.source or worded.settings.model)
+    assert aligned is not None
+    columns = [aligned.vocabulary.tags.index(word) for word in ("beep", "hissing")]
+    for match in found:
+        table = worded.rows(["embedding"], where=f"path = '{match.path}' AND start = {match.start}")
+        embedding = np.stack(table["embedding"].to_numpy())
+        scores = suggestion_scores(aligned, torch.from_numpy(embedding))[0, columns]
+        assert match.probability == pytest.approx(scores.min().item(), abs=1e-6)
+    assert worded.find(LibraryQuery(like=(QuerySound(found[0].path),)), k=1)[0].probability is None
+    monkeypatch.setattr(finder, "GUESS", 1.1)
+    worded.find(LibraryQuery(words=("beep",)), k=3, remarks=remarks)
+    assert remarks[-1].startswith("these are guesses: the model gives 'beep' a probability of ")
 
 
 def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:

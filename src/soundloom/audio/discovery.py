@@ -49,41 +49,50 @@ def find(
         raise InvalidArgumentError(
             f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]"
         )
-    report = on_error or _refuse
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        # A stack, because folders may be nested deeper than Python's recursion limit: paths to visit, the next one
-        # last, and whether the caller named the path.
-        root = os_path(path)
-        waiting = [(root, True, IgnoreRules().with_patterns(root, exclude))]
-        while waiting:
-            name, given, rules = waiting.pop()
-            wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
-            try:
-                status = os.stat(name)
-                # Device and inode are the same for all names of a file or folder.
-                identity = status.st_dev, status.st_ino
-                if stat.S_ISDIR(status.st_mode):
-                    if identity not in seen and (given or not rules.exclude(name, is_folder=True)):
-                        seen.add(identity)
-                        entries = sorted(os.listdir(name), reverse=True)
-                        inside = rules.inside(name, entries)
-                        waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]
-                    continue
-                if not given and rules.exclude(name, is_folder=False):
-                    continue
-                if not wanted and other_ending is not None and stat.S_ISREG(status.st_mode):
-                    wanted = other_ending(name)
-                if wanted and not stat.S_ISREG(status.st_mode):
-                    report(Path(name), "not a regular file: leave it out")
-                elif wanted and identity not in seen:
+        yield from _search(os_path(path), exclude, seen, on_error or _refuse, other_ending)
+
+
+def _search(
+    root: str,
+    exclude: Sequence[str],
+    seen: set[tuple[int, int]],
+    report: Callable[[Path, str], None],
+    other_ending: Callable[[str], bool] | None,
+) -> Iterator[Path]:
+    """The sound files of a file or below a folder; to ``seen`` the identity of all that was visited is added."""
+    # A stack, because folders may be nested deeper than Python's recursion limit: paths to visit, the next one
+    # last, and whether the caller named the path.
+    waiting = [(root, True, IgnoreRules().with_patterns(root, exclude))]
+    while waiting:
+        name, given, rules = waiting.pop()
+        wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
+        try:
+            status = os.stat(name)
+            # Device and inode are the same for all names of a file or folder.
+            identity = status.st_dev, status.st_ino
+            if stat.S_ISDIR(status.st_mode):
+                if identity not in seen and (given or not rules.exclude(name, is_folder=True)):
                     seen.add(identity)
-                    yield Path(name)
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ELOOP):
-                    report(Path(name), f"cannot be searched ({error.strerror}): check its permissions")
-                elif wanted:
-                    report(Path(name), "no such file or folder: check the name, or where the link leads")
+                    entries = sorted(os.listdir(name), reverse=True)
+                    inside = rules.inside(name, entries)
+                    waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]
+                continue
+            if not given and rules.exclude(name, is_folder=False):
+                continue
+            if not wanted and other_ending is not None and stat.S_ISREG(status.st_mode):
+                wanted = other_ending(name)
+            if wanted and not stat.S_ISREG(status.st_mode):
+                report(Path(name), "not a regular file: leave it out")
+            elif wanted and identity not in seen:
+                seen.add(identity)
+                yield Path(name)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):
+                report(Path(name), f"cannot be searched ({error.strerror}): check its permissions")
+            elif wanted:
+                report(Path(name), "no such file or folder: check the name, or where the link leads")
 
 
 def _refuse(path: Path, reason: str) -> None:

@@ -32,8 +32,15 @@ def print_matches(matches: Sequence[Match], title: str, reasons: Sequence[Explan
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     compared = any(match.similarity is not None for match in matches)
-    header = ["#", *(("similar", "closer than") if compared else ()), "found by", "seconds"]
-    rows = [_cells(rank, match, compared) for rank, match in enumerate(matches, start=1)]
+    asked = any(match.probability is not None for match in matches)
+    header = [
+        "#",
+        *(("similar", "closer than") if compared else ()),
+        *(("probable",) if asked else ()),
+        "found by",
+        "seconds",
+    ]
+    rows = [_cells(rank, match, compared, asked) for rank, match in enumerate(matches, start=1)]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     used = sum(widths) + 2 * len(widths)
     echo(Styled(title, "bright_white"))
@@ -73,13 +80,15 @@ def percent(share: float) -> str:
     return f"{math.floor(1000 * min(share, 0.999)) / 10:.1f} %" if share >= 0.99 else f"{100 * share:.0f} %"
 
 
-def _cells(rank: int, match: Match, compared: bool) -> list[str]:
+def _cells(rank: int, match: Match, compared: bool, asked: bool) -> list[str]:
     scores = []
     if compared:
         scores = [
             "" if match.similarity is None else f"{match.similarity:.2f}",
             "" if match.percentile is None else percent(match.percentile),
         ]
+    if asked:
+        scores.append("" if match.probability is None else percent(match.probability))
     return [str(rank), *scores, "+".join(match.found_by) or "filter", f"{match.start:.1f}-{match.end:.1f}"]
 
 

@@ -202,9 +202,7 @@ class _Search:
         """What text and filters find without a model; None if that is not all that was asked for."""
         from soundloom.library.search.current_rows import current_rows
         from soundloom.library.search.library_query import match_names
-        from soundloom.library.search.query import complete_weights
         from soundloom.library.storage.facts_table import read_facts_table
-        from soundloom.library.storage.library_settings import LibrarySettings
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
         if not (self._folder / "library.json").is_file():
@@ -212,7 +210,10 @@ class _Search:
                 f"no library at {str(self._folder)!r}: make one with: soundloom index SOUNDS -l {self._folder}"
             )
         query = self._query
-        if query.weights:
+        if query.weights:  # imported here: these need torch
+            from soundloom.library.search.query import complete_weights
+            from soundloom.library.storage.library_settings import LibrarySettings
+
             complete_weights(LibrarySettings.read(self._folder).parts, query.weights)
         if query.is_compared or query.where is not None:
             return None

@@ -46,13 +46,13 @@ from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.distillation import DistillationSettings
 from soundloom.recipes import coala, pitch
-from soundloom.recipes.class_words import learn_class_head, named_classes
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.distil import DistilRecipe
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.recipe import Recipe, RunOptions, register_recipe
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import AlignedTags, VocabularySettings
+from soundloom.tags.class_words import learn_class_head, named_classes
 from soundloom.tags.tag_model import TAGS
 from soundloom.training import Run, TrainingError, TrainingSettings
 from soundloom.training.run_folder import open_folder

@@ -152,6 +152,7 @@ class FoundFile(_Response):
     )
     similarity: float | None = Field(description="In [-1, 1]; null where no embedding was compared.")
     percentile: float | None = Field(description="Share of the library that is less similar.")
+    probability: float | None = Field(description="How probable the words are for the region; null of other queries.")
 
 
 class FoundFiles(_Response):

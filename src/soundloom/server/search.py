@@ -146,6 +146,7 @@ class Search:
                 found_by=list(match.found_by),
                 similarity=match.similarity,
                 percentile=match.percentile,
+                probability=match.probability,
             )
             for match in found
         ]

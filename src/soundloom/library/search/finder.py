@@ -36,6 +36,9 @@ __all__ = ["Finder"]
 
 Embeddings = Float[np.ndarray, "pieces dim"]
 
+GUESS = 0.2
+"""A word whose highest probability is lower is a guess."""
+
 _MORE = 4
 """How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
 
@@ -156,7 +159,7 @@ class Finder:
             allowed = allowed.copy()
             allowed[hidden] = False
         total = len(index) if allowed is None else int(allowed.sum())
-        return _best_matches(
+        matches = _best_matches(
             index,
             query,
             lambda wanted: nearest_rows(index, vectors, wanted, every, allowed),
@@ -165,6 +168,21 @@ class Finder:
             total,
             k,
         )
+        return self._with_probabilities(index, query, matches) if query.words else matches
+
+    def _with_probabilities(self, index: SearchIndex, query: LibraryQuery, matches: list[Match]) -> list[Match]:
+        """Matches of words with their probabilities, and a remark where even the highest is low."""
+        embeddings = index.embeddings(matches)
+        known = [match for match in matches if (match.path, match.start) in embeddings]
+        if not known:
+            return matches
+        stacked = np.stack([embeddings[match.path, match.start] for match in known])
+        values = self._tag_queries.probabilities(stacked, query.words, offline=self._offline)
+        probable = {(match.path, match.start): float(value) for match, value in zip(known, values, strict=True)}
+        if not (query.like or query.unlike) and (best := max(probable.values())) < GUESS:
+            words = " with ".join(map(repr, query.words))
+            self._remarks.append(f"these are guesses: the model gives {words} a probability of {best:.0%} at most")
+        return [replace(match, probability=probable.get((match.path, match.start))) for match in matches]
 
     def _vectors(
         self, index: SearchIndex, query: LibraryQuery

@@ -22,12 +22,15 @@ class Match(Segment):
             the model), sound; empty where nothing but filters was asked for.
         similarity: weighted mean of the parts' cosines, in [-1, 1]; None where no embedding was compared.
         percentile: share of the library that is less similar, in [0, 1]; with the similarity.
+        probability: how probable the least probable of the asked words is for the region, in [0, 1], as the model's
+            scores are calibrated; None where no words were asked for.
         parts: part name -> cosine by that part alone.
     """
 
     found_by: tuple[str, ...] = field(default=(), kw_only=True)
     similarity: float | None = field(default=None, kw_only=True)
     percentile: float | None = field(default=None, kw_only=True)
+    probability: float | None = field(default=None, kw_only=True)
     parts: dict[str, float] = field(default_factory=dict, kw_only=True)
 
 

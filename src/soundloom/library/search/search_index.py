@@ -232,10 +232,14 @@ class SearchIndex:
             QueryError: no segment has it.
         """
         segment = self.segments.find(id)
-        embedding = self._store.embedding(segment.path, segment.start)
+        embedding = self.embeddings([segment]).get((segment.path, segment.start))
         if embedding is None:
             raise QueryError(f"the segment {id!r} is no longer in this library: its file has gone, moved or changed")
         return embedding
+
+    def embeddings(self, segments: Sequence[Segment]) -> dict[tuple[str, float], Float32[np.ndarray, " dim"]]:
+        """The raw embeddings of all segments of these segments' files, by path and start, from the store."""
+        return self._store.embeddings(segment.path for segment in segments)
 
     def stored_embeddings(self) -> Iterator[tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n dim"]]]:
         """The raw embeddings of all rows from the store, batch by batch, with their positions in the index."""

@@ -32,6 +32,7 @@ from soundloom.errors import ModelError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
 from soundloom.models import load
 from soundloom.tags.lookup import aligned_tags
+from soundloom.tags.suggestions import suggestion_scores
 
 if TYPE_CHECKING:
     from soundloom.library.search.index_cache import IndexCache
@@ -100,6 +101,23 @@ class TagQueries:
             # The other parts know no tags.
             weights = {**dict.fromkeys(self._settings.parts, 0.0), aligned.part: 1.0, **(weights or {})}
         return embedding, weights
+
+    def probabilities(
+        self, embeddings: Float[np.ndarray, "sounds dim"], tags: Sequence[str], *, offline: bool = False
+    ) -> Float[np.ndarray, " sounds"]:
+        """How probable the least probable of some tags is for each sound, in [0, 1]; see `soundloom.tags.suggestions`.
+
+        Args:
+            embeddings: of the sounds, as the model gives them.
+            tags: words that the model knows; of several classes that a word stands for, the most probable counts.
+            offline: never fetch the published tag encoder.
+        """
+        aligned = self._aligned_tags(offline)
+        ours = np.ascontiguousarray(embeddings[:, slice(*self._settings.parts[aligned.part])], np.float32)
+        scores = suggestion_scores(aligned, torch.from_numpy(ours)).numpy()
+        of_tags = [scores[:, aligned.vocabulary.query([tag]) > 0].max(axis=1) for tag in tags]
+        least: Float[np.ndarray, " sounds"] = np.stack(of_tags).min(axis=0)
+        return least
 
     def _aligned_tags(self, offline: bool) -> AlignedTags:
         if self._aligned is None:

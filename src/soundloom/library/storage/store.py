@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "segment_rows", "store_damages"]
 
 _SEGMENTS, _FAILURES = "segments", "failures"
-_CHUNK = 500
-"""Files named in one SQL expression."""
+_CHUNK = 500  # files named in one SQL expression
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
 """What a batch of a scan holds at most. A batch costs a third of a millisecond whatever is in it, and LanceDB's own
 are of 1024 rows: too small to filter 100,000 rows between two keystrokes."""
@@ -175,12 +174,15 @@ class Store:
         table = pa.Table.from_batches(batches)
         return table.sort_by([("path", "ascending"), ("start", "ascending")]).select(list(columns))
 
-    def embedding(self, path: str, start: float) -> NDArray[np.float32] | None:
-        """The embedding ``[dim]`` of the segment of a file that begins at a second; None if there is none."""
-        for batch in self.scan(["embedding"], f"{path_is_in([path])} AND start = {start!r}"):
-            for row in batch["embedding"]:
-                return np.array(row.as_py(), np.float32)
-        return None
+    def embeddings(self, paths: Iterable[str]) -> dict[tuple[str, float], NDArray[np.float32]]:
+        """The embeddings ``[dim]`` of the segments of some files, by path and start."""
+        found: dict[tuple[str, float], NDArray[np.float32]] = {}
+        for chunk in _chunks(sorted(set(paths))):
+            for batch in self.scan(["path", "start", "embedding"], path_is_in(chunk)):
+                keys = zip(batch["path"].to_pylist(), batch["start"].to_pylist(), strict=True)
+                rows = np.asarray(batch["embedding"].flatten(), np.float32).reshape(-1, self._dim)
+                found.update(zip(keys, rows, strict=True))
+        return found
 
     def append(self, rows: pa.Table) -> None:
         """Add the rows of files that the store does not know."""

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundloom.recipes import class_words
-from soundloom.recipes.class_words import learn_class_head, named_classes
-from soundloom.tags import Vocabulary
+from soundloom.tags import Vocabulary, class_words
+from soundloom.tags.class_words import learn_class_head, named_classes
 
 CLASSES, SOUNDS, DIM = 6, 1200, 8
 
