@@ -24,10 +24,12 @@ from soundloom.cli.embed import command as embed
 from soundloom.cli.error_door import hint_at_files, one_line, show_notices
 from soundloom.cli.evaluate import command as evaluate
 from soundloom.cli.export import command as export
+from soundloom.cli.import_embeddings import command as import_
 from soundloom.cli.index import command as index
 from soundloom.cli.info import command as info
 from soundloom.cli.layers import command as layers
 from soundloom.cli.map import command as map_
+from soundloom.cli.merge import command as merge
 from soundloom.cli.models import command as models
 from soundloom.cli.reproduce import command as reproduce
 from soundloom.cli.roots import command as roots
@@ -95,7 +97,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, tags, duplicates, detector, detect, map_, serve, embed, info, roots, verify),
+    *(index, search, tag, tags, duplicates, detector, detect, map_, serve, embed, import_, merge, info, roots, verify),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

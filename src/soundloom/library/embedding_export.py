@@ -6,6 +6,9 @@
     a folder    an .npz for every sound, in the sounds' own folders: ``embedding`` [time, dim] and
                 ``timestamps`` [time], the second that each row stands for
 
+Parquet has the model in its metadata, under ``soundloom``, and an .npz in the array ``about``: a JSON object with name,
+fingerprint, parts, engine, sample rate, window, hop and speed, from which `embedding_import` makes a library.
+
 Rows come in the order of the files, so the same sounds give the same file. A file is written beside its
 final name and renamed when complete: what carries the name is whole.
 """
@@ -13,6 +16,7 @@ final name and renamed when complete: what carries the name is whole.
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
+from soundloom import __version__
 from soundloom.atomic_file import replacing
 from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
+from soundloom.engines import engine_of
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import FileProgress
@@ -86,7 +92,7 @@ def export(
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
-    with _sink(out, model.frame_dim if frames else model.dim, files) as write:
+    with _sink(out, model.frame_dim if frames else model.dim, files, _about(model, frames, window, hop)) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Failed):
@@ -103,6 +109,23 @@ def export(
     return report
 
 
+def _about(model: Embedder, frames: bool, window: float | None, hop: float | None) -> str:
+    """What the embeddings are, as JSON."""
+    facts = {
+        "model": model.name,
+        "fingerprint": model.fingerprint(),
+        "engine": engine_of(model),
+        "sample_rate": model.sample_rate,
+        "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
+        "balance": dict(model.balance),
+        "frames": frames,
+        "window": None if frames else window,
+        "hop": None if frames else hop or window,
+        "soundloom": __version__,
+    }
+    return json.dumps(facts)
+
+
 def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[FileOnDisk, AvProcess], Embedded]:
     def embed(file: FileOnDisk, av: AvProcess) -> Embedded:
         notices: list[Notice] = []
@@ -117,7 +140,7 @@ def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[FileO
 
 
 @contextmanager
-def _sink(out: Path, dim: int, files: Sequence[FileOnDisk]) -> Iterator[_Sink]:
+def _sink(out: Path, dim: int, files: Sequence[FileOnDisk], about: str) -> Iterator[_Sink]:
     kinds = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}
     if out.suffix and out.suffix not in kinds:
         raise LibraryError(f"cannot write embeddings to {str(out)!r}: end it in {', '.join(kinds)}, or name a folder")
@@ -125,22 +148,22 @@ def _sink(out: Path, dim: int, files: Sequence[FileOnDisk]) -> Iterator[_Sink]:
         if not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             common = os.path.commonpath([os.path.dirname(file.path) for file in files]) if files else "/"
-            yield lambda result: _write_npz_of(out, Path(common), result)
+            yield lambda result: _write_npz_of(out, Path(common), result, about)
             return
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as temporary, kinds[out.suffix](temporary, dim) as write:
+        with replacing(out) as temporary, kinds[out.suffix](temporary, dim, about) as write:
             yield write
     except OSError as error:
         raise LibraryError(f"cannot write {str(out)!r}: {reason_of(error)}") from None
 
 
 @contextmanager
-def _parquet(file: Path, dim: int) -> Iterator[_Sink]:
+def _parquet(file: Path, dim: int, about: str) -> Iterator[_Sink]:
     import pyarrow as pa
     from pyarrow import parquet
 
     names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "embedding": pa.list_(pa.float32())}
-    schema = pa.schema(names)
+    schema = pa.schema(names, metadata={"soundloom": about})
     waiting: list[pa.Table] = []
 
     with parquet.ParquetWriter(file, schema) as writer:
@@ -164,7 +187,7 @@ def _parquet(file: Path, dim: int) -> Iterator[_Sink]:
 
 
 @contextmanager
-def _csv(file: Path, dim: int) -> Iterator[_Sink]:
+def _csv(file: Path, dim: int, _about: str) -> Iterator[_Sink]:
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "start", "end", *(f"e{column}" for column in range(dim))])
@@ -177,7 +200,7 @@ def _csv(file: Path, dim: int) -> Iterator[_Sink]:
 
 
 @contextmanager
-def _npz(file: Path, dim: int) -> Iterator[_Sink]:
+def _npz(file: Path, dim: int, about: str) -> Iterator[_Sink]:
     paths: list[str] = []
     starts: list[float] = []
     ends: list[float] = []
@@ -197,12 +220,13 @@ def _npz(file: Path, dim: int) -> Iterator[_Sink]:
             start=np.array(starts),
             end=np.array(ends),
             embedding=np.concatenate(vectors),
+            about=np.array(about),
         )
 
 
-def _write_npz_of(out: Path, common: Path, result: Embedded) -> None:
+def _write_npz_of(out: Path, common: Path, result: Embedded, about: str) -> None:
     """One sound's embeddings, in the place that mirrors the sound's own."""
     target = out / (os.path.relpath(result.path, common) + ".npz")
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, embedding=result.embeddings, timestamps=np.asarray(result.times))
+        np.savez(stream, embedding=result.embeddings, timestamps=np.asarray(result.times), about=np.array(about))

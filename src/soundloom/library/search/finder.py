@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.embedder.sources import sound_blocks
-from soundloom.errors import ModelMismatchError, QueryError
+from soundloom.errors import ModelError, ModelMismatchError, QueryError
 from soundloom.library.search import query as queries
 from soundloom.library.search.library_query import LibraryQuery, QuerySound, match_names, rows_of_text
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
@@ -219,7 +219,7 @@ class Finder:
         """The embedding of a sound; of one that the library holds its stored ones, if the model is another by now."""
         try:
             return self._embedded(sound, query)
-        except ModelMismatchError:
+        except (ModelError, ModelMismatchError):
             region = queries.query_region(sound.source, sound.start, sound.end)
             rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)
             if not len(rows):

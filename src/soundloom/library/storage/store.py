@@ -70,13 +70,14 @@ class Store:
 
     def add_missing_columns(self) -> None:
         """Give a table that an earlier version made the columns that it lacks, all null; no row is written again."""
-        missing = {name: f"cast(NULL as {kind})" for name, kind in ADDED_COLUMNS.items() if name not in self._columns}
+        missing = {name: f"cast(NULL as {kind})" for name, kind in ADDED_COLUMNS.items() if name not in self.columns}
         if missing:
             with self._tables.committing():
                 self._segments.add_columns(missing)
 
     @property
-    def _columns(self) -> list[str]:
+    def columns(self) -> list[str]:
+        """The names of the columns of the segments."""
         names: list[str] = self._segments.schema.names
         return names
 
@@ -159,7 +160,7 @@ class Store:
         except (LibraryDamagedError, RuntimeError, ValueError) as error:
             if where is None:
                 raise
-            names = ", ".join(name for name in self._columns if name != "embedding")
+            names = ", ".join(name for name in self.columns if name != "embedding")
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
 
@@ -258,7 +259,7 @@ class Store:
 
         Rows of a time before versions were recorded are of the first.
         """
-        if "decoder" not in self._columns:
+        if "decoder" not in self.columns:
             return {path: (1, seconds) for path, seconds in self.durations().items()}
         found: dict[str, tuple[int, float]] = {}
         for batch in self.scan(["path", "decoder", "duration"], f"decoder IS NULL OR decoder < {int(version)}"):
@@ -268,7 +269,7 @@ class Store:
 
     def notices(self) -> list[FileNotice]:
         """What was noticed of the files when they were decoded, by path."""
-        if "notices" not in self._columns:
+        if "notices" not in self.columns:
             return []
         found: dict[str, str] = {}
         for batch in self.scan(["path", "notices"], "notices IS NOT NULL"):

@@ -1,0 +1,37 @@
+"""``soundloom merge``: one library of several that one model filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo
+from soundloom.counted import counted
+
+__all__ = ["command"]
+
+
+@click.command("merge")
+@click.argument(
+    "others", nargs=-1, required=True, type=common_options.LocalPath(must_exist=True), metavar="LIBRARIES..."
+)
+@common_options.library
+def command(others: tuple[Path, ...], folder: Path) -> None:
+    """Take the sounds and tags of other libraries over into one; nothing is embedded again, and the others stay.
+
+    They must be of one model, window and decoding. A file that both hold keeps its rows, and has the tags of both.
+
+    \b
+    Examples:
+      soundloom merge laptop.loom field.loom -l sounds.loom
+    """
+    from soundloom.library.library_merge import merge_libraries
+
+    for other in others:
+        report = merge_libraries(folder, other)
+        echo(
+            f"{other}: {counted(report.files, 'file')}, {counted(report.segments, 'segment')} taken over, "
+            f"{report.known} held already."
+        )

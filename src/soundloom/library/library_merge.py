@@ -1,0 +1,109 @@
+"""Merging of libraries of one model: the rows, roots and tags of others are taken over; nothing is embedded again.
+
+A path that both hold keeps the rows of the library that is merged into. Tags become decisions there, so that they
+follow the sounds as those that are given by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from soundloom.errors import LibraryError
+from soundloom.library.library import Library
+from soundloom.library.storage.commit_guard import CommitGuard
+from soundloom.library.storage.library_lock import AddLock
+from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.root_registry import RootRegistry
+from soundloom.library.storage.sql import path_is_in
+from soundloom.library.storage.store import Store
+
+__all__ = ["MergeReport", "merge_libraries"]
+
+_FILES = 500
+"""Files whose rows are copied by one commit."""
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What a merge did.
+
+    Attributes:
+        files: files that were taken over.
+        segments: their rows.
+        known: files that the library held already, by their paths.
+    """
+
+    files: int
+    segments: int
+    known: int
+
+
+def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> MergeReport:
+    """Take the rows, roots and tags of a library over into another one.
+
+    Args:
+        folder: the library that grows.
+        other: the one that is read, and stays as it is.
+
+    Raises:
+        LibraryError: they are of different models, windows or ways of decoding; or the same.
+    """
+    target, source = Library.open(folder), Library.open(other)
+    _check_alike(target, source)
+    store = Store(target.folder / "store", target.settings.dim)
+    theirs = Store(source.folder / "store", source.settings.dim)
+    registry = RootRegistry(target.folder)
+    with AddLock(target.folder).held():
+        registry.remember(RootRegistry(source.folder).paths())
+        guard = CommitGuard(target.folder, registry)
+        known, files = store.files(), theirs.files()
+        new = sorted(files.keys() - known.keys())
+        store.add_missing_columns()
+        segments = 0
+        for first in range(0, len(new), _FILES):
+            rows = pa.Table.from_batches(list(theirs.scan(theirs.columns, path_is_in(new[first : first + _FILES]))))
+            with guard.committing():
+                store.append(rows)
+            segments += rows.num_rows
+    _take_over_tags(target, source)
+    target.index()
+    return MergeReport(len(new), segments, len(files) - len(new))
+
+
+def _check_alike(target: Library, source: Library) -> None:
+    if target.folder == source.folder:
+        raise LibraryError(f"{str(target.folder)!r} cannot be merged into itself: name two libraries")
+
+    def comparable(settings: LibrarySettings) -> LibrarySettings:
+        # Where the model lies, and how its rounding differs, changes no similarity that anyone would notice.
+        return replace(settings, source=None, weights="published", engine="", checksums=True)
+
+    mine, theirs = comparable(target.settings), comparable(source.settings)
+    names = ("model", "fingerprint", "dim", "parts", "window", "hop", "balance", "decoding", "format")
+    different = [name for name in names if getattr(mine, name) != getattr(theirs, name)]
+    if different:
+        name = different[0]
+        raise LibraryError(
+            f"the libraries differ in their {' and '.join(different)} ({name}: {getattr(mine, name)!r} and "
+            f"{getattr(theirs, name)!r}), so their embeddings cannot be compared: index the sounds of "
+            f"{str(source.folder)!r} into {str(target.folder)!r}"
+        )
+
+
+def _take_over_tags(target: Library, source: Library) -> None:
+    held = set(target.files())
+    by_tag: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    rows = source.rows(["path", "start", "end", "tags"]).to_pydict()
+    for path, start, end, tags in zip(*rows.values(), strict=True):
+        for tag in tags or () if path in held else ():
+            by_tag[tag].append((path, start, end))
+    segments = target.index().segments
+    for tag, regions in sorted(by_tag.items()):
+        wanted = {(path, start) for path, start, _ in regions}
+        numbers = segments.rows_of(regions)
+        exact = [segment for segment in segments.at(numbers) if (segment.path, segment.start) in wanted]
+        target.tags.add(tag, exact)

@@ -1,0 +1,70 @@
+"""Libraries of one model merged into one: rows, tags, what both hold, and what cannot be merged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from helpers.library_factory import clustered, filled
+from soundloom.cli import main
+from soundloom.errors import LibraryError
+from soundloom.library import Library
+from soundloom.library.library_merge import MergeReport, merge_libraries
+
+ONE, TWO = ["/s/a.wav", "/s/b.wav"], ["/s/b.wav", "/t/c.wav", "/t/d.wav"]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Library, Library]:
+    """Two libraries of two-second files, which have one path in common."""
+    vectors = clustered(5, 2)
+    one = filled(tmp_path / "one.loom", ONE, vectors[:4], segments=2)
+    two = filled(tmp_path / "two.loom", TWO, vectors[4:], segments=2)
+    one.tags.add("mine", ["/s/a.wav"])
+    two.tags.add("theirs", [("/t/c.wav", 1.0, 2.0)])
+    two.tags.add("both", ["/s/b.wav"])
+    return one, two
+
+
+def test_rows_and_tags_are_taken_over(pair: tuple[Library, Library]) -> None:
+    one, two = pair
+    before = two.rows(["path", "start", "embedding", "tags"])
+    assert merge_libraries(one.folder, two.folder) == MergeReport(files=2, segments=4, known=1)
+    merged = Library.open(one.folder)
+    assert merged.files() == ["/s/a.wav", "/s/b.wav", "/t/c.wav", "/t/d.wav"]
+    assert merged.tags.counts() == {"both": 2, "mine": 2, "theirs": 1}
+    rows = merged.rows(["path", "start", "embedding", "tags"], "path LIKE '/t/%'").to_pylist()
+    assert rows == [row for row in before.to_pylist() if row["path"].startswith("/t/")]
+    own = merged.rows(["embedding"], "path = '/s/b.wav'")["embedding"].to_pylist()
+    np.testing.assert_array_equal(own, clustered(5, 2)[2:4])  # not the other's
+    assert two.rows(["path", "start", "embedding", "tags"]).equals(before)
+    query = clustered(5, 2)[6]
+    assert merged.search_embedding(query, 1)[0].path == "/t/c.wav"
+    assert merge_libraries(one.folder, two.folder) == MergeReport(files=0, segments=0, known=3)
+    assert len((merged.folder / "tags.jsonl").read_text().splitlines()) >= 3  # decisions, which outlive tables
+
+
+def test_what_differs_is_refused(pair: tuple[Library, Library]) -> None:
+    one, two = pair
+    with pytest.raises(LibraryError, match="into itself"):
+        merge_libraries(one.folder, one.folder)
+    for change, message in (
+        ({"fingerprint": "1" * 64}, "differ in their fingerprint"),
+        ({"window": 2.0, "hop": 2.0}, "differ in their window and hop"),
+    ):
+        settings = two.settings
+        replace(settings, **change).write(two.folder)  # type: ignore[arg-type]
+        with pytest.raises(LibraryError, match=message):
+            merge_libraries(one.folder, two.folder)
+        settings.write(two.folder)
+
+
+def test_the_command_says_what_it_did(pair: tuple[Library, Library]) -> None:
+    one, two = pair
+    done = CliRunner().invoke(main, ["merge", str(two.folder), "-l", str(one.folder)])
+    assert done.exit_code == 0, done.stderr
+    assert "2 files, 4 segments taken over, 1 held already." in done.stdout
