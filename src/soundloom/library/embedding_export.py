@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 
-from soundloom import __version__
 from soundloom.atomic_file import replacing
 from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
 from soundloom.embedder import Embedder
@@ -121,7 +120,6 @@ def _about(model: Embedder, frames: bool, window: float | None, hop: float | Non
         "frames": frames,
         "window": None if frames else window,
         "hop": None if frames else hop or window,
-        "soundloom": __version__,
     }
     return json.dumps(facts)
 
