@@ -6,7 +6,8 @@ filter's length. Verma 2023, section 3.1 uses 80 bins from 40 Hz, 12 an octave, 
 
 librosa works octave by octave on ever more decimated waveforms and drops filter coefficients (its
 ``sparsity``); here one Fourier transform of the whole waveform serves all bins, so that the two agree to a
-correlation of 0.9995, not to rounding. Magnitudes only: phases are not kept, and there is no inverse.
+correlation of 0.9995, not to rounding. With ``sparsity`` the filters are librosa's own, octave by octave, but
+for their ripples below zero hertz. Magnitudes only: phases are not kept, and there is no inverse.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ __all__ = ["ConstantQ", "ConstantQSettings"]
 # Half the width of the band kept of each filter's spectrum, in units of 1 / (filter length): a Hann window has
 # 3e-8 of its energy beyond. After a loud sound's end its echo through the cut is 104 dB weaker, or fainter.
 REACH = 12
+# The same where coefficients are left out: what is left is a sharp cut in frequency, whose ripples reach further.
+SPARSE_REACH = 48
 # Bins that share one range of rows.
 GROUP = 20
 # Frames of one Fourier transform at most; longer waveforms are cut into overlapping pieces.
@@ -50,6 +53,8 @@ class ConstantQSettings:
         bins: how many.
         bins_per_octave: of them.
         fmin: the lowest bin's frequency in hertz.
+        sparsity: librosa's: the share of each filter's spectrum, by absolute sum, that is left out, smallest values
+            first, on the grid of librosa's own transform of each octave; 0 leaves out nothing.
     """
 
     sample_rate: int = 16000
@@ -57,10 +62,13 @@ class ConstantQSettings:
     bins: int = 80
     bins_per_octave: int = 12
     fmin: float = 40.0
+    sparsity: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.hop_length, self.bins, self.bins_per_octave, self.fmin) <= 0:
             raise InvalidArgumentError(f"hop_length, bins, bins_per_octave and fmin must be above zero, got {self}")
+        if not 0 <= self.sparsity < 1:
+            raise InvalidArgumentError(f"sparsity is a share from 0 to below 1, got {self.sparsity}")
         # A Hann window's equivalent noise bandwidth is 1.5 / length; half of it lies above the centre.
         highest = float(self.frequencies[-1]) * (1 + 0.75 * self.bandwidth)
         if highest > self.sample_rate / 2:
@@ -68,6 +76,14 @@ class ConstantQSettings:
                 f"the highest of {self.bins} bins reaches {highest:.0f} Hz, above half the sample rate "
                 f"{self.sample_rate}: ask for fewer bins or a lower fmin"
             )
+
+    def __repr__(self) -> str:
+        # Fingerprints count it: without sparsity it reads as it did before there was any.
+        sparse = f", sparsity={self.sparsity}" if self.sparsity else ""
+        return (
+            f"ConstantQSettings(sample_rate={self.sample_rate}, hop_length={self.hop_length}, bins={self.bins}, "
+            f"bins_per_octave={self.bins_per_octave}, fmin={self.fmin}{sparse})"
+        )
 
     @property
     def frequencies(self) -> Float[Tensor, " bins"]:
@@ -143,9 +159,13 @@ class ConstantQ(Frontend):
         self.halo = math.ceil(float(self.settings.lengths[0]) / 2 / self.settings.hop_length)
 
     @classmethod
-    def verma(cls) -> Self:
-        """Verma 2023, section 3.1: 80 bins, 12 an octave from 40 Hz, every 25 ms at 16 kHz."""
-        return cls()
+    def verma(cls, sparsity: float = 0.0) -> Self:
+        """Verma 2023, section 3.1: 80 bins, 12 an octave from 40 Hz, every 25 ms at 16 kHz.
+
+        Args:
+            sparsity: see ``ConstantQSettings``; librosa's default, which the paper will have used, is 0.01.
+        """
+        return cls(ConstantQSettings(sparsity=sparsity))
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """Magnitudes, the channel axis being 1."""
@@ -234,13 +254,17 @@ def filter_groups(settings: ConstantQSettings, period: int, device: torch.device
         row_width = settings.sample_rate / settings.hop_length
         groups = []
         bins = zip(torch.split(settings.frequencies, GROUP), torch.split(settings.lengths, GROUP), strict=True)
-        for frequencies, lengths in bins:
-            reach = REACH * settings.sample_rate / lengths
+        for first_bin, (frequencies, lengths) in zip(range(0, settings.bins, GROUP), bins, strict=True):
+            reach = (SPARSE_REACH if settings.sparsity else REACH) * settings.sample_rate / lengths
             first = max(0, math.floor(float((frequencies - reach).min()) / row_width))
             last = min(settings.hop_length // 2, math.ceil(float((frequencies + reach).max()) / row_width))
             points = torch.arange(first * period, last * period, dtype=torch.float64) / (period * settings.hop_length)
-            offsets = points - frequencies[:, None] / settings.sample_rate
-            spectra = hann_spectrum(offsets, lengths[:, None]) / hann_spectrum(torch.zeros(1), lengths[:, None])
+            if settings.sparsity:
+                some = range(first_bin, first_bin + len(frequencies))
+                spectra = torch.stack([sparse_spectrum(settings, number, points) for number in some])
+            else:
+                offsets = points - frequencies[:, None] / settings.sample_rate
+                spectra = hann_spectrum(offsets, lengths[:, None]) / hann_spectrum(torch.zeros(1), lengths[:, None])
             spectra = spectra * lengths[:, None].sqrt() / settings.hop_length
             by_column = torch.unflatten(spectra, 1, (last - first, period)).permute(2, 0, 1)
             groups.append(Group(first, by_column.float().contiguous().to(device)))
@@ -259,6 +283,40 @@ def hann_spectrum(frequency: Tensor, length: Tensor) -> Tensor:
         return torch.where(at_zero, samples, ratio)
 
     return rectangle(frequency) / 2 + (rectangle(frequency - 1 / length) + rectangle(frequency + 1 / length)) / 4
+
+
+def sparse_spectrum(
+    settings: ConstantQSettings, number: int, points: Float[Tensor, " points"]
+) -> Float[Tensor, " points"]:
+    """A filter's spectrum as librosa has it, without its smallest coefficients, at frequencies in cycles a sample.
+
+    librosa transforms each octave, from the highest down, at half the rate of the one above as long as the hop is even,
+    by the power of two that holds the octave's longest filter. Of n samples of a spectrum B, those that are left make
+
+        H(f) = sum_k B[k] D(f - k / n),        D(x) = sin(pi n x) / (n sin(pi x)).
+    """
+    octave = (settings.bins - 1 - number) // settings.bins_per_octave
+    rate_divisor = 2 ** min(octave, (settings.hop_length & -settings.hop_length).bit_length() - 1)
+    lowest = max(0, settings.bins - (octave + 1) * settings.bins_per_octave)
+    size = 2 ** math.ceil(math.log2(float(settings.lengths[lowest]) / rate_divisor))
+    length = settings.lengths[number] / rate_divisor
+    centre = float(settings.frequencies[number]) / settings.sample_rate * rate_divisor
+    grid = torch.arange(size // 2 + 1, dtype=torch.float64) / size
+    # librosa's filter: a periodic Hann window over whole samples of the octave, zero at its first, so that it is
+    # symmetric about half a sample before or after the frame's centre, which magnitudes hardly notice.
+    count = math.floor(length / 2) - math.floor(-length / 2)
+    times = torch.arange(count, dtype=torch.float64) - count / 2
+    window = torch.cos(math.pi * times / count).square()
+    spectrum = torch.cos(2 * math.pi * (grid[:, None] - centre) * times) @ (window / window.sum())
+    magnitudes, order = spectrum.abs().sort()
+    shares = (magnitudes / magnitudes.sum()).cumsum(0)
+    kept = order[int((shares < settings.sparsity).sum()) :]
+    distances = math.pi * (points[:, None] * rate_divisor - grid[kept])
+    sines = size * torch.sin(distances)
+    close = sines.abs() < 1e-9
+    kernels = torch.where(close, 1.0, torch.sin(size * distances) / torch.where(close, 1.0, sines))
+    # Above half its rate the octave that librosa transforms holds nothing.
+    return torch.where(points * rate_divisor <= 0.5, kernels @ spectrum[kept], 0.0)
 
 
 def smooth(least: int) -> int:

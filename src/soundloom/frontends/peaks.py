@@ -42,9 +42,9 @@ class PeakMap(Frontend):
         self.second = max(1, round(1 / constant_q.hop))
 
     @classmethod
-    def verma(cls) -> Self:
-        """Verma 2023, section 3.1: 80 bins, 12 an octave from 40 Hz, every 25 ms at 16 kHz."""
-        return cls(ConstantQ.verma())
+    def verma(cls, sparsity: float = 0.0) -> Self:
+        """Verma 2023, section 3.1: 80 bins, 12 an octave from 40 Hz, every 25 ms at 16 kHz; see `ConstantQ.verma`."""
+        return cls(ConstantQ.verma(sparsity))
 
     @torch.no_grad()
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
