@@ -33,6 +33,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)))
 
 
+def test_how_sounds_were_decoded_comes_along(sounds: Path) -> None:
+    assert run("embed", sounds, "-o", "slow.npz", "-m", "mfcc", "--speed", "0.5", "-j", "1").exit_code == 0
+    assert run("import", "slow.npz", "-l", "slow.loom").exit_code == 0
+    assert Library.open("slow.loom").settings.decoding.speed == 0.5
+
+
 @pytest.mark.parametrize("ending", ["parquet", "npz"])
 def test_what_embed_wrote_is_searched_as_if_it_had_been_indexed(sounds: Path, ending: str) -> None:
     out = f"e.{ending}"
@@ -43,6 +49,7 @@ def test_what_embed_wrote_is_searched_as_if_it_had_been_indexed(sounds: Path, en
     indexed.add(sounds, workers=1)
     imported = Library.open("imported.loom")
     assert imported.settings.fingerprint == indexed.settings.fingerprint
+    assert imported.settings.decoding == indexed.settings.decoding
     soundfile.write("new.wav", 0.1 * np.random.default_rng(9).normal(size=8000), 16000)
     for query in (Path("new.wav"), sounds / "a.wav"):
         assert imported.search(query, k=8) == indexed.search(query, k=8)

@@ -7,7 +7,7 @@
                 ``timestamps`` [time], the second that each row stands for
 
 Parquet has the model in its metadata, under ``soundloom``, and an .npz in the array ``about``: a JSON object with name,
-fingerprint, parts, engine, sample rate, window, hop and speed, from which `embedding_import` makes a library.
+fingerprint, parts, engine, sample rate, decoding, window and hop, from which `embedding_import` makes a library.
 
 Rows come in the order of the files, so the same sounds give the same file. A file is written beside its
 final name and renamed when complete: what carries the name is whole.
@@ -91,7 +91,9 @@ def export(
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
-    with _sink(out, model.frame_dim if frames else model.dim, files, _about(model, frames, window, hop)) as write:
+    with _sink(
+        out, model.frame_dim if frames else model.dim, files, _about(model, decoding, frames, window, hop)
+    ) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Failed):
@@ -108,7 +110,7 @@ def export(
     return report
 
 
-def _about(model: Embedder, frames: bool, window: float | None, hop: float | None) -> str:
+def _about(model: Embedder, decoding: DecodeOptions, frames: bool, window: float | None, hop: float | None) -> str:
     """What the embeddings are, as JSON."""
     facts = {
         "model": model.name,
@@ -117,6 +119,7 @@ def _about(model: Embedder, frames: bool, window: float | None, hop: float | Non
         "sample_rate": model.sample_rate,
         "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
         "balance": dict(model.balance),
+        "decoding": decoding.to_data(),
         "frames": frames,
         "window": None if frames else window,
         "hop": None if frames else hop or window,

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Float32
 
+from soundloom.audio import DecodeOptions
 from soundloom.engines import PLAIN
 from soundloom.errors import LibraryError, ResourceError
 from soundloom.file_names import os_path, text_path
@@ -85,6 +86,7 @@ def import_embeddings(
         hop=about.get("hop"),
         balance=about.get("balance", {}),
         engine=about.get("engine", PLAIN),
+        decoding=DecodeOptions.from_data(about.get("decoding", {})),
         checksums=True,
     )
     try:
