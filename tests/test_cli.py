@@ -21,7 +21,21 @@ from soundloom.errors import QueryError
 from soundloom.server.queries import parse_weights as parse_server_weights
 
 COMMANDS = (
-    *("index", "search", "tag", "map", "serve", "embed", "info", "roots", "verify", "train", "evaluate", "layers"),
+    *(
+        "index",
+        "search",
+        "tag",
+        "tags",
+        "map",
+        "serve",
+        "embed",
+        "info",
+        "roots",
+        "verify",
+        "train",
+        "evaluate",
+        "layers",
+    ),
     *("reproduce", "export", "models", "corpora", "doctor", "demo"),
 )
 
@@ -88,6 +102,26 @@ def test_help_and_lists_import_no_torch() -> None:
     assert any(line.startswith("soundloom train triplet ") for line in shown)
     assert len([line for line in shown if line.startswith("soundloom ")]) > 25
     assert [line.rpartition(" ")[2] for line in shown[-3:]] == ["0", "0", "0"]
+
+
+def test_everyday_commands_do_not_import_the_compiler_of_torch(library: Path, sounds: Path, tmp_path: Path) -> None:
+    """TorchDynamo and SymPy take three seconds of processor time, and an update that finds nothing needs no model."""
+    sound = str(sounds / "tone-0.wav")
+    script = f"""
+        import sys
+        from click.testing import CliRunner
+        from soundloom.cli import main
+        from soundloom.library.storage.lifecycle import LibraryModel
+
+        load, LibraryModel.get = LibraryModel.get, None
+        print(CliRunner().invoke(main, ["index", "-l", {str(library)!r}]).exit_code)
+        LibraryModel.get = load
+        print(CliRunner().invoke(main, ["search", {sound!r}, "-l", {str(library)!r}]).exit_code)
+        print(CliRunner().invoke(main, ["embed", {sound!r}, "-o", {str(tmp_path / "x.npz")!r}]).exit_code)
+        print(CliRunner().invoke(main, ["tag", {sound!r}]).exit_code)
+        print("torch" in sys.modules, *{{"torch._dynamo", "sympy"}} & set(sys.modules))
+    """
+    assert run_python(script).stdout.split() == ["0", "0", "0", "0", "True"]
 
 
 def test_kept_listings_are_those_of_the_registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +203,7 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     assert hits[0]["path"] == str(sounds / "tone-3.wav")
     assert set(hits[0]) == {
         *("path", "start", "end", "duration", "tags", "absent", "similarity", "parts", "percentile", "found_by"),
+        "notices",
     }
     assert all(hit["duration"] < 0.9 for hit in hits)
     assert hits[0]["similarity"] == pytest.approx(

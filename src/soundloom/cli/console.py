@@ -128,7 +128,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
-    """A bar with the rate and the time left; nothing if standard error is not a terminal."""
+    """A bar with the rate and the time left, from the first file on; nothing if standard error is not a terminal."""
     from rich import progress
     from rich.console import Console
 
@@ -140,16 +140,20 @@ def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
         progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None, rate="")
+    bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(what, total=None, rate="")
 
-        def advance(reached: FileProgress) -> None:
-            elapsed = bar.tasks[task].elapsed or 0
-            if elapsed > 0:
-                rate = f"{reached.done / elapsed:.0f} files/s, {reached.seconds / elapsed:.0f} x real time"
-                bar.update(task, total=reached.total, completed=reached.done, rate=rate)
+    def advance(reached: FileProgress) -> None:
+        bar.start()
+        elapsed = bar.tasks[task].elapsed or 0
+        if elapsed > 0:
+            rate = f"{reached.done / elapsed:.0f} files/s, {reached.seconds / elapsed:.0f} x real time"
+            bar.update(task, total=reached.total, completed=reached.done, rate=rate)
 
+    try:
         yield advance
+    finally:
+        bar.stop()
 
 
 @contextmanager
@@ -171,14 +175,11 @@ def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-@contextmanager
-def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
+def model_loader(*, offline: bool) -> Callable[..., Embedder]:
     """`soundloom.load` as commands call it: what it fetches is announced, and followed by a bar, on standard error.
 
-    The bar is there while the context is open: load within it, and show no other bar meanwhile.
+    The bar is there while something is fetched; show no other bar meanwhile.
     """
-    from functools import partial
-
     from rich import progress
     from rich.console import Console
 
@@ -192,14 +193,23 @@ def model_loader(*, offline: bool) -> Iterator[Callable[..., Embedder]]:
         progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, visible=False)
+    bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("")
 
-        def advance(reached: TransferProgress) -> None:
-            whole = reached.done == reached.total
-            bar.update(task, total=reached.total, completed=reached.done, visible=not whole)
+    def advance(reached: TransferProgress) -> None:
+        bar.start()
+        bar.update(task, total=reached.total, completed=reached.done)
 
-        yield partial(load, offline=offline, announce=lambda download: echo(str(download), err=True), progress=advance)
+    def load_with_bar(*arguments: Any, **options: Any) -> Embedder:
+        try:
+            return load(*arguments, offline=offline, announce=announce, progress=advance, **options)
+        finally:
+            bar.stop()
+
+    def announce(download: object) -> None:
+        echo(str(download), err=True)
+
+    return load_with_bar
 
 
 def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:

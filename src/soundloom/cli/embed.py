@@ -78,9 +78,9 @@ def command(
     from soundloom.library.embedding_export import export
     from soundloom.models import DEFAULT
 
-    with model_loader(offline=offline) as load:
-        fast = accelerating(load, engine, device=device, half=half)
-        model = fast(name or DEFAULT, weights=common_options.parse_files(files) or "published")
+    load = model_loader(offline=offline)
+    fast = accelerating(load, engine, device=device, half=half)
+    model = fast(name or DEFAULT, weights=common_options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = export(
             sounds,

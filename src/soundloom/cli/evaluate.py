@@ -107,8 +107,8 @@ def _measured(
     names = protocol_names([name.strip() for name in protocols.split(",")])
     corpora = evaluate_options.load_corpora(where)
     for name, chosen in weights.items():
-        with model_loader(offline=offline) as load:
-            model = load(name, weights=chosen, seed=shared["seed"])
+        load = model_loader(offline=offline)
+        model = load(name, weights=chosen, seed=shared["seed"])
         for corpus in corpora:
             evaluate_options.report(f"{model.name} on {corpus.name}", quiet=quiet)
             with evaluate_options.embedding_bar("embedding", quiet=quiet) as progress:

@@ -62,8 +62,8 @@ def command(
     assert out is not None
     check_destination(out)
     check_exportable(name, offline=offline)
-    with model_loader(offline=offline) as load:
-        model = load(name, weights=common_options.parse_files(files) or "published")
+    load = model_loader(offline=offline)
+    model = load(name, weights=common_options.parse_files(files) or "published")
     exported = export(model, out, seconds=seconds)
     if json_wanted:
         print_json(asdict(exported) | {"sample_rate": model.sample_rate, "dim": model.dim})

@@ -113,9 +113,8 @@ def command(
     began = time.monotonic()
     every: list[str | Path] = [*sounds, *_listed(lists)]
     tags = TagTable(tag_file) if tag_file else None
-    with model_loader(offline=offline) as loader:
-        library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
-        _ = library.model  # loaded here, where its own bar can be shown
+    loader = model_loader(offline=offline)
+    library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         chosen: dict[str, Any] = {"workers": workers, "prune": prune, "rehash": rehash, "exclude": exclude}
         report = library.add(every or None, tags=tags, progress=progress, **chosen)

@@ -59,10 +59,10 @@ def command(
     from soundloom.evaluation import results as kept
     from soundloom.evaluation.analysis.layers import evaluate_layers, layered_streams
 
-    with model_loader(offline=offline) as load:
-        found_streams = layered_streams(
-            load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
-        )
+    load = model_loader(offline=offline)
+    found_streams = layered_streams(
+        load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
+    )
     corpora = evaluate_options.load_corpora(where)
     found: list[kept.Result] = []
     refused = False

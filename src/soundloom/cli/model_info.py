@@ -39,8 +39,8 @@ def print_model(name: str, *, offline: bool, json_wanted: bool) -> None:
 
     parts = model_parts(name, offline=offline)
     published = any(part.row is not None and part.row.checkpoint for part in parts)
-    with model_loader(offline=offline) as load:
-        model = load(name, weights="random" if published else "published")
+    load = model_loader(offline=offline)
+    model = load(name, weights="random" if published else "published")
     about = [_part_info(part) for part in parts]
     facts = _facts(model)
     if json_wanted:

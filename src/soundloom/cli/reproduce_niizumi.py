@@ -54,11 +54,11 @@ def command(
 
     names = models or ("yamnet",)
     corpora = evaluate_options.load_corpora(where)
-    with model_loader(offline=offline) as load:
-        loaded = {
-            name: load(name, weights=weights, seed=seed)
-            for name, weights in evaluate_options.weights_for(names, files).items()
-        }
+    load = model_loader(offline=offline)
+    loaded = {
+        name: load(name, weights=weights, seed=seed)
+        for name, weights in evaluate_options.weights_for(names, files).items()
+    }
     with evaluate_options.embedding_bar("embedding", quiet=False) as progress:
         found = reproduce(
             loaded,

@@ -238,16 +238,14 @@ class _Search:
 
         notices: list[Notice] = []
         remarks: list[str] = []
-        with model_loader(offline=self._offline) as loader:
-            library = Library.open(self._folder, loader=loader)
-            decoding = common_options.decode_options(self._context, library.settings.decoding)
-            query = replace(self._query, decoding=decoding)
-            matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
-            sound = query.like[0] if query.like else None
-            if explained and sound is not None:
-                self._reasons = library.explain(
-                    sound.source, matches, start=sound.start, end=sound.end, decoding=decoding
-                )
+        loader = model_loader(offline=self._offline)
+        library = Library.open(self._folder, loader=loader)
+        decoding = common_options.decode_options(self._context, library.settings.decoding)
+        query = replace(self._query, decoding=decoding)
+        matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
+        sound = query.like[0] if query.like else None
+        if explained and sound is not None:
+            self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
         for remark in (*(notice.text for notice in notices), *remarks):
             echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
         if picture is not None and sound is not None and matches:

@@ -54,11 +54,11 @@ def command(
         settings = ServerSettings(host=host, port=port, token=token, allowed_hosts=allowed)
     except ValueError as error:
         raise QueryError(str(error)) from None
-    with model_loader(offline=offline) as loader:
-        library = Library.open(folder, loader=loader)
-        _ = library.model
-        # Fetched now, if it can be: the server itself fetches nothing.
-        library.tags.vocabulary(offline=offline)
+    loader = model_loader(offline=offline)
+    library = Library.open(folder, loader=loader)
+    _ = library.model
+    # Fetched now, if it can be: the server itself fetches nothing.
+    library.tags.vocabulary(offline=offline)
 
     def ready(address: str) -> None:
         echo(f"{folder} is at {address}  (Ctrl-C stops)")

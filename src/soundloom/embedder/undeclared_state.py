@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from soundloom.components import ModuleConfig, Registry, digest_of, from_plain
 from soundloom.embedder.threads import one_thread
 from soundloom.encoders.base import ENCODERS, Encoder
+from soundloom.encoders.init import WithoutDraws
 from soundloom.errors import ComponentError
 from soundloom.frontends.base import Frontend
 
@@ -90,23 +90,9 @@ def build_encoder(config: ModuleConfig, where: str, *, trust: bool = False) -> E
         ComponentError: as for `ModuleConfig.build`.
     """
     if config.is_own(ENCODERS):
-        with torch.device("meta"), _WithoutDraws():
+        with torch.device("meta"), WithoutDraws():
             return config.build(ENCODERS, where)
     return config.build(ENCODERS, where, trust=trust)
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Skips initial draws on the meta device, which take milliseconds each and leave no numbers."""
-
-    _DRAWS = frozenset({Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_})
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """See `TorchFunctionMode`."""
-        if func in self._DRAWS:
-            tensor = args[0] if args else kwargs["tensor"]
-            if tensor.is_meta:
-                return tensor
-        return func(*args, **(kwargs or {}))
 
 
 def _registry_of(kind: type[Frontend | Encoder]) -> Registry[Any]:

@@ -9,12 +9,33 @@ fan-out of a depthwise convolution as if it were dense.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from soundloom.encoders.base import Encoder
 
-__all__ = ["he_normal", "initialise"]
+__all__ = ["WithoutDraws", "he_normal", "initialise", "state_shapes"]
+
+
+class WithoutDraws(TorchFunctionMode):
+    """Skips initial draws on the meta device, which leave no numbers.
+
+    Each would take milliseconds, and the first imports TorchDynamo and SymPy, which takes three seconds.
+    """
+
+    _DRAWS = frozenset({Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """See `TorchFunctionMode`."""
+        if func in self._DRAWS:
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **(kwargs or {}))
 
 
 def he_normal(module: nn.Module) -> None:
@@ -44,3 +65,9 @@ def initialise(encoder: Encoder, seed: int) -> None:
             if callable(reset):
                 reset()
     encoder.to(home)
+
+
+def state_shapes(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Every key of a network's state and its tensor's shape; no weights are drawn."""
+    with torch.device("meta"), WithoutDraws():
+        return {key: tuple(tensor.shape) for key, tensor in build().state_dict().items()}

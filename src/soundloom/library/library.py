@@ -225,7 +225,7 @@ class Library:
             self._registry.remember(roots)
             exclude = remember_exclusions(self.folder, exclude)
             synchroniser = Synchroniser(
-                self.folder, self._store, self.model, self.settings, self._registry, self._tag_editor,
+                self.folder, self._store, self._library_model.get, self.settings, self._registry, self._tag_editor,
                 workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, exclude=exclude, progress=progress,
             )  # fmt: skip
             report = synchroniser.run(roots, tags)

@@ -13,16 +13,15 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import AiSFX
+from soundloom.encoders.init import state_shapes
 from soundloom.errors import ModelError
 from soundloom.frontends import PeakLogMel
 from soundloom.models.model_registry import register_model
 from soundloom.models.names import PartName
-from soundloom.models.weights.checkpoint_layouts import Shapes
 from soundloom.models.weights.download import PublishedFile
 from soundloom.models.weights.published_checkpoints import Checkpoint, State
 from soundloom.models.weights.unpickle import load_torch
@@ -62,11 +61,6 @@ def _state(loaded: object, path: Path) -> State:
     return found
 
 
-def _shapes() -> Shapes:
-    with torch.device("meta"):
-        return {key: tuple(value.shape) for key, value in AiSFX().state_dict().items()}
-
-
 _CHECKPOINT = Checkpoint(
     name="aisfx",
     title="aiSFX at 44.1 kHz, trained on sound effect libraries",
@@ -80,7 +74,7 @@ _CHECKPOINT = Checkpoint(
     format="other",
     licence="CC-BY-4.0",
     citation="A. Ma and A. Lerch, Representation learning for the automatic indexing of sound effects libraries, 2022",
-    shapes=_shapes(),
+    shapes=state_shapes(AiSFX),
     read=read_weights,
 )
 

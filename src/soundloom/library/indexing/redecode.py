@@ -7,7 +7,7 @@ of the others those are embedded again whose samples are others now.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,6 @@ from soundloom.library.indexing.add_report import AddTally
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_rows import Embedded, RowWriter, segment_embedder
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
 
 __all__ = ["redecode_files"]
@@ -44,11 +43,10 @@ class _Sound:
 
 
 def redecode_files(
-    paths: Collection[str],
+    outdated: Mapping[str, tuple[int, float]],
     known: Mapping[str, FileState],
     model: Embedder,
     settings: LibrarySettings,
-    store: Store,
     writer: RowWriter,
     tally: AddTally,
     workers: int,
@@ -58,16 +56,14 @@ def redecode_files(
     A file that is refused now keeps its rows, is reported as failed, and is decoded again by the next update.
 
     Args:
-        paths: files on disk.
+        outdated: path of a file on disk -> the version of decoding that its rows are of, and its seconds.
         known: the library's files.
         model: embeds files whose sound differs.
         settings: how files are cut and decoded.
-        store: the library's rows.
         writer: commits the new rows.
         tally: counts files and failures.
         workers: how many files at a time.
     """
-    outdated = {path: was for path, was in store.decoded_before(audio.DECODER_VERSION).items() if path in paths}
     files = [FileOnDisk(path, known[path].size, known[path].mtime_ns) for path in sorted(outdated)]
     hashes = {file.path: known[file.path].hash for file in files}
     embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding)

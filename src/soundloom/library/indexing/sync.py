@@ -13,10 +13,11 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from soundloom.audio import DECODER_VERSION
 from soundloom.embedder import Embedder
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
@@ -49,7 +50,7 @@ class Synchroniser:
     Args:
         folder: the library's.
         store: its rows.
-        model: embeds what is new.
+        model: loads the model that embeds what is new; called if something may be, before any progress is reported.
         settings: how files are cut.
         registry: the library's roots.
         tag_editor: the library's tags.
@@ -64,7 +65,7 @@ class Synchroniser:
         self,
         folder: Path,
         store: Store,
-        model: Embedder,
+        model: Callable[[], Embedder],
         settings: LibrarySettings,
         registry: RootRegistry,
         tag_editor: TagEditor,
@@ -108,6 +109,9 @@ class Synchroniser:
         diff.missing = {path: state for path, state in diff.missing.items() if RootLookup(absent).root_of(path) is None}
         report.absent = [root for root in absent if RootLookup(roots).root_of(root) is not None]
 
+        outdated = self._outdated(diff)
+        if outdated or diff.candidates:
+            self._model()
         held = {state.hash for state in known.values()}
         hashes = self._hash(diff.candidates, held, known)
         targets = [file.state(hashes[file.path]) for file in diff.candidates if hashes.get(file.path) in held]
@@ -115,7 +119,7 @@ class Synchroniser:
         table = self._match(tags, known, diff)
         after = self._take_over_rows(targets, known, paths_losing_content(diff, known, hashes, targets, absent, roots))
 
-        commits = self._write_new_rows(diff.present, files, hashes, after, table, roots)
+        commits = self._write_new_rows(outdated, files, hashes, after, table, roots)
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
         self._registry.record(roots, kept)
         retagged = self._tag_editor.reconcile(table)
@@ -126,9 +130,14 @@ class Synchroniser:
         report.tagged_failures = sorted(table.keys() & failed.keys())
         return self._tally.finished()
 
+    def _outdated(self, diff: LibraryDiff) -> dict[str, tuple[int, float]]:
+        """The files that an earlier version of decoding decoded: path -> that version, and seconds."""
+        before = self._store.decoded_before(DECODER_VERSION)
+        return {path: was for path, was in before.items() if path in diff.present}
+
     def _write_new_rows(
         self,
-        present: Set[str],
+        outdated: Mapping[str, tuple[int, float]],
         files: Sequence[FileOnDisk],
         hashes: Mapping[str, str],
         after: Mapping[str, FileState],
@@ -136,16 +145,20 @@ class Synchroniser:
         roots: Sequence[Path],
     ) -> int:
         """Decode outdated files again and embed new ones. Returns the number of commits."""
+        embedded = {file.path for file in files}
+        outdated = {path: was for path, was in outdated.items() if path not in embedded}
+        if not files and not outdated:
+            self._store.record_failures(self._tally.failed, roots)
+            return 0
+        model, settings = self._model(), self._settings
         reused = {path for entry in self._registry.entries() for path in entry.missing}
-        shortest = self._model.min_samples / self._model.sample_rate * self._settings.decoding.speed
+        shortest = model.min_samples / model.sample_rate * settings.decoding.speed
         writer = RowWriter(
             self._store, self._tag_editor, self._guard, after, table, self._tally.report,
             shortest=shortest, reused=reused,
         )  # fmt: skip
-        settings = self._settings
-        outdated = present - {file.path for file in files}
-        redecode_files(outdated, after, self._model, settings, self._store, writer, self._tally, self._workers)
-        embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
+        redecode_files(outdated, after, model, settings, writer, self._tally, self._workers)
+        embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding)
         embed_files(files, embed, writer, self._tally, roots, self._workers)
         return writer.commits
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundloom.encoders.init import state_shapes
 from soundloom.encoders.yamnet import YAMNet
 from soundloom.errors import ModelError
 from soundloom.models.weights.tensorflow_weights import TFLiteLayer
@@ -30,8 +31,7 @@ _NORM = {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean", "movi
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """Every key of the encoder's state and its tensor's shape."""
-    with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in YAMNet().state_dict().items()}
+    return state_shapes(YAMNet)
 
 
 def from_keras(arrays: Mapping[str, _Array]) -> dict[str, Tensor]:
