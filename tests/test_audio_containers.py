@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,7 @@ def test_a_cut_file_is_refused_where_its_header_counts(tmp_path: Path, container
         ("adx", "adpcm_adx", "adx"),
         ("kvag", "adpcm_ima_ssi", "vag"),
         ("mmf", "adpcm_yamaha", "mmf"),
+        ("swf", "libmp3lame", "swf"),
     ],
 )
 def test_a_cut_file_of_ffmpegs_containers_is_refused(tmp_path: Path, container: str, codec: str, suffix: str) -> None:
@@ -86,6 +89,18 @@ def test_a_cut_file_of_ffmpegs_containers_is_refused(tmp_path: Path, container: 
     samples, codes = decoded(path, options=TAKEN)
     assert codes == ["truncated"]
     assert len(samples) == pytest.approx(0.6 * len(whole), abs=5000)
+
+
+def test_a_cut_compressed_flash_film_is_refused(tmp_path: Path) -> None:
+    path, rate = tmp_path / "whole.swf", 44100
+    write_with_av(path, sweep(2.0, rate)[None], rate, "libmp3lame", container="swf")
+    content, whole = path.read_bytes(), decoded(path)[0]
+    compressed = b"CWS" + content[3:4] + struct.pack("<I", len(content)) + zlib.compress(content[8:])
+    path.write_bytes(compressed)
+    np.testing.assert_array_equal(decoded(path)[0], whole)
+    path.write_bytes(compressed[: len(compressed) // 2])
+    with pytest.raises(AudioError, match=r"\d\.\d\d s are there"):
+        decoded(path)
 
 
 JOINED = ("AIFF", "AU", "AVR", "CAF", "HTK", "MAT4", "MAT5", "MPC2K", "NIST", "RF64", "SDS", "SVX", "VOC", "W64", "WVE")

@@ -19,6 +19,7 @@ from soundloom.audio.containers.boxes import (
     inspect_mp4,
     inspect_nut,
     inspect_rm,
+    inspect_swf,
 )
 from soundloom.audio.containers.caf import inspect_caf
 from soundloom.audio.containers.fixed_headers import inspect_fixed_header, inspect_mat, inspect_sized
@@ -121,6 +122,8 @@ def _inspected(source: Source, base: int, suffix: str) -> Layout:
             return inspect_rm(source)
         if magic == b"FLV\1":
             return inspect_flv(source)
+        if head[1:3] == b"WS" and (film := inspect_swf(source)) is not None:
+            return film
         if head.startswith(NUT):
             return inspect_nut(source)
         if head[:8] == ASF:

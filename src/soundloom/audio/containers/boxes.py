@@ -1,4 +1,4 @@
-"""Inspection of MP4, Matroska, NUT, FLV, RM, AVI and ASF: box sizes against the file (ISO 14496-12, RFC 9559).
+"""Inspection of MP4, Matroska, NUT, FLV, SWF, RM, AVI and ASF: box sizes against the file (ISO 14496-12, RFC 9559).
 
 What is inside them FFmpeg counts packet by packet; only what it does not say is looked at here.
 """
@@ -6,6 +6,7 @@ What is inside them FFmpeg counts packet by packet; only what it does not say is
 from __future__ import annotations
 
 import struct
+import zlib
 
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import is_placeholder
@@ -20,6 +21,7 @@ __all__ = [
     "inspect_mp4",
     "inspect_nut",
     "inspect_rm",
+    "inspect_swf",
     "matroska_length",
 ]
 
@@ -30,6 +32,8 @@ SEGMENT = 0x18538067
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # Writers that rename a file's last box, or pad it, leave so much of it behind.
 SLACK = 64
+# The size of a Flash film's tag whose true size follows in four bytes; bytes of a compressed film at a time.
+LONG_TAG, INFLATED_AT_ONCE = 63, 1 << 16
 # A property of the metadata of FLV; its value is a number of 64 bits.
 FLV_SIZE = b"filesize\0"
 # The mark before the index of a NUT file, and how far from the end it is looked for.
@@ -134,6 +138,49 @@ def inspect_flv(source: Source) -> Layout:
         return Layout()
     size = struct.unpack_from(">d", source.head, place)[0]
     return Layout(missing=CUT) if size > source.size + SLACK else Layout()
+
+
+def inspect_swf(source: Source) -> Layout | None:
+    """Whether a Flash film is as long as it says, or its tags end with the tag of the end; None: it is none.
+
+    The tags decide where the size does not, as in films that were written without going back to their beginning.
+    """
+    if source.head[:3] == b"CWS":
+        return Layout(parts=UNCOUNTED, missing=None if _inflates(source, 8) else CUT)
+    if source.head[:3] != b"FWS" or len(source.head) < 21:
+        return None
+    size = struct.unpack_from("<I", source.head, 4)[0]
+    whole = size <= source.size + SLACK or _has_end_tag(source)
+    return Layout(parts=UNCOUNTED, missing=None if whole else CUT)
+
+
+def _has_end_tag(source: Source) -> bool:
+    """Whether the tags of an uncompressed Flash film, two bytes of kind and size and a content each, reach the last."""
+    bits = source.head[8] >> 3
+    place = 8 + (5 + 4 * bits + 7) // 8 + 4
+    while len(head := source.read(place, 6)) >= 2:
+        kind, size = divmod(struct.unpack_from("<H", head)[0], 64)
+        if kind == 0:
+            return True
+        place += 2 + size
+        if size == LONG_TAG:
+            place += 4 - size + struct.unpack("<I", head[2:].ljust(4, b"\0"))[0]
+    return False
+
+
+def _inflates(source: Source, place: int) -> bool:
+    """Whether a compressed stream (zlib) reaches its end within the file."""
+    inflating = zlib.decompressobj()
+    try:
+        while place < source.size and not inflating.eof:
+            content = source.read(place, INFLATED_AT_ONCE)
+            place += len(content)
+            while content and not inflating.eof:
+                inflating.decompress(content, INFLATED_AT_ONCE)
+                content = inflating.unconsumed_tail
+    except zlib.error:
+        return False
+    return inflating.eof
 
 
 def inspect_nut(source: Source) -> Layout:
