@@ -308,7 +308,7 @@ def test_embed_with_failures_exits_with_1(tmp_path: Path) -> None:
     result = run("embed", tmp_path, "-o", tmp_path / "e.parquet")
     assert result.exit_code == 1
     assert "1 file could not be embedded" in result.stderr
-    assert pyarrow.parquet.read_table(tmp_path / "e.parquet").num_rows == 0
+    assert not (tmp_path / "e.parquet").exists()
 
 
 @pytest.mark.slow

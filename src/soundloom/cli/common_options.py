@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from soundloom import part_weights
+from soundloom.cli.console import echo
 from soundloom.errors import ModelError
 from soundloom.local_path import local_path
 
@@ -20,7 +23,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 __all__ = [
     "LocalPath",
+    "Name",
     "as_json",
+    "check_window",
     "decode_options",
     "decoding",
     "device",
@@ -48,17 +53,52 @@ class LocalPath(click.Path):
 
     Args:
         must_exist: whether it is an input.
+        is_output: whether a file or folder is written there. Its parent folder must exist, and a file that the command
+            replaced is named on standard error when the command ends.
         options: as for `click.Path`.
     """
 
-    def __init__(self, *, must_exist: bool = False, **options: Any) -> None:
+    def __init__(self, *, must_exist: bool = False, is_output: bool = False, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
         self._must_exist = must_exist
+        self._is_output = is_output
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
-        local_path(value, must_exist=self._must_exist)
+        if not os.fspath(value):
+            self.fail("the path is empty: name a file or folder", param, ctx)
+        path = local_path(value, must_exist=self._must_exist)
+        if self._is_output:
+            if not path.parent.is_dir():
+                self.fail(f"there is no folder {str(path.parent)!r}: make it first, or check the path", param, ctx)
+            if ctx is not None and (before := _identity(path)) is not None:
+                ctx.call_on_close(lambda: _report_replaced(path, before))
         return super().convert(value, param, ctx)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What differs once a file was written again; None where there is no file."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _report_replaced(path: Path, before: tuple[int, int]) -> None:
+    if _identity(path) not in (None, before):
+        echo(f"replaced {path}", err=True)
+
+
+class Name(click.ParamType):
+    """A name that is not empty: ``-m ""``, as of a shell variable that is not set, is refused."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `click.ParamType`."""
+        if not str(value).strip():
+            self.fail("the name is empty: give one, or leave the option out", param, ctx)
+        return str(value)
 
 
 def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
@@ -70,7 +110,7 @@ def _region_file(_context: click.Context, _option: click.Parameter, out: Path | 
 region_file = click.option(
     "-o",
     "--out",
-    type=LocalPath(),
+    type=LocalPath(is_output=True),
     callback=_region_file,
     metavar="FILE",
     help="Write the result: .csv, .json, .parquet, .m3u8, .txt (Audacity), .selections.txt (Raven), .birdnet.csv, "
@@ -101,7 +141,10 @@ sounds = click.argument("sounds", nargs=-1, required=True, type=LocalPath(must_e
 sounds_if_any = click.argument("sounds", nargs=-1, type=LocalPath(must_exist=True), metavar="[SOUNDS...]")
 
 model = click.option(
-    "-m", "--model", "name", metavar="NAME", help="The model, such as logmel+mfcc or ./saved; see: soundloom models."
+    *("-m", "--model", "name"),
+    type=Name(),
+    metavar="NAME",
+    help="The model, such as logmel+mfcc or ./saved; see: soundloom models.",
 )
 
 weight_files = click.option(
@@ -139,7 +182,10 @@ window = click.option(
 )
 
 hop = click.option(
-    "--hop", type=float, metavar="SECONDS", help="From one segment's start to the next.  [default: the window]"
+    "--hop",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="From one segment's start to the next.  [default: the window]",
 )
 
 workers = click.option(
@@ -217,9 +263,26 @@ def _seconds(text: Any) -> float | None:
     if text == "whole":
         return None
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is neither a number of seconds nor 'whole'") from None
+    if not 0 < seconds < math.inf:
+        raise click.BadParameter(f"a segment must be longer than 0 s, got {text!r}: write seconds, or 'whole'")
+    return seconds
+
+
+def check_window(window: float | None, hop: float | None) -> None:
+    """Refuse a hop that leaves gaps between segments, or one without a window, before anything is decoded.
+
+    Raises:
+        click.UsageError: the hop is longer than the window, or the window is the whole file.
+    """
+    if hop is None:
+        return
+    if window is None:
+        raise click.UsageError(f"--hop {hop:g} without segments means nothing: give --window in seconds as well")
+    if hop > window:
+        raise click.UsageError(f"--hop must be at most --window, {window:g} s, got {hop:g} s")
 
 
 def parse_weights(text: str | None) -> Mapping[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from soundloom.cli.console import (
 )
 from soundloom.counted import counted
 
+if TYPE_CHECKING:
+    from soundloom.library.embedding_export import ExportReport
+
 __all__ = ["command"]
 
 
@@ -28,7 +32,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
-    type=common_options.LocalPath(),
+    type=common_options.LocalPath(is_output=True),
     required=True,
     metavar="FILE",
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
@@ -74,6 +78,7 @@ def command(
       soundloom embed ~/sounds -o frames/ --frames
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
+    common_options.check_window(window, hop)
     from soundloom.engines import accelerating
     from soundloom.library.embedding_export import export
     from soundloom.models import DEFAULT
@@ -96,12 +101,19 @@ def command(
     if json_wanted:
         print_json(report)
     else:
-        size = model.frame_dim if frames else model.dim
         rows, embedded = counted(report.rows, "row"), counted(report.files, "file")
-        echo(f"{rows} of {size} from {embedded}, {clock(report.seconds)} of sound: {out}")
+        written = f": {out}" if report.files else f"; nothing was written to {out}"
+        size = model.frame_dim if frames else model.dim
+        echo(f"{rows} of {size} from {embedded}, {clock(report.seconds)} of sound{written}")
+    _print_details(report)
+    if report.failed or not report.files:
+        context.exit(1)
+
+
+def _print_details(report: ExportReport) -> None:
+    """Say what was noticed, left out and not embedded, on standard error."""
     print_notices(report.notices, every=True)
     print_left_out(report.left_out)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
         print_failures(report.failed)
-        context.exit(1)

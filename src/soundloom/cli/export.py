@@ -15,10 +15,12 @@ __all__ = ["command"]
 
 @click.command("export")
 @click.argument("name", metavar="MODEL")
-@click.argument("out", type=common_options.LocalPath(dir_okay=False), metavar="[OUT.onnx]", required=False)
+@click.argument(
+    "out", type=common_options.LocalPath(dir_okay=False, is_output=True), metavar="[OUT.onnx]", required=False
+)
 @click.option(
     *("-o", "--out", "--output", "output"),
-    type=common_options.LocalPath(dir_okay=False),
+    type=common_options.LocalPath(dir_okay=False, is_output=True),
     metavar="OUT.onnx",
     help="The file to write, if it is not the second argument.",
 )

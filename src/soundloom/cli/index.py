@@ -180,6 +180,7 @@ def _open_or_create(
         return library
     if not (context.params["sounds"] or context.params["lists"]):
         raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
+    common_options.check_window(window, hop)
     return Library.create(
         folder,
         name or DEFAULT,

@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("map")
 @common_options.library
-@click.option("--out", type=common_options.LocalPath(), metavar="PNG", help="Also draw it.")
+@click.option("--out", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw it.")
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
 @click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
 @common_options.as_json

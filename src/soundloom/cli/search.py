@@ -55,9 +55,16 @@ __all__ = ["command"]
 )
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually similar.")
-@click.option("--picture", type=common_options.LocalPath(), metavar="PNG", help="Also draw the sound and its hits.")
+@click.option(
+    "--picture", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw the sound and its hits."
+)
 @common_options.region_file
-@click.option("--copy-to", type=common_options.LocalPath(), metavar="FOLDER", help="Copy the files of the hits there.")
+@click.option(
+    "--copy-to",
+    type=common_options.LocalPath(is_output=True),
+    metavar="FOLDER",
+    help="Copy the files of the hits there.",
+)
 @click.option("--cut", is_flag=True, help="With --copy-to: only the regions that were found, as WAV.")
 @common_options.query_decoding
 @common_options.offline

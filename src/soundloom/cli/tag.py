@@ -45,7 +45,14 @@ def command() -> None:
 
 @click.command("model")
 @common_options.sounds
-@click.option("-m", "--model", "run", metavar="MODEL", help="A run's folder, or a model that knows words.  [loom]")
+@click.option(
+    "-m",
+    "--model",
+    "run",
+    type=common_options.Name(),
+    metavar="MODEL",
+    help="A run's folder, or a model that knows words.  [loom]",
+)
 @click.option(
     "--words", multiple=True, metavar="TEXT", help="A class in words, of a model that takes sentences; repeat it."
 )

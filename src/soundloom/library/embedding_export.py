@@ -10,7 +10,8 @@ Parquet has the model in its metadata, under ``soundloom``, and an .npz in the a
 fingerprint, parts, engine, sample rate, decoding, window and hop, from which `embedding_import` makes a library.
 
 Rows come in the order of the files, so the same sounds give the same file. A file is written beside its
-final name and renamed when complete: what carries the name is whole.
+final name and renamed when complete: what carries the name is whole. Where no sound could be embedded, nothing is
+written, and an earlier file stays.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,10 @@ class ExportReport:
 _Sink = Callable[[Embedded], None]
 
 
+class _NothingEmbeddedError(Exception):
+    """Ends the writing of a file that would hold no row."""
+
+
 def export(
     sounds: Sequence[str | os.PathLike[str]],
     model: Embedder,
@@ -91,9 +96,8 @@ def export(
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
-    with _sink(
-        out, model.frame_dim if frames else model.dim, files, _about(model, decoding, frames, window, hop)
-    ) as write:
+    about = _about(model, decoding, frames, window, hop)
+    with suppress(_NothingEmbeddedError), _sink(out, model.frame_dim if frames else model.dim, files, about) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Failed):
@@ -106,6 +110,8 @@ def export(
                 report.seconds += max(result.ends)
             if progress is not None:
                 progress(FileProgress(done, len(files), report.seconds, file.path))
+        if not report.files:
+            raise _NothingEmbeddedError
     report.failed = [Failure(path, failed[path]) for path in sorted(failed)]
     return report
 

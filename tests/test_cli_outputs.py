@@ -1,0 +1,68 @@
+"""Files that commands write: what is replaced is named, what failed replaces nothing, and folders are not invented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from soundloom.cli import main
+
+RATE = 16000
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("tone.wav", 0.1 * np.sin(np.arange(RATE) / 20), RATE)
+    soundfile.write("nan.wav", np.full(RATE, np.nan, np.float32), RATE, subtype="FLOAT")
+
+
+def embed(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["embed", "-m", "mfcc", "-j", "1", *arguments])
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_a_failed_export_leaves_the_earlier_file(tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"out.{ending}"
+    for arguments in (("nan.wav",), ("tone.wav", "--track", "2")):
+        failed = embed(*arguments, "-o", str(out))
+        assert (failed.exit_code, out.exists()) == (1, False)
+        assert f"nothing was written to {out}" in failed.stdout
+    out.write_text("earlier")
+    failed = embed("nan.wav", "-o", str(out))
+    assert (failed.exit_code, out.read_text()) == (1, "earlier")
+    assert "replaced" not in failed.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nan.wav", f"out.{ending}", "tone.wav"]
+
+
+def test_a_replaced_file_is_named() -> None:
+    first, second = embed("tone.wav", "-o", "e.csv"), embed("tone.wav", "-o", "e.csv")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "replaced" not in first.stderr
+    assert second.stderr.splitlines()[-1] == "replaced e.csv"
+
+
+@pytest.mark.parametrize("options", [("--window", "0"), ("--window", "nan"), ("--window", "1", "--hop", "2"),
+                                     ("--hop", "0"), ("--window", "whole", "--hop", "1"), ("-m", "")])  # fmt: skip
+def test_wrong_options_are_refused_before_anything_is_read(options: tuple[str, ...]) -> None:
+    result = embed("tone.wav", "-o", "e.csv", *options)
+    assert (result.exit_code, Path("e.csv").exists()) == (2, False)
+    assert options[0] in result.stderr or "segment must be longer" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("embed", "tone.wav", "-o", "no/e.csv"), ("tag", "tone.wav", "-o", "no/t.csv"),
+                                       ("search", "tone", "-o", "no/s.csv"), ("search", "tone", "--copy-to", "no/f"),
+                                       ("map", "--out", "no/m.png"), ("export", "mfcc", "no/m.onnx")])  # fmt: skip
+def test_a_folder_that_does_not_exist_is_refused(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, Path("no").exists()) == (2, False)
+    assert "there is no folder 'no': make it first" in result.stderr
+
+
+def test_an_empty_library_name_is_refused() -> None:
+    result = CliRunner().invoke(main, ["search", "tone", "-l", ""])
+    assert (result.exit_code, "the path is empty" in result.stderr) == (2, True)
