@@ -89,16 +89,14 @@ def _report_replaced(path: Path, before: tuple[int, int]) -> None:
         echo(f"replaced {path}", err=True)
 
 
-class Name(click.ParamType):
+class Name(click.types.StringParamType):
     """A name that is not empty: ``-m ""``, as of a shell variable that is not set, is refused."""
 
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
         if not str(value).strip():
             self.fail("the name is empty: give one, or leave the option out", param, ctx)
-        return str(value)
+        return super().convert(value, param, ctx)
 
 
 def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
