@@ -69,7 +69,7 @@ def test_sounds_are_tagged_by_name_region_folder_text_and_filter(
 ) -> None:
     done = run("add", "new", *sounds, "-l", "l.loom")
     assert done.exit_code == 0, done.stderr
-    assert done.stdout == f"{segments} segment{'' if segments == 1 else 's'} have the tag 'new' now.\n"
+    assert done.stdout == f"{segments} segment{' has' if segments == 1 else 's have'} the tag 'new' now.\n"
     assert counts(library) == {"new": segments, "crow": 1} or counts(library) == {"crow": 1, "new": segments}
     assert "already" in run("add", "new", *sounds, "-l", "l.loom").stdout
     assert run("remove", "new", *sounds, "-l", "l.loom").exit_code == 0

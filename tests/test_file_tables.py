@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from soundloom import corpora
 from soundloom.annotations import Annotation, write_annotations
@@ -176,6 +176,69 @@ def test_a_tag_reaches_no_file_of_the_same_name(sounds: Path, tmp_path: Path) ->
     assert (told["unmatched"], len(told["ambiguous"])) == (["nothing.wav"], 1)
 
 
+@pytest.fixture
+def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """a.wav, its copy b.wav and another sound c.wav, with the library l.loom beside them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s").mkdir()
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        sound = np.random.default_rng(seed).uniform(-0.5, 0.5, 8000)
+        soundfile.write(tmp_path / "s" / f"{name}.wav", sound, 8000)
+    return tmp_path
+
+
+def loom(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "-l", "l.loom"])
+
+
+def index_table(text: str, *options: str) -> Result:
+    Path("t.csv").write_text("path,tags\n" + text)
+    return loom("index", "s", "-m", "logmel", "--tags", "t.csv", *options)
+
+
+def stored_tags() -> dict[str, list[str]]:
+    rows = Library.open("l.loom").rows(["path", "tags"]).to_pydict()
+    return {Path(path).stem: tags or [] for path, tags in zip(*rows.values(), strict=True)}
+
+
+def test_copies_share_tags_and_are_named(twins: Path) -> None:
+    first = index_table("a.wav,dog\nnowhere.wav,cat\n")
+    assert "t.csv: 1 row matched, 1 not; 2 tags given, 0 removed, of 2 files.\n" in first.stdout
+    assert f"also on 1 copy of the same content: {twins}/s/b.wav\n" in first.stdout
+    assert stored_tags() == {"a": ["dog"], "b": ["dog"], "c": []}
+    again = index_table("a.wav,dog\n")
+    assert "t.csv: 1 row matched, 0 not; 0 tags given, 0 removed, of 0 files.\n" in again.stdout
+    assert "copy" not in again.stdout
+    added = loom("tags", "add", "loud", "a.wav")
+    assert added.stdout == (
+        f"2 segments have the tag 'loud' now.\nalso on 1 copy of the same content: {twins}/s/b.wav\n"
+    )
+    removed = loom("tags", "remove", "loud", "b.wav")
+    assert removed.stdout.endswith(f"also from 1 copy of the same content: {twins}/s/a.wav\n")
+    assert "copy" not in loom("tags", "add", "loud", "a.wav", "b.wav").stdout
+    assert Library.open("l.loom").tags.remove("loud", ["s/a.wav"]).copies == (f"{twins}/s/b.wav",)
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_table_adds_and_replaces_only_if_asked_to() -> None:
+    index_table("a.wav,dog\nc.wav,cat\n")
+    loom("tags", "add", "mine", "c.wav")
+    index_table("c.wav,loud\na.wav,\n")
+    assert stored_tags() == {"a": ["dog"], "b": ["dog"], "c": ["cat", "loud", "mine"]}
+    replaced = index_table("c.wav,quiet\nb.wav,\n", "--replace-tags")
+    assert "2 rows matched, 0 not; 1 tag given, 4 removed, of 3 files." in replaced.stdout
+    assert stored_tags() == {"a": [], "b": [], "c": ["mine", "quiet"]}
+    assert loom("index", "s", "--replace-tags").exit_code == 2
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_path_with_an_unquoted_comma_is_explained() -> None:
+    told = index_table("a.wav,dog\nrain, heavy.wav,wet\n")
+    assert "'rain' (line 3 has 3 cells where the header has 2: put a path that holds the delimiter" in told.stderr
+    assert "'rain' (line 2 has 3 cells where the header has 2" in index_table("rain, heavy.wav,wet\n").stderr
+    assert index_table("a.wav,dog,loud\n").exit_code == 0
+
+
 def test_rows_that_name_files_that_cannot_be_decoded_are_reported(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "good.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 8000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
@@ -185,6 +248,19 @@ def test_rows_that_name_files_that_cannot_be_decoded_are_reported(tmp_path: Path
     assert f"tags.csv gives tags to 1 file that could not be indexed:\n  {tmp_path}/broken.wav" in result.stderr
     told = json.loads(CliRunner().invoke(main, [*map(str, arguments), "--json"]).stdout)
     assert (told["tagged_failures"], told["unmatched"]) == ([str(tmp_path / "broken.wav")], [])
+
+
+def test_failures_that_are_known_are_counted_and_end_with_0(twins: Path) -> None:
+    (twins / "s" / "bad.wav").write_bytes(b"RIFF no sound")
+    first = loom("index", "s", "-m", "logmel")
+    assert (first.exit_code, "1 file could not be indexed:\n" in first.stderr) == (1, True)
+    again = loom("index", "s")
+    assert (again.exit_code, again.stderr) == (0, f"1 file failed as before: soundloom info -l {twins}/l.loom\n")
+    (twins / "s" / "worse.wav").write_bytes(b"RIFF no sound")
+    third = loom("index", "s")
+    assert (third.exit_code, third.stderr.count("bad.wav"), third.stderr.count("worse.wav")) == (1, 0, 1)
+    assert loom("index", "s/bad.wav").exit_code == 1
+    assert len(json.loads(loom("index", "--json").stdout)["failed_before"]) == 2
 
 
 def test_a_collection_from_a_table(sounds: Path) -> None:

@@ -346,7 +346,7 @@ def test_tags_are_stored_changed_and_filtered_by(library: Library, sounds: Path)
     def write_tags(rows: list[tuple[str, str]]) -> TagTable:
         with table.open("w", newline="") as file:
             csv.writer(file).writerows([("Path", "Tags"), *rows])
-        return TagTable(table)
+        return TagTable(table, replace=True)
 
     library.add(sounds, tags=write_tags([("tone-0.wav", "low; it's long"), ("tone-5.wav", "high,bright")]))
     hit = library.search(sounds / "tone-4.wav", where="array_has(tags, 'bright')")

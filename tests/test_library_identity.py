@@ -176,7 +176,7 @@ def test_a_file_edited_in_place_keeps_its_tags(library: Library, sounds: Path) -
     assert tags(library) == {"0.wav": {"zero", "table"}, "1.wav": {"table"}}
     (sounds / "0.wav").rename(sounds / "renamed.wav")
     (sounds / "tags.csv").write_text("path;tags\nrenamed.wav;other\n")
-    library.add(tags=TagTable(sounds / "tags.csv"))
+    library.add(tags=TagTable(sounds / "tags.csv", replace=True))
     assert tags(library) == {"renamed.wav": {"zero", "other"}, "1.wav": {"table"}}
 
 
@@ -252,7 +252,7 @@ def test_decisions_of_earlier_versions_hold_by_content_or_path(library: Library,
     swap(sounds / "0.wav", sounds / "1.wav")
     library.add()
     (sounds / "tags.csv").write_text("path,tags\n0.wav,\n1.wav,\n")
-    library.add(tags=TagTable(sounds / "tags.csv"))
+    library.add(tags=TagTable(sounds / "tags.csv", replace=True))
     assert tags(library) == {"1.wav": {"old"}, "0.wav": {"edited"}}
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "clock",
     "echo",
     "model_loader",
+    "print_copies",
     "print_failures",
     "print_json",
     "print_left_out",
@@ -231,6 +232,14 @@ def print_left_out(left_out: FilesLeftOut) -> None:
     """Say which files were left out for their endings, if any were, on standard error."""
     if left_out.endings:
         echo(str(left_out), err=True)
+
+
+def print_copies(copies: Sequence[str], also: str = "also on", *, shown: int = 5) -> None:
+    """Name the files that share changed tags, being copies of the files that were named."""
+    if copies:
+        of = "copy" if len(copies) == 1 else "copies"
+        more = f", and {len(copies) - shown} more" if len(copies) > shown else ""
+        echo(f"{also} {len(copies)} {of} of the same content: {', '.join(copies[:shown])}{more}")
 
 
 def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:

@@ -18,6 +18,7 @@ from soundloom.cli.console import (
     clock,
     echo,
     model_loader,
+    print_copies,
     print_failures,
     print_json,
     print_left_out,
@@ -30,7 +31,7 @@ from soundloom.file_names import os_path
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
-    from soundloom.library import AddReport, Library
+    from soundloom.library import AddReport, Library, TagTable
 
 __all__ = ["command"]
 
@@ -54,8 +55,9 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     "tag_file",
     type=common_options.LocalPath(must_exist=True),
     metavar="FILE",
-    help="A CSV with the columns path and tags (several in a cell are separated by ; , or |).",
+    help="A CSV with the columns path and tags (several in a cell are separated by ; , or |), which are added.",
 )
+@click.option("--replace-tags", is_flag=True, help="Drop what earlier --tags gave the files that this one names.")
 @common_options.files
 @click.option(
     "--exclude",
@@ -80,6 +82,7 @@ def command(
     window: float | None,
     hop: float | None,
     tag_file: Path | None,
+    replace_tags: bool,
     workers: int | None,
     verbose: bool,
     prune: bool,
@@ -91,11 +94,12 @@ def command(
 ) -> None:
     """Make folders of sounds searchable.
 
-    Embeds new and changed files, keeps the embeddings and tags of files that were renamed, moved or swapped, removes
-    deleted files, and reports files that cannot be decoded. An interrupted run continues when it is started again.
-    Without SOUNDS it updates the folders that the library was filled from. Embeddings are kept of a folder that is
-    absent, or empty where it held sounds, or of which more than a tenth or an hour is missing: see soundloom roots,
-    and --prune. A row of --tags names a file by as much of the end of its path as makes it unique.
+    Embeds new and changed files, keeps the embeddings and tags of files that were renamed, moved or swapped,
+    removes deleted files, and reports files that cannot be decoded; it ends with 1 if some did not fail before. An
+    interrupted run continues when it is started again. Without SOUNDS it updates the folders that the library was
+    filled from. Embeddings are kept of a folder that is absent, or empty where it held sounds, or of which more
+    than a tenth or an hour is missing: see soundloom roots, and --prune. A row of --tags names a file by as much of
+    the end of its path as makes it unique; copies of the same content get its tags, too.
 
     \b
     Examples:
@@ -108,11 +112,9 @@ def command(
       soundloom index ~/sounds --exclude "*_draft.wav" --exclude outtakes/
       soundloom index --files list.txt
     """
-    from soundloom.library import TagTable
-
     began = time.monotonic()
     every: list[str | Path] = [*sounds, *_listed(lists)]
-    tags = TagTable(tag_file) if tag_file else None
+    tags = _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
     library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
@@ -123,11 +125,18 @@ def command(
     if json_wanted:
         print_json(report)
     else:
-        _print_report(report, library, time.monotonic() - began)
+        _print_report(report, library, time.monotonic() - began, tag_file)
     print_notices(report.notices, every=verbose)
-    _print_refused(report, tag_file)
-    if report.failed or report.ambiguous:
+    if _print_refused(report, library, tag_file):
         context.exit(1)
+
+
+def _tag_table(tag_file: Path | None, replace: bool) -> TagTable | None:
+    from soundloom.library import TagTable
+
+    if replace and tag_file is None:
+        raise click.UsageError("--replace-tags says what the table of --tags does: name one with --tags")
+    return None if tag_file is None else TagTable(tag_file, replace=replace)
 
 
 def _listed(lists: Sequence[str]) -> list[str]:
@@ -143,7 +152,19 @@ def _listed(lists: Sequence[str]) -> list[str]:
     return [os_path(path) for path in paths if path not in set(missing)]
 
 
-def _print_refused(report: AddReport, tag_file: Path | None) -> None:
+def _print_tagged(report: AddReport, tag_file: Path) -> None:
+    """Say what the table of tags did."""
+    refused = len(report.unmatched) + len(report.ambiguous)
+    echo(
+        f"{tag_file}: {counted(report.table_rows, 'row')} matched, {refused} not; "
+        f"{counted(report.tags_given, 'tag')} given, {report.tags_removed} removed, "
+        f"of {counted(report.tagged_files, 'file')}."
+    )
+    print_copies(report.tagged_copies)
+
+
+def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -> bool:
+    """Name what was refused, on standard error; whether some of it is new: a row of a table, or a failure."""
     if report.ambiguous:
         _print_list(
             f"{counted(len(report.ambiguous), 'row')} of {tag_file} left out, for fitting several sounds:",
@@ -152,9 +173,15 @@ def _print_refused(report: AddReport, tag_file: Path | None) -> None:
     if report.tagged_failures:
         named = counted(len(report.tagged_failures), "file")
         _print_list(f"{tag_file} gives tags to {named} that could not be indexed:", report.tagged_failures)
-    if report.failed:
-        echo(f"{counted(len(report.failed), 'file')} could not be indexed:", err=True)
-        print_failures(report.failed)
+    known = set(report.failed_before)
+    failed = [failure for failure in report.failed if failure.path not in known]
+    if failed:
+        echo(f"{counted(len(failed), 'file')} could not be indexed:", err=True)
+        print_failures(failed)
+    if known:
+        info = f"soundloom info -l {quote(str(library.folder))}"
+        echo(f"{counted(len(known), 'file')} failed as before: {info}", err=True)
+    return bool(failed or report.ambiguous)
 
 
 def _open_or_create(
@@ -215,7 +242,7 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
         )
 
 
-def _print_report(report: AddReport, library: Library, seconds: float) -> None:
+def _print_report(report: AddReport, library: Library, seconds: float, tag_file: Path | None) -> None:
     """Print what was done, and what needs attention."""
     if report.redecoded:
         again = counted(report.redecoded, "file")
@@ -226,6 +253,8 @@ def _print_report(report: AddReport, library: Library, seconds: float) -> None:
         f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "
         f"in {clock(seconds)}. {library.folder} holds {counted(len(library), 'segment')}."
     )
+    if tag_file is not None:
+        _print_tagged(report, tag_file)
     print_left_out(report.left_out)
     for old, new in report.relocated.items():
         echo(f"{old} is now {new}: its embeddings were kept.")

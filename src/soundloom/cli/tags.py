@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, print_json
+from soundloom.cli.console import echo, print_copies, print_json
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.search_query import read_sound
 from soundloom.counted import counted
@@ -35,7 +35,9 @@ _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
 def command(context: click.Context, folder: Path, out: Path | None, json_wanted: bool) -> None:
     """List the tags that sounds were given, with how many segments have each; add, remove or rename them.
 
-    Tags are kept with the library, never in the sounds. soundloom tag suggests some; soundloom search --tag finds them.
+    Tags are kept with the library, never in the sounds. They belong to the content: files that are the same byte for
+    byte share them, and what is changed for one is changed for all, which are named. soundloom tag suggests some;
+    soundloom search --tag finds them.
 
     \b
     Examples:
@@ -81,6 +83,8 @@ def command(context: click.Context, folder: Path, out: Path | None, json_wanted:
 def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None, **given: Any) -> None:
     """Give TAG to sounds: files, folders, regions (dawn.flac@1:30-1:34), or what text and filters find.
 
+    Copies of the same content get it too.
+
     \b
     Examples:
       soundloom tags add crow crow1.wav dawn.flac@1:30-1:34
@@ -89,7 +93,7 @@ def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None,
       soundloom tags add keeper --files hits.csv
     """
     library, segments = _chosen(folder or parent, sounds, given)
-    _report(library.tags.add(tag, segments), f"have the tag {tag!r} now")
+    _report(library.tags.add(tag, segments), ("has", "have"), f"the tag {tag!r} now")
 
 
 @command.command("remove")
@@ -106,6 +110,8 @@ def remove(
 ) -> None:
     """Take TAG from sounds, named as for soundloom tags add, or from all.
 
+    Copies of the same content lose it too.
+
     \b
     Examples:
       soundloom tags remove crow crow1.wav
@@ -118,7 +124,7 @@ def remove(
     else:
         library, segments = _chosen(folder or parent, sounds, given)
         edit = library.tags.remove(tag, segments)
-    _report(edit, f"no longer have the tag {tag!r}")
+    _report(edit, ("no longer has", "no longer have"), f"the tag {tag!r}")
 
 
 @command.command("rename")
@@ -135,7 +141,8 @@ def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
     """
     from soundloom.library import Library
 
-    _report(Library.open(folder or parent).tags.rename(old, new), f"have the tag {new!r} instead of {old!r}")
+    edit = Library.open(folder or parent).tags.rename(old, new)
+    _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}")
 
 
 def _chosen(folder: Path, sounds: Sequence[str], given: dict[str, Any]) -> tuple[Library, list[SegmentRef]]:
@@ -175,5 +182,10 @@ def _listed(lists: Sequence[str]) -> list[SegmentRef]:
     return [os_path(file.path) if file.region is None else (file.path, *file.region) for file in files]
 
 
-def _report(edit: Edit, what: str) -> None:
-    echo(f"{counted(edit.changed, 'segment')} {what}." if edit.changed else "nothing to change: it is so already.")
+def _report(edit: Edit, verbs: tuple[str, str], what: str) -> None:
+    """Say how many segments an edit changed, with a verb for one and for several, and which copies."""
+    verb = verbs[edit.changed != 1]
+    echo(
+        f"{counted(edit.changed, 'segment')} {verb} {what}." if edit.changed else "nothing to change: it is so already."
+    )
+    print_copies(edit.copies, "also from" if "no longer has" in verbs else "also on")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from soundloom.library.indexing.scan import FilesLeftOut
 from soundloom.library.storage.table_schema import Failure, FileNotice
+from soundloom.library.tags.tag_table import FileTags
 
 __all__ = ["AddReport", "AddTally", "FileProgress"]
 
@@ -48,9 +49,15 @@ class AddReport:
         seconds: seconds of sound embedded.
         notices: what was noticed of the files that were decoded, such as digital silence.
         failed: the files that could not be indexed, and why.
+        failed_before: those of them that an earlier update found to fail for the same reason; none that was named.
         left_out: the files in folders that do not end like audio files.
         absent: roots that are not there now, or are empty where they held files; their rows are kept.
         relocated: roots that were recognised under another path: the old path -> the new one.
+        table_rows: rows of the table of tags that fit one file.
+        tagged_files: files of which the table changed the tags.
+        tagged_copies: those of them that no row names: they have the content of a file that one does.
+        tags_given: tags of a file that it got by the table, counted over all files.
+        tags_removed: tags of a file that it lost by the table, counted over all files.
         ambiguous: rows of the table of tags that fit several files, and were left out.
         unmatched: rows of the table of tags that fit no file.
         tagged_failures: files that rows of the table of tags name, and that could not be indexed.
@@ -71,12 +78,24 @@ class AddReport:
     seconds: float = 0.0
     notices: list[FileNotice] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    failed_before: list[str] = field(default_factory=list)
     left_out: FilesLeftOut = field(default_factory=FilesLeftOut)
     absent: list[str] = field(default_factory=list)
     relocated: dict[str, str] = field(default_factory=dict)
+    table_rows: int = 0
+    tagged_files: int = 0
+    tagged_copies: list[str] = field(default_factory=list)
+    tags_given: int = 0
+    tags_removed: int = 0
     ambiguous: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
     tagged_failures: list[str] = field(default_factory=list)
+
+    def count_tags(self, table: FileTags) -> None:
+        """Count what a table changed of the tags."""
+        files = {path for path, _ in table.given | table.removed}
+        self.tags_given, self.tags_removed = len(table.given), len(table.removed)
+        self.tagged_files, self.tagged_copies = len(files), sorted(files - table.tags.keys())
 
 
 class AddTally:

@@ -28,6 +28,7 @@ from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileNotice, FileState
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
+from soundloom.library.tags.tag_table import FileTags
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,7 +138,7 @@ class RowWriter:
         tag_editor: the library's tags.
         guard: surrounds every commit.
         known: the library's files before the first commit.
-        table: path -> the tags that a table gives the file.
+        table: the tags that a table gives to files.
         report: counts what is written.
         shortest: the model's shortest input in seconds.
         reused: files that were missing when their root was last indexed.
@@ -152,7 +153,7 @@ class RowWriter:
         tag_editor: TagEditor,
         guard: CommitGuard,
         known: Mapping[str, FileState],
-        table: Mapping[str, Sequence[str]],
+        table: FileTags,
         report: AddReport,
         *,
         shortest: float,
@@ -233,9 +234,13 @@ class RowWriter:
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
             for start in result.starts:
-                given = self._table.get(state.path)
-                some = old.get(start, common) if given is None else frozenset(given)
-                tags.append(sorted(self._decisions.apply(some, state.path, state.hash, start)))
+                before = old.get(start, common)
+                without, given = (
+                    self._decisions.apply(some, state.path, state.hash, start)
+                    for some in (before, self._table.apply(before, state.path))
+                )
+                self._table.record(state.path, without, given)
+                tags.append(sorted(given))
         rows = pa.concat_tables(tables)
         place = rows.schema.get_field_index("tags")
         return rows.set_column(place, rows.schema.field(place), pa.array(tags, rows.schema.field(place).type))

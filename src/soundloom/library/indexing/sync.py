@@ -36,7 +36,7 @@ from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.editor import TagEditor
-from soundloom.library.tags.tag_table import TagTable
+from soundloom.library.tags.tag_table import FileTags, TagTable
 
 __all__ = ["Synchroniser"]
 
@@ -97,6 +97,7 @@ class Synchroniser:
             tags: tags for the files.
         """
         report, failed = self._tally.report, self._tally.failed
+        failed_before = {failure.path: failure.reason for failure in self._store.failures()}
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
@@ -127,7 +128,12 @@ class Synchroniser:
             self._store.compact()
         hashes = {path: state.hash for path, state in self._store.files().items()}
         update_facts(self._folder, hashes, read_facts, workers=self._workers)
-        report.tagged_failures = sorted(table.keys() & failed.keys())
+        report.tagged_failures = sorted(table.tags.keys() & failed.keys())
+        report.count_tags(table)
+        named = set(map(str, roots))
+        report.failed_before = sorted(
+            path for path, reason in failed.items() if failed_before.get(path) == reason and path not in named
+        )
         return self._tally.finished()
 
     def _outdated(self, diff: LibraryDiff) -> dict[str, tuple[int, float]]:
@@ -141,7 +147,7 @@ class Synchroniser:
         files: Sequence[FileOnDisk],
         hashes: Mapping[str, str],
         after: Mapping[str, FileState],
-        table: Mapping[str, Sequence[str]],
+        table: FileTags,
         roots: Sequence[Path],
     ) -> int:
         """Decode outdated files again and embed new ones. Returns the number of commits."""
@@ -162,14 +168,15 @@ class Synchroniser:
         embed_files(files, embed, writer, self._tally, roots, self._workers)
         return writer.commits
 
-    def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> dict[str, list[str]]:
+    def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> FileTags:
         """The tags that a table gives to files that are there, readable or not, and to those of absent roots."""
         if tags is None:
-            return {}
+            return FileTags()
         here = {*(path for path in known if path not in diff.missing), *diff.present, *self._tally.failed}
         matched = tags.match(here)
-        self._tally.report.ambiguous, self._tally.report.unmatched = matched.ambiguous, matched.unmatched
-        return matched.tags
+        report = self._tally.report
+        report.ambiguous, report.unmatched, report.table_rows = matched.ambiguous, matched.unmatched, matched.rows
+        return FileTags(matched.tags, tags.replace)
 
     def _relocate(self, absent: Iterable[str], known: dict[str, FileState], diff: LibraryDiff) -> dict[str, FileState]:
         """Relocate absent roots that are found again below the new files. Returns the library's files after it."""

@@ -1,7 +1,7 @@
 """Tag editor: tag edits, logged, written to the rows in one commit, and undone.
 
-A row's ``tags`` are those of a table (`Library.add` with tags) and, on top of them, the edits made here. The edits are
-also kept as decisions in ``tags.jsonl``, because a table replaces all tags of the files that it names and a changed
+A row's ``tags`` are those of tables (`Library.add` with tags) and, on top of them, the edits made here. The edits are
+also kept as decisions in ``tags.jsonl``, because a table may replace the tags of the files that it names and a changed
 file gets new rows: every `Library.add` applies the decisions to the rows once more. So
 
 - a decision is about a content, by its hash: it follows the sound through renames and swaps, and holds for copies;
@@ -30,6 +30,7 @@ from soundloom.library.storage.sql import is_in
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
+from soundloom.library.tags.tag_table import FileTags
 
 __all__ = ["Edit", "TagEditor", "checked_tag"]
 
@@ -52,10 +53,12 @@ class Edit:
     Attributes:
         id: its name in the log.
         changed: how many segments have other tags now; 0 if all was so already.
+        copies: the changed files that were not named, but have the content of one that was: they share its tags.
     """
 
     id: str
     changed: int
+    copies: tuple[str, ...]
     _revert: Callable[[], Edit] = field(repr=False, compare=False)
 
     def revert(self) -> Edit:
@@ -159,11 +162,11 @@ class TagEditor:
             decisions = self._log.in_force(files)
             self._log.hand_on(change for change in changes if decisions.concern(change.path, change.before))
 
-    def reconcile(self, table: Mapping[str, Sequence[str]] | None = None) -> int:
+    def reconcile(self, table: FileTags | None = None) -> int:
         """Bring the tags of all rows up to date with the log, and with a table of tags.
 
         Args:
-            table: path -> the tags that a table gives the file; they replace those it has.
+            table: the tags that a table gives to files, and so to their copies; it records what it changes.
 
         Returns:
             How many rows have other tags now.
@@ -177,9 +180,11 @@ class TagEditor:
             restored = {one.hash for one in restorations}
             concerned |= {path for path, state in files.items() if state.hash in restored}
             changes = {}
-            for row in self._rows(concerned | (table or {}).keys()):
-                tags = frozenset(table[row.path]) if table and row.path in table else _restored(row, restorations)
-                tags = decisions.apply(tags, row.path, row.hash, row.start)
+            table = (table or FileTags()).of_contents(files)
+            for row in self._rows(concerned | table.tags.keys()):
+                before = _restored(row, restorations)
+                tags = decisions.apply(table.apply(before, row.path), row.path, row.hash, row.start)
+                table.record(row.path, decisions.apply(before, row.path, row.hash, row.start), tags)
                 if tags != row.tags:
                     changes[row] = tags
             rows = sorted(changes)
@@ -204,9 +209,12 @@ class TagEditor:
                 row: tags for row in rows if (tags := latest.apply(row.tags, row.path, row.hash, row.start)) != row.tags
             }
             number = self._commit(lambda: self._log.append(decisions), changes)
-        return self._edit(number, changes, [row for row in rows if row not in changes])
+        copies = {row.path for row in changes} - {decision.path for decision in decisions}
+        return self._edit(number, changes, [row for row in rows if row not in changes], sorted(copies))
 
-    def _edit(self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row]) -> Edit:
+    def _edit(
+        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], copies: Iterable[str] = ()
+    ) -> Edit:
         done = _RowChanges(changes, unchanged)
 
         def revert() -> Edit:
@@ -223,7 +231,7 @@ class TagEditor:
                 undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back)
             return self._edit(undone, back, [row for row in rows if row not in back])
 
-        return Edit(number, len(changes), revert)
+        return Edit(number, len(changes), tuple(copies), revert)
 
     def _rows(self, paths: Iterable[str]) -> list[_Row]:
         """The rows of files, as they are in the store now."""

@@ -21,6 +21,9 @@ __all__ = ["LibraryTags"]
 class LibraryTags:
     """The tags of one library: `Library.tags`.
 
+    Tags belong to the content of a file: files that are the same byte for byte share them, and an edit of one is an
+    edit of all. `Edit.copies` names those that were changed without being named.
+
     Args:
         index: the library's search index.
         editor: writes the edits.
