@@ -129,7 +129,7 @@ def annotations(draw: st.DrawFn, kept: set[str]) -> list[Annotation]:
         cells = {name: draw(TEXT) + ("" if number else "x") for name in columns}
         end = round(start + length, 6)
         found.append(Annotation(path, start, end, **texts, score=score, low=limits[0], high=limits[1], columns=cells))
-    return found if "columns" in kept else sorted(found, key=lambda one: (one.start, one.end))
+    return found if "columns" in kept else sorted(found, key=lambda one: (one.start, one.end, one.label))
 
 
 @pytest.mark.parametrize("name", KEPT)

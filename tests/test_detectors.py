@@ -167,7 +167,7 @@ def test_windows_to_learn_from_touch_nothing_that_was_marked() -> None:
     yes = [Annotation("a", 10.0, 11.0, "crow"), Annotation("a", 50.0, 58.0, "crow")]
     no = [Annotation("a", 30.0, 31.0, "jay")]
     assert fitting_window(yes[:1]) == 1.5
-    windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0)
+    windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0, 1.0)
     assert next((one.start, one.end) for one in windows if one.labels == {"crow"}) == (9.5, 11.5)
     assert len([one for one in windows if one.labels == {"crow"}]) == 5
     assert [one.start for one in windows if one.labels == frozenset()] == [29.5]

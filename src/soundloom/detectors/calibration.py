@@ -1,8 +1,8 @@
 """Calibrated probabilities of a detector, thresholds by aim, and the intervals of what they reach.
 
 Held-out scores become probabilities by the mixture of scores (`soundloom.detectors.score_mixture`), which also says how
-frequent the sound is among the unlabelled windows. A threshold's recall is the share of held-out examples above it; its
-precision follows from the recall, the frequency and the probabilities of the unlabelled windows above it.
+frequent the sound is among the unlabelled windows. It gives the precision and recall of a threshold, too, so that
+thresholds between the scores of few examples differ.
 
 Intervals are those of a bootstrap: examples are drawn again, and mixture, precision and recall are computed anew; the
 shares of few examples are drawn from their beta distributions (Jeffreys). For a number of windows they are intervals
@@ -24,7 +24,8 @@ from soundloom.errors import InvalidArgumentError
 __all__ = ["Aim", "Calibration", "Interval", "OperatingPoint"]
 
 _REPEATS = 100
-_CANDIDATES = 400
+_CANDIDATES = 1000
+_UNLIKELY, _LIKELY = 0.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -133,25 +134,28 @@ class Calibration:
     def point(self, aim: Aim, windows: int | None = None) -> OperatingPoint:
         """The threshold for an aim, with the intervals of precision and recall at it.
 
-        Of the thresholds that reach a precision it is the lowest, of those that reach a recall the highest. Where no
+        Of the thresholds that reach a precision it is the lowest, but not below a probability of one tenth; of those
+        that reach a recall the highest, but not above one half: far from all scores the mixture is a guess. Where no
         threshold reaches the aim, it is the one that comes nearest.
 
         Args:
             aim: what the threshold is to reach.
             windows: how many are searched; None: intervals are of the long run.
         """
-        candidates = np.unique(np.concatenate([self._of(self.positive), self._of(self.others)]))
-        if aim.probability is not None:
-            threshold, reached = aim.probability, True
-        else:
-            wanted = aim.precision if aim.precision is not None else aim.recall
-            assert wanted is not None
-            candidates = candidates[-_CANDIDATES:]
-            values = np.array([self._expected(each)[0 if aim.precision is not None else 1] for each in candidates])
-            reached = bool((values >= wanted).any())
-            fitting = np.flatnonzero(values >= wanted) if reached else np.flatnonzero(values == values.max())
-            threshold = float(candidates[fitting[0] if aim.precision is not None else fitting[-1]])
-        precision, recall = self._expected(threshold)
+        candidates = self._scores()
+        probabilities = self.probabilities(candidates)
+        precisions, recalls = self.mixture.precision_recall(candidates)
+        wanted, values = aim.probability, probabilities
+        if aim.precision is not None:
+            wanted, values = aim.precision, np.where(probabilities < _UNLIKELY, -1, precisions)
+        elif aim.recall is not None:
+            wanted, values = aim.recall, np.where(probabilities > _LIKELY, -1, recalls)
+        assert wanted is not None
+        reached = bool((values >= wanted).any())
+        fitting = np.flatnonzero(values >= wanted) if reached else np.flatnonzero(values == values.max())
+        score = candidates[fitting[0 if aim.recall is None else -1]]
+        precision, recall = (float(value[0]) for value in self.mixture.precision_recall(np.array([score])))
+        threshold = float(self.probabilities(np.array([score]))[0]) if aim.probability is None else aim.probability
         draws = np.array([self._drawn(threshold, number, windows) for number in range(len(self.redrawn))])
         return OperatingPoint(threshold, _interval(precision, draws[:, 0]), _interval(recall, draws[:, 1]), reached)
 
@@ -167,16 +171,14 @@ class Calibration:
             tuple(data["others"]), tuple(ScoreMixture(**one) for one in data["redrawn"]),
         )  # fmt: skip
 
+    def _scores(self) -> Float[np.ndarray, " rows"]:
+        """Scores among which thresholds are looked for: from the edge on, to beyond those of the sound."""
+        mixture = self.mixture
+        highest = max(mixture.mean + 3 * mixture.deviation, *self.positive, *self.others)
+        return np.linspace(mixture.edge, highest, _CANDIDATES)
+
     def _of(self, scores: Sequence[float]) -> Float[np.ndarray, " rows"]:
         return self.probabilities(np.asarray(scores, np.float64))
-
-    def _expected(self, threshold: float) -> tuple[float, float]:
-        """Precision and recall that are expected of a threshold."""
-        positive, others = self._of(self.positive), self._of(self.others)
-        return _precision_recall(
-            float((positive >= threshold).mean()), float(np.where(others >= threshold, 1 - others, 0).mean()),
-            self.mixture.frequency,
-        )  # fmt: skip
 
     def _drawn(self, threshold: float, number: int, windows: int | None) -> tuple[float, float]:
         """Precision and recall of a threshold by examples drawn again, the shares of few ones drawn."""

@@ -163,7 +163,7 @@ class Detector:
         negative = [one for one in annotations if one.label not in wanted]
         files = [text_path(path) for path in audio.find([Path(path).expanduser() for path in background])]
         lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
-        windows = training_windows(positive, negative, files, lengths, window)
+        windows = training_windows(positive, negative, files, lengths, window, hop)
         vectors = embed_windows(
             windows, embedder, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
         )

@@ -11,7 +11,7 @@ deviation, which few scores leave open. The frequency of the sound is its share 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import log, pi, sqrt
+from math import erfc, log, pi, sqrt
 
 import numpy as np
 from jaxtyping import Float
@@ -73,6 +73,16 @@ class ScoreMixture:
         """The probability of the sound in windows with these scores."""
         odds = log(self.frequency / (1 - self.frequency)) + self._log_ratio(scores)
         return np.asarray(np.exp(-np.logaddexp(0, -odds)))
+
+    def precision_recall(
+        self, scores: Float[np.ndarray, " rows"]
+    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+        """The precision and recall that the mixture gives thresholds at these scores, not below the edge."""
+        away = (scores - self.mean) / (self.deviation * sqrt(2))
+        recall = np.array([0.5 * erfc(value) for value in away.tolist()])
+        right = self.frequency * recall
+        wrong = (1 - self.frequency) * _TAIL * np.exp(-np.maximum(scores - self.edge, 0) / self.decay)
+        return np.asarray(right / (right + wrong)), recall
 
     def with_share(self, share: float) -> ScoreMixture:
         """The mixture with so many more windows with the sound, as a share of all."""

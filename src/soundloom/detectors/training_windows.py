@@ -1,8 +1,8 @@
 """Windows of sound that a detector learns from: marked regions, and unlabelled stretches of recordings.
 
-A region that is not longer than the window is embedded in a window around its middle; a longer one in as many as it
-takes. Unlabelled windows are drawn evenly over the rest of the marked recordings and over the background; none of them
-touches a region that anything was said of.
+A region that is not longer than the window is embedded in a window around its middle, or a little off it as when
+recordings are searched; a longer one in as many windows as it takes. Unlabelled windows are drawn evenly over the rest
+of the marked recordings and over the background; none of them touches a region that anything was said of.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def training_windows(
     background: Iterable[str],
     lengths: Mapping[str, float],
     window: float,
+    hop: float,
 ) -> list[TrainingWindow]:
     """The windows to embed.
 
@@ -95,14 +96,17 @@ def training_windows(
         background: files of which nothing is known.
         lengths: file -> its seconds, of every file that was marked or is background.
         window: seconds of a window.
+        hop: seconds from one window to the next when recordings are searched; calls are then a quarter of it off the
+            middle of the nearest window, on average, and so are those that are learned from, in turn.
     """
     said = [(one, frozenset([one.label])) for one in positive] + [(one, frozenset[str]()) for one in negative]
     windows = []
-    for one, labels in said:
+    for number, (one, labels) in enumerate(said):
         length = lengths.get(one.path)
+        shift = hop / 4 * (0, -1, 1)[number % 3] if labels else 0.0
         if length is not None:
             windows += [
-                TrainingWindow(one.path, *times, labels) for times in _around(one.start, one.end, window, length)
+                TrainingWindow(one.path, *times, labels) for times in _around(one.start, one.end, window, length, shift)
             ]
     marked: dict[str, list[Annotation]] = defaultdict(list)
     for one, _ in said:
@@ -114,7 +118,7 @@ def training_windows(
     return windows + [free[number] for number in sorted(drawn.tolist())]
 
 
-def _around(start: float, end: float, window: float, length: float) -> list[tuple[float, float]]:
+def _around(start: float, end: float, window: float, length: float, shift: float) -> list[tuple[float, float]]:
     """Windows that cover a region, within a file of that length."""
     end = min(end, length)
     if start >= length:
@@ -122,7 +126,7 @@ def _around(start: float, end: float, window: float, length: float) -> list[tupl
     count = max(1, ceil((end - start) / window - 0.25))
     step = (end - start) / count
     middles = [start + (number + 0.5) * step for number in range(count)]
-    firsts = [max(0.0, min(middle - window / 2, length - window)) for middle in middles]
+    firsts = [max(0.0, min(middle + shift - window / 2, length - window)) for middle in middles]
     return [(first, min(first + window, length)) for first in firsts]
 
 
