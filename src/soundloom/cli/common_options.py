@@ -100,9 +100,11 @@ class Name(click.types.StringParamType):
 
 
 def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
+    if out is None:
+        return None
     from soundloom.annotations import check_annotation_file
 
-    return None if out is None else check_annotation_file(out)
+    return check_annotation_file(out)
 
 
 region_file = click.option(
