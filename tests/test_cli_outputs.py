@@ -9,7 +9,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from soundloom.cli import main
+import soundloom
+from soundloom.cli import main, tag_predictions
+from soundloom.objectives.labels import LabelHead, LabelSettings
+from soundloom.tagger import Tagger
 
 RATE = 16000
 
@@ -61,6 +64,42 @@ def test_a_folder_that_does_not_exist_is_refused(arguments: tuple[str, ...]) -> 
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, Path("no").exists()) == (2, False)
     assert "there is no folder 'no': make it first" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("embed", "tone.wav", "-o", "-"), ("tag", "tone.wav", "-o", "-"),
+                                       ("search", "tone", "-o", "-"), ("tags", "-o", "-"),
+                                       ("tag", "--tag", "x", "--yes", "a", "-o", "-")])  # fmt: skip
+def test_no_folder_called_a_hyphen_is_made(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, Path("-").exists()) == (2, False)
+    assert "standard output is not written to: name a file, such as out.csv" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("day", "accepted"),
+    [("2024-06-01", True), ("2024-06-01T04:30", True), ("2024-06-01 04:30:05", True), ("01.05.2024", False),
+     ("2024-13-01", False), ("20240601", False)],
+)  # fmt: skip
+def test_a_day_is_written_as_in_the_example(day: str, accepted: bool) -> None:
+    result = CliRunner().invoke(main, ["search", "tone", "--after", day, "-l", "none.loom"])
+    assert ("such as 2024-05-31 or 2024-05-31T04:30" in result.stderr) is not accepted
+    assert "%Y" not in result.stderr
+    assert result.exit_code == (1 if accepted else 2)
+
+
+def test_notices_and_failures_of_tagged_files_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = soundloom.load("logmel")
+    head = LabelHead(LabelSettings(hidden=0), model.dim, 2)
+    tagger = Tagger(model, head, LabelSettings(hidden=0), ("a", "b"))
+    monkeypatch.setattr(tag_predictions, "_load_tagger", lambda *_: tagger)
+    left = 0.1 * np.sin(np.arange(RATE) / 20)
+    soundfile.write("stereo.wav", np.stack([left, -left], axis=1), RATE)
+    result = CliRunner().invoke(main, ["tag", "stereo.wav", "tone.wav", "nan.wav", "-j", "1"])
+    assert "1 file could not be tagged:\n  failed" in result.stderr
+    assert "noticed" in result.stderr
+    assert f"{Path('stereo.wav').resolve()}" in result.stderr
+    assert "tone.wav" not in result.stderr
+    assert result.exit_code == 1
 
 
 def test_an_empty_library_name_is_refused() -> None:

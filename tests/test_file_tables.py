@@ -232,6 +232,18 @@ def test_a_table_adds_and_replaces_only_if_asked_to() -> None:
 
 
 @pytest.mark.usefixtures("twins")
+def test_examples_are_named_as_in_the_library() -> None:
+    loom("index", "s", "-m", "logmel")
+    learned = loom("tag", "examples", "--tag", "dog", "--yes", "a.wav", "--no", "c.wav:0-1", "--above", "1")
+    assert learned.exit_code == 0, learned.stderr
+    assert "also on 1 copy of the same content:" in learned.stdout
+    assert stored_tags() == {"a": ["dog"], "b": ["dog"], "c": []}
+    assert "no sound of that name" in loom("tag", "examples", "--tag", "dog", "--yes", "z.wav").stderr
+    unknown = loom("search", "--tag", "woff")
+    assert "to give it: soundloom tags add woff SOUNDS" in unknown.stderr
+
+
+@pytest.mark.usefixtures("twins")
 def test_a_path_with_an_unquoted_comma_is_explained() -> None:
     told = index_table("a.wav,dog\nrain, heavy.wav,wet\n")
     assert "'rain' (line 3 has 3 cells where the header has 2: put a path that holds the delimiter" in told.stderr

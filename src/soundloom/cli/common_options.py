@@ -69,6 +69,8 @@ class LocalPath(click.Path):
             self.fail("the path is empty: name a file or folder", param, ctx)
         path = local_path(value, must_exist=self._must_exist)
         if self._is_output:
+            if os.fspath(value) == "-":
+                self.fail("standard output is not written to: name a file, such as out.csv, or ./- for '-'", param, ctx)
             if not path.parent.is_dir():
                 self.fail(f"there is no folder {str(path.parent)!r}: make it first, or check the path", param, ctx)
             if ctx is not None and (before := _identity(path)) is not None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, progress_bar
+from soundloom.cli.console import (
+    clock,
+    echo,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_notices,
+    progress_bar,
+)
 from soundloom.cli.tag_examples import command as examples
 from soundloom.counted import counted
 
@@ -120,7 +128,8 @@ def by_model(
         write_tags(report.rows, out)
     if json_wanted:
         tags = [row.columns() for row in report.rows]
-        print_json({"tags": tags, "files": report.files, "seconds": report.seconds, "failed": report.failed})
+        counts = {"files": report.files, "seconds": report.seconds}
+        print_json({"tags": tags, **counts, "failed": report.failed, "notices": report.notices})
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
@@ -133,8 +142,11 @@ def _print_summary(report: TagReport, out: Path | None) -> None:
     """Say how much was tagged, and what was not, on standard error."""
     summary = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
     echo(summary + (f" written to {out}" if out is not None else ""), err=True)
+    print_notices(report.notices, every=True)
     print_left_out(report.left_out)
-    print_failures(report.failed)
+    if report.failed:
+        echo(f"{counted(len(report.failed), 'file')} could not be tagged:", err=True)
+        print_failures(report.failed)
 
 
 for mode in (by_model, examples):

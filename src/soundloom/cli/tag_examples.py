@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import cell, echo, print_json, table_console
+from soundloom.cli.console import cell, echo, print_copies, print_json, table_console
+from soundloom.cli.search_query import read_sound
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.library import ExampleTagging, Library, SegmentRef, SuggestedSegment
+    from soundloom.library import Edit, ExampleTagging, Library, SegmentRef, SuggestedSegment
 
 __all__ = ["command", "parse_mark"]
 
+_ID = re.compile("[0-9a-f]{16}")
 _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
@@ -29,7 +31,13 @@ _REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 @common_options.library
 @click.option("--examples", is_flag=True, help="Tag by example; may be left out where --tag says so.")
 @click.option("--tag", required=True, metavar="TAG", help="The tag.")
-@click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound that it fits, FILE or FILE:FROM-TO.")
+@click.option(
+    "--yes",
+    "yes",
+    multiple=True,
+    metavar="SOUND",
+    help="A sound that it fits: a file, or the name of one in the library; a region of it as FILE:FROM-TO.",
+)
 @click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound that it does not fit.")
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
@@ -63,18 +71,20 @@ def command(
     library = Library.open(folder)
     report: dict[str, Any] = {"tag": tag, "tagged": 0}
     if yes:
-        marks = [parse_mark(text) for text in yes], [parse_mark(text) for text in no]
+        marks = [_mark(text, folder) for text in yes], [_mark(text, folder) for text in no]
         accepting = accept is not None or above is not None
         most = max(count, (accept or len(library)) if accepting else count)
         found = library.tags.by_example(tag, *marks, k=max(1, most))
         if accepting:
-            report["tagged"] = _accept(library, found, marks, accept, above)
+            edit = _accept(library, found, marks, accept, above)
+            report |= {"tagged": edit.changed, "copies": list(edit.copies)}
         report |= {name: [_plain(one) for one in getattr(found, name)[:count]] for name in ("ranked", "doubtful")}
         report["quality"] = asdict(found.quality)
         if not json_wanted:
             _tell(found, count)
             if accepting:
                 echo(f"{counted(report['tagged'], 'segment')} newly tagged {tag!r}", err=True)
+                print_copies(report["copies"])
     elif no or accept or above is not None or out is None:
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     if out is not None:
@@ -84,7 +94,7 @@ def command(
         print_json(report)
 
 
-def parse_mark(text: str) -> SegmentRef:
+def parse_mark(text: str) -> str | tuple[str, float, float]:
     """Read ``FILE`` or ``FILE:FROM-TO``, seconds; a file whose name looks like the latter is meant by it.
 
     >>> parse_mark("b.wav:3.0-5.0"), parse_mark("a.wav")
@@ -96,16 +106,28 @@ def parse_mark(text: str) -> SegmentRef:
     return region[1], float(region[2]), float(region[3])
 
 
+def _mark(text: str, folder: Path) -> SegmentRef:
+    """A mark of a file, or of a sound of the library by as much of the end of its path as makes it unique."""
+    mark = parse_mark(text)
+    name = mark if isinstance(mark, str) else str(mark[0])
+    if os.path.exists(os.path.expanduser(name)) or _ID.fullmatch(name):
+        return mark
+    sound = read_sound(name, folder)
+    if isinstance(mark, str):
+        return (str(sound.source), sound.start, sound.end) if sound.end is not None else str(sound.source)
+    return (str(sound.source), mark[1], mark[2])
+
+
 def _accept(
     library: Library,
     found: ExampleTagging,
     marks: tuple[Sequence[SegmentRef], Sequence[SegmentRef]],
     accept: int | None,
     above: float | None,
-) -> int:
+) -> Edit:
     """Tag what is probable enough, and what was marked."""
     probable = [one for one in found.ranked if one.probability >= (above or 0.0)][:accept]
-    return library.tags.edit(found.tag, add=[*marks[0], *probable], remove=marks[1]).changed
+    return library.tags.edit(found.tag, add=[*marks[0], *probable], remove=marks[1])
 
 
 def _plain(suggestion: SuggestedSegment) -> dict[str, Any]:

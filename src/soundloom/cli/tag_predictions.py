@@ -16,8 +16,8 @@ from soundloom.annotations import Annotation, write_annotations
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.audio import AvProcess, DecodeOptions
-    from soundloom.library import Failure
+    from soundloom.audio import AvProcess, DecodeOptions, Notice
+    from soundloom.library import Failure, FileNotice
     from soundloom.library.indexing.add_report import FileProgress
     from soundloom.library.indexing.diff import FileOnDisk
     from soundloom.library.indexing.scan import FilesLeftOut
@@ -68,6 +68,7 @@ class TagReport:
         seconds: of sound.
         failed: those that could not, and why.
         left_out: files in folders that do not end like audio files.
+        notices: what was noticed of the files, such as digital silence.
     """
 
     rows: list[TagRow]
@@ -75,6 +76,7 @@ class TagReport:
     seconds: float
     failed: list[Failure]
     left_out: FilesLeftOut
+    notices: list[FileNotice]
 
 
 def _load_tagger(
@@ -86,6 +88,23 @@ def _load_tagger(
     if sentences:
         return zero_shot_tagger(run, sentences, offline=offline)
     return Tagger.load(run, weights=weights, offline=offline)
+
+
+def _tagging(
+    tagger: Tagger, explain: bool, decoding: DecodeOptions | None
+) -> Callable[[FileOnDisk, AvProcess], tuple[Tagged, list[Notice]]]:
+    """The work on one file: its tags, and what was noticed of it."""
+    from soundloom.audio import DEFAULT_OPTIONS
+
+    if explain:  # fails here, once, where the tagger cannot explain
+        tagger.average()
+
+    def tag(file: FileOnDisk, av: AvProcess) -> tuple[Tagged, list[Notice]]:
+        seen: list[Notice] = []
+        options = decoding or DEFAULT_OPTIONS
+        return tagger.tag(file.path, explain=explain, options=options, notices=seen, av=av), seen
+
+    return tag
 
 
 def tag_files(
@@ -122,32 +141,29 @@ def tag_files(
     Raises:
         ModelError: the model has no tagger and knows no words, or it cannot explain.
     """
-    from soundloom.audio import DEFAULT_OPTIONS
     from soundloom.file_pool import Failed, process
-    from soundloom.library import Failure, FileProgress
+    from soundloom.library import Failure, FileNotice, FileProgress
     from soundloom.library.indexing.scan import FilesLeftOut, find_files
 
     tagger = _load_tagger(run, sentences, weights, offline)
-    if explain:  # fails here, once, where the tagger cannot explain
-        tagger.average()
+    notices: list[FileNotice] = []
     failed, rows, seconds, left_out = dict[str, str](), list[TagRow](), 0.0, FilesLeftOut()
     files = sorted(find_files(sounds, failed, left_out), key=lambda file: file.path)
 
-    def tag(file: FileOnDisk, av: AvProcess) -> Tagged:
-        return tagger.tag(file.path, explain=explain, options=decoding or DEFAULT_OPTIONS, av=av)
-
-    results = process(files, tag, workers=workers or os.cpu_count() or 1)
+    results = process(files, _tagging(tagger, explain, decoding), workers=workers or os.cpu_count() or 1)
     for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
         if isinstance(result, Failed):
             failed[file.path] = result.reason
         else:
-            rows.extend(_rows(tagger, file.path, result, frames=frames, top=top, least=least))
-            seconds += float(result.ends[-1])
+            tagged, seen = result
+            rows.extend(_rows(tagger, file.path, tagged, frames=frames, top=top, least=least))
+            notices.extend(FileNotice(file.path, notice.code, notice.text) for notice in seen)
+            seconds += float(tagged.ends[-1])
         if progress is not None:
             progress(FileProgress(done, len(files), seconds, file.path))
     failures = [Failure(path, failed[path]) for path in sorted(failed)]
     decoded = sum(file.path not in failed for file in files)
-    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures, left_out=left_out)
+    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures, left_out=left_out, notices=notices)
 
 
 def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def _has_tag(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
         known = f"did you mean {near}?" if near else f"{len(given)} other tags are given" if given else "none is given"
         raise QueryError(
             f"nobody has given the tag {tag!r} in this library ({known}). To search by what the model takes for it: "
-            f"--word {tag}; to give it: soundloom tag"
+            f"--word {shlex.quote(tag)}; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"
         )
     mask = np.zeros(rows.num_rows, np.bool_)
     parents = pc.list_parent_indices(tags).to_numpy()
