@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from soundloom.cli import main
 from soundloom.cli.match_table import fit_path
+from soundloom.errors import QueryError
 from soundloom.library import Library
 
 HEAVY = ("torch", "lancedb", "faiss", "matplotlib", "librosa", "sklearn")
@@ -165,3 +167,59 @@ def test_paths_fit_with_whole_names() -> None:
     assert fit_path(path, 33) == path
     assert fit_path(path, 32) == "a/bb/…/dddd/name of a sound.wav"
     assert fit_path("x" * 50, 10) == "x" * 50
+
+
+def test_a_missing_or_damaged_library_is_named(place: Path, tmp_path: Path) -> None:
+    missing = CliRunner().invoke(main, ["search", "owl.wav", "-l", "nosuch.loom"])
+    assert (missing.exit_code, missing.stderr.startswith("Error: no library at 'nosuch.loom'")) == (1, True)
+    damaged = tmp_path / "damaged.loom"
+    shutil.copytree(place / "l.loom", damaged)
+    manifest = max(
+        (damaged / "store/segments.lance/_versions").glob("*.manifest"), key=lambda file: file.stat().st_size
+    )
+    for file in manifest.parent.glob("*.manifest"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 0x10
+        file.write_bytes(data)
+    result = CliRunner().invoke(main, ["search", "nowhere.wav", "-l", str(damaged)])
+    assert (result.exit_code, "soundloom verify" in result.stderr) == (1, True), result.stderr
+
+
+def test_only_sounds_are_suggested(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("no sound")
+    result = CliRunner().invoke(main, ["search", "./notes.wav", "-l", str(place / "l.loom")])
+    assert (result.exit_code, "notes.txt" in result.stderr) == (1, False)
+
+
+def test_one_time_is_no_region() -> None:
+    result = run("owl.wav@1:00:10")
+    assert (result.exit_code, "'1:00:10' is one time" in result.stderr) == (1, True)
+    assert "write owl.wav@START-END" in result.stderr
+
+
+def test_a_second_statement_is_refused() -> None:
+    result = run("--where", "1=1; DROP TABLE x")
+    assert (result.exit_code, "has a ';'" in result.stderr) == (1, True)
+    assert len(found("--where", "path NOT LIKE '%;%'")) == 6
+
+
+def test_an_absent_file_is_searched_by_its_stored_embedding(place: Path) -> None:
+    owl = place / "sounds/birds/owl.wav"
+    before = found("owl.wav")
+    away = owl.rename(place / "away.wav")
+    try:
+        result = run("owl.wav")
+        assert result.exit_code == 0, result.output
+        assert "the file is absent: searched by the embeddings that the library holds of this sound" in result.stderr
+        assert found("owl.wav") == before
+    finally:
+        away.rename(owl)
+
+
+def test_a_rate_is_not_taken_for_a_count(place: Path) -> None:
+    library = Library.open(place / "l.loom")
+    samples, rate = soundfile.read(place / "sounds/birds/owl.wav", always_2d=True)
+    with pytest.raises(QueryError, match="write sample_rate=16000"):
+        library.search(samples[:, 0], rate)
+    assert len(library.search(samples[:, 0], 16000, sample_rate=rate)) == 12

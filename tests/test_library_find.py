@@ -236,7 +236,7 @@ def test_a_library_of_another_version_of_the_model_is_searched_by_what_it_holds(
         (match.path, pytest.approx(match.similarity, abs=1e-6)) for match in before
     ]
     assert len(before) == 2
-    assert "the embeddings that it holds of this sound" in remarks[0]
+    assert "the embeddings that the library holds of this sound" in remarks[0]
     soundfile.write(tmp_path / "new.wav", 0.1 * generator.normal(size=16_000), 16_000)
     with pytest.raises(ModelMismatchError, match="another version of 'logmel'"):
         later.find(LibraryQuery(like=(QuerySound(tmp_path / "new.wav"),)))

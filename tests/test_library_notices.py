@@ -12,7 +12,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from soundloom import Library
-from soundloom.audio import DECODER_VERSION
+from soundloom.audio import DECODER_VERSION, Notice, read
 from soundloom.cli import main
 from soundloom.library import AddReport
 
@@ -172,3 +172,19 @@ def test_json_of_a_search_has_the_notices_of_each_file(sounds: Path, tmp_path: P
         codes = {Path(one["path"]).name: [notice["code"] for notice in one["notices"]] for one in found}
         assert codes["silent.wav"] == ["silent"]
         assert codes.get("float.wav", []) == []
+
+
+def test_levels_far_from_the_usual_are_noticed(tmp_path: Path) -> None:
+    for name, level in (("quiet", 5e-4), ("usual", 2e-3), ("over", 3.5), ("loud", 40.0)):
+        soundfile.write(tmp_path / f"{name}.wav", noise(1, level), RATE, subtype="FLOAT")
+    notices: dict[str, list[Notice]] = {name: [] for name in ("quiet", "usual", "over", "loud")}
+    for name, found in notices.items():
+        read(tmp_path / f"{name}.wav", RATE, notices=found)
+    assert {name: [notice.code for notice in found] for name, found in notices.items()} == {
+        "quiet": ["quiet"],
+        "usual": [],
+        "over": [],
+        "loud": ["loud"],
+    }
+    assert "a peak of -66 dBFS" in notices["quiet"][0].text
+    assert "a peak of 40" in notices["loud"][0].text

@@ -71,7 +71,10 @@ def test_an_upload_is_searched_by_like_a_file_of_the_library(client: TestClient,
     assert [hit["similarity"] for hit in region["hits"]] == pytest.approx(
         [hit.similarity for hit in expected], abs=1e-5
     )
-    refused(client.get(f"{API}/search", params={"upload": about["upload"], "start": 7}), 422, "unreadable")
+    outside = client.get(f"{API}/search", params={"upload": about["upload"], "start": 7})
+    refused(outside, 422, "unreadable")
+    assert "'mine.flac'" in outside.text
+    assert "soundloom-uploads" not in outside.text
 
 
 def test_an_upload_is_embedded_once_for_each_region(

@@ -10,6 +10,8 @@ __all__ = ["NOTICE_KINDS", "Notice"]
 
 NOTICE_KINDS = {
     "silent": "digital silence",
+    "quiet": "very quiet",
+    "loud": "far above full scale",
     "cancelled": "channels that cancel when mixed",
     "ultrasonic": "most energy above the model's range",
     "repaired": "a wrong length in the header, repaired",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, log10
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
@@ -39,6 +39,8 @@ Sound = str | PathLike[str] | NDArray[Any]
 DEFAULT_OPTIONS = DecodeOptions()
 
 # A mix of uncorrelated channels has 1/n of the mean energy of one; a fiftieth of that (17 dB below) is cancellation.
+QUIET, LOUD = 1e-3, 4.0
+"""Peaks of a file, of 1 at full scale, below and above which its embeddings differ much from those at a usual level."""
 CANCELLED = 0.02
 
 
@@ -167,7 +169,7 @@ def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeO
 def _sound_notices(
     decoder: Decoder, sample_rate: int, before: Energy, after: Energy, options: DecodeOptions
 ) -> Iterator[Notice]:
-    """What is to be said of a sound that was decoded: silence, cancelled channels, energy above the model's rate.
+    """What is to be said of a sound that was decoded: silence, cancelled channels, an unusual level, ultrasound.
 
     Args:
         decoder: the file, decoded.
@@ -193,6 +195,18 @@ def _sound_notices(
             "ultrasonic",
             f"{1 - after.variance / before.variance:.0%} of the energy lies above {highest:g} kHz, the highest "
             f"frequency that the model takes: DecodeOptions(speed={_slower(decoder, sample_rate):g}) slows it down",
+        )
+    elif before.peak < QUIET:
+        yield Notice(
+            "quiet",
+            f"very quiet: a peak of {20 * log10(before.peak):.0f} dBFS; embeddings depend on the level, so amplify "
+            "it to compare it with others",
+        )
+    if before.peak > LOUD:
+        yield Notice(
+            "loud",
+            f"far above full scale: a peak of {before.peak:.3g}, where 1 is full scale; embeddings depend on the "
+            "level, so scale it to compare it with others",
         )
 
 

@@ -30,11 +30,13 @@ class Energy:
     Attributes:
         samples: how many were seen.
         total: the sum of their squares.
+        peak: the largest magnitude.
     """
 
     def __init__(self) -> None:
         self.samples = 0
         self.total = 0.0
+        self.peak = 0.0
         self._sum = 0.0
 
     def add(self, block: Float32[np.ndarray, " samples"]) -> None:
@@ -43,6 +45,8 @@ class Energy:
         # einsum stays on one thread; a sum in single precision is exact enough for a comparison.
         self.total += float(np.einsum("i,i->", block, block))
         self._sum += float(block.sum())
+        if len(block):
+            self.peak = max(self.peak, float(block.max()), -float(block.min()))
 
     @property
     def variance(self) -> float:

@@ -12,9 +12,9 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
-from soundloom.cli.search_query import parse_time, read_arguments, read_sound
+from soundloom.cli.search_query import check_library, parse_time, read_arguments, read_sound
 from soundloom.counted import counted
-from soundloom.errors import LibraryError, QueryError
+from soundloom.errors import QueryError
 from soundloom.option_hints import hints_as_flags
 
 if TYPE_CHECKING:
@@ -212,10 +212,7 @@ class _Search:
         from soundloom.library.storage.facts_table import read_facts_table
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
-        if not (self._folder / "library.json").is_file():
-            raise LibraryError(
-                f"no library at {str(self._folder)!r}: make one with: soundloom index SOUNDS -l {self._folder}"
-            )
+        check_library(self._folder)
         query = self._query
         if query.weights:  # imported here: these need torch
             from soundloom.library.search.query import complete_weights

@@ -20,18 +20,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from soundloom.errors import QueryError
+from soundloom.errors import LibraryError, QueryError
 from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
     from soundloom.library import QuerySound
 
-__all__ = ["parse_time", "read_arguments", "read_sound"]
+__all__ = ["check_library", "parse_time", "read_arguments", "read_sound"]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
+_ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _NEAREST = 3
 _MOST_NAMES = 200_000
 """Names among which the nearest are looked for: more take seconds."""
+
+
+def check_library(folder: Path) -> None:
+    """Refuse a folder that is no library.
+
+    Raises:
+        LibraryError: it is none.
+    """
+    if not (folder / "library.json").is_file():
+        raise LibraryError(f"no library at {str(folder)!r}: make one with: soundloom index SOUNDS -l {folder}")
 
 
 def parse_time(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -91,7 +102,17 @@ def read_sound(argument: str, folder: Path) -> QuerySound:
 
 
 def _split_region(argument: str) -> tuple[str, float, float | None]:
-    """A file and the seconds of it; a file whose own name looks so is itself."""
+    """A file and the seconds of it; a file whose own name looks so is itself.
+
+    Raises:
+        QueryError: one time instead of two.
+    """
+    single = _ONE_TIME.fullmatch(argument)
+    if single is not None and _ends_as_sound(single[1]) and not os.path.exists(os.path.expanduser(argument)):
+        raise QueryError(
+            f"{single[2]!r} is one time, and a region has a start and an end: write {single[1]}@START-END, or "
+            f"{argument}- for all that follows"
+        )
     found = _REGION.fullmatch(argument)
     if found is None or os.path.exists(os.path.expanduser(argument)) or not (found[2] or found[3]):
         return argument, 0.0, None
@@ -102,25 +123,35 @@ def _split_region(argument: str) -> tuple[str, float, float | None]:
 
 
 def _is_meant_as_file(argument: str) -> bool:
-    from soundloom.audio_suffixes import AUDIO_SUFFIXES
-
     name = _split_region(argument)[0]
     if os.path.isfile(os.path.expanduser(name)) or os.sep in name or "/" in name:
         return True
-    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and " " not in os.path.splitext(name)[1]
+    return _ends_as_sound(name)
+
+
+def _ends_as_sound(name: str) -> bool:
+    from soundloom.audio_suffixes import AUDIO_SUFFIXES
+
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def _sound_of_library(name: str, folder: Path) -> str:
     """The path of the library's sound that a name stands for.
 
     Raises:
+        LibraryError: there is no library, or it is damaged.
         QueryError: none, or several.
     """
     from soundloom.file_tables import FileMatcher
     from soundloom.library.search.current_rows import current_rows
 
+    check_library(folder)
     rows = current_rows(folder)
-    paths = rows["path"].unique().to_pylist() if rows is not None else []
+    if rows is None:  # the index is missing or stale, or the store is damaged, which opening it reports
+        from soundloom.library import Library
+
+        rows = Library.open(folder).index().rows
+    paths = rows["path"].unique().to_pylist()
     found = FileMatcher(paths, [name]).match(name)
     if len(found) == 1:
         return found[0]
@@ -138,7 +169,8 @@ def _nearest(name: str, paths: Sequence[str]) -> list[str]:
     """The files beside a missing one, and the sounds of the library, that are called most like it."""
     folder, wanted = os.path.split(os.path.expanduser(name))
     try:
-        beside = [os.path.join(os.path.dirname(name), entry) for entry in sorted(os.listdir(folder or "."))]
+        sounds = [entry for entry in sorted(os.listdir(folder or ".")) if _ends_as_sound(entry)]
+        beside = [os.path.join(os.path.dirname(name), entry) for entry in sounds]
     except OSError:
         beside = []
     # By their names without the ending, which most have in common.

@@ -24,7 +24,7 @@ from soundloom.library.search.finder import Finder
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, select
 from soundloom.library.search.matches import Match
-from soundloom.library.search.query import apply_balance, check_query, complete_weights, query_region
+from soundloom.library.search.query import apply_balance, check_count, check_query, complete_weights, query_region
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
@@ -265,6 +265,7 @@ class Library:
             AudioError: the query cannot be read, or the region lies outside it.
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
+        check_count(query, k, sample_rate)
         options = decoding or self.settings.decoding
         embedding = self.model.embed(query, sample_rate, start=start, end=end, options=options, notices=notices)
         exclude = None if include_query else query_region(query, start, end)

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from soundloom.errors import AudioError
 from soundloom.library import Explanation, Library, QuerySound, Segment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
@@ -57,9 +58,12 @@ class Search:
             upload = self._uploads.get(query.upload)
             # The samples are decoded already, by the library's options: its speed too.
             first, last = start / upload.speed, None if end is None else end / upload.speed
-            return self._embeddings.get(
-                (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=first, end=last)
-            )
+            try:
+                return self._embeddings.get(
+                    (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=first, end=last)
+                )
+            except AudioError as error:  # names the file as the person does, not the server's copy
+                raise AudioError(upload.name, error.reason) from None
         catalogue = self._catalogue()
         segment = catalogue.segment(query.like or "")
         start, end = _region(query, segment)

@@ -7,6 +7,7 @@ sounds, or words for the model, text says among which files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.embedder.sources import sound_blocks
-from soundloom.errors import ModelError, ModelMismatchError, QueryError
+from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
+from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
 from soundloom.library.search.library_query import LibraryQuery, QuerySound, match_names, rows_of_text
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
@@ -216,18 +218,21 @@ class Finder:
         return embedding[None], weights, found_by
 
     def _embedded_or_stored(self, index: SearchIndex, sound: QuerySound, query: LibraryQuery) -> Embeddings:
-        """The embedding of a sound; of one that the library holds its stored ones, if the model is another by now."""
+        """The embedding of a sound; the library's stored ones, if the model is another by now or the file is absent."""
         try:
             return self._embedded(sound, query)
-        except (ModelError, ModelMismatchError):
+        except (AudioError, ModelError, ModelMismatchError) as error:
+            absent = isinstance(error, AudioError)
+            if absent and (not audio.is_file(sound.source) or os.path.exists(os_path(sound.source))):
+                raise
             region = queries.query_region(sound.source, sound.start, sound.end)
             rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)
             if not len(rows):
                 raise
-        self._remarks.append(
-            f"the library was filled by another version of {self._settings.model!r}: searched by the embeddings that "
-            "it holds of this sound"
+        why = (
+            "the file is absent" if absent else f"the library was filled by another version of {self._settings.model!r}"
         )
+        self._remarks.append(f"{why}: searched by the embeddings that the library holds of this sound")
         return np.stack([index.embedding(segment.id) for segment in index.segments.at(rows)])
 
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:

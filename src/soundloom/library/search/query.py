@@ -15,7 +15,10 @@ from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.library_settings import LibrarySettings
 
-__all__ = ["apply_balance", "check_query", "complete_weights", "query_region"]
+__all__ = ["apply_balance", "check_count", "check_query", "complete_weights", "query_region"]
+
+_LOWEST_RATE = 4000
+"""Hertz. More hits than this are wanted of no waveform."""
 
 
 def check_query(settings: LibrarySettings, embedding: NDArray[np.floating[Any]], k: int) -> None:
@@ -30,6 +33,19 @@ def check_query(settings: LibrarySettings, embedding: NDArray[np.floating[Any]],
         )
     if k < 1:
         raise QueryError(f"k must be at least 1, got {k}")
+
+
+def check_count(query: Source, k: int, sample_rate: float | None) -> None:
+    """Refuse a sample rate of a waveform in the place of k: ``search(samples, 44100)``.
+
+    Raises:
+        QueryError: so many hits of a waveform whose rate is not named.
+    """
+    if sample_rate is None and not isinstance(query, str | os.PathLike) and k >= _LOWEST_RATE:
+        raise QueryError(
+            f"k={k} is how many hits are wanted, and looks like a sample rate: write sample_rate={k}; for so many hits "
+            "name the rate of the waveform as well"
+        )
 
 
 def apply_balance(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:

@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
-__all__ = ["is_in", "path_is_below", "path_is_in", "sql_text"]
+from soundloom.errors import QueryError
+
+__all__ = ["check_condition", "is_in", "path_is_below", "path_is_in", "sql_text"]
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+
+
+def check_condition(where: str) -> str:
+    """A condition as it was given; refused with a second statement behind it, which the store's engine would ignore.
+
+    >>> check_condition("path LIKE '%;%'")
+    "path LIKE '%;%'"
+
+    Raises:
+        QueryError: a semicolon outside quotes, or nothing at all.
+    """
+    if not where.strip():
+        raise QueryError("the filter is empty: write a condition such as duration < 5, or leave it out")
+    if ";" in _QUOTED.sub("", where):
+        raise QueryError(
+            f"the filter {where!r} has a ';', and one condition is all that it may hold: leave out the rest"
+        )
+    return where
 
 
 def sql_text(text: str) -> str:

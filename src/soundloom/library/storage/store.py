@@ -24,7 +24,7 @@ from soundloom.audio import DECODER_VERSION, Notice
 from soundloom.errors import LibraryDamagedError, QueryError
 from soundloom.library.storage.checked_tables import CheckedTables, table_damages
 from soundloom.library.storage.root_paths import is_below
-from soundloom.library.storage.sql import path_is_below, path_is_in, sql_text
+from soundloom.library.storage.sql import check_condition, path_is_below, path_is_in, sql_text
 from soundloom.library.storage.store_checksums import Damage
 from soundloom.library.storage.table_schema import (
     ADDED_COLUMNS,
@@ -150,10 +150,9 @@ class Store:
         batch_size = max(1, _BATCH_FLOATS // self._dim) if "embedding" in columns else _BATCH_ROWS
         with one_line_errors(self._folder, from_engine=True):
             query = self._segments.search().select(list(columns)).limit(max(1, self.count))
-        if row_ids:
-            query = query.with_row_id(True)
+        query = query.with_row_id(row_ids)
         if where is not None:
-            query = query.where(where)
+            query = query.where(check_condition(where))
         try:
             with one_line_errors(self._folder, from_engine=True):
                 yield from query.to_batches(batch_size)
