@@ -37,6 +37,7 @@ COMMANDS = (
         "layers",
     ),
     *("reproduce", "export", "models", "corpora", "doctor", "demo"),
+    *("duplicates", "import", "merge", "detect", "detector"),
 )
 
 
@@ -203,7 +204,7 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
     assert hits[0]["path"] == str(sounds / "tone-3.wav")
     assert set(hits[0]) == {
         *("path", "start", "end", "duration", "tags", "absent", "similarity", "parts", "percentile", "found_by"),
-        "notices",
+        *("notices", "probability"),
     }
     assert all(hit["duration"] < 0.9 for hit in hits)
     assert hits[0]["similarity"] == pytest.approx(

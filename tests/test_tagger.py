@@ -280,14 +280,14 @@ def test_explained_tags_by_command(woven: Embedder, tmp_path: Path) -> None:
         written = CliRunner().invoke(main, [*command, "--frames", "--out", str(tmp_path / name)])
         assert written.exit_code == 0, written.output
         rows = read(tmp_path / name)
-        assert list(rows[0]) == ["path", "start", "end", "tag", "score", "average", "from_logmel", "from_mfcc"]
+        assert list(rows[0]) == ["path", "start", "end", "label", "score", "average", "from_logmel", "from_mfcc"]
         assert len(rows) == 3 * len(CLASSES)
         for row in rows:
             parts = float(row["average"]) + float(row["from_logmel"]) + float(row["from_mfcc"])
             assert parts == pytest.approx(float(row["score"]), abs=1e-5)
     plain = CliRunner().invoke(main, [*command[:-3], "--least", "0", "--out", str(tmp_path / "plain.csv")])
     assert plain.exit_code == 0, plain.output
-    assert list(read_csv(tmp_path / "plain.csv")[0]) == ["path", "start", "end", "tag", "score"]
+    assert list(read_csv(tmp_path / "plain.csv")[0]) == ["path", "start", "end", "label", "score"]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -123,7 +123,7 @@ def test_commands(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags.csv"
     run("tag", str(place / "sounds"), *model, "--top", "521", "--least", "0", "--offline", "-o", str(out))
     with out.open() as file:
-        dogs = {Path(row["path"]).stem: float(row["score"]) for row in csv.DictReader(file) if row["tag"] == "Dog"}
+        dogs = {Path(row["path"]).stem: float(row["score"]) for row in csv.DictReader(file) if row["label"] == "Dog"}
     assert min(dogs[f"noise{seed}"] for seed in range(4)) > max(dogs[f"tone{seed}"] for seed in range(4))
     run("index", str(place / "sounds"), "-l", str(tmp_path / "x.loom"), "-j", "1", *model)
     lines = run("search", "-l", str(tmp_path / "x.loom"), "--word", "dog", "-k", "4", "--json")

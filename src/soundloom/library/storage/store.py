@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "segment_rows", "store_damages"]
 
-_SEGMENTS, _FAILURES = "segments", "failures"
-_CHUNK = 500  # files named in one SQL expression
+_SEGMENTS, _FAILURES, _CHUNK = "segments", "failures", 500  # files named in one SQL expression
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
 """What a batch of a scan holds at most. A batch costs a third of a millisecond whatever is in it, and LanceDB's own
 are of 1024 rows: too small to filter 100,000 rows between two keystrokes."""
