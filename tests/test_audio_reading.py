@@ -356,7 +356,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_audio(tmp_path: Path, suffix: str, content: bytes) -> None:
     file = tmp_path / f"file{suffix}"
     file.write_bytes(content)
-    with pytest.raises(AudioError, match="not audio|all zero|no sound|not those of|sound"):
+    with pytest.raises(AudioError, match=r"not audio|all zero|no sound|not those of|sound"):
         read(file, 16000)
 
 
