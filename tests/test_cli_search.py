@@ -223,3 +223,14 @@ def test_a_rate_is_not_taken_for_a_count(place: Path) -> None:
     with pytest.raises(QueryError, match="write sample_rate=16000"):
         library.search(samples[:, 0], rate)
     assert len(library.search(samples[:, 0], 16000, sample_rate=rate)) == 12
+
+
+def test_a_cut_of_more_than_16_bits_is_in_the_extensible_format(tmp_path: Path) -> None:
+    assert run("--tag", "night", "--copy-to", tmp_path / "cut", "--cut").exit_code == 0
+    (cut,) = (tmp_path / "cut").iterdir()
+    assert (soundfile.info(cut).format, soundfile.info(cut).subtype) == ("WAVEX", "PCM_24")
+
+
+def test_a_model_without_weights_has_none_to_fetch() -> None:
+    result = CliRunner().invoke(main, ["info", "-l", "l.loom"])
+    assert "weights  none to fetch\n" in result.stdout

@@ -115,7 +115,7 @@ def _measured(
                 try:
                     result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
                 except EvaluationError as error:
-                    echo("  ", Styled("refused", "red"), f" {error}", err=True)
+                    echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                     yield None
                     continue
             summary = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"

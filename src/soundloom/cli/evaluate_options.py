@@ -153,7 +153,7 @@ def report_refused(results: Sequence[Result]) -> bool:
     """Print the clips that were left out and the protocols refused, on standard error; whether there are any."""
     for result in results:
         for reason in result.refused.values():
-            echo("  ", Styled("refused", "red"), f" {result.model}, {reason}", err=True)
+            echo("  ", Styled("not measured", "red"), f" {result.model}, {reason}", err=True)
         if result.left_out:
             echo(
                 f"{result.model} on {result.corpus}: {len(result.left_out)} of {result.clips} clips could not be "

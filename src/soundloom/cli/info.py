@@ -67,7 +67,7 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
     for label, value in (
         ("library", str(folder)),
         ("model", f"{settings.source or settings.model}, fingerprint {settings.fingerprint[:12]}"),
-        ("weights", _places(settings.weights)),
+        ("weights", _weights(settings.source or settings.model, settings.weights)),
         ("parts", parts),
         ("cut into", cut),
         ("files", f"{files}, {clock(seconds)} of sound"),
@@ -90,7 +90,13 @@ def _decoding(options: DecodeOptions) -> str:
     return f"channels {options.channels}{track}{speed}" + (", cut files taken" if options.accept_truncated else "")
 
 
-def _places(weights: str | dict[str, str]) -> str:
+def _weights(model: str, weights: str | dict[str, str]) -> str:
+    """Where the weights of a model come from."""
+    from soundloom.cli import listings
+
     if isinstance(weights, str):
-        return weights
+        known = listings.models()
+        rows = [known.get(part.partition("#")[0]) for part in model.split("+")]
+        fetched = any(row is None or row.checkpoint is not None for row in rows)
+        return weights if fetched or weights != "published" else "none to fetch"
     return ", ".join(f"{part} {place}" for part, place in weights.items())

@@ -79,7 +79,7 @@ def command(
                     stream, corpus, protocol, seed=seed, cache=cache, workers=workers, progress=progress, scored=scored
                 ).values()
             except kept.EvaluationError as error:
-                echo("  ", Styled("refused", "red"), f" {error}", err=True)
+                echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                 refused = True
                 continue
         if out is not None:

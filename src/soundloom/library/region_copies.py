@@ -94,7 +94,9 @@ def _cut(region: Annotation, source: Path, folder: Path, decoding: audio.DecodeO
     name = f"{source.stem} {region.start:g}-{region.end:g} s"
     copy, writer = _new_file(folder, name, ".wav")
     with os.fdopen(writer, "wb") as out:
-        soundfile.write(out, samples, rate, subtype=kept, format="WAV")
+        # Samples of more than 16 bits are declared in the extensible format, as the specification of WAV asks.
+        extensible = kept not in ("PCM_U8", "PCM_16") or (samples.ndim > 1 and samples.shape[1] > 2)
+        soundfile.write(out, samples, rate, subtype=kept, format="WAVEX" if extensible else "WAV")
     return copy
 
 
