@@ -203,11 +203,11 @@ def stored_tags() -> dict[str, list[str]]:
 
 def test_copies_share_tags_and_are_named(twins: Path) -> None:
     first = index_table("a.wav,dog\nnowhere.wav,cat\n")
-    assert "t.csv: 1 row matched, 1 not; 2 tags given, 0 removed, of 2 files.\n" in first.stdout
+    assert "t.csv: 1 row matched, 1 not; 2 tags given, 0 removed, in 2 files.\n" in first.stdout
     assert f"also on 1 copy of the same content: {twins}/s/b.wav\n" in first.stdout
     assert stored_tags() == {"a": ["dog"], "b": ["dog"], "c": []}
     again = index_table("a.wav,dog\n")
-    assert "t.csv: 1 row matched, 0 not; 0 tags given, 0 removed, of 0 files.\n" in again.stdout
+    assert "t.csv: 1 row matched, 0 not; 0 tags given, 0 removed, in 0 files.\n" in again.stdout
     assert "copy" not in again.stdout
     added = loom("tags", "add", "loud", "a.wav")
     assert added.stdout == (
@@ -219,6 +219,17 @@ def test_copies_share_tags_and_are_named(twins: Path) -> None:
     assert Library.open("l.loom").tags.remove("loud", ["s/a.wav"]).copies == (f"{twins}/s/b.wav",)
 
 
+def test_a_row_that_fits_only_copies_is_not_ambiguous(twins: Path) -> None:
+    for name, of in (("x", "a"), ("y", "a"), ("z", "c")):
+        (twins / "s" / name).mkdir()
+        (twins / "s" / name / "same.wav").write_bytes((twins / "s" / f"{of}.wav").read_bytes())
+    assert index_table("same.wav,dog\n").exit_code == 1  # one of the three is another sound
+    assert stored_tags()["a"] == []
+    (twins / "s" / "z" / "same.wav").unlink()
+    told = index_table("same.wav,dog\n", "--prune")
+    assert (told.exit_code, stored_tags()) == (0, {"a": ["dog"], "b": ["dog"], "c": [], "same": ["dog"]})
+
+
 @pytest.mark.usefixtures("twins")
 def test_a_table_adds_and_replaces_only_if_asked_to() -> None:
     index_table("a.wav,dog\nc.wav,cat\n")
@@ -226,7 +237,7 @@ def test_a_table_adds_and_replaces_only_if_asked_to() -> None:
     index_table("c.wav,loud\na.wav,\n")
     assert stored_tags() == {"a": ["dog"], "b": ["dog"], "c": ["cat", "loud", "mine"]}
     replaced = index_table("c.wav,quiet\nb.wav,\n", "--replace-tags")
-    assert "2 rows matched, 0 not; 1 tag given, 4 removed, of 3 files." in replaced.stdout
+    assert "2 rows matched, 0 not; 1 tag given, 4 removed, in 3 files." in replaced.stdout
     assert stored_tags() == {"a": [], "b": [], "c": ["mine", "quiet"]}
     assert loom("index", "s", "--replace-tags").exit_code == 2
 

@@ -158,7 +158,7 @@ def _print_tagged(report: AddReport, tag_file: Path) -> None:
     echo(
         f"{tag_file}: {counted(report.table_rows, 'row')} matched, {refused} not; "
         f"{counted(report.tags_given, 'tag')} given, {report.tags_removed} removed, "
-        f"of {counted(report.tagged_files, 'file')}."
+        f"in {counted(report.tagged_files, 'file')}."
     )
     print_copies(report.tagged_copies)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.root_paths import is_below
 from soundloom.library.storage.table_schema import FileState
 
-__all__ = ["FileOnDisk", "LibraryDiff", "content_hash", "hash_known_sizes"]
+__all__ = ["FileOnDisk", "LibraryDiff", "are_copies", "content_hash", "hash_known_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,14 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
     with open(os_path(path), "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def are_copies(paths: Sequence[str]) -> bool:
+    """Whether files are the same byte for byte; only files of one size are read."""
+    try:
+        return len({os.stat(os_path(path)).st_size for path in paths}) == 1 and len(set(map(content_hash, paths))) == 1
+    except OSError:
+        return False
 
 
 def _unchanged(file: FileOnDisk, known: Mapping[str, FileState]) -> bool:

@@ -21,7 +21,7 @@ from soundloom.audio import DECODER_VERSION
 from soundloom.embedder import Embedder
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
-from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
+from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
@@ -173,7 +173,7 @@ class Synchroniser:
         if tags is None:
             return FileTags()
         here = {*(path for path in known if path not in diff.missing), *diff.present, *self._tally.failed}
-        matched = tags.match(here)
+        matched = tags.match(here, are_copies)
         report = self._tally.report
         report.ambiguous, report.unmatched, report.table_rows = matched.ambiguous, matched.unmatched, matched.rows
         return FileTags(matched.tags, tags.replace)

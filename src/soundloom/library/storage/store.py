@@ -327,14 +327,13 @@ class Store:
         with self._tables.committing():
             self._failures.add(pa.table(columns, schema=failure_schema()), mode="overwrite")
 
-    def record_failures(self, failed: Mapping[str, str], roots: Iterable[Path]) -> None:
+    def record_failures(self, failed: Mapping[str, str], roots: Sequence[Path]) -> None:
         """Keep the files that failed now, beside those outside some roots that failed before.
 
         Args:
             failed: path -> reason.
             roots: the folders and files that were searched now.
         """
-        roots = list(roots)
         before = {failure.path: failure.reason for failure in self.failures()}
         after = {path: reason for path, reason in before.items() if not is_below(path, roots)} | dict(failed)
         if after != before:

@@ -3,7 +3,7 @@
 The column of the file is called path, file, filename, file_name, name or fname, that of the tags tags, tag, labels,
 label, keywords, category or class; several tags in a cell are separated by ``;`` ``,`` or ``|``, and several rows may
 name one file. Dialects, and how a row names a file: `soundloom.file_tables`. A row that fits several files is left out
-and reported, and so is a row that fits none.
+and reported, unless they are copies of each other, and so is a row that fits none.
 
 A table adds to the tags that files have, and takes none away unless it replaces. Its tags belong to the content, as
 those that `Library.tags` gives: copies of a file that a row names get them too.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -134,8 +134,14 @@ class TagTable:
     def __len__(self) -> int:
         return len(self._tags)
 
-    def match(self, paths: Collection[str]) -> MatchedTags:
+    def match(
+        self, paths: Collection[str], are_copies: Callable[[Sequence[str]], bool] = lambda _files: False
+    ) -> MatchedTags:
         """The tags of those of the files that the table names.
+
+        Args:
+            paths: the files.
+            are_copies: whether files have one content: a row that fits them stands for the first, and so for all.
 
         Raises:
             LibraryError: no row fits any of them.
@@ -145,7 +151,7 @@ class TagTable:
         ambiguous, unmatched, rows = [], [], 0
         for name, words in self._tags.items():
             files = () if name in self._cut else matcher.match(name)
-            if len(files) == 1:
+            if len(files) == 1 or (files and are_copies(files)):
                 rows += self._rows[name]
                 tags.setdefault(files[0], set()).update(words)
             elif files:
