@@ -73,7 +73,7 @@ COMMANDS = (
     ("search --rate 16000 --longer 1", 0, "owl.wav"),
     ("search --shorter 0:01", 0, "bus.wav"),
     ("search --after 2024-05-01 --before 2024-06-01", 0, "20240514_053000.wav"),
-    ("search --after yesterday", 2, "does not match the formats"),
+    ("search --after yesterday", 2, "such as 2024-05-31"),
     ("search --where 'duration < 2'", 0, "bus.wav"),
     ("search --where 'samplerate = 44100'", 1, "Columns: path"),
     # Results for other programs
