@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
 @click.option("--prune", is_flag=True, help="Remove files that are gone, however many of a folder they are.")
 @click.option("--rehash", is_flag=True, help="Find changes also in files of the same size and time; reads every file.")
+@click.option("--upgrade", is_flag=True, help="Embed all files of the library with its model as it is now, or with -m.")
 @common_options.as_json
 @click.pass_context
 def command(
@@ -87,6 +89,7 @@ def command(
     verbose: bool,
     prune: bool,
     rehash: bool,
+    upgrade: bool,
     lists: tuple[str, ...],
     exclude: tuple[str, ...],
     json_wanted: bool,
@@ -101,6 +104,9 @@ def command(
     than a tenth or an hour is missing: see soundloom roots, and --prune. A row of --tags names a file by as much of
     the end of its path as makes it unique; copies of the same content get its tags, too.
 
+    With --upgrade a library that another model filled, or an earlier version of its model, becomes one of the model of
+    now. Tags and folders stay; it can be searched as before until all files are embedded.
+
     \b
     Examples:
       soundloom index ~/sounds
@@ -108,6 +114,7 @@ def command(
       soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
       soundloom index ~/sounds --tags tags.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
+      soundloom index --upgrade -l field.loom
       soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
       soundloom index ~/sounds --exclude "*_draft.wav" --exclude outtakes/
       soundloom index --files list.txt
@@ -116,10 +123,14 @@ def command(
     every: list[str | Path] = [*sounds, *_listed(lists)]
     tags = _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
-    library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
+    if upgrade:
+        library = _open_to_upgrade(context, loader, folder, window, hop)
+        run = partial(library.upgrade, name, weights=common_options.parse_files(files))
+    else:
+        library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
+        run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
-        chosen: dict[str, Any] = {"workers": workers, "prune": prune, "rehash": rehash, "exclude": exclude}
-        report = library.add(every or None, tags=tags, progress=progress, **chosen)
+        report = run(workers=workers, prune=prune, progress=progress)
     library.index()
 
     if json_wanted:
@@ -182,6 +193,22 @@ def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -
         info = f"soundloom info -l {quote(str(library.folder))}"
         echo(f"{counted(len(known), 'file')} failed as before: {info}", err=True)
     return bool(failed or report.ambiguous)
+
+
+def _open_to_upgrade(
+    context: click.Context, loader: Callable[..., Embedder], folder: Path, window: float | None, hop: float | None
+) -> Library:
+    """The library to upgrade; options of what it keeps are refused."""
+    from soundloom.library import Library
+
+    if any(context.params[name] for name in ("sounds", "lists", "tag_file", "rehash", "exclude")):
+        raise click.UsageError(
+            "--upgrade embeds the files of the library's folders: give SOUNDS, --files, --tags, --rehash and --exclude "
+            "to the next soundloom index"
+        )
+    library = Library.open(folder, loader=loader)
+    _refuse_other_settings(context, library, window, hop)
+    return library
 
 
 def _open_or_create(
@@ -247,7 +274,7 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     if report.redecoded:
         again = counted(report.redecoded, "file")
         echo(f"embedded {again} again: decoded to another sound than before this version.", err=True)
-    counts = ("new", "changed", "moved", "redecoded", "touched", "unchanged", "deleted")
+    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted")
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
         f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "

@@ -260,11 +260,12 @@ class _Search:
         """Matches as JSON has them: with the notices of their files, and percentiles by part if these are asked for."""
         from soundloom.library.storage.library_settings import LibrarySettings
         from soundloom.library.storage.store import Store
+        from soundloom.library.storage.store_folders import store_folder
 
         records = [asdict(match) for match in matches]
         noticed: dict[str, list[dict[str, str]]] = {}
         for notice in (
-            Store(self._folder / "store", LibrarySettings.read(self._folder).dim).notices() if records else ()
+            Store(store_folder(self._folder), LibrarySettings.read(self._folder).dim).notices() if records else ()
         ):
             noticed.setdefault(notice.path, []).append({"code": notice.code, "text": hints_as_flags(notice.text)})
         for record, match in zip(records, matches, strict=True):

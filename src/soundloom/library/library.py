@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import Synchroniser
+from soundloom.library.indexing.upgrade import Upgrade
+from soundloom.library.library_contents import LibraryContents
 from soundloom.library.map.library_map import Maps
 from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.finder import Finder
@@ -30,30 +32,32 @@ from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
 from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.library.storage.facts_table import read_facts_table
-from soundloom.library.storage.library_lock import AddLock, require_library
+from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.lifecycle import LibraryModel, Loader, Weights, create_library, open_library
+from soundloom.library.storage.lifecycle import (
+    LibraryModel,
+    Loader,
+    Weights,
+    create_library,
+    open_library,
+    upgraded_settings,
+)
 from soundloom.library.storage.root_registry import Presence, RootRegistry
 from soundloom.library.storage.store import Store
-from soundloom.library.storage.table_schema import Failure, FileNotice
-from soundloom.library.summary import LibrarySummary
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.library_tags import LibraryTags
 from soundloom.library.tags.tag_table import TagTable
 from soundloom.local_path import local_path
 from soundloom.models import DEFAULT, load
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 __all__ = ["Library"]
 
 
-class Library:
+class Library(LibraryContents):
     """Sounds on disk, their embeddings, and search. Made by `create` or `open`.
 
     ====================  ==============================================================================
-    make and fill         `create`, `open`, `add`, `check_present`; `folder`, `settings`, `model`
+    make and fill         `create`, `open`, `add`, `upgrade`, `check_present`; `folder`, `settings`, `model`
     contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`
     search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
     segments              `index`: by id, reference and filter, their vectors and embeddings
@@ -67,8 +71,9 @@ class Library:
     def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
         self.folder = folder
         self.settings = settings
+        self._loader = loader
         self._library_model = LibraryModel(folder, settings, model, loader)
-        self._store = Store(folder / "store", settings.dim)
+        self._store = Store(folder / settings.store, settings.dim)
         self._registry = RootRegistry(folder)
         self._add_lock = AddLock(folder)
         parts = {name: slice(*columns) for name, columns in settings.parts.items()}
@@ -136,15 +141,6 @@ class Library:
         folder = local_path(folder).resolve()
         return cls(folder, *open_library(folder, model, weights, loader), loader)
 
-    def __repr__(self) -> str:
-        return repr(self._summary())
-
-    def _repr_html_(self) -> str:
-        return self._summary().html()
-
-    def _summary(self) -> LibrarySummary:
-        return LibrarySummary.of(self.folder, self.settings, self._store, self.roots)
-
     @property
     def model(self) -> Embedder:
         """The model that fills the library.
@@ -154,40 +150,6 @@ class Library:
             ModelMismatchError: it is no longer the one that filled the library.
         """
         return self._library_model.get()
-
-    def check_present(self) -> None:
-        """Check that the library's folder is still there; see `require_library`."""
-        require_library(self.folder)
-
-    def __len__(self) -> int:
-        """How many segments the library holds."""
-        return self._store.count
-
-    def files(self) -> list[str]:
-        """The indexed files, sorted."""
-        return sorted(self._store.files())
-
-    def failures(self) -> list[Failure]:
-        """The files that could not be indexed, and why."""
-        return self._store.failures()
-
-    def notices(self) -> list[FileNotice]:
-        """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
-        return self._store.notices()
-
-    def totals(self) -> tuple[int, float]:
-        """How many files are indexed, and how many seconds they last together."""
-        durations = self._store.durations()
-        return len(durations), sum(durations.values())
-
-    def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
-        """Columns of the segments as an Arrow table, ordered by path and start.
-
-        Args:
-            columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, decoder (version).
-            where: an SQL condition on them.
-        """
-        return self._store.sorted_rows(columns, where)
 
     def add(
         self,
@@ -230,6 +192,45 @@ class Library:
             )  # fmt: skip
             report = synchroniser.run(roots, tags)
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
+        return report
+
+    def upgrade(
+        self,
+        model: str | Embedder | None = None,
+        *,
+        weights: Weights | None = None,
+        workers: int | None = None,
+        prune: bool = False,
+        progress: Callable[[FileProgress], None] | None = None,
+    ) -> AddReport:
+        """Embed all files with another model, or with its own as it is now; see `soundloom.library.indexing.upgrade`.
+
+        Tags, decisions, roots, window and decoding stay. An interrupted upgrade leaves the library as it was, and goes
+        on when it is called again. Nothing is done where the library is of this model already.
+
+        Args:
+            model: the model or its name; the library's own if not given.
+            weights: as for `open`.
+            workers: as for `add`.
+            prune: lose the rows of all files that are not there or cannot be embedded.
+            progress: called after every file.
+
+        Raises:
+            LibraryError: as for `add`; or too many of the files are not there or cannot be embedded.
+            ModelError: the model cannot be loaded.
+        """
+        settings, embedder = upgraded_settings(self.settings, model, weights, self._loader)
+        if embedder.name == self.settings.model and self.settings.fingerprint in embedder.fingerprints():
+            return AddReport(unchanged=len(self._store.files()))
+        roots, _ = self.roots.present()
+        with self._add_lock.held():
+            self._registry.remember(roots)
+            upgrade = Upgrade(
+                self.folder, self._store, embedder, settings, self._registry, self._tag_editor,
+                workers=workers or os.cpu_count() or 1, prune=prune, progress=progress,
+            )  # fmt: skip
+            report = upgrade.run(roots)
+        Library.__init__(self, self.folder, settings, embedder, self._loader)
         return report
 
     def search(

@@ -54,8 +54,8 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
     """
     target, source = Library.open(folder), Library.open(other)
     _check_alike(target, source)
-    store = Store(target.folder / "store", target.settings.dim)
-    theirs = Store(source.folder / "store", source.settings.dim)
+    store = Store(target.folder / target.settings.store, target.settings.dim)
+    theirs = Store(source.folder / source.settings.store, source.settings.dim)
     registry = RootRegistry(target.folder)
     with AddLock(target.folder).held():
         registry.remember(RootRegistry(source.folder).paths())

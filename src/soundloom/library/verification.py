@@ -21,6 +21,7 @@ from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store, store_damages
 from soundloom.library.storage.store_checksums import StoreChecksums
+from soundloom.library.storage.store_folders import store_folder
 from soundloom.library.tags.edit_log import DecisionLog
 from soundloom.system_errors import one_line_errors
 
@@ -85,7 +86,7 @@ def renew_checksums(folder: Path) -> None:
         LibraryError: there is no library.
         ResourceError: the folder cannot be written.
     """
-    Store(folder / "store", LibrarySettings.read(folder).dim).renew_checksums()
+    Store(store_folder(folder), LibrarySettings.read(folder).dim).renew_checksums()
 
 
 def _settings(folder: Path) -> Iterator[DamagedFile]:
@@ -107,7 +108,7 @@ def _store(folder: Path) -> Iterator[DamagedFile]:
         roots = []
     if roots:
         remedy = f"restore it from a backup, or index into a new library: {', '.join(map(repr, roots))}"
-    for damage in store_damages(folder / "store"):
+    for damage in store_damages(store_folder(folder)):
         if damage.path.endswith(".checksums.json"):
             renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
             yield DamagedFile(damage.path, damage.reason, renew)
@@ -157,7 +158,7 @@ def _caches(folder: Path) -> Iterator[DamagedFile]:
 
 def _deleted(folder: Path, named: Set[str]) -> Iterator[DamagedFile]:
     """Files that the library held and holds no more, without those that are named already."""
-    checksums = StoreChecksums(folder / "store")
+    checksums = StoreChecksums(store_folder(folder))
     if not checksums.file.exists() and _had_checksums(folder):
         renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
         yield DamagedFile(str(checksums.file), "is missing", renew)

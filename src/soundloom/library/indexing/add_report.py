@@ -44,6 +44,7 @@ class AddReport:
         missing: files that are gone but were kept, because they are too much of their root.
         missing_seconds: how long these are together.
         redecoded: files that a newer version of decoding decodes to another sound: they were embedded again.
+        upgraded: files that were embedded anew by an upgrade to another model.
         padded: files shorter than the model's shortest input, embedded with silence behind them.
         segments: rows written.
         seconds: seconds of sound embedded.
@@ -73,6 +74,7 @@ class AddReport:
     missing: int = 0
     missing_seconds: float = 0.0
     redecoded: int = 0
+    upgraded: int = 0
     padded: int = 0
     segments: int = 0
     seconds: float = 0.0

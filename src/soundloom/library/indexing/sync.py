@@ -24,6 +24,7 @@ from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgr
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
+from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
@@ -31,7 +32,7 @@ from soundloom.library.indexing.scan import find_files
 from soundloom.library.storage.commit_guard import CommitGuard
 from soundloom.library.storage.facts_table import update_facts
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.root_paths import RootLookup, totals_by_root
+from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
@@ -39,9 +40,6 @@ from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags, TagTable
 
 __all__ = ["Synchroniser"]
-
-_LARGEST_SHARE, _MOST_SECONDS = 0.1, 3600.0
-"""What may be gone of a root for its rows to be removed: a share of its length, and seconds."""
 
 
 class Synchroniser:
@@ -248,21 +246,13 @@ class Synchroniser:
         """Remove the rows of files that are gone, unless they are too much of their root. Returns what was kept."""
         if not missing:
             return []
-        lookup = RootLookup(roots)
         durations = self._store.durations()
-        whole = totals_by_root(map(str, roots), durations, lookup.root_of)
-        gone = totals_by_root(map(str, roots), {path: durations.get(path, 0.0) for path in missing}, lookup.root_of)
-        removed: list[str] = []
-        kept: list[str] = []
-        for path in missing:
-            root = lookup.root_of(path) or ""
-            seconds = gone[root][1]
-            too_much = seconds > min(_MOST_SECONDS, _LARGEST_SHARE * whole[root][1]) and not self._prune
-            # A file that is there and was not found is left out by a pattern: no drive is unplugged.
-            (kept if too_much and not os.path.isfile(os_path(path)) else removed).append(path)
+        large = [] if self._prune else large_losses(missing, durations, list(map(str, roots)))
+        # A file that is there and was not found is left out by a pattern: no drive is unplugged.
+        kept = [path for path in large if not os.path.isfile(os_path(path))]
         with self._guard.committing():
-            self._store.remove(removed)
-        self._tally.report.deleted = len(removed)
+            self._store.remove(sorted(missing.keys() - set(kept)))
+        self._tally.report.deleted = len(missing) - len(kept)
         self._tally.report.missing = len(kept)
         self._tally.report.missing_seconds = sum((durations.get(path, 0.0) for path in kept), 0.0)
         return kept

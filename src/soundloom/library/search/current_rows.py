@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from soundloom.errors import CacheDamagedError
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 from soundloom.library.storage.contents import latest_manifest
+from soundloom.library.storage.store_folders import store_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["current_rows"]
-
-_TABLE = Path("store", "segments.lance")
 
 
 def current_rows(folder: Path) -> pa.Table | None:
@@ -33,7 +32,7 @@ def current_rows(folder: Path) -> pa.Table | None:
         then.
     """
     try:
-        latest = latest_manifest(folder / _TABLE)
+        latest = latest_manifest(store_folder(folder) / "segments.lance")
         manifest = read_manifest(folder / "index")
         if latest is None or manifest is None:
             return None

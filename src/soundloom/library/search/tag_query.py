@@ -147,8 +147,8 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
     ):
         raise QueryError(
             f"the library was filled by another version of {settings.model!r}, for which the words that it knows now "
-            "are not: search by sounds that it holds, or index the sounds again into a new library: "
-            f"soundloom index SOUNDS -l NEW.loom -m {source}"
+            "are not: search by sounds that it holds, or embed them with the model of now; tags and folders stay: "
+            "soundloom index --upgrade -l LIBRARY"
         )
     return found
 

@@ -3,7 +3,7 @@
 A library is a folder:
 
 library.json   the model, its parts, how files are cut and decoded (library_settings.py)
-store/         LanceDB tables: one row a segment; the files that failed (store.py)
+store/         LanceDB tables: one row a segment; the files that failed (store.py); after an upgrade store-2-...
 facts.arrow    what the files state of themselves; a cache (facts_table.py)
 roots.json     the folders that it was filled from (root_registry.py)
 tags.jsonl     the log of tag edits

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from soundloom.errors import LibraryDamagedError
+from soundloom.errors import LibraryAbsentError, LibraryDamagedError
 from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.store_checksums import Damage, StoreChecksums
 from soundloom.system_errors import first_line, one_line_errors, translated
@@ -113,6 +113,7 @@ class CheckedTables:
 
     def version(self, name: str) -> int:
         """The current version of a table, which is read from now on."""
+        self.check_present()
         if self._opened is None and (latest := self._manifest(name)) is not None:
             return latest[0]
         self._tables[name].checkout_latest()
@@ -131,6 +132,18 @@ class CheckedTables:
             except FileNotFoundError:
                 continue
         return "unknown"
+
+    def check_present(self) -> None:
+        """Check that the tables' folder is still there.
+
+        Raises:
+            LibraryAbsentError: it is not, such as after an upgrade by another process.
+        """
+        if not self._folder.is_dir():
+            raise LibraryAbsentError(
+                f"the rows of the library in {str(self._folder)!r} are no longer there: it was upgraded to another "
+                "model, moved or deleted while it was in use: open it again, or restart what has it open"
+            )
 
     def check_changed(self) -> None:
         """Once per process: compare the files whose size or time has changed with their checksums.

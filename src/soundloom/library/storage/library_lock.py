@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from soundloom.errors import LibraryAbsentError, LibraryError
+from soundloom.library.storage.store_folders import remove_replaced, store_folder
 
 __all__ = ["AddLock", "library_lock", "remove_unfinished", "require_library"]
 
@@ -31,7 +32,7 @@ def require_library(folder: Path) -> None:
     Raises:
         LibraryAbsentError: its folder was moved or deleted.
     """
-    if not ((folder / "library.json").is_file() and (folder / "store").is_dir()):
+    if not ((folder / "library.json").is_file() and store_folder(folder).is_dir()):
         raise LibraryAbsentError(
             f"the library {str(folder)!r} is no longer there: it was moved or deleted while it was in use, or its "
             "drive is not connected: put it back, or open it where it is now; what was finished before is kept"
@@ -102,7 +103,7 @@ class AddLock:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left half written: ``*.writing`` files, and an unfinished search index.
+    """Remove what killed processes left: ``*.writing`` files, an unfinished search index, a store that was replaced.
 
     Files that somebody is writing now stay: small ones by their age, an index because its lock is held. Errors are
     ignored, because nobody reads these files.
@@ -116,6 +117,7 @@ def remove_unfinished(folder: Path) -> None:
             with suppress(OSError):
                 if file.stat().st_mtime < oldest:
                     file.unlink()
+    remove_replaced(folder)
     unfinished = folder / "index.building"
     if unfinished.exists():
         with suppress(OSError, Timeout), library_lock(folder, "index.lock", timeout=0):

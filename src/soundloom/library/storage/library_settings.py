@@ -19,6 +19,7 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedder import Embedder
 from soundloom.engines import PLAIN, engine_of
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
+from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 
@@ -47,6 +48,7 @@ class LibrarySettings:
         balance: `Embedder.balance` of that model.
         engine: what computed the embeddings, as `soundloom.engines.engine_of` names it; another one rounds differently.
         decoding: how files become waveforms: channels, track, speed.
+        store: name of the folder of the rows, which an upgrade changes (`soundloom.library.storage.store_folders`).
         checksums: whether the store has had checksums from its first commit on, which earlier versions did not write.
         format: version of the folder's layout.
     """
@@ -62,6 +64,7 @@ class LibrarySettings:
     balance: dict[str, float] = field(default_factory=dict)
     engine: str = PLAIN
     decoding: DecodeOptions = DEFAULT_OPTIONS
+    store: str = FIRST_STORE
     checksums: bool = False
     format: int = FORMAT
 
@@ -128,6 +131,8 @@ class LibrarySettings:
             if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
                 raise InvalidArgumentError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
             settings.balance.update({name: float(share) for name, share in settings.balance.items()})
+            if not is_store_name(settings.store):
+                raise InvalidArgumentError(f"store {settings.store!r} is no name of a store")
             if not isinstance(settings.engine, str):
                 raise InvalidArgumentError(f"engine {settings.engine!r} is no name")
             return settings
@@ -155,14 +160,15 @@ class LibrarySettings:
         if model.name != self.model:
             raise ModelMismatchError(
                 f"the library was filled by the model {self.model!r}, not {model.name!r}: "
-                f"use {self.model!r}, or index the sounds into a new library with {model.name!r}"
+                f"use {self.model!r}, index the sounds into a new library with {model.name!r}, or embed those of this "
+                f"library with it: soundloom index --upgrade -m {model.name} -l LIBRARY"
             )
         if self.fingerprint not in model.fingerprints():
             raise ModelMismatchError(
                 f"the library was filled by another version of {self.model!r} (fingerprint {self.fingerprint[:12]}, "
                 f"now {model.fingerprint()[:12]}). Sounds that it holds can be searched by as before; for others "
-                "use the weights it was filled with, or index the sounds again into a new library: soundloom index "
-                f"SOUNDS -l NEW.loom -m {self.source or self.model}"
+                "use the weights it was filled with, or embed them all with the model of now; tags and folders stay: "
+                "soundloom index --upgrade -l LIBRARY"
             )
 
 

@@ -12,9 +12,10 @@ from soundloom.embedder import Embedder
 from soundloom.engines import resumed
 from soundloom.errors import LibraryError, ModelError
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
+from soundloom.library.storage.store_folders import next_store
 from soundloom.models import absolute, check_trusted_name
 
-__all__ = ["LibraryModel", "Loader", "Weights", "create_library", "open_library"]
+__all__ = ["LibraryModel", "Loader", "Weights", "create_library", "open_library", "upgraded_settings"]
 
 Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 """What `soundloom.load` takes as weights."""
@@ -68,6 +69,24 @@ def open_library(
     if moved != settings:
         moved.write(folder)
     return moved, embedder
+
+
+def upgraded_settings(
+    settings: LibrarySettings, model: str | Embedder | None, weights: Weights | None, loader: Loader
+) -> tuple[LibrarySettings, Embedder]:
+    """The settings that a library has after an upgrade, and the model that fills it then; see `Library.upgrade`."""
+    known = settings.source or settings.model
+    if model is None:
+        check_trusted_name(known, "the library")
+    if model is None or isinstance(model, str):
+        name = known if model is None else absolute(model)
+        places = _absolute_paths(weights or (settings.weights if name == known else "published"))
+        model = resumed(loader(name, weights=places), settings.engine)
+    else:
+        name, places = None, "published"
+    after = LibrarySettings.of(model, settings.window, settings.hop, settings.decoding)
+    store = next_store(settings.store, after.fingerprint)
+    return replace(after, source=name, weights=places, store=store), model
 
 
 class LibraryModel:

@@ -29,6 +29,7 @@ from soundloom.library.storage.library_lock import AddLock, library_lock
 from soundloom.library.storage.sql import is_in
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
+from soundloom.library.tags.carry_over import carry_over_tags
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
 from soundloom.library.tags.tag_table import FileTags
 
@@ -193,6 +194,19 @@ class TagEditor:
             if self._log.is_pending:
                 self._log.mark_applied()
         return len(changes)
+
+    def carry_over(self, store: Store, files: Mapping[str, FileState]) -> None:
+        """Give the rows of the store that is to replace the library's their tags; the caller holds ``tags.lock``.
+
+        Tags of contents that it does not hold become decisions: they are given back when the content is indexed again.
+
+        Args:
+            store: the new store.
+            files: the files of the library so far.
+        """
+        lost = carry_over_tags(self._store, store, self._log.in_force(files))
+        if lost:
+            self._log.append(lost)
 
     def _decide(self, decisions: Sequence[Decision]) -> Edit:
         self._apply_pending()

@@ -1,0 +1,207 @@
+"""Upgrade of a library to another model: a second store filled beside the first, then named in the settings.
+
+All files of the library's roots are embedded with the new model into the store of the next generation
+(`soundloom.library.storage.store_folders`), while searches go on in the store in use. At last the tags of the old rows
+are given to the new ones, by content, and the settings are written: that one write replaces model and rows. A process
+that is killed before it leaves the library as it was and the new rows where the next upgrade with the same model
+continues; roots, log of tags and facts of the files serve both stores.
+
+Files that are not there cannot be embedded anew. If they are more than an update may remove, the upgrade is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from shlex import quote
+
+from soundloom.counted import counted
+from soundloom.embedder import Embedder
+from soundloom.errors import LibraryDamagedError, LibraryError
+from soundloom.file_names import os_path
+from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
+from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
+from soundloom.library.indexing.file_facts import read_facts
+from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
+from soundloom.library.indexing.losses import large_losses
+from soundloom.library.indexing.scan import find_files
+from soundloom.library.storage.commit_guard import CommitGuard
+from soundloom.library.storage.exclusions import read_exclusions
+from soundloom.library.storage.facts_table import update_facts
+from soundloom.library.storage.library_lock import library_lock
+from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.root_paths import RootLookup
+from soundloom.library.storage.root_registry import RootRegistry
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.store_folders import remove_replaced, remove_stores
+from soundloom.library.storage.table_schema import FileState
+from soundloom.library.tags.edit_log import ContentChange
+from soundloom.library.tags.editor import TagEditor
+from soundloom.library.tags.tag_table import FileTags
+
+__all__ = ["Upgrade"]
+
+_NAMED = 3
+"""Lost files that an error names."""
+
+
+class Upgrade:
+    """Embeds the files of one library with another model; see `Library.upgrade`. The caller holds the lock of adding.
+
+    Args:
+        folder: the library's.
+        store: its rows.
+        model: embeds the files from now on.
+        settings: those of the library after the upgrade; they name the store to fill.
+        registry: the library's roots.
+        tag_editor: the library's tags.
+        workers: how many files at a time.
+        prune: leave out the files that cannot be embedded, however many.
+        progress: called after every file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        model: Embedder,
+        settings: LibrarySettings,
+        registry: RootRegistry,
+        tag_editor: TagEditor,
+        *,
+        workers: int,
+        prune: bool = False,
+        progress: Callable[[FileProgress], None] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._model = model
+        self._settings = settings
+        self._registry = registry
+        self._tag_editor = tag_editor
+        self._workers = workers
+        self._prune = prune
+        self._guard = CommitGuard(folder, registry)
+        self._tally = AddTally(progress)
+
+    def run(self, roots: Iterable[Path]) -> AddReport:
+        """Embed all files and replace the library's rows.
+
+        Args:
+            roots: those that are there.
+
+        Raises:
+            LibraryError: too many of the library's files are not there, or could not be embedded.
+        """
+        _ = self._store.version  # takes in what other processes have committed
+        self._tag_editor.reconcile()
+        self._registry.finish_pending(self._store)
+        known = self._store.files()
+        listed, exclude = list(roots), read_exclusions(self._folder)
+        lookup = RootLookup(listed)
+        # Files of earlier versions may lie outside of all registered roots.
+        alone = [Path(path) for path in known if lookup.root_of(path) is None and os.path.isfile(os_path(path))]
+        found = list(find_files([*listed, *alone], self._tally.failed, self._tally.report.left_out, known, exclude))
+        hashes = self._hash(found, known, listed)
+        self._refuse_losses(known, {file.path for file in found}, set(hashes.values()))
+
+        new = self._open_new_store()
+        self._embed(found, new, hashes, known, listed)
+        after = new.files()
+        contents = {state.hash for state in after.values()}
+        self._refuse_losses(known, after.keys(), contents)
+        self._tally.report.deleted = len(self._lost(known, after.keys(), contents))
+        new.compact()
+        changes = [
+            ContentChange(path, known[path].hash, state.hash)
+            for path, state in after.items()
+            if path in known and known[path].hash not in contents
+        ]
+        self._tag_editor.hand_on(changes, known)
+        with library_lock(self._folder, "tags.lock"), self._guard.committing():
+            self._tag_editor.carry_over(new, known)
+            self._remove_caches()
+            self._settings.write(self._folder)
+        self._tidy(new, listed)
+        return self._tally.finished()
+
+    def _hash(self, found: Iterable[FileOnDisk], known: Mapping[str, FileState], roots: list[Path]) -> dict[str, str]:
+        """Content hashes by path, of the files that are as the library knows them, and of those that may be."""
+        diff = LibraryDiff(found, known, roots)
+        candidates = {file.path for file in diff.candidates}
+        hashes = {path: known[path].hash for path in diff.present - candidates}
+        with closing(hash_known_sizes(diff.candidates, known, self._workers)) as hashed:
+            hashes.update({file.path: digest for file, digest in hashed if digest is not None})
+        return hashes
+
+    def _open_new_store(self) -> Store:
+        """The store to fill, with the rows that an interrupted upgrade left; those for other models are removed."""
+        remove_stores(self._folder, lambda name: name not in (self._store.folder.name, self._settings.store))
+        folder = self._folder / self._settings.store
+        try:
+            return Store(folder, self._settings.dim)
+        except LibraryDamagedError:
+            remove_stores(self._folder, lambda name: name == self._settings.store)
+            return Store(folder, self._settings.dim)
+
+    def _embed(
+        self,
+        found: list[FileOnDisk],
+        new: Store,
+        hashes: Mapping[str, str],
+        known: Mapping[str, FileState],
+        roots: list[Path],
+    ) -> None:
+        """Embed the files that the new store does not hold as they are, and remove from it those that are gone."""
+        done = new.files()
+        diff = LibraryDiff(found, done, roots)
+        new.remove(sorted(done.keys() - diff.present))
+        settings, report = self._settings, self._tally.report
+        shortest = self._model.min_samples / self._model.sample_rate * settings.decoding.speed
+        writer = RowWriter(
+            new, self._tag_editor, self._guard, done, FileTags(), report, shortest=shortest, reused=diff.present
+        )  # fmt: skip
+        embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
+        embed_files(diff.candidates, embed, writer, self._tally, roots, self._workers)
+        embedded = {file.path for file in diff.candidates} - self._tally.failed.keys()
+        report.upgraded = len(embedded & known.keys())
+        report.new, report.changed, report.unchanged = len(embedded) - report.upgraded, 0, diff.unchanged
+
+    def _lost(self, known: Mapping[str, FileState], held: Iterable[str], contents: Iterable[str]) -> list[str]:
+        """The files of the library of which neither the path nor the content is there."""
+        paths, hashes = set(held), set(contents)
+        return [path for path, state in sorted(known.items()) if path not in paths and state.hash not in hashes]
+
+    def _refuse_losses(self, known: Mapping[str, FileState], held: Iterable[str], contents: Iterable[str]) -> None:
+        lost = self._lost(known, held, contents)
+        roots = [str(path) for path in self._registry.paths()]
+        # A file that is there, was not found and has not failed is left out by a pattern.
+        unwanted = {path for path in lost if path not in self._tally.failed and os.path.isfile(os_path(path))}
+        large = [] if self._prune else large_losses(set(lost) - unwanted, self._store.durations(), roots)
+        if large:
+            named = "; ".join(f"{path!r} {self._tally.failed.get(path, 'is not there')}" for path in large[:_NAMED])
+            more = f" and {len(large) - _NAMED} more" if len(large) > _NAMED else ""
+            library = f"-l {quote(str(self._folder))}"
+            raise LibraryError(
+                f"{counted(len(large), 'file')} of the library cannot be embedded anew: {named}{more}. The library is "
+                f"as it was. Connect the drive, or if the folder has moved: soundloom roots {library} relocate OLD "
+                f"NEW; to lose a folder's rows: soundloom roots {library} forget FOLDER; to lose those of all files "
+                f"that cannot be embedded: soundloom index --upgrade --prune {library}"
+            )
+
+    def _remove_caches(self) -> None:
+        """Remove what was computed from the rows, except what somebody has in use."""
+        for name in ("index", "map"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def _tidy(self, new: Store, roots: list[Path]) -> None:
+        """After the upgrade: remove the old store, and note the roots and the files as they are."""
+        self._remove_caches()
+        remove_replaced(self._folder)
+        self._registry.record(roots, [])
+        hashes = {path: state.hash for path, state in new.files().items()}
+        update_facts(self._folder, hashes, read_facts, workers=self._workers)
+        new.note_contents()

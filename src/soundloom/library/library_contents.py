@@ -1,0 +1,71 @@
+"""Contents of a library as it is stored: its files, segments, failures and notices, read from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundloom.library.indexing.library_roots import Roots
+from soundloom.library.storage.library_lock import require_library
+from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import Failure, FileNotice
+from soundloom.library.summary import LibrarySummary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LibraryContents"]
+
+
+class LibraryContents:
+    """The part of `soundloom.library.Library` that reads its tables and needs no model."""
+
+    folder: Path
+    settings: LibrarySettings
+    roots: Roots
+    _store: Store
+
+    def __repr__(self) -> str:
+        return repr(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> LibrarySummary:
+        return LibrarySummary.of(self.folder, self.settings, self._store, self.roots)
+
+    def check_present(self) -> None:
+        """Check that the library's folder is still there; see `require_library`."""
+        require_library(self.folder)
+
+    def __len__(self) -> int:
+        """How many segments the library holds."""
+        return self._store.count
+
+    def files(self) -> list[str]:
+        """The indexed files, sorted."""
+        return sorted(self._store.files())
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, and why."""
+        return self._store.failures()
+
+    def notices(self) -> list[FileNotice]:
+        """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
+        return self._store.notices()
+
+    def totals(self) -> tuple[int, float]:
+        """How many files are indexed, and how many seconds they last together."""
+        durations = self._store.durations()
+        return len(durations), sum(durations.values())
+
+    def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """Columns of the segments as an Arrow table, ordered by path and start.
+
+        Args:
+            columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, decoder (version).
+            where: an SQL condition on them.
+        """
+        return self._store.sorted_rows(columns, where)

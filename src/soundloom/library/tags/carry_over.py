@@ -1,0 +1,96 @@
+"""Transfer of tags from the rows of one store to those of the store that replaces it, by content and start second.
+
+A file that has the content of an old one gets that one's tags, whatever its name. A file that was edited in place keeps
+those of its old rows, as in `soundloom.library.indexing.file_rows`: a segment those of the segment that began at the
+same second, a segment beyond them the tags that all of the old ones had.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from soundloom.library.storage.store import Store
+from soundloom.library.tags.edit_log import Decision, Decisions
+
+__all__ = ["carry_over_tags"]
+
+_COMMIT_ROWS = 2**16
+
+Tags = frozenset[str]
+
+
+def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decision]:
+    """Give the rows of a new store the tags of the old one's, and those decided on.
+
+    Args:
+        old: the store that is replaced.
+        new: its successor.
+        decisions: those in force.
+
+    Returns:
+        What the old rows say of contents that the new store does not hold, as decisions.
+    """
+    tagged = _tagged_files(old)
+    donors = _donors(old, new)
+    changes: dict[tuple[str, float], list[str]] = {}
+    for batch in new.scan(["path", "start", "hash", "tags"]):
+        for path, start, digest, before in zip(*batch.to_pydict().values(), strict=True):
+            donor = tagged.get(donors.get(path, ""), {})
+            if donor or before or decisions.concern(path, digest):
+                common = frozenset.intersection(*donor.values()) if donor else Tags()
+                tags = decisions.apply(donor.get(start, common), path, digest, start)
+                if tags != frozenset(before or ()):
+                    changes[path, start] = sorted(tags)
+    keys = sorted(changes)
+    for first in range(0, len(keys), _COMMIT_ROWS):
+        new.write_tags({key: changes[key] for key in keys[first : first + _COMMIT_ROWS]})
+    return _of_lost_files(old, new, tagged, decisions)
+
+
+def _tagged_files(store: Store) -> dict[str, dict[float, Tags]]:
+    """The tags of all segments of the files that have tags: path -> start second -> tags."""
+    paths = {
+        path
+        for batch in store.scan(["path", "tags"])
+        for path, tags in zip(*batch.to_pydict().values(), strict=True)
+        if tags
+    }
+    return store.tags(sorted(paths))
+
+
+def _donors(old: Store, new: Store) -> dict[str, str]:
+    """The old file whose tags a new one gets; new files without one are left out."""
+    before, after = old.files(), new.files()
+    contents = {state.hash for state in after.values()}
+    holders: dict[str, str] = {}
+    for path in sorted(before, key=lambda path: (path in after, path)):  # those that were renamed come first
+        holders.setdefault(before[path].hash, path)
+    donors = {}
+    for path, state in after.items():
+        known = before.get(path)
+        if known is not None and (known.hash == state.hash or known.hash not in contents):
+            donors[path] = path
+        if (known is None or known.hash != state.hash) and state.hash in holders:
+            donors[path] = holders[state.hash]
+    return donors
+
+
+def _of_lost_files(
+    old: Store, new: Store, tagged: Mapping[str, Mapping[float, Tags]], decisions: Decisions
+) -> list[Decision]:
+    """The tags of files whose content the new store does not hold, without those that were decided on before."""
+    before, after = old.files(), new.files()
+    contents = {state.hash for state in after.values()}
+    lost = []
+    for path, segments in sorted(tagged.items()):
+        digest = before[path].hash
+        if path in after or digest in contents:
+            continue
+        starts: dict[str, set[float]] = defaultdict(set)
+        for start, tags in segments.items():
+            for tag in tags - decisions.apply(Tags(), path, digest, start):
+                starts[tag].add(start)
+        for tag, some in sorted(starts.items()):
+            lost.append(Decision(tag, True, path, None if len(some) == len(segments) else frozenset(some), digest))
+    return lost
