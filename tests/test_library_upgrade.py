@@ -277,7 +277,9 @@ def test_names_of_stores_outside_of_the_library_are_refused(library: Library) ->
 
 def test_the_command(library: Library, sounds: Path) -> None:
     folder, runner = str(library.folder), CliRunner()
+    write(sounds / "new.wav", 99)
     refused = runner.invoke(main, ["index", "-l", folder])
+    (sounds / "new.wav").unlink()
     assert refused.exit_code == 1
     assert "soundloom index --upgrade -l LIBRARY" in refused.stderr
     usage = runner.invoke(main, ["index", str(sounds), "--upgrade", "-l", folder])

@@ -102,10 +102,8 @@ def command(
     interrupted run continues when it is started again. Without SOUNDS it updates the folders that the library was
     filled from. Embeddings are kept of a folder that is absent, or empty where it held sounds, or of which more
     than a tenth or an hour is missing: see soundloom roots, and --prune. A row of --tags names a file by as much of
-    the end of its path as makes it unique; copies of the same content get its tags, too.
-
-    With --upgrade a library that another model filled, or an earlier version of its model, becomes one of the model of
-    now. Tags and folders stay; it can be searched as before until all files are embedded.
+    the end of its path as makes it unique; copies of the same content get its tags, too. --upgrade embeds all files
+    with the model of now; tags and folders stay, and the library is searched as before until it is done.
 
     \b
     Examples:
@@ -123,6 +121,7 @@ def command(
     every: list[str | Path] = [*sounds, *_listed(lists)]
     tags = _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
+    run: Callable[..., AddReport]
     if upgrade:
         library = _open_to_upgrade(context, loader, folder, window, hop)
         run = partial(library.upgrade, name, weights=common_options.parse_files(files))
@@ -132,14 +131,20 @@ def command(
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
+    if _print_outcome(report, library, None if json_wanted else time.monotonic() - began, tag_file, verbose):
+        context.exit(1)
 
-    if json_wanted:
+
+def _print_outcome(
+    report: AddReport, library: Library, seconds: float | None, tag_file: Path | None, verbose: bool
+) -> bool:
+    """Print what was done, as JSON without seconds, and what was noticed; whether something failed."""
+    if seconds is None:
         print_json(report)
     else:
-        _print_report(report, library, time.monotonic() - began, tag_file)
+        _print_report(report, library, seconds, tag_file)
     print_notices(report.notices, every=verbose)
-    if _print_refused(report, library, tag_file):
-        context.exit(1)
+    return _print_refused(report, library, tag_file)
 
 
 def _tag_table(tag_file: Path | None, replace: bool) -> TagTable | None:

@@ -206,7 +206,7 @@ class Library(LibraryContents):
         """Embed all files with another model, or with its own as it is now; see `soundloom.library.indexing.upgrade`.
 
         Tags, decisions, roots, window and decoding stay. An interrupted upgrade leaves the library as it was, and goes
-        on when it is called again. Nothing is done where the library is of this model already.
+        on when it is called again. A library of this model already is left as it is.
 
         Args:
             model: the model or its name; the library's own if not given.
@@ -216,8 +216,7 @@ class Library(LibraryContents):
             progress: called after every file.
 
         Raises:
-            LibraryError: as for `add`; or too many of the files are not there or cannot be embedded.
-            ModelError: the model cannot be loaded.
+            LibraryError, ModelError: as for `add`; or too many of the files are not there or cannot be embedded.
         """
         settings, embedder = upgraded_settings(self.settings, model, weights, self._loader)
         if embedder.name == self.settings.model and self.settings.fingerprint in embedder.fingerprints():
