@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from soundloom.errors import LibraryError
+from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.library import Library
-from soundloom.library.storage.commit_guard import CommitGuard
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry

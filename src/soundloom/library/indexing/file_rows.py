@@ -22,8 +22,8 @@ from soundloom import audio
 from soundloom.embedder import Embedder
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import AddReport, AddTally
+from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
-from soundloom.library.storage.commit_guard import CommitGuard
 from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileNotice, FileState
 from soundloom.library.tags.edit_log import ContentChange

@@ -21,6 +21,7 @@ from soundloom.audio import DECODER_VERSION
 from soundloom.embedder import Embedder
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
+from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
@@ -29,7 +30,6 @@ from soundloom.library.indexing.moves import Move, paths_losing_content, plan_mo
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import find_files
-from soundloom.library.storage.commit_guard import CommitGuard
 from soundloom.library.storage.facts_table import update_facts
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_paths import RootLookup

@@ -23,12 +23,12 @@ from soundloom.embedder import Embedder
 from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
+from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import find_files
-from soundloom.library.storage.commit_guard import CommitGuard
 from soundloom.library.storage.exclusions import read_exclusions
 from soundloom.library.storage.facts_table import update_facts
 from soundloom.library.storage.library_lock import library_lock
