@@ -88,10 +88,10 @@ COMMANDS = (
     ("embed sounds/birds -o e.xlsx -m mfcc", 1, "end it in .parquet"),
     # Tags and duplicates
     ("tags", 0, "night"),
-    ("tags add dog --text dog", 0, "have the tag 'dog' now"),
+    ("tags add dog --text dog", 0, "the tag 'dog' now"),
     ("tags add loud", 2, "say which sounds"),
-    ("tags rename night dusk", 0, "have the tag 'dusk'"),
-    ("tags remove night owl.wav", 0, "no longer have the tag"),
+    ("tags rename night dusk", 0, "the tag 'dusk' instead of 'night'"),
+    ("tags remove night owl.wav", 0, "no longer has the tag 'night'"),
     ("tags remove nigth --everywhere", 1, "did you mean 'night'"),
     ("tags -o tags.csv", 0, "written to tags.csv"),
     ("duplicates", 0, "1 group of duplicates, 2 files"),
