@@ -91,15 +91,12 @@ def test_a_cut_file_of_ffmpegs_containers_is_refused(tmp_path: Path, container: 
     assert len(samples) == pytest.approx(0.6 * len(whole), abs=5000)
 
 
-def test_a_cut_compressed_flash_film_is_refused(tmp_path: Path) -> None:
+def test_a_compressed_flash_film_whose_end_would_be_lost_is_refused(tmp_path: Path) -> None:
     path, rate = tmp_path / "whole.swf", 44100
     write_with_av(path, sweep(2.0, rate)[None], rate, "libmp3lame", container="swf")
-    content, whole = path.read_bytes(), decoded(path)[0]
-    compressed = b"CWS" + content[3:4] + struct.pack("<I", len(content)) + zlib.compress(content[8:])
-    path.write_bytes(compressed)
-    np.testing.assert_array_equal(decoded(path)[0], whole)
-    path.write_bytes(compressed[: len(compressed) // 2])
-    with pytest.raises(AudioError, match=r"\d\.\d\d s are there"):
+    content = path.read_bytes()
+    path.write_bytes(b"CWS" + content[3:4] + struct.pack("<I", len(content)) + zlib.compress(content[8:]))
+    with pytest.raises(AudioError, match=r"a compressed Flash film, .*: save it uncompressed"):
         decoded(path)
 
 

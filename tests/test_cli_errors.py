@@ -198,7 +198,7 @@ def test_addresses_are_refused_in_python(tmp_path: Path, monkeypatch: pytest.Mon
         ("index", ".", "nowhere"),
         ("index", ".", "--tags", "nowhere.csv"),
         ("embed", ".", "nowhere", "-o", "x.csv"),
-        ("search", "nowhere.wav"),
+        ("search", "nowhere.wav", "-l", "nowhere.loom"),
         ("tag", "nowhere.wav"),
         ("map", "-l", "nowhere.loom"),
         ("info", "-l", "nowhere.loom"),

@@ -68,7 +68,7 @@ def test_embeddings_of_an_unknown_model_are_searched_by_their_own_sounds(sounds:
     remarks: list[str] = []
     found = library.find(LibraryQuery(like=(QuerySound(sounds / "a.wav"),)), remarks=remarks)
     assert [Path(match.path).stem for match in found][:1] == ["b"]
-    assert "searched by the embeddings that it holds" in remarks[0]
+    assert "searched by the embeddings that the library holds" in remarks[0]
     assert run("search", "b.wav", "-l", "x.loom", "-k", "1").exit_code == 0
     assert "'theirs'" in run("search", "--like", sounds.parent / "x.npz", "-l", "x.loom").stderr
 

@@ -246,5 +246,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert (told["min_samples"], told["max_samples"], told["dim"]) == (16000, 16000, 120)
     agree(path, soundloom.load("mfcc"), noise(1, 16000))
     result = CliRunner().invoke(main, ["export", "mfcc", str(tmp_path / "no" / "mfcc.onnx")])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "there is no folder" in result.output

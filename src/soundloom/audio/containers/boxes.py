@@ -6,7 +6,6 @@ What is inside them FFmpeg counts packet by packet; only what it does not say is
 from __future__ import annotations
 
 import struct
-import zlib
 
 from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.samples import is_placeholder
@@ -32,8 +31,8 @@ SEGMENT = 0x18538067
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # Writers that rename a file's last box, or pad it, leave so much of it behind.
 SLACK = 64
-# The size of a Flash film's tag whose true size follows in four bytes; bytes of a compressed film at a time.
-LONG_TAG, INFLATED_AT_ONCE = 63, 1 << 16
+# The size of a Flash film's tag whose true size follows in four bytes; marks of films compressed by zlib and LZMA.
+LONG_TAG, COMPRESSED_FILMS = 63, (b"CWS", b"ZWS")
 # A property of the metadata of FLV; its value is a number of 64 bits.
 FLV_SIZE = b"filesize\0"
 # The mark before the index of a NUT file, and how far from the end it is looked for.
@@ -145,8 +144,9 @@ def inspect_swf(source: Source) -> Layout | None:
 
     The tags decide where the size does not, as in films that were written without going back to their beginning.
     """
-    if source.head[:3] == b"CWS":
-        return Layout(parts=UNCOUNTED, missing=None if _inflates(source, 8) else CUT)
+    if source.head[:3] in COMPRESSED_FILMS:
+        # FFmpeg gives up the last packets of these.
+        return Layout(refused="it is a compressed Flash film, whose end cannot be decoded: save it uncompressed (FWS)")
     if source.head[:3] != b"FWS" or len(source.head) < 21:
         return None
     size = struct.unpack_from("<I", source.head, 4)[0]
@@ -166,21 +166,6 @@ def _has_end_tag(source: Source) -> bool:
         if size == LONG_TAG:
             place += 4 - size + struct.unpack("<I", head[2:].ljust(4, b"\0"))[0]
     return False
-
-
-def _inflates(source: Source, place: int) -> bool:
-    """Whether a compressed stream (zlib) reaches its end within the file."""
-    inflating = zlib.decompressobj()
-    try:
-        while place < source.size and not inflating.eof:
-            content = source.read(place, INFLATED_AT_ONCE)
-            place += len(content)
-            while content and not inflating.eof:
-                inflating.decompress(content, INFLATED_AT_ONCE)
-                content = inflating.unconsumed_tail
-    except zlib.error:
-        return False
-    return inflating.eof
 
 
 def inspect_nut(source: Source) -> Layout:
