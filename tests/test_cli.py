@@ -78,7 +78,8 @@ def test_help_is_quick_and_shows_examples() -> None:
     assert set(COMMANDS) == set(main.commands)
 
 
-def test_help_and_lists_import_no_torch() -> None:
+def test_help_and_lists_import_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
     listings._own()  # kept from now on
     script = """
         import sys
