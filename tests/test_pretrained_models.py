@@ -291,6 +291,10 @@ def test_a_library_is_indexed_and_searched_with_weights_of_ones_own(shop: Shop, 
     assert str(weights) in run("info", "-l", library).stdout
 
     moved = files.rename(tmp_path / "moved") / weights.name
+    stored = run("search", sounds / "1.wav", "-l", library)
+    assert stored.exit_code == 0
+    assert "the model cannot be loaded" in stored.stderr
+    assert f"no file {weights}" in stored.stderr
     other = tmp_path / "other.wav"
     other.write_bytes((sounds / "1.wav").read_bytes())
     lost = run("search", other, "-l", library)

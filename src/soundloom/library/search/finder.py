@@ -229,9 +229,11 @@ class Finder:
             rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)
             if not len(rows):
                 raise
-        why = (
-            "the file is absent" if absent else f"the library was filled by another version of {self._settings.model!r}"
-        )
+            why = f"the model cannot be loaded ({error})"
+            if absent:
+                why = "the file is absent"
+            elif isinstance(error, ModelMismatchError):
+                why = f"the library was filled by another version of {self._settings.model!r}"
         self._remarks.append(f"{why}: searched by the embeddings that the library holds of this sound")
         return np.stack([index.embedding(segment.id) for segment in index.segments.at(rows)])
 
