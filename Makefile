@@ -11,7 +11,7 @@ SOUNDS ?=
 QUERY  ?=
 DEMO   ?= demo
 
-.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page clean
+.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -64,6 +64,18 @@ web-check:
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
+
+# The wheel and the source archive in dist/, built twice and compared.
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python .ci/wheel.py dist
+
+# What an installation weighs, and what each extra adds.
+size: $(VENV)/.installed-dev
+	$(BIN)/python .ci/installed_size.py
+
+# Known weaknesses of the pinned versions; asks the package index.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
