@@ -206,19 +206,19 @@ def test_an_interrupted_upgrade_goes_on(library: Library, sounds: Path, monkeypa
 KILLED = """
 import os, sys
 from soundloom.library import Library, LibrarySettings
-from soundloom.library.indexing import upgrade
+from soundloom.library.indexing import file_rows, upgrade
 from soundloom.library.tags.editor import TagEditor
 moment = sys.argv[2]
 def die(*_, **__):
     os.kill(os.getpid(), 9)
 if moment == "embedding":
-    put, left = upgrade.RowWriter.put, iter(range(7))
+    put, left = file_rows.RowWriter.put, iter(range(7))
     def later(self, result):
         put(self, result)
         self.flush()
         if next(left, None) is None:
             die()
-    upgrade.RowWriter.put = later
+    file_rows.RowWriter.put = later
 elif moment == "tags":
     carry_over = TagEditor.carry_over
     TagEditor.carry_over = lambda self, *rest: (carry_over(self, *rest), die())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from soundloom.embedder import Embedder, Source
 from soundloom.library.duplicates.library_duplicates import Duplicates
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
+from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import Synchroniser
@@ -79,6 +81,7 @@ class Library(LibraryContents):
         parts = {name: slice(*columns) for name, columns in settings.parts.items()}
         self._index_cache = IndexCache(folder, self._store, parts, self._add_lock, Presence(self._registry))
         self._tag_editor = TagEditor(folder, self._store, self._index_cache, self._add_lock)
+        self._indexed = partial(IndexedLibrary, folder, self._store, self._registry, self._tag_editor)
         self.roots = Roots(folder, self._store, self._registry, self._tag_editor, self._add_lock)
         self._tag_queries = TagQueries(settings, self._index_cache)
         self.tags = LibraryTags(self._index_cache, self._tag_editor, self._tag_queries)
@@ -187,8 +190,8 @@ class Library(LibraryContents):
             self._registry.remember(roots)
             exclude = remember_exclusions(self.folder, exclude)
             synchroniser = Synchroniser(
-                self.folder, self._store, self._library_model.get, self.settings, self._registry, self._tag_editor,
-                workers=workers or os.cpu_count() or 1, prune=prune, rehash=rehash, exclude=exclude, progress=progress,
+                self._indexed(self.settings, workers), self._library_model.get,
+                prune=prune, rehash=rehash, exclude=exclude, progress=progress,
             )  # fmt: skip
             report = synchroniser.run(roots, tags)
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
@@ -224,10 +227,7 @@ class Library(LibraryContents):
         roots, _ = self.roots.present()
         with self._add_lock.held():
             self._registry.remember(roots)
-            upgrade = Upgrade(
-                self.folder, self._store, embedder, settings, self._registry, self._tag_editor,
-                workers=workers or os.cpu_count() or 1, prune=prune, progress=progress,
-            )  # fmt: skip
+            upgrade = Upgrade(self._indexed(settings, workers), embedder, prune=prune, progress=progress)
             report = upgrade.run(roots)
         Library.__init__(self, self.folder, settings, embedder, self._loader)
         return report

@@ -21,22 +21,16 @@ from soundloom.audio import DECODER_VERSION
 from soundloom.embedder import Embedder
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
-from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
-from soundloom.library.indexing.file_facts import read_facts
-from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import find_files
-from soundloom.library.storage.facts_table import update_facts
-from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_paths import RootLookup
-from soundloom.library.storage.root_registry import RootRegistry
-from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
-from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags, TagTable
 
 __all__ = ["Synchroniser"]
@@ -46,13 +40,8 @@ class Synchroniser:
     """Brings one library up to date once; see `Library.add`. The caller holds the lock of adding.
 
     Args:
-        folder: the library's.
-        store: its rows.
+        library: what is brought up to date.
         model: loads the model that embeds what is new; called if something may be, before any progress is reported.
-        settings: how files are cut.
-        registry: the library's roots.
-        tag_editor: the library's tags.
-        workers: how many files at a time.
         prune: remove the rows of files that are gone, however many.
         rehash: compare files by content even if their size and time are the same.
         exclude: patterns of files that are left out.
@@ -61,30 +50,21 @@ class Synchroniser:
 
     def __init__(
         self,
-        folder: Path,
-        store: Store,
+        library: IndexedLibrary,
         model: Callable[[], Embedder],
-        settings: LibrarySettings,
-        registry: RootRegistry,
-        tag_editor: TagEditor,
         *,
-        workers: int,
         prune: bool = False,
         rehash: bool = False,
         exclude: Sequence[str] = (),
         progress: Callable[[FileProgress], None] | None = None,
     ) -> None:
-        self._folder = folder
-        self._store = store
+        self._library = library
+        self._store = library.store
+        self._registry = library.registry
         self._model = model
-        self._settings = settings
-        self._registry = registry
-        self._tag_editor = tag_editor
-        self._workers = workers
         self._prune = prune
         self._rehash = rehash
         self._exclude = exclude
-        self._guard = CommitGuard(folder, registry)
         self._tally = AddTally(progress)
 
     def run(self, roots: Sequence[Path], tags: TagTable | None = None) -> AddReport:
@@ -121,11 +101,10 @@ class Synchroniser:
         commits = self._write_new_rows(outdated, files, hashes, after, table, roots)
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
         self._registry.record(roots, kept)
-        retagged = self._tag_editor.reconcile(table)
+        retagged = self._library.tag_editor.reconcile(table)
         if commits or report.deleted or report.moved or report.copied or report.touched or retagged:
             self._store.compact()
-        hashes = {path: state.hash for path, state in self._store.files().items()}
-        update_facts(self._folder, hashes, read_facts, workers=self._workers)
+        self._library.update_facts(self._store)
         report.tagged_failures = sorted(table.tags.keys() & failed.keys())
         report.count_tags(table)
         named = set(map(str, roots))
@@ -154,16 +133,12 @@ class Synchroniser:
         if not files and not outdated:
             self._store.record_failures(self._tally.failed, roots)
             return 0
-        model, settings = self._model(), self._settings
+        model, settings, workers = self._model(), self._library.settings, self._library.workers
         reused = {path for entry in self._registry.entries() for path in entry.missing}
-        shortest = model.min_samples / model.sample_rate * settings.decoding.speed
-        writer = RowWriter(
-            self._store, self._tag_editor, self._guard, after, table, self._tally.report,
-            shortest=shortest, reused=reused,
-        )  # fmt: skip
-        redecode_files(outdated, after, model, settings, writer, self._tally, self._workers)
+        writer = self._library.row_writer(self._store, model, after, table, self._tally.report, reused)
+        redecode_files(outdated, after, model, settings, writer, self._tally, workers)
         embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding)
-        embed_files(files, embed, writer, self._tally, roots, self._workers)
+        embed_files(files, embed, writer, self._tally, roots, workers)
         return writer.commits
 
     def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> FileTags:
@@ -195,7 +170,7 @@ class Synchroniser:
     ) -> dict[str, str]:
         """Content hashes of the candidates that may be known, by path; those that are known count as done."""
         hashes = {}
-        with closing(hash_known_sizes(candidates, known, self._workers)) as hashed:
+        with closing(hash_known_sizes(candidates, known, self._library.workers)) as hashed:
             for file, digest in hashed:
                 if digest is not None:
                     hashes[file.path] = digest
@@ -220,7 +195,7 @@ class Synchroniser:
                 move.target.path: move.donor for move in batch.moves if known.get(move.target.path) != move.target
             }
             if donors or batch.vacated:
-                with self._guard.committing():
+                with self._library.guard.committing():
                     self._store.move(donors, states, batch.vacated)
             for move in batch.moves:
                 self._count(move, known)
@@ -250,7 +225,7 @@ class Synchroniser:
         large = [] if self._prune else large_losses(missing, durations, list(map(str, roots)))
         # A file that is there and was not found is left out by a pattern: no drive is unplugged.
         kept = [path for path in large if not os.path.isfile(os_path(path))]
-        with self._guard.committing():
+        with self._library.guard.committing():
             self._store.remove(sorted(missing.keys() - set(kept)))
         self._tally.report.deleted = len(missing) - len(kept)
         self._tally.report.missing = len(kept)

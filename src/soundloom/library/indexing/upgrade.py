@@ -23,23 +23,18 @@ from soundloom.embedder import Embedder
 from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
-from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
-from soundloom.library.indexing.file_facts import read_facts
-from soundloom.library.indexing.file_rows import RowWriter, embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import find_files
 from soundloom.library.storage.exclusions import read_exclusions
-from soundloom.library.storage.facts_table import update_facts
 from soundloom.library.storage.library_lock import library_lock
-from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_paths import RootLookup
-from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.store_folders import remove_replaced, remove_stores
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.edit_log import ContentChange
-from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags
 
 __all__ = ["Upgrade"]
@@ -52,39 +47,27 @@ class Upgrade:
     """Embeds the files of one library with another model; see `Library.upgrade`. The caller holds the lock of adding.
 
     Args:
-        folder: the library's.
-        store: its rows.
+        library: what is upgraded; its settings are those after the upgrade, and name the store to fill.
         model: embeds the files from now on.
-        settings: those of the library after the upgrade; they name the store to fill.
-        registry: the library's roots.
-        tag_editor: the library's tags.
-        workers: how many files at a time.
         prune: leave out the files that cannot be embedded, however many.
         progress: called after every file.
     """
 
     def __init__(
         self,
-        folder: Path,
-        store: Store,
+        library: IndexedLibrary,
         model: Embedder,
-        settings: LibrarySettings,
-        registry: RootRegistry,
-        tag_editor: TagEditor,
         *,
-        workers: int,
         prune: bool = False,
         progress: Callable[[FileProgress], None] | None = None,
     ) -> None:
-        self._folder = folder
-        self._store = store
+        self._library = library
+        self._folder = library.folder
+        self._store = library.store
+        self._settings = library.settings
+        self._tag_editor = library.tag_editor
         self._model = model
-        self._settings = settings
-        self._registry = registry
-        self._tag_editor = tag_editor
-        self._workers = workers
         self._prune = prune
-        self._guard = CommitGuard(folder, registry)
         self._tally = AddTally(progress)
 
     def run(self, roots: Iterable[Path]) -> AddReport:
@@ -98,7 +81,7 @@ class Upgrade:
         """
         _ = self._store.version  # takes in what other processes have committed
         self._tag_editor.reconcile()
-        self._registry.finish_pending(self._store)
+        self._library.registry.finish_pending(self._store)
         known = self._store.files()
         listed, exclude = list(roots), read_exclusions(self._folder)
         lookup = RootLookup(listed)
@@ -121,7 +104,7 @@ class Upgrade:
             if path in known and known[path].hash not in contents
         ]
         self._tag_editor.hand_on(changes, known)
-        with library_lock(self._folder, "tags.lock"), self._guard.committing():
+        with library_lock(self._folder, "tags.lock"), self._library.guard.committing():
             self._tag_editor.carry_over(new, known)
             self._remove_caches()
             self._settings.write(self._folder)
@@ -133,7 +116,7 @@ class Upgrade:
         diff = LibraryDiff(found, known, roots)
         candidates = {file.path for file in diff.candidates}
         hashes = {path: known[path].hash for path in diff.present - candidates}
-        with closing(hash_known_sizes(diff.candidates, known, self._workers)) as hashed:
+        with closing(hash_known_sizes(diff.candidates, known, self._library.workers)) as hashed:
             hashes.update({file.path: digest for file, digest in hashed if digest is not None})
         return hashes
 
@@ -160,12 +143,9 @@ class Upgrade:
         diff = LibraryDiff(found, done, roots)
         new.remove(sorted(done.keys() - diff.present))
         settings, report = self._settings, self._tally.report
-        shortest = self._model.min_samples / self._model.sample_rate * settings.decoding.speed
-        writer = RowWriter(
-            new, self._tag_editor, self._guard, done, FileTags(), report, shortest=shortest, reused=diff.present
-        )  # fmt: skip
+        writer = self._library.row_writer(new, self._model, done, FileTags(), report, diff.present)
         embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
-        embed_files(diff.candidates, embed, writer, self._tally, roots, self._workers)
+        embed_files(diff.candidates, embed, writer, self._tally, roots, self._library.workers)
         embedded = {file.path for file in diff.candidates} - self._tally.failed.keys()
         report.upgraded = len(embedded & known.keys())
         report.new, report.changed, report.unchanged = len(embedded) - report.upgraded, 0, diff.unchanged
@@ -177,7 +157,7 @@ class Upgrade:
 
     def _refuse_losses(self, known: Mapping[str, FileState], held: Iterable[str], contents: Iterable[str]) -> None:
         lost = self._lost(known, held, contents)
-        roots = [str(path) for path in self._registry.paths()]
+        roots = [str(path) for path in self._library.registry.paths()]
         # A file that is there, was not found and has not failed is left out by a pattern.
         unwanted = {path for path in lost if path not in self._tally.failed and os.path.isfile(os_path(path))}
         large = [] if self._prune else large_losses(set(lost) - unwanted, self._store.durations(), roots)
@@ -201,7 +181,6 @@ class Upgrade:
         """After the upgrade: remove the old store, and note the roots and the files as they are."""
         self._remove_caches()
         remove_replaced(self._folder)
-        self._registry.record(roots, [])
-        hashes = {path: state.hash for path, state in new.files().items()}
-        update_facts(self._folder, hashes, read_facts, workers=self._workers)
+        self._library.registry.record(roots, [])
+        self._library.update_facts(new)
         new.note_contents()
