@@ -149,9 +149,33 @@ def test_hits_are_written_and_copied(place: Path, tmp_path: Path) -> None:
     assert run("owl.wav", "--cut").exit_code == 2
 
 
+def test_files_are_listed_sorted_and_counted_without_a_query(place: Path, tmp_path: Path) -> None:
+    every = json.loads(run("-k", 100, "--json").stdout)
+    assert [one["path"] for one in every] == sorted(one["path"] for one in every)
+    some = run("-k", 2)
+    assert (some.exit_code, f"2 of {len(every)} files" in some.stderr) == (0, True)
+    longest = json.loads(run("-k", 100, "--sort", "-duration", "--sort", "name", "--json").stdout)
+    keys = [(-one["duration"], os.path.basename(one["path"])) for one in longest]
+    assert keys == sorted(keys)
+    shown = json.loads(run("-k", 1, "--columns", "rate,folder,codec", "--json").stdout)[0]["fields"]
+    assert list(shown) == ["rate", "folder", "codec"]
+    table = run("-k", 3, "--columns", "sample_rate,codec", "--out", tmp_path / "hits.csv")
+    assert "sample_rate" in table.stdout.splitlines()[1]
+    assert "sample_rate" in (tmp_path / "hits.csv").read_text(encoding="utf-8").splitlines()[0]
+    counts = json.loads(run("--facets", "folder,rate", "--json").stdout)
+    assert counts["files"] == len(every) == sum(counts["counts"]["folder"].values())
+    among = run("--facets", "folder", "--where", "name LIKE 'owl%'").stdout.splitlines()
+    assert among[:2] == ["1 file", "folder:"]
+    by_sound = json.loads(run("owl.wav", "--sort", "name", "--json").stdout)
+    assert [os.path.basename(one["path"]) for one in by_sound] == sorted(
+        os.path.basename(one["path"]) for one in by_sound
+    )
+    wrong = run("--sort", "sise")
+    assert (wrong.exit_code, "no field 'sise'" in wrong.stderr, "Traceback" in wrong.stderr) == (1, True, False)
+    assert run("owl.wav", "--facets", "folder").exit_code == 1
+
+
 def test_mistakes_of_the_command_line(place: Path) -> None:
-    nothing = run()
-    assert (nothing.exit_code, "nothing to search for" in nothing.stderr) == (2, True)
     wrong = run("dog", "--out", "x.pdf")
     assert (wrong.exit_code, ".selections.txt" in wrong.stderr) == (1, True)
     assert run("owl.wav", "--picture", "x.pdf").exit_code == 2

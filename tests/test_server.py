@@ -164,11 +164,15 @@ def test_filters_narrow_what_is_found_and_counted(client: TestClient) -> None:
     assert "long.wav" not in search(client, max_duration=1, k=100)
     assert search(client, after="2999-01-01") == []
     assert len(search(client, before="2999-01-01")) == 16
-    assert search(client, has_tag="nothing") == []
+    # What is not there is named, with what is.
+    refused_tag = refused(client.get(f"{API}/search", params={"has_tag": "nothing"}), 422, "bad_query")
+    assert "nobody has given the tag 'nothing'" in refused_tag
+    refused_folder = refused(client.get(f"{API}/search", params={"like": like, "folder": "hihg"}), 422, "bad_query")
+    assert "did you mean 'high'" in refused_folder
     total = client.get(f"{API}/search", params={"like": like, "folder": "high", "k": 2}).json()["total"]
     assert total == 7
     # Nothing that a person types becomes part of the condition.
-    assert search(client, folder="high' OR '1'='1") == []
+    refused(client.get(f"{API}/search", params={"like": like, "folder": "high' OR '1'='1"}), 422, "bad_query")
 
 
 def test_files_are_found_by_text(client: TestClient) -> None:
@@ -201,7 +205,42 @@ def test_files_are_found_by_sounds_filters_and_pages(client: TestClient) -> None
     assert names(like=segment["id"], k=2, offset=2) == near[2:4]
     assert names(unlike=segment["id"], k=1) != near[:1]
     assert names(like=segment["id"], text="odd", k=500) == ["odd.aiff"]
+    assert names(sort="-duration", k=1) == ["long.wav"]
+    assert names(sort="name", where="duration > 4 OR name LIKE 'odd%'") == ["long.wav", "odd.aiff"]
     refused(client.get(f"{API}/find", params={"like": "0" * 16}), 404, "not_found")
+
+
+def test_files_are_found_by_several_uploads(client: TestClient) -> None:
+    one, other = (by_name(client, name) for name in ("low-0.wav", "high-0.flac"))
+    uploads = [
+        client.post(f"{API}/uploads", files={"file": (sound["name"], Path(sound["path"]).read_bytes())}).json()[
+            "upload"
+        ]
+        for sound in (one, other)
+    ]
+
+    def found(**query: object) -> list[dict[str, Any]]:
+        return client.get(f"{API}/find", params={"k": 500, **query}).json()["files"]  # type: ignore[dict-item]
+
+    alone = found(upload=uploads[0])
+    assert (alone[0]["name"], alone[0]["similarity"]) == ("low-0.wav", pytest.approx(1, abs=1e-3))
+    both = {file["name"]: file["similarity"] for file in found(upload=uploads)}
+    by_segments = {file["name"]: file["similarity"] for file in found(like=[one["id"], other["id"]])}
+    assert {name: both[name] for name in by_segments} == pytest.approx(by_segments, abs=1e-3)
+    refused(client.get(f"{API}/find", params={"upload": "u_none"}), 404, "no_upload")
+
+
+def test_files_are_counted_by_fields(client: TestClient) -> None:
+    def counts(**query: object) -> dict[str, Any]:
+        return client.get(f"{API}/facets", params=query).json()  # type: ignore[arg-type]
+
+    every = counts()
+    assert {"folder", "tags", "sample_rate", "codec", "duration"} <= every["facets"].keys()
+    folders = {one["value"]: one["files"] for one in counts(field="folder")["facets"]["folder"]}
+    assert (folders["high"], sum(folders.values())) == (7, every["files"])
+    one = counts(field="codec", folder="high", text="odd")
+    assert (one["files"], [value["files"] for value in one["facets"]["codec"]]) == (1, [1])
+    assert "did you mean codec" in refused(client.get(f"{API}/facets", params={"field": "codecs"}), 422, "bad_query")
 
 
 @pytest.mark.parametrize(
@@ -456,7 +495,7 @@ def test_tags_are_given_found_exported_and_taken_back(own: tuple[Library, TestCl
 
     undone = client.post(f"{API}/tags/undo", json={"edit": first["edit"]}).json()
     assert undone["changed"] == 3
-    assert search(client, has_tag="drone") == []
+    assert "'drone'" in refused(client.get(f"{API}/search", params={"has_tag": "drone"}), 422, "bad_query")
     client.post(f"{API}/tags/undo", json={"edit": undone["edit"]})
     assert library.tags.counts() == {"drone": 3, "Drizzle": 1}
 
@@ -600,7 +639,7 @@ def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monk
 
 
 OPERATIONS = {
-    "getLibrary", "getFailures", "getNotices", "search", "find", "getSegment", "getSegmentAudio", "getSegmentThumbnail",
+    "getLibrary", "getFailures", "getNotices", "search", "find", "getFacets", "getSegment", "getSegmentAudio", "getSegmentThumbnail",
     "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag",
     "exportTags", "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",

@@ -44,7 +44,9 @@ _OPTIONS = (
     click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Only files of this sample rate."),
     click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
     click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
-    click.option("--where", metavar="SQL", help='Only segments for which this holds, such as "duration < 5".'),
+    click.option(
+        "--where", metavar="SQL", help="Only what this holds for, such as \"duration < 5 AND codec LIKE 'FLAC%'\"."
+    ),
 )
 
 

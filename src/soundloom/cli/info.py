@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
+from soundloom.cli.field_options import print_facets
 from soundloom.cli.roots import roots_table
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ __all__ = ["command"]
 @click.command("info")
 @click.argument("model", required=False, metavar="[MODEL|LIBRARY]")
 @common_options.library
+@click.option("--facets", is_flag=True, help="Count a library's files by folder, tag, rate, codec, length, hour ...")
 @common_options.offline
 @common_options.as_json
-def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -> None:
+def command(model: str | None, folder: Path, facets: bool, offline: bool, json_wanted: bool) -> None:
     """Show what a library holds: its model, its files, and those that could not be decoded. Or describe a model.
 
     Of a MODEL: its licence, sizes, layers and classes, and where its weights come from, which are not fetched.
@@ -30,6 +32,7 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
     \b
     Examples:
       soundloom info sounds.loom
+      soundloom info sounds.loom --facets
       soundloom info yamnet
       soundloom info hf:owner/name
     """
@@ -40,6 +43,13 @@ def command(model: str | None, folder: Path, offline: bool, json_wanted: bool) -
 
         print_model(model, offline=offline, json_wanted=json_wanted)
         return
+    if facets:
+        print_facets(folder, (), json_wanted=json_wanted)
+    else:
+        _print_library(folder, json_wanted=json_wanted)
+
+
+def _print_library(folder: Path, *, json_wanted: bool) -> None:
     from soundloom.library import Library
 
     library = Library.open(folder)

@@ -10,8 +10,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from soundloom.cli.console import Styled, can_print, echo
 from soundloom.safe_text import printable
@@ -19,16 +19,22 @@ from soundloom.safe_text import printable
 if TYPE_CHECKING:
     from soundloom.library import Explanation, Match
 
-__all__ = ["fit_path", "print_matches"]
+__all__ = ["field_text", "fit_path", "print_matches"]
 
 
-def print_matches(matches: Sequence[Match], title: str, reasons: Sequence[Explanation] | None = None) -> None:
+def print_matches(
+    matches: Sequence[Match],
+    title: str,
+    reasons: Sequence[Explanation] | None = None,
+    fields: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Print matches as a table.
 
     Args:
         matches: what was found, best first.
         title: what was asked for.
         reasons: why each was found, to be printed below it.
+        fields: of each, further columns by name.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     compared = any(match.similarity is not None for match in matches)
@@ -39,17 +45,22 @@ def print_matches(matches: Sequence[Match], title: str, reasons: Sequence[Explan
         *(("probable",) if asked else ()),
         "found by",
         "seconds",
+        *(fields[0] if fields else ()),
     ]
-    rows = [_cells(rank, match, compared, asked) for rank, match in enumerate(matches, start=1)]
+    rows = [
+        [*_cells(rank, match, compared, asked), *(field_text(value) for value in values.values())]
+        for rank, (match, values) in enumerate(zip(matches, fields or [{}] * len(matches), strict=True), start=1)
+    ]
+    left = header.index("found by")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     used = sum(widths) + 2 * len(widths)
     echo(Styled(title, "bright_white"))
-    echo(_line(header, widths), "file")
+    echo(_line(header, widths, left), "file")
     for row, match, place in zip(rows, matches, range(len(rows)), strict=True):
         absent = " (absent)" if match.absent else ""
         path = _from_here(match.path)
         shown = path if width is None else fit_path(path, max(8, width - used - len(absent)))
-        echo(_line(row, widths), printable(shown), Styled(absent, "yellow"))
+        echo(_line(row, widths, left), printable(shown), Styled(absent, "yellow"))
         if reasons is not None:
             echo(" " * (widths[0] + 2), f"because of {_reasons(reasons[place])}")
 
@@ -92,11 +103,23 @@ def _cells(rank: int, match: Match, compared: bool, asked: bool) -> list[str]:
     return [str(rank), *scores, "+".join(match.found_by) or "filter", f"{match.start:.1f}-{match.end:.1f}"]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def field_text(value: Any) -> str:
+    """The value of a field, as a table shows it; nothing where it is not known.
+
+    >>> field_text(["dog", "farm"]), field_text(2.5), field_text(None)
+    ('dog, farm', '2.5', '')
+    """
+    if isinstance(value, list):
+        return ", ".join(map(field_text, value))
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return "" if value is None else printable(str(value))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:
     """Cells in their columns: numbers to the right, what found it to the left."""
-    last = len(cells) - 2
     aligned = [
-        cell.ljust(width) if column == last else cell.rjust(width)
+        cell.ljust(width) if column == left else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "  ".join(aligned) + "  "

@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.field_options import fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.search_query import check_library, parse_time, read_arguments, read_sound
@@ -37,6 +38,15 @@ __all__ = ["command"]
     "--not", "not_words", multiple=True, metavar="WORD", help="What it does not take them for; can be repeated."
 )
 @filters
+@click.option(
+    "--sort", multiple=True, metavar="[-]FIELD", help="Order by a field; with a minus, from large to small. Repeatable."
+)
+@click.option(
+    "--columns", callback=parse_names, metavar="FIELD,...", help="Also show these fields: sample_rate, codec, month ..."
+)
+@click.option(
+    "--facets", callback=parse_names, metavar="FIELD,...", help="Count the files by these fields instead of listing."
+)
 @click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
 @click.option("-k", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
 @click.option("--every-segment", is_flag=True, help="Every segment that is found, not the best of each file.")
@@ -79,6 +89,8 @@ def command(
     offline: bool,
     cut: bool,
     explained: bool,
+    columns: tuple[str, ...],
+    facets: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Find sounds by text, by sounds, and by words that the model knows.
@@ -86,7 +98,7 @@ def command(
     Each QUERY is a sound file, a region of one (dog.wav@12.5-14), the name of a sound in the library, or text. Text
     finds names, folders, titles and tags, and then what the model takes for it. Several texts must all be found;
     beside a sound, text says among which files. Each hit is a file and its best region, with its similarity (a cosine)
-    and the share of the library that is less similar.
+    and the share of the library that is less similar. Without a query, files are listed.
 
     Words need a library filled by a model that knows some: the default one, coala, or one of soundloom train coala. A
     library of a CLAP model (hf:laion/clap-htsat-unfused) takes the text as a sentence.
@@ -104,6 +116,8 @@ def command(
       soundloom search --like a.wav --like b.wav --unlike c.wav
       soundloom search dog.wav --tag farm --folder ambiences
       soundloom search --after 2024-05-01 --before 2024-06-01 --longer 1:00 --rate 48000
+      soundloom search --sort -duration --columns sample_rate,channels,codec
+      soundloom search --folder birds --facets month,sample_rate
       soundloom search --tag crow -k 1000 --out crows.selections.txt
       soundloom search rain --copy-to picked --cut
       soundloom search note.wav --weights timbre=0,texture=0,general=0
@@ -114,12 +128,13 @@ def command(
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
     _check_outputs(outputs["picture"], outputs["copy_to"], cut)
     query = _query(arguments, folder, **given)
-    if not (query.text or query.is_compared or query.filter or query.where):
-        raise click.UsageError("nothing to search for: give a sound, text, or words with --word")
     if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
     query.check(count)
-    _Search(context, folder, query, count, offline).run(explained=explained, cut=cut, **outputs)
+    if facets:
+        print_facets(folder, facets, query, json_wanted=outputs["json_wanted"])
+        return
+    _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
 
 
 def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool) -> None:
@@ -171,8 +186,18 @@ def _with_region(sounds: list[QuerySound], start: float, end: float | None) -> l
 class _Search:
     """One search of the command line, with the library only where rows of its index are not enough."""
 
-    def __init__(self, context: click.Context, folder: Path, query: LibraryQuery, count: int, offline: bool) -> None:
+    def __init__(
+        self,
+        context: click.Context,
+        folder: Path,
+        query: LibraryQuery,
+        count: int,
+        offline: bool,
+        columns: tuple[str, ...] = (),
+    ) -> None:
         self._context = context
+        self._columns = columns
+        self._fields: list[dict[str, Any]] = []
         self._folder = folder
         self._query = query
         self._count = count
@@ -193,10 +218,12 @@ class _Search:
         matches = self._by_names()
         if matches is None:
             matches = self._by_model(explained, picture)
+        if self._columns:
+            self._fields = fields_of(self._folder, [match.path for match in matches], self._columns)
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
-            print_matches(matches, _title(self._query), self._reasons)
+            print_matches(matches, _title(self._query), self._reasons, self._fields)
         else:
             echo(
                 "nothing found: the library is empty, or nothing in it has that text, or satisfies the filters",
@@ -208,7 +235,8 @@ class _Search:
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
         from soundloom.library.search.current_rows import current_rows
-        from soundloom.library.search.library_query import match_names
+        from soundloom.library.search.fields.file_fields import FileFields
+        from soundloom.library.search.library_query import facets, match_names, where_mask
         from soundloom.library.storage.facts_table import read_facts_table
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
@@ -219,18 +247,25 @@ class _Search:
             from soundloom.library.storage.library_settings import LibrarySettings
 
             complete_weights(LibrarySettings.read(self._folder).parts, query.weights)
-        if query.is_compared or query.where is not None:
-            return None
-        rows = current_rows(self._folder)
+        rows = None if query.is_compared else current_rows(self._folder)
         if rows is None:
+            return None
+        facts = read_facts_table(self._folder)
+        allowed = None if query.where is None else where_mask(FileFields(rows, facts), query.where)
+        if query.where is not None and allowed is None:
             return None
         found = match_names(
             rows,
             query,
-            facts=read_facts_table(self._folder),
+            allowed,
+            facts=facts,
             absent=Presence(RootRegistry(self._folder)).absent,
             most=self._count,
         )
+        if not query.text and len(found) == self._count:
+            total = facets(rows, query, ("name",), facts=facts).files
+            if total > len(found):
+                echo(f"{len(found)} of {total} files: more with -k, fewer with text, a sound or a filter", err=True)
         return found if not query.text or query.names_only or len(found) >= self._count else None
 
     def _by_model(self, explained: bool, picture: Path | None) -> list[Match]:
@@ -272,6 +307,8 @@ class _Search:
             record["notices"] = noticed.get(match.path, [])
         for record, reason in zip(records, self._reasons or (), strict=self._reasons is not None):
             record["percentiles"] = reason.percentiles
+        for record, values in zip(records, self._fields, strict=bool(self._fields)):
+            record["fields"] = values
         return records
 
     def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
@@ -279,6 +316,7 @@ class _Search:
         from soundloom.library.region_copies import copy_regions
 
         label = _label(self._query)
+        fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
         regions = [
             Annotation(
                 match.path,
@@ -287,9 +325,9 @@ class _Search:
                 label,
                 match.similarity,
                 match.duration,
-                {"percentile": match.percentile, "found_by": "+".join(match.found_by), "tags": match.tags},
+                {"percentile": match.percentile, "found_by": "+".join(match.found_by), "tags": match.tags, **values},
             )
-            for match in matches
+            for match, values in zip(matches, fields, strict=True)
         ]
         if out is not None:
             write_annotations(regions, out)
@@ -326,7 +364,7 @@ def _title(query: LibraryQuery) -> str:
     among += _limits(query.filter)
     among += [query.where] if query.where else []
     if not asked:
-        return ", ".join(among)
+        return ", ".join(among) or "all files"
     return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
 
 

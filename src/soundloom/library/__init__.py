@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from soundloom.library.library import Library
     from soundloom.library.map.library_map import Map, MapProgress, Maps
     from soundloom.library.search.explanation import Explanation
+    from soundloom.library.search.fields.facets import Facets
     from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery, QuerySound
     from soundloom.library.search.matches import Match
@@ -38,6 +39,7 @@ __all__ = [
     "Edit",
     "ExampleTagging",
     "Explanation",
+    "Facets",
     "Failure",
     "FileNotice",
     "FileProgress",
@@ -74,6 +76,7 @@ _HOMES = {
     "Edit": "tags.editor",
     "ExampleTagging": "tags.active_learning",
     "Explanation": "search.explanation",
+    "Facets": "search.fields.facets",
     "Failure": "storage.table_schema",
     "FileNotice": "storage.table_schema",
     "FileProgress": "indexing.add_report",

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.library.indexing.library_roots import Roots
+from soundloom.library.search.fields.facets import Facets
+from soundloom.library.search.index_cache import IndexCache
+from soundloom.library.search.library_query import LibraryQuery, facets
+from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
@@ -26,6 +30,7 @@ class LibraryContents:
     settings: LibrarySettings
     roots: Roots
     _store: Store
+    _index_cache: IndexCache
 
     def __repr__(self) -> str:
         return repr(self._summary())
@@ -69,3 +74,16 @@ class LibraryContents:
             where: an SQL condition on them.
         """
         return self._store.sorted_rows(columns, where)
+
+    def facets(self, fields: Sequence[str] = (), query: str | LibraryQuery = "") -> Facets:
+        """How many files have each value of some fields, among those that the text and filters of a query admit.
+
+        Args:
+            fields: such as folder, tags, sample_rate, codec, hour; the usual ones if not given.
+            query: as for `Library.select`.
+
+        Raises:
+            QueryError: as for `Library.select`, or there is no such field.
+        """
+        asked, facts = LibraryQuery.of(query), read_facts_table(self.folder)
+        return self._index_cache.use(lambda index: facets(index.rows, asked, fields, facts=facts, in_store=index.mask))

@@ -9,12 +9,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom import part_weights
+from soundloom.audio import DecodeOptions
 from soundloom.library import Filter, LibraryQuery, QuerySound, RowFilter, Segment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
-__all__ = ["FileQuery", "Query", "parse_weights"]
+__all__ = ["FacetQuery", "FileFilter", "FileQuery", "Query", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -72,20 +73,12 @@ class Query(BaseModel):
             raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
 
 
-class FileQuery(BaseModel):
-    """What files are called, tagged, taken for, or sound like, and among which; named as by ``soundloom search``."""
+class FileFilter(BaseModel):
+    """Among which files, by text and filters; named as by ``soundloom search``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text: Annotated[str, Field(max_length=1000, examples=["dog barking"])] = ""
-    like: Annotated[list[Identity], Field(max_length=20, description="Segments that the files sound like.")] = []
-    unlike: Annotated[list[Identity], Field(max_length=20, description="Segments that they do not sound like.")] = []
-    word: Annotated[list[Tag], Field(max_length=20, description="What the model takes them for.")] = []
-    without: Annotated[list[Tag], Field(max_length=20, alias="not", description="What it does not.")] = []
-    share: Annotated[float, Field(ge=0, le=1, description="How much the words count beside sounds.")] = 0.5
-    names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
-        False
-    )
     folder: Annotated[str | None, Field(max_length=4096, description="Only below this folder of the library.")] = None
     has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
     longer: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
@@ -93,33 +86,12 @@ class FileQuery(BaseModel):
     rate: Annotated[int | None, Field(ge=1, le=10**7, description="Only files of this sample rate, in hertz.")] = None
     after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
     before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
-    k: Annotated[int, Field(ge=1, le=500)] = 50
-    offset: Annotated[int, Field(ge=0, le=10_000, description="How many of the best to leave out.")] = 0
+    where: Annotated[
+        str | None, Field(max_length=2000, description="An SQL condition on fields.", examples=["bits = 24"])
+    ] = None
 
-    def asked(self, catalogue: Catalogue, sound: Callable[[Segment], QuerySound]) -> LibraryQuery:
-        """The query, as the library takes it.
-
-        Args:
-            catalogue: of the library.
-            sound: decodes a segment.
-
-        Raises:
-            ApiError: nothing is asked for, or there is no such segment or folder.
-        """
-        if not (self.text.strip() or self.like or self.unlike or self.word or self.without or self._filter(catalogue)):
-            raise ApiError(422, "bad_query", "nothing to search for: give text=, like=, word= or a filter")
-        return LibraryQuery(
-            text=self.text.strip(),
-            like=tuple(sound(catalogue.segment(one)) for one in self.like),
-            unlike=tuple(sound(catalogue.segment(one)) for one in self.unlike),
-            words=tuple(self.word),
-            not_words=tuple(self.without),
-            share=self.share,
-            filter=self._filter(catalogue),
-            names_only=self.names_only,
-        )
-
-    def _filter(self, catalogue: Catalogue) -> RowFilter:
+    def row_filter(self, catalogue: Catalogue) -> RowFilter:
+        """The filters other than text and ``where``, as the library takes them."""
         return RowFilter(
             tags=tuple(self.has_tag),
             folder=None if self.folder is None else catalogue.folder(self.folder),
@@ -128,6 +100,79 @@ class FileQuery(BaseModel):
             sample_rate=self.rate,
             after=self.after,
             before=self.before,
+        )
+
+
+class FacetQuery(FileFilter):
+    """Which fields are counted, and among which files."""
+
+    fields: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        Field(max_length=20, description="Such as folder, tags, codec, hour; the usual ones if none.", alias="field"),
+    ] = []
+
+    def asked(self, catalogue: Catalogue) -> LibraryQuery:
+        """The files, as the library takes them."""
+        return LibraryQuery(text=self.text.strip(), filter=self.row_filter(catalogue), where=self.where)
+
+
+class FileQuery(FileFilter):
+    """What files are called, tagged, taken for, or sound like, and among which; named as by ``soundloom search``."""
+
+    like: Annotated[list[Identity], Field(max_length=20, description="Segments that the files sound like.")] = []
+    unlike: Annotated[list[Identity], Field(max_length=20, description="Segments that they do not sound like.")] = []
+    upload: Annotated[
+        list[Annotated[str, Field(max_length=64)]],
+        Field(max_length=20, description="Ids of uploads that the files sound like, beside like."),
+    ] = []
+    word: Annotated[list[Tag], Field(max_length=20, description="What the model takes them for.")] = []
+    without: Annotated[list[Tag], Field(max_length=20, alias="not", description="What it does not.")] = []
+    share: Annotated[float, Field(ge=0, le=1, description="How much the words count beside sounds.")] = 0.5
+    names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
+        False
+    )
+    sort: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        Field(max_length=5, description="Fields to order by; with a minus before it from large to small."),
+    ] = []
+    k: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000, description="How many of the best to leave out.")] = 0
+
+    def asked(
+        self,
+        catalogue: Catalogue,
+        sound: Callable[[Segment], QuerySound],
+        uploaded: Callable[[str], QuerySound],
+    ) -> LibraryQuery:
+        """The query, as the library takes it.
+
+        Args:
+            catalogue: of the library.
+            sound: decodes a segment.
+            uploaded: finds an upload, which is decoded.
+
+        Raises:
+            ApiError: nothing is asked for, or there is no such segment, upload or folder.
+        """
+        chosen = self.row_filter(catalogue)
+        compared = self.like or self.unlike or self.upload or self.word or self.without
+        if not (self.text.strip() or compared or chosen or self.where or self.sort):
+            raise ApiError(422, "bad_query", "nothing to search for: give text=, like=, word=, a filter or sort=")
+        return LibraryQuery(
+            text=self.text.strip(),
+            like=(
+                *(sound(catalogue.segment(one)) for one in self.like),
+                *(uploaded(one) for one in self.upload),
+            ),
+            unlike=tuple(sound(catalogue.segment(one)) for one in self.unlike),
+            words=tuple(self.word),
+            not_words=tuple(self.without),
+            share=self.share,
+            filter=chosen,
+            where=self.where,
+            sort=tuple(self.sort),
+            names_only=self.names_only,
+            decoding=DecodeOptions(),  # sounds are decoded already, at the library's speed
         )
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ErrorResponse",
     "ExamplesRequest",
+    "FacetCounts",
+    "FacetValue",
     "FailedFile",
     "Failures",
     "Folder",
@@ -160,6 +162,21 @@ class FoundFiles(_Response):
 
     files: list[FoundFile]
     remarks: list[str] = Field(description="How the text was understood, where that is not plain.")
+    milliseconds: float
+
+
+class FacetValue(_Response):
+    """A value of a field, and how many files have it."""
+
+    value: str
+    files: int
+
+
+class FacetCounts(_Response):
+    """How many files have each value of some fields."""
+
+    files: int = Field(description="How many files there are among those asked for.")
+    facets: dict[str, list[FacetValue]] = Field(description="Field -> values, of files of which it is known.")
     milliseconds: float
 
 

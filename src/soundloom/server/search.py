@@ -10,14 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from soundloom.errors import AudioError
-from soundloom.library import Explanation, Library, QuerySound, Segment
+from soundloom.library import Explanation, Library, QuerySound, RowFilter, Segment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
-from soundloom.server.queries import FileQuery, Query, parse_weights
-from soundloom.server.schemas import FoundFile, FoundFiles, SearchResult
+from soundloom.server.queries import FacetQuery, FileQuery, Query, parse_weights
+from soundloom.server.schemas import FacetCounts, FacetValue, FoundFile, FoundFiles, SearchResult
 
 __all__ = ["Search"]
 
@@ -110,6 +110,10 @@ class Search:
         hits: Sequence[Segment]
         index = self._library.index()
         hits, total = index.browse(where, shown if embedding is None else slice(0))
+        if not total and (query.folder or query.has_tag):  # an unknown folder or tag is an error that names those known
+            RowFilter(tags=tuple(query.has_tag), folder=query.folder and catalogue.folder(query.folder)).mask(
+                index.rows
+            )
         explained: Sequence[Explanation] = ()
         if embedding is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
@@ -131,7 +135,7 @@ class Search:
         began = time.perf_counter()
         catalogue = self._catalogue()
         remarks: list[str] = []
-        asked = query.asked(catalogue, self._sound)
+        asked = query.asked(catalogue, self._sound, self._uploaded)
         # The sounds of the query are samples here, and would find themselves.
         own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}
         found = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
@@ -157,10 +161,33 @@ class Search:
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         return FoundFiles(files=files, remarks=remarks, milliseconds=milliseconds)
 
+    def facets(self, query: FacetQuery) -> FacetCounts:
+        """How many files have each value of some fields, among those that text and filters admit.
+
+        Raises:
+            QueryError: there is no such field, folder or tag, or the condition cannot be evaluated.
+        """
+        began = time.perf_counter()
+        found = self._library.facets(query.fields, query.asked(self._catalogue()))
+        counts = {
+            field: [FacetValue(value=value, files=files) for value, files in values.items()]
+            for field, values in found.counts.items()
+        }
+        milliseconds = round(1000 * (time.perf_counter() - began), 2)
+        return FacetCounts(files=found.files, facets=counts, milliseconds=milliseconds)
+
     def _sound(self, segment: Segment) -> QuerySound:
         """A segment as the sound of a query, decoded in a process of its own."""
         rate = self._library.model.sample_rate
         return QuerySound(self._files.samples(segment, segment.start, segment.end, rate), sample_rate=rate)
+
+    def _uploaded(self, identity: str) -> QuerySound:
+        """An upload as the sound of a query.
+
+        Raises:
+            ApiError: there is none.
+        """
+        return QuerySound(self._uploads.get(identity).samples)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""

@@ -21,7 +21,15 @@ from soundloom.embedder.sources import sound_blocks
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
 from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
-from soundloom.library.search.library_query import LibraryQuery, QuerySound, match_names, rows_of_text
+from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.search.library_query import (
+    LibraryQuery,
+    QuerySound,
+    match_names,
+    rows_of_text,
+    sort_matches,
+    where_mask,
+)
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows, sample_similarity
 from soundloom.library.search.text_match import query_words, word_forms
@@ -81,8 +89,14 @@ class Finder:
     def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
+        matches = self._find(index, query, k)
+        return sort_matches(index.rows, matches, query.sort, self._facts) if query.is_compared else matches
+
+    def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         rows = index.rows
-        allowed = index.mask(query.where) if query.where is not None else None
+        allowed = None
+        if query.where is not None:
+            allowed = where_mask(FileFields(rows, self._facts), query.where, index.mask)
         if not query.is_compared:
             found = match_names(rows, query, allowed, facts=self._facts, absent=index.segments.absent, most=k)
             if not query.text or query.names_only or len(found) >= k:

@@ -6,7 +6,7 @@ the index and nothing else. `soundloom.library.search.finder` answers the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from soundloom.errors import QueryError
+from soundloom.library.search.fields.conditions import condition_mask
+from soundloom.library.search.fields.facets import Facets, count_facets
+from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
 from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.text_match import match_text
@@ -26,7 +29,20 @@ if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.segments import SegmentRef
 
-__all__ = ["LibraryQuery", "QuerySound", "match_names", "rows_of_text", "select", "titles_of"]
+__all__ = [
+    "LibraryQuery",
+    "QuerySound",
+    "facets",
+    "match_names",
+    "rows_of_text",
+    "select",
+    "sort_matches",
+    "titles_of",
+    "where_mask",
+]
+
+StoreMask = Callable[[str], Bool[np.ndarray, " rows"]]
+"""Evaluates a condition that only the store can, such as `SearchIndex.mask`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,9 @@ class LibraryQuery:
         words: what the hits sound like, in words that the library's model knows.
         not_words: what they do not sound like.
         filter: which segments may be found, by tags that people gave, and folders.
-        where: the same as an SQL condition, as for `Library.search`.
+        where: the same as an SQL condition, on all fields (`soundloom.library.search.fields`) and the store's columns.
+        sort: fields by which what text and filters find is ordered, and the best matches of sounds and words are; with
+            a minus before the name from large to small.
         share: how much the words count beside sounds, from 0 to 1.
         weights: part name -> how much that part counts, as for `Library.search`.
         every_segment: every segment that is found, instead of the best of each file.
@@ -73,6 +91,7 @@ class LibraryQuery:
     not_words: tuple[str, ...] = ()
     filter: RowFilter = field(default_factory=RowFilter)
     where: str | None = None
+    sort: tuple[str, ...] = ()
     share: float = 0.5
     weights: Mapping[str, float] | None = None
     every_segment: bool = False
@@ -118,22 +137,28 @@ def match_names(
 
     Args:
         rows: path, start, end, duration and tags of every segment, ordered by path and start.
-        query: its text and filter count.
+        query: its text, filter and order count; its condition (`where_mask`) is in ``allowed``.
         allowed: rows that may be found; all if not given.
         facts: of the files, where there are any: their titles are searched.
         absent: finds which of some files are not there.
         most: how many matches are wanted; all if not given.
 
     Raises:
-        QueryError: the text holds no word, or the filter names a tag or folder that is not there.
+        QueryError: the text holds no word, or the filter names a tag or folder that is not there, or the order a field.
     """
     mask = query.filter.mask(rows, facts) if query.filter else None
     if allowed is not None:
         mask = allowed if mask is None else mask & allowed
+    fields = FileFields(rows, facts)
+    found: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]
     if query.text:
         found = [(match.rows, match.found_by) for match in match_text(rows, query.text, titles_of(facts))]
+        if query.sort:
+            files = fields.file_of_row[[some[0] for some, _ in found]] if found else np.zeros(0, np.int64)
+            of_file = dict(zip(files.tolist(), found, strict=True))
+            found = [of_file[file] for file in fields.order(np.sort(files), query.sort).tolist()]
     else:
-        found = [(some, ()) for some in _rows_by_file(rows, mask)]
+        found = ((some, ()) for some in _rows_by_file(fields, mask, query.sort))
     matches: list[Match] = []
     for some, found_by in found:
         kept = [row for row in some if mask is None or mask[row]]
@@ -151,14 +176,80 @@ def select(index: SearchIndex, query: LibraryQuery, facts: pa.Table | None = Non
     Raises:
         QueryError: as for `match_names`; or the query has sounds or words of the model, which rank and do not select.
     """
+    return index.segments.references(_selected(FileFields(index.rows, facts), query, facts, index.mask))
+
+
+def facets(
+    rows: pa.Table,
+    query: LibraryQuery,
+    asked: Sequence[str] = (),
+    *,
+    facts: pa.Table | None = None,
+    in_store: StoreMask | None = None,
+) -> Facets:
+    """How many of the files that the text and the filters of a query admit have each value of some fields.
+
+    Args:
+        rows: as for `match_names`.
+        query: its text, filter and condition count.
+        asked: names of fields; the usual ones if none.
+        facts: of the files, where there are any.
+        in_store: evaluates a condition that only the store can.
+
+    Raises:
+        QueryError: as for `select`, or there is no such field.
+    """
+    fields = FileFields(rows, facts)
+    mask = _selected(fields, query, facts, in_store)
+    return count_facets(fields, np.unique(fields.file_of_row[mask]), asked)
+
+
+def where_mask(fields: FileFields, where: str, in_store: StoreMask | None = None) -> Bool[np.ndarray, " rows"] | None:
+    """The rows for which an SQL condition holds; None if only the store can say, and is not given.
+
+    Raises:
+        QueryError: the condition cannot be evaluated.
+    """
+    mask = condition_mask(fields, where)
+    return in_store(where) if mask is None and in_store is not None else mask
+
+
+def sort_matches(rows: pa.Table, matches: list[Match], sort: Sequence[str], facts: pa.Table | None) -> list[Match]:
+    """Matches in the order of some fields of their files, equal ones as they were.
+
+    Raises:
+        QueryError: there is no such field.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not sort or not matches:
+        return matches
+    fields = FileFields(rows, facts)
+    of_match = pc.index_in(pa.array([match.path for match in matches]), value_set=fields.paths).to_pylist()
+    files = list(dict.fromkeys(of_match))
+    rank = {file: place for place, file in enumerate(fields.order(np.array(files), sort).tolist())}
+    order = sorted(range(len(matches)), key=lambda place: rank[of_match[place]])
+    return [matches[place] for place in order]
+
+
+def _selected(
+    fields: FileFields, query: LibraryQuery, facts: pa.Table | None, in_store: StoreMask | None
+) -> Bool[np.ndarray, " rows"]:
+    """The rows that the text, the filter and the condition of a query admit."""
     if query.is_compared:
         raise QueryError(
             "sounds and words of the model rank a library: select by text, tags and filters, or find first"
         )
-    mask = query.filter.mask(index.rows, facts)
+    mask = query.filter.mask(fields.rows, facts)
     if query.text:
-        mask &= rows_of_text(index.rows, query.text, facts)
-    return index.segments.references(mask if query.where is None else mask & index.mask(query.where))
+        mask &= rows_of_text(fields.rows, query.text, facts)
+    if query.where is None:
+        return mask
+    satisfying = where_mask(fields, query.where, in_store)
+    if satisfying is None:
+        raise QueryError(f"the filter {query.where!r} has columns that only the store has: open the library to use it")
+    return np.asarray(mask & satisfying)
 
 
 def titles_of(facts: pa.Table | None) -> dict[str, str]:
@@ -180,11 +271,19 @@ def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> Bo
     return mask
 
 
-def _rows_by_file(rows: pa.Table, mask: Bool[np.ndarray, " rows"] | None) -> list[tuple[int, ...]]:
-    admitted = np.arange(rows.num_rows) if mask is None else np.flatnonzero(mask)
-    file = rows["path"].combine_chunks().dictionary_encode().indices.to_numpy()[admitted]
-    edges = np.flatnonzero(np.diff(file)) + 1
-    return [tuple(some.tolist()) for some in np.split(admitted, edges) if len(some)]
+def _rows_by_file(
+    fields: FileFields, mask: Bool[np.ndarray, " rows"] | None, sort: Sequence[str]
+) -> Iterator[tuple[int, ...]]:
+    admitted = np.arange(len(fields.file_of_row)) if mask is None else np.flatnonzero(mask)
+    if not len(admitted):
+        return
+    file = fields.file_of_row[admitted]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(file)) + 1])
+    ends = np.append(starts[1:], len(admitted))
+    # Files are numbered in the order of their paths.
+    order = fields.order(file[starts], sort) if sort else file[starts]
+    for place in np.searchsorted(file[starts], order):
+        yield tuple(admitted[starts[place] : ends[place]].tolist())
 
 
 def _regions(rows: pa.Table, some: Sequence[int], found_by: tuple[str, ...]) -> list[Match]:

@@ -124,7 +124,7 @@ def _in_folder(rows: pa.Table, folder: str) -> Bool[np.ndarray, " rows"]:
         below = [part in _folded(os.path.join(name, "")) for name in folders]
     if rows.num_rows and not any(below):
         names = {part for name in dict.fromkeys(folders) for part in name.split(os.sep) if part}
-        near = _nearest(folder, names)
+        near = _nearest(os.path.basename(folder.rstrip(os.sep)), names)
         raise QueryError(
             f"no sound of this library lies in a folder {folder!r}" + (f": did you mean {near}?" if near else "")
         )

@@ -26,7 +26,7 @@ from soundloom.errors import QueryError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TextMatch", "match_text", "query_words", "word_forms"]
+__all__ = ["TextMatch", "match_text", "query_words", "shared_folder", "word_forms"]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
@@ -111,7 +111,7 @@ def match_text(rows: pa.Table, text: str, titles: Mapping[str, str] | None = Non
     candidates = _candidates(rows, words, titles)
     paths = rows["path"].take(candidates).to_pylist()
     tags = rows["tags"].take(candidates).to_pylist()
-    shared = _shared_folder(rows)
+    shared = shared_folder(rows)
     by_path: dict[str, list[tuple[int, Sequence[str]]]] = {}
     for row, path, some in zip(candidates.to_pylist(), paths, tags, strict=True):
         by_path.setdefault(path, []).append((row, some or ()))
@@ -218,7 +218,7 @@ def _plain(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(folded, _SEPARATORS, "")
 
 
-def _shared_folder(rows: pa.Table) -> str:
+def shared_folder(rows: pa.Table) -> str:
     """The folder that all files lie in, at any depth."""
     import pyarrow.compute as pc
 

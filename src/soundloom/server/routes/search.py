@@ -10,8 +10,8 @@ from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import documented
-from soundloom.server.queries import FileQuery, Query
-from soundloom.server.schemas import FoundFiles, SearchResult
+from soundloom.server.queries import FacetQuery, FileQuery, Query
+from soundloom.server.schemas import FacetCounts, FoundFiles, SearchResult
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
@@ -44,4 +44,12 @@ async def find(service: ServiceDep, query: Annotated[FileQuery, InQuery()]) -> F
 
     Beside segments of the library, or words for the model, text says among which files. Filters alone list files.
     """
-    return await service.run("embed" if query.like or query.unlike else "search", service.search.find, query)
+    return await service.run(
+        "embed" if query.like or query.unlike or query.upload else "search", service.search.find, query
+    )
+
+
+@routes.get("/facets", operation_id="getFacets", responses=documented(404, 409), summary="Count files by fields")
+async def facets(service: ServiceDep, query: Annotated[FacetQuery, InQuery()]) -> FacetCounts:
+    """How many files have each folder, tag, rate, codec, length, hour ..., among those that text and filters admit."""
+    return await service.run("search", service.search.facets, query)

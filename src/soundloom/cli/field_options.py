@@ -1,0 +1,91 @@
+"""Fields of files on the command line: their names in options, their values for hits, and facet counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from soundloom.cli.console import echo, print_json
+from soundloom.cli.search_query import check_library
+from soundloom.counted import counted
+from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.library import LibraryQuery
+
+__all__ = ["fields_of", "parse_names", "print_facets"]
+
+
+def parse_names(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """The value of an option that is a list of names with commas between them."""
+    names = tuple(filter(None, (name.strip() for name in (text or "").split(","))))
+    if text is not None and not names:
+        raise click.BadParameter("name fields, with commas between them, such as sample_rate,codec")
+    return names
+
+
+def fields_of(folder: Path, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Fields of files of a library.
+
+    Raises:
+        LibraryError: there is no library.
+        QueryError: there is no such field.
+    """
+    from soundloom.library.search.fields.file_fields import FileFields
+    from soundloom.library.storage.facts_table import read_facts_table
+
+    return FileFields(_rows(folder), read_facts_table(folder)).of_files(paths, names)
+
+
+def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None = None, *, json_wanted: bool) -> None:
+    """Count the files of a library that a query admits by some fields, or by the usual ones.
+
+    Raises:
+        LibraryError: there is no library.
+        QueryError: there is no such field, or the query cannot be evaluated.
+    """
+    from soundloom.library import LibraryQuery
+    from soundloom.library.search.library_query import facets
+    from soundloom.library.storage.facts_table import read_facts_table
+
+    rows = _rows(folder)
+    found = facets(
+        rows,
+        query or LibraryQuery(),
+        names,
+        facts=read_facts_table(folder),
+        in_store=lambda where: _mask(folder, where),
+    )
+    if json_wanted:
+        print_json(found)
+        return
+    echo(counted(found.files, "file"))
+    for field, values in found.counts.items():
+        echo(f"{field}:" if values else f"{field}: not known")
+        width = max((len(str(count)) for count in values.values()), default=0)
+        for value, count in values.items():
+            echo(f"  {count:>{width}}  {printable(value)}")
+
+
+def _rows(folder: Path) -> pa.Table:
+    """The rows of a library's index; it is opened only where that is missing or stale."""
+    from soundloom.library.search.current_rows import current_rows
+
+    check_library(folder)
+    rows = current_rows(folder)
+    if rows is not None:
+        return rows
+    from soundloom.library import Library
+
+    return Library.open(folder).index().rows
+
+
+def _mask(folder: Path, where: str) -> Any:
+    from soundloom.library import Library
+
+    return Library.open(folder).index().mask(where)

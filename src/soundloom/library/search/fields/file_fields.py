@@ -1,0 +1,209 @@
+"""Fields of a library's files, as Arrow columns: paths, lengths, tags, facts of their headers, columns from tables.
+
+    path, name, folder         folders relative to the one that all files share
+    duration, segments, tags   seconds of the file; how many rows; tags that people gave to any of them
+    sample_rate, channels ...  facts of the file (`soundloom.library.storage.facts_table`), and columns from tables
+    hour, month                of the recording time: 0 to 23, and 2024-05
+
+Nothing needs the store or a model. What is not known of a file is null.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from soundloom.errors import QueryError
+from soundloom.library.search.text_match import shared_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FileFields"]
+
+_OTHER_NAMES = {"rate": "sample_rate", "length": "duration", "file": "name", "time": "recorded"}
+
+
+class FileFields:
+    """Fields of files, a value each; one file after another in the order of their paths.
+
+    Args:
+        rows: path, duration and tags of every segment, ordered by path.
+        facts: of the files, where there are any.
+
+    Attributes:
+        rows: the segments.
+        paths: the files.
+        file_of_row: for every segment the number of its file.
+    """
+
+    def __init__(self, rows: pa.Table, facts: pa.Table | None = None) -> None:
+        paths = rows["path"].combine_chunks().dictionary_encode()
+        self.paths: pa.Array = paths.dictionary
+        self.file_of_row: Int[np.ndarray, " rows"] = paths.indices.to_numpy()
+        self.rows, self._facts = rows, facts
+        self._made: dict[str, Callable[[], pa.Array]] = {
+            "path": lambda: self.paths,
+            "name": self._names,
+            "folder": self._folders,
+            "duration": self._durations,
+            "segments": self._segments,
+            "tags": self._tags,
+            "hour": self._hours,
+            "month": self._months,
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The fields, by name."""
+        known = [] if self._facts is None else self._facts.column_names
+        return [*self._made, *(name for name in known if name not in ("path", "hash") and name not in self._made)]
+
+    def name(self, asked: str) -> str:
+        """A field by its name, or another name of it, such as rate.
+
+        Raises:
+            QueryError: there is none; the nearest are named.
+        """
+        names = self.names
+        if asked in names:
+            return asked
+        folded = asked.strip().casefold().replace("-", "_").replace(" ", "_")
+        known = {name.casefold(): name for name in names} | {
+            other: name for other, name in _OTHER_NAMES.items() if name in names
+        }
+        if folded in known:
+            return known[folded]
+        near = difflib.get_close_matches(folded, known, n=2, cutoff=0.6)
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        missing = "" if self._facts is not None else "; soundloom index reads more of the files' headers"
+        raise QueryError(f"there is no field {asked!r}{hint} Fields: {', '.join(names)}{missing}")
+
+    def column(self, asked: str) -> pa.Array:
+        """A field of all files.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        name = self.name(asked)
+        return self._made[name]() if name in self._made else self._fact(name)
+
+    def of_files(self, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Some fields of some files, by the names that were asked for.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = pc.index_in(pa.array(paths, self.paths.type), value_set=self.paths)
+        columns = [self.column(name).take(places).to_pylist() for name in names]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def order(self, files: Int[np.ndarray, " n"], sort: Sequence[str]) -> Int[np.ndarray, " n"]:
+        """Files, by their numbers, in the order of some fields; what is not known comes last.
+
+        Args:
+            files: numbers of files.
+            sort: names of fields, the most important first; one with a minus before it, from large to small.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ordered = np.asarray(files)
+        # Stable sorts, the least important first; equal files stay in the order of their paths.
+        for key in reversed(sort):
+            column = self.column(key.removeprefix("-")).take(ordered)
+            if pa.types.is_list(column.type):
+                column = pc.binary_join(column, " ")
+            unknown = pc.is_null(column).to_numpy(zero_copy_only=False)
+            ranks = pc.rank(column, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
+            ordered = ordered[np.lexsort((-ranks if key.startswith("-") else ranks, unknown))]
+        return ordered
+
+    @cached_property
+    def _places_of_facts(self) -> pa.Array:
+        """For every file the row of its facts; null where there are none."""
+        import pyarrow.compute as pc
+
+        assert self._facts is not None
+        return pc.index_in(self.paths, value_set=self._facts["path"].combine_chunks())
+
+    def _fact(self, name: str) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        assert self._facts is not None
+        column = self._facts[name].combine_chunks().take(self._places_of_facts)
+        if pa.types.is_string(column.type):
+            column = pc.if_else(pc.equal(column, ""), None, column)
+        return column
+
+    def _names(self) -> pa.Array:
+        import pyarrow.compute as pc
+
+        return pc.replace_substring_regex(self.paths, f"^.*{re.escape(os.sep)}", "")
+
+    def _folders(self) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        shared = shared_folder(self.rows)
+        folders = pc.replace_substring_regex(self.paths, f"{re.escape(os.sep)}[^{re.escape(os.sep)}]*$", "")
+        distinct = folders.dictionary_encode()
+        below = [folder.removeprefix(shared).lstrip(os.sep) or "." for folder in distinct.dictionary.to_pylist()]
+        return pa.array(below, pa.string()).take(distinct.indices)
+
+    def _durations(self) -> pa.Array:
+        import pyarrow as pa
+
+        durations = np.zeros(len(self.paths))
+        durations[self.file_of_row] = self.rows["duration"].to_numpy()
+        return pa.array(durations)
+
+    def _segments(self) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array(np.bincount(self.file_of_row, minlength=len(self.paths)))
+
+    def _tags(self) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.rows["tags"].combine_chunks()
+        parents, flat = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column)
+        names = sorted(name for name in pc.unique(flat).to_pylist() if name is not None)
+        codes = pc.index_in(flat, value_set=pa.array(names, pa.string())).to_numpy()
+        # Each tag of a file once, in the order of files and tags.
+        pairs = np.unique(self.file_of_row[parents].astype(np.int64) * max(1, len(names)) + codes)
+        files, tags = np.divmod(pairs, max(1, len(names)))
+        offsets = np.searchsorted(files, np.arange(len(self.paths) + 1)).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(names, pa.string()).take(pa.array(tags)))
+
+    def _hours(self) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        clock = pc.utf8_slice_codeunits(self._recorded(), 11, 13)
+        return pc.cast(pc.if_else(pc.equal(clock, ""), None, clock), pa.int32())
+
+    def _months(self) -> pa.Array:
+        import pyarrow.compute as pc
+
+        return pc.utf8_slice_codeunits(self._recorded(), 0, 7)
+
+    def _recorded(self) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.nulls(len(self.paths), pa.string()) if self._facts is None else self._fact("recorded")

@@ -1,0 +1,133 @@
+"""Fields of files: sorted lists, facet counts and SQL conditions, without the store or a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.library_factory import clustered, filled
+from soundloom.errors import QueryError
+from soundloom.library import Library, LibraryQuery, RowFilter
+from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.search.library_query import where_mask
+from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
+
+NONE = FileFacts(
+    sample_rate=None, channels=None, bits=None, codec="", recorded="", recorded_by="", title="", category=""
+)
+FACTS = {
+    "a/owl.wav": replace(NONE, sample_rate=96000, bits=24, codec="WAV PCM_24", recorded="2024-05-01T05:30:00"),
+    "a/robin.flac": replace(NONE, sample_rate=44100, bits=16, codec="FLAC PCM_16", recorded="2024-06-01T22:00:00"),
+    "b/c/bus.wav": replace(NONE, sample_rate=44100, bits=24, codec="WAV PCM_24", recorded="2024-05-31T05:00:00"),
+    "b/rain.ogg": replace(NONE, codec="OGG VORBIS"),
+    "b/dog's.wav": NONE,
+}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """Five files, of two segments each; three have facts, two have tags."""
+    sounds = tmp_path / "s"
+    paths = [str(sounds / name) for name in sorted(FACTS)]
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    tags = {paths[0]: ["night", "bird"], paths[1]: ["bird"]}
+    library = filled(tmp_path / "l.loom", paths, clustered(len(paths), 2), segments=2, tags=tags)
+    facts = {str(sounds / name): facts for name, facts in FACTS.items()}
+    update_facts(library.folder, {path: path for path in paths}, facts.__getitem__)
+    return library
+
+
+def names(library: Library, **asked: object) -> list[str]:
+    return [Path(match.path).name for match in library.find(LibraryQuery(**asked))]  # type: ignore[arg-type]
+
+
+def test_files_are_sorted_and_what_is_not_known_comes_last(library: Library) -> None:
+    assert names(library, sort=("sample_rate", "-name")) == [
+        "robin.flac",
+        "bus.wav",
+        "owl.wav",
+        "rain.ogg",
+        "dog's.wav",
+    ]
+    assert names(library, sort=("-rate",)) == ["owl.wav", "robin.flac", "bus.wav", "dog's.wav", "rain.ogg"]
+    assert names(library, sort=("hour",), where="hour IS NOT NULL") == ["owl.wav", "bus.wav", "robin.flac"]
+    assert names(library, sort=("-month",), filter=RowFilter(folder="a")) == ["robin.flac", "owl.wav"]
+    assert names(library, text="a", sort=("name",), names_only=True)[0] == "owl.wav"
+    with pytest.raises(QueryError, match="did you mean codec"):
+        names(library, sort=("codecs",))
+
+
+def test_facets_count_files_among_those_admitted(library: Library) -> None:
+    every = library.facets()
+    assert every.files == 5
+    assert every.counts["folder"] == {"a": 2, "b": 2, "b/c": 1}
+    assert every.counts["tags"] == {"bird": 2, "night": 1}
+    assert every.counts["sample_rate"] == {"44100": 2, "96000": 1}
+    assert list(every.counts["hour"].items()) == [("5", 2), ("22", 1)]
+    assert every.counts["month"] == {"2024-05": 2, "2024-06": 1}
+    assert every.counts["duration"] == {"1 to 5 s": 5}
+    some = library.facets(["codec"], LibraryQuery(where="bits = 24", filter=RowFilter(folder="a")))
+    assert (some.files, some.counts) == (1, {"codec": {"WAV PCM_24": 1}})
+    assert library.facets(["folder"], "owl").files == 1
+    with pytest.raises(QueryError, match="rank a library"):
+        library.facets([], LibraryQuery(words=("dog",)))
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("sample_rate >= 96000", ["owl"]),
+        ("NOT sample_rate >= 96000", ["robin", "bus"]),  # unknown is neither
+        ("rate != 44100 OR codec = 'OGG VORBIS'", ["owl", "rain"]),
+        ("codec LIKE 'wav%'", []),
+        ("codec ILIKE 'wav%' AND bits IN (16, 24)", ["owl", "bus"]),
+        ("recorded BETWEEN '2024-05-01' AND '2024-06-01'", ["owl", "bus"]),
+        ("recorded IS NULL", ["dog's", "rain"]),
+        ("array_has(tags, 'bird') AND NOT array_has(tags, 'night')", ["robin"]),
+        ("name = 'dog''s.wav'", ["dog's"]),
+        ("starts_with(name, 'r') AND (duration > 1 OR start = 0)", ["robin", "rain"]),
+        ("lower(codec) = 'flac pcm_16'", ["robin"]),
+        ("folder NOT IN ('a', 'b')", ["bus"]),
+        ("size = 100 AND duration > 1", ["owl", "robin", "bus", "dog's", "rain"]),  # by the store
+        ("length(path) > 0", ["owl", "robin", "bus", "dog's", "rain"]),
+    ],
+)
+def test_conditions_are_those_of_sql(library: Library, where: str, found: list[str]) -> None:
+    assert sorted(Path(name).stem for name in names(library, where=where)) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("samplerate = 1", "did you mean sample_rate"),
+        ("codec > 5", "cannot be evaluated"),
+        ("bits = 24; DROP TABLE segments", "one condition"),
+        ("bits = ", "cannot be evaluated"),
+        (" ", "empty"),
+    ],
+)
+def test_conditions_that_cannot_be_evaluated_say_why(library: Library, where: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        names(library, where=where)
+
+
+def test_a_condition_agrees_with_the_store(library: Library) -> None:
+    index = library.index()
+    for where in ("duration >= 1 AND start < 1", "array_has(tags, 'bird')", "path LIKE '%a/%' OR \"end\" > 1.5"):
+        mask = where_mask(FileFields(index.rows, read_facts_table(library.folder)), where)
+        assert mask is not None
+        np.testing.assert_array_equal(mask, index.mask(where))
+
+
+def test_fields_of_some_files(library: Library) -> None:
+    fields = FileFields(library.index().rows, read_facts_table(library.folder))
+    paths = [path for path in library.files() if path.endswith(("owl.wav", "dog's.wav"))]
+    assert fields.of_files(paths, ["rate", "tags", "folder"]) == [
+        {"rate": 96000, "tags": ["bird", "night"], "folder": "a"},
+        {"rate": None, "tags": [], "folder": "b"},
+    ]
