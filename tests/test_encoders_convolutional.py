@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders import CNN14, COALAAudioEncoder, COALATagEncoder, VGGish
+from soundloom.encoders import CNN14, COALAAudioEncoder, COALASettings, COALATagEncoder, VGGish
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -186,18 +186,24 @@ def coala_shapes() -> Shapes:
     return shapes
 
 
-def test_coala_hears_as_published() -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_coala_is_the_published_network(published: bool) -> None:
     state = checkpoint(coala_shapes())
-    encoder = COALAAudioEncoder().eval()
-    encoder.load_state_dict(state, strict=True)
+    encoder = COALAAudioEncoder(COALASettings(published=published)).eval()
+    ranges = {"frame_scale": noise(96), "frame_shift": noise(96)} if published else {}
+    encoder.load_state_dict({**state, **ranges}, strict=True)
     patches = noise(2, 1, 96, 96).sigmoid()
+
+    def order(x: torch.Tensor) -> torch.Tensor:
+        return x if published else x.transpose(2, 3)
+
     with torch.no_grad():
         *maps, z = encoder.layers(patches, encoder.available)
-        x = patches.transpose(2, 3)
+        x = order(patches * ranges["frame_scale"] + ranges["frame_shift"] if published else patches)
         for key, layer in zip((0, 4, 8, 12, 16), maps, strict=True):
             x = F.conv2d(x, state[f"audio_encoder.{key}.weight"], state[f"audio_encoder.{key}.bias"], 2, 1)
             x = normalise(state, f"audio_encoder.{key + 1}", x).clamp(min=0)
-            assert_near(layer, x.transpose(2, 3))
+            assert_near(layer, order(x))
         assert_near(z[:, :, 0, 0], x.reshape(2, 1152))
         assert_near(encoder.baseline(patches), x.reshape(2, 1152, 1))
         assert_near(encoder.align(x.reshape(2, 1152)), x.reshape(2, 1152) @ state["fc_audio.0.weight"].T)

@@ -268,10 +268,16 @@ def test_coala_fills_to_ten_seconds_and_pools_whole_patches(seconds: float) -> N
     mean = soundloom.load("coala-favory", weights="random")
     both = soundloom.load("coala-evar", weights="random")
     assert isinstance(mean, Stream)
+    # scikit-learn's scaler, of columns: the frames of a patch of frequency x time.
+    generator = np.random.default_rng(5)
+    scale, shift = generator.uniform(0.04, 0.06, 96), generator.uniform(0.7, 0.9, 96)
+    for model in (mean, both):
+        model.encoder.frame_scale.copy_(torch.tensor(scale))  # type: ignore[union-attr]
+        model.encoder.frame_shift.copy_(torch.tensor(shift))  # type: ignore[union-attr]
     waveform = noise(seconds, 22000)
     filled = waveform
     if seconds <= 10:
-        drawn: Tensor = mean.frontend.inner.noise  # type: ignore[union-attr, assignment]
+        drawn: Tensor = mean.frontend.noise  # type: ignore[union-attr, assignment]
         assert drawn.min() >= 0
         assert 4.99e-4 < drawn.max() <= 5e-4
         filled = np.zeros(220_000, np.float32)
@@ -283,11 +289,11 @@ def test_coala_fills_to_ten_seconds_and_pools_whole_patches(seconds: float) -> N
         )
         + np.finfo(np.float32).eps
     )
-    patches = [log_mel[:, first : first + 96] / 20 + 16 / 20 for first in range(0, log_mel.shape[1] - 95, 96)]
+    patches = [log_mel[:, first : first + 96] * scale + shift for first in range(0, log_mel.shape[1] - 95, 96)]
     assert len(patches) == (4 if seconds <= 10 else 5)
     inputs = torch.tensor(np.stack(patches), dtype=torch.float32)[:, None]
     with torch.inference_mode():
-        embedded = mean.encoder.baseline(inputs)[:, :, 0].numpy()
+        embedded = mean.encoder.audio_encoder(inputs).flatten(1).numpy()  # type: ignore[union-attr, operator]
     assert difference(mean.embed(waveform, 22000), embedded.mean(axis=0)) < 1e-5
     assert difference(both.embed(waveform, 22000), embedded.mean(axis=0) + embedded.max(axis=0)) < 1e-5
 

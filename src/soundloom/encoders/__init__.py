@@ -9,7 +9,7 @@ from soundloom.encoders.aisfx import AiSFX
 from soundloom.encoders.ast import AST, ASTSettings
 from soundloom.encoders.base import ENCODERS, Encoder, register_encoder
 from soundloom.encoders.cnn14 import CNN14, CNN14Settings
-from soundloom.encoders.coala import COALA_DIM, COALAAudioEncoder, COALATagEncoder
+from soundloom.encoders.coala import COALA_DIM, COALAAudioEncoder, COALASettings, COALATagEncoder
 from soundloom.encoders.identity import Identity
 from soundloom.encoders.init import initialise
 from soundloom.encoders.mobilenet import MobileNetV1
@@ -34,6 +34,7 @@ __all__ = [
     "AiSFX",
     "CNN14Settings",
     "COALAAudioEncoder",
+    "COALASettings",
     "COALATagEncoder",
     "Encoder",
     "Identity",

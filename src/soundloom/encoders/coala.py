@@ -7,13 +7,18 @@ through layers of 512, 512 and 1152 units to z_t.
 
 The two are compared after one linear map each (equations 8 and 9; published without the constant term): use
 ``align`` to search sounds by tags, and z for everything else, as the authors do.
+
+The text scales every mel band to [0, 1] and writes a patch as time x frequency. The published code cuts patches of
+frequency x time and scales their columns, which are frames; the published weights learned from that (``published``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,7 +27,7 @@ from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["COALA_DIM", "COALAAudioEncoder", "COALATagEncoder"]
+__all__ = ["COALA_DIM", "COALAAudioEncoder", "COALASettings", "COALATagEncoder"]
 
 COALA_DIM = 1152
 """Numbers of z and of phi, of audio and of tags."""
@@ -32,24 +37,45 @@ _CHANNELS = 128
 _DROPOUT = 0.25
 
 
-@register_encoder("COALAAudioEncoder", presets={"coala": lambda: COALAAudioEncoder()})
+@dataclass(frozen=True, kw_only=True)
+class COALASettings:
+    """How patches are read.
+
+    Attributes:
+        published: as the published code reads them: frequency x time, each frame of the patch scaled by ranges that
+            come with the weights. Otherwise time x frequency, as they come.
+    """
+
+    published: bool = False
+
+
+@register_encoder("COALAAudioEncoder", settings=COALASettings, presets={"coala": lambda: COALAAudioEncoder()})
 class COALAAudioEncoder(ConvolutionalEncoder):
     """Patches of 96 bins x 96 frames in, five feature maps and z out.
 
     Layers 1 to 5 are the convolutional blocks; layer 6 is z_a, which has no time axis. A z_a holds the numbers
-    of layer 5, in the published order: channel, time, frequency.
+    of layer 5: channel, then time and frequency in the order in which patches are read.
 
     Attributes:
         audio_encoder: the blocks, four modules each; keys as in the published checkpoints.
         fc_audio: the map from z_a to phi_a, where audio and tags are compared.
+        frame_scale: ``[96]``, the factor of each frame of a patch; 1 until loaded. Published encoders only.
+        frame_shift: ``[96]``, what is added to it; 0 until loaded.
     """
+
+    frame_scale: Tensor
+    frame_shift: Tensor
 
     available = (1, 2, 3, 4, 5, 6)
     stride = 32
     has_alignment = True
 
-    def __init__(self) -> None:
+    def __init__(self, settings: COALASettings | None = None) -> None:
         super().__init__()
+        self.settings = settings or COALASettings()
+        if self.settings.published:
+            self.register_buffer("frame_scale", torch.ones(_SIDE))
+            self.register_buffer("frame_shift", torch.zeros(_SIDE))
         blocks = [_convolution(1 if block == 0 else _CHANNELS) for block in range(5)]
         self.audio_encoder = nn.Sequential(*(module for block in blocks for module in block))
         self.fc_audio = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
@@ -69,11 +95,12 @@ class COALAAudioEncoder(ConvolutionalEncoder):
         return self.fc_audio
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
-        x = representation.transpose(2, 3)  # published layout [B, C, T, F]
+        published = self.settings.published
+        x = representation * self.frame_scale + self.frame_shift if published else representation.transpose(2, 3)
         for index, module in enumerate(self.audio_encoder, start=1):
             x = module(x)
             if index % 4 == 0:
-                yield index // 4, x.transpose(2, 3)
+                yield index // 4, x if published else x.transpose(2, 3)
         yield 6, x.flatten(1)[:, :, None, None]
 
 

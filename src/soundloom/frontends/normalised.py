@@ -1,7 +1,8 @@
 """Per-bin normalisation of another front-end by learned scale and shift (Favory 2020, section 3.1).
 
-COALA scales each mel band by the range that it had over the training set (Favory 2020, section 3.1), so the
-ranges are weights like any other: they come with the checkpoint and are saved with the model.
+COALA scales its patches to [0, 1] by ranges over the training set (Favory 2020, section 3.1), here each mel band by its
+own. The ranges are weights like any other and are saved with the model. (The published weights come with ranges of
+frames instead; see `soundloom.encoders.COALASettings`.)
 """
 
 from __future__ import annotations

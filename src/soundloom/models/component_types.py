@@ -6,7 +6,7 @@ them; one without weights is left out, because to build it is all the work there
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from soundloom.models.names import PartName, SavedName
 from soundloom.models.onnx_file import is_onnx
 from soundloom.models.saved_model import config_of
 from soundloom.models.transformers_folder import is_transformers
+from soundloom.models.weights.published_checkpoints import State
 from soundloom.models.weights.weight_source import WeightSource
 
 __all__ = ["component_types"]
@@ -40,7 +41,7 @@ def component_types(name: str, *, offline: bool = False) -> Iterator[tuple[str, 
 
 
 class _NoWeights(WeightSource):
-    def fill(self, word: str, encoder: Encoder, checkpoint: str) -> None:
+    def fill(self, word: str, encoder: Encoder, checkpoint: str, beside: Callable[[], State] = dict) -> None:
         """Leave the encoder as it was built."""
 
 

@@ -13,6 +13,9 @@ papers' tables come from differs, and so do its embeddings; each of these names 
     mfcc-favory       Favory 2020: 22,000 Hz, differences over five frames, mean and variance; its text says deviation,
                       which is mfcc-favory-deviation
 
+All of COALA's published names, `coala` too, read a patch as its code does: frequency x time, its frames scaled by the
+ranges that scikit-learn found of columns.
+
 Sources: nttcslab/composing-general-audio-repr and nttcslab/eval-audio-repr; xavierfav/coala. COALA's code draws noise
 anew for every sound; here it is always the same.
 
@@ -27,7 +30,7 @@ from soundloom.frontends import MFCC, Fbank, FbankSettings, LogMel, PaddedFronte
 from soundloom.models.model_registry import register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.weight_source import WeightSource
-from soundloom.models.zoo import cnn14_stream, coala_modules
+from soundloom.models.zoo import cnn14_stream, coala_encoder
 
 __all__ = [
     "ast_niizumi",
@@ -113,7 +116,7 @@ def coala_evar(part: PartName, source: WeightSource) -> Stream:
 
 
 def _coala(part: PartName, source: WeightSource, pooling: str) -> Stream:
-    frontend, encoder = coala_modules(part, source, PaddedFrontend.favory())
+    frontend, encoder = PaddedFrontend.favory(), coala_encoder(part, source)
     window = Window(frames=96, fixed=True, drop=True)
     layers = part.layers or None
     return Stream(str(part), frontend, encoder, layers=layers, pooling="mean+max" if layers else pooling, window=window)

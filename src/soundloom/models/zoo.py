@@ -20,16 +20,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.embedder import Embedder, Stream, Window
-from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALATagEncoder, VGGish
+from soundloom.encoders import AST, CNN14, COALA_DIM, COALAAudioEncoder, COALASettings, COALATagEncoder, VGGish
 from soundloom.errors import ModelError
-from soundloom.frontends import Fbank, Frontend, LogMel, NormalisedFrontend
+from soundloom.frontends import Fbank, LogMel
 from soundloom.models.model_registry import published_stream, register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.published_checkpoints import check_mel
 from soundloom.models.weights.weight_source import WeightSource
 from soundloom.models.weights.weight_store import fetch_vocabulary
 
-__all__ = ["ast", "cnn14_16k", "cnn14_32k", "cnn14_stream", "coala", "coala_modules", "coala_tags", "vggish"]
+__all__ = ["ast", "cnn14_16k", "cnn14_32k", "cnn14_stream", "coala", "coala_encoder", "coala_tags", "vggish"]
 
 _MEL_TOLERANCE = 1e-6
 _VGGISH_DEVIATION, _VGGISH_TOLERANCE = 0.343, 0.1
@@ -137,32 +137,30 @@ def ast(part: PartName, source: WeightSource) -> Stream:
 )
 def coala(part: PartName, source: WeightSource) -> Stream:
     """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
-    frontend, encoder = coala_modules(part, source, LogMel.coala())
     return Stream(
         str(part),
-        frontend,
-        encoder,
+        LogMel.coala(),
+        coala_encoder(part, source),
         layers=part.layers or None,
         pooling="mean+max" if part.layers else "mean",
         window=Window(frames=96, fixed=True),
     )
 
 
-def coala_modules(
-    part: PartName, source: WeightSource, inner: Frontend
-) -> tuple[NormalisedFrontend, COALAAudioEncoder]:
-    """COALA's encoder and the ranges of its bands, filled with weights; the front-end within is given."""
-    encoder, frontend = COALAAudioEncoder(), NormalisedFrontend(inner)
-    source.fill(part.word, encoder, "coala-audio")
+def coala_encoder(part: PartName, source: WeightSource) -> COALAAudioEncoder:
+    """COALA's published encoder and the ranges of its frames, filled with weights."""
+    encoder = COALAAudioEncoder(COALASettings(published=True))
+
+    def ranges() -> dict[str, Tensor]:
+        scaler = source.fetch("coala-scaler", source.scaler(part.word))
+        return {"frame_scale": scaler["scale_"], "frame_shift": scaler["min_"]}
+
+    source.fill(part.word, encoder, "coala-audio", ranges)
     if source.chosen(part.word) == "random":
         # Any range will do for weights that have learned nothing: that of log(x + 1.19e-7) at full scale.
-        nn.init.constant_(frontend.scale, 1 / 20)
-        nn.init.constant_(frontend.shift, 16 / 20)
-    else:
-        ranges = source.fetch("coala-scaler", source.scaler(part.word))
-        frontend.scale.copy_(ranges["scale_"])
-        frontend.shift.copy_(ranges["min_"])
-    return frontend, encoder
+        nn.init.constant_(encoder.frame_scale, 1 / 20)
+        nn.init.constant_(encoder.frame_shift, 16 / 20)
+    return encoder
 
 
 def coala_tags(source: WeightSource, word: str) -> tuple[COALATagEncoder, nn.Linear, tuple[str, ...]]:

@@ -37,13 +37,14 @@ class WeightSource:
     announce: Callable[[Announcement], None] | None = None
     progress: Callable[[TransferProgress], None] | None = None
 
-    def fill(self, word: str, encoder: Encoder, checkpoint: str) -> State | None:
+    def fill(self, word: str, encoder: Encoder, checkpoint: str, beside: Callable[[], State] = dict) -> State | None:
         """Give an encoder its weights.
 
         Args:
             word: the part's name, to look up its weights by.
             encoder: the encoder, changed in place.
             checkpoint: the published checkpoint's name.
+            beside: gives those of its weights that come in a file of their own; not called for random weights.
 
         Returns:
             The front-end's share of the checkpoint; None when the weights are random.
@@ -56,7 +57,7 @@ class WeightSource:
             initialise(encoder, self.seed)
             return None
         mine, front_end = CHECKPOINTS[checkpoint].split(self.fetch(checkpoint, chosen))
-        encoder.load_state_dict(mine)
+        encoder.load_state_dict({**mine, **beside()})
         return front_end
 
     def fetch(self, checkpoint: str, chosen: str | os.PathLike[str]) -> dict[str, Tensor]:
