@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import pytest
 import scipy.linalg
@@ -19,6 +20,7 @@ from soundloom.evaluation import (
     leave_one_out,
     query_by_example,
 )
+from soundloom.evaluation.acoustic_features import published_acoustic_features
 from soundloom.evaluation.retrieval import query_by_example as retrieval
 from soundloom.evaluation.scores import summarise
 
@@ -258,6 +260,33 @@ def test_statistics_over_time_are_scipys():
     np.testing.assert_allclose(statistics["mean"][0], values.mean(1), rtol=1e-5)
     np.testing.assert_allclose(statistics["variance"][0], values.var(1), rtol=1e-5)
     np.testing.assert_allclose(statistics["skewness"][0], skew(values, axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 11.0])
+def test_published_acoustic_features_are_of_the_loudest_patch(seconds: float) -> None:
+    """As xavierfav/coala, scripts/analyse_sounds.py: a patch of 96 frames every 12, the one with most magnitude."""
+    generator = np.random.default_rng(4)
+    waveform = generator.normal(0, 0.01, int(22000 * seconds)).astype(np.float32)
+    waveform[40000:60000] *= np.linspace(1, 30, 20000, dtype=np.float32)
+    filled = waveform
+    if seconds < 10:
+        filled = np.zeros(220_000, np.float32)
+        filled[: len(waveform)] = waveform
+        filled += np.float32(5e-4) * np.random.default_rng(0).random(220_000, dtype=np.float32)
+    magnitude = np.abs(librosa.stft(y=filled, hop_length=512, n_fft=1024))
+    mel = librosa.power_to_db(librosa.feature.melspectrogram(y=filled, sr=22000, hop_length=512, n_fft=1024))
+    starts = range(0, magnitude.shape[1] - 95, 12)
+    first = max(starts, key=lambda start: magnitude[:, start : start + 96].sum(dtype=np.float64))
+    assert 0 < first < starts[-1]
+    cut = slice(first, first + 96)
+    found = published_acoustic_features(waveform)
+    np.testing.assert_allclose(found["mfcc"], librosa.feature.mfcc(S=mel[:, cut], sr=22000), rtol=1e-5, atol=1e-4)
+    for name, of in (
+        ("chroma", librosa.feature.chroma_stft),
+        ("spectral centroid", librosa.feature.spectral_centroid),
+        ("spectral bandwidth", librosa.feature.spectral_bandwidth),
+    ):
+        np.testing.assert_allclose(found[name], of(S=magnitude[:, cut], sr=22000), rtol=1e-5)
 
 
 def test_silence_has_statistics_too():

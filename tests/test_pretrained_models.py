@@ -24,9 +24,9 @@ from checkpoints_server import Shelf, serving
 from soundloom.cli import main
 from soundloom.components import presets
 from soundloom.embedder import Stream
-from soundloom.encoders import ENCODERS, Encoder, initialise
+from soundloom.encoders import ENCODERS, COALAAudioEncoder, Encoder, initialise
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.frontends import LogMel, NormalisedFrontend
+from soundloom.frontends import LogMel
 from soundloom.hear import load_model
 from soundloom.models.weights.published_checkpoints import CHECKPOINTS
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
@@ -115,7 +115,13 @@ def noise(samples: int, seed: int = 0) -> Tensor:
 
 def test_a_published_file_fills_the_encoder(fused: Stream, shop: Shop) -> None:
     by_hand = shop.encoders[fused.name.partition("#")[0]]
-    torch.testing.assert_close(fused.encoder.state_dict(), by_hand.state_dict(), rtol=0, atol=0)
+    ranges = {
+        f"frame_{kind}": torch.from_numpy(shop.ranges[key]) for kind, key in (("scale", "scale_"), ("shift", "min_"))
+    }
+    beside = ranges if isinstance(by_hand, COALAAudioEncoder) else {}
+    torch.testing.assert_close(fused.encoder.state_dict(), {**by_hand.state_dict(), **beside}, rtol=0, atol=0)
+    by_hand = type(by_hand)(fused.encoder.settings) if beside else by_hand
+    by_hand.load_state_dict(fused.encoder.state_dict())
     again = Stream(
         fused.name,
         fused.frontend,
@@ -130,12 +136,12 @@ def test_a_published_file_fills_the_encoder(fused: Stream, shop: Shop) -> None:
     assert fused.fingerprint() == again.fingerprint()
 
 
-def test_coala_scales_by_the_published_ranges(coala: Stream, shop: Shop) -> None:
-    frontend = coala.frontend
-    assert isinstance(frontend, NormalisedFrontend)
-    scale, shift = (torch.from_numpy(shop.ranges[name])[:, None] for name in ("scale_", "min_"))
-    sound = noise(22000)
-    torch.testing.assert_close(frontend(sound), frontend.inner(sound) * scale + shift)
+def test_coala_scales_frames_by_the_published_ranges(coala: Stream, shop: Shop) -> None:
+    scale, shift = (torch.from_numpy(shop.ranges[name]) for name in ("scale_", "min_"))
+    patch = coala.frontend(noise(95 * 512))
+    assert patch.shape == (1, 1, 96, 96)
+    network = shop.encoders["coala"].audio_encoder
+    torch.testing.assert_close(coala.encoder.baseline(patch)[..., 0], network(patch * scale + shift).flatten(1))
 
 
 def test_cnn14_without_layers_is_the_embedding_that_its_users_take(cnn14: Stream, shop: Shop) -> None:

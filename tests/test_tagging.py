@@ -190,8 +190,14 @@ def test_tags_from_everywhere_at_once(tmp_path: Path) -> None:
         ("bark", "dog", "siren", "loud"),
         ("rain", "siren", "wet", "loud"),
     ]
-    with pytest.raises(CorpusError, match="tags come from tags, labels, names, embedded, or a file; got titles"):
+    with pytest.raises(CorpusError, match=r"from tags, labels, names, embedded, published, or a file; got titles"):
         words_of(corpus, ["titles"])
+
+
+def test_published_tags_are_read_as_the_published_code_reads_them(tmp_path: Path) -> None:
+    tags = [["Dogs", "field-recording", "glass", "the", "X", "48k"], ["dog bark", "don", "could"]]
+    corpus = corpus_of(tmp_path, ["a.wav", "b.wav"], tags=tags)
+    assert words_of(corpus, ["published"]) == [("dog", "glass"), ("dog", "bark", "could")]
 
 
 def test_fsd50k_tags_are_those_of_the_uploaders(tmp_path: Path) -> None:

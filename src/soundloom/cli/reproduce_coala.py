@@ -30,7 +30,9 @@ __all__ = ["command"]
 @reproduce_options.out("coala", "Runs, results.json and tables.md.")
 @reproduce_options.preset("coala")
 @reproduce_options.config("coala")
-@click.option("--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded.")
+@click.option(
+    "--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded, published."
+)
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")
 @click.option("--batch", type=click.IntRange(min=2), help="Sounds a step, instead of the preset's.")

@@ -22,7 +22,13 @@ from soundloom import audio
 from soundloom.corpora import Corpus
 from soundloom.embedder import BLOCK, Embedder
 from soundloom.errors import ModelError
-from soundloom.evaluation.acoustic_features import STATISTICS, acoustic_statistics
+from soundloom.evaluation.acoustic_features import (
+    PUBLISHED_RATE,
+    STATISTICS,
+    acoustic_features,
+    acoustic_statistics,
+    published_acoustic_features,
+)
 from soundloom.evaluation.embedding_cache import Shards, Writer, key_of
 from soundloom.file_pool import Failed, process
 
@@ -133,21 +139,25 @@ def window_extractor(model: Embedder, seconds: float) -> FeatureExtractor:
     return FeatureExtractor(identity=_identity(*_hash_of(model), f"windows of {seconds} s"), dim=model.dim, work=work)
 
 
-def acoustic_extractor() -> FeatureExtractor:
+def acoustic_extractor(*, published: bool = False) -> FeatureExtractor:
     """The statistics of acoustic features over time, in a row; `named_statistics` splits them again.
+
+    Args:
+        published: as COALA's published code takes them (`published_acoustic_features`).
 
     Raises:
         MissingExtraError: librosa is not installed.
     """
     layout = _layout()
+    rate, features = (PUBLISHED_RATE, published_acoustic_features) if published else (ACOUSTIC_RATE, acoustic_features)
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
-        samples = audio.read(clip.path, ACOUSTIC_RATE, start=clip.start or 0.0, end=clip.end, av=av)
-        table = acoustic_statistics([samples], ACOUSTIC_RATE)
+        samples = audio.read(clip.path, rate, start=clip.start or 0.0, end=clip.end, av=av)
+        table = acoustic_statistics([samples], rate, features)
         row = np.concatenate([table[name][statistic] for name, statistic, _ in layout], axis=1)
-        return row.astype(np.float32), len(samples) / ACOUSTIC_RATE
+        return row.astype(np.float32), len(samples) / rate
 
-    identity = _identity(f"librosa {metadata.version('librosa')} at {ACOUSTIC_RATE} Hz", repr(layout))
+    identity = _identity(f"librosa {metadata.version('librosa')} at {rate} Hz", repr(layout))
     return FeatureExtractor(identity=identity, dim=sum(size for *_, size in layout), work=work)
 
 

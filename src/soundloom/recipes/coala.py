@@ -59,7 +59,7 @@ class CoalaRecipe(StreamRecipe):
     """One stream and how it is trained; a stream other than coala needs audio_weight 0.
 
     Attributes:
-        tag_sources: where tags come from: of tags, labels, names and embedded; see soundloom.tags.tag_sources.
+        tag_sources: where tags come from: tags, labels, names, embedded or published; see soundloom.tags.tag_sources.
         tag_file: a CSV, JSON or parquet with tags for the files, besides; none for none.
         loudness: what the loudest patch is loudest in: logarithm (the code's) or energy (the paper's word).
         shift: rows by which a patch may begin before or after the loudest, anew each time it is drawn; 0 in the paper.
@@ -223,7 +223,7 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
     if not any(words):
         raise CorpusError(
             f"{corpus.name} has no tags in {', '.join(recipe.tag_sources)}: take them from elsewhere with tag_sources "
-            "(tags, labels, names, embedded) or tag_file"
+            "(tags, labels, names, embedded, published) or tag_file"
         )
     vocabulary = Vocabulary.build(words, recipe.vocabulary, groups=groups_of(corpus))
     known = frozenset(vocabulary.tags)

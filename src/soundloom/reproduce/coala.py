@@ -191,7 +191,7 @@ def _measured(
 def _correlated(model: Embedder, corpus: Corpus, components: int) -> dict[str, dict[str, float]]:
     """Feature -> statistic -> mean canonical correlation with the embeddings' first principal components."""
     mine = _features(corpus, extraction.clip_extractor(model))
-    theirs = _features(corpus, extraction.acoustic_extractor())
+    theirs = _features(corpus, extraction.acoustic_extractor(published=True))
     _, places, others = np.intersect1d(mine.positions, theirs.positions, return_indices=True)
     reduced = principal_components(mine.vectors[places], components)
     table = extraction.named_statistics(theirs.vectors[others])

@@ -1,10 +1,11 @@
 """Sources of tags: a corpus, a table beside it, names of files and folders, metadata of files.
 
-    tags      the corpus's own tags (FSD50K's are the uploaders' from its Freesound metadata)
-    labels    the corpus's labels, taken for words
-    names     the file's name and its folders' below the corpus (`words_of_path`)
-    embedded  what the file says of itself (`embedded`)
-    a file    a column of a CSV, JSON or parquet (`TagFile`)
+    tags       the corpus's own tags (FSD50K's are the uploaders' from its Freesound metadata)
+    labels     the corpus's labels, taken for words
+    names      the file's name and its folders' below the corpus (`words_of_path`)
+    embedded   what the file says of itself (`embedded`)
+    published  the corpus's own tags as COALA's published code reads them (`normalise_as_published`)
+    a file     a column of a CSV, JSON or parquet (`TagFile`)
 
 All of them come out as words (`normalise`), and several can be put together.
 """
@@ -22,7 +23,7 @@ from soundloom.corpora import Corpus, CorpusError
 from soundloom.errors import FileTableError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, column_name, decode_text, read_csv
 from soundloom.tags.file_metadata import embedded_texts
-from soundloom.tags.tokenise import normalise, words_of_path
+from soundloom.tags.tokenise import normalise, normalise_as_published, words_of_path
 
 __all__ = ["SOURCES", "TagFile", "words_of"]
 
@@ -31,6 +32,10 @@ _TAG_COLUMNS = ("tags", "tag", "keywords", "labels", "label")
 
 def _tags(corpus: Corpus) -> list[tuple[str, ...]]:
     return [normalise(tags) for tags in corpus.column("tags")]
+
+
+def _published(corpus: Corpus) -> list[tuple[str, ...]]:
+    return [normalise_as_published(tags) for tags in corpus.column("tags")]
 
 
 def _labels(corpus: Corpus) -> list[tuple[str, ...]]:
@@ -52,6 +57,7 @@ SOURCES: Mapping[str, Callable[[Corpus], list[tuple[str, ...]]]] = {
     "labels": _labels,
     "names": _names,
     "embedded": _embedded,
+    "published": _published,
 }
 """Name -> the words of every clip of a corpus."""
 

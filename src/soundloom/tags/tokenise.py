@@ -7,6 +7,8 @@ that names of files, which people write in every way, and tags end up as the sam
 
     dog_bark-2.wav, DogBark, "Dogs barking!", dog-bark   ->   dog, bark (or barking)
 
+`normalise_as_published` is that code's own rule, for comparisons with its numbers.
+
 Singular forms come from `inflect`, which the paper uses. It takes every word for a noun and cuts words that only look
 like a plural: ``gas``, ``chorus``, ``tennis``, ``dangerous``. Words in -ss, -us and -is, and a few by name, are
 therefore left as they are.
@@ -25,7 +27,7 @@ from typing import Any
 
 from soundloom.errors import MissingExtraError
 
-__all__ = ["STOP_WORDS", "normalise", "singular", "split", "words_of_path"]
+__all__ = ["STOP_WORDS", "normalise", "normalise_as_published", "singular", "split", "words_of_path"]
 
 _FUNCTION_WORDS = """
 a about above after again against all am an and any are as at be because been before being below between both but
@@ -38,6 +40,12 @@ which while who whom whose why will with would you your yours yourself yourselve
 
 STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English words that say nothing of a sound."""
+
+_NLTK_ALSO = """
+ain aren couldn didn doesn don hadn hasn haven isn ll ma mightn mustn needn re shan shouldn ve wasn weren won wouldn
+"""
+_NLTK_STOP_WORDS = STOP_WORDS - {"cannot", "could", "shall", "upon", "us", "would"} | frozenset(_NLTK_ALSO.split())
+"""Those of NLTK's English stop words that are two letters or more, and letters alone."""
 
 _LOOK_PLURAL = """
 alas always atlas bias canvas chaos christmas cosmos gas lens mars news physics series species texas yes
@@ -74,6 +82,22 @@ def normalise(tags: Iterable[str]) -> tuple[str, ...]:
     # Twice: "ours" is no stop word of every list, "our" is; and a singular can be a letter short.
     kept = (singular(word) for word in words if len(word) > 1 and word not in STOP_WORDS)
     return tuple(dict.fromkeys(word for word in kept if len(word) > 1 and word not in STOP_WORDS))
+
+
+def normalise_as_published(tags: Iterable[str]) -> tuple[str, ...]:
+    """The words of a sound's tags as COALA's published code finds them (xavierfav/coala, scripts/preproc_tags.py).
+
+    A tag with anything but letters in it is dropped; NLTK's stop words are; every other word is taken for a noun.
+
+    >>> normalise_as_published(["Dogs", "barking in the rain", "dog", "field-recording", "gas"])
+    ('dog', 'barking', 'rain', 'ga')
+
+    Raises:
+        MissingExtraError: inflect is not installed.
+    """
+    words = (word.lower() for tag in tags for word in tag.split() if word.isalpha())
+    kept = [word for word in words if len(word) > 1 and word not in _NLTK_STOP_WORDS]
+    return tuple(dict.fromkeys(str(_engine().singular_noun(word) or word) for word in kept))
 
 
 @lru_cache(maxsize=2**16)
