@@ -12,6 +12,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_failures, print_json, progress_bar
 from soundloom.cli.tag_examples import parse_mark
+from soundloom.counted import counted
 
 if TYPE_CHECKING:
     from soundloom.annotations import Annotation
@@ -147,6 +148,45 @@ def describe(name: str, json_wanted: bool) -> None:
         print_json(_plain(detector, folder))
     else:
         echo(card(detector, folder.name.removesuffix(SUFFIX)))
+
+
+@command.command("background")
+@click.argument("corpus", metavar="CORPUS[=ROOT]")
+@common_options.model
+@click.option("-o", "--out", type=common_options.LocalPath(), metavar="FILE", help="[default: beside the model]")
+@common_options.workers
+def make_background(corpus: str, name: str | None, out: Path | None, workers: int | None) -> None:
+    """Take the statistics of a labelled collection of sounds of all kinds, for a model's detectors.
+
+    Detectors that are trained with the model afterwards compare sounds by what differs between kinds, and need fewer
+    examples. A thousand sounds with labels that several of them share are a beginning. The file lies beside the
+    model's weights; the default model has one.
+
+    \b
+    Examples:
+      soundloom detector background sounds.csv --model runs/mine
+    """
+    import os
+
+    from soundloom import load
+    from soundloom.cli.evaluate_options import load_corpora
+    from soundloom.detectors.background import Background
+    from soundloom.evaluation.extraction import clip_extractor, extract_features
+    from soundloom.evaluation.runner import default_cache
+    from soundloom.models import DEFAULT
+    from soundloom.models.saved_model import BACKGROUND, PACKAGED
+
+    (clips,) = load_corpora([corpus])
+    model = load(name or DEFAULT)
+    found = extract_features(
+        clips, clip_extractor(model), cache=default_cache(), workers=workers or os.cpu_count() or 1
+    )
+    labels = [" ".join(labels) for labels in found.corpus.column("labels")]
+    made = Background.fit(found.vectors, labels, model.parts, model.balance)
+    beside = Path(name) if name and os.path.isdir(name) else PACKAGED / (name or DEFAULT)
+    file = out or beside / BACKGROUND
+    made.write(file, model)
+    echo(f"{counted(len(labels), 'sound')}, {counted(len(set(labels)), 'label')}: written to {file}", err=True)
 
 
 def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:

@@ -4,14 +4,14 @@ Held-out scores become probabilities by the mixture of scores (`soundloom.detect
 frequent the sound is among the unlabelled windows. It gives the precision and recall of a threshold, too, so that
 thresholds between the scores of few examples differ.
 
-Intervals are those of a bootstrap: examples are drawn again, and mixture, precision and recall are computed anew; the
-shares of few examples are drawn from their beta distributions (Jeffreys). For a number of windows they are intervals
-of what is found in so many: detections, and sounds that are missed, are drawn as well. They are meant to cover 95 %.
+Intervals are those of the draws of the mixture's posterior. The shape of the mixture is an approximation, so that the
+shares of windows above a threshold vary more than the draws do; by how much was chosen on labelled recordings. For a
+number of windows the intervals are of what is found in so many: detections, and sounds that are missed, are drawn as
+well, and where nothing is detected there is no precision. They are meant to cover 95 %.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -23,9 +23,15 @@ from soundloom.errors import InvalidArgumentError
 
 __all__ = ["Aim", "Calibration", "Interval", "OperatingPoint"]
 
-_REPEATS = 100
-_CANDIDATES = 1000
+_CANDIDATES = 300
+_REPEATS = 4
+"""How often detections are drawn for each draw of the mixture."""
+
+_RECALL_SIZE, _FALSE_SHAPE = 40.0, 10.0
+"""Windows as many as which the mixture's recall counts, and the shape of the gamma by which its false ones vary."""
+
 _UNLIKELY, _LIKELY = 0.1, 0.5
+_SMALLEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,12 @@ class Calibration:
         frequency: the share of windows of recordings that hold the sound.
         positive: held-out scores of the examples.
         others: held-out scores of the unlabelled windows; of the negative examples where there are none.
-        redrawn: mixtures of examples that were drawn again.
     """
 
     mixture: ScoreMixture
     frequency: Interval
     positive: tuple[float, ...]
     others: tuple[float, ...]
-    redrawn: tuple[ScoreMixture, ...]
 
     @classmethod
     def fit(
@@ -118,14 +122,8 @@ class Calibration:
         others = unlabelled if known else negative
         share = left_out / (left_out + len(others)) if known else 0.0
         mixture = ScoreMixture.fit(positive, others, unlabelled=known).with_share(share)
-        rng = np.random.default_rng(0)
-        redrawn = []
-        for _ in range(_REPEATS):
-            some, rest = rng.choice(positive, len(positive)), rng.choice(others, len(others))
-            redrawn.append(ScoreMixture.fit(some, rest, unlabelled=known).with_share(share))
-        shares = [one.frequency for one in redrawn]
-        frequency = _interval(mixture.frequency, shares) if known else Interval(0.5, 0.0, 1.0)
-        return cls(mixture, frequency, tuple(positive.tolist()), tuple(others.tolist()), tuple(redrawn))
+        frequency = _interval(float(mixture.frequency.mean()), mixture.frequency) if known else Interval(0.5, 0.0, 1.0)
+        return cls(mixture, frequency, tuple(positive.tolist()), tuple(others.tolist()))
 
     def probabilities(self, scores: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
         """The probability of the sound in windows with these scores, as frequent as among the unlabelled ones."""
@@ -156,53 +154,53 @@ class Calibration:
         score = candidates[fitting[0 if aim.recall is None else -1]]
         precision, recall = (float(value[0]) for value in self.mixture.precision_recall(np.array([score])))
         threshold = float(self.probabilities(np.array([score]))[0]) if aim.probability is None else aim.probability
-        draws = np.array([self._drawn(threshold, number, windows) for number in range(len(self.redrawn))])
-        return OperatingPoint(threshold, _interval(precision, draws[:, 0]), _interval(recall, draws[:, 1]), reached)
+        precisions, recalls = self._drawn(score, windows)
+        return OperatingPoint(threshold, _interval(precision, precisions), _interval(recall, recalls), reached)
 
     def to_data(self) -> dict[str, Any]:
         """The calibration as plain JSON data."""
-        return asdict(self)
+        mixture = {name: np.asarray(value).tolist() for name, value in vars(self.mixture).items()}
+        return {
+            "mixture": mixture, "frequency": asdict(self.frequency), "positive": list(self.positive),
+            "others": list(self.others),
+        }  # fmt: skip
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """The calibration of what `to_data` gave."""
+        mixture = {name: np.asarray(value, np.float64) for name, value in data["mixture"].items()}
+        edge = float(mixture.pop("edge"))
+        # Mixtures were points once, with some more of examples drawn again.
+        mixture = {name: np.atleast_1d(values) for name, values in mixture.items()}
         return cls(
-            ScoreMixture(**data["mixture"]), Interval(**data["frequency"]), tuple(data["positive"]),
-            tuple(data["others"]), tuple(ScoreMixture(**one) for one in data["redrawn"]),
+            ScoreMixture(edge, **mixture), Interval(**data["frequency"]), tuple(data["positive"]),
+            tuple(data["others"]),
         )  # fmt: skip
 
     def _scores(self) -> Float[np.ndarray, " rows"]:
         """Scores among which thresholds are looked for: from the edge on, to beyond those of the sound."""
         mixture = self.mixture
-        highest = max(mixture.mean + 3 * mixture.deviation, *self.positive, *self.others)
+        highest = max(float(mixture.mean.mean() + 3 * mixture.deviation.mean()), *self.positive, *self.others)
         return np.linspace(mixture.edge, highest, _CANDIDATES)
 
-    def _of(self, scores: Sequence[float]) -> Float[np.ndarray, " rows"]:
-        return self.probabilities(np.asarray(scores, np.float64))
-
-    def _drawn(self, threshold: float, number: int, windows: int | None) -> tuple[float, float]:
-        """Precision and recall of a threshold by examples drawn again, the shares of few ones drawn."""
-        rng = np.random.default_rng(number)
-        positive, others = self._of(self.positive), self._of(self.others)
-        above = int((positive >= threshold).sum())
-        recall = float(rng.beta(above + 0.5, len(positive) - above + 0.5))
-        detected = np.asarray(self.others)[others >= threshold]
-        wrong = float((1 - self.redrawn[number].probabilities(detected)).sum())
-        false = float(rng.gamma(wrong + 0.5)) / max(1, len(others))
-        frequency = self.redrawn[number].frequency
+    def _drawn(
+        self, score: float, windows: int | None
+    ) -> tuple[Float[np.ndarray, " known"], Float[np.ndarray, " draws"]]:
+        """Precision and recall of a threshold by the draws of the mixture, and of detections."""
+        rng = np.random.default_rng(0)
+        right, wrong = (np.repeat(share[:, 0], _REPEATS) for share in self.mixture.detected(np.array([score])))
+        frequency = np.repeat(self.mixture.frequency, _REPEATS)
+        right = rng.beta(_RECALL_SIZE * right + _SMALLEST, _RECALL_SIZE * (1 - right) + _SMALLEST)
+        wrong = wrong * rng.gamma(_FALSE_SHAPE, 1 / _FALSE_SHAPE, len(wrong))
         if windows is None:
-            return _precision_recall(recall, false, frequency)
-        sounds = max(1, int(rng.binomial(windows, frequency)))
-        right, wrong = int(rng.binomial(sounds, recall)), int(rng.poisson(false * windows))
-        # Where nothing is detected the precision is open.
-        return (right / (right + wrong) if right + wrong else float(rng.random())), right / sounds
+            found, false = frequency * right, (1 - frequency) * wrong
+            return found / np.maximum(found + false, _SMALLEST), right
+        sounds = np.maximum(1, rng.binomial(windows, frequency))
+        hits, false = rng.binomial(sounds, right), rng.poisson((windows - np.minimum(sounds, windows)) * wrong)
+        some = hits + false > 0
+        return (hits / np.maximum(1, hits + false))[some] if some.any() else np.array([0.0, 1.0]), hits / sounds
 
 
-def _interval(value: float, draws: Sequence[float] | Float[np.ndarray, " draws"]) -> Interval:
+def _interval(value: float, draws: Float[np.ndarray, " draws"]) -> Interval:
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(value, min(value, float(low)), max(value, float(high)))
-
-
-def _precision_recall(recall: float, false: float, frequency: float) -> tuple[float, float]:
-    right = frequency * recall
-    return (right / (right + false) if right + false else 1.0), recall

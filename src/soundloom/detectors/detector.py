@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.annotations import Annotation
+from soundloom.detectors.background import Background, find_background
 from soundloom.detectors.calibration import Aim, Calibration, Interval
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import Blend, Examples, learn
@@ -44,6 +45,9 @@ __all__ = ["Detector", "LabelDetector", "Quality"]
 BLOCKS = (60.0, 30.0, 15.0, 7.5)
 """Seconds of the blocks of time that are held out in turn where all examples are of one recording: the longest that
 divide them in five, or the shortest."""
+
+_ENOUGH = 40
+"""Unlabelled windows from which on the sounds of the background are no negatives."""
 
 _DRAWS = 200
 _FEW = 5
@@ -167,8 +171,9 @@ class Detector:
         vectors = embed_windows(
             windows, embedder, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
         )
-        space, found = _learned(wanted, vectors, embedder, background=bool(files))
         name = model if isinstance(model, str) else embedder.name
+        sounds = find_background(name, embedder)
+        space, found = _learned(wanted, vectors, embedder, sounds, background=bool(files))
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), window=window, hop=hop, decoding=decoding, space=space,
             labels=found, examples=tuple(annotations), failed={**failed, **vectors.failed},
@@ -217,7 +222,7 @@ class Detector:
             digest.update(b"" if array is None else np.ascontiguousarray(array, np.float64).tobytes())
         for one in self.labels:
             digest.update(np.ascontiguousarray(one.weights, np.float64).tobytes())
-            digest.update(repr((one.label, one.bias, one.calibration.mixture)).encode())
+            digest.update(repr((one.label, one.bias, one.calibration.to_data()["mixture"])).encode())
         return digest.hexdigest()
 
     def probabilities(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows labels"]:
@@ -246,22 +251,24 @@ class Detector:
 
 
 def _learned(
-    labels: Sequence[str], found: WindowVectors, model: Embedder, *, background: bool
+    labels: Sequence[str], found: WindowVectors, model: Embedder, sounds: Background | None, *, background: bool
 ) -> tuple[EmbeddingSpace, tuple[LabelDetector, ...]]:
     """The space and what finds each label in it."""
     unlabelled = np.array([window.labels is None for window in found.windows], np.bool_)
-    space = EmbeddingSpace.fit(found.embeddings[unlabelled], model.parts, model.balance)
+    space = EmbeddingSpace.fit(found.embeddings[unlabelled], model.parts, model.balance, sounds)
     vectors = space.transform(found.embeddings) if len(found.windows) else np.zeros((0, 1))
     results = []
     for label in labels:
         positive = np.array([label in (window.labels or ()) for window in found.windows], np.bool_)
         groups, held_out = _groups(found, positive)
         others = ~positive & ~unlabelled
+        # Sounds of all kinds are negatives only where there are few others: they sound less like the recordings.
+        general = sounds.sounds if sounds is not None and int(unlabelled.sum()) < _ENOUGH else found.embeddings[:0]
         examples = Examples(
             vectors[positive],
             groups[positive],
-            vectors[others],
-            groups[others],
+            np.concatenate([vectors[others], space.transform(general)]),
+            np.concatenate([groups[others], -1 - np.arange(len(general))]),
             vectors[unlabelled],
             groups[unlabelled],
             space.decorrelated,

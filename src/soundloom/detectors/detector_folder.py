@@ -37,7 +37,7 @@ __all__ = ["SUFFIX", "find_detectors", "folder_of_detector", "read_detector", "w
 
 SUFFIX = ".detector"
 SETTINGS, WEIGHTS, EXAMPLES, CARD = "detector.json", "weights.safetensors", "examples.csv", "README.md"
-_VERSION = 1
+_VERSION = 2
 
 
 def folder_of_detector(name: str | os.PathLike[str]) -> Path:

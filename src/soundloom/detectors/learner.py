@@ -27,7 +27,9 @@ _PENALTY = 3e-3
 _PRESUMED = 400
 """Unlabelled sounds that a regression learns from; all of them are ranked."""
 
-_CONFIDENT = 10
+_CONFIDENT, _SHARE = 10, 120
+"""Unlabelled sounds that count as positive: at most so many, and one in so many."""
+
 _LEFT_OUT = 3
 _FOLDS = 10
 _MARGIN = 0.5
@@ -52,10 +54,14 @@ class Blend:
 
 BLENDS = (
     Blend(plain=0.5, prototype=0.0, regression=0.0, self_trained=1.0),
-    Blend(plain=1.0, prototype=1.0, regression=1.0, self_trained=0.0),
+    Blend(plain=0.5, prototype=0.0, regression=0.5, self_trained=0.5),
+    Blend(plain=1.0, prototype=0.0, regression=1.0, self_trained=0.0),
     Blend(plain=1.0, prototype=0.0, regression=0.0, self_trained=0.0),
 )
 """From the one that goes farthest to the plain mean of the examples."""
+
+_NEEDED = (600, 60, 0, 0)
+"""Unlabelled sounds that each blend needs: among few there are hardly any more of the sound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,19 +142,24 @@ def learn(examples: Examples) -> LinearScore:
         )
     folds = _folds(examples)
     if folds is None:
-        blend = BLENDS[0] if len(examples.positive) > 1 else BLENDS[1]
+        blend = BLENDS[_farthest(examples) if len(examples.positive) > 1 else -2]
         weights, bias = _blended(_directions(examples), blend)
         kinds = examples.positive, examples.negative, examples.unlabelled
         positive, negative, unlabelled = (_score(vectors, (weights, bias)) for vectors in kinds)
         return LinearScore(weights, bias, blend, positive, negative, unlabelled, held_out=False)
     held = [_held_out(examples, groups) for groups in folds]
-    losses = [_loss(held, number) for number in range(len(BLENDS))]
-    chosen = next(number for number in range(len(BLENDS)) if losses[number] <= min(losses) + _MARGIN)
+    losses = {number: _loss(held, number) for number in range(_farthest(examples), len(BLENDS))}
+    chosen = next(number for number, loss in losses.items() if loss <= min(losses.values()) + _MARGIN)
     weights, bias = _blended(_directions(examples), BLENDS[chosen])
     positive, negative, unlabelled = (
         _gathered(examples, held, chosen, kind) for kind in ("positive", "negative", "unlabelled")
     )
     return LinearScore(weights, bias, BLENDS[chosen], positive, negative, unlabelled, held_out=True)
+
+
+def _farthest(examples: Examples) -> int:
+    """The first blend for which there are enough unlabelled sounds."""
+    return next(number for number, needed in enumerate(_NEEDED) if len(examples.unlabelled) >= needed)
 
 
 _Direction = tuple[Float[np.ndarray, " rank"], float]
@@ -166,12 +177,13 @@ def _directions(examples: Examples) -> tuple[_Direction, ...]:
     drawn = np.random.default_rng(0).permutation(unlabelled)[:_PRESUMED]
     rest = others.shape[1] - examples.decorrelated
     regression = _scaled(np.pad(_regression(positive, np.concatenate([negative, drawn])), (0, rest)), others)
-    if len(unlabelled) < _LEFT_OUT * _CONFIDENT * 2:
+    count = max(1, min(_CONFIDENT, len(unlabelled) // _SHARE))
+    if len(unlabelled) < 2 * _LEFT_OUT * count:
         return plain, prototype, regression, regression
     found = _score(examples.unlabelled, prototype) + _score(examples.unlabelled, regression)
     order = np.argsort(-found, kind="stable")
-    confident = unlabelled[order[:_CONFIDENT]]
-    drawn = np.random.default_rng(0).permutation(unlabelled[order[_LEFT_OUT * _CONFIDENT :]])[:_PRESUMED]
+    confident = unlabelled[order[:count]]
+    drawn = np.random.default_rng(0).permutation(unlabelled[order[_LEFT_OUT * count :]])[:_PRESUMED]
     again = _regression(positive, np.concatenate([negative, drawn]), confident)
     return plain, prototype, regression, _scaled(np.pad(again, (0, rest)), others)
 

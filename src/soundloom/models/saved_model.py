@@ -40,6 +40,7 @@ from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.models.weights.published_checkpoints import check_state
 
 __all__ = [
+    "BACKGROUND",
     "CONFIG",
     "PACKAGED",
     "WEIGHTS",
@@ -55,7 +56,10 @@ PACKAGED = Path(__file__).parent
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
-COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json")
+BACKGROUND = "background.safetensors"
+"""Statistics of sounds of all kinds, for detectors (`soundloom.detectors.background`)."""
+
+COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json", BACKGROUND)
 """Files of a model's folder that are no part of the model itself."""
 
 
