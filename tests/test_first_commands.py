@@ -32,6 +32,9 @@ COMMANDS = (
     ("index s3://bucket/sounds", 1, "only paths of this machine"),
     ("index sounds --exclude 'night/'", 0, "deleted"),
     ("index --files list.txt", 0, "unchanged"),
+    ("index --columns-from sites.csv", 0, "site of 1 file"),
+    ("index --columns-from list.txt", 1, "no column to add"),
+    ("index --levels", 0, "levels of 0 files measured"),
     # By name
     ("search dog", 0, "dog_bark_1.wav"),
     ("search dogs --names", 0, "dog_bark_1.wav"),
@@ -119,6 +122,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(path, 0.1 * rng.normal(size=8000 if "bus" in name else 24000), 16000)
     (world / "sounds" / "night").mkdir()
     shutil.copy(world / "sounds" / "birds" / "robin.wav", world / "sounds" / "night" / "copy.wav")
+    (world / "sites.csv").write_text("path,site\nowl.wav,wood\n")
     (world / "list.txt").write_text("sounds/birds/owl.wav\n")
     library = Library.create(world / "sounds.loom", "mfcc")
     library.add(world / "sounds", workers=1)

@@ -103,6 +103,7 @@ def stream(
     av: AvProcess | None = None,
     options: DecodeOptions = DEFAULT_OPTIONS,
     notices: list[Notice] | None = None,
+    energy: Energy | None = None,
 ) -> Iterator[Float32[np.ndarray, " samples"]]:
     """The waveform of a sound, or of a region of it, block by block, of a file in bounded memory.
 
@@ -117,6 +118,7 @@ def stream(
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
         options: how the file is decoded: channels, track, speed.
         notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
+        energy: to which the samples are added as they are decoded, before they are resampled.
 
     Yields:
         Arrays of the caller's own, of any length but none empty, at least one.
@@ -132,9 +134,7 @@ def stream(
     if is_file(sound):
         name = os_path(sound)
         if sound_rate is not None:
-            raise AudioError(
-                name, f"a file knows its own rate, got {sound_rate} as well: name a region by start= and end="
-            )
+            raise AudioError(name, f"a file knows its own rate, got {sound_rate} too: regions have start= and end=")
         options = _settled(name, av, options)
         opened = open_decoder(name, av, options, found)
     else:
@@ -143,7 +143,7 @@ def stream(
         ratio = options.speed_ratio
         native, wanted = decoder.sample_rate * ratio.numerator, sample_rate * ratio.denominator
         first, last = _region(decoder, name, native, wanted, start, end)
-        before, after = Energy(), Energy()
+        before, after = energy or Energy(), Energy()
         for block in resampled(decoder, native, wanted, first, last, before):
             if len(block):
                 after.add(block)

@@ -7,7 +7,7 @@ Quality HQ: the pass band is flat to 0.913 of the lower Nyquist frequency and wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, gcd
+from math import ceil, gcd, log10, sqrt
 
 import numpy as np
 import soxr
@@ -22,6 +22,9 @@ PRE_ROLL = 1024
 # The most samples that one block becomes: bounds memory where a file of a few hertz, or one played very slowly, is
 # brought to a rate that is thousands of times as high. No usual pair of rates reaches it.
 LARGEST_BLOCK = 1 << 22
+
+SILENCE = -200.0
+"""Decibels of full scale that stand for digital silence, and for all below."""
 
 
 class Energy:
@@ -47,6 +50,13 @@ class Energy:
         self._sum += float(block.sum())
         if len(block):
             self.peak = max(self.peak, float(block.max()), -float(block.min()))
+
+    @property
+    def decibels(self) -> tuple[float, float]:
+        """Peak and root mean square in decibels of full scale, at least `SILENCE`."""
+        rms = sqrt(self.total / self.samples) if self.samples else 0.0
+        peak, rms = (max(SILENCE, 20 * log10(level)) if level > 0 else SILENCE for level in (self.peak, rms))
+        return peak, rms
 
     @property
     def variance(self) -> float:

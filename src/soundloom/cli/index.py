@@ -58,6 +58,14 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     metavar="FILE",
     help="A CSV with the columns path and tags (several in a cell are separated by ; , or |), which are added.",
 )
+@click.option(
+    "--columns-from",
+    "column_file",
+    type=common_options.LocalPath(must_exist=True),
+    metavar="FILE",
+    help="A CSV with the column path and any others, such as site; these become fields to sort and filter by.",
+)
+@click.option("--levels", is_flag=True, help="Measure the levels of files that an earlier version indexed.")
 @click.option("--replace-tags", is_flag=True, help="Drop what earlier --tags gave the files that this one names.")
 @common_options.files
 @click.option(
@@ -84,6 +92,8 @@ def command(
     window: float | None,
     hop: float | None,
     tag_file: Path | None,
+    column_file: Path | None,
+    levels: bool,
     replace_tags: bool,
     workers: int | None,
     verbose: bool,
@@ -109,30 +119,44 @@ def command(
     Examples:
       soundloom index ~/sounds
       soundloom index
-      soundloom index ~/sounds ~/more -l field.loom --window 3 --hop 1.5
-      soundloom index ~/sounds --tags tags.csv
+      soundloom index ~/sounds -l field.loom --window 3 --hop 1.5
+      soundloom index ~/sounds --tags tags.csv --columns-from sites.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
       soundloom index --upgrade -l field.loom
       soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
-      soundloom index ~/sounds --exclude "*_draft.wav" --exclude outtakes/
-      soundloom index --files list.txt
+      soundloom index --files list.txt --exclude "*_draft.wav" --exclude outtakes/
     """
     began = time.monotonic()
-    every: list[str | Path] = [*sounds, *_listed(lists)]
-    tags = _tag_table(tag_file, replace_tags)
+    every, tags = [*map(str, sounds), *_listed(lists)], _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
-    run: Callable[..., AddReport]
     if upgrade:
         library = _open_to_upgrade(context, loader, folder, window, hop)
-        run = partial(library.upgrade, name, weights=common_options.parse_files(files))
+        run: Callable[..., AddReport] = partial(library.upgrade, name, weights=common_options.parse_files(files))
     else:
         library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
+    _add_fields(library, column_file, levels, workers)
     if _print_outcome(report, library, None if json_wanted else time.monotonic() - began, tag_file, verbose):
         context.exit(1)
+
+
+def _add_fields(library: Library, column_file: Path | None, levels: bool, workers: int | None) -> None:
+    """Join a table's columns to the files, and measure missing levels, and say so on standard error."""
+    if column_file is not None:
+        report = library.add_columns(column_file)
+        echo(
+            f"{column_file}: {', '.join(report.columns)} of {counted(report.files, 'file')}; "
+            f"{counted(len(report.unmatched), 'name')} fits no file, {len(report.ambiguous)} several"
+            + (f"; left out, as the library has its own: {', '.join(report.left_out)}" if report.left_out else ""),
+            err=True,
+        )
+    if levels:
+        with progress_bar("measuring") as progress:
+            measured = library.measure_levels(workers=workers, progress=progress)
+        echo(f"levels of {counted(measured, 'file')} measured", err=True)
 
 
 def _print_outcome(

@@ -1,21 +1,26 @@
-"""Contents of a library as it is stored: its files, segments, failures and notices, read from its tables."""
+"""Contents of a library as it is stored: its files, segments, failures, notices, levels and columns, in its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundloom.library.indexing.add_report import FileProgress
+from soundloom.library.indexing.column_table import ColumnReport, add_columns
+from soundloom.library.indexing.file_facts import measure_levels
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
 from soundloom.library.storage.facts_table import read_facts_table
-from soundloom.library.storage.library_lock import require_library
+from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.library.summary import LibrarySummary
+from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,13 +29,14 @@ __all__ = ["LibraryContents"]
 
 
 class LibraryContents:
-    """The part of `soundloom.library.Library` that reads its tables and needs no model."""
+    """The part of `soundloom.library.Library` that needs its tables and no model."""
 
     folder: Path
     settings: LibrarySettings
     roots: Roots
     _store: Store
     _index_cache: IndexCache
+    _add_lock: AddLock
 
     def __repr__(self) -> str:
         return repr(self._summary())
@@ -87,3 +93,43 @@ class LibraryContents:
         """
         asked, facts = LibraryQuery.of(query), read_facts_table(self.folder)
         return self._index_cache.use(lambda index: facets(index.rows, asked, fields, facts=facts, in_store=index.mask))
+
+    def add_columns(self, table: str | os.PathLike[str]) -> ColumnReport:
+        """Join the columns of a CSV, such as site or weather, to the files; see `column_table.add_columns`.
+
+        They are fields as others are: for `LibraryQuery.where` and ``sort``, and for `facets`.
+
+        Args:
+            table: the CSV: a column ``path``, with as much of the end of a path as makes it unique, and any others.
+
+        Raises:
+            LibraryError: it cannot be read, has no column to add, or names no file; or another process is adding.
+        """
+        file = local_path(table, must_exist=True)
+        with self._add_lock.held():
+            report = add_columns(self.folder, self._hashes(), file)
+            self._store.note_contents()
+        return report
+
+    def measure_levels(
+        self, *, workers: int | None = None, progress: Callable[[FileProgress], None] | None = None
+    ) -> int:
+        """Measure peak and root mean square of the files that an earlier version of soundloom indexed.
+
+        They are decoded, not embedded. Of files that are indexed now, levels are measured as they are embedded.
+
+        Args:
+            workers: how many files at a time; as many as there are processors if not given.
+            progress: called after every file.
+
+        Returns:
+            How many files were measured. Those that are not there or cannot be decoded are left out.
+        """
+        with self._add_lock.held():
+            return measure_levels(
+                self.folder, self._hashes(), self.settings.decoding, workers or os.cpu_count() or 1, progress
+            )
+
+    def _hashes(self) -> dict[str, str]:
+        """Path of every file -> hash of its content."""
+        return {path: state.hash for path, state in self._store.files().items()}

@@ -16,7 +16,7 @@ from soundloom.errors import CacheDamagedError, LibraryError
 from soundloom.library.map.library_map import check_maps
 from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
-from soundloom.library.storage.facts_table import check_facts
+from soundloom.library.storage.facts_table import check_columns, check_facts
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store, store_damages
@@ -30,10 +30,12 @@ __all__ = ["DamagedFile", "renew_checksums", "verify_library"]
 _REBUILT = "a cache: rebuilt by the next search"
 _MAP_REBUILT = "a cache: computed anew by the next map"
 _FACTS_REBUILT = "a cache: read from the files again by the next index"
+_COLUMNS_LOST = "restore it from a backup, or read the table again: soundloom index --columns-from FILE"
 _DELETED = {
     "library.json": "restore it from a backup",
     "roots.json": "restore it from a backup, or name the folders when you index again",
     "tags.jsonl": "restore it from a backup; the tags in the store are unharmed",
+    "columns.arrow": _COLUMNS_LOST,
     "tags.sum": "restore it from a backup, or edit a tag if tags.jsonl is whole",
     "index": _REBUILT,
     "map": _MAP_REBUILT,
@@ -72,7 +74,8 @@ def verify_library(folder: Path) -> list[DamagedFile]:
     if not folder.is_dir():
         LibrarySettings.read(folder)  # says that there is none
     with one_line_errors(folder):
-        found = [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_caches(folder)]
+        durable = [*_settings(folder), *_store(folder), *_tags(folder), *_roots(folder), *_columns(folder)]
+        found = [*durable, *_caches(folder)]
         return [*found, *_deleted(folder, {finding.path for finding in found})]
 
 
@@ -141,6 +144,13 @@ def _roots(folder: Path) -> Iterator[DamagedFile]:
         yield DamagedFile(
             str(folder / "roots.json"), str(error), "remove it, and name the folders when you index again"
         )
+
+
+def _columns(folder: Path) -> Iterator[DamagedFile]:
+    try:
+        check_columns(folder)
+    except CacheDamagedError as damage:
+        yield DamagedFile(str(folder / "columns.arrow"), str(damage), _COLUMNS_LOST)
 
 
 def _caches(folder: Path) -> Iterator[DamagedFile]:

@@ -19,7 +19,8 @@ _ABSENT = 0xFFFFFFFF
 def chunks(path: str | os.PathLike[str], wanted: Collection[bytes]) -> dict[bytes, bytes]:
     """The wanted chunks of a file by their letters, the first of each; nothing of a file that is no RIFF.
 
-    A file that ends too early gives what came before; a chunk over 1 MiB is passed over.
+    A file that ends too early gives what came before; a chunk over 1 MiB is passed over, and so is a ``LIST`` of
+    something else than texts (``INFO``), such as of markers.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,7 +38,9 @@ def chunks(path: str | os.PathLike[str], wanted: Collection[bytes]) -> dict[byte
             if letters == b"ds64" and length >= 16:
                 samples = struct.unpack("<QQ", file.read(16))[1]
             elif letters in wanted and letters not in found and length <= _LARGEST:
-                found[letters] = file.read(length)
+                content = file.read(length)
+                if letters != b"LIST" or content.startswith(b"INFO"):
+                    found[letters] = content
             if letters == b"data" and length == _ABSENT and samples is not None:
                 length = samples
             following = begins + length + length % 2

@@ -50,6 +50,7 @@ class Embedded:
         embeddings: a row a stretch, ``[rows, dim]``.
         times: the second that each row stands for.
         notices: what was noticed of the sound.
+        level: peak and root mean square in decibels of full scale; None where they were not measured.
     """
 
     state: FileState
@@ -58,6 +59,7 @@ class Embedded:
     embeddings: Float[np.ndarray, "rows dim"]
     times: Sequence[float]
     notices: Sequence[audio.Notice] = ()
+    level: tuple[float, float] | None = None
 
     @property
     def path(self) -> str:
@@ -86,13 +88,14 @@ def segment_embedder(
         state = file.state(hashes.get(file.path) or content_hash(file.path))
         starts, ends, vectors = [], [], []
         notices: list[audio.Notice] = []
-        blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices)
+        energy = audio.Energy()
+        blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices, energy=energy)
         for segment in audio.segments(blocks, model.sample_rate, window, hop):
             starts.append(segment.start * decoding.speed)
             ends.append(segment.end * decoding.speed)
             vectors.append(model.embed_samples(segment.samples))
         middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
-        return Embedded(state, starts, ends, np.stack(vectors), middles, notices)
+        return Embedded(state, starts, ends, np.stack(vectors), middles, notices, energy.decibels)
 
     return embed
 
@@ -145,6 +148,7 @@ class RowWriter:
 
     Attributes:
         commits: how many commits were made.
+        levels: of the contents that were written, by hash.
     """
 
     def __init__(
@@ -173,6 +177,7 @@ class RowWriter:
         self._rows = 0
         self._flushed = time.monotonic()
         self.commits = 0
+        self.levels: dict[str, tuple[float, float]] = {}
 
     def put(self, result: Embedded) -> None:
         """Take a file's embeddings; they are written at the next flush."""
@@ -180,6 +185,8 @@ class RowWriter:
         (self._changed if known else self._new).append(result)
         report.changed += known
         report.new += not known
+        if result.level is not None:
+            self.levels[result.state.hash] = result.level
         self._rows += len(result.starts)
         report.segments += len(result.starts)
         report.seconds += max(result.ends)

@@ -53,6 +53,7 @@ class IndexedLibrary:
         self.settings = settings
         self.workers = workers or os.cpu_count() or 1
         self.guard = CommitGuard(folder, registry)
+        self._writers: list[RowWriter] = []
 
     def row_writer(
         self,
@@ -65,9 +66,12 @@ class IndexedLibrary:
     ) -> RowWriter:
         """A writer of the rows of files that a model embeds; see `RowWriter`."""
         shortest = model.min_samples / model.sample_rate * self.settings.decoding.speed
-        return RowWriter(store, self.tag_editor, self.guard, known, table, report, shortest=shortest, reused=reused)
+        writer = RowWriter(store, self.tag_editor, self.guard, known, table, report, shortest=shortest, reused=reused)
+        self._writers.append(writer)
+        return writer
 
     def update_facts(self, store: Store) -> None:
         """Bring the facts of the files up to date with a store's files."""
         hashes = {path: state.hash for path, state in store.files().items()}
-        update_facts(self.folder, hashes, read_facts, workers=self.workers)
+        levels = {digest: level for writer in self._writers for digest, level in writer.levels.items()}
+        update_facts(self.folder, hashes, read_facts, workers=self.workers, levels=levels)

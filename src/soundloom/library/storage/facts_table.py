@@ -1,7 +1,9 @@
 """Facts of the files of a library in ``facts.arrow`` beside its rows: read without the store, renewed by `index`.
 
 The table is a cache: what is not in it is read from the files again. A row is of one path and one content; a file that
-was moved or changed is read anew, one that is not there keeps its row.
+was moved or changed is read anew, one that is not there keeps its row. Levels belong to the content, and moved files
+keep them. ``columns.arrow`` holds what tables of the user say of files, which cannot be read again: its columns are
+joined to the facts by path, or by content where a file was moved.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import CacheDamagedError
@@ -24,20 +27,35 @@ from soundloom.system_errors import first_line, one_line_errors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "FileFacts", "check_facts", "read_facts_table", "update_facts"]
+__all__ = [
+    "COLUMNS",
+    "FileFacts",
+    "Levels",
+    "check_columns",
+    "check_facts",
+    "read_columns",
+    "read_facts_table",
+    "update_facts",
+    "write_columns",
+]
 
 _log = logging.getLogger(__name__)
 
 _FILE = "facts.arrow"
-_FORMAT = b"1"
-"""Raised when facts are read in another way than before: all are read again."""
+_COLUMNS_FILE = "columns.arrow"
+_FORMAT = b"2"
+"""Raised when facts are read in another way than before: all are read again, and until then used as they are."""
+_FORMATS = (b"1", _FORMAT)
 
 _NO_CHECKSUM = b"soundloom-facts-crc32:00000000"
 _CHECKSUM = re.compile(rb"soundloom-facts-crc32:[0-9a-f]{8}")
 """The CRC-32 of the table's bytes, in its metadata; while it is computed, there are zeros in its place."""
 
-COLUMNS = ("sample_rate", "channels", "bits", "codec", "recorded", "recorded_by", "title", "category")
+COLUMNS = ("sample_rate", "channels", "bits", "codec", "recorded", "recorded_by", "title", "category", "peak", "rms")
 """What is known of a file beside its path and the hash of its content."""
+
+Levels = Mapping[str, tuple[float, float]]
+"""Hash of a content -> its peak and root mean square, in decibels of full scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +68,12 @@ class FileFacts:
         bits: of a sample; None where samples are not stored as numbers.
         codec: container and codec, such as ``WAV PCM_24``.
         recorded: when it was recorded, as ``2024-05-01T05:30:00``, the recorder's own time.
-        recorded_by: what says so: name, bext, audiomoth, guano or file.
+        recorded_by: what says so: name, bext, ixml, audiomoth, guano, wamd or file.
         title: titles, descriptions and comments that it holds.
         category: of the Universal Category System, if its name begins with one.
+        peak: the largest sample of the sound as the library takes it, in decibels of full scale; -200 for silence.
+            None where it was not measured.
+        rms: root mean square of its samples, likewise.
     """
 
     sample_rate: int | None
@@ -63,10 +84,12 @@ class FileFacts:
     recorded_by: str
     title: str
     category: str
+    peak: float | None = None
+    rms: float | None = None
 
 
 def read_facts_table(folder: Path) -> pa.Table | None:
-    """The facts of a library's files, a row each: path, hash and `COLUMNS`.
+    """The facts of a library's files, a row each: path, hash, `COLUMNS` and the user's columns.
 
     Args:
         folder: the library's.
@@ -74,18 +97,51 @@ def read_facts_table(folder: Path) -> pa.Table | None:
     Returns:
         None where there are none, or they are of another version or damaged.
     """
+    table = _read(folder / _FILE)
+    columns = None if table is None else read_columns(folder)
+    return table if table is None or columns is None else _joined(table, columns)
+
+
+def read_columns(folder: Path) -> pa.Table | None:
+    """What tables of the user say of files: path, hash, and the user's columns; None if there is nothing."""
+    return _read(folder / _COLUMNS_FILE)
+
+
+def write_columns(folder: Path, table: pa.Table) -> None:
+    """Replace what tables of the user say of files.
+
+    Raises:
+        ResourceError: the table cannot be written.
+    """
+    _write(folder / _COLUMNS_FILE, table)
+
+
+def _read(file: Path) -> pa.Table | None:
     import pyarrow as pa
 
     try:
-        content = (folder / _FILE).read_bytes()
+        content = file.read_bytes()
         _check(content)
         table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
     except (CacheDamagedError, pa.ArrowException) as error:
-        _log.warning("%s is damaged (%s): titles and facts are left out until the next index", folder / _FILE, error)
+        _log.warning("%s is damaged (%s): it is left out until the next index", file, error)
         return None
     except OSError:
         return None
-    return table if (table.schema.metadata or {}).get(b"format") == _FORMAT else None
+    return table if (table.schema.metadata or {}).get(b"format") in _FORMATS else None
+
+
+def _joined(facts: pa.Table, columns: pa.Table) -> pa.Table:
+    """Facts with the user's columns: those of the path, or else of the content."""
+    import pyarrow.compute as pc
+
+    by_path = pc.index_in(facts["path"].combine_chunks(), value_set=columns["path"].combine_chunks())
+    by_hash = pc.index_in(facts["hash"].combine_chunks(), value_set=columns["hash"].combine_chunks())
+    rows = pc.coalesce(by_path, by_hash)
+    for name in columns.column_names:
+        if name not in ("path", "hash", *COLUMNS):
+            facts = facts.append_column(name, columns[name].combine_chunks().take(rows))
+    return facts
 
 
 def check_facts(folder: Path) -> None:
@@ -97,10 +153,26 @@ def check_facts(folder: Path) -> None:
     Raises:
         CacheDamagedError: it is damaged.
     """
+    _check_file(folder / _FILE)
+
+
+def check_columns(folder: Path) -> None:
+    """Compare the user's columns with their checksum, if there are any.
+
+    Args:
+        folder: the library's.
+
+    Raises:
+        CacheDamagedError: they are damaged.
+    """
+    _check_file(folder / _COLUMNS_FILE)
+
+
+def _check_file(file: Path) -> None:
     import pyarrow as pa
 
     try:
-        content = (folder / _FILE).read_bytes()
+        content = file.read_bytes()
         _check(content)
         pa.ipc.open_file(pa.BufferReader(content)).read_all()
     except FileNotFoundError:
@@ -125,7 +197,14 @@ def _checksum(content: bytes) -> bytes:
     return b"soundloom-facts-crc32:%08x" % zlib.crc32(_CHECKSUM.sub(_NO_CHECKSUM, content))
 
 
-def update_facts(folder: Path, hashes: Mapping[str, str], read: Callable[[str], FileFacts], *, workers: int = 1) -> int:
+def update_facts(
+    folder: Path,
+    hashes: Mapping[str, str],
+    read: Callable[[str], FileFacts],
+    *,
+    workers: int = 1,
+    levels: Levels = MappingProxyType({}),
+) -> int:
     """Bring the table up to date with the files of a library. Returns how many files were read.
 
     Args:
@@ -133,41 +212,60 @@ def update_facts(folder: Path, hashes: Mapping[str, str], read: Callable[[str], 
         hashes: path of every file -> hash of its content.
         read: reads the facts of one file.
         workers: how many files at a time.
+        levels: measured since the table was written.
 
     Raises:
         ResourceError: the table cannot be written.
     """
     import pyarrow as pa
 
-    table = read_facts_table(folder)
+    table = _read(folder / _FILE)
+    levels = {**_levels_of(table), **levels}
+    if table is not None and (table.schema.metadata or {}).get(b"format") != _FORMAT:
+        table = None
     keys = [] if table is None else list(zip(table["path"].to_pylist(), table["hash"].to_pylist(), strict=True))
     places = {key: place for place, key in enumerate(keys)}
     wanted = sorted(hashes.items())
     unread = [path for path, digest in wanted if (path, digest) not in places and os.path.exists(os_path(path))]
     kept = [places[key] for key in wanted if key in places]
-    if unread or len(kept) != len(keys):
+    rows = [] if table is None else table.take(pa.array(kept, pa.int64())).to_pylist()
+    measured = [row for row in rows if row["peak"] is None and row["hash"] in levels]
+    if unread or measured or len(kept) != len(keys):
         with ThreadPoolExecutor(max(1, workers), thread_name_prefix="soundloom-facts") as pool:
             fresh = list(pool.map(read, unread))
-        rows = [] if table is None else table.take(pa.array(kept, pa.int64())).to_pylist()
         rows += [
             {"path": path, "hash": hashes[path], **asdict(facts)} for path, facts in zip(unread, fresh, strict=True)
         ]
-        _write(folder, sorted(rows, key=lambda row: row["path"]))
+        for row in rows:
+            if row["peak"] is None and (level := levels.get(row["hash"])) is not None:
+                row["peak"], row["rms"] = level
+        _write(folder / _FILE, pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["path"])), schema=_schema()))
     return len(unread)
 
 
-def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
+def _levels_of(table: pa.Table | None) -> dict[str, tuple[float, float]]:
+    """The levels that a table has, by content."""
+    if table is None or "peak" not in table.column_names:
+        return {}
+    columns = table.select(["hash", "peak", "rms"]).to_pydict().values()
+    return {digest: (peak, rms) for digest, peak, rms in zip(*columns, strict=True) if peak is not None}
+
+
+def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    numbers = ("sample_rate", "channels", "bits")
-    names = ("path", "hash", *COLUMNS)
-    schema = pa.schema(
-        [(name, pa.int32() if name in numbers else pa.string()) for name in names],
-        metadata={b"format": _FORMAT, b"checksum": _NO_CHECKSUM},
-    )
+    types = {"sample_rate": pa.int32(), "channels": pa.int32(), "bits": pa.int32()}
+    types |= {"peak": pa.float32(), "rms": pa.float32()}
+    return pa.schema([(name, types.get(name, pa.string())) for name in ("path", "hash", *COLUMNS)])
+
+
+def _write(file: Path, table: pa.Table) -> None:
+    import pyarrow as pa
+
+    table = table.replace_schema_metadata({b"format": _FORMAT, b"checksum": _NO_CHECKSUM})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
     content = sink.getvalue().to_pybytes()
-    with one_line_errors(folder), replacing(folder / _FILE) as temporary:
+    with one_line_errors(file.parent), replacing(file) as temporary:
         temporary.write_bytes(_CHECKSUM.sub(_checksum(content), content))
