@@ -106,9 +106,7 @@ def test_the_second_argument_is_the_rate_and_a_third_is_an_error() -> None:
 
 def test_a_file_knows_its_rate(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "n.wav", noise(1.0, 16000), 16000)
-    with pytest.raises(
-        AudioError, match=r"n\.wav': a file knows its own rate, got 1.0 too: regions have start="
-    ):
+    with pytest.raises(AudioError, match=r"n\.wav': a file knows its own rate, got 1.0 too: regions have start="):
         model().embed(tmp_path / "n.wav", 1.0)
 
 
