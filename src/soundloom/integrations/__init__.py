@@ -1,4 +1,4 @@
-"""Adapters to other tools: scikit-learn, PyTorch and Hugging Face data sets, MCP clients, and browsers without a server.
+"""Adapters to other tools: scikit-learn, PyTorch and Hugging Face data sets, MCP, browsers without a server.
 
 Each module needs one package beside the base installation and is imported by its own name; none is imported here.
 

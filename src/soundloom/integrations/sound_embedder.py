@@ -39,9 +39,9 @@ __all__ = ["SoundEmbedder"]
 class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Embeds sounds: a row for each.
 
-    Sounds are a sequence of files, of regions (``(path, start, end)`` in seconds, hits, segments) or of waveforms of any
-    lengths; a column of files, such as a column of a data frame; or an array ``[sounds, samples]`` of waveforms of
-    one length.
+    Sounds are a sequence of files, of regions (``(path, start, end)`` in seconds, hits, segments) or of waveforms of
+    any lengths; a column of files, such as a column of a data frame; or an array ``[sounds, samples]`` of waveforms
+    of one length.
 
     Args:
         model: the model or its name, as for `soundloom.load`.

@@ -14,6 +14,7 @@ from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
+from soundloom.library.segment_table import SegmentTables
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LibraryContents"]
 
 
-class LibraryContents:
+class LibraryContents(SegmentTables):
     """The part of `soundloom.library.Library` that needs its tables and no model."""
 
     folder: Path
