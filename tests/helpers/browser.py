@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import socket
 import threading
@@ -99,6 +100,19 @@ def watched(context: BrowserContext, address: str) -> Iterator[Page]:
 def visit(page: Page, place: str = "/") -> None:
     page.goto(place)
     expect(page.locator("[data-ready=true]")).to_be_visible(timeout=PATIENCE)
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Drop a file onto the page."""
+    page.evaluate(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name));
+            document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
 
 
 def cards(page: Page, label: str = "Sounds") -> list[str]:

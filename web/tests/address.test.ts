@@ -6,9 +6,9 @@ let address: typeof Address;
 beforeAll(async () => {
   vi.stubGlobal('location', { search: '', pathname: '/' });
   vi.stubGlobal('addEventListener', () => undefined);
-  vi.stubGlobal('history', { pushState: () => undefined, replaceState: () => undefined });
+  vi.stubGlobal('history', { state: null, pushState: () => undefined, replaceState: () => undefined });
   address = await import('../src/state/place.svelte');
-});
+}, 60_000);
 
 describe('a query in the address', () => {
   it('comes back as it went', () => {

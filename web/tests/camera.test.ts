@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Camera } from '../src/map/camera';
+import { Camera, WHOLE, bulk } from '../src/map/camera';
 
 describe('Camera', () => {
   it('turns screen into map and back', () => {
@@ -40,5 +40,26 @@ describe('Camera', () => {
     expect([camera.x, camera.y]).toEqual([-1.2, -1.2]);
     camera.reset();
     expect([camera.x, camera.y, camera.zoom]).toEqual([0, 0, 1]);
+  });
+});
+
+describe('the bulk of the points', () => {
+  it('fills the view though a few points lie far off', () => {
+    const x = Float32Array.from({ length: 2000 }, (_, k) => 0.3 + 0.05 * Math.sin(k));
+    const y = Float32Array.from({ length: 2000 }, (_, k) => -0.2 + 0.05 * Math.cos(k));
+    x.set([-1, 1], 0);
+    y.set([1, -1], 0);
+    const camera = new Camera(600, 600);
+    camera.reset(bulk({ x, y }));
+    const [left, top] = camera.toScreen(0.25, -0.15);
+    const [right, bottom] = camera.toScreen(0.35, -0.25);
+    expect(Math.min(right - left, bottom - top)).toBeGreaterThan(450);
+    expect([left, top, 600 - right, 600 - bottom].every((margin) => margin >= 0)).toBe(true);
+  });
+
+  it('is all of a map that is filled evenly, and of few points', () => {
+    const even = Float32Array.from({ length: 500 }, (_, k) => -1 + (2 * k) / 499);
+    expect(bulk({ x: even, y: even })).toEqual(WHOLE);
+    expect(bulk({ x: new Float32Array(0), y: new Float32Array(0) })).toEqual(WHOLE);
   });
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Follower } from '../src/lib/follower';
-import { count, percent, plural, seconds, span, tail } from '../src/lib/format';
+import { called, clock, count, percent, plural, score, seconds, shortFolder, span, tail, times } from '../src/lib/format';
 import { Slots } from '../src/lib/slots';
 
 describe('Slots', () => {
@@ -52,6 +52,18 @@ describe('Follower', () => {
     expect(begun[0]!.signal.aborted).toBe(true);
   });
 
+  it('gives everything up when it is cancelled', async () => {
+    const { begun, follower: following } = follower();
+    following.want('running');
+    following.want('waiting');
+    following.cancel();
+    expect(begun[0]!.signal.aborted).toBe(true);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(begun).toHaveLength(1);
+    following.want('later');
+    expect(begun.at(-1)!.wish).toBe('later');
+  });
+
   it('cancels at once for an urgent wish', () => {
     const { begun, follower: following } = follower();
     following.want('old');
@@ -62,12 +74,24 @@ describe('Follower', () => {
 });
 
 describe('numbers as text', () => {
-  it.each([[0.04, '0.0 s'], [9.94, '9.9 s'], [12.6, '13 s'], [61.4, '1:01 min'], [119.7, '2:00 min']])('%f s', (value, text) => {
+  it.each([[0.04, '0.0 s'], [9.94, '9.9 s'], [12.6, '13 s'], [61.4, '1:01 min'], [119.7, '2:00 min'], [3604, '1:00:04 h']])('%f s', (value, text) => {
     expect(seconds(value)).toBe(text);
   });
 
   it.each([[0.2, '1 s'], [89, '89 s'], [90, '2 min'], [5400, '1.5 h'], [36e6, '10,000 h']])('a span of %f s', (value, text) => {
     expect(span(value)).toBe(text);
+  });
+
+  it('names a segment of a long file by its times, and a whole file by its name alone', () => {
+    const hour = { name: 'site-1.wav', start: 1830, end: 1840, duration: 3604 };
+    expect([times(hour), called(hour)]).toEqual(['30:30–30:40', 'site-1.wav 30:30–30:40']);
+    expect(called({ name: 'dog.wav', start: 0, end: 4.98, duration: 5 })).toBe('dog.wav');
+    expect([clock(0), clock(7.04), clock(62.5), clock(3604), clock(59.96)]).toEqual(['0:00', '0:07', '1:02.5', '1:00:04', '1:00']);
+  });
+
+  it('knows no negative zero and no bare dot', () => {
+    expect([score(-0.004), score(-0.006), score(0.914)]).toEqual(['0.00', '-0.01', '0.91']);
+    expect([shortFolder('.'), shortFolder('a/b/kick'), shortFolder('kick')]).toEqual(['top folder', 'b/kick', 'kick']);
   });
 
   it('counts', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KINDS, kinds, ramp } from '../src/map/palette';
+import { ramp } from '../src/map/palette';
 import { readPoints } from '../src/map/points';
 
 function message(n: number, magic = 'SLM1', extra = 0): ArrayBuffer {
@@ -34,14 +34,6 @@ describe('readPoints', () => {
 });
 
 describe('palette', () => {
-  it('repeats the colours of kinds', () => {
-    const texels = kinds();
-    const at = (value: number) => [...texels.slice(4 * value, 4 * value + 4)];
-    expect(at(0)).toEqual([0xf0, 0xa8, 0x3c, 255]);
-    expect(at(KINDS.length)).toEqual(at(0));
-    expect(new Set(KINDS).size).toBe(KINDS.length);
-  });
-
   it.each(['dark', 'light'] as const)('goes from little to much in one direction (%s)', (theme) => {
     const texels = ramp(theme);
     const luma = (value: number) => 0.299 * texels[4 * value]! + 0.587 * texels[4 * value + 1]! + 0.114 * texels[4 * value + 2]!;

@@ -39,7 +39,7 @@ class Query(BaseModel):
     max_duration: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
     after: Annotated[date | None, Field(description="Only files changed on this day or later.")] = None
     before: Annotated[date | None, Field(description="Only files changed before this day.")] = None
-    k: Annotated[int, Field(ge=1, le=500)] = 50
+    k: Annotated[int, Field(ge=1, le=2000)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     explain: Annotated[
         bool, Field(description="Add, for each hit, the parts in which it is unusually similar to the sound.")

@@ -134,6 +134,7 @@ class SearchResult(_Response):
 
     hits: list[SegmentEntry]
     total: int = Field(description="How many segments satisfy the filters, found or not.")
+    version: str = Field(description="Of the library that was searched; as `/library` gives it.")
     milliseconds: float
 
 
@@ -236,7 +237,7 @@ class ExamplesRequest(_Request):
     tag: Tag
     yes: Annotated[list[Identity], Field(max_length=5000)]
     no: Annotated[list[Identity], Field(max_length=5000)] = []
-    k: Annotated[int, Field(ge=1, le=500)] = 50
+    k: Annotated[int, Field(ge=1, le=10_000)] = 50
 
 
 class RankingQuality(_Response):

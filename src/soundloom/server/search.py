@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import AudioError
@@ -25,6 +26,8 @@ Embedding = NDArray[Any]
 
 _EMBEDDINGS = 512
 """Embeddings of queries that are kept."""
+_STORED_ROWS = 6
+"""Segments of a region from which on their stored embeddings are taken; a shorter one is embedded."""
 
 
 class Search:
@@ -49,6 +52,8 @@ class Search:
     def embed_query(self, query: Query) -> Embedding:
         """The embedding of an upload or of a region of a file, computed once for each.
 
+        A region of many segments is the mean of their stored embeddings: an hour is not decoded and embedded again.
+
         Raises:
             ApiError: there is no such segment or upload.
             AudioError: the region lies outside the sound.
@@ -69,6 +74,12 @@ class Search:
         start, end = _region(query, segment)
 
         def embed() -> Embedding:
+            index = self._library.index()
+            rows = index.rows_in_region(segment.path, start, float("inf") if end is None else end)
+            if len(rows) >= _STORED_ROWS:
+                embeddings = index.embeddings([segment])
+                held = index.segments.at(rows)
+                return np.mean([embeddings[one.path, one.start] for one in held], axis=0, dtype=np.float64)
             model = self._library.model
             samples = self._files.samples(segment, start, end, model.sample_rate)
             return model.embed(samples, model.sample_rate)
@@ -121,7 +132,12 @@ class Search:
             if query.explain and (query.like is not None or query.upload is not None):
                 explained = index.explain(embedding, found[shown])
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
-        result = SearchResult(hits=catalogue.show(hits, explained), total=total, milliseconds=milliseconds)
+        result = SearchResult(
+            hits=catalogue.show(hits, explained),
+            total=total,
+            version=str(catalogue.version),
+            milliseconds=milliseconds,
+        )
         return result.model_dump_json(exclude_none=True)
 
     def find(self, query: FileQuery) -> FoundFiles:

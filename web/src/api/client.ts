@@ -13,14 +13,23 @@ export class ApiError extends Error {
   }
 }
 
+let report: (answered: boolean) => void = () => undefined;
+
+/** Have every request reported: whether the server answered it, well or not. */
+export function listen(listener: (answered: boolean) => void): void {
+  report = listener;
+}
+
 async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(ROOT + path, init);
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
+    report(false);
     throw new ApiError(0, 'unreachable', 'The server does not answer. Is “soundloom serve” still running?');
   }
+  report(true);
   if (response.ok) return response;
   let code = 'http';
   let message = `The server answered ${response.status}.`;

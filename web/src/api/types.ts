@@ -51,6 +51,8 @@ export interface Ranked extends Segment {
 export interface Found {
   hits: Hit[];
   total: number;
+  /** Of the library that was searched. */
+  version: string;
   milliseconds: number;
 }
 

@@ -24,6 +24,14 @@ export class Follower<T> {
     } else this.begin();
   }
 
+  /** Give up what is running and what would follow it. */
+  cancel(): void {
+    clearTimeout(this.patient);
+    this.next = null;
+    this.running?.abort.abort();
+    this.running = null;
+  }
+
   private begin(): void {
     clearTimeout(this.patient);
     if (!this.next) return;

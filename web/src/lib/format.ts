@@ -1,10 +1,20 @@
-/** Numbers as a person reads them. */
+/** Numbers, times and names as a person reads them. */
 
 export function seconds(value: number): string {
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 60) return `${Math.round(value)} s`;
   const whole = Math.round(value);
+  if (whole >= 3600) return `${clock(whole)} h`;
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')} min`;
+}
+
+/** A position in a file, as players show it: 0:07, 1:02.5, 1:00:04. */
+export function clock(value: number): string {
+  const tenths = Math.round(10 * value);
+  const [whole, tenth] = [Math.floor(tenths / 10), tenths % 10];
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const rest = String(whole % 60).padStart(2, '0') + (tenth ? `.${tenth}` : '');
+  return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
 }
 
 export function span(value: number): string {
@@ -14,8 +24,29 @@ export function span(value: number): string {
   return `${hours < 10 ? hours.toFixed(1) : Math.round(hours).toLocaleString('en')} h`;
 }
 
+export interface Stretch {
+  start: number;
+  end: number;
+  duration: number;
+}
+
+/** Whether a segment is a part of its file, and not the whole. */
+export const isExcerpt = ({ start, end, duration }: Stretch): boolean => end - start < duration - 0.05;
+
+/** Where a segment lies in its file: 30:30–30:40; empty for a whole file. */
+export const times = (segment: Stretch): string => (isExcerpt(segment) ? `${clock(segment.start)}–${clock(segment.end)}` : '');
+
+/** The name of a segment: that of its file, and its times where it is a part of it. */
+export const called = (segment: Stretch & { name: string }): string => [segment.name, times(segment)].filter(Boolean).join(' ');
+
+/** A similarity with two digits; never a negative zero. */
+export const score = (value: number): string => (Math.abs(value) < 0.005 ? 0 : value).toFixed(2);
+
 /** The end of a path, which tells most where there is little room. */
 export const tail = (path: string): string => path.split('/').at(-1) || path;
+
+/** A folder by its last two names: many libraries hold several of the same last name. */
+export const shortFolder = (folder: string): string => (folder === '.' ? 'top folder' : folder.split('/').slice(-2).join('/'));
 
 export const count = (value: number): string => value.toLocaleString('en');
 

@@ -43,9 +43,37 @@ export class Camera {
     this.y += y - ny;
   }
 
-  reset(): void {
-    this.x = 0;
-    this.y = 0;
-    this.zoom = 1;
+  /** Show a part of the map: all of it if none is given. */
+  reset({ x, y, zoom }: Frame = WHOLE): void {
+    this.x = x;
+    this.y = y;
+    this.zoom = zoom;
   }
+}
+
+export interface Frame {
+  x: number;
+  y: number;
+  zoom: number;
+}
+
+export const WHOLE: Frame = { x: 0, y: 0, zoom: 1 };
+
+/** Of the points, on each axis, so many lie on each side outside of the bulk. */
+const TAIL = 0.01;
+/** Where the bulk fills nearly all of the map, that is shown. */
+const WORTH = 1.25;
+
+/** The part of the map that holds the bulk of the points: a few far ones would leave the others a blob in the middle. */
+export function bulk({ x, y }: { x: Float32Array; y: Float32Array }): Frame {
+  const range = (values: Float32Array): [number, number] => {
+    const step = Math.max(1, Math.floor(values.length / 50_000));
+    const sorted = values.filter((_, index) => index % step === 0).sort();
+    const last = sorted.length - 1;
+    return [sorted[Math.floor(TAIL * last)] ?? 0, sorted[Math.ceil((1 - TAIL) * last)] ?? 0];
+  };
+  const [[left, right], [bottom, top]] = [range(x), range(y)];
+  const half = Math.max(right - left, top - bottom) / 2;
+  const zoom = half > 0 ? Math.min(400, 1 / (1.06 * half)) : 1;
+  return zoom < WORTH ? WHOLE : { x: (left + right) / 2, y: (bottom + top) / 2, zoom };
 }

@@ -5,7 +5,7 @@ import { place } from '../state/place.svelte';
 import { settings } from '../state/settings.svelte';
 import { tagging } from '../state/tagging.svelte';
 import type { Chart } from './chart.svelte';
-import { KINDS, kinds, ramp } from './palette';
+import { kinds, places, ramp } from './palette';
 
 export interface LegendEntry {
   name: string;
@@ -26,14 +26,6 @@ export class Colouring {
 
   readonly palette = $derived(this.kind ? kinds() : ramp(settings.shown));
 
-  /** A place in the palette for every point. */
-  readonly values = $derived.by(() => {
-    const { points } = this.chart;
-    if (!points) return new Uint8Array();
-    if (!this.kind) return this.amounts?.length === points.n ? this.amounts : new Uint8Array(points.n);
-    return Uint8Array.from(points[this.kind], (index) => index % KINDS.length);
-  });
-
   /** The kinds, the most frequent first. */
   readonly legend = $derived.by((): LegendEntry[] => {
     const { points, about } = this.chart;
@@ -42,6 +34,17 @@ export class Colouring {
     const sizes = new Uint32Array(names.length);
     for (const index of points[this.kind]) sizes[index]!++;
     return names.map((name, index) => ({ name, index, size: sizes[index]! })).sort((a, b) => b.size - a.size);
+  });
+
+  /** A place in the palette for every point. */
+  readonly values = $derived.by(() => {
+    const { points } = this.chart;
+    if (!points) return new Uint8Array();
+    if (!this.kind) return this.amounts?.length === points.n ? this.amounts : new Uint8Array(points.n);
+    const ranks: number[] = [];
+    this.legend.forEach(({ index }, rank) => (ranks[index] = rank));
+    const palette = places(ranks);
+    return Uint8Array.from(points[this.kind], (index) => palette[index]!);
   });
 
   /** The points of a kind. */

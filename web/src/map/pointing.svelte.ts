@@ -1,6 +1,7 @@
 /** Single points: which sound one is, and what hovering, clicking and keys do with it. */
 import { api } from '../api/client';
 import type { Segment } from '../api/types';
+import { called } from '../lib/format';
 import { messages } from '../state/messages.svelte';
 import { place } from '../state/place.svelte';
 import { player } from '../state/player.svelte';
@@ -34,7 +35,7 @@ export class Pointing {
     const segment = await this.at(index);
     if (!segment || this.over !== index) return;
     this.tip = { segment, px, py };
-    messages.speak(segment.name);
+    messages.speak(called(segment));
     player.enter(segment);
   }
 

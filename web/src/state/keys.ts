@@ -54,7 +54,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'arrows', shown: '← ↑ ↓ →', does: 'Walk, and Home, End' },
       { key: 'c', shown: 'C', does: 'Copy the path' },
       { key: 'o', shown: 'O', does: 'Open the folder' },
-      { key: 't', shown: 'T', does: 'Tag it' },
+      { key: 't', shown: 'T', does: 'Tag it, or take tags off' },
       { key: 'w', shown: 'W', does: 'Why it was found' },
       { key: 'y', shown: 'Y  N', does: 'Yes or no, in Tag by example' },
     ],
@@ -72,7 +72,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
     keys: [
       { key: 'arrows', shown: '← ↑ ↓ →', does: 'Move' },
       { key: '+', shown: '+  −', does: 'Closer, farther' },
-      { key: '0', shown: '0', does: 'See all' },
+      { key: '0', shown: '0', does: 'Most sounds, and again: all' },
       { key: ' ', shown: 'Space', does: 'Play the sound in the cross' },
       { key: 'Enter', shown: 'Enter', does: 'More like it' },
       { key: 'l', shown: 'L', does: 'Lasso, instead of holding Shift' },

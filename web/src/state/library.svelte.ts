@@ -1,10 +1,10 @@
 /** What the library is, and the parts whose weights can be moved. */
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import type { Library } from '../api/types';
 
 class LibraryState {
   about = $state.raw<Library | null>(null);
-  error = $state('');
+  error = $state.raw<ApiError | null>(null);
 
   get parts() {
     return this.about?.parts ?? [];
@@ -13,10 +13,15 @@ class LibraryState {
   async load(): Promise<void> {
     try {
       this.about = await api.library();
-      this.error = '';
+      this.error = null;
     } catch (cause) {
-      this.error = (cause as Error).message;
+      this.error = cause instanceof ApiError ? cause : new ApiError(0, 'page', String(cause));
     }
+  }
+
+  /** An answer came from this version of the library: where it is another one, its numbers have changed. */
+  noticeVersion(version: string): void {
+    if (this.about && this.about.version !== version) void this.load();
   }
 
   /** Colour of a part, the same on its slider, on every bar and in the map. */

@@ -32,7 +32,8 @@ export interface Place {
 const TEXTS = { like: 'like', upload: 'upload', folder: 'folder', has_tag: 'hasTag', after: 'after', before: 'before' } as const;
 const NUMBERS = { start: 'start', end: 'end', min_duration: 'minDuration', max_duration: 'maxDuration' } as const;
 export const PAGE = 50;
-const MOST = 500;
+/** So many results are shown; the rest needs another question. */
+export const MOST = 2000;
 
 export const EMPTY: Query = { tags: [], not: [], weights: {} };
 
@@ -96,18 +97,46 @@ export function write(place: Place): string {
   return text ? `?${text}` : location.pathname;
 }
 
+export interface Position {
+  scrolled: number;
+}
+
 class Address {
   current = $state.raw<Place>(read(location.search));
 
+  /** How far the page was scrolled where the browser has returned to; null on a step forward, which begins at the top. */
+  returned = $state.raw<Position | null>((history.state as Position | null) ?? null);
+
+  private distance = 0;
+  private scrolling: ReturnType<typeof setTimeout> | undefined;
+
   constructor() {
-    addEventListener('popstate', () => {
+    addEventListener('popstate', (event) => {
+      clearTimeout(this.scrolling);
+      clearTimeout(resting);
+      resting = undefined;
+      this.returned = (event.state as Position | null) ?? { scrolled: 0 };
       this.current = read(location.search);
     });
+  }
+
+  /** How far the page is scrolled: kept in the history, for the way back and for a reload. */
+  scrolled(distance: number): void {
+    this.distance = distance;
+    clearTimeout(this.scrolling);
+    this.scrolling = setTimeout(() => this.keepScroll(), REST);
+  }
+
+  private keepScroll(): void {
+    clearTimeout(this.scrolling);
+    history.replaceState({ scrolled: this.distance } satisfies Position, '');
   }
 
   /** A step that the back button undoes. */
   go(change: Partial<Place>): void {
     settle();
+    this.keepScroll();
+    this.returned = null;
     this.current = { ...this.current, ...change };
     history.pushState(null, '', write(this.current));
   }
@@ -143,7 +172,7 @@ function settle(): void {
   if (resting === undefined) return;
   clearTimeout(resting);
   resting = undefined;
-  history.replaceState(null, '', write(place.current));
+  history.replaceState(history.state, '', write(place.current));
 }
 
 /** The query without its sound. */

@@ -1,6 +1,7 @@
 /** One voice: whatever plays stops what played before. */
 import { address } from '../api/client';
 import type { Segment } from '../api/types';
+import { connection } from './connection.svelte';
 import { messages } from './messages.svelte';
 import { settings } from './settings.svelte';
 
@@ -23,7 +24,8 @@ class Player {
     this.audio.addEventListener('error', () => {
       if (!this.playing) return;
       this.stop();
-      messages.fail(new Error(`${this.sound?.name ?? 'The sound'} cannot be played: is its file still there?`));
+      // A server that does not answer has a message of its own.
+      if (!connection.lost) messages.fail(new Error(`${this.sound?.name ?? 'The sound'} cannot be played: is its file still there?`));
     });
   }
 

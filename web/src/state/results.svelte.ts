@@ -4,6 +4,7 @@ import type { Hit } from '../api/types';
 import { Follower } from '../lib/follower';
 import { plural } from '../lib/format';
 import { painted } from '../lib/painted';
+import { library } from './library.svelte';
 import { messages } from './messages.svelte';
 import { type Query, parameters, ranks } from './place.svelte';
 
@@ -21,6 +22,10 @@ class Results {
   error = $state.raw<ApiError | null>(null);
   /** False until the first answer. */
   known = $state(false);
+  /** A question was asked and is not answered yet: what is shown answers the one before. */
+  asking = $state(false);
+  /** A person did not want to wait for the answer. */
+  cancelled = $state(false);
   /** The results came in another order for the same question: cards may move to their places. */
   steering = $state(false);
   ranked = $state(false);
@@ -39,6 +44,8 @@ class Results {
     const steering = question === this.question;
     this.question = question;
     const wish = { parameters: all, steering, ranked: ranks(query), since: performance.now() };
+    this.asking = true;
+    this.cancelled = false;
     this.follower.want(wish, !steering);
   }
 
@@ -46,6 +53,12 @@ class Results {
   refresh(query: Query, k: number): void {
     this.asked = '';
     this.follow(query, k);
+  }
+
+  cancel(): void {
+    this.follower.cancel();
+    this.asking = false;
+    this.cancelled = true;
   }
 
   replace(ids: ReadonlySet<string>, change: (hit: Hit) => Hit): void {
@@ -58,17 +71,20 @@ class Results {
       this.steering = wish.steering;
       this.ranked = wish.ranked;
       this.hits = found.hits;
+      library.noticeVersion(found.version);
       this.total = found.total;
       this.milliseconds = found.milliseconds;
       this.error = null;
       messages.speak(found.hits.length ? `${plural(found.total, 'sound')}, first ${found.hits[0]?.name}` : 'No sound found');
       void painted(wish.steering ? 'steer' : 'search', wish.since);
     } catch (cause) {
+      // Cancelled: either by a person or by the next question, which is being asked.
       if (cause instanceof DOMException) return;
       this.error = cause instanceof ApiError ? cause : new ApiError(0, 'page', String(cause));
       messages.speak(this.error.message);
     }
     this.known = true;
+    if (wish.parameters === this.asked) this.asking = false;
   }
 }
 

@@ -10,6 +10,7 @@ const memory = (id: string): string => `upload ${id}`;
 class Sending {
   /** Name of what is being read, or empty. */
   name = $state('');
+  /** Why the last sound was refused; it says nothing of the question, which stays as it was. */
   error = $state('');
   /** Seconds recorded so far, or null. */
   recording = $state<number | null>(null);
@@ -40,6 +41,9 @@ class Sending {
   cancel(): void {
     this.abort?.abort();
     this.name = '';
+  }
+
+  dismiss(): void {
     this.error = '';
   }
 

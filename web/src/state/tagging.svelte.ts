@@ -1,21 +1,25 @@
 /** Tags written to the library, each change with its way back. */
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import { plural } from '../lib/format';
 import { messages } from './messages.svelte';
 import { place } from './place.svelte';
 import { results } from './results.svelte';
 
+const MEMORY = 'tag edits';
+/** So many changes can be undone; the server remembers as many. */
+const MOST = 1000;
+
 class Tagging {
-  /** Sounds that the dialog is about to name. */
+  /** Sounds that the dialog is about to tag or to take tags from. */
   asking = $state.raw<string[]>([]);
   /** How many changes were made here: what shows tags asks again. */
   changes = $state(0);
-  private edits: string[] = [];
+  private edits: string[] = recalled();
 
   async apply(tag: string, add: string[], remove: string[] = []): Promise<boolean> {
     try {
       const { edit, changed } = await api.applyTag(tag, add, remove);
-      this.edits.push(edit);
+      this.remember([...this.edits, edit]);
       this.changes++;
       const [added, removed] = [new Set(add), new Set(remove)];
       results.replace(added, (hit) => (hit.tags.includes(tag) ? hit : { ...hit, tags: [...hit.tags, tag] }));
@@ -31,18 +35,38 @@ class Tagging {
 
   async undo(edit = this.edits.at(-1)): Promise<void> {
     if (edit === undefined) {
-      messages.say('Nothing to undo: no tag was changed since the page was opened.');
+      messages.say('Nothing to undo: no tag was changed in this tab.');
       return;
     }
     try {
       const { changed } = await api.undoTag(edit);
       this.changes++;
-      this.edits = this.edits.filter((known) => known !== edit);
+      this.remember(this.edits.filter((known) => known !== edit));
       messages.say(`Undone: ${plural(changed, 'sound')} as before`);
       results.refresh(place.current.query, place.current.k);
     } catch (cause) {
+      // The server remembers changes until it stops: one that it has forgotten cannot be undone later either.
+      if (cause instanceof ApiError && cause.code === 'no_edit') this.remember(this.edits.filter((known) => known !== edit));
       messages.fail(cause);
     }
+  }
+
+  /** Kept with the tab, so that a reload loses no way back. */
+  private remember(edits: string[]): void {
+    this.edits = edits.slice(-MOST);
+    try {
+      sessionStorage.setItem(MEMORY, JSON.stringify(this.edits));
+    } catch {
+      // Without storage the changes of this page can be undone until it is reloaded.
+    }
+  }
+}
+
+function recalled(): string[] {
+  try {
+    return JSON.parse(sessionStorage.getItem(MEMORY) ?? '[]') as string[];
+  } catch {
+    return [];
   }
 }
 

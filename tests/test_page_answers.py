@@ -1,0 +1,224 @@
+"""The page in a real browser: questions that are not answered yet, errors, segments of long files, and the way back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, Route, expect
+
+from helpers.browser import NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, serving, until, visit
+from soundloom.synth import render
+
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
+
+LONG = "recorder-07-site-marsh-north-channel-left.wav"
+SCROLLED = "() => document.querySelector('main').scrollTop"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a page over forty-eight short sounds and one of a minute is served."""
+    folder = tmp_path_factory.mktemp("answers")
+    pieces = [render(family, 0) for family in ("bell", "rain", "siren")]
+    rate = pieces[0].sample_rate
+    (folder / "sounds").mkdir()
+    soundfile.write(
+        folder / "sounds" / LONG, np.concatenate([np.resize(one.samples, 20 * rate) for one in pieces]), rate
+    )
+    with serving(folder) as address:
+        yield address
+
+
+def segment(page: Page, start: float) -> dict[str, Any]:
+    """The segment of the long file that begins there."""
+    hits = asked(page, "/search", k="500")["hits"]
+    return next(hit for hit in hits if hit["name"] == LONG and hit["start"] == start)
+
+
+def hold(page: Page, path: str) -> list[Route]:
+    """Keep the answers of a path back; the list gets the requests."""
+    held: list[Route] = []
+    page.route(path, lambda route: held.append(route))
+    return held
+
+
+def test_words_are_split_at_commas_and_a_minus_excludes(page: Page) -> None:
+    visit(page)
+    words = page.get_by_role("combobox", name="Words")
+    words.fill("bell, -rain")
+    words.press("Enter")
+    until(page, "() => location.search.includes('tag=bell') && location.search.includes('not=rain')")
+    wanted = [hit["id"] for hit in asked(page, "/search", tag="bell", **{"not": "rain"}, k="50")["hits"]]
+    until(page, SHOWN, wanted)
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    page.wait_for_timeout(500)  # a completion that was on its way would open it again
+    expect(page.get_by_role("listbox")).to_be_hidden()
+
+
+def test_a_segment_of_a_long_file_is_shown_and_searched_as_that_segment(page: Page) -> None:
+    part = segment(page, 20.0)
+    visit(page, f"/?like={part['id']}")
+    question = page.get_by_role("region", name="Sound to search by")
+    expect(question.locator("strong")).to_contain_text(re.compile("0:20.0:30"))
+    expect(question.get_by_label("From", exact=True)).to_have_value("20")
+    expect(question.get_by_label("to", exact=True)).to_have_value("30")
+    question.get_by_role("button", name="Whole sound").click()
+    until(page, "() => /start=0&end=60/.test(location.search)")
+    whole = [hit["id"] for hit in asked(page, "/search", like=part["id"], start="0", end="60", k="50")["hits"]]
+    until(page, SHOWN, whole)
+    question.get_by_role("button", name="The segment").click()
+    until(page, "() => !location.search.includes('start')")
+    until(page, SHOWN, [hit["id"] for hit in asked(page, "/search", like=part["id"], k="50")["hits"]])
+    # The player, too, names the segment that it plays.
+    visit(page)
+    page.locator(f'[data-card="{part["id"]}"]').focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("contentinfo")).to_contain_text(re.compile(f"{LONG} 0:20.0:30"))
+    page.keyboard.press("Escape")
+
+
+def test_the_name_of_an_excerpt_has_the_room_of_its_card(page: Page) -> None:
+    visit(page)
+    card = page.locator(f'[data-card="{segment(page, 20.0)["id"]}"]')
+    shown = card.evaluate("card => card.querySelector('.name').clientWidth / card.clientWidth")
+    assert shown > 0.8
+    expect(card.locator(".length")).to_have_text(re.compile("0:20.0:30 of 1:00 min"))
+
+
+def test_a_question_that_is_not_answered_yet_says_so_and_can_be_cancelled(page: Page) -> None:
+    visit(page)
+    before = cards(page)
+    held = hold(page, "**/api/v1/search?*")
+    page.locator("[data-card] .body").first.click()
+    results = page.get_by_role("region", name="Results")
+    expect(results).to_have_attribute("aria-busy", "true")
+    expect(results.get_by_role("heading", name="Searching …")).to_be_visible()
+    results.get_by_role("button", name="Cancel").click()
+    expect(results.get_by_role("heading", name="Cancelled")).to_be_visible()
+    expect(results).to_have_attribute("aria-busy", "false")
+    assert cards(page) == before
+    assert held
+    page.unroute("**/api/v1/search?*")
+    results.get_by_role("button", name="Search again").click()
+    expect(results.get_by_role("heading", name="Nearest first")).to_be_visible()
+
+
+def test_tagging_by_example_says_that_it_learns(page: Page) -> None:
+    held = hold(page, "**/api/v1/examples")
+    visit(page, f"/?view=tag&name=x&yes={first(page, 'bell')}&no={first(page, 'drum')}")
+    expect(page.get_by_text("Learning from 2 examples")).to_be_visible()
+    expect(page.get_by_text("Needs one yes and one no")).to_have_count(0)
+    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'true'")
+    held[0].continue_()
+    expect(page.get_by_role("heading", name="Ranked")).to_be_visible()
+    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'false'")
+
+
+def test_a_refused_upload_is_forgotten_with_the_next_question_and_its_dismissal_keeps_the_question(page: Page) -> None:
+    visit(page)
+    drop(page, "broken.wav", b"RIFF nothing at all")
+    alert = page.get_by_role("region", name="Sound to search by").get_by_role("alert")
+    expect(alert).to_be_visible()
+    page.locator("[data-card] .body").first.click()
+    expect(page.get_by_role("img", name=re.compile("Waveform"))).to_be_visible()
+    expect(alert).to_have_count(0)
+    drop(page, "broken.wav", b"RIFF nothing at all")
+    expect(alert).to_be_visible()
+    asked_for = page.url
+    page.get_by_role("button", name="Dismiss").click()
+    expect(alert).to_have_count(0)
+    assert page.url == asked_for
+
+
+def test_an_upload_that_is_gone_is_an_error_and_no_empty_player(page: Page) -> None:
+    page.goto("/?upload=u_gone")
+    question = page.get_by_role("region", name="Sound to search by")
+    expect(question.get_by_role("alert")).to_contain_text("no longer kept")
+    expect(page.get_by_role("img", name=re.compile("Waveform"))).to_have_count(0)
+    question.get_by_role("button", name="Search without it").click()
+    expect(page.get_by_role("heading", name="All sounds")).to_be_visible()
+
+
+def test_a_tag_is_taken_off_and_undone_after_a_reload(page: Page) -> None:
+    one = first(page, "bell")
+    assert page.request.post("/api/v1/tags/apply", data={"tag": "wrong", "add": [one]}).ok
+    visit(page, "/?folder=bell")
+    page.locator(f'[data-card="{one}"]').focus()
+    page.keyboard.press("t")
+    page.get_by_role("button", name="Remove the tag wrong").click()
+    expect(page.get_by_text("Untagged 1 sound “wrong”").first).to_be_visible()
+    page.keyboard.press("Escape")
+    assert "wrong" not in asked(page, f"/segments/{one}")["tags"]
+    page.reload()
+    expect(page.locator("[data-ready=true]")).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.get_by_text(re.compile("^Undone")).first).to_be_visible()
+    assert "wrong" in asked(page, f"/segments/{one}")["tags"]
+
+
+def test_the_place_in_the_list_outlives_a_reload_and_the_way_back(page: Page) -> None:
+    page.set_viewport_size({"width": 600, "height": 500})
+    visit(page)
+    page.evaluate("() => document.querySelector('main').scrollTo(0, 1500)")
+    until(page, "() => history.state?.scrolled > 1000")
+    left = page.evaluate(SCROLLED)
+    page.reload()
+    until(page, f"left => Math.abs(({SCROLLED})() - left) < 60", left)
+    page.locator("[data-card] .body").nth(12).dispatch_event("click")  # a click would scroll to it
+    expect(page.get_by_role("heading", name="Nearest first")).to_be_visible()
+    until(page, f"() => ({SCROLLED})() < 60")
+    page.go_back()
+    expect(page.get_by_role("heading", name="All sounds")).to_be_visible()
+    until(page, f"left => Math.abs(({SCROLLED})() - left) < 60", left)
+
+
+def test_the_page_goes_on_when_the_server_is_back(page: Page) -> None:
+    visit(page)
+    page.route("**/api/v1/**", lambda route: route.abort())
+    page.locator("[data-card] .body").first.click()
+    expect(page.get_by_text("The server does not answer. This page goes on")).to_be_visible()
+    page.unroute("**/api/v1/**")
+    expect(page.get_by_role("heading", name="Nearest first")).to_be_visible()
+    expect(page.get_by_text("This page goes on")).to_have_count(0)
+
+
+def test_the_end_of_what_is_shown_is_said(page: Page) -> None:
+    def more(route: Route) -> None:
+        answer = route.fetch().json()
+        route.fulfill(json={**answer, "total": 9999, "hits": answer["hits"] * 40})
+
+    page.route("**/api/v1/search?*", more)
+    # The cards of one sound have one key: each copy is another sound to the page.
+    page.add_init_script("""
+        const read = Response.prototype.json;
+        Response.prototype.json = async function () {
+            const answer = await read.call(this);
+            answer.hits?.forEach((hit, index) => { if (index >= 50) hit.id = index.toString(16).padStart(16, '0'); });
+            return answer;
+        };""")
+    page.goto("/?k=2000")
+    expect(page.get_by_text(re.compile(r"^These are the first [12],\d+ of 9,999 sounds"))).to_be_attached()
+
+
+def test_a_changed_library_is_counted_anew(page: Page) -> None:
+    visit(page)
+    version = asked(page, "/library")["version"]
+    assert page.request.post("/api/v1/tags/apply", data={"tag": "later", "add": [first(page, "bell")]}).ok
+    assert asked(page, "/library")["version"] != version
+    with page.expect_response("**/api/v1/library"):
+        page.get_by_role("combobox", name="Folder").fill("bell")
+        page.get_by_role("combobox", name="Folder").press("Enter")
+
+
+def test_the_first_view_is_small_and_compressed(page: Page) -> None:
+    page.goto("/", wait_until="networkidle")
+    sizes = page.evaluate(
+        "() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".filter(({ name }) => !name.includes('thumbnail')).map(({ transferSize }) => transferSize)"
+    )
+    assert 0 < sum(sizes) < 200_000

@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { lastWord, readWords } from '../src/lib/words';
+
+describe('words as they are typed', () => {
+  it.each([
+    ['dog, -rain', ['dog'], ['rain']],
+    ['bird -piano', ['bird'], ['piano']],
+    ['church bell,door wood , - wind', ['church bell', 'door wood'], ['wind']],
+    ['-rain', [], ['rain']],
+    ['hi-hat, x-ray -lo-fi', ['hi-hat', 'x-ray'], ['lo-fi']],
+    [' , -, ,', [], []],
+    ['dog, dog', ['dog'], []],
+  ])('%s', (text, tags, not) => {
+    expect(readWords(text)).toEqual({ tags, not });
+  });
+
+  it('puts a completion in the place of the last word, with its minus', () => {
+    expect(readWords('dog, -ra', 'rain, heavy')).toEqual({ tags: ['dog'], not: ['rain, heavy'] });
+    expect(readWords('', 'bell')).toEqual({ tags: ['bell'], not: [] });
+    expect([lastWord('dog, -ra'), lastWord('church be'), lastWord('dog, ')]).toEqual(['ra', 'church be', '']);
+  });
+});
