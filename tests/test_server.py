@@ -22,10 +22,12 @@ from starlette.testclient import TestClient
 import soundloom.library.map.library_map
 import soundloom.library.search.tag_query
 import soundloom.server.media.reveal
+import soundloom.server.search
 import soundloom.server.service
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import QueryError
 from soundloom.library import Library, segment_id
+from soundloom.server.media.sound_files import SoundFiles
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.class_head import TagHead
 
@@ -94,6 +96,21 @@ def test_without_a_query_every_segment_comes_in_order_of_its_path(shared: tuple[
     assert all("similarity" not in hit and "parts" not in hit for hit in whole["hits"])
     pages = [client.get(f"{API}/search", params={"k": 5, "offset": at}).json()["hits"] for at in range(0, 20, 5)]
     assert [hit for page in pages for hit in page] == whole["hits"]
+
+
+def test_a_region_of_many_segments_is_searched_by_their_stored_embeddings(
+    shared: tuple[Library, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, client = shared
+    long = by_name(client, "long.wav")
+    monkeypatch.setattr(soundloom.server.search, "_STORED_ROWS", 3)
+    monkeypatch.setattr(SoundFiles, "samples", lambda *_: pytest.fail("the file is decoded again"))
+    asked = {"like": long["id"], "start": 0, "end": 4.45, "k": 5}
+    hits = client.get(f"{API}/search", params=asked).json()["hits"]
+    own = library.rows(["path", "embedding"]).to_pylist()
+    mean = np.mean([row["embedding"] for row in own if row["path"] == long["path"]], axis=0)
+    expected = [hit.path for hit in library.search_embedding(mean, 10) if hit.path != long["path"]][:5]
+    assert [hit["path"] for hit in hits] == expected
 
 
 def test_more_like_this_gives_what_the_library_gives(shared: tuple[Library, TestClient]) -> None:

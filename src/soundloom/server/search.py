@@ -78,8 +78,9 @@ class Search:
             rows = index.rows_in_region(segment.path, start, float("inf") if end is None else end)
             if len(rows) >= _STORED_ROWS:
                 embeddings = index.embeddings([segment])
-                held = index.segments.at(rows)
-                return np.mean([embeddings[one.path, one.start] for one in held], axis=0, dtype=np.float64)
+                held = [embeddings[one.path, one.start] for one in index.segments.at(rows)]
+                mean: Embedding = np.stack(held).astype(np.float64).mean(axis=0)
+                return mean
             model = self._library.model
             samples = self._files.samples(segment, start, end, model.sample_rate)
             return model.embed(samples, model.sample_rate)
