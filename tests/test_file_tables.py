@@ -307,3 +307,13 @@ def test_a_row_of_training_tags_that_fits_two_files_is_refused(tmp_path: Path) -
     assert table.match(["/s/a/x.wav", "/s/b/x.wav"]) == [("dog",), ()]
     with pytest.raises(CorpusError, match=r"a row for 'a/x.wav', which fits '/s/a/x.wav' and '/t/a/x.wav'"):
         table.match(["/s/a/x.wav", "/t/a/x.wav"])
+
+
+def test_a_name_that_is_another_hard_link_stands_for_the_file(tmp_path: Path) -> None:
+    kept, other = tmp_path / "kept.wav", tmp_path / "other name.wav"
+    kept.write_bytes(b"sound")
+    other.hardlink_to(kept)
+    (tmp_path / "copy.wav").write_bytes(b"sound")
+    matcher = FileMatcher([str(kept), str(tmp_path / "gone.wav")], [], tmp_path)
+    assert matcher.match("other name.wav") == matcher.match(str(other)) == (str(kept),)
+    assert matcher.match("copy.wav") == matcher.match("nothing.wav") == ()

@@ -414,3 +414,12 @@ def test_no_space_for_vectors_is_an_error_and_leaves_nothing(
     assert sorted(path.name for path in library.folder.iterdir()) == [
         "index.lock", "library.json", "store", "store.checksums.json", "store.lock",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["library.json", "roots.json", "tags.jsonl"])
+def test_a_finding_has_one_remedy(library: Library, name: str) -> None:
+    (library.folder / name).write_text("{\n")
+    found = next(one for one in verify_library(library.folder) if Path(one.path).name == name)
+    assert found.reason.endswith(")")
+    assert not re.search("restore|remove|repair|re-index", found.reason)
+    assert re.search("restore|remove", found.remedy)

@@ -104,5 +104,7 @@ def test_a_library_of_an_earlier_version_is_searched_by_its_rows_and_not_by_new_
     assert again.search_embedding(vector, 3) == before
     with pytest.raises(QueryError, match=r"another version of .mine.*soundloom index --upgrade"):
         again.search_tags(["puppy"], 3)
+    with pytest.raises(QueryError, match=r"no name.*'puppy'.*another version of .mine.*soundloom index --upgrade"):
+        again.find("puppy")
     with pytest.raises(ModelMismatchError, match=r"Sounds that it holds"):
         again.search(generator.normal(size=16_000).astype(np.float32), 2)

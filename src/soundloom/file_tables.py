@@ -20,11 +20,13 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
 from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError
+from soundloom.file_names import os_path
 from soundloom.safe_text import csv_text
 
 __all__ = ["NAME_COLUMNS", "FileMatcher", "FileTable", "column_name", "decode_text", "read_csv"]
@@ -184,7 +186,8 @@ class FileMatcher:
     1. the name as a path, relative to the table's folder;
     2. paths that end with the name, as it is written;
     3. the same without regard to case;
-    4. the same without the file's suffix, if the name has none that sounds have (or if ``any_suffix``).
+    4. the same without the file's suffix, if the name has none that sounds have (or if ``any_suffix``);
+    5. the file of which the name is another hard link.
 
     An absolute name that is no file here was written on another machine: the folder that all absolute names of the
     table have in common need not fit. Of several files that fit, the one that shares most of the name is taken.
@@ -216,7 +219,18 @@ class FileMatcher:
     def match(self, name: str) -> tuple[str, ...]:
         """The file that a name stands for: none if no file fits, several if the name is ambiguous."""
         # Files whose stored names hold \xNN are meant by it; folders of Windows may be called so, too.
-        return self._fitting(_spelled(name, keep_bytes=True)) or self._fitting(_spelled(name))
+        found = self._fitting(_spelled(name, keep_bytes=True)) or self._fitting(_spelled(name))
+        return found or self._linked(name)
+
+    def _linked(self, name: str) -> tuple[str, ...]:
+        """The file that a name on disk is another hard link of."""
+        identity = _identity(os.path.join(self._folder or "", os_path(name)))
+        return () if identity is None else self._by_identity.get(identity, ())
+
+    @cached_property
+    def _by_identity(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        found = ((_identity(os_path(file)), file) for file in self._exact.values())
+        return {identity: (file,) for identity, file in found if identity is not None}
 
     def _fitting(self, path: str) -> tuple[str, ...]:
         beside = _spelled(os.path.join(self._folder, path)) if self._folder is not None else path
@@ -233,6 +247,15 @@ class FileMatcher:
                 most = max(shared for shared, _ in fitting)
                 return tuple(file for shared, file in fitting if shared == most)
         return ()
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Device and inode of a file with several hard links; None if it is not there, or has one."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
 
 
 def _keys(path: str) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ Files that were deleted whole are known from an inventory that every commit take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ _DELETED = {
     "facts.arrow": _FACTS_REBUILT,
 }
 """Name of a file or folder that was deleted -> the remedy."""
+_ROOTS = 3
+"""Folders that a remedy names."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,13 @@ def _settings(folder: Path) -> Iterator[DamagedFile]:
             yield DamagedFile(str(folder / "library.json"), "differs from what was written", "restore it from a backup")
     except LibraryError as error:
         yield DamagedFile(
-            str(folder / "library.json"), str(error), "restore it from a backup, or index into a new library"
+            str(folder / "library.json"), _reason(error), "restore it from a backup, or index into a new library"
         )
+
+
+def _reason(error: LibraryError) -> str:
+    """What is wrong, without the remedy that the error ends with: a finding has its own."""
+    return re.split(r"(?<=\)): ", str(error))[0]
 
 
 def _store(folder: Path) -> Iterator[DamagedFile]:
@@ -110,7 +118,8 @@ def _store(folder: Path) -> Iterator[DamagedFile]:
     except LibraryError:
         roots = []
     if roots:
-        remedy = f"restore it from a backup, or index into a new library: {', '.join(map(repr, roots))}"
+        named = ", ".join(map(repr, roots[:_ROOTS])) + (f" and {len(roots) - _ROOTS} more" if roots[_ROOTS:] else "")
+        remedy = f"restore it from a backup, or index into a new library: {named}"
     for damage in store_damages(store_folder(folder)):
         if damage.path.endswith(".checksums.json"):
             renew = f"if the rest is whole, run: soundloom verify --renew -l {quote(str(folder))}"
@@ -128,7 +137,7 @@ def _tags(folder: Path) -> Iterator[DamagedFile]:
     try:
         DecisionLog(file).check()
     except LibraryError as error:
-        yield DamagedFile(str(file), str(error), "restore it from a backup; the tags in the store are unharmed")
+        yield DamagedFile(str(file), _reason(error), "restore it from a backup; the tags in the store are unharmed")
         return
     text = file.read_bytes() if file.exists() else b""
     if text and not text.endswith(b"\n"):
@@ -142,7 +151,7 @@ def _roots(folder: Path) -> Iterator[DamagedFile]:
         RootRegistry(folder).check()
     except LibraryError as error:
         yield DamagedFile(
-            str(folder / "roots.json"), str(error), "remove it, and name the folders when you index again"
+            str(folder / "roots.json"), _reason(error), "remove it, and name the folders when you index again"
         )
 
 

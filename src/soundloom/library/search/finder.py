@@ -154,7 +154,7 @@ class Finder:
         if not known:
             if found:
                 return found
-            raise QueryError(_nothing_has(query.text, vocabulary))
+            raise QueryError(_nothing_has(query.text, vocabulary, self._tag_queries.unusable(offline=self._offline)))
         if unknown:
             self._remarks.append(f"the model does not know {' and '.join(map(repr, unknown))}: searched by the rest")
         asked = replace(query, text="", words=tuple(known))
@@ -361,11 +361,13 @@ def _known_words(text: str, vocabulary: Sequence[str]) -> tuple[list[str], list[
     return list(known), unknown
 
 
-def _nothing_has(text: str, vocabulary: Sequence[str]) -> str:
+def _nothing_has(text: str, vocabulary: Sequence[str], unusable: str) -> str:
     """What is said where neither text nor the model finds anything."""
     from soundloom.tags import Vocabulary
 
     start = f"no name, tag, title or folder in this library has {text!r}"
+    if unusable:
+        return f"{start}, and {unusable}"
     if not vocabulary:
         return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
     words = Vocabulary(tags=tuple(vocabulary))

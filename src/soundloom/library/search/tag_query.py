@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["TagQueries", "tag_embedding", "tags_of_library"]
 
 
+class _OtherVersionError(QueryError):
+    """The words are of another version of the library's model."""
+
+
 class TagQueries:
     """Queries of one library by tags, in the space of its model.
 
@@ -70,6 +74,20 @@ class TagQueries:
             return tuple(self._aligned_tags(offline).vocabulary.tags)
         except (QueryError, ModelError):
             return ()
+
+    def unusable(self, *, offline: bool = False) -> str:
+        """Why the words of the library's model cannot be used, with the remedy; empty if they can, or it knows none.
+
+        Args:
+            offline: as for `vocabulary`.
+        """
+        try:
+            self._aligned_tags(offline)
+        except (_OtherVersionError, ModelError) as error:
+            return str(error)
+        except QueryError:
+            return ""
+        return ""
 
     def query(
         self,
@@ -145,7 +163,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
         and settings.fingerprint not in found.fingerprints
         and settings.fingerprint not in load(source, weights=settings.weights, offline=offline).fingerprints()
     ):
-        raise QueryError(
+        raise _OtherVersionError(
             f"the library was filled by another version of {settings.model!r}, for which the words that it knows now "
             "are not: search by sounds that it holds, or embed them with the model of now; tags and folders stay: "
             "soundloom index --upgrade -l LIBRARY"
