@@ -11,6 +11,7 @@ import pickle
 import re
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from soundloom.encoders.cnn14 import CNN14
 from soundloom.encoders.coala import COALAAudioEncoder, COALATagEncoder
 from soundloom.encoders.vggish import VGGish
 from soundloom.errors import ModelError, UnknownModelError
-from soundloom.models.weights.download import Announcement, PublishedFile
+from soundloom.models.weights.download import Announcement, PublishedFile, cached_weights
 from soundloom.models.weights.http_transfer import Patience
 from soundloom.models.weights.published_checkpoints import (
     CHECKPOINTS,
@@ -36,7 +37,7 @@ from soundloom.models.weights.published_checkpoints import (
     extract,
     find,
 )
-from soundloom.models.weights.weight_store import cached_weights, fetch, fetch_vocabulary
+from soundloom.models.weights.weight_store import fetch, fetch_vocabulary
 from test_checkpoints_unpickle import panns_sampler, published_scaler, scaler_pickle
 
 QUICK = Patience(timeout=5.0, attempts=2, pause=0.0)
@@ -284,13 +285,14 @@ def test_after_the_first_time_the_pickle_is_not_needed(published: Published, hom
 def test_weights_of_ones_own_are_not_taken_for_the_published_ones(published: Published, home: Path) -> None:
     own = published.path.with_name("own.file")
     publish("cnn14-16k", own, {key: tensor + 1 for key, tensor in published.state.items()})
-    assert cached_weights(published.row) == "none"
+    kept = partial(cached_weights, published.row.source, home / "checkpoints" / "cnn14-16k")
+    assert kept() == "none"
     fetch(published.row, own, offline=True)
-    assert cached_weights(published.row) == "own"
+    assert kept() == "own"
     fetch(published.row, patience=QUICK)
-    assert cached_weights(published.row) == "published"
+    assert kept() == "published"
     (home / "checkpoints" / "cnn14-16k" / published.path.name).unlink()
-    assert cached_weights(published.row) == "published", "its conversion is enough"
+    assert kept() == "published", "its conversion is enough"
 
 
 def test_the_converted_file_says_where_it_comes_from(published: Published, home: Path) -> None:

@@ -81,6 +81,9 @@ def test_help_is_quick_and_shows_examples() -> None:
 def test_help_and_lists_import_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
     listings._own()  # kept from now on
+    converted = tmp_path / "checkpoints" / "yamnet" / "0123456789abcdef.safetensors"
+    converted.parent.mkdir(parents=True)
+    converted.touch()
     script = """
         import sys
         import click

@@ -163,17 +163,35 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.slow
 def test_an_encoder_is_recorded_once(cache: Path) -> None:
     model = small((2,))
-    before = set(cache.glob("*")) if cache.exists() else set()
+    before = set(cache.glob("*.onnx")) if cache.exists() else set()
     accelerate(model, "onnxruntime")
-    (recorded,) = set(cache.glob("*")) - before
+    (recorded,) = set(cache.glob("*.onnx")) - before
     stamp = recorded.stat().st_mtime_ns
     accelerate(small((2,)), "onnxruntime")
-    assert set(cache.glob("*")) - before == {recorded}
+    assert set(cache.glob("*.onnx")) - before == {recorded}
     assert recorded.stat().st_mtime_ns == stamp
     with torch.no_grad():
         model.encoder.convolutions[0].weight.mul_(2)
     accelerate(model, "onnxruntime")
-    assert len(set(cache.glob("*")) - before) == 2, "other weights were taken for the same"
+    assert len(set(cache.glob("*.onnx")) - before) == 2, "other weights were taken for the same"
+
+
+@onnx_installed
+def test_a_recorded_encoder_is_checked_until_it_agreed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small((1,))
+    path = cache / f"{engines._key(model)}.onnx"
+    expected = accelerate(model, "onnxruntime")(noise(1, 16000))
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr(engines, "_check", None)
+        assert torch.equal(accelerate(model, "onnxruntime")(noise(1, 16000)), expected)
+    other = small((1,))
+    with torch.no_grad():
+        other.encoder.convolutions[0].weight.mul_(1.1)
+    engines._record(other, engines._example(other), path)
+    with pytest.raises(ModelError, match=r"its encoder is .* off"):
+        accelerate(model, "onnxruntime")
+    path.unlink()
+    accelerate(model, "onnxruntime")
 
 
 def test_what_disagrees_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

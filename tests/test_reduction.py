@@ -103,3 +103,29 @@ def test_a_damaged_size_is_told(reduced: Stream, tmp_path: Path, size: list[int]
 def test_a_balance_of_no_part_is_refused(balance: dict[str, float]) -> None:
     with pytest.raises(ModelError, match="balance is a number above 0"):
         Woven([soundloom.load("logmel"), soundloom.load("mfcc")], balance=balance)
+
+
+def test_a_saved_model_is_built_without_embedding_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, reduced = LogMel.jansen(), Reduction(128, 3)
+    kinds = [
+        Stream("plain", plain, Identity(), layers=(1,), pooling="mean"),
+        Stream("reduced", LogMel.jansen(), Identity(), layers=(1,), pooling="mean,max", reduction=reduced),
+    ]
+    save_pretrained(Woven(kinds), tmp_path / "m")
+    monkeypatch.setattr(Stream, "_measured_fused_dim", None)
+    model = from_pretrained(tmp_path / "m")
+    assert [(stream.fused_dim, stream.dim) for stream in model.streams] == [(64, 64), (64, 3)]
+    earlier = (tmp_path / "m" / "config.json").read_text().replace('"fused_dim": 64', '"fused_dim": null')
+    monkeypatch.undo()
+    (tmp_path / "m" / "config.json").write_text(earlier)
+    assert from_pretrained(tmp_path / "m").fingerprint() == model.fingerprint()
+
+
+def test_a_model_whose_settings_declare_another_size_is_refused(tmp_path: Path) -> None:
+    save_pretrained(Stream("x", LogMel.jansen(), Identity(), layers=(1,), pooling="mean"), tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(
+        config.read_text().replace('"fused_dim": 64', '"fused_dim": 63').replace('"dim": 64', '"dim": 63')
+    )
+    with pytest.raises(ModelError, match="a fused frame has 64 numbers, and 63 were declared"):
+        from_pretrained(tmp_path).embed(np.zeros(16000, np.float32))

@@ -4,7 +4,8 @@
     onnxruntime   encoders recorded once, kept in the cache and run by ONNX Runtime; needs soundloom[onnx]
 
 Only encoders are exchanged: front-ends, windows, fusion and pooling are what they were, so that name, parts and
-fingerprint stay, and embeddings agree to 1e-4 of their largest number, which is checked whenever an engine is made.
+fingerprint stay, and embeddings agree to 1e-4 of their largest number, which is checked whenever an engine is made;
+of a recorded encoder once for each version of ONNX Runtime.
 To the last bit the engines differ, so a store of embeddings records the engine with them (``engine_of``) and takes
 the same for later ones (``resumed``).
 
@@ -25,6 +26,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +36,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom import onnx_graph
+from soundloom.atomic_file import write_atomically
 from soundloom.cache_folder import cache_home
 from soundloom.embedder import Embedder, Frames, Stream
 from soundloom.encoders.base import Encoder
@@ -226,13 +229,12 @@ def _exchanged(stream: Stream, engine: str, *, half: bool) -> tuple[Encoder, str
     encoder: Encoder
     if not _is_convolutional(stream.encoder):
         engine, encoder = "torch", deepcopy(stream.encoder)
+    elif engine == "onnxruntime":
+        encoder = _recorded(stream)
     else:
         example = _example(stream)
-        if engine == "onnxruntime":
-            encoder = _Recorded(stream.encoder, _session(stream, example), stream.wanted)
-        else:
-            encoder = folded(stream.encoder, example, max(stream.wanted or stream.encoder.available))
-            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
+        encoder = folded(stream.encoder, example, max(stream.wanted or stream.encoder.available))
+        encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
         _check(stream, encoder, example)
     if (device := _device_of(stream)).type != "cpu":
         engine += f"{_ON}{device.type}"
@@ -339,19 +341,27 @@ def _check(stream: Stream, encoder: Encoder, example: Tensor) -> None:
             )
 
 
-def _session(stream: Stream, example: Tensor) -> onnx_graph.Session:
+def _recorded(stream: Stream) -> Encoder:
     """The stream's encoder in ONNX Runtime, from the cache if it was recorded before."""
     path = cache_home() / "engines" / f"{_key(stream)}.onnx"
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _record(stream, example, path)
+            _record(stream, _example(stream), path)
         except OSError as error:
             raise ModelError(
                 f"cannot keep the recorded encoder in {path.parent}: {error}. "
                 "Name another folder in SOUNDLOOM_HOME, or use the engine torch"
             ) from error
-    return onnx_graph.Session(path)
+    session = onnx_graph.Session(path)
+    encoder = _Recorded(stream.encoder, session, stream.wanted)
+    # A file beside the graph says which bytes were checked, and by which runtime: the check takes half a second.
+    checked, state = path.with_suffix(".checked"), session.identity
+    if not checked.is_file() or checked.read_text(encoding="utf-8") != state:
+        _check(stream, encoder, _example(stream))
+        with suppress(OSError):  # checked again next time
+            write_atomically(checked, state)
+    return encoder
 
 
 def _record(stream: Stream, example: Tensor, path: Path) -> None:

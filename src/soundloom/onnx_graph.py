@@ -8,7 +8,9 @@ Needs ``soundloom[onnx]``.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import platform
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,7 +97,11 @@ def record(module: nn.Module, example: Tensor, *, free: Mapping[int, str], takes
 
 
 class Session:
-    """A graph in ONNX Runtime, on one thread: several may run it at a time, and each gets the same bits."""
+    """A graph in ONNX Runtime, on one thread: several may run it at a time, and each gets the same bits.
+
+    Attributes:
+        identity: the runtime's version, the kind of processor, and a hash of the graph's file: what decides the output.
+    """
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
@@ -104,6 +110,8 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.identity = f"onnxruntime {onnxruntime.__version__} {platform.machine()} {digest}"
         (self._takes,) = [entry.name for entry in self._session.get_inputs()]
 
     def __call__(self, tensor: Tensor) -> list[Tensor]:

@@ -22,6 +22,7 @@ from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable_lines
 
 if TYPE_CHECKING:
+    from rich import progress
     from rich.console import Console
     from rich.text import Text
 
@@ -181,10 +182,32 @@ def model_loader(*, offline: bool) -> Callable[..., Embedder]:
 
     The bar is there while something is fetched; show no other bar meanwhile.
     """
+    from soundloom.models import load
+
+    bars: list[progress.Progress] = []  # made when something is fetched: rich takes long to import
+
+    def advance(reached: TransferProgress) -> None:
+        if not bars:
+            bars.append(_fetch_bar())
+        bars[0].update(bars[0].task_ids[0], total=reached.total, completed=reached.done)
+
+    def load_with_bar(*arguments: Any, **options: Any) -> Embedder:
+        try:
+            return load(*arguments, offline=offline, announce=announce, progress=advance, **options)
+        finally:
+            while bars:
+                bars.pop().stop()
+
+    def announce(download: object) -> None:
+        echo(str(download), err=True)
+
+    return load_with_bar
+
+
+def _fetch_bar() -> progress.Progress:
+    """A running bar of bytes, with the rate and the time left; nothing if standard error is not a terminal."""
     from rich import progress
     from rich.console import Console
-
-    from soundloom.models import load
 
     columns = (
         progress.TextColumn("fetching weights"),
@@ -195,22 +218,9 @@ def model_loader(*, offline: bool) -> Callable[..., Embedder]:
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task("")
-
-    def advance(reached: TransferProgress) -> None:
-        bar.start()
-        bar.update(task, total=reached.total, completed=reached.done)
-
-    def load_with_bar(*arguments: Any, **options: Any) -> Embedder:
-        try:
-            return load(*arguments, offline=offline, announce=announce, progress=advance, **options)
-        finally:
-            bar.stop()
-
-    def announce(download: object) -> None:
-        echo(str(download), err=True)
-
-    return load_with_bar
+    bar.add_task("")
+    bar.start()
+    return bar
 
 
 def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:

@@ -75,8 +75,8 @@ class ModelListing:
         source: a paper, a checkpoint.
         licence: by SPDX name; empty if it is not stated.
         default: whether it is taken where none is named.
-        checkpoint: name, filename, licence, citation, address, bytes, digest and size of the published weights; None
-            if it has none.
+        checkpoint: name, filename, licence, citation, address, bytes, digest, sha256, md5 and size of the published
+            weights; None if it has none.
     """
 
     title: str
@@ -117,16 +117,16 @@ def recipe(name: str) -> RecipeListing:
 
 def models() -> dict[str, ModelListing]:
     """Every registered model by name."""
-    if not _only_own("soundloom.models"):
+    if not _only_own("soundloom.models.model_registry"):
         from soundloom.models import MODELS
 
         return {name: _model(name, row) for name, row in MODELS.items()}
     return _own().models
 
 
-def _only_own(package: str) -> bool:
-    """Whether the cache can stand for a registry: it is not loaded, and no installed package adds to it."""
-    return package not in sys.modules and not entry_points(group=GROUP)
+def _only_own(module: str) -> bool:
+    """Whether the cache can stand for a registry: its module is not loaded, and no installed package adds to it."""
+    return module not in sys.modules and not entry_points(group=GROUP)
 
 
 def _own() -> _Listings:
@@ -227,6 +227,8 @@ def _model(name: str, row: Model) -> ModelListing:
             "size": source.size,
             "bytes": source.bytes,
             "digest": source.digest,
+            "sha256": source.sha256,
+            "md5": source.md5,
         }
     return ModelListing(
         title=row.title,

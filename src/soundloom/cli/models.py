@@ -66,19 +66,9 @@ def command(json_wanted: bool) -> None:
 
 def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What is published, and what of it is in the cache."""
-    cached = _cached(checkpoint["name"], checkpoint["filename"])
+    from soundloom.models.weights.download import PublishedFile, cached_weights
+
+    source = PublishedFile(**{key: checkpoint[key] for key in ("address", "filename", "sha256", "md5")})
+    cached = cached_weights(source, cache_home() / "checkpoints" / checkpoint["name"])
     kept = {key: checkpoint[key] for key in ("licence", "citation", "address", "bytes", "digest")}
     return {**kept, "cached": cached == "published", "cached_weights": cached}
-
-
-def _cached(name: str, filename: str) -> str:
-    """As `soundloom.models.weights.weight_store.cached_weights`, imported only to compare files."""
-    folder = cache_home() / "checkpoints" / name
-    if (folder / filename).exists():
-        return "published"
-    if not any(folder.glob("*.safetensors")):
-        return "none"
-    from soundloom.models.weights.published_checkpoints import CHECKPOINTS
-    from soundloom.models.weights.weight_store import cached_weights
-
-    return cached_weights(CHECKPOINTS[name])

@@ -234,6 +234,7 @@ class _Search:
 
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
+        from soundloom.cli.arrow_without_pandas import convert_without_pandas
         from soundloom.library.search.current_rows import current_rows
         from soundloom.library.search.fields.file_fields import FileFields
         from soundloom.library.search.library_query import facets, match_names, where_mask
@@ -241,6 +242,7 @@ class _Search:
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
         check_library(self._folder)
+        convert_without_pandas()
         query = self._query
         if query.weights:  # imported here: these need torch
             from soundloom.library.search.query import complete_weights

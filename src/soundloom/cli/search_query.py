@@ -88,7 +88,7 @@ def read_sound(argument: str, folder: Path) -> QuerySound:
     """A sound: a file, a region of one, or one of a library.
 
     Raises:
-        QueryError: there is no such file, or several of the library are called so.
+        QueryError: there is no such file, or several of the library are called so; a folder, a pipe or a device.
     """
     from soundloom.library import QuerySound
 
@@ -98,6 +98,8 @@ def read_sound(argument: str, folder: Path) -> QuerySound:
         raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
     if not path.exists():
         path = Path(_sound_of_library(name, folder))
+    elif not path.is_file():
+        raise QueryError(f"{name!r} is not a regular file, such as a pipe: write the sound to a file first")
     return QuerySound(path, start=start, end=end)
 
 
@@ -142,10 +144,12 @@ def _sound_of_library(name: str, folder: Path) -> str:
         LibraryError: there is no library, or it is damaged.
         QueryError: none, or several.
     """
+    from soundloom.cli.arrow_without_pandas import convert_without_pandas
     from soundloom.file_tables import FileMatcher
     from soundloom.library.search.current_rows import current_rows
 
     check_library(folder)
+    convert_without_pandas()
     rows = current_rows(folder)
     if rows is None:  # the index is missing or stale, or the store is damaged, which opening it reports
         from soundloom.library import Library

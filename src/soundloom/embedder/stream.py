@@ -79,9 +79,11 @@ class Stream(Embedder):
         window: the longest stretch the encoder takes at once; None for any length.
         min_samples: the shortest waveform the encoder takes, where that is more than the front-end's.
         reduction: what the pooled embedding goes through last; None for nothing.
+        fused_dim: numbers of a fused frame before any reduction, where that is known, as it is of a saved model; if
+            not given, a short silence is embedded to find out, which takes a second of a large network.
 
     Raises:
-        ModelError: the encoder has no such layer, or there is no such pooling.
+        ModelError: the encoder has no such layer, there is no such pooling, or the reduction takes another size.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Stream(Embedder):
         window: Window | None = None,
         min_samples: int | None = None,
         reduction: Reduction | None = None,
+        fused_dim: int | None = None,
     ) -> None:
         super().__init__()
         if pooling not in fusion.POOLINGS:
@@ -112,7 +115,7 @@ class Stream(Embedder):
         self.pooling = pooling
         self.window = window
         self.min_samples = frontend.min_samples if min_samples is None else min_samples
-        fused = self._measured_frame_dim()
+        fused = self._measured_fused_dim() if fused_dim is None else fused_dim
         self.frame_dim, self.dim = fused, fusion.pooled_size(pooling, fused)
         self.reduction = reduction
         if reduction is not None:
@@ -121,6 +124,13 @@ class Stream(Embedder):
                 raise ModelError(f"{name}: the reduction takes {wide} numbers, the pooled embedding has {self.dim}")
             self.frame_dim = self.dim = dim
         self.parts = {name: slice(0, self.dim)}
+
+    @property
+    def fused_dim(self) -> int:
+        """Numbers of a fused frame, before pooling and reduction."""
+        if self.reduction is None:
+            return self.frame_dim
+        return self.reduction.size[0] // fusion.pooled_size(self.pooling, 1)
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -269,13 +279,12 @@ class Stream(Embedder):
     def _frames_of(self, windows: Tensor, first: int, frames: int) -> Frames:
         """Fused frames of windows that follow each other from the representation's frame ``first`` on."""
         batch, count, *_, size = windows.shape
-        representation = windows.flatten(0, 1)
-        if self.wanted is None:
-            values = self.encoder.baseline(representation)
-        else:
-            stride = self.encoder.stride
-            layers = self.encoder.layers(representation, self.wanted)
-            values = fusion.fuse(layers, 1 if stride is None else fusion.frames_of(layers, max(1, size // stride)))
+        values = self._encoded(windows.flatten(0, 1))
+        if values.shape[1] != self.fused_dim:
+            raise ModelError(
+                f"{self.name}: a fused frame has {values.shape[1]} numbers, and {self.fused_dim} were declared: the "
+                "settings are of another model; save it again"
+            )
         per_window = values.shape[-1]
         values = values.reshape(batch, count, -1, per_window).movedim(1, -2).flatten(-2)
         # A fused frame covers so many of the front-end's, and weighs as much of them as was sound.
@@ -291,6 +300,14 @@ class Stream(Embedder):
             kept -= sum(last + frame * share >= frames for frame in range(per_window))
         centres = self.frontend.times(1) + (begins + (share - 1) / 2) * self.frontend.hop
         return Frames(values=values[..., :kept], times=centres[:kept], weights=weights[:kept].to(values))
+
+    def _encoded(self, representation: Tensor) -> Float[Tensor, "batch _fused _frames"]:
+        """The encoder's customary embedding, or its wanted layers fused."""
+        if self.wanted is None:
+            return self.encoder.baseline(representation)
+        stride, size = self.encoder.stride, representation.shape[-1]
+        layers = self.encoder.layers(representation, self.wanted)
+        return fusion.fuse(layers, 1 if stride is None else fusion.frames_of(layers, max(1, size // stride)))
 
     def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:
         """The same weights, other layers fused, without a reduction: the model that ``name#layers`` stands for.
@@ -328,6 +345,7 @@ class Stream(Embedder):
             window=self.window,
             min_samples=self.min_samples,
             reduction=reduction,
+            fused_dim=self.fused_dim,
         ).train(self.training)
 
     def with_frontend(self, frontend: Frontend) -> Stream:
@@ -343,10 +361,11 @@ class Stream(Embedder):
         return twin
 
     @torch.no_grad()
-    def _measured_frame_dim(self) -> int:
-        """The size of a fused frame, found by embedding the shortest silence that the stream accepts."""
+    def _measured_fused_dim(self) -> int:
+        """The numbers of a fused frame, found by embedding the shortest silence that the stream accepts."""
         training = self.training
         self.eval()
-        dim = self._fused(torch.zeros(1, self.min_samples)).values.shape[1]
+        _, windows = next(self._windows(torch.zeros(1, self.min_samples), self.frontend.frames(self.min_samples)))
+        dim = self._encoded(windows.flatten(0, 1)).shape[1]
         self.train(training)
         return dim

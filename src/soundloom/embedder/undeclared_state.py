@@ -139,7 +139,9 @@ def _same(mine: str | Tensor | None, its: str | Tensor | None) -> bool:
     if mine.shape != its.shape or mine.dtype != its.dtype:
         return False
     mine, its = mine.detach().cpu(), its.detach().cpu()
+    if torch.equal(mine, its):  # a tenth of the time of a comparison up to rounding
+        return True
     if not mine.is_floating_point():
-        return torch.equal(mine, its)
+        return False
     scale = float(its.abs().amax()) if its.numel() else 0.0
     return torch.allclose(mine, its, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True)

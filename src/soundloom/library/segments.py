@@ -20,7 +20,7 @@ from struct import pack
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
@@ -116,8 +116,8 @@ class Segments:
         self.version = version
         self._presence = presence
         self._rows = rows
-        self._numbers: UInt64[np.ndarray, " rows"] | None = None
-        self._order: Int[np.ndarray, " rows"] | None = None
+        self._numbers: NDArray[np.uint64] | None = None
+        self._order: NDArray[np.int64] | None = None
 
     def share_ids(self, earlier: Segments) -> None:
         """Take over the ids of an earlier version, if the rows are the same but for their tags.
@@ -132,18 +132,18 @@ class Segments:
         return int(self._rows.num_rows)
 
     @property
-    def numbers(self) -> UInt64[np.ndarray, " rows"]:
+    def numbers(self) -> NDArray[np.uint64]:
         """Every row's id as a number; made when first asked for, two seconds for a million rows."""
         if self._numbers is None:
             columns = (self._rows[name].to_pylist() for name in _NAMED_BY)
             self._numbers = np.fromiter(map(_number, *columns), np.uint64, len(self))
         return self._numbers
 
-    def ids(self, rows: Sequence[int] | Int[np.ndarray, " n"] | slice) -> list[str]:
+    def ids(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> list[str]:
         """The ids of some rows."""
         return [f"{number:016x}" for number in self.numbers[rows].tolist()]
 
-    def at(self, rows: Sequence[int] | Int[np.ndarray, " n"]) -> list[Segment]:
+    def at(self, rows: Sequence[int] | NDArray[np.int64]) -> list[Segment]:
         """The segments of some rows, in the order asked for."""
         table = self._rows.select(["path", "start", "end", "duration", "tags"]).take(np.asarray(rows, np.int64))
         columns = table.to_pydict()
@@ -168,7 +168,7 @@ class Segments:
             raise QueryError(f"no segment of this library has the id {id!r}: its file may have gone, moved or changed")
         return self.at([row])[0]
 
-    def rows_of_ids(self, ids: Sequence[str]) -> Int[np.ndarray, " n"]:
+    def rows_of_ids(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The rows of the segments with these ids; -1 for an id that no segment has."""
         valid = np.array([_ID.fullmatch(one) is not None for one in ids], np.bool_)
         wanted = np.array([int(one, 16) if fit else 0 for one, fit in zip(ids, valid, strict=True)], np.uint64)
@@ -180,7 +180,7 @@ class Segments:
         rows = self._order[np.minimum(near, len(self) - 1)]
         return np.where(valid & (self.numbers[rows] == wanted), rows, -1).astype(np.int64)
 
-    def with_tag(self, tag: str) -> Bool[np.ndarray, " rows"]:
+    def with_tag(self, tag: str) -> NDArray[np.bool_]:
         """Which segments have a tag."""
         import pyarrow.compute as pc
 
@@ -191,7 +191,7 @@ class Segments:
             tagged[pc.list_parent_indices(tags).to_numpy()[equal]] = True
         return tagged
 
-    def references(self, mask: Bool[np.ndarray, " rows"]) -> list[SegmentRef]:
+    def references(self, mask: NDArray[np.bool_]) -> list[SegmentRef]:
         """Some rows as references: a file of which all segments are among them by its path, of others the segments.
 
         Args:
@@ -205,7 +205,7 @@ class Segments:
         files = [names[number] for number in np.flatnonzero(whole & (chosen > 0))]
         return [*files, *self.at(np.flatnonzero(mask & ~whole[file]))]
 
-    def rows_of(self, references: Iterable[SegmentRef]) -> Int[np.ndarray, " n"]:
+    def rows_of(self, references: Iterable[SegmentRef]) -> NDArray[np.int64]:
         """The rows that references point at, ascending and each once.
 
         Raises:
@@ -230,7 +230,7 @@ class Segments:
 
     def _sort_references(
         self, references: Iterable[SegmentRef]
-    ) -> tuple[Int[np.ndarray, " n"], dict[str, Int[np.ndarray, " _m"]]]:
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """The rows of the segments and regions among the references, and the files among them with their rows."""
         ids: list[str] = []
         named: list[str] = []
@@ -251,7 +251,7 @@ class Segments:
         names = self._rows["path"]
         return np.concatenate([rows[rows >= 0], *parts]), {names[int(some[0])].as_py(): some for some in whole}
 
-    def _in_region(self, rows: Int[np.ndarray, " n"], path: str, start: float, end: float) -> Int[np.ndarray, " _some"]:
+    def _in_region(self, rows: NDArray[np.int64], path: str, start: float, end: float) -> NDArray[np.int64]:
         if not start < end:
             raise QueryError(f"a region must end after it begins, got {start} to {end} s of {path!r}")
         starts, ends = (self._rows[name].to_numpy()[rows] for name in ("start", "end"))
@@ -261,7 +261,7 @@ class Segments:
             raise QueryError(f"no segment of {path!r} lies at {start:g} to {end:g} s")
         return rows
 
-    def _of_files(self, names: Sequence[str]) -> dict[str, Int[np.ndarray, " _n"]]:
+    def _of_files(self, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
         """The rows of files, by the names they were asked for by; one pass over the paths, however many the files."""
         import pyarrow as pa
         import pyarrow.compute as pc

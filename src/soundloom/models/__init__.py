@@ -1,22 +1,31 @@
-"""Models: the grammar of their names, the registry, saved models and published weights."""
+"""Models: the grammar of their names, the registry, saved models and published weights.
 
-from soundloom.models.model_card import Card
-from soundloom.models.model_registry import (
-    DEFAULT,
-    MODELS,
-    Model,
-    ModelPart,
-    absolute,
-    check_trusted_name,
-    load,
-    model_parts,
-    register_model,
-)
-from soundloom.models.names import PartName, parse
-from soundloom.models.saved_model import from_pretrained, push_to_hub, save_pretrained
-from soundloom.models.weights.download import PublishedFile
-from soundloom.models.weights.published_checkpoints import Checkpoint, register_checkpoint
-from soundloom.models.weights.weight_source import WeightSource
+The names below are loaded when they are first used: what is published, and what of it is in the cache, needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundloom.models.model_card import Card
+    from soundloom.models.model_registry import (
+        DEFAULT,
+        MODELS,
+        Model,
+        ModelPart,
+        absolute,
+        check_trusted_name,
+        load,
+        model_parts,
+        register_model,
+    )
+    from soundloom.models.names import PartName, parse
+    from soundloom.models.saved_model import from_pretrained, push_to_hub, save_pretrained
+    from soundloom.models.weights.download import PublishedFile
+    from soundloom.models.weights.published_checkpoints import Checkpoint, register_checkpoint
+    from soundloom.models.weights.weight_source import WeightSource
 
 __all__ = [
     "DEFAULT",
@@ -39,3 +48,27 @@ __all__ = [
     "register_model",
     "save_pretrained",
 ]
+
+_HOMES = {
+    "Card": "model_card",
+    "Checkpoint": "weights.published_checkpoints",
+    "PartName": "names",
+    "PublishedFile": "weights.download",
+    "WeightSource": "weights.weight_source",
+    "from_pretrained": "saved_model",
+    "parse": "names",
+    "push_to_hub": "saved_model",
+    "register_checkpoint": "weights.published_checkpoints",
+    "save_pretrained": "saved_model",
+}
+"""The modules of names that are not in ``model_registry``."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'model_registry')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

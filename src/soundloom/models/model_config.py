@@ -20,6 +20,7 @@ from soundloom.embedder.undeclared_state import build_encoder, check_declared
 from soundloom.encoders import ENCODERS, Encoder
 from soundloom.errors import ComponentError, ModelError
 from soundloom.frontends import FRONTENDS, Frontend
+from soundloom.fusion import POOLINGS, pooled_size
 
 __all__ = ["FORMAT", "ModelConfig", "ModuleConfig", "StreamConfig"]
 
@@ -42,7 +43,10 @@ def _unbuildable(where: str) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
-    """A stream; attributes are those of `soundloom.embedder.Stream`, a reduction being from how many to how many."""
+    """A stream; attributes are those of `soundloom.embedder.Stream`, a reduction being from how many to how many.
+
+    A model of an earlier version says nothing of ``fused_dim``.
+    """
 
     name: str
     frontend: ModuleConfig
@@ -52,6 +56,7 @@ class StreamConfig:
     window: Window | None
     min_samples: int
     reduction: tuple[int, ...] | None = None
+    fused_dim: int | None = None
 
     @classmethod
     def of(cls, stream: Embedder) -> StreamConfig:
@@ -80,6 +85,7 @@ class StreamConfig:
             window=stream.window,
             min_samples=stream.min_samples,
             reduction=None if stream.reduction is None else stream.reduction.size,
+            fused_dim=stream.fused_dim,
         )
 
     def modules(self, where: str, *, trust: bool = False) -> nn.ModuleDict:
@@ -115,7 +121,14 @@ class StreamConfig:
                 window=self.window,
                 min_samples=self.min_samples,
                 reduction=cast(Reduction, modules["reduction"]) if self.reduction is not None else None,
+                fused_dim=self._fused_dim(),
             )
+
+    def _fused_dim(self) -> int | None:
+        """The numbers of a fused frame; None if neither the settings nor the size of a reduction show them."""
+        if self.fused_dim is None and self.reduction is not None and self.pooling in POOLINGS:
+            return self.reduction[0] // pooled_size(self.pooling, 1)
+        return self.fused_dim
 
 
 @dataclass(frozen=True, kw_only=True)

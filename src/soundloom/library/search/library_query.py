@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.conditions import condition_mask
@@ -41,7 +41,7 @@ __all__ = [
     "where_mask",
 ]
 
-StoreMask = Callable[[str], Bool[np.ndarray, " rows"]]
+StoreMask = Callable[[str], NDArray[np.bool_]]
 """Evaluates a condition that only the store can, such as `SearchIndex.mask`."""
 
 
@@ -127,7 +127,7 @@ class LibraryQuery:
 def match_names(
     rows: pa.Table,
     query: LibraryQuery,
-    allowed: Bool[np.ndarray, " rows"] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
     *,
     facts: pa.Table | None = None,
     absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
@@ -204,7 +204,7 @@ def facets(
     return count_facets(fields, np.unique(fields.file_of_row[mask]), asked)
 
 
-def where_mask(fields: FileFields, where: str, in_store: StoreMask | None = None) -> Bool[np.ndarray, " rows"] | None:
+def where_mask(fields: FileFields, where: str, in_store: StoreMask | None = None) -> NDArray[np.bool_] | None:
     """The rows for which an SQL condition holds; None if only the store can say, and is not given.
 
     Raises:
@@ -235,7 +235,7 @@ def sort_matches(rows: pa.Table, matches: list[Match], sort: Sequence[str], fact
 
 def _selected(
     fields: FileFields, query: LibraryQuery, facts: pa.Table | None, in_store: StoreMask | None
-) -> Bool[np.ndarray, " rows"]:
+) -> NDArray[np.bool_]:
     """The rows that the text, the filter and the condition of a query admit."""
     if query.is_compared:
         raise QueryError(
@@ -263,7 +263,7 @@ def titles_of(facts: pa.Table | None) -> dict[str, str]:
     return {path: f"{title} {category}" for path, title, category in zip(*columns.values(), strict=True)}
 
 
-def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> Bool[np.ndarray, " rows"]:
+def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> NDArray[np.bool_]:
     """The rows whose texts hold a text."""
     mask = np.zeros(rows.num_rows, np.bool_)
     for match in match_text(rows, text, titles_of(facts)):
@@ -271,9 +271,7 @@ def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> Bo
     return mask
 
 
-def _rows_by_file(
-    fields: FileFields, mask: Bool[np.ndarray, " rows"] | None, sort: Sequence[str]
-) -> Iterator[tuple[int, ...]]:
+def _rows_by_file(fields: FileFields, mask: NDArray[np.bool_] | None, sort: Sequence[str]) -> Iterator[tuple[int, ...]]:
     admitted = np.arange(len(fields.file_of_row)) if mask is None else np.flatnonzero(mask)
     if not len(admitted):
         return

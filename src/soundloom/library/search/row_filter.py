@@ -16,7 +16,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 
@@ -51,7 +51,7 @@ class RowFilter:
     def __bool__(self) -> bool:
         return self != RowFilter()
 
-    def mask(self, rows: pa.Table, facts: pa.Table | None = None) -> Bool[np.ndarray, " rows"]:
+    def mask(self, rows: pa.Table, facts: pa.Table | None = None) -> NDArray[np.bool_]:
         """Which of some rows satisfy the filter.
 
         Args:
@@ -75,7 +75,7 @@ class RowFilter:
             mask &= self._by_facts(rows, facts)
         return mask
 
-    def _by_facts(self, rows: pa.Table, facts: pa.Table | None) -> Bool[np.ndarray, " rows"]:
+    def _by_facts(self, rows: pa.Table, facts: pa.Table | None) -> NDArray[np.bool_]:
         import pyarrow.compute as pc
 
         if facts is None:
@@ -93,7 +93,7 @@ class RowFilter:
         return np.asarray(pc.is_in(rows["path"], value_set=paths.combine_chunks()).to_numpy())
 
 
-def _has_tag(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
+def _has_tag(rows: pa.Table, tag: str) -> NDArray[np.bool_]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -114,7 +114,7 @@ def _has_tag(rows: pa.Table, tag: str) -> Bool[np.ndarray, " rows"]:
     return mask
 
 
-def _in_folder(rows: pa.Table, folder: str) -> Bool[np.ndarray, " rows"]:
+def _in_folder(rows: pa.Table, folder: str) -> NDArray[np.bool_]:
     paths = rows["path"].combine_chunks().dictionary_encode()
     folders = [os.path.dirname(path) for path in paths.dictionary.to_pylist()]
     inside = os.path.join(os.path.abspath(os.path.expanduser(folder)), "")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt32
+from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
 
@@ -45,7 +45,7 @@ class FileChecksum:
     """
 
     bytes: int
-    blocks: UInt32[np.ndarray, " blocks"]
+    blocks: NDArray[np.uint32]
 
     @classmethod
     def of(cls, file: Path) -> FileChecksum:
@@ -113,7 +113,7 @@ class CheckedFile:
         """Compare every block; see `check`."""
         self.check(0, self._expected.bytes)
 
-    def check_ranges(self, first: Int[np.ndarray, " ranges"], stop: Int[np.ndarray, " ranges"]) -> None:
+    def check_ranges(self, first: NDArray[np.int64], stop: NDArray[np.int64]) -> None:
         """Compare the blocks that hold any of several ranges of bytes; see `check`."""
         if self._intact.all():
             return
@@ -142,7 +142,7 @@ class CheckedFile:
         """Whether a path names this very file, and not one that has replaced it."""
         return os.path.samestat(os.fstat(self._descriptor), os.stat(path))
 
-    def _check_blocks(self, blocks: Int[np.ndarray, " n"]) -> None:
+    def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
         for block in blocks.tolist():
             data = os.pread(self._descriptor, BLOCK_BYTES, block * BLOCK_BYTES)
             if zlib.crc32(data) != self._expected.blocks[block]:

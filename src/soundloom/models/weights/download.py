@@ -21,6 +21,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from filelock import FileLock
@@ -155,6 +156,24 @@ def known(source: PublishedFile, folder: Path) -> Obtained | None:
         return obtained if unchanged and source.accepts(receipt["sha256"], receipt["md5"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def cached_weights(source: PublishedFile, folder: Path) -> Literal["published", "own", "none"]:
+    """Which weights of a checkpoint lie in its folder of the cache, without reading them.
+
+    Returns:
+        "published": those of the published file, as it is or converted. "own": only conversions of files of one's own,
+        which loading by the name alone does not use. "none": nothing.
+    """
+    seen = known(source, folder)
+    if (folder / source.filename).exists() or (seen is not None and converted_path(folder, seen.sha256).exists()):
+        return "published"
+    return "own" if any(folder.glob("*.safetensors")) else "none"
+
+
+def converted_path(folder: Path, sha256: str) -> Path:
+    """Where the weights of a published file of this hash lie once they are converted."""
+    return folder / f"{sha256[:16]}.safetensors"
 
 
 def obtain(

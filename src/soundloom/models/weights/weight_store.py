@@ -20,7 +20,6 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,12 +27,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundloom.errors import ModelError
-from soundloom.models.weights.download import Announcement, cache_home, known, obtain, sha256_of
+from soundloom.models.weights.download import Announcement, cache_home, converted_path, known, obtain, sha256_of
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
 from soundloom.models.weights.published_checkpoints import Checkpoint, State, extract, find
 from soundloom.models.weights.unpickle import load_scaler, load_torch
 
-__all__ = ["cached_weights", "fetch", "fetch_vocabulary"]
+__all__ = ["fetch", "fetch_vocabulary"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,20 +80,6 @@ def fetch(
     if row.format not in ("torch", "other"):
         return _read(row, file.path)
     return _converted(row, file.path, folder, file.sha256, file.address or row.source.address)
-
-
-def cached_weights(row: Checkpoint) -> Literal["published", "own", "none"]:
-    """Which weights of a checkpoint lie in the cache, without reading them.
-
-    Returns:
-        "published": those of the published file, as it is or converted. "own": only conversions of files of one's own,
-        which loading by the name alone does not use. "none": nothing.
-    """
-    folder = cache_home() / "checkpoints" / row.name
-    seen = known(row.source, folder)
-    if (folder / row.source.filename).exists() or (seen is not None and _target(folder, seen.sha256).exists()):
-        return "published"
-    return "own" if any(folder.glob("*.safetensors")) else "none"
 
 
 def fetch_vocabulary(
@@ -180,7 +165,7 @@ def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: s
     if (state := _load(row, folder, sha256)) is not None:
         return state
     state = _read(row, path)
-    target = _target(folder, sha256)
+    target = converted_path(folder, sha256)
     # Own name, then rename: a reader never meets half a file, two writers never mix.
     fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
     header = {
@@ -205,7 +190,7 @@ def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: s
 
 def _load(row: Checkpoint, folder: Path, sha256: str) -> State | None:
     """The converted weights; None if there are none to trust."""
-    target = _target(folder, sha256)
+    target = converted_path(folder, sha256)
     if not target.exists():
         return None
     try:
@@ -218,10 +203,6 @@ def _load(row: Checkpoint, folder: Path, sha256: str) -> State | None:
     except (OSError, SafetensorError, ModelError) as error:
         _log.warning("%s is damaged or out of date and will be made again: %s", target, error)
         return None
-
-
-def _target(folder: Path, sha256: str) -> Path:
-    return folder / f"{sha256[:16]}.safetensors"
 
 
 def _checksum(state: State) -> str:

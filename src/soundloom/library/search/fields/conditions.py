@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
@@ -45,7 +45,7 @@ class _OtherSqlError(Exception):
     """The condition is in a part of SQL that is read here not at all."""
 
 
-def condition_mask(fields: FileFields, where: str) -> Bool[np.ndarray, " rows"] | None:
+def condition_mask(fields: FileFields, where: str) -> NDArray[np.bool_] | None:
     """The rows for which a condition holds; None if only the store can evaluate it.
 
     Args:

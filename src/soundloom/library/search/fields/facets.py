@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from numpy.typing import NDArray
 
 from soundloom.library.search.fields.file_fields import FileFields
 
@@ -40,9 +40,7 @@ class Facets:
     counts: dict[str, dict[str, int]]
 
 
-def count_facets(
-    fields: FileFields, files: Int[np.ndarray, " n"], asked: Sequence[str] = (), most: int = 100
-) -> Facets:
+def count_facets(fields: FileFields, files: NDArray[np.int64], asked: Sequence[str] = (), most: int = 100) -> Facets:
     """How many of some files have each value of some fields.
 
     Args:

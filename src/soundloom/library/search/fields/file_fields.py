@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.text_match import shared_folder
@@ -47,7 +47,7 @@ class FileFields:
     def __init__(self, rows: pa.Table, facts: pa.Table | None = None) -> None:
         paths = rows["path"].combine_chunks().dictionary_encode()
         self.paths: pa.Array = paths.dictionary
-        self.file_of_row: Int[np.ndarray, " rows"] = paths.indices.to_numpy()
+        self.file_of_row: NDArray[np.int64] = paths.indices.to_numpy()
         self.rows, self._facts = rows, facts
         self._made: dict[str, Callable[[], pa.Array]] = {
             "path": lambda: self.paths,
@@ -108,7 +108,7 @@ class FileFields:
         columns = [self.column(name).take(places).to_pylist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
-    def order(self, files: Int[np.ndarray, " n"], sort: Sequence[str]) -> Int[np.ndarray, " n"]:
+    def order(self, files: NDArray[np.int64], sort: Sequence[str]) -> NDArray[np.int64]:
         """Files, by their numbers, in the order of some fields; what is not known comes last.
 
         Args:
