@@ -34,6 +34,7 @@ COMMAND = "a command and the room that it calls"
 METHOD = "one method: its encoder, objective, recipe or reproduction"
 ROUTES = "routes and what they answer from"
 SHARED_STEMS = {
+    "annotations": COMMAND,
     "audioset": "the AudioSet corpus and its classes",
     "base": "the base class of a room's components",
     "aisfx": "one model: its encoder and its published weights",

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import soundloom
+from soundloom.cli.annotations import command as annotations_
 from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
@@ -97,7 +98,8 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, tags, duplicates, detector, detect, map_, serve, embed, import_, merge, info, roots, verify),
+    *(index, search, tag, tags, duplicates, annotations_, detector, detect, map_, serve, embed, import_, merge, info),
+    *(roots, verify),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

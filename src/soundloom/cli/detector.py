@@ -38,7 +38,7 @@ def command() -> None:
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
 @click.option(
     "--from", "tables", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE",
-    help="Marked regions: a table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or a CSV. Can be repeated.",
+    help="A table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, a CSV; or a library. Repeatable.",
 )  # fmt: skip
 @click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound of the label, FILE or FILE:FROM-TO.")
 @click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound without it, FILE or FILE:FROM-TO.")
@@ -190,11 +190,16 @@ def make_background(corpus: str, name: str | None, out: Path | None, workers: in
 
 
 def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
-    """The annotations of tables; how each was understood is said."""
+    """The annotations of tables and libraries; how each table was understood is said."""
     from soundloom.annotations import read_annotations
 
     found: list[Annotation] = []
     for path in tables:
+        if path.is_dir():
+            from soundloom.library import Library
+
+            found += Library.open(path).annotations.all()
+            continue
         table = read_annotations(path)
         echo(table.said, err=True)
         found += table.annotations

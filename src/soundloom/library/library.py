@@ -60,7 +60,7 @@ class Library(LibraryContents):
 
     ====================  ==============================================================================
     make and fill         `create`, `open`, `add`, `upgrade`, `check_present`; `folder`, `settings`, `model`
-    contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`
+    contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`; `annotations`
     search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
     segments              `index`: by id, reference and filter, their vectors and embeddings
     maps                  `maps`: compute, and show the one kept

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundloom.library.annotation_store.library_annotations import LibraryAnnotations
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.column_table import ColumnReport, add_columns
 from soundloom.library.indexing.file_facts import measure_levels
@@ -47,6 +48,11 @@ class LibraryContents(SegmentTables):
 
     def _summary(self) -> LibrarySummary:
         return LibrarySummary.of(self.folder, self.settings, self._store, self.roots)
+
+    @property
+    def annotations(self) -> LibraryAnnotations:
+        """Annotations of the files, and where and when these were recorded."""
+        return LibraryAnnotations(self.folder, self._store)
 
     def check_present(self) -> None:
         """Check that the library's folder is still there; see `require_library`."""

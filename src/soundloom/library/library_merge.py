@@ -1,4 +1,4 @@
-"""Merging of libraries of one model: the rows, roots and tags of others are taken over; nothing is embedded again.
+"""Merging of libraries of one model: rows, roots, tags and annotations are taken over; nothing is embedded again.
 
 A path that both hold keeps the rows of the library that is merged into. Tags become decisions there, so that they
 follow the sounds as those that are given by hand.
@@ -70,6 +70,8 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
                 store.append(rows)
             segments += rows.num_rows
     _take_over_tags(target, source)
+    held = set(target.files())
+    target.annotations.add(one for one in source.annotations.all() if one.path in held)
     target.index()
     return MergeReport(len(new), segments, len(files) - len(new))
 

@@ -38,6 +38,8 @@ _DELETED = {
     "tags.jsonl": "restore it from a backup; the tags in the store are unharmed",
     "columns.arrow": _COLUMNS_LOST,
     "tags.sum": "restore it from a backup, or edit a tag if tags.jsonl is whole",
+    "annotations.jsonl": "restore it from a backup, or import the annotations again",
+    "deployments.csv": "restore it from a backup, or give the table to soundloom annotations deploy again",
     "index": _REBUILT,
     "map": _MAP_REBUILT,
     "facts.arrow": _FACTS_REBUILT,

@@ -11,7 +11,9 @@ from pathlib import Path
 
 __all__ = ["CACHES", "inventory", "latest_manifest"]
 
-_DURABLE = ("library.json", "roots.json", "tags.jsonl", "tags.sum", "columns.arrow")
+_DURABLE = (
+    *("library.json", "roots.json", "tags.jsonl", "tags.sum", "columns.arrow", "annotations.jsonl", "deployments.csv"),
+)
 CACHES = ("index", "map", "facts.arrow")
 """Folders and a file whose content is computed again when it is missing."""
 _LARGEST = 2**64 - 1

@@ -1,0 +1,194 @@
+"""``soundloom annotations``: import, list, export, remove and count what is said of regions of a library's sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, print_json, table_console
+from soundloom.counted import counted
+from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+
+__all__ = ["command"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _hours(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:  # noqa: ARG001
+    """Read ``FROM-TO``, hours of the day."""
+    if value is None:
+        return None
+    try:
+        first, last = (float(hour) for hour in value.split("-"))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no stretch of the day: write hours such as 4-8 or 22-4") from None
+    return first, last
+
+
+_FILTERS = (
+    click.option("--label", metavar="LABEL", help="Only annotations with this label."),
+    click.option("--annotator", metavar="NAME", help="Only those of this annotator."),
+    click.option("--site", metavar="SITE", help="Only of recordings at this site."),
+    click.option("--hours", callback=_hours, metavar="FROM-TO", help="Only of these hours of the day, such as 22-4."),
+)
+
+
+def _filtered(command: Command) -> Command:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def _where(given: dict[str, Any]) -> AnnotationFilter:
+    from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+
+    return AnnotationFilter(**{name: given[name] for name in ("label", "annotator", "site", "hours")})
+
+
+@click.group("annotations")
+def command() -> None:
+    """Keep annotations with a library, where they follow the sounds when these move.
+
+    \b
+    Examples:
+      soundloom annotations import june.selections.txt -l sounds.loom
+      soundloom annotations deploy sites.csv -l sounds.loom
+      soundloom annotations list -l sounds.loom --label crow --hours 4-8
+      soundloom annotations counts -l sounds.loom --label crow -o crows.png
+      soundloom annotations export -l sounds.loom crows.csv --label crow
+      soundloom detector train crow --from sounds.loom
+    """
+
+
+@command.command("import")
+@click.argument("tables", nargs=-1, required=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE...")
+@common_options.library
+@click.option("--format", "format_", metavar="FORMAT", help="The table's format, if it is not recognised.")
+@click.option("--sound", metavar="FILE", help="The sound, where the table does not name it and is not named after it.")
+def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: str | None) -> None:
+    """Take tables of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or CSV, into the library."""
+    from soundloom.library import Library
+
+    annotations = Library.open(folder).annotations
+    for table in tables:
+        report = annotations.import_table(table, format=format_, sound=sound)
+        echo(report.said, err=True)
+        known = f", {report.known} known already" if report.known else ""
+        echo(f"{counted(report.added, 'annotation')} added{known}")
+        if report.elsewhere:
+            echo(
+                f"{counted(len(report.elsewhere), 'name')} of the table that no file of the library fits, or several: "
+                f"{', '.join(map(printable, report.elsewhere[:3]))}",
+                err=True,
+            )
+
+
+@command.command("list")
+@common_options.library
+@_filtered
+@common_options.as_json
+def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
+    """List annotations: file, seconds, label, annotator."""
+    from soundloom.library import Library
+
+    found = Library.open(folder).annotations.all(_where(given))
+    if json_wanted:
+        print_json([one.record() for one in found])
+        return
+    for one in found:
+        limits = "" if one.low is None and one.high is None else f"  {one.low or 0:g}-{one.high or 0:g} Hz"
+        by = f"  {printable(one.annotator)}" if one.annotator else ""
+        echo(f"{printable(one.path)}  {one.start:.2f}-{one.end:.2f}{limits}  {printable(one.label)}{by}")
+    echo(counted(len(found), "annotation"), err=True)
+
+
+@command.command("export")
+@common_options.library
+@click.argument("out", type=common_options.LocalPath(), metavar="OUT")
+@_filtered
+def export(folder: Path, out: Path, **given: Any) -> None:
+    """Write annotations to a file, or a folder of Audacity labels; the ending says in which format."""
+    from soundloom.annotations import write_annotations
+    from soundloom.library import Library
+
+    found = Library.open(folder).annotations.all(_where(given))
+    write_annotations(found, out)
+    echo(f"{counted(len(found), 'annotation')} written to {out}", err=True)
+
+
+@command.command("remove")
+@common_options.library
+@_filtered
+def remove(folder: Path, **given: Any) -> None:
+    """Remove the annotations that the options name, at least one."""
+    from soundloom.library import Library
+
+    if all(value is None for value in given.values()):
+        raise click.UsageError("say which annotations: --label, --annotator, --site or --hours")
+    removed = Library.open(folder).annotations.remove(_where(given))
+    echo(f"{counted(removed, 'annotation')} removed")
+
+
+@command.command("deploy")
+@click.argument("table", type=common_options.LocalPath(must_exist=True), metavar="CSV")
+@common_options.library
+def deploy(table: Path, folder: Path) -> None:
+    """Say where recorders were: a CSV with path, site and, if known, latitude, longitude, recorder and start.
+
+    The path is a folder, or how the names of its files begin. Without a table the site is what stands before the date
+    in a file's name, or its folder.
+    """
+    from soundloom.library import Library
+
+    library = Library.open(folder)
+    found = library.annotations.deploy(table)
+    covered = sum(any(one.fits(path) for one in found.rows) for path in library.files())
+    echo(f"{counted(len(found.rows), 'deployment')}, {counted(covered, 'file')} of the library in them")
+
+
+@command.command("counts")
+@common_options.library
+@click.option(
+    "--of", "table", type=common_options.LocalPath(must_exist=True), metavar="TABLE",
+    help="Count the regions of this table, such as what a detector found, instead of the library's annotations.",
+)  # fmt: skip
+@click.option("-o", "--out", type=common_options.LocalPath(), metavar="PNG", help="Draw a picture as well.")
+@_filtered
+@common_options.as_json
+def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool, **given: Any) -> None:
+    """Count annotations, or detections, by site and hour of the day."""
+    from rich.table import Table
+
+    from soundloom.annotations import read_annotations
+    from soundloom.library import Library
+    from soundloom.library.annotation_store.library_annotations import hour_counts, site_and_moment
+    from soundloom.pictures import hours_picture
+
+    library, where = Library.open(folder), _where(given)
+    annotations = library.annotations
+    deployments, recorded = annotations.deployments(), annotations.recorded()
+    if table is None:
+        found = annotations.all(where)
+    else:
+        every = read_annotations(table, sounds=library.files()).annotations
+        found = [one for one in every if where.holds(one, *site_and_moment(one, deployments, recorded))]
+    by_site, timeless = hour_counts(found, deployments, recorded)
+    if out is not None:
+        hours_picture(by_site, out, title=f"{given['label'] or 'annotations'} by hour and site")
+        echo(f"written to {out}", err=True)
+    if json_wanted:
+        print_json({"sites": by_site, "time_unknown": timeless})
+        return
+    shown = Table("site", *(f"{hour:02d}" for hour in range(24)), "all", box=None, pad_edge=False)
+    for site, hours in by_site.items():
+        shown.add_row(printable(site), *(str(count or "") for count in hours), str(sum(hours)))
+    table_console(140).print(shown)
+    if timeless:
+        echo(f"{timeless} of files whose recording time neither name nor header states are left out", err=True)

@@ -1,0 +1,237 @@
+"""Annotations of a library: imported from tables, kept by content, filtered by label, site and hour."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from soundloom.annotations import Annotation, read_annotations
+from soundloom.errors import InvalidArgumentError, QueryError
+from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
+from soundloom.library.annotation_store.deployments import Deployments
+from soundloom.library.storage.facts_table import read_facts_table
+from soundloom.library.storage.library_lock import AddLock
+from soundloom.library.storage.store import Store
+from soundloom.local_path import local_path
+from soundloom.system_errors import one_line_errors
+
+__all__ = ["AnnotationFilter", "ImportReport", "LibraryAnnotations", "hour_counts", "site_and_moment"]
+
+TABLE = "deployments.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationFilter:
+    """Which annotations are meant; every condition that is given must hold.
+
+    Attributes:
+        label: what is said.
+        annotator: who says so.
+        site: where the file was recorded.
+        hours: the first hour of the day and the one before which it ends, 0 to 24: 4 and 8 are from 04:00 to 08:00,
+            22 and 4 are the night; an annotation of a file whose time is not known is left out.
+
+    Raises:
+        InvalidArgumentError: hours that the day does not have.
+    """
+
+    label: str | None = None
+    annotator: str | None = None
+    site: str | None = None
+    hours: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.hours is not None and not all(0 <= hour <= 24 for hour in self.hours):
+            raise InvalidArgumentError(f"hours are from 0 to 24, got {self.hours}")
+
+    def holds(self, annotation: Annotation, site: str, moment: datetime | None) -> bool:
+        """Whether an annotation is meant.
+
+        Args:
+            annotation: it.
+            site: where its file was recorded.
+            moment: when its region began, if that is known.
+        """
+        wanted = (self.label, annotation.label), (self.annotator, annotation.annotator), (self.site, site)
+        if any(value is not None and value != given for value, given in wanted):
+            return False
+        if self.hours is None:
+            return True
+        if moment is None:
+            return False
+        first, last = self.hours
+        hour = moment.hour + moment.minute / 60 + moment.second / 3600
+        return first <= hour < last if first < last else hour >= first or hour < last
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        said: how the table was understood.
+        added: annotations that are new.
+        known: those that were there already.
+        elsewhere: names in the table that are of no file of the library, or of several.
+    """
+
+    said: str
+    added: int
+    known: int
+    elsewhere: tuple[str, ...]
+
+
+class LibraryAnnotations:
+    """The annotations of one library: `Library.annotations`.
+
+    They belong to the content of a file, as tags do: they follow it when it is renamed or moved, and hold for its
+    copies. When a file is edited in place, its annotations stay with its path.
+
+    Args:
+        folder: the library's.
+        store: its rows.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._log = AnnotationLog(folder)
+
+    def add(self, annotations: Iterable[Annotation]) -> int:
+        """Keep annotations of files of the library; returns how many are new.
+
+        Raises:
+            QueryError: a file is not in the library.
+            LibraryError: another process is adding to the library, or they cannot be written.
+        """
+        wanted, files = list(annotations), self._store.files()
+        missing = sorted({one.path for one in wanted} - files.keys())
+        if missing:
+            raise QueryError(f"{missing[0]!r} is not in the library: index it, or leave out its annotations")
+        with AddLock(self._folder).held():
+            return self._log.add(KeptAnnotation(files[one.path].hash, one) for one in wanted)
+
+    def import_table(
+        self, table: str | os.PathLike[str], *, format: str | None = None, sound: str | os.PathLike[str] | None = None
+    ) -> ImportReport:
+        """Keep the annotations of a table; those of files that are not in the library are left out and named.
+
+        Args:
+            table: as for `soundloom.annotations.read_annotations`.
+            format: the name of its format, if it is not recognised.
+            sound: the file that the annotations are of, where the table does not say.
+
+        Raises:
+            FileTableError: the table cannot be read.
+            LibraryError: as for `add`.
+        """
+        files = self._store.files()
+        found = read_annotations(table, format=format, sound=sound, sounds=files)
+        here = [one for one in found.annotations if one.path in files]
+        added = self.add(here)
+        elsewhere = sorted({one.path for one in found.annotations} - files.keys())
+        return ImportReport(found.said, added, len(here) - added, tuple(elsewhere))
+
+    def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
+        """The annotations, by path and start, with the paths that the files have now.
+
+        Args:
+            where: which; None: all, also of files that are gone, which keep the path that they had.
+
+        Raises:
+            LibraryError: they are damaged.
+        """
+        return [one for _, one in self._found(where)]
+
+    def remove(self, where: AnnotationFilter) -> int:
+        """Let annotations no longer count; returns how many these were. Raises as `add`."""
+        with AddLock(self._folder).held():
+            ids = list(dict.fromkeys(number for number, _ in self._found(where)))
+            self._log.remove(ids)
+        return len(ids)
+
+    def labels(self) -> dict[str, int]:
+        """Every label and how many annotations have it, the most frequent first."""
+        counts = Counter(kept.annotation.label for kept in self._log.read().values())
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def deployments(self) -> Deployments:
+        """Where the files were recorded: by the table that `deploy` kept, or by their names."""
+        file = self._folder / TABLE
+        return Deployments.read(file) if file.is_file() else Deployments()
+
+    def deploy(self, table: str | os.PathLike[str]) -> Deployments:
+        """Keep a table of deployments in the library, in place of the one that it has.
+
+        Raises:
+            FileTableError: it cannot be read.
+        """
+        found = Deployments.read(local_path(table, must_exist=True))
+        with AddLock(self._folder).held(), one_line_errors(self._folder / TABLE):
+            found.write(self._folder / TABLE)
+        return found
+
+    def recorded(self) -> Mapping[str, datetime]:
+        """When files were recorded, by their names and headers; a file's time of change is not taken for that."""
+        facts = read_facts_table(self._folder)
+        if facts is None:
+            return {}
+        columns = (facts[name].to_pylist() for name in ("path", "recorded", "recorded_by"))
+        stated = zip(*columns, strict=True)
+        return {path: datetime.fromisoformat(text) for path, text, by in stated if text and by != "file"}
+
+    def _found(self, where: AnnotationFilter | None) -> list[tuple[str, Annotation]]:
+        files = self._store.files()
+        holders: dict[str, list[str]] = defaultdict(list)
+        for path, state in files.items():
+            holders[state.hash].append(path)
+        found = [
+            (number, replace(kept.annotation, path=path))
+            for number, kept in self._log.read().items()
+            for path in sorted(holders.get(kept.hash, ())) or [kept.annotation.path]
+        ]
+        found.sort(key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
+        if where is None or where == AnnotationFilter():
+            return found
+        recorded, deployments = self.recorded(), self.deployments()
+        return [pair for pair in found if where.holds(pair[1], *site_and_moment(pair[1], deployments, recorded))]
+
+
+def site_and_moment(
+    annotation: Annotation, deployments: Deployments, recorded: Mapping[str, datetime]
+) -> tuple[str, datetime | None]:
+    """Where, and when, a region was recorded.
+
+    Args:
+        annotation: the region.
+        deployments: of the recordings.
+        recorded: file -> when its recording began.
+    """
+    begun = recorded.get(annotation.path)
+    deployment = deployments.of(annotation.path, begun)
+    return deployment.site, None if begun is None else begun + timedelta(seconds=annotation.start)
+
+
+def hour_counts(
+    annotations: Sequence[Annotation], deployments: Deployments, recorded: Mapping[str, datetime]
+) -> tuple[dict[str, list[int]], int]:
+    """How many annotations begin in each hour of the day, by site, and how many are of files whose time is not known.
+
+    Args:
+        annotations: regions.
+        deployments: of the recordings.
+        recorded: file -> when its recording began.
+    """
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
+    timeless = 0
+    for one in annotations:
+        site, moment = site_and_moment(one, deployments, recorded)
+        if moment is None:
+            timeless += 1
+        else:
+            counts[site][moment.hour] += 1
+    return dict(sorted(counts.items())), timeless

@@ -1,0 +1,196 @@
+"""Annotations of a library: kept by content, with sites and hours; the commands."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.cli import main
+from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
+from soundloom.library import Library, verify_library
+from soundloom.library.annotation_store.annotation_log import LOG
+from soundloom.library.annotation_store.deployments import Deployment, Deployments, site_by_name
+from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+from soundloom.library.library_merge import merge_libraries
+
+RATE = 16_000
+NAMES = ("POND_20240501_043000.wav", "POND_20240501_223000.wav", "HILL_20240501_053000.wav")
+
+
+def sound(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(seed).normal(size=2 * RATE), RATE)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    for number, name in enumerate(NAMES):
+        sound(tmp_path / "sounds" / name, number)
+    made = Library.create(tmp_path / "sounds.loom", "mfcc", window=1.0)
+    made.add(tmp_path / "sounds", workers=1)
+    return made
+
+
+def marks(folder: Path) -> list[Annotation]:
+    return [
+        Annotation(str(folder / NAMES[0]), 0.25, 0.5, "crow", low=500.0, high=2000.0, annotator="ada", score=0.75),
+        Annotation(str(folder / NAMES[1]), 1.0, 1.5, "owl", columns={"note": "far, faint"}),
+        Annotation(str(folder / NAMES[2]), 0.0, 2.0, "crow"),
+    ]
+
+
+def test_annotations_follow_a_file_that_moves(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    assert library.annotations.add(marks(folder)) == 3
+    assert library.annotations.add(marks(folder)) == 0  # known already
+    assert library.annotations.all() == sorted(marks(folder), key=lambda one: one.path)
+    (folder / NAMES[0]).rename(folder / "renamed.wav")
+    (folder / "copy.wav").write_bytes((folder / NAMES[1]).read_bytes())
+    library.add(workers=1)
+    found = Library.open(library.folder).annotations.all()
+    assert [(Path(one.path).name, one.label) for one in found] == [
+        (NAMES[2], "crow"), (NAMES[1], "owl"), ("copy.wav", "owl"), ("renamed.wav", "crow"),
+    ]  # fmt: skip
+    assert (found[-1].low, found[-1].annotator, found[-1].score) == (500.0, "ada", 0.75)
+    sound(folder / NAMES[2], 9)  # edited in place
+    library.add(workers=1)
+    assert [one.label for one in library.annotations.all() if one.path.endswith(NAMES[2])] == ["crow"]
+    assert library.annotations.labels() == {"crow": 2, "owl": 1}
+
+
+def test_removed_annotations_stay_removed_until_they_are_added_again(library: Library, tmp_path: Path) -> None:
+    library.annotations.add(marks(tmp_path / "sounds"))
+    assert library.annotations.remove(AnnotationFilter(label="crow")) == 2
+    assert [one.label for one in library.annotations.all()] == ["owl"]
+    assert library.annotations.add(marks(tmp_path / "sounds")) == 2
+    assert len(library.annotations.all()) == 3
+
+
+def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
+    with pytest.raises(QueryError, match=r"gone\.wav.*not in the library"):
+        library.annotations.add([Annotation("/gone.wav", 0, 1, "crow")])
+
+
+def test_a_damaged_log_says_where(library: Library, tmp_path: Path) -> None:
+    library.annotations.add(marks(tmp_path / "sounds"))
+    log = library.folder / LOG
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"id": "cut off')  # by a process that was killed
+    assert len(library.annotations.all()) == 3
+    assert library.annotations.add([Annotation(str(tmp_path / "sounds" / NAMES[0]), 1, 2, "jay")]) == 1
+    assert len(library.annotations.all()) == 4
+    log.write_bytes(b"nonsense\n" + whole)
+    with pytest.raises(LibraryError, match="line 1 of the annotations"):
+        library.annotations.all()
+
+
+def test_a_deleted_log_is_noticed(library: Library, tmp_path: Path) -> None:
+    library.annotations.add(marks(tmp_path / "sounds"))
+    sound(tmp_path / "sounds" / "new.wav", 7)
+    library.add(workers=1)
+    (library.folder / LOG).unlink()
+    assert [Path(one.path).name for one in verify_library(library.folder)] == [LOG]
+
+
+def test_hours_and_sites(library: Library, tmp_path: Path) -> None:
+    annotations = library.annotations
+    annotations.add(marks(tmp_path / "sounds"))
+
+    def labels(**where: object) -> list[str]:
+        return [f"{Path(one.path).name[:4]} {one.label}" for one in annotations.all(AnnotationFilter(**where))]
+
+    assert labels(site="POND") == ["POND crow", "POND owl"]
+    assert labels(hours=(4, 6)) == ["HILL crow", "POND crow"]
+    assert labels(hours=(22, 5)) == ["POND crow", "POND owl"]
+    assert labels(hours=(5, 22), label="crow", site="HILL") == ["HILL crow"]
+    with pytest.raises(InvalidArgumentError, match="0 to 24"):
+        AnnotationFilter(hours=(4, 25))
+
+
+def test_sites_are_those_of_the_table_or_of_the_names(tmp_path: Path) -> None:
+    table = tmp_path / "sites.csv"
+    table.write_text(
+        "Folder;Station;Lat;Lon;Device;Deployed\n"
+        "sd1;North;48,5;-9.25;A17;2024-04-01 12:00\n"
+        "sd1;South;;;A17;2024-05-01\n"
+        "sd1/AB;East;;;;\n"
+    )
+    found = Deployments.read(table)
+    assert found.rows[0] == Deployment(
+        path="sd1", site="North", latitude=48.5, longitude=-9.25, recorder="A17", start=datetime(2024, 4, 1, 12)
+    )
+    april, may = datetime(2024, 4, 3), datetime(2024, 5, 3)
+    assert [found.of("/m/sd1/1.wav", moment).site for moment in (april, may)] == ["North", "South"]
+    assert found.of("/m/sd1/AB_7.wav", may).site == "East"
+    assert found.of("/m/sd2/POND_20240501_043000.wav").site == "POND"
+    assert site_by_name("/m/pond/20240501_043000.wav") == "pond"
+    assert site_by_name("/m/pond/song.wav") == "pond"
+    found.write(tmp_path / "again.csv")
+    assert Deployments.read(tmp_path / "again.csv").rows == found.rows
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "path"),
+        ("path,site,lat\nx,y,95\n", r"latitude '95'.*-90 to 90"),
+        ("path,site,start\nx,y,soon\n", "line 2.*'soon' is no time"),
+        ("path,site\nx,\n", "needs a path and a site"),
+    ],
+)
+def test_a_table_of_sites_that_makes_no_sense_says_where(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "sites.csv").write_text(text)
+    with pytest.raises(FileTableError, match=said):
+        Deployments.read(tmp_path / "sites.csv")
+
+
+def test_a_merge_takes_annotations_over(library: Library, tmp_path: Path) -> None:
+    library.annotations.add(marks(tmp_path / "sounds"))
+    target = Library.create(tmp_path / "all.loom", "mfcc", window=1.0)
+    merge_libraries(target.folder, library.folder)
+    assert Library.open(target.folder).annotations.all() == library.annotations.all()
+
+
+def test_commands(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = [*marks(tmp_path / "sounds"), Annotation("/elsewhere/a.wav", 0.0, 1.0, "crow")]
+    write_annotations(named, tmp_path / "marks.csv")
+    assert library.annotations.import_table(tmp_path / "marks.csv").elsewhere == ("/elsewhere/a.wav",)
+    library.annotations.remove(AnnotationFilter())
+    (tmp_path / "sites.csv").write_text("path,site\nHILL,Hill top\n")
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, ["annotations", *words, "-l", "sounds.loom"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "3 annotations added" in run("import", "marks.csv")
+    assert "3 known already" in run("import", "marks.csv")
+    assert "1 deployment, 1 file" in run("deploy", "sites.csv")
+    assert [one["label"] for one in json.loads(run("list", "--site", "Hill top", "--json"))] == ["crow"]
+    counts = json.loads(run("counts", "-o", "hours.png", "--json"))
+    assert counts["sites"]["POND"][4] == counts["sites"]["POND"][22] == counts["sites"]["Hill top"][5] == 1
+    assert (tmp_path / "hours.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(run("counts", "--of", "marks.csv", "--label", "owl", "--json"))["sites"] == {
+        "POND": [0] * 22 + [1, 0]
+    }
+    run("export", "out.selections.txt", "--label", "crow")
+    assert len(read_annotations("out.selections.txt").annotations) == 2
+    assert "2 annotations removed" in run("remove", "--label", "crow")
+    assert CliRunner().invoke(main, ["annotations", "remove", "-l", "sounds.loom"]).exit_code == 2
+
+
+def test_a_detector_learns_from_a_library(library: Library, tmp_path: Path) -> None:
+    library.annotations.add(marks(tmp_path / "sounds"))
+    words = ["detector", "train", "crow", "--from", str(library.folder), "-m", "mfcc", "-j", "1"]
+    out = str(tmp_path / "crow.detector")
+    result = CliRunner().invoke(main, [*words, "-o", out, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["examples"] == 3
