@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from soundloom.library.search import finder
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
+from soundloom.library.search.tag_query import find_known_words
 from soundloom.tags import aligned_tags
 from soundloom.tags.suggestions import suggestion_scores
 
@@ -109,6 +111,36 @@ def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> Non
     with pytest.raises(QueryError, match=r"no name, tag, title or folder .* 'beping', .* did you mean 'beep'"):
         worded.find("beping")
     assert worded.find(LibraryQuery(text="beping", names_only=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "unknown"),
+    [
+        ("a crying baby", ["Baby cry, infant cry"], []),
+        ("Dogs barking loudly", ["Dog", "Bark"], ["loudly"]),
+        ("footsteps on the stairs", ["Walk, footsteps"], []),
+        ("text-to-speech", ["Speech synthesizer"], []),
+        ("children", ["Child speech, kid speaking"], []),
+        ("zzz 12", [], ["zzz", "12"]),
+    ],
+)
+def test_everyday_words_and_phrases_name_classes(text: str, known: list[str], unknown: list[str]) -> None:
+    tags = aligned_tags("loom")
+    assert tags is not None
+    assert find_known_words(text, tags.vocabulary) == (known, unknown)
+
+
+def test_words_of_an_earlier_version_are_refused_with_the_remedy(worded: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "earlier.loom"
+    shutil.copytree(worded.folder, folder)
+    replace(worded.settings, fingerprint="0" * 64).write(folder)
+    earlier = Library.open(folder)
+    with pytest.raises(QueryError, match=r"another version of .*soundloom index --upgrade"):
+        earlier.find("hissing tone")
+    remarks: list[str] = []
+    assert {match.found_by for match in earlier.find("beep", k=20, remarks=remarks)} == {("name",)}
+    assert "soundloom index --upgrade" in remarks[0]
+    assert earlier.tags.vocabulary() == ()
 
 
 def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,6 +220,11 @@ class Vocabulary:
             raise QueryError(f"{tag!r} holds no word: a tag is written in letters, such as 'dog'")
         return found
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Every way to write a tag, in lower case -> the tag."""
+        return {name: self.tags[number] for name, number in self._numbers().items()}
+
     def _numbers(self) -> dict[str, int]:
         """Every way to write a tag, in lower case -> its number.
 
@@ -231,7 +236,7 @@ class Vocabulary:
             for name in tag.lower().split(", "):
                 owners.setdefault(name, []).append(number)
         names = {name: numbers[0] for name, numbers in owners.items() if len(numbers) == 1}
-        return {word: self.tags.index(tag) for word, tag in self.synonyms.items()} | names | whole
+        return {word: whole[tag.lower()] for word, tag in self.synonyms.items()} | names | whole
 
 
 def _spellings(word: str) -> tuple[str, ...]:

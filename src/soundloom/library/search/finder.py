@@ -8,7 +8,7 @@ sounds, or words for the model, text says among which files.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -32,7 +32,6 @@ from soundloom.library.search.library_query import (
 )
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows, sample_similarity
-from soundloom.library.search.text_match import query_words, word_forms
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,12 +148,18 @@ class Finder:
 
     def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
         """What text found, and after it what the model finds by those of its words that it knows."""
-        vocabulary = self._tag_queries.vocabulary(offline=self._offline)
-        known, unknown = _known_words(query.text, vocabulary)
+        # Imports torch: text that finds enough by itself does without.
+        from soundloom.library.search.tag_query import find_known_words, nothing_found
+
+        vocabulary = self._tag_queries.known_tags(offline=self._offline)
+        unusable = "" if vocabulary is not None else self._tag_queries.unusable(offline=self._offline)
+        known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [])
         if not known:
-            if found:
-                return found
-            raise QueryError(_nothing_has(query.text, vocabulary, self._tag_queries.unusable(offline=self._offline)))
+            if not found:
+                raise QueryError(nothing_found(query.text, vocabulary, unusable))
+            if unusable:
+                self._remarks.append(unusable)
+            return found
         if unknown:
             self._remarks.append(f"the model does not know {' and '.join(map(repr, unknown))}: searched by the rest")
         asked = replace(query, text="", words=tuple(known))
@@ -337,40 +342,3 @@ def _matches(
         )
         for hit, share in zip(hits, below, strict=True)
     ]
-
-
-def _known_words(text: str, vocabulary: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words of the model that a text names, whole or word by word, and the words of the text that it does not know.
-
-    >>> _known_words("Dogs barking", ("dog", "rain"))
-    (['dog'], ['barking'])
-    """
-    whole = {word.casefold(): word for word in vocabulary}
-    if (named := whole.get(" ".join(text.casefold().split()))) is not None:
-        return [named], []
-    known: dict[str, None] = {}
-    unknown = []
-    for word in query_words(text):
-        forms = word_forms(word)
-        fitting = [whole[form] for form in sorted(forms, key=lambda form: (form != word, form)) if form in whole]
-        fitting = fitting or [known_word for low, known_word in whole.items() if word in word_forms(low)]
-        if fitting:
-            known[fitting[0]] = None
-        else:
-            unknown.append(word)
-    return list(known), unknown
-
-
-def _nothing_has(text: str, vocabulary: Sequence[str], unusable: str) -> str:
-    """What is said where neither text nor the model finds anything."""
-    from soundloom.tags import Vocabulary
-
-    start = f"no name, tag, title or folder in this library has {text!r}"
-    if unusable:
-        return f"{start}, and {unusable}"
-    if not vocabulary:
-        return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
-    words = Vocabulary(tags=tuple(vocabulary))
-    near = list(dict.fromkeys(name for word in query_words(text) for name in words.nearest(word)))[:3]
-    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint}"

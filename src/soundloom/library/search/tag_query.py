@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import ModelError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
+from soundloom.library.search.text_match import query_words, word_forms
 from soundloom.models import load
 from soundloom.tags.lookup import aligned_tags
 from soundloom.tags.suggestions import suggestion_scores
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
     from soundloom.library.search.index_cache import IndexCache
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
-    from soundloom.tags import AlignedTags
+    from soundloom.tags import AlignedTags, Vocabulary
 
-__all__ = ["TagQueries", "tag_embedding", "tags_of_library"]
+__all__ = ["TagQueries", "find_known_words", "nothing_found", "tag_embedding", "tags_of_library"]
 
 
 class _OtherVersionError(QueryError):
@@ -70,10 +71,15 @@ class TagQueries:
         Args:
             offline: never fetch the published tag encoder; without it no tags are known.
         """
+        known = self.known_tags(offline=offline)
+        return () if known is None else known.tags
+
+    def known_tags(self, *, offline: bool = False) -> Vocabulary | None:
+        """The tags of `vocabulary`, with every way to write them; None if there are none."""
         try:
-            return tuple(self._aligned_tags(offline).vocabulary.tags)
+            return self._aligned_tags(offline).vocabulary
         except (QueryError, ModelError):
-            return ()
+            return None
 
     def unusable(self, *, offline: bool = False) -> str:
         """Why the words of the library's model cannot be used, with the remedy; empty if they can, or it knows none.
@@ -229,3 +235,65 @@ def _columns(aligned: AlignedTags, settings: LibrarySettings) -> slice:
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(vector, float(np.linalg.norm(vector)) or 1.0)
+
+
+def find_known_words(text: str, vocabulary: Vocabulary) -> tuple[list[str], list[str]]:
+    """The words of the model that a text names, and the words of the text that name none.
+
+    >>> from soundloom.tags import Vocabulary
+    >>> words = Vocabulary(tags=("Dog", "Baby cry, infant cry"), synonyms={"crying baby": "Baby cry, infant cry"})
+    >>> find_known_words("a crying baby and two dogs", words)
+    (['Baby cry, infant cry', 'Dog'], ['two'])
+    """
+    # A class of that name goes before one that has it beside others: "dogs" is Dog, not "Canidae, dogs, wolves".
+    tables = [_by_form({tag: tag for tag in vocabulary.tags}), _by_form(vocabulary.names)]
+    words = query_words(text)
+    known: dict[str, None] = {}
+    unknown = []
+    first = 0
+    while first < len(words):
+        for last in range(len(words), first, -1):
+            if (tag := _named(" ".join(words[first:last]), tables)) is not None:
+                known[tag] = None
+                first = last
+                break
+        else:
+            unknown.append(words[first])
+            first += 1
+    return list(known), unknown
+
+
+def nothing_found(text: str, vocabulary: Vocabulary | None, unusable: str = "") -> str:
+    """What is said where neither text nor the model finds anything.
+
+    Args:
+        text: what was asked.
+        vocabulary: the tags that the model knows; None if there are none.
+        unusable: why its tags cannot be used, as `TagQueries.unusable` says it.
+    """
+    start = f"no name, tag, title or folder in this library has {text!r}"
+    if unusable:
+        return f"{start}, and {unusable}"
+    if vocabulary is None:
+        return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
+    near = list(dict.fromkeys(name for word in query_words(text) for name in vocabulary.nearest(word)))[:3]
+    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint}"
+
+
+def _by_form(names: Mapping[str, str]) -> dict[str, str]:
+    """Every form of every name -> the tag; a name as it is written before another's form."""
+    plain = {" ".join(query_words(name)): tag for name, tag in names.items()}
+    return {form: tag for name, tag in plain.items() for form in _forms(name)} | plain
+
+
+def _named(phrase: str, tables: Sequence[Mapping[str, str]]) -> str | None:
+    """The tag that a phrase is a name of; as it is written before another form of it."""
+    forms = [phrase, *sorted(_forms(phrase))]
+    return next((table[form] for table in tables for form in forms if form in table), None)
+
+
+def _forms(phrase: str) -> Sequence[str]:
+    """A phrase with every form of its last word."""
+    *before, last = phrase.split(" ")
+    return [" ".join((*before, form)) for form in word_forms(last)]
