@@ -30,6 +30,7 @@ from soundloom.cli.index import command as index
 from soundloom.cli.info import command as info
 from soundloom.cli.layers import command as layers
 from soundloom.cli.map import command as map_
+from soundloom.cli.mcp import command as mcp
 from soundloom.cli.merge import command as merge
 from soundloom.cli.models import command as models
 from soundloom.cli.reproduce import command as reproduce
@@ -99,7 +100,7 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 for command in (
     *(index, search, tag, tags, duplicates, annotations_, detector, detect, map_, serve, embed, import_, merge, info),
-    *(roots, verify),
+    *(roots, verify, mcp),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)
