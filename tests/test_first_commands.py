@@ -108,6 +108,17 @@ COMMANDS = (
     ("duplicates", 0, "1 group of duplicates, 2 files"),
     ("duplicates --exact", 0, "exact"),
     ("duplicates -o copies.m3u8", 0, "written to copies.m3u8"),
+    ("duplicates --similar 0.99", 0, "group"),
+    ("duplicates --similar 2", 2, "not in the range"),
+    # The library as a whole
+    ("clusters", 0, "segments  files  name"),
+    ("distances -o near.csv --nearest 1", 0, "6 pairs: near.csv"),
+    ("distances -o near.txt", 1, ".csv or .parquet"),
+    ("distances", 2, "Missing option '-o'"),
+    ("export sounds.loom all.parquet", 0, "6 segments of 6 files"),
+    ("export sounds.loom all.xlsx", 1, ".parquet, .npz, .csv"),
+    ("export nowhere.loom all.parquet", 1, "nowhere.loom"),
+    ("watch -l nowhere.loom", 1, "nowhere.loom"),
 )
 
 

@@ -14,11 +14,13 @@ import click
 
 import soundloom
 from soundloom.cli.annotations import command as annotations_
+from soundloom.cli.clusters import command as clusters
 from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
 from soundloom.cli.detect import command as detect
 from soundloom.cli.detector import command as detector
+from soundloom.cli.distances import command as distances
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.duplicates import command as duplicates
 from soundloom.cli.embed import command as embed
@@ -41,6 +43,7 @@ from soundloom.cli.tag import command as tag
 from soundloom.cli.tags import command as tags
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
+from soundloom.cli.watch import command as watch
 
 __all__ = ["main"]
 
@@ -99,8 +102,8 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, search, tag, tags, duplicates, annotations_, detector, detect, map_, serve, embed, import_, merge, info),
-    *(roots, verify, mcp),
+    *(index, watch, search, tag, tags, duplicates, clusters, distances, annotations_, detector, detect, map_, serve),
+    *(embed, import_, merge, info, roots, verify, mcp),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

@@ -19,6 +19,12 @@ __all__ = ["command"]
 @common_options.library
 @click.option("--exact", is_flag=True, help="Only files of the same content, byte for byte; no file is read.")
 @click.option(
+    "--similar",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SIMILARITY",
+    help="Compare embeddings instead, at least so similar, such as 0.95; no file is read.",
+)
+@click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.5,
@@ -34,6 +40,7 @@ def command(
     context: click.Context,
     folder: Path,
     exact: bool,
+    similar: float | None,
     coverage: float,
     out: Path | None,
     workers: int | None,
@@ -43,12 +50,14 @@ def command(
 
     Files of the same content are found by its hash, others by fingerprints of their sound, which are computed once.
     Steady tones, and sounds of less than about a third of a second, are found only by their content. The best of each
-    group comes first: of the highest rate, the most channels and bits, the longest. Nothing is deleted.
+    group comes first: of the highest rate, the most channels and bits, the longest. Nothing is deleted. --similar finds
+    files that the model takes for nearly the same, also other takes of a sound.
 
     \b
     Examples:
       soundloom duplicates -l sounds.loom
       soundloom duplicates --exact
+      soundloom duplicates --similar 0.95
       soundloom duplicates --coverage 0.9 --out duplicates.csv
       soundloom duplicates --out duplicates.m3u8
     """
@@ -57,7 +66,9 @@ def command(
 
     library = Library.open(folder)
     with nullcontext() if json_wanted else step_bar("fingerprints", "files") as progress:
-        report = library.duplicates.find(exact=exact, coverage=coverage, workers=workers, progress=progress)
+        report = library.duplicates.find(
+            exact=exact, similar=similar, coverage=coverage, workers=workers, progress=progress
+        )
     if json_wanted:
         print_json(report)
     elif out is None:

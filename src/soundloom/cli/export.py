@@ -1,4 +1,4 @@
-"""``soundloom export``: a model as one ONNX file."""
+"""``soundloom export``: a model as one ONNX file, or a library as one file of embeddings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.counted import counted
 
 __all__ = ["command"]
 
 
 @click.command("export")
-@click.argument("name", metavar="MODEL")
-@click.argument(
-    "out", type=common_options.LocalPath(dir_okay=False, is_output=True), metavar="[OUT.onnx]", required=False
-)
+@click.argument("name", metavar="MODEL|LIBRARY")
+@click.argument("out", type=common_options.LocalPath(dir_okay=False, is_output=True), metavar="[OUT]", required=False)
 @click.option(
     *("-o", "--out", "--output", "output"),
     type=common_options.LocalPath(dir_okay=False, is_output=True),
-    metavar="OUT.onnx",
+    metavar="OUT",
     help="The file to write, if it is not the second argument.",
 )
 @common_options.weight_files
@@ -39,7 +38,12 @@ def command(
     seconds: float | None,
     json_wanted: bool,
 ) -> None:
-    """Write a model as one ONNX file: waveforms [batch, samples] in, embeddings [batch, dim] out.
+    """Write a library as one file of embeddings (.parquet, .npz or .csv), or a model as an ONNX file.
+
+    Of a LIBRARY: paths, times, tags and embeddings, with the model, fingerprint, engine, rate and window, and in
+    Parquet all that is known of the files. soundloom import makes a library of it.
+
+    Of a MODEL: waveforms [batch, samples] in, embeddings [batch, dim] out.
 
     The front-end is in the file; give it mono sound in [-1, 1] at the rate in its metadata. Before the file gets its
     name its embeddings are compared with the model's. Needs: pip install 'soundloom[onnx]'
@@ -51,17 +55,21 @@ def command(
 
     \b
     Examples:
+      soundloom export sounds.loom sounds.parquet
       soundloom export logmel+mfcc timbre.onnx
       soundloom export loom loom.onnx --seconds 10
       soundloom export cnn14#3#6 fused.onnx --seconds 5
       soundloom export vggish vggish.onnx --weights vggish-10086976.pth
     """
-    from soundloom.onnx_export import check_destination, check_exportable, export
-
     if (out is None) == (output is None):
-        raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx")
+        raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx, or LIBRARY OUT.parquet")
     out = out or output
     assert out is not None
+    if (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom"):
+        _export_library(Path(name), out)
+        return
+    from soundloom.onnx_export import check_destination, check_exportable, export
+
     check_destination(out)
     check_exportable(name, offline=offline)
     load = model_loader(offline=offline)
@@ -80,3 +88,11 @@ def command(
         f"{out}: {name}, {length} at {model.sample_rate:,} Hz to {model.dim} numbers, opset {exported.opset}, "
         f"{exported.difference:.0e} from the model"
     )
+
+
+def _export_library(folder: Path, out: Path) -> None:
+    from soundloom.library import Library
+    from soundloom.library.exports.library_export import export_library
+
+    files, segments = export_library(Library.open(folder, loader=model_loader(offline=True)), out)
+    echo(f"{counted(segments, 'segment')} of {counted(files, 'file')}: {out}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from soundloom.library.indexing.add_report import AddReport, FileProgress
     from soundloom.library.indexing.library_roots import Root, Roots
     from soundloom.library.library import Library
+    from soundloom.library.map.cluster_table import Cluster
     from soundloom.library.map.library_map import Map, MapProgress, Maps
     from soundloom.library.search.explanation import Explanation
     from soundloom.library.search.fields.facets import Facets
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddReport",
+    "Cluster",
     "DamagedFile",
     "DuplicateFile",
     "DuplicateReport",
@@ -70,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "AddReport": "indexing.add_report",
+    "Cluster": "map.cluster_table",
     "DamagedFile": "verification",
     "DuplicateFile": "duplicates.library_duplicates",
     "DuplicateReport": "duplicates.library_duplicates",

@@ -4,6 +4,8 @@
     .npz        arrays path, embedding [rows, dim], start, end
     .csv        columns path, start, end; the other columns, all of numbers, are the embedding
 
+Parquet and .npz may have tags as well: lists of texts, or each list as JSON. Other columns are left out.
+
 Without start and end a row is of a whole file. A file that `soundloom embed` wrote says which model made it: its
 library embeds new sounds with it. Any other library is searched by the sounds that it holds, names, tags and filters.
 """
@@ -48,6 +50,7 @@ class _Embeddings:
     paths: list[str]
     starts: Float[np.ndarray, " rows"] | None
     ends: Float[np.ndarray, " rows"] | None
+    tags: list[list[str]] | None
     vectors: Float32[np.ndarray, "rows dim"]
     about: Mapping[str, Any]
 
@@ -113,7 +116,12 @@ def _fill(store: Store, found: _Embeddings) -> int:
             raise LibraryError(
                 f"{len(rows)} rows are of {path!r}, and some begin at the same second: give each a start"
             )
-        waiting.append(segment_rows(_state(path), *ordered, vectors, ()))
+        table = segment_rows(_state(path), *ordered, vectors, ())
+        if found.tags is not None:
+            place = table.schema.get_field_index("tags")
+            tags = [sorted(set(found.tags[rows[one]])) for one in order]
+            table = table.set_column(place, table.schema.field(place), pa.array(tags, table.schema.field(place).type))
+        waiting.append(table)
         if sum(table.num_rows for table in waiting) >= _COMMIT_ROWS:
             store.append(pa.concat_tables(waiting).combine_chunks())
             waiting.clear()
@@ -151,7 +159,8 @@ def _read(file: Path) -> _Embeddings:
         paths = [text_path(os.path.abspath(os_path(str(path)))) for path in columns["path"]]
         if vectors.ndim != 2 or len(vectors) != len(paths):
             raise LibraryError(f"{str(file)!r} has embeddings of shape {vectors.shape} for {len(paths)} paths")
-        return _Embeddings(paths, start if end is not None else None, end, vectors, json.loads(about or "{}"))
+        tags = [_tag_list(one) for one in columns["tags"]] if "tags" in columns else None
+        return _Embeddings(paths, start if end is not None else None, end, tags, vectors, json.loads(about or "{}"))
     except KeyError as error:
         raise LibraryError(f"{str(file)!r} has no column {error}: path and embedding are needed") from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
@@ -159,11 +168,17 @@ def _read(file: Path) -> _Embeddings:
         raise LibraryError(f"{str(file)!r} cannot be read as embeddings: {reason}") from None
 
 
+def _tag_list(cell: Any) -> list[str]:
+    """The tags of a row: a list, or one as JSON, or none."""
+    tags = json.loads(cell) if isinstance(cell, str) and cell else cell
+    return [str(tag) for tag in tags or ()]
+
+
 def _of_parquet(file: Path) -> tuple[dict[str, Any], str]:
     from pyarrow import parquet
 
     table = parquet.read_table(file)
-    columns = {name: table[name].to_pylist() for name in ("path", "start", "end") if name in table.column_names}
+    columns = {name: table[name].to_pylist() for name in ("path", "start", "end", "tags") if name in table.column_names}
     lists = table["embedding"].combine_chunks()
     columns["embedding"] = lists.flatten().to_numpy().reshape(len(lists), -1)
     return columns, (table.schema.metadata or {}).get(b"soundloom", b"").decode()
@@ -171,7 +186,7 @@ def _of_parquet(file: Path) -> tuple[dict[str, Any], str]:
 
 def _of_npz(file: Path) -> tuple[dict[str, Any], str]:
     with np.load(file, allow_pickle=False) as arrays:
-        columns = {name: arrays[name] for name in ("path", "start", "end", "embedding") if name in arrays}
+        columns = {name: arrays[name] for name in ("path", "start", "end", "tags", "embedding") if name in arrays}
         return columns, str(arrays["about"]) if "about" in arrays else ""
 
 

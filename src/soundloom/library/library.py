@@ -85,8 +85,8 @@ class Library(LibraryContents):
         self.roots = Roots(folder, self._store, self._registry, self._tag_editor, self._add_lock)
         self._tag_queries = TagQueries(settings, self._index_cache)
         self.tags = LibraryTags(self._index_cache, self._tag_editor, self._tag_queries)
-        self.duplicates = Duplicates(folder, self._store, settings.decoding)
-        self.maps = Maps(folder / "map", settings.balance, self._store, self._index_cache)
+        self.duplicates = Duplicates(folder, self._store, settings, self._index_cache)
+        self.maps = Maps(folder / "map", settings.balance, self._store, self._index_cache, self._tag_queries)
 
     @classmethod
     def create(

@@ -1,6 +1,6 @@
-"""Duplicate files of a library: of one content by its hash, and of one sound by fingerprints of the waveforms.
+"""Duplicate files of a library: of one content by its hash, and of one sound by fingerprints or embeddings.
 
-Nothing is deleted. Fingerprints need the files, once: they are kept with the library.
+Nothing is deleted. Fingerprints need the files, once: they are kept with the library. Embeddings need no file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from soundloom.file_pool import Failed, process
 from soundloom.library.duplicates.fingerprint import SAMPLE_RATE, fingerprint
 from soundloom.library.duplicates.fingerprint_cache import read_fingerprints, write_fingerprints
 from soundloom.library.duplicates.fingerprint_matches import matching_pairs
+from soundloom.library.duplicates.similar_files import similar_files
+from soundloom.library.search.index_cache import IndexCache
+from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.library.storage.facts_table import read_facts_table
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure
 
@@ -37,8 +41,8 @@ class DuplicateFile:
     Attributes:
         path: the file.
         duration: in seconds.
-        agreement: share of the bits of the fingerprint in which it agrees with the nearest other of the group; 1 for
-            files of the same content.
+        agreement: share of the bits of the fingerprint in which it agrees with the nearest other of the group, or the
+            similarity of the embeddings; 1 for files of the same content.
         exact: whether another file of the group has the same content.
     """
 
@@ -68,18 +72,21 @@ class Duplicates:
     Args:
         folder: the library's.
         store: its rows.
-        decoding: how its files are decoded.
+        settings: the library's: how its files are decoded, and how its parts count.
+        index: the library's search index.
     """
 
-    def __init__(self, folder: Path, store: Store, decoding: audio.DecodeOptions) -> None:
+    def __init__(self, folder: Path, store: Store, settings: LibrarySettings, index: IndexCache) -> None:
         self._folder = folder
         self._store = store
-        self._decoding = decoding
+        self._settings = settings
+        self._index = index
 
     def find(
         self,
         *,
         exact: bool = False,
+        similar: float | None = None,
         coverage: float = 0.5,
         workers: int | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -88,13 +95,17 @@ class Duplicates:
 
         Args:
             exact: find only files of the same content.
+            similar: compare embeddings instead of fingerprints: the least similarity of segments of both files, in
+                (0, 1]; see `soundloom.library.duplicates.similar_files`. No file is read.
             coverage: least share of the longer sound that its copy must have.
             workers: how many files at a time; as many as there are processors if not given.
             progress: called after every fingerprint that had to be computed: how many are done, of how many.
 
         Raises:
-            InvalidArgumentError: the share is not above 0 and at most 1.
+            InvalidArgumentError: the share or the similarity is not above 0 and at most 1.
         """
+        if similar is not None and not 0 < similar <= 1:
+            raise InvalidArgumentError(f"the least similarity of a duplicate is above 0 and at most 1, got {similar}")
         if not 0 < coverage <= 1:
             raise InvalidArgumentError(f"the share that a copy must have is above 0 and at most 1, got {coverage}")
         paths: dict[str, list[str]] = defaultdict(list)
@@ -102,7 +113,17 @@ class Duplicates:
             paths[state.hash].append(path)
         failed: list[Failure] = []
         matches: dict[tuple[str, str], float] = {}
-        if not exact:
+        if similar is not None:
+            content_of = {path: content for content, some in paths.items() for path in some}
+            every = apply_balance(complete_weights(self._settings.parts, None), self._settings.balance)
+            pairs = self._index.use(lambda index: similar_files(index, every, similar, coverage))
+            found_by = {
+                (content_of[one], content_of[other]): value
+                for (one, other), value in pairs.items()
+                if one in content_of and other in content_of
+            }
+            matches = {pair: value for pair, value in found_by.items() if pair[0] != pair[1]}
+        elif not exact:
             prints = self._fingerprints(paths, failed, workers or os.cpu_count() or 1, progress)
             hashes = sorted(prints)
             found = matching_pairs([prints[one] for one in hashes], coverage=coverage)
@@ -122,7 +143,7 @@ class Duplicates:
 
         def compute(content: str, av: audio.AvProcess) -> Print:
             path = next((path for path in paths[content] if os.path.exists(os_path(path))), paths[content][0])
-            return fingerprint(audio.stream(path, SAMPLE_RATE, av=av, options=self._decoding))
+            return fingerprint(audio.stream(path, SAMPLE_RATE, av=av, options=self._settings.decoding))
 
         for done, (content, result) in enumerate(
             zip(missing, process(missing, compute, workers=workers), strict=True), start=1

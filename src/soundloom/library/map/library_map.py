@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float, Float32, Int, UInt64
 from soundloom.atomic_file import replacing
 from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.library.map.cluster_labels import cluster_labels
+from soundloom.library.map.cluster_table import Cluster, describe_clusters
 from soundloom.library.map.umap_layout import ANCHORS, interpolate_points, k_means, principal_components, umap_points
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.query import apply_balance, complete_weights
@@ -36,6 +37,7 @@ from soundloom.system_errors import first_line, is_unwritable
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
+    from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.segments import Segments
 
 __all__ = ["Map", "MapProgress", "Maps", "check_maps"]
@@ -104,13 +106,40 @@ class Maps:
         balance: of the library's parts, which weights multiply.
         store: the library's rows.
         index: the library's search index.
+        words: the words of the library's model.
     """
 
-    def __init__(self, folder: Path, balance: Mapping[str, float], store: Store, index: IndexCache) -> None:
+    def __init__(
+        self, folder: Path, balance: Mapping[str, float], store: Store, index: IndexCache, words: TagQueries
+    ) -> None:
         self._folder = folder
         self._balance = balance
         self._store = store
         self._index = index
+        self._words = words
+
+    def clusters(self, weights: Mapping[str, float] | None = None) -> list[Cluster]:
+        """The clusters of the library with names, words of the model and an example of each, the largest first.
+
+        They are those of the map that is kept for these weights, or would be computed; this computes no map.
+
+        Args:
+            weights: as for `get`.
+
+        Raises:
+            QueryError: weights that a map cannot be drawn by.
+        """
+        return self._index.use(lambda index: self._clusters(index, weights))
+
+    def _clusters(self, index: SearchIndex, weights: Mapping[str, float] | None) -> list[Cluster]:
+        if not len(index):
+            return []
+        scale = _column_scale(index, apply_balance(_map_weights(index, weights), self._balance))
+        kept, report = self._kept(index, weights), _reporter(None)
+        clusters = (
+            k_means(principal_components(index.vectors, scale, report), report) if kept is None else kept.clusters
+        )
+        return describe_clusters(index, clusters, scale, self._words.word_scores)
 
     def get(
         self,

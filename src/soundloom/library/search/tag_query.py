@@ -143,6 +143,21 @@ class TagQueries:
         least: Float[np.ndarray, " sounds"] = np.stack(of_tags).min(axis=0)
         return least
 
+    def word_scores(
+        self, embeddings: Float[np.ndarray, "sounds dim"]
+    ) -> tuple[tuple[str, ...], Float[np.ndarray, "sounds words"]]:
+        """The words of the library's model and how probable each is for each sound; none where it knows none.
+
+        Args:
+            embeddings: of the sounds, as the model gives them. Nothing is fetched for them.
+        """
+        vocabulary = self.vocabulary(offline=True)
+        if not vocabulary:
+            return (), np.zeros((len(embeddings), 0))
+        aligned = self._aligned_tags(offline=True)
+        ours = np.ascontiguousarray(embeddings[:, slice(*self._settings.parts[aligned.part])], np.float32)
+        return vocabulary, suggestion_scores(aligned, torch.from_numpy(ours)).numpy().astype(np.float64)
+
     def _aligned_tags(self, offline: bool) -> AlignedTags:
         if self._aligned is None:
             self._aligned = tags_of_library(self._settings, offline=offline)
