@@ -13,7 +13,10 @@ from soundloom.library import Library
 from soundloom.library.search import similarity_cache
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
+from soundloom.library.search.vector_index import index_builder
 from soundloom.library.search.vector_index.cells import top_rows
+from soundloom.library.search.vector_index.index_files import read_manifest, write_manifest
+from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileState
 
@@ -44,10 +47,13 @@ def store(tmp_path_factory: pytest.TempPathFactory, embeddings: np.ndarray) -> S
     return store
 
 
-@pytest.fixture(scope="module", params=["exact", "cells"])
+@pytest.fixture(scope="module", params=["exact", "cells", "codes"])
 def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store) -> SearchIndex:
     exact_bytes = 2**30 if request.param == "exact" else 0
-    return SearchIndex.build(tmp_path_factory.mktemp("index") / "index", store, PARTS, exact_bytes=exact_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "codes":
+            patch.setattr(index_builder, "build_cells", lambda *_: None)
+        return SearchIndex.build(tmp_path_factory.mktemp("index") / "index", store, PARTS, exact_bytes=exact_bytes)
 
 
 def slow_search(
@@ -122,6 +128,48 @@ def test_cells_are_really_used(tmp_path: Path, store: Store) -> None:
     index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
     assert index.has_cells
     assert not SearchIndex.build(tmp_path / "index", store, PARTS).has_cells
+
+
+def test_codes_are_really_used_and_checked(
+    tmp_path: Path, store: Store, embeddings: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_builder, "build_cells", lambda *_: None)
+    index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
+    assert (index.has_cells, index.has_codes) == (False, True)
+    monkeypatch.setattr(index, "_all_similarities", None)
+    most = np.arange(len(embeddings)) % 4 > 0
+    for weights in ({"left": 1, "right": 1}, {"left": 2, "right": -1}):
+        for mask in (None, most):
+            assert len(index.search(embeddings[5], 10, weights, mask).rows) == 10
+    file = tmp_path / "index" / "codes.faiss"
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    file.write_bytes(damaged)
+    again = SearchIndex.open(tmp_path / "index", store)
+    assert again is not None
+    with pytest.raises(CacheDamagedError):
+        again.search(embeddings[5], 10, {"left": 1, "right": 1})
+
+
+def test_an_index_that_an_earlier_version_built_has_no_codes(tmp_path: Path, store: Store) -> None:
+    SearchIndex.build(tmp_path, store, PARTS, exact_bytes=0)
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    known = {name: checksum for name, checksum in manifest.pop("files").items() if name != "codes.faiss"}
+    (tmp_path / "codes.faiss").unlink()
+    (tmp_path / "index.json").unlink()
+    write_manifest(tmp_path, {key: value for key, value in manifest.items() if key not in ("codes", "format")}, known)
+    index = SearchIndex.open(tmp_path, store)
+    assert index is not None
+    assert (index.has_cells, index.has_codes) == (True, False)
+
+
+def test_copies_of_one_sound_count_as_found(tmp_path: Path) -> None:
+    vectors = np.tile(np.eye(4, dtype=np.float32), (500, 1))
+    sample = RecallSample.draw(vectors, {"all": slice(0, 4)})
+    copies = [np.flatnonzero(vectors[:, column]) for column in range(4)]
+    assert sample.is_reached(lambda query, k: copies[int(query.argmax())][-k:])
+    assert not sample.is_reached(lambda query, k: copies[int(query.argmin())][-k:])
 
 
 def test_an_index_of_another_store_is_stale(tmp_path: Path) -> None:

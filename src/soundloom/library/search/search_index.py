@@ -9,8 +9,8 @@ cosines,
 which is one inner product with the query's parts scaled by w: weights steer a search without a change to the index.
 
 Small libraries are compared row by row. For large ones FAISS looks only at the cells nearest the query
-(`vector_index.cells`). A filter that leaves few rows, and weights below zero, fall back to comparing every
-row that the filter admits.
+(`vector_index.cells`); where there are no clusters, and for weights below zero, codes of all rows show which to compare
+(`vector_index.codes`). Of a filter that leaves few rows every one is compared.
 
 Filters are evaluated by the store, and the latest ones are remembered: a steered search uses the same ones again. The
 index is a cache: it can always be rebuilt from the store (`soundloom.library.search.index_cache`).
@@ -34,6 +34,7 @@ from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.matches import Match
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import Cells, top_rows
+from soundloom.library.search.vector_index.codes import Codes
 from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
@@ -95,6 +96,9 @@ class SearchIndex:
         self._cells: Cells | None = None
         if manifest["cells"] is not None:
             self._cells = Cells(files.open("cells.faiss"), *manifest["cells"])
+        self._codes: Codes | None = None
+        if manifest.get("codes") is not None:
+            self._codes = Codes(files.open("codes.faiss"), manifest["codes"])
 
     @classmethod
     def open(cls, folder: Path, store: Store, presence: Presence | None = None) -> SearchIndex | None:
@@ -153,6 +157,11 @@ class SearchIndex:
         """Whether searches use an inverted file."""
         return self._cells is not None
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether searches use product codes where an inverted file does not serve."""
+        return self._codes is not None
+
     def check(self) -> None:
         """Compare every block of every file with its checksum.
 
@@ -160,8 +169,9 @@ class SearchIndex:
             CacheDamagedError: one differs.
         """
         self._file.check_all()
-        if self._cells is not None:
-            self._cells.check()
+        for file in (self._cells, self._codes):
+            if file is not None:
+                file.check()
 
     @property
     def scaling(self) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
@@ -343,18 +353,30 @@ class SearchIndex:
         k = min(k, count)
         if k == 0:
             return np.zeros(0, np.int64)
-        # Similar rows share cells; a search for dissimilar ones, or among few, must compare all of them.
+        # Similar rows share cells; a search for dissimilar ones, or among few, cannot use them.
         exhaustive = min(weights.values()) < 0 or count <= len(self) // 10
         if self._cells is not None and not exhaustive:
             found = self._cells.search(weighted, k, mask)
             if len(found) == k:
                 return found
+        if (looked_at := self._candidates(weighted, k, mask, count)) is not None and len(looked_at) >= k:
+            return np.asarray(looked_at[top_rows(self._vectors_of(looked_at) @ weighted, k)])
         if mask is None:
             return top_rows(self._all_similarities(standard, weights), k)
         candidates = np.flatnonzero(mask)
         if count > len(self) // 4:  # gathering a row costs as much as reading several in order
             return np.asarray(candidates[top_rows(self._all_similarities(standard, weights)[candidates], k)])
         return np.asarray(candidates[top_rows(self._vectors_of(candidates) @ weighted, k)])
+
+    def _candidates(
+        self, weighted: Float32[np.ndarray, " dim"], k: int, mask: Bool[np.ndarray, " rows"] | None, count: int
+    ) -> Int[np.ndarray, " _n"] | None:
+        """The rows that codes say may be among the k best; None without codes, or where they save nothing."""
+        wanted = None if self._codes is None else self._codes.candidates(k, len(self), count)
+        if self._codes is None or wanted is None:
+            return None
+        rows = np.sort(self._codes.search(weighted, wanted))
+        return rows if mask is None else np.asarray(rows[mask[rows]])
 
     def _all_similarities(
         self, standard: Float32[np.ndarray, " dim"], weights: Mapping[str, float]

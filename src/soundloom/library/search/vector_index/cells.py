@@ -7,7 +7,7 @@ are checked before FAISS reads them through its memory map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.storage.block_checksums import CheckedFile
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["Cells", "build_cells", "top_rows"]
 
-_RECALL = 0.995
 _BATCH = 8192
 
 
@@ -74,14 +74,12 @@ class Cells:
         return _search(self._index, query, k, self.probes, mask)
 
 
-def build_cells(
-    vectors: Float32[np.ndarray, "rows dim"], parts: Mapping[str, slice], file: Path
-) -> tuple[int, int] | None:
+def build_cells(vectors: Float32[np.ndarray, "rows dim"], sample: RecallSample, file: Path) -> tuple[int, int] | None:
     """Write an inverted file; None if a query would have to visit most of its cells.
 
     Args:
         vectors: standardised embeddings.
-        parts: part name -> its columns.
+        sample: queries that recall is measured by.
         file: where to write.
 
     Returns:
@@ -96,11 +94,11 @@ def build_cells(
     cells = round(4 * sqrt(count))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, cells, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = 0
-    sample = np.random.default_rng(0).choice(count, min(count, 40 * cells), replace=False)
-    index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
+    some = np.random.default_rng(0).choice(count, min(count, 40 * cells), replace=False)
+    index.train(np.ascontiguousarray(vectors[np.sort(some)]))
     for first in range(0, count, _BATCH):
         index.add(np.ascontiguousarray(vectors[first : first + _BATCH]))
-    probes = _measured_probes(index, vectors, parts, cells)
+    probes = _measured_probes(index, sample, cells)
     if probes is None:
         return None
     with one_line_errors(file):
@@ -132,34 +130,18 @@ def _byte_ranges(index: Any) -> tuple[Int[np.ndarray, " cells"], Int[np.ndarray,
     return first, first + entry * sizes
 
 
-def _measured_probes(
-    index: Any, vectors: Float32[np.ndarray, "rows dim"], parts: Mapping[str, slice], cells: int, k: int = 10
-) -> int | None:
+def _measured_probes(index: Any, sample: RecallSample, cells: int) -> int | None:
     """The fewest cells by which queries find their true neighbours, also when only one part counts."""
-    rows = np.sort(np.random.default_rng(1).choice(len(vectors), min(48, len(vectors)), replace=False))
-    queries = [vectors[rows]]
-    if len(parts) > 1:
-        for columns in parts.values():
-            one_part = np.zeros_like(queries[0])
-            one_part[:, columns] = queries[0][:, columns]
-            queries.append(one_part)
-    every = np.concatenate(queries)
-    itself = np.tile(rows, len(queries)).tolist()  # every row finds itself, which proves nothing
-    truth = [set(top_rows(vectors @ query, k + 1).tolist()) - {row} for query, row in zip(every, itself, strict=True)]
     probes = 4
     while probes <= cells // 2:
-        found = sum(
-            len(neighbours & set(_search(index, query, k + 1, probes, None).tolist()))
-            for neighbours, query in zip(truth, every, strict=True)
-        )
-        if found >= _RECALL * sum(map(len, truth)):
+        if sample.is_reached(partial(_search, index, probes=probes)):
             return probes
         probes *= 2
     return None
 
 
 def _search(
-    index: Any, query: Float32[np.ndarray, " dim"], k: int, probes: int, mask: Bool[np.ndarray, " rows"] | None
+    index: Any, query: Float32[np.ndarray, " dim"], k: int, probes: int, mask: Bool[np.ndarray, " rows"] | None = None
 ) -> Int[np.ndarray, " n"]:
     import faiss
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soundloom.library.search.vector_index.cells import build_cells
+from soundloom.library.search.vector_index.codes import build_codes
 from soundloom.library.search.vector_index.index_files import (
     MANIFEST,
     create_vectors,
@@ -23,6 +24,7 @@ from soundloom.library.search.vector_index.index_files import (
     write_manifest,
     write_rows,
 )
+from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.search.vector_index.standardisation import column_scaling, embedding_matrix, standardised
 
 if TYPE_CHECKING:
@@ -61,9 +63,12 @@ def build_index(folder: Path, store: Store, parts: Mapping[str, slice], *, exact
         write_rows(temporary, rows)
         mean, scale = column_scaling(store, dim, rows.num_rows)
         np.savez(temporary / "scaling.npz", mean=mean, scale=scale)
-        cells = _write_vectors(
-            temporary, store, rows, mean, scale, parts, EXACT_BYTES if exact_bytes is None else exact_bytes
-        )
+        vectors = _write_vectors(temporary, store, rows, mean, scale, parts)
+        cells = codes = None
+        if vectors.nbytes > (EXACT_BYTES if exact_bytes is None else exact_bytes):
+            recall = RecallSample.draw(vectors, parts)
+            cells = build_cells(vectors, recall, temporary / "cells.faiss")
+            codes = build_codes(vectors, recall, temporary / "codes.faiss")
         write_manifest(
             temporary,
             {
@@ -71,6 +76,7 @@ def build_index(folder: Path, store: Store, parts: Mapping[str, slice], *, exact
                 "store": identity,
                 "parts": {name: [columns.start, columns.stop] for name, columns in parts.items()},
                 "cells": None if cells is None else list(cells),
+                "codes": codes,
             },
         )
 
@@ -128,9 +134,8 @@ def _write_vectors(
     mean: np.ndarray,
     scale: np.ndarray,
     parts: Mapping[str, slice],
-    exact_bytes: int,
-) -> tuple[int, int] | None:
-    """Write the vectors, the sample and, if there are enough rows, the cells; returns what `build_cells` does."""
+) -> np.ndarray:
+    """Write the vectors, which are returned, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
     order = np.argsort(row_ids)
     vectors = create_vectors(folder, rows.num_rows, len(mean))
@@ -145,7 +150,7 @@ def _write_vectors(
     np.save(folder / "sample.npy", sample)
     if isinstance(vectors, np.memmap):
         vectors.flush()
-    return build_cells(vectors, parts, folder / "cells.faiss") if vectors.nbytes > exact_bytes else None
+    return vectors
 
 
 @contextmanager

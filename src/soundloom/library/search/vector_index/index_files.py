@@ -5,10 +5,11 @@
     scaling.npz    mean and inverse deviation of every column
     sample.npy     raw embeddings of every n-th row
     vectors.npy    standardised embeddings of all rows
-    cells.faiss    inverted file, for large libraries
+    cells.faiss    inverted file, for large libraries with clusters
+    codes.faiss    product codes, for large libraries; not there if an earlier version built the index
 
-Small files are checked when they are opened. ``vectors.npy`` and ``cells.faiss`` are mapped into memory and checked
-block by block when a search first uses a block.
+Small files are checked when they are opened, codes when they are first used. ``vectors.npy`` and ``cells.faiss`` are
+mapped into memory and checked block by block when a search first uses a block.
 """
 
 from __future__ import annotations
