@@ -272,3 +272,37 @@ def test_a_library_of_another_version_of_the_model_is_searched_by_what_it_holds(
     soundfile.write(tmp_path / "new.wav", 0.1 * generator.normal(size=16_000), 16_000)
     with pytest.raises(ModelMismatchError, match="another version of 'logmel'"):
         later.find(LibraryQuery(like=(QuerySound(tmp_path / "new.wav"),)))
+
+
+def test_a_long_sound_is_searched_by_its_parts_in_every_way_to_search(tmp_path: Path) -> None:
+    rate, seconds = 16_000, np.arange(16_000) / 16_000
+    tones = {name: 0.5 * np.sin(2 * np.pi * hertz * seconds) for name, hertz in (("low", 200.0), ("high", 3000.0))}
+    generator = np.random.default_rng(0)
+    (tmp_path / "s").mkdir()
+    for name, tone in tones.items():
+        soundfile.write(tmp_path / "s" / f"{name}.wav", tone, rate)
+    for number in range(3):
+        soundfile.write(tmp_path / "s" / f"noise{number}.wav", 0.1 * generator.normal(size=rate), rate)
+    library = Library.create(tmp_path / "l.loom", "logmel", window=1.0)
+    library.add(tmp_path / "s", workers=1)
+    long = np.concatenate([tones["low"], tones["high"]]).astype(np.float32)
+    hits = library.search(long, 2, sample_rate=rate)
+    assert {Path(hit.path).stem for hit in hits} == {"low", "high"}
+    by_find = library.find(LibraryQuery(like=(QuerySound(long, sample_rate=rate),)), 2)
+    assert [(hit.path, hit.similarity) for hit in hits] == [
+        (hit.path, pytest.approx(hit.similarity)) for hit in by_find
+    ]
+    # The best and the mean of its two parts, and not the embedding of the whole.
+    pieces = np.stack([library.model.embed(tone.astype(np.float32), rate) for tone in tones.values()])
+    each = {Path(hit.path).stem: hit.similarity for hit in library.search_embedding(pieces[0], 5)}
+    other = {Path(hit.path).stem: hit.similarity for hit in library.search_embedding(pieces[1], 5)}
+    expected = (max(each["low"], other["low"]) + (each["low"] + other["low"]) / 2) / 2
+    assert next(hit.similarity for hit in hits if Path(hit.path).stem == "low") == pytest.approx(expected, abs=1e-5)
+    assert library.search_embedding(pieces, 2) == hits
+    with pytest.raises(QueryError, match="finite numbers, got shape"):
+        library.search_embedding(pieces[:, 1:], 2)
+    soundfile.write(tmp_path / "s" / "long.wav", long, rate)
+    library.add(tmp_path / "s", workers=1)
+    assert "long" not in {Path(hit.path).stem for hit in library.search(tmp_path / "s" / "long.wav", 5)}
+    few = library.search(tmp_path / "s" / "long.wav", 5, where="path LIKE '%noise%'")
+    assert {Path(hit.path).stem for hit in few} == {"noise0", "noise1", "noise2"}

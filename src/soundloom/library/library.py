@@ -29,6 +29,7 @@ from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, select
 from soundloom.library.search.matches import Match
 from soundloom.library.search.query import apply_balance, check_count, check_query, complete_weights, query_region
+from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
@@ -246,7 +247,7 @@ class Library(LibraryContents):
         decoding: DecodeOptions | None = None,
         notices: list[Notice] | None = None,
     ) -> Hits:
-        """Find the segments that sound most like a sound.
+        """Find the segments that sound most like a sound; a long one by the pieces that the library would cut.
 
         Args:
             query: a file, or a mono waveform, as `Embedder.embed` takes them; a file is decoded as the library's are.
@@ -266,10 +267,9 @@ class Library(LibraryContents):
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
         check_count(query, k, sample_rate)
-        options = decoding or self.settings.decoding
-        embedding = self.model.embed(query, sample_rate, start=start, end=end, options=options, notices=notices)
+        pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding, notices)
         exclude = None if include_query else query_region(query, start, end)
-        return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
+        return self.search_embedding(pieces, k, weights=weights, where=where, exclude=exclude)
 
     def search_tags(  # noqa: D417  (the other arguments are those of `search`)
         self,
@@ -326,7 +326,7 @@ class Library(LibraryContents):
         """Find the segments nearest to an embedding; see `search`.
 
         Args:
-            embedding: ``[dim]``, as the model gives it.
+            embedding: ``[dim]``, as the model gives it; or those of the pieces of a sound, ``[pieces, dim]``.
             exclude: a file and the seconds in it that must not be found.
 
         Raises:
@@ -334,7 +334,7 @@ class Library(LibraryContents):
         """
         check_query(self.settings, embedding, k)
         every = apply_balance(complete_weights(self.settings.parts, weights), self.settings.balance)
-        return self._index_cache.use(lambda index: index.hits(embedding, k, every, where=where, exclude=exclude))
+        return self._index_cache.use(lambda index: hits_of_pieces(index, embedding, k, every, where, exclude))
 
     def find(
         self,

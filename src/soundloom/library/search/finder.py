@@ -8,16 +8,14 @@ sounds, or words for the model, text says among which files.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
-from soundloom.embedder.sources import sound_blocks
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
 from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
@@ -31,7 +29,7 @@ from soundloom.library.search.library_query import (
     where_mask,
 )
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
-from soundloom.library.search.query_vectors import combine_examples, nearest_rows, sample_similarity
+from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -258,32 +256,16 @@ class Finder:
 
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
         """The embedding of a sound, or of the pieces that the library would cut it into."""
-        settings = self._settings
-        decoding = query.decoding or settings.decoding
-        pieces = list(self._pieces(sound, decoding)) if settings.window is not None else []
-        if len(pieces) > 1:
-            return np.stack(pieces)
-        embedding = self._model.get().embed(
+        return embed_pieces(
+            self._model.get(),
+            self._settings,
             sound.source,
             sound.sample_rate,
-            start=sound.start,
-            end=sound.end,
-            options=decoding,
-            notices=self._notices,
+            sound.start,
+            sound.end,
+            query.decoding,
+            self._notices,
         )
-        return embedding[None]
-
-    def _pieces(self, sound: QuerySound, decoding: audio.DecodeOptions) -> Iterator[Float[np.ndarray, " dim"]]:
-        """The embeddings of the pieces of a sound; none of a sound of one piece."""
-        settings, model = self._settings, self._model.get()
-        blocks = sound_blocks(
-            sound.source, model.sample_rate, sound.sample_rate, sound.start, sound.end, decoding, notices=None
-        )
-        segments = audio.segments(blocks, model.sample_rate, settings.window, settings.hop)
-        first, second = next(segments, None), next(segments, None)
-        if first is not None and second is not None:
-            for segment in chain((first, second), segments):
-                yield model.embed_samples(segment.samples)
 
 
 def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:

@@ -27,7 +27,8 @@ def check_query(settings: LibrarySettings, embedding: NDArray[np.floating[Any]],
     Raises:
         QueryError: another size, values that are not finite, or k below 1.
     """
-    if embedding.shape != (settings.dim,) or not np.isfinite(embedding).all():
+    size = embedding.shape[-1] if embedding.ndim in (1, 2) and embedding.size else 0
+    if size != settings.dim or not np.isfinite(embedding).all():
         raise QueryError(
             f"an embedding of {settings.model!r} is {settings.dim} finite numbers, got shape {list(embedding.shape)}"
         )

@@ -14,18 +14,24 @@ like, in the standardised space of the index.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from soundloom import audio
+from soundloom.embedder.sources import sound_blocks
+from soundloom.library.hits import Hits
 from soundloom.library.search.search_index import NearestRows
 from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
+    from soundloom.embedder import Embedder, Source
     from soundloom.library.search.search_index import SearchIndex
+    from soundloom.library.storage.library_settings import LibrarySettings
 
-__all__ = ["combine_examples", "nearest_rows", "sample_similarity"]
+__all__ = ["combine_examples", "embed_pieces", "hits_of_pieces", "nearest_rows", "sample_similarity"]
 
 _UNLIKE = 0.5
 """What the mean of the unlike examples counts beside that of the others."""
@@ -53,6 +59,66 @@ def combine_examples(
     deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
     return embedding
+
+
+def embed_pieces(
+    model: Embedder,
+    settings: LibrarySettings,
+    sound: Source,
+    sample_rate: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    decoding: audio.DecodeOptions | None = None,
+    notices: list[audio.Notice] | None = None,
+) -> Float[np.ndarray, "pieces dim"]:
+    """The embeddings of the pieces that a library would cut a sound into; one of a sound within its window.
+
+    Args:
+        model: the library's.
+        settings: the library's: its window and hop.
+        sound: a file or a waveform, as for `Embedder.embed`, which takes the arguments below.
+        sample_rate: of a waveform, in hertz.
+        start: where to begin, in seconds.
+        end: where to stop.
+        decoding: how a file is decoded, if not as the library's.
+        notices: a list to which is added what is noticed of the sound.
+
+    Raises:
+        AudioError: the sound cannot be read, or has no such region.
+    """
+    options = decoding or settings.decoding
+    if settings.window is not None:
+        found: list[audio.Notice] = []
+        blocks = sound_blocks(sound, model.sample_rate, sample_rate, start, end, options, notices=found)
+        segments = audio.segments(blocks, model.sample_rate, settings.window, settings.hop)
+        first, second = next(segments, None), next(segments, None)
+        if first is not None and second is not None:
+            pieces = [model.embed_samples(segment.samples) for segment in chain((first, second), segments)]
+            if notices is not None:
+                notices += found
+            return np.stack(pieces)
+    embedding = model.embed(sound, sample_rate, start=start, end=end, options=options, notices=notices)
+    return embedding[None]
+
+
+def hits_of_pieces(
+    index: SearchIndex,
+    queries: Float[np.ndarray, "*pieces dim"],
+    k: int,
+    weights: Mapping[str, float],
+    where: str | None = None,
+    exclude: tuple[str, float, float] | None = None,
+) -> Hits:
+    """The segments most similar to an embedding, or to the pieces of a sound; see `SearchIndex.hits`."""
+    queries = np.atleast_2d(queries)
+    if len(queries) == 1:
+        return index.hits(queries[0], k, weights, where=where, exclude=exclude)
+    mask = None if where is None else index.mask(where)
+    if exclude is not None:
+        mask = np.ones(len(index), np.bool_) if mask is None else mask.copy()
+        mask[index.rows_in_region(*exclude)] = False
+    found = nearest_rows(index, queries.astype(np.float32), k, weights, mask)
+    return index.to_hits(found, np.arange(len(found.rows)))
 
 
 def nearest_rows(
