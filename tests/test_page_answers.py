@@ -49,7 +49,7 @@ def hold(page: Page, path: str) -> list[Route]:
 
 def test_words_are_split_at_commas_and_a_minus_excludes(page: Page) -> None:
     visit(page)
-    words = page.get_by_role("combobox", name="Words")
+    words = page.get_by_role("combobox", name="Find")
     words.fill("bell, -rain")
     words.press("Enter")
     until(page, "() => location.search.includes('tag=bell') && location.search.includes('not=rain')")
@@ -222,3 +222,58 @@ def test_the_first_view_is_small_and_compressed(page: Page) -> None:
         ".filter(({ name }) => !name.includes('thumbnail')).map(({ transferSize }) => transferSize)"
     )
     assert 0 < sum(sizes) < 200_000
+
+
+def test_the_field_finds_names_and_completes_them_with_folders_tags_and_words(page: Page) -> None:
+    visit(page)
+    find = page.get_by_role("combobox", name="Find")
+    find.fill("marsh")
+    expect(page.get_by_role("option", name=re.compile("^recorder-07.*name 1$"))).to_be_visible()
+    find.press("Enter")
+    until(page, "() => location.search.includes('text=marsh')")
+    expect(page.get_by_role("heading", name="Found")).to_be_visible()
+    card = page.get_by_role("list", name="Sounds", exact=True).locator("[data-card]")
+    expect(card).to_have_count(1)
+    # The file is several segments: all of it is searched by, and played.
+    card.locator(".body").click()
+    until(page, "() => /start=0&end=60/.test(location.search) && !location.search.includes('text')")
+    find.fill("bel")
+    page.get_by_role("option", name="bell folder 3", exact=True).click()
+    until(page, "() => location.search.includes('folder=bell')")
+    page.get_by_role("button", name="Remove bell").click()
+    until(page, "() => !location.search.includes('folder')")
+
+
+def test_facets_count_and_filter(page: Page) -> None:
+    visit(page)
+    codecs = page.get_by_role("region", name="Codecs")
+    counted = {one["value"]: one["files"] for one in asked(page, "/facets", field="codec")["facets"]["codec"]}
+    expect(codecs.get_by_role("listitem")).to_have_count(len(counted))
+    codecs.get_by_role("button", name=re.compile("^FLAC")).click()
+    until(page, "() => location.search.includes('field=codec:FLAC')")
+    flac = sum(files for codec, files in counted.items() if codec.startswith("FLAC"))
+    expect(page.locator(".said")).to_contain_text(f"{flac} file")
+    lengths = page.get_by_role("region", name="Lengths")
+    if lengths.count():
+        lengths.get_by_role("button").first.click()
+        until(page, "() => /(min|max)_duration/.test(location.search)")
+
+
+def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
+    visit(page, "/?text=bell&folder=bell")
+    saved = page.get_by_role("region", name="Saved")
+    saved.get_by_label("Name for this search").fill("all bells")
+    saved.get_by_role("button", name="Save").click()
+    expect(saved.get_by_role("button", name="all bells", exact=True)).to_be_visible()
+    visit(page)
+    saved.get_by_role("button", name="all bells", exact=True).click()
+    until(page, "() => location.search === '?text=bell&folder=bell'")
+    expect(page.locator("[data-card]").first).to_be_visible()
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("f")
+    expect(page.get_by_text("Tagged 1 sound “favourite”").first).to_be_visible()
+    saved.get_by_role("button", name="Favourites").click()
+    expect(page.locator(".results .said")).to_contain_text("1 sound")
+    saved.get_by_role("button", name="Remove the search all bells").click()
+    expect(saved.get_by_role("button", name="all bells", exact=True)).to_have_count(0)
+    assert asked(page, "/searches") == {"searches": []}

@@ -657,8 +657,9 @@ def test_a_job_is_cancelled_and_runs_alone(own: tuple[Library, TestClient], monk
 
 OPERATIONS = {
     "getLibrary", "getFailures", "getNotices", "search", "find", "getFacets", "getSegment", "getSegmentAudio",
-    "getSegmentThumbnail",
-    "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags", "applyTag", "undoTag",
+    "complete", "listSearches", "saveSearch", "removeSearch", "getSegmentThumbnail", "getSegmentFile", "getSpectrogram",
+    "getOutline", "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags",
+    "applyTag", "undoTag",
     "exportTags", "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",
 }  # fmt: skip

@@ -15,9 +15,18 @@ describe('a query in the address', () => {
     const query: Address.Query = {
       like: 'clips/a b.wav#3', start: 0.5, end: 2.125, tags: ['door', 'wood, old'], not: ['rain'],
       weights: { timbre: 0.25, 'odd:name': 2 }, folder: 'field/2024', hasTag: 'checked',
-      minDuration: 1, maxDuration: 30, after: '2024-01-01', before: '2024-12-31',
+      minDuration: 1, maxDuration: 30, after: '2024-01-01', before: '2024-12-31', text: 'a b', fields: ['codec:WAV PCM_16'],
     };
     expect(address.readQuery(new URLSearchParams(address.parameters(query).toString()))).toEqual(query);
+  });
+
+  it('is asked of GET /find by its names, fields as a condition', () => {
+    const query: Address.Query = { ...address.EMPTY, text: 'dog', tags: ['bark'], minDuration: 1, fields: ["codec:it's", 'hour:5'], weights: { pitch: 2 } };
+    expect(Object.fromEntries(address.findParameters(query))).toEqual({
+      text: 'dog', word: 'bark', longer: '1', where: `"codec" = 'it''s' AND "hour" = 5`, weights: 'pitch:2',
+    });
+    expect([...address.facetParameters(query).keys()]).toEqual(['text', 'longer', 'where']);
+    expect([query, address.EMPTY, { ...address.EMPTY, fields: ['hour:5'] }].map(address.findsFiles)).toEqual([true, false, true]);
   });
 
   it('leaves out what is as usual', () => {
@@ -26,7 +35,7 @@ describe('a query in the address', () => {
 
   it('passes over numbers that are none', () => {
     const read = address.readQuery(new URLSearchParams('start=soon&end=&weights=pitch:loud,:2,timbre:0.5'));
-    expect(read).toEqual({ tags: [], not: [], weights: { timbre: 0.5 } });
+    expect(read).toEqual({ tags: [], not: [], fields: [], weights: { timbre: 0.5 } });
   });
 
   it('ranks by a sound or words, not by filters', () => {

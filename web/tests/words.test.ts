@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lastWord, readWords } from '../src/lib/words';
+import { isWords, lastWord, readWords } from '../src/lib/words';
 
 describe('words as they are typed', () => {
   it.each([
@@ -12,6 +12,11 @@ describe('words as they are typed', () => {
     ['dog, dog', ['dog'], []],
   ])('%s', (text, tags, not) => {
     expect(readWords(text)).toEqual({ tags, not });
+  });
+
+  it('are told from text by a comma or a minus', () => {
+    expect(['dog, -rain', '-rain', 'bird -piano', 'a,b'].map(isWords)).toEqual([true, true, true, true]);
+    expect(['dog barking', 'hi-hat', 'recorder - 7'].map(isWords)).toEqual([false, false, false]);
   });
 
   it('puts a completion in the place of the last word, with its minus', () => {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from soundloom.library.library import Library
     from soundloom.library.map.cluster_table import Cluster
     from soundloom.library.map.library_map import Map, MapProgress, Maps
+    from soundloom.library.saved_searches import SavedSearches
     from soundloom.library.search.explanation import Explanation
     from soundloom.library.search.fields.facets import Facets
     from soundloom.library.search.filters import Filter
@@ -60,6 +61,7 @@ __all__ = [
     "Root",
     "Roots",
     "RowFilter",
+    "SavedSearches",
     "Segment",
     "SegmentRef",
     "Segments",
@@ -98,6 +100,7 @@ _HOMES = {
     "Root": "indexing.library_roots",
     "Roots": "indexing.library_roots",
     "RowFilter": "search.row_filter",
+    "SavedSearches": "saved_searches",
     "Segment": "segments",
     "SegmentRef": "segments",
     "Segments": "segments",

@@ -68,6 +68,12 @@ class Catalogue:
             self._notices[notice.path].append(hints_for_page(notice.text))
 
     @cached_property
+    def names(self) -> dict[str, int]:
+        """The names of files without their endings, and how many files have each, in alphabetical order."""
+        paths = self._rows["path"].unique().to_pylist()
+        return dict(sorted(Counter(os.path.splitext(os.path.basename(path))[0] for path in paths).items()))
+
+    @cached_property
     def folder_places(self) -> tuple[list[str], NDArray[np.uint16]]:
         """The folders that files lie in directly, by name, and for every row the number of its own.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
-__all__ = ["FacetQuery", "FileFilter", "FileQuery", "Query", "parse_weights"]
+__all__ = ["FacetQuery", "FileFilter", "FileQuery", "Query", "Tile", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -73,6 +73,22 @@ class Query(BaseModel):
             raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
 
 
+class Tile(BaseModel):
+    """A stretch of a file over time and frequency, and the size of its picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    start: Annotated[float, Field(ge=0, lt=1e9, description="Seconds.")]
+    end: Annotated[float, Field(gt=0, lt=1e9, description="Seconds.")]
+    width: Annotated[int, Field(ge=16, le=2048)] = 512
+    height: Annotated[int, Field(ge=16, le=1024)] = 256
+    low: Annotated[float, Field(ge=0, lt=1e6, description="Hertz at the bottom.")] = 0.0
+    high: Annotated[float, Field(ge=0, lt=1e6, description="Hertz at the top; 0: half the file's rate.")] = 0.0
+    scale: Literal["linear", "mel"] = "linear"
+    gain: Annotated[float, Field(ge=-60, le=120, description="Decibels by which all is raised.")] = 0.0
+    theme: Literal["dark", "light"] = "dark"
+
+
 class FileFilter(BaseModel):
     """Among which files, by text and filters; named as by ``soundloom search``."""
 
@@ -128,6 +144,9 @@ class FileQuery(FileFilter):
     word: Annotated[list[Tag], Field(max_length=20, description="What the model takes them for.")] = []
     without: Annotated[list[Tag], Field(max_length=20, alias="not", description="What it does not.")] = []
     share: Annotated[float, Field(ge=0, le=1, description="How much the words count beside sounds.")] = 0.5
+    weights: Annotated[str, Field(max_length=2000, description="PART:NUMBER,...", examples=["pitch:2,timbre:0"])] = ""
+    start: Annotated[_Seconds | None, Field(description="Where the first of like or upload begins, in seconds.")] = None
+    end: Annotated[_Seconds | None, Field(description="Where it stops.")] = None
     names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
         False
     )
@@ -141,15 +160,15 @@ class FileQuery(FileFilter):
     def asked(
         self,
         catalogue: Catalogue,
-        sound: Callable[[Segment], QuerySound],
-        uploaded: Callable[[str], QuerySound],
+        sound: Callable[[Segment, float, float | None], QuerySound],
+        uploaded: Callable[[str, float, float | None], QuerySound],
     ) -> LibraryQuery:
         """The query, as the library takes it.
 
         Args:
             catalogue: of the library.
-            sound: decodes a segment.
-            uploaded: finds an upload, which is decoded.
+            sound: decodes a region of a segment's file.
+            uploaded: finds a region of an upload, which is decoded.
 
         Raises:
             ApiError: nothing is asked for, or there is no such segment, upload or folder.
@@ -158,16 +177,22 @@ class FileQuery(FileFilter):
         compared = self.like or self.unlike or self.upload or self.word or self.without
         if not (self.text.strip() or compared or chosen or self.where or self.sort):
             raise ApiError(422, "bad_query", "nothing to search for: give text=, like=, word=, a filter or sort=")
+        like = [catalogue.segment(one) for one in self.like]
+        regions: list[tuple[float, float | None]] = [(one.start, one.end) for one in like]
+        regions += [(0.0, None)] * len(self.upload)
+        if regions and (self.start is not None or self.end is not None):
+            regions[0] = self.start or 0.0, self.end
         return LibraryQuery(
             text=self.text.strip(),
             like=(
-                *(sound(catalogue.segment(one)) for one in self.like),
-                *(uploaded(one) for one in self.upload),
+                *(sound(one, *region) for one, region in zip(like, regions, strict=False)),
+                *(uploaded(one, *region) for one, region in zip(self.upload, regions[len(like) :], strict=True)),
             ),
-            unlike=tuple(sound(catalogue.segment(one)) for one in self.unlike),
+            unlike=tuple(sound(one, one.start, one.end) for one in map(catalogue.segment, self.unlike)),
             words=tuple(self.word),
             not_words=tuple(self.without),
             share=self.share,
+            weights=parse_weights(self.weights) or None,
             filter=chosen,
             where=self.where,
             sort=tuple(self.sort),

@@ -9,13 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ErrorResponse",
     "ExamplesRequest",
-    "FacetCounts",
-    "FacetValue",
     "FailedFile",
     "Failures",
+    "FileEntry",
     "Folder",
-    "FoundFile",
-    "FoundFiles",
     "Identity",
     "Ids",
     "IndexRequest",
@@ -28,10 +25,13 @@ __all__ = [
     "MapRequest",
     "Noticed",
     "Notices",
+    "Outline",
     "Peaks",
     "PointIndices",
     "Ranking",
     "RankingQuality",
+    "RequestModel",
+    "ResponseModel",
     "SearchResult",
     "SegmentEntry",
     "SegmentIds",
@@ -49,46 +49,46 @@ Tag = Annotated[str, Field(min_length=1, max_length=200, examples=["siren"])]
 _Ids = Annotated[list[Identity], Field(max_length=200_000)]
 
 
-class _Response(BaseModel):
+class ResponseModel(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class _Request(BaseModel):
+class RequestModel(BaseModel):
     """A request; what it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ErrorDetail(_Response):
+class ErrorDetail(ResponseModel):
     """What is wrong."""
 
     code: str = Field(description="For programs: one word that does not change.")
     message: str = Field(description="For people: what is wrong and what to do.")
 
 
-class ErrorResponse(_Response):
+class ErrorResponse(ResponseModel):
     """How every error looks."""
 
     error: ErrorDetail
 
 
-class LibraryPart(_Response):
+class LibraryPart(ResponseModel):
     """A part of the model's embedding: a slider."""
 
     name: str
     dim: int
 
 
-class Folder(_Response):
+class Folder(ResponseModel):
     """A folder that sounds lie in, with everything below it."""
 
     name: str = Field(description="Relative to the folder that all sounds share; '.' is that folder itself.")
     files: int
 
 
-class LibraryInfo(_Response):
+class LibraryInfo(ResponseModel):
     """What a library holds."""
 
     name: str
@@ -108,7 +108,7 @@ class LibraryInfo(_Response):
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
 
 
-class SegmentEntry(_Response):
+class SegmentEntry(ResponseModel):
     """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
 
     id: Identity
@@ -129,7 +129,7 @@ class SegmentEntry(_Response):
     probability: float | None = Field(default=None, ge=0, le=1, description="That the segment deserves the tag.")
 
 
-class SearchResult(_Response):
+class SearchResult(ResponseModel):
     """What a search found."""
 
     hits: list[SegmentEntry]
@@ -138,54 +138,28 @@ class SearchResult(_Response):
     milliseconds: float
 
 
-class FoundFile(_Response):
-    """A file that a text found, and its best region."""
-
-    path: str
-    name: str
-    folder: str = Field(description="As in the library's folders.")
-    start: float = Field(description="Where the region begins, in seconds.")
-    end: float
-    duration: float = Field(description="Length of the whole file in seconds.")
-    tags: list[str]
-    absent: bool = Field(default=False, description="Whether the file is not there now.")
-    notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
-    found_by: list[str] = Field(
-        description="What holds the text: name, tag, title, folder; or the model's sentence, word."
-    )
-    similarity: float | None = Field(description="In [-1, 1]; null where no embedding was compared.")
-    percentile: float | None = Field(description="Share of the library that is less similar.")
-    probability: float | None = Field(description="How probable the words are for the region; null of other queries.")
-
-
-class FoundFiles(_Response):
-    """What a text found."""
-
-    files: list[FoundFile]
-    remarks: list[str] = Field(description="How the text was understood, where that is not plain.")
-    milliseconds: float
-
-
-class FacetValue(_Response):
-    """A value of a field, and how many files have it."""
-
-    value: str
-    files: int
-
-
-class FacetCounts(_Response):
-    """How many files have each value of some fields."""
-
-    files: int = Field(description="How many files there are among those asked for.")
-    facets: dict[str, list[FacetValue]] = Field(description="Field -> values, of files of which it is known.")
-    milliseconds: float
-
-
-class Peaks(_Response):
+class Peaks(ResponseModel):
     """The outline of a file."""
 
     peaks: list[Annotated[float, Field(ge=0, le=1)]]
     duration: float
+
+
+class Outline(ResponseModel):
+    """The waveform of a region."""
+
+    least: list[float]
+    greatest: list[float]
+
+
+class FileEntry(ResponseModel):
+    """A file with all its segments."""
+
+    duration: float = Field(description="Seconds.")
+    sample_rate: int = Field(description="Hertz.")
+    channels: int
+    codec: str
+    segments: list[SegmentEntry]
 
 
 class Uploaded(Peaks):
@@ -196,21 +170,21 @@ class Uploaded(Peaks):
     notices: list[str] = Field(default=[], description="What was noticed of it, such as silence.")
 
 
-class TagCount(_Response):
+class TagCount(ResponseModel):
     """A tag and how many segments have it."""
 
     name: str
     count: int
 
 
-class TagList(_Response):
+class TagList(ResponseModel):
     """Tags that begin in a certain way."""
 
     tags: list[TagCount]
     vocabulary: list[str] = Field(description="Tags that the model understands as queries.")
 
 
-class TagEditRequest(_Request):
+class TagEditRequest(RequestModel):
     """A tag to give to segments, and to take from others."""
 
     tag: Tag
@@ -218,20 +192,20 @@ class TagEditRequest(_Request):
     remove: _Ids = []
 
 
-class TagEdited(_Response):
+class TagEdited(ResponseModel):
     """A change of tags that was made."""
 
     edit: str = Field(description="To undo it by.")
     changed: int
 
 
-class UndoRequest(_Request):
+class UndoRequest(RequestModel):
     """Which change of tags to take back."""
 
     edit: Annotated[str, Field(max_length=100)]
 
 
-class ExamplesRequest(_Request):
+class ExamplesRequest(RequestModel):
     """Segments that deserve a tag, and segments that do not."""
 
     tag: Tag
@@ -240,7 +214,7 @@ class ExamplesRequest(_Request):
     k: Annotated[int, Field(ge=1, le=10_000)] = 50
 
 
-class RankingQuality(_Response):
+class RankingQuality(ResponseModel):
     """How sure the classifier is, by cross-validation on the examples."""
 
     accuracy: float | None = None
@@ -250,7 +224,7 @@ class RankingQuality(_Response):
     message: str
 
 
-class Ranking(_Response):
+class Ranking(ResponseModel):
     """What deserves a tag, by the examples."""
 
     ranked: list[SegmentEntry]
@@ -258,7 +232,7 @@ class Ranking(_Response):
     quality: RankingQuality
 
 
-class MapInfo(_Response):
+class MapInfo(ResponseModel):
     """Whether there is a map, and what it shows."""
 
     computed: bool
@@ -269,43 +243,43 @@ class MapInfo(_Response):
     tags: list[TagCount]
 
 
-class Ids(_Response):
+class Ids(ResponseModel):
     """Segments in the order of the map."""
 
     ids: list[Identity]
 
 
-class Indices(_Response):
+class Indices(ResponseModel):
     """Where segments stand on the map; -1 for those that do not."""
 
     indices: list[int]
 
 
-class PointIndices(_Request):
+class PointIndices(RequestModel):
     """Places on the map."""
 
     indices: Annotated[list[Annotated[int, Field(ge=0, lt=2**53)]], Field(max_length=500)]
 
 
-class SegmentIds(_Request):
+class SegmentIds(RequestModel):
     """Segments to be found on the map."""
 
     ids: _Ids
 
 
-class SegmentList(_Response):
+class SegmentList(ResponseModel):
     """Some segments."""
 
     segments: list[SegmentEntry]
 
 
-class MapRequest(_Request):
+class MapRequest(RequestModel):
     """By which parts the map is to be arranged."""
 
     weights: Annotated[dict[str, float], Field(max_length=100)] = {}
 
 
-class IndexRequest(_Request):
+class IndexRequest(RequestModel):
     """What is to be brought up to date."""
 
     folders: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=100)] | None = (
@@ -316,13 +290,13 @@ class IndexRequest(_Request):
     )
 
 
-class JobStarted(_Response):
+class JobStarted(ResponseModel):
     """A job that runs now."""
 
     job: str
 
 
-class JobStatus(_Response):
+class JobStatus(ResponseModel):
     """How far a job is."""
 
     kind: Literal["index", "map"]
@@ -333,20 +307,20 @@ class JobStatus(_Response):
     seconds_left: float | None = None
 
 
-class FailedFile(_Response):
+class FailedFile(ResponseModel):
     """A file that could not be indexed, and why."""
 
     path: str
     reason: str
 
 
-class Failures(_Response):
+class Failures(ResponseModel):
     """Files that could not be indexed."""
 
     failures: list[FailedFile]
 
 
-class Noticed(_Response):
+class Noticed(ResponseModel):
     """What was noticed of a file when it was decoded; the file is indexed."""
 
     path: str
@@ -354,7 +328,7 @@ class Noticed(_Response):
     text: str = Field(description="For people: what was noticed, and what can be done.")
 
 
-class Notices(_Response):
+class Notices(ResponseModel):
     """What was noticed of files."""
 
     notices: list[Noticed]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from soundloom.errors import AudioError
 from soundloom.library import Explanation, Library, QuerySound, RowFilter, Segment
 from soundloom.server.catalogue import Catalogue
+from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
 from soundloom.server.queries import FacetQuery, FileQuery, Query, parse_weights
-from soundloom.server.schemas import FacetCounts, FacetValue, FoundFile, FoundFiles, SearchResult
+from soundloom.server.schemas import SearchResult
 
 __all__ = ["Search"]
 
@@ -157,8 +158,14 @@ class Search:
         own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}
         found = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
         found = [match for match in found if match.path not in own][query.offset : query.offset + query.k]
+        # A region of several segments has the id of its first, which is known to the other routes.
+        index = self._library.index()
+        rows = [index.rows_in_region(match.path, match.start, match.end) for match in found]
+        firsts = index.segments.ids([int(some[0]) for some in rows])
         files = [
             FoundFile(
+                id=first,
+                is_segment=first == match.id,
                 path=match.path,
                 name=os.path.basename(match.path),
                 folder=catalogue.folder_name(os.path.dirname(match.path)),
@@ -170,13 +177,15 @@ class Search:
                 notices=catalogue.notices_of(match.path),
                 found_by=list(match.found_by),
                 similarity=match.similarity,
+                parts=match.parts,
                 percentile=match.percentile,
                 probability=match.probability,
             )
-            for match in found
+            for match, first in zip(found, firsts, strict=True)
         ]
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
-        return FoundFiles(files=files, remarks=remarks, milliseconds=milliseconds)
+        version = str(catalogue.version)
+        return FoundFiles(files=files, remarks=remarks, version=version, milliseconds=milliseconds)
 
     def facets(self, query: FacetQuery) -> FacetCounts:
         """How many files have each value of some fields, among those that text and filters admit.
@@ -193,18 +202,21 @@ class Search:
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         return FacetCounts(files=found.files, facets=counts, milliseconds=milliseconds)
 
-    def _sound(self, segment: Segment) -> QuerySound:
-        """A segment as the sound of a query, decoded in a process of its own."""
+    def _sound(self, segment: Segment, start: float, end: float | None) -> QuerySound:
+        """A region of a segment's file as the sound of a query, decoded in a process of its own."""
         rate = self._library.model.sample_rate
-        return QuerySound(self._files.samples(segment, segment.start, segment.end, rate), sample_rate=rate)
+        return QuerySound(self._files.samples(segment, start, end, rate), sample_rate=rate)
 
-    def _uploaded(self, identity: str) -> QuerySound:
-        """An upload as the sound of a query.
+    def _uploaded(self, identity: str, start: float, end: float | None) -> QuerySound:
+        """A region of an upload as the sound of a query.
 
         Raises:
             ApiError: there is none.
         """
-        return QuerySound(self._uploads.get(identity).samples)
+        upload = self._uploads.get(identity)
+        # The samples are decoded already, by the library's options: its speed too.
+        first, last = start / upload.speed, None if end is None else end / upload.speed
+        return QuerySound(upload.samples, start=first, end=last)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""

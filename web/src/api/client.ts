@@ -58,6 +58,13 @@ const weighed = (weights: string): string => (weights ? `?weights=${at(weights)}
 export const api = {
   library: () => get<t.Library>('/library'),
   search: (parameters: string, signal?: AbortSignal) => get<t.Found>(`/search?${parameters}`, signal),
+  find: (parameters: string, signal?: AbortSignal) => get<t.FoundFiles>(`/find?${parameters}`, signal),
+  facets: (parameters: string, signal?: AbortSignal) => get<t.FacetCounts>(`/facets?${parameters}`, signal),
+  complete: (text: string, signal?: AbortSignal) => get<{ completions: t.Completion[] }>(`/complete?text=${at(text)}`, signal),
+  searches: () => get<{ searches: t.SavedSearch[] }>('/searches'),
+  saveSearch: (name: string, query: string) =>
+    ask('/searches', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name, query }) }),
+  removeSearch: (name: string) => ask(`/searches?name=${at(name)}`, { method: 'DELETE' }),
   segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
   peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
   reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),

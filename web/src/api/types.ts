@@ -38,6 +38,10 @@ export interface Segment {
 }
 
 export interface Hit extends Segment {
+  /** False where it is several segments together, as a file that its name found. */
+  is_segment?: boolean;
+  /** What found it: name, tag, title, folder; or the model's sentence, word. */
+  found_by?: string[];
   similarity?: number;
   parts?: Record<string, number>;
   /** Share of the library that is less alike by each part; where it was asked for. */
@@ -51,9 +55,35 @@ export interface Ranked extends Segment {
 export interface Found {
   hits: Hit[];
   total: number;
+  /** How a text was understood; where there was one. */
+  remarks?: string[];
   /** Of the library that was searched. */
   version: string;
   milliseconds: number;
+}
+
+export interface FoundFiles {
+  files: (Omit<Hit, 'similarity'> & { similarity: number | null })[];
+  /** How the text was understood, where that is not plain. */
+  remarks: string[];
+  version: string;
+  milliseconds: number;
+}
+
+export interface FacetCounts {
+  files: number;
+  facets: Record<string, { value: string; files: number }[]>;
+}
+
+export interface Completion {
+  kind: 'name' | 'folder' | 'tag' | 'word';
+  value: string;
+  count: number | null;
+}
+
+export interface SavedSearch {
+  name: string;
+  query: string;
 }
 
 export interface Upload {

@@ -23,5 +23,8 @@ export function readWords(text: string, completion?: string): TypedWords {
   return words;
 }
 
+/** Whether what was typed is a list of words for the model, and no text: it has a comma or a minus. */
+export const isWords = (text: string): boolean => /,|(^|\s)-\S/.test(text.trim());
+
 /** The word that is being typed, without its minus: what is completed. */
 export const lastWord = (text: string): string => bare(pieces(text).at(-1) ?? '');

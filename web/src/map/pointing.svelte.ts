@@ -50,7 +50,7 @@ export class Pointing {
     const segment = index < 0 ? null : await this.at(index);
     if (!segment) messages.say('No sound in the cross: move with the arrows.');
     else if (key === 'play') player.toggle(segment);
-    else place.moreLike(segment.id);
+    else place.moreLike(segment);
   }
 
   private left(): void {

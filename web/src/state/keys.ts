@@ -30,7 +30,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
   {
     title: 'Anywhere',
     keys: [
-      { key: '/', shown: '/', does: 'Type words', run: () => focus('[data-key=words]', 'Words are typed in Search.') },
+      { key: '/', shown: '/', does: 'Find by name, folder, tag or sound', run: () => focus('[data-key=words]', 'The field is in Search.') },
       { key: 'u', shown: 'U', does: 'Search with a file', run: () => document.querySelector<HTMLElement>('#file')?.click() },
       { key: 'r', shown: 'R', does: 'Record, and stop recording', run: () => void sending.record() },
       { key: 's', shown: 'S', does: 'Steer: the first slider', run: () => focus('[data-key=slider]', 'No sliders here.') },
@@ -54,6 +54,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'arrows', shown: '← ↑ ↓ →', does: 'Walk, and Home, End' },
       { key: 'c', shown: 'C', does: 'Copy the path' },
       { key: 'o', shown: 'O', does: 'Open the folder' },
+      { key: 'f', shown: 'F', does: 'Favourite, or no longer' },
       { key: 't', shown: 'T', does: 'Tag it, or take tags off' },
       { key: 'w', shown: 'W', does: 'Why it was found' },
       { key: 'y', shown: 'Y  N', does: 'Yes or no, in Tag by example' },

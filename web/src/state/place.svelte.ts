@@ -7,6 +7,8 @@ export type ColourBy = 'folder' | 'cluster' | 'tag' | 'part';
 export interface Query {
   like?: string;
   upload?: string;
+  /** What names, tags or folders hold, or else what the model takes sounds for. */
+  text?: string;
   start?: number;
   end?: number;
   tags: string[];
@@ -18,6 +20,8 @@ export interface Query {
   maxDuration?: number;
   after?: string;
   before?: string;
+  /** Values that fields of the files must have, as "codec:FLAC". */
+  fields: string[];
 }
 
 export interface Place {
@@ -29,13 +33,13 @@ export interface Place {
 }
 
 /** Fields of a query whose parameter is one value, by the API's name. */
-const TEXTS = { like: 'like', upload: 'upload', folder: 'folder', has_tag: 'hasTag', after: 'after', before: 'before' } as const;
+const TEXTS = { like: 'like', upload: 'upload', text: 'text', folder: 'folder', has_tag: 'hasTag', after: 'after', before: 'before' } as const;
 const NUMBERS = { start: 'start', end: 'end', min_duration: 'minDuration', max_duration: 'maxDuration' } as const;
 export const PAGE = 50;
 /** So many results are shown; the rest needs another question. */
 export const MOST = 2000;
 
-export const EMPTY: Query = { tags: [], not: [], weights: {} };
+export const EMPTY: Query = { tags: [], not: [], weights: {}, fields: [] };
 
 const tidy = (value: number): string => String(Number(value.toFixed(3)));
 
@@ -46,13 +50,46 @@ export function parameters(query: Query): URLSearchParams {
   for (const [name, field] of Object.entries(NUMBERS)) if (query[field] !== undefined) out.set(name, tidy(query[field]));
   for (const tag of query.tags) out.append('tag', tag);
   for (const tag of query.not) out.append('not', tag);
+  for (const field of query.fields) out.append('field', field);
   const weights = Object.entries(query.weights).filter(([, value]) => value !== 1);
   if (weights.length) out.set('weights', weights.map(([part, value]) => `${part}:${tidy(value)}`).join(','));
   return out;
 }
 
+/** Whether files are found by text or by their fields, which `GET /find` answers; segments are found by `GET /search`. */
+export const findsFiles = (query: Query): boolean => Boolean(query.text) || query.fields.length > 0;
+
+/** Names of parameters of GET /search, and those of GET /find and GET /facets for the same. */
+const OF_FIND: Record<string, string> = { tag: 'word', min_duration: 'longer', max_duration: 'shorter' };
+/** What GET /facets takes: among which files. */
+const OF_FACETS = ['text', 'folder', 'has_tag', 'longer', 'shorter', 'after', 'before', 'where'];
+
+/** Values of fields as an SQL condition. */
+export function condition(fields: readonly string[]): string {
+  return fields
+    .map((field) => {
+      const [name, value] = [field.slice(0, field.indexOf(':')), field.slice(field.indexOf(':') + 1)];
+      const quoted = ['sample_rate', 'channels', 'bits', 'hour'].includes(name) && /^\d+$/.test(value) ? value : `'${value.replaceAll("'", "''")}'`;
+      return `"${name}" = ${quoted}`;
+    })
+    .join(' AND ');
+}
+
+/** The query as the parameters of GET /find. */
+export function findParameters(query: Query): URLSearchParams {
+  const out = new URLSearchParams();
+  for (const [name, value] of parameters(query)) if (name !== 'field') out.append(OF_FIND[name] ?? name, value);
+  if (query.fields.length) out.set('where', condition(query.fields));
+  return out;
+}
+
+/** The part of it that says among which files. */
+export function facetParameters(query: Query): URLSearchParams {
+  return new URLSearchParams([...findParameters(query)].filter(([name]) => OF_FACETS.includes(name)));
+}
+
 export function readQuery(from: URLSearchParams): Query {
-  const query: Query = { tags: from.getAll('tag'), not: from.getAll('not'), weights: {} };
+  const query: Query = { tags: from.getAll('tag'), not: from.getAll('not'), weights: {}, fields: from.getAll('field') };
   for (const [name, field] of Object.entries(TEXTS)) {
     const text = from.get(name);
     if (text) query[field] = text;
@@ -156,8 +193,11 @@ class Address {
     else this.go({ query, k: PAGE });
   }
 
-  moreLike(id: string): void {
-    this.go({ view: 'search', k: PAGE, query: { ...without(this.current.query), like: id } });
+  /** Search by a sound. Text found it, and would hide others like it: it is dropped; filters stay. */
+  moreLike(hit: { id: string; start: number; end: number; is_segment?: boolean }): void {
+    const { text: _text, ...rest } = without(this.current.query);
+    const region = hit.is_segment === false ? { start: hit.start, end: Number(hit.end.toFixed(3)) } : {};
+    this.go({ view: 'search', k: PAGE, query: { ...rest, like: hit.id, ...region } });
   }
 
   more(): void {
@@ -181,9 +221,12 @@ export function without(query: Query): Query {
   return rest;
 }
 
+/** Whether sounds are compared, rather than names and fields. */
+export const compares = (query: Query): boolean => Boolean(query.like ?? query.upload) || query.tags.length + query.not.length > 0;
+
 /** Whether the question ranks sounds, rather than only listing those that pass the filters. */
 export function ranks(query: Query): boolean {
-  return Boolean(query.like ?? query.upload) || query.tags.length > 0 || query.not.length > 0;
+  return compares(query) || Boolean(query.text);
 }
 
 export const place = new Address();

@@ -1,6 +1,6 @@
 /** One voice: whatever plays stops what played before. */
 import { address } from '../api/client';
-import type { Segment } from '../api/types';
+import type { Hit } from '../api/types';
 import { connection } from './connection.svelte';
 import { messages } from './messages.svelte';
 import { settings } from './settings.svelte';
@@ -9,7 +9,7 @@ import { settings } from './settings.svelte';
 const HOVER = 90;
 
 class Player {
-  sound = $state.raw<Segment | null>(null);
+  sound = $state.raw<Hit | null>(null);
   playing = $state(false);
   /** Part of the sound that was heard, 0 to 1. */
   progress = $state(0);
@@ -33,15 +33,15 @@ class Player {
     return this.playing && this.sound?.id === id;
   }
 
-  toggle(sound: Segment): void {
+  toggle(sound: Hit): void {
     clearTimeout(this.hovering);
     if (this.isPlaying(sound.id) && !this.hovered) this.stop();
     else if (this.isPlaying(sound.id)) this.hovered = false;
     else this.play(sound);
   }
 
-  play(sound: Segment): void {
-    if (this.sound?.id !== sound.id || !this.audio.src) this.audio.src = address.segmentAudio(sound.id);
+  play(sound: Hit): void {
+    if (this.sound?.id !== sound.id || !this.audio.src) this.audio.src = sound.is_segment === false ? address.fileAudio(sound.id) : address.segmentAudio(sound.id);
     this.audio.currentTime = 0;
     this.audio.volume = settings.volume;
     this.sound = sound;
@@ -70,7 +70,7 @@ class Player {
     else if (this.sound) this.play(this.sound);
   }
 
-  enter(sound: Segment): void {
+  enter(sound: Hit): void {
     clearTimeout(this.hovering);
     // Before the first click or key the browser refuses sound: hovering then stays silent instead of complaining.
     if (!settings.hover || !navigator.userActivation.hasBeenActive || this.isPlaying(sound.id)) return;

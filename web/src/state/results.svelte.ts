@@ -1,23 +1,31 @@
 /** The answer to the question in the address bar. Old results stay until new ones are here: nothing blinks. */
 import { ApiError, api } from '../api/client';
-import type { Hit } from '../api/types';
+import type { Found, Hit } from '../api/types';
 import { Follower } from '../lib/follower';
 import { plural } from '../lib/format';
 import { painted } from '../lib/painted';
 import { library } from './library.svelte';
 import { messages } from './messages.svelte';
-import { type Query, parameters, ranks } from './place.svelte';
+import { type Query, compares, findParameters, findsFiles, parameters, ranks } from './place.svelte';
+
+/** The server finds at most so many files at a time. */
+const MOST_FILES = 500;
 
 interface Wish {
   parameters: string;
+  /** Files are found, not segments. */
+  files: boolean;
   steering: boolean;
   ranked: boolean;
+  kind: Results['kind'];
   since: number;
 }
 
 class Results {
   hits = $state.raw<Hit[]>([]);
   total = $state(0);
+  /** How a text was understood. */
+  remarks = $state.raw<string[]>([]);
   milliseconds = $state(0);
   error = $state.raw<ApiError | null>(null);
   /** False until the first answer. */
@@ -29,13 +37,18 @@ class Results {
   /** The results came in another order for the same question: cards may move to their places. */
   steering = $state(false);
   ranked = $state(false);
+  /** Files are shown, not segments. */
+  files = $state(false);
+  /** What is shown: sounds ranked by their likeness, files that a text or fields found, or all. */
+  kind = $state<'nearest' | 'found' | 'all'>('all');
   private question = '';
   private asked = '';
   private follower = new Follower<Wish>((wish, signal) => this.answer(wish, signal));
 
   follow(query: Query, k: number): void {
-    const wanted = parameters(query);
-    wanted.set('k', String(k));
+    const files = findsFiles(query);
+    const wanted = files ? findParameters(query) : parameters(query);
+    wanted.set('k', String(files ? Math.min(k, MOST_FILES) : k));
     const all = wanted.toString();
     if (all === this.asked) return;
     this.asked = all;
@@ -43,7 +56,8 @@ class Results {
     const question = wanted.toString();
     const steering = question === this.question;
     this.question = question;
-    const wish = { parameters: all, steering, ranked: ranks(query), since: performance.now() };
+    const kind = compares(query) ? 'nearest' : files ? 'found' : 'all';
+    const wish: Wish = { parameters: all, files, steering, ranked: ranks(query), kind, since: performance.now() };
     this.asking = true;
     this.cancelled = false;
     this.follower.want(wish, !steering);
@@ -65,14 +79,25 @@ class Results {
     this.hits = this.hits.map((hit) => (ids.has(hit.id) ? change(hit) : hit));
   }
 
+  private async findFiles(wanted: string, signal: AbortSignal): Promise<Found> {
+    const { files, ...rest } = await api.find(wanted, signal);
+    const k = Number(new URLSearchParams(wanted).get('k'));
+    const hits = files.map(({ similarity, ...file }): Hit => (similarity === null ? file : { ...file, similarity }));
+    // How many files there are beyond the page is not counted: one more stands for them.
+    return { ...rest, hits, total: files.length < k || k === MOST_FILES ? files.length : files.length + 1 };
+  }
+
   private async answer(wish: Wish, signal: AbortSignal): Promise<void> {
     try {
-      const found = await api.search(wish.parameters, signal);
+      const found = wish.files ? await this.findFiles(wish.parameters, signal) : await api.search(wish.parameters, signal);
       this.steering = wish.steering;
       this.ranked = wish.ranked;
+      this.kind = wish.kind;
+      this.files = wish.files;
       this.hits = found.hits;
       library.noticeVersion(found.version);
       this.total = found.total;
+      this.remarks = found.remarks ?? [];
       this.milliseconds = found.milliseconds;
       this.error = null;
       messages.speak(found.hits.length ? `${plural(found.total, 'sound')}, first ${found.hits[0]?.name}` : 'No sound found');

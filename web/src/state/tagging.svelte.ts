@@ -5,6 +5,9 @@ import { messages } from './messages.svelte';
 import { place } from './place.svelte';
 import { results } from './results.svelte';
 
+/** The tag that makes a sound a favourite: kept, exported and undone as every tag is. */
+export const FAVOURITE = 'favourite';
+
 const MEMORY = 'tag edits';
 /** So many changes can be undone; the server remembers as many. */
 const MOST = 1000;

@@ -20,6 +20,7 @@ from soundloom import audio
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError, SoundloomError
 from soundloom.pictures import Excerpt
+from soundloom.server.media import region_picture as viewer
 from soundloom.server.media.thumbnail import thumbnail
 from soundloom.workers.child import Channel
 
@@ -36,7 +37,8 @@ Options = Mapping[str, Any]
 
 def codec(path: str, options: Options) -> dict[str, Any]:
     """Container and codec of a file, as `soundloom.audio.info` gives them."""
-    return {"codec": audio.info(path, options=_played(options)).codec}
+    about = audio.info(path, options=_played(options))
+    return {"codec": about.codec, "sample_rate": about.sample_rate, "channels": about.channels}
 
 
 def peaks(path: str, points: int, options: Options) -> dict[str, Any]:
@@ -74,6 +76,31 @@ def picture(
     with open(out, "wb") as file:
         file.write(thumbnail(excerpt, width, height, theme))
     return {}
+
+
+def region_picture(
+    path: str, out: str, start: float, end: float, gain: float, options: Options, **details: Any
+) -> dict[str, Any]:
+    """Draw a tile of a viewer to a PNG.
+
+    Details are those of `region_picture.spectrogram`, of which ``high`` may be 0 for half the file's rate.
+    """
+    decoding = _played(options)
+    rate = audio.info(path, options=decoding).sample_rate
+    pieces = viewer.region_samples(path, start, end, rate, decoding)
+    details["high"] = details["high"] or rate / 2
+    with open(out, "wb") as file:
+        file.write(viewer.spectrogram(pieces, rate, gain=gain, **details))
+    return {}
+
+
+def region_outline(path: str, start: float, end: float, points: int, options: Options) -> dict[str, Any]:
+    """The least and the greatest sample of each of so many stretches of a region."""
+    decoding = _played(options)
+    rate = audio.info(path, options=decoding).sample_rate
+    samples = audio.read(path, rate, start=start, end=end, options=decoding)
+    least, greatest = viewer.least_and_greatest(samples, points)
+    return {"least": least, "greatest": greatest}
 
 
 def transcode(path: str, out: str, start: float, end: float | None, container: str, options: Options) -> dict[str, Any]:
@@ -128,7 +155,8 @@ def _played(options: Options) -> DecodeOptions:
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    task.__name__: task for task in (codec, peaks, picture, transcode, samples, decode_upload)
+    task.__name__: task
+    for task in (codec, peaks, picture, region_picture, region_outline, transcode, samples, decode_upload)
 }
 
 

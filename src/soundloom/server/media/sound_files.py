@@ -26,7 +26,7 @@ from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import TRANSCODED, playable
 
-__all__ = ["Playable", "SoundFiles", "open_sound"]
+__all__ = ["Playable", "SoundFiles", "open_sound", "saved_name"]
 
 _TRANSCODING_SECONDS = 300.0
 _DRAWING_SECONDS = 60.0
@@ -78,6 +78,14 @@ class SoundFiles:
         file.close()
         return Playable(self._transcoded(path, identity, 0.0, None, "FLAC"), TRANSCODED)
 
+    def original(self, segment: Segment) -> Playable:
+        """The segment's file as it is, to be kept.
+
+        Raises:
+            ApiError: the file is gone.
+        """
+        return Playable(open_sound(segment.path), "application/octet-stream")
+
     def part(self, segment: Segment) -> Playable:
         """The segment alone, as WAV.
 
@@ -104,6 +112,47 @@ class SoundFiles:
             self._pool.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
 
         return self._cache.open(key, draw)
+
+    def region_picture(self, segment: Segment, start: float, end: float, **details: Any) -> BinaryIO:
+        """A tile of a viewer of the segment's file, as a PNG; errors as for `part`.
+
+        Args:
+            segment: of the file.
+            start: where the tile begins in the file, in seconds.
+            end: where it stops.
+            details: as for `soundloom.server.media.region_picture.spectrogram`.
+        """
+        details |= {"start": start, "end": end}
+        key = ["tile", *self._look(segment.path), details, self._pool.options.to_data()]
+
+        def draw(out: str) -> None:
+            self._pool.do("region_picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+
+        return self._cache.open(key, draw)
+
+    def region_outline(self, segment: Segment, start: float, end: float, points: int) -> dict[str, Any]:
+        """The least and greatest samples of stretches of a region of the segment's file; errors as for `part`."""
+        details = {"start": start, "end": end, "points": points}
+
+        def compute(out: str) -> None:
+            outline = self._pool.do("region_outline", segment.path, timeout=_DRAWING_SECONDS, **details)
+            with open(out, "w", encoding="utf-8") as file:
+                json.dump(outline, file)
+
+        key = ["outline", *self._look(segment.path), details, self._pool.options.to_data()]
+        with self._cache.open(key, compute) as file:
+            outline: dict[str, Any] = json.load(file)
+            return outline
+
+    def form(self, segment: Segment) -> dict[str, Any]:
+        """The codec, sample rate and channels of the segment's file; errors as for `part`."""
+        self._look(segment.path)
+        return self._pool.do("codec", segment.path, timeout=_DRAWING_SECONDS)
+
+    def region(self, segment: Segment, start: float, end: float) -> Playable:
+        """A region of the segment's file, as WAV; errors as for `part`."""
+        identity = self._look(segment.path)
+        return Playable(self._transcoded(segment.path, identity, start, end, "WAV"), "audio/wav")
 
     def peaks(self, segment: Segment, points: int) -> dict[str, Any]:
         """The outline of the segment's file, and its seconds; errors as for `part`."""
@@ -155,6 +204,25 @@ class SoundFiles:
     def _look(self, path: str) -> tuple[Any, ...]:
         with open_sound(path) as file:
             return _identity(path, os.fstat(file.fileno()))
+
+
+def saved_name(path: str, region: tuple[float, float] | None, media_type: str) -> str:
+    """The name under which a browser saves what is made of a file.
+
+    Args:
+        path: of the file.
+        region: its start and end in seconds, where not the whole file is saved.
+        media_type: of what is saved.
+
+    >>> saved_name("/field/marsh.flac", (20.0, 30.5), "audio/wav")
+    'marsh 20-30.5 s.wav'
+    >>> saved_name("/field/marsh.aiff", None, "audio/flac"), saved_name("/field/marsh.mp3", None, "audio/mpeg")
+    ('marsh.flac', 'marsh.mp3')
+    """
+    stem, ending = os.path.splitext(os.path.basename(path))
+    times = "" if region is None else f" {round(region[0], 3):g}-{round(region[1], 3):g} s"
+    ending = {"audio/wav": ".wav", TRANSCODED: ".flac"}.get(media_type, ending)
+    return stem + times + ending
 
 
 def open_sound(path: str) -> BinaryIO:

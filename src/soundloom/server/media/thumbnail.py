@@ -10,12 +10,12 @@ import struct
 import zlib
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from soundloom.pictures import Excerpt
 from soundloom.pictures.excerpt import RANGE, mel_decibels
 
-__all__ = ["THEMES", "thumbnail"]
+__all__ = ["THEMES", "levels_png", "thumbnail"]
 
 _TOP = 16_000.0
 _LEVELS = 64
@@ -45,11 +45,16 @@ def thumbnail(excerpt: Excerpt, width: int, height: int, theme: str) -> bytes:
         theme: one of `THEMES`.
     """
     decibels = mel_decibels(excerpt, min(_TOP, excerpt.sample_rate / 2), width)
-    levels = np.clip(np.rint((_LEVELS - 1) * (1 + decibels / RANGE)), 0, _LEVELS - 1).astype(np.uint8)
     # Nearest rows and columns: bands are narrow, and a short sound has fewer columns than the picture.
-    rows = np.linspace(levels.shape[0] - 1, 0, height).round().astype(int)
-    columns = np.linspace(0, levels.shape[1], width, endpoint=False).astype(int)
-    return _png(levels[rows][:, columns], _palette(theme))
+    rows = np.linspace(decibels.shape[0] - 1, 0, height).round().astype(int)
+    columns = np.linspace(0, decibels.shape[1], width, endpoint=False).astype(int)
+    return levels_png(1 + decibels[rows][:, columns] / RANGE, theme)
+
+
+def levels_png(shares: Float[np.ndarray, "height width"], theme: str) -> bytes:
+    """A picture of levels from 0 to 1 in the colours of a theme; what is beyond is cut off."""
+    levels = np.clip(np.rint((_LEVELS - 1) * shares), 0, _LEVELS - 1).astype(np.uint8)
+    return _png(levels, _palette(theme))
 
 
 def _palette(theme: str) -> UInt8[np.ndarray, "levels 3"]:

@@ -9,9 +9,19 @@ from fastapi import APIRouter
 from fastapi import Query as InQuery
 from starlette.responses import Response
 
+from soundloom.library import SavedSearches
+from soundloom.server.completion import complete
+from soundloom.server.find_schemas import (
+    Completions,
+    FacetCounts,
+    FoundFiles,
+    SavedSearch,
+    SavedSearchList,
+    SearchToSave,
+)
 from soundloom.server.http.error_responses import documented
 from soundloom.server.queries import FacetQuery, FileQuery, Query
-from soundloom.server.schemas import FacetCounts, FoundFiles, SearchResult
+from soundloom.server.schemas import SearchResult
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
@@ -47,6 +57,40 @@ async def find(service: ServiceDep, query: Annotated[FileQuery, InQuery()]) -> F
     return await service.run(
         "embed" if query.like or query.unlike or query.upload else "search", service.search.find, query
     )
+
+
+@routes.get("/complete", operation_id="complete", responses=documented(), summary="Complete what is being typed")
+async def completions(
+    service: ServiceDep,
+    text: Annotated[str, InQuery(max_length=200)] = "",
+    limit: Annotated[int, InQuery(ge=1, le=50)] = 4,
+) -> Completions:
+    """Names, folders and tags that hold a text, and words that the model knows: so many of each kind."""
+
+    def found() -> Completions:
+        catalogue = service.catalogue()
+        return Completions(completions=complete(catalogue, service.tag_counts(), service.vocabulary, text, limit))
+
+    return await service.run("search", found)
+
+
+@routes.get("/searches", operation_id="listSearches", responses=documented(), summary="Saved searches")
+async def saved(service: ServiceDep) -> SavedSearchList:
+    """The searches that the library keeps, in the order in which they were saved."""
+    searches = await service.run("search", SavedSearches(service.library.folder).all)
+    return SavedSearchList(searches=[SavedSearch(name=name, query=query) for name, query in searches.items()])
+
+
+@routes.post("/searches", operation_id="saveSearch", status_code=204, responses=documented(), summary="Save a search")
+async def save(service: ServiceDep, asked: SearchToSave) -> None:
+    """Keep a search in the library."""
+    await service.run("write", SavedSearches(service.library.folder).save, asked.name, asked.query)
+
+
+@routes.delete("/searches", operation_id="removeSearch", status_code=204, responses=documented(), summary="Forget one")
+async def forget(service: ServiceDep, name: Annotated[str, InQuery(min_length=1, max_length=200)]) -> None:
+    """Remove a saved search."""
+    await service.run("write", SavedSearches(service.library.folder).remove, name)
 
 
 @routes.get("/facets", operation_id="getFacets", responses=documented(404, 409), summary="Count files by fields")

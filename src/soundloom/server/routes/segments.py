@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -10,8 +12,11 @@ from starlette.responses import Response
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.http.security import from_this_machine
+from soundloom.server.media.region_picture import WHOLE_SECONDS
 from soundloom.server.media.reveal import reveal
-from soundloom.server.schemas import Peaks, SegmentEntry
+from soundloom.server.media.sound_files import saved_name
+from soundloom.server.queries import Tile
+from soundloom.server.schemas import FileEntry, Outline, Peaks, SegmentEntry
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
@@ -42,13 +47,25 @@ async def audio(
     request: Request,
     identity: Id,
     part: Annotated[
-        Literal["file", "segment"], Query(description="The whole file, or only the segment, as WAV.")
+        Literal["file", "segment", "region", "original"],
+        Query(description="The whole file; only the segment, or a region, as WAV; or the file as it is, to be kept."),
     ] = "file",
+    start: Annotated[float, Query(ge=0, lt=1e9, description="Of a region, in seconds.")] = 0.0,
+    end: Annotated[float, Query(gt=0, lt=1e9, description="Of a region, in seconds.")] = 1.0,
+    download: Annotated[bool, Query(description="Have browsers save it under a name.")] = False,
 ) -> Response:
     """The sound as browsers play it: the file itself where they all do, else FLAC. Ranges are served."""
     one = await service.segment(identity)
-    played = await service.run("decode", service.files.whole if part == "file" else service.files.part, one)
-    return file_response(played.file, request, played.media_type)
+    if part == "region":
+        _check_region(start, end)
+        played = await service.run("decode", service.files.region, one, start, end)
+    else:
+        make = {"file": service.files.whole, "segment": service.files.part, "original": service.files.original}[part]
+        played = await service.run("decode", make, one)
+    start, end = (start, end) if part == "region" else (one.start, one.end)
+    name = saved_name(one.path, None if part in ("file", "original") else (start, end), played.media_type)
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"} if download else {}
+    return file_response(played.file, request, played.media_type, headers)
 
 
 @routes.get(
@@ -77,6 +94,58 @@ async def peaks(service: ServiceDep, identity: Id, points: Annotated[int, Query(
     """The outline of the segment's whole file, for a waveform; fewer points where the file has fewer."""
     outline = await service.run("decode", service.files.peaks, await service.segment(identity), points)
     return Peaks(**outline)
+
+
+@routes.get("/file", operation_id="getSegmentFile", response_model_exclude_none=True, responses=documented(404))
+async def file(service: ServiceDep, identity: Id) -> FileEntry:
+    """The file of a segment, with all its segments in the order of time."""
+    one = await service.segment(identity)
+    form = await service.run("decode", service.files.form, one)
+
+    def segments() -> list[SegmentEntry]:
+        catalogue, index = service.catalogue(), service.library.index()
+        return catalogue.show(catalogue.segments.at(index.rows_of_file(one.path)))
+
+    return FileEntry(segments=await service.run("search", segments), duration=one.duration, **form)
+
+
+@routes.get(
+    "/spectrogram.png",
+    operation_id="getSpectrogram",
+    response_class=Response,
+    responses={**documented(404, 422), 200: _PICTURE},
+)
+async def spectrogram(service: ServiceDep, request: Request, identity: Id, tile: Annotated[Tile, Query()]) -> Response:
+    """A stretch of the segment's file over time and frequency; levels are below full scale, so that tiles fit."""
+    _check_region(tile.start, tile.end)
+    one = await service.segment(identity)
+    picture = await service.run("decode", partial(service.files.region_picture, one, **tile.model_dump()))
+    return file_response(picture, request, "image/png", {"Cache-Control": "private, max-age=3600"})
+
+
+@routes.get("/outline", operation_id="getOutline", responses=documented(404, 422))
+async def outline(
+    service: ServiceDep,
+    identity: Id,
+    start: Annotated[float, Query(ge=0, lt=1e9)],
+    end: Annotated[float, Query(gt=0, lt=1e9)],
+    points: Annotated[int, Query(ge=1, le=4000)] = 800,
+) -> Outline:
+    """The least and greatest samples of equal stretches of a region of the segment's file, for a waveform."""
+    _check_region(start, end)
+    if end - start > WHOLE_SECONDS:
+        raise ApiError(
+            422,
+            "bad_query",
+            f"a region of at most {WHOLE_SECONDS:g} s, got {end - start:g} s: /peaks gives the whole file",
+        )
+    one = await service.segment(identity)
+    return Outline(**await service.run("decode", service.files.region_outline, one, start, end, points))
+
+
+def _check_region(start: float, end: float) -> None:
+    if end <= start:
+        raise ApiError(422, "bad_query", f"the region must end after it begins, got {start:g} to {end:g} s")
 
 
 @routes.post("/reveal", operation_id="revealSegment", status_code=204, responses=documented(404, 409, 501))

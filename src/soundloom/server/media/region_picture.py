@@ -1,0 +1,136 @@
+"""A stretch of a file as a viewer shows it: a spectrogram on an absolute scale, and the least and greatest samples.
+
+Tiles of one file must fit together, so levels are decibels below full scale (a sine of amplitude 1 is at 0) and not
+relative to the loudest of a tile, and the frequencies are those asked for, up to half the file's own rate. A stretch
+that is too long to be read whole is sampled: a short excerpt for each column.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from soundloom import audio
+from soundloom.audio import DecodeOptions
+from soundloom.pictures.excerpt import mel
+from soundloom.server.media.thumbnail import levels_png
+
+__all__ = ["WHOLE_SECONDS", "least_and_greatest", "region_samples", "spectrogram"]
+
+WHOLE_SECONDS = 90.0
+"""Seconds of a stretch that is read whole."""
+_EXCERPTS = 128
+"""Excerpts of a longer one."""
+_WINDOW_SECONDS = 0.023
+_FRAMES_EACH = 4
+"""Frames of a column, at most: their loudest is shown."""
+_RANGE = 90.0
+"""Decibels from the faintest that is shown to the loudest."""
+
+Scale = Literal["linear", "mel"]
+
+
+def region_samples(
+    path: str, start: float, end: float, rate: int, options: DecodeOptions
+) -> list[Float32[np.ndarray, " samples"]]:
+    """A stretch in one piece, or excerpts of it at equal distances.
+
+    Args:
+        path: the file.
+        start: where the stretch begins, in seconds.
+        end: where it stops.
+        rate: of the samples, in hertz.
+        options: how the file is decoded.
+    """
+    if end - start <= WHOLE_SECONDS:
+        return [audio.read(path, rate, start=start, end=end, options=options)]
+    seconds = 2 * _WINDOW_SECONDS
+    starts = np.linspace(start, end - seconds, _EXCERPTS)
+    return [audio.read(path, rate, start=at, end=at + seconds, options=options) for at in starts.tolist()]
+
+
+def spectrogram(
+    pieces: list[Float32[np.ndarray, " samples"]],
+    rate: int,
+    *,
+    width: int,
+    height: int,
+    low: float,
+    high: float,
+    scale: Scale,
+    gain: float,
+    theme: str,
+) -> bytes:
+    """A PNG of the power of a stretch over time and frequency.
+
+    Args:
+        pieces: the stretch, or excerpts of it.
+        rate: of the samples, in hertz.
+        width: columns.
+        height: rows.
+        low: hertz at the bottom.
+        high: hertz at the top.
+        scale: of the frequencies.
+        gain: decibels by which all is raised before it is shown.
+        theme: as for `thumbnail`.
+    """
+    window = 1 << max(5, round(np.log2(_WINDOW_SECONDS * rate)))
+    columns = max(1, width // len(pieces))
+    decibels = np.concatenate([_frames(piece, window, columns) for piece in pieces])
+    rows = _rows(decibels, np.fft.rfftfreq(window, 1 / rate), _edges(height, low, high, scale))
+    chosen = np.linspace(0, len(rows), width, endpoint=False).astype(int)
+    return levels_png(1 + (rows[chosen].T[::-1] + gain) / _RANGE, theme)
+
+
+def least_and_greatest(samples: Float32[np.ndarray, " samples"], points: int) -> tuple[list[float], list[float]]:
+    """The least and the greatest sample of each of some equal stretches; fewer where there are fewer samples."""
+    if not len(samples):
+        return [], []
+    starts = np.unique(np.linspace(0, len(samples), min(points, len(samples)), endpoint=False).astype(int))
+    least, greatest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+    return np.round(least.astype(float), 4).tolist(), np.round(greatest.astype(float), 4).tolist()
+
+
+def _frames(samples: Float32[np.ndarray, " samples"], window: int, columns: int) -> Float[np.ndarray, "columns bins"]:
+    """Decibels below full scale of so many columns; of several frames in a column the loudest."""
+    apart = len(samples) / columns
+    together = int(np.clip(np.ceil(apart / window), 1, _FRAMES_EACH))
+    starts = np.linspace(0, len(samples), columns * together, endpoint=False).astype(int)
+    padded = np.pad(np.nan_to_num(samples.astype(np.float32)), (window // 2, window))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[starts]
+    taper = np.hanning(window).astype(np.float32)
+    power = (np.abs(np.fft.rfft(frames * taper, axis=1)) * (2 / taper.sum())) ** 2
+    loudest = power.reshape(columns, together, -1).max(axis=1)
+    decibels: Float[np.ndarray, "columns bins"] = 10 * np.log10(loudest + 1e-12)
+    return decibels
+
+
+def _edges(height: int, low: float, high: float, scale: Scale) -> Float[np.ndarray, " edges"]:
+    """The frequencies between rows, from low to high."""
+    if scale == "linear":
+        return np.linspace(low, high, height + 1)
+    edges: Float[np.ndarray, " edges"] = 700 * np.expm1(np.linspace(mel(low), mel(high), height + 1) / 1127)
+    return edges
+
+
+def _rows(
+    decibels: Float[np.ndarray, "columns bins"],
+    frequencies: Float[np.ndarray, " bins"],
+    edges: Float[np.ndarray, " edges"],
+) -> Float[np.ndarray, "columns height"]:
+    """The loudest bin of each row; between bins that are wider than rows, what lies between them."""
+    centres = (edges[:-1] + edges[1:]) / 2
+    spacing = frequencies[1]
+    below = np.clip((centres / spacing).astype(int), 0, len(frequencies) - 2)
+    share = np.clip(centres / spacing - below, 0, 1)
+    between = decibels[:, below] * (1 - share) + decibels[:, below + 1] * share
+    first = np.clip(np.round(edges[:-1] / spacing).astype(int), 0, len(frequencies) - 1)
+    last = np.clip(np.round(edges[1:] / spacing).astype(int), first + 1, len(frequencies))
+    wide = last - first > 1
+    loudest = np.maximum.reduceat(np.pad(decibels, ((0, 0), (0, 1)), mode="edge"), np.ravel([first, last], "F"), axis=1)
+    rows: Float[np.ndarray, "columns height"] = np.where(wide, loudest[:, ::2], between)
+    # Above half the file's rate there is nothing.
+    rows[:, centres > frequencies[-1] + spacing] = -200.0
+    return rows
