@@ -11,7 +11,10 @@ SOUNDS ?=
 QUERY  ?=
 DEMO   ?= demo
 
-.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit clean
+# The browser that looks at the documentation site, if there is one.
+CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
+
+.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -65,6 +68,11 @@ web-check:
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
+# The documentation site in build/site: built strictly, links and names checked, looked at in a browser.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	$(BIN)/python .ci/check_site.py build/site $(if $(CHROMIUM),--browser)
+
 # The wheel and the source archive in dist/, built twice and compared.
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel.py dist
@@ -86,6 +94,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(PIP) -e '.[docs]'
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

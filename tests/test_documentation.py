@@ -20,6 +20,8 @@ from helpers.documentation import (
     PAGES,
     ROOT,
     Example,
+    blocks,
+    commands_in,
     docstring_examples,
     fenced,
     help_commands,
@@ -180,3 +182,21 @@ def test_the_readme_s_search_commands_run(inside: Path) -> None:
 
 def words(example: Example) -> list[str]:
     return shlex.split(example.text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sounds", "research", "field"])
+def test_first_steps_run(name: str, inside: Path) -> None:
+    """Every block of a page for new users, commands and Python, in its order, on sounds of the synthesiser."""
+    page = ROOT / "docs" / "first-steps" / f"{name}.md"
+    ran = 0
+    for language, text in blocks(page):
+        if language == "python":
+            execute(Example(text, page.name), inside)
+            ran += 1
+        for example in commands_in(text, page.name) if language == "sh" else ():
+            arguments = [str(Path(word).expanduser()) if word[0] == "~" else word for word in words(example)[1:]]
+            result = CliRunner().invoke(main, arguments)
+            assert result.exit_code == 0, f"{example}\n{result.output}"
+            ran += 1
+    assert ran >= 4

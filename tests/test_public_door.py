@@ -65,8 +65,10 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 def test_links_in_the_docs_lead_somewhere() -> None:
     links = [
         (page, target)
-        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+        for page in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")))
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        # These are generated while the site is built, which checks its own links.
+        if not re.match(r"(\.\./)*reference/", target)
     ]
     assert len(links) > 5
     assert [f"{page.name} links to {target}" for page, target in links if not (page.parent / target).exists()] == []

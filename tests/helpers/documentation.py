@@ -19,7 +19,7 @@ import click
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "soundloom"
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), SOURCE / "models" / "loom" / "README.md")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), SOURCE / "models" / "loom" / "README.md")
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`((?:soundloom|[A-Z_]+=\S+ python -m|python -m) [^`]+)`")
@@ -41,10 +41,14 @@ def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The fenced blocks of a page in their order: language and text."""
+    return _FENCED.findall(page.read_text("utf-8"))
+
+
 def fenced(page: Path, language: str) -> list[Example]:
     """The fenced blocks of one language on a page."""
-    blocks = _FENCED.findall(page.read_text("utf-8"))
-    return [Example(text, _name(page)) for found, text in blocks if found == language]
+    return [Example(text, _name(page)) for found, text in blocks(page) if found == language]
 
 
 def commands_in(text: str, where: str) -> list[Example]:

@@ -15,7 +15,7 @@ from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
-    from soundloom.library import MapProgress
+    from soundloom.library import Library, Map, MapProgress
 
 __all__ = ["command"]
 
@@ -23,10 +23,18 @@ __all__ = ["command"]
 @click.command("map")
 @common_options.library
 @click.option("--out", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw it.")
+@click.option(
+    "--page",
+    type=common_options.LocalPath(),
+    metavar="FOLDER",
+    help="Also write it with its sounds, as a folder whose index.html any browser opens.",
+)
 @click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
 @click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
 @common_options.as_json
-def command(folder: Path, out: Path | None, weights: str | None, recompute: bool, json_wanted: bool) -> None:
+def command(
+    folder: Path, out: Path | None, page: Path | None, weights: str | None, recompute: bool, json_wanted: bool
+) -> None:
     """Lay out a library in two dimensions, what sounds alike together.
 
     The map is kept in the library, one for each set of weights, and is there at once the next time. When sounds were
@@ -36,6 +44,7 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
     Examples:
       soundloom map -l sounds.loom --out map.png
       soundloom map -l sounds.loom --weights logmel=0 --out cepstra.png
+      soundloom map -l sounds.loom --page mapped
     """
     from soundloom.library import Library
 
@@ -50,6 +59,8 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
 
         plane_picture(made.coordinates, made.clusters, made.names, out, title=folder.name)
         echo(f"drawn to {out}", err=True)
+    if page is not None:
+        _write_page(library, made, page)
     if json_wanted:
         clusters = [{"name": name, "segments": size} for name, size in zip(made.names, sizes, strict=True)]
         facts = {"segments": len(made), "stale": made.stale, "placed": made.placed, "gone": made.gone}
@@ -64,6 +75,16 @@ def command(folder: Path, out: Path | None, weights: str | None, recompute: bool
             f"neighbours, {made.gone} are gone. Arrange all anew with --recompute.",
             err=True,
         )
+
+
+def _write_page(library: Library, made: Map, page: Path) -> None:
+    """Write the folder for a browser; sounds that cannot be read are reported, and their points stay."""
+    from soundloom.integrations.static_map import export_map
+
+    failed = export_map(library, made, page)
+    for path, reason in failed.items():
+        echo(f"{path}: {reason}", err=True)
+    echo(f"written to {page / 'index.html'}", err=True)
 
 
 @contextmanager
