@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 
 import soundloom
+from soundloom import audio
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
-from soundloom.detectors import Aim, Calibration, Detector, detection
+from soundloom.detectors import Aim, Calibration, Detector, detection, frame_windows
 from soundloom.detectors.background import Background, find_background
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.events import ScoredWindows, events
@@ -119,37 +121,86 @@ def test_a_folder_that_holds_no_detector_is_refused(detector: Detector, tmp_path
         replace(detector, fingerprint="other").load_model()
 
 
+@pytest.mark.parametrize("frames", [True, False])
 def test_a_run_that_was_killed_goes_on_within_the_file(
-    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch, frames: bool
 ) -> None:
+    for module in (detection, frame_windows):
+        monkeypatch.setattr(module, "BLOCK", 5.0)
     monkeypatch.setattr(detection, "NOTED", 5.0)
-    path, _ = night
+    path, detector = night[0], replace(detector, frames=frames)
     whole = detector.detect([path])
     model = soundloom.load(MODEL)
-    embed, count = model.embed_samples, round(60 / detector.hop)
+    name, count = ("stream_frames", 12) if frames else ("embed_samples", round(60 / detector.hop))
+    compute = getattr(model, name)
 
     def until_killed(samples: np.ndarray) -> np.ndarray:
         nonlocal count
         count -= 1
         if count < 0:
             raise AudioError(path, "killed")
-        return embed(samples)
+        return compute(samples)
 
-    monkeypatch.setattr(model, "embed_samples", until_killed)
+    monkeypatch.setattr(model, name, until_killed)
     assert detector.detect([path], model=model, journal=tmp_path, workers=1).failed == {str(path): "killed"}
     (file,) = tmp_path.glob("*.windows")
     file.write_bytes(file.read_bytes() + b"\x00")  # a row that was written in part
-    monkeypatch.setattr(model, "embed_samples", embed)
+    monkeypatch.setattr(model, name, compute)
     resumed = detector.detect([path], model=model, journal=tmp_path)
     assert resumed.events == whole.events
     assert 90 - 60 <= resumed.computed < 90 - 60 + 5 + 2 * detector.window
     assert detector.detect([path], model=model, journal=tmp_path).computed <= 2 * detector.window
 
 
+@pytest.mark.parametrize(
+    ("seconds", "size", "step"), [(61.3, 3.0, 0.5), (24.0, 2.0, 2.0), (48.2, 5.0, 2.5), (0.7, 3, 1)]
+)
+def test_windows_that_share_frames_are_those_of_segments(seconds: float, size: float, step: float) -> None:
+    model = soundloom.load(MODEL)
+    samples = np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    blocks = np.array_split(samples, 7)
+    expected = list(audio.segments(iter(blocks), RATE, size, step))
+    lengths = {"size": round(size * RATE), "step": round(step * RATE)}
+    some = list(frame_windows.embed_stream(model, blocks, origin=0, first=0, count=None, **lengths))
+    rows = np.concatenate([vectors for vectors, _ in some])
+    assert len(rows) == len(expected)
+    assert some[-1][1] == round(expected[-1].end * RATE)
+    alone = np.stack([model.embed_samples(one.samples) for one in expected])
+    assert np.corrcoef(rows.ravel(), alone.ravel())[0, 1] > 0.97
+    if seconds > 48:
+        # From a later window on: the same bits.
+        origin = round(frame_windows.BLOCK * RATE)
+        first = -(-origin // lengths["step"])
+        again = frame_windows.embed_stream(model, [samples[origin:]], origin=origin, first=first, count=3, **lengths)
+        np.testing.assert_array_equal(np.concatenate([vectors for vectors, _ in again]), rows[first : first + 3])
+
+
+def test_overlapping_windows_cost_what_they_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = soundloom.load("loom")
+    seen = 0
+    compute = model.stream_frames
+
+    def counted(waveforms: torch.Tensor) -> object:
+        nonlocal seen
+        seen += waveforms.shape[1]
+        return compute(waveforms)
+
+    monkeypatch.setattr(model, "stream_frames", counted)
+    samples = np.random.default_rng(0).normal(0, 0.1, 30 * RATE).astype(np.float32)
+    found = frame_windows.embed_stream(
+        model, [samples], origin=0, first=0, size=3 * RATE, step=RATE // 2, count=None
+    )  # fmt: skip
+    assert sum(len(vectors) for vectors, _ in found) == 55
+    assert seen == len(samples)
+
+
 def test_what_is_found_does_not_depend_on_pieces_and_workers(
     detector: Detector, night: tuple[Path, list[Annotation]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (detection, frame_windows):
+        monkeypatch.setattr(module, "BLOCK", 6.0)
     whole = detector.detect([night[0]], Aim(probability=0.01), workers=1)
+    assert whole.events
     for seconds in (7.0, 20.0):
         monkeypatch.setattr(detection, "PIECE", seconds)
         assert detector.detect([night[0]], Aim(probability=0.01), workers=3).events == whole.events

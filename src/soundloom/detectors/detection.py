@@ -1,8 +1,9 @@
 """Detection in recordings: windows streamed through a model, journalled, merged into events.
 
 A long recording is divided into pieces of ten minutes that begin at windows, so that all workers share it; what a
-window gives does not depend on its piece. Every ten seconds of sound the windows done are written to the journal: a
-run that was killed goes on there, and embeds nothing before.
+window gives does not depend on its piece. After every block of 24 s (`soundloom.detectors.frame_windows`), or ten
+seconds of windows that are embedded one by one, what is done is written to the journal: a run that was killed goes on
+there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from soundloom.annotations import Annotation
 from soundloom.detectors.calibration import Aim, OperatingPoint
 from soundloom.detectors.detection_journal import PieceJournal
 from soundloom.detectors.events import ScoredWindows, events
+from soundloom.detectors.frame_windows import BLOCK, embed_stream
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path, text_path
@@ -159,8 +161,10 @@ def _pieces(path: str, detector: Detector, failed: dict[str, str]) -> Iterator[_
     stamp = (status.st_size, status.st_mtime_ns)
     count = max(1, ceil(PIECE / detector.hop))
     first = 0
-    # The last piece is long enough to hold the end of the file, whatever rule its last window follows.
-    while facts.exact and facts.duration and (first + count) * detector.hop + 3 * detector.window < facts.duration:
+    # The last piece is long enough to hold the end of the file, whatever rule its last window follows, and the one
+    # before it whole blocks.
+    margin = 3 * detector.window + (BLOCK * detector.decoding.speed if detector.frames else 0.0)
+    while facts.exact and facts.duration and (first + count) * detector.hop + margin < facts.duration:
         yield _Piece(path, stamp, first, count)
         first += count
     yield _Piece(path, stamp, first, None)
@@ -183,10 +187,9 @@ def _scored(
         begun = max(0, begun - 1) if piece.count is None else begun
         rows, ends = [journal.done[:begun]], []
         first = piece.first + begun
-        start = first * step
-        end = None if piece.count is None else (piece.first + piece.count - 1) * step + size
-        if end is None or begun < (piece.count or 0):
-            for vectors, until in _embedded(piece.path, detector, model, av, start, end, size, step):
+        count = None if piece.count is None else piece.count - begun
+        if count is None or count:
+            for vectors, until in _embedded(piece.path, detector, model, av, first, count, size, step):
                 rows.append(detector.probabilities(vectors).astype(np.float32))
                 journal.append(rows[-1][1:] if len(rows) == 2 and len(journal.done) > begun else rows[-1])
                 ends.append(until)
@@ -194,8 +197,8 @@ def _scored(
     starts = (piece.first + np.arange(len(probabilities))) * step
     stops = starts + size
     if ends:
-        stops[-1] = start + ends[-1]
-    again = ends[-1] if ends else 0
+        stops[-1] = ends[-1]
+    again = ends[-1] - first * step if ends else 0
     return ScoredWindows(
         piece.path, starts / rate * speed, stops / rate * speed, probabilities.astype(np.float64), again / rate * speed
     )
@@ -206,23 +209,31 @@ def _embedded(
     detector: Detector,
     model: Embedder,
     av: audio.AvProcess,
-    start: int,
-    end: int | None,
+    first: int,
+    count: int | None,
     size: int,
     step: int,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Embeddings of windows that follow each other, ten seconds at a time, and the sample at which the last ends."""
+    """Embeddings of windows that follow each other, some at a time, and the sample at which the last of these ends."""
     rate, speed = model.sample_rate, detector.decoding.speed
+    start, end = first * step, None if count is None else (first + count - 1) * step + size
+    if detector.frames:
+        # Whole blocks, so that what a window gives does not depend on its piece.
+        block = round(BLOCK * rate)
+        start, end = start // block * block, None if end is None else ceil(end / block) * block
     blocks = audio.stream(
         os_path(path), rate, start=start / rate * speed, end=None if end is None else end / rate * speed,
         av=av, options=detector.decoding,
     )  # fmt: skip
+    if detector.frames:
+        yield from embed_stream(model, blocks, origin=start, first=first, size=size, step=step, count=count)
+        return
     batch = max(1, int(NOTED * rate / speed / step))
     waiting: list[np.ndarray] = []
-    until = 0
+    until = start
     for segment in audio.segments(blocks, rate, size / rate, step / rate):
         waiting.append(model.embed_samples(segment.samples))
-        until = round(segment.end * rate)
+        until = start + round(segment.end * rate)
         if len(waiting) == batch:
             yield np.stack(waiting), until
             waiting = []

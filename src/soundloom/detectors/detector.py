@@ -23,6 +23,7 @@ from soundloom.annotations import Annotation
 from soundloom.detectors.background import Background, find_background
 from soundloom.detectors.calibration import Aim, Calibration, Interval
 from soundloom.detectors.embedding_space import EmbeddingSpace
+from soundloom.detectors.frame_windows import shares_frames
 from soundloom.detectors.learner import Blend, Examples, learn
 from soundloom.detectors.training_windows import (
     WindowVectors,
@@ -105,6 +106,7 @@ class Detector:
         hop: seconds from one window to the next.
         decoding: how recordings are decoded, such as the speed at which ultrasound is taken.
         space: where scores are computed.
+        frames: whether windows share frames (`soundloom.detectors.frame_windows`); else each is embedded by itself.
         labels: what finds each label.
         examples: what it learned from.
         failed: files that could not be read when it was trained, and why; not kept.
@@ -116,6 +118,7 @@ class Detector:
     hop: float
     decoding: audio.DecodeOptions
     space: EmbeddingSpace
+    frames: bool
     labels: tuple[LabelDetector, ...]
     examples: tuple[Annotation, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -169,14 +172,16 @@ class Detector:
         lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
         windows = training_windows(positive, negative, files, lengths, window, hop)
         vectors = embed_windows(
-            windows, embedder, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
+            windows, embedder, lengths, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
         )
         name = model if isinstance(model, str) else embedder.name
         sounds = find_background(name, embedder)
-        space, found = _learned(wanted, vectors, embedder, sounds, background=bool(files))
+        elsewhere = bool(set(files) - {one.path for one in annotations})
+        space, found = _learned(wanted, vectors, embedder, sounds, background=elsewhere)
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), window=window, hop=hop, decoding=decoding, space=space,
-            labels=found, examples=tuple(annotations), failed={**failed, **vectors.failed},
+            frames=shares_frames(embedder), labels=found, examples=tuple(annotations),
+            failed={**failed, **vectors.failed},
         )  # fmt: skip
 
     @classmethod
@@ -217,7 +222,9 @@ class Detector:
 
     def identity(self) -> str:
         """A hash of all that decides the probability of a window."""
-        digest = hashlib.sha256(repr((self.fingerprint, self.window, self.hop, self.decoding.to_data())).encode())
+        digest = hashlib.sha256(
+            repr((self.fingerprint, self.window, self.hop, self.decoding.to_data(), self.frames)).encode()
+        )
         for array in (self.space.mean, self.space.scale, self.space.gains, self.space.centre, self.space.directions):
             digest.update(b"" if array is None else np.ascontiguousarray(array, np.float64).tobytes())
         for one in self.labels:

@@ -100,6 +100,7 @@ def read_detector(name: str | os.PathLike[str]) -> Detector:
         return Detector(
             model_name=plain["model"], fingerprint=plain["fingerprint"], window=plain["window"], hop=plain["hop"],
             decoding=DecodeOptions.from_data(plain["decoding"]), space=space, examples=tuple(examples),
+            frames=bool(plain.get("frames")),
             labels=tuple(_label(one, arrays[f"labels.{number}.weights"]) for number, one in enumerate(plain["labels"])),
         )  # fmt: skip
     except DetectorError:
@@ -116,6 +117,7 @@ def _settings(detector: Detector) -> dict[str, Any]:
         "window": detector.window,
         "hop": detector.hop,
         "decoding": detector.decoding.to_data(),
+        "frames": detector.frames,
         "parts": detector.space.parts,
         "examples": len(detector.examples),
         "labels": [

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.annotations import Annotation
+from soundloom.detectors.frame_windows import MARGIN, FrameTrack, shares_frames
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
@@ -144,16 +145,18 @@ def _free(marked: Sequence[Annotation], window: float, length: float) -> list[tu
 def embed_windows(
     windows: Sequence[TrainingWindow],
     model: Embedder,
+    lengths: Mapping[str, float],
     *,
     decoding: audio.DecodeOptions,
     workers: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowVectors:
-    """Embed windows, each by itself, file by file.
+    """Embed windows file by file: as recordings are searched (`soundloom.detectors.frame_windows`), or each by itself.
 
     Args:
         windows: what to embed.
         model: the embedder.
+        lengths: file -> its seconds.
         decoding: how files are decoded.
         workers: how many files at a time.
         progress: called with the files done and their number.
@@ -162,14 +165,20 @@ def embed_windows(
     for number, window in enumerate(windows):
         by_path[window.path].append(number)
 
+    rate, margin = model.sample_rate, MARGIN * decoding.speed if shares_frames(model) else 0.0
+
     def work(path: str, av: audio.AvProcess) -> list[Float[np.ndarray, " dim"]]:
         found = []
-        for number in by_path[path]:
-            one = windows[number]
-            samples = audio.read(
-                os_path(path), model.sample_rate, start=one.start, end=one.end, av=av, options=decoding
-            )
-            found.append(model.embed_samples(samples))
+        for one in (windows[number] for number in by_path[path]):
+            start, end = max(0.0, one.start - margin), min(one.end + margin, lengths[path])
+            samples = audio.read(os_path(path), rate, start=start, end=end, av=av, options=decoding)
+            if not margin:
+                found.append(model.embed_samples(samples))
+                continue
+            track = FrameTrack(model, 0)
+            track.add(samples)
+            first, last = (round((second - start) / decoding.speed * rate) for second in (one.start, one.end))
+            found.append(track.embed(first, last))
         return found
 
     rows: dict[int, Float[np.ndarray, " dim"]] = {}

@@ -111,6 +111,18 @@ class Embedder(nn.Module, ABC):
         """Names of the outputs of `class_layer`, in order; empty without one."""
         return ()
 
+    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:  # noqa: ARG002
+        """Fused frames of every stream, before pooling, each on times of its own; `pool_frames` takes them.
+
+        Raises:
+            ModelError: a part is of a class of one's own, and no stream.
+        """
+        raise ModelError(f"{self.name!r} is no stream: it has no frames before pooling")
+
+    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:  # noqa: ARG002
+        """The embedding of a stretch of sound, from the frames of every stream in it; raises as `stream_frames`."""
+        raise ModelError(f"{self.name!r} is no stream: it has no frames before pooling")
+
     def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:  # noqa: ARG002
         """Other layers of the same weights; see `Stream.with_layers`.
 

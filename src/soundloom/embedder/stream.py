@@ -163,6 +163,15 @@ class Stream(Embedder):
         values = torch.unflatten(self._pooled(alone, torch.ones(1)), 0, (len(waveforms), -1)).movedim(-1, 1)
         return Frames(values=values, times=fused.times, weights=fused.weights)
 
+    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:
+        """Its fused frames, before pooling."""
+        return (self._fused(waveforms),)
+
+    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:
+        """The embedding of a stretch of sound, from its fused frames."""
+        (own,) = frames
+        return self._pooled(own.values, own.weights)
+
     def _fused(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         frames = self.frontend.frames(waveforms.shape[1])
         pieces = [self._frames_of(windows, first, frames) for first, windows in self._windows(waveforms, frames)]

@@ -90,6 +90,19 @@ class Woven(Embedder):
             aligned.append(frames.values[..., nearest.to(frames.values.device)])
         return Frames(values=torch.cat(aligned, dim=1), times=grid.times, weights=grid.weights)
 
+    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:
+        """Fused frames of every stream, in order.
+
+        Raises:
+            ModelError: a part is no stream.
+        """
+        return tuple(chain.from_iterable(part.stream_frames(resampled) for part, resampled in self._each(waveforms)))
+
+    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:
+        """The embedding of a stretch of sound, from the frames of every stream in it."""
+        pairs = zip(self.embedders, frames, strict=True)
+        return torch.cat([part.pool_frames((own,)) for part, own in pairs], dim=1)
+
     def undeclared_state(self) -> dict[str, str]:
         """That of every part.
 
