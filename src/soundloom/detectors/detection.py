@@ -21,13 +21,13 @@ import numpy as np
 from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.detectors.calibration import Aim, OperatingPoint
-from soundloom.detectors.detection_journal import PieceJournal
 from soundloom.detectors.events import ScoredWindows, events
 from soundloom.detectors.frame_windows import BLOCK, embed_stream
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path, text_path
 from soundloom.file_pool import Failed, process
+from soundloom.row_journal import RowJournal
 
 if TYPE_CHECKING:
     from soundloom.detectors.detector import Detector
@@ -181,7 +181,7 @@ def _scored(
         "detector": detector.identity(), "path": piece.path, "stamp": piece.stamp,
         "first": piece.first, "count": piece.count,
     }  # fmt: skip
-    with PieceJournal(folder, key, len(detector.labels)) as journal:
+    with RowJournal(folder, key, len(detector.labels), suffix=".windows") as journal:
         begun = min(len(journal.done), piece.count or len(journal.done))
         # The last window of a file is known by its end: where it was done already, it is done again.
         begun = max(0, begun - 1) if piece.count is None else begun

@@ -29,14 +29,20 @@ from soundloom.library.storage.table_schema import FileNotice, FileState
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags
+from soundloom.row_journal import RowJournal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Embedded", "RowWriter", "embed_files", "segment_embedder"]
+__all__ = ["UNFINISHED", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
 
 _FLUSH_ROWS = 4096
 _FLUSH_SECONDS = 2.0
+UNFINISHED = "unfinished"
+"""The folder in a library that holds embeddings of long files that are not finished."""
+
+_LONG_BYTES = 2**22
+"""Size of a file from which on its embeddings are noted one by one."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,12 @@ def segment_embedder(
     hop: float | None,
     hashes: Mapping[str, str] = MappingProxyType({}),
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+    journal: Path | None = None,
 ) -> Callable[[FileOnDisk, audio.AvProcess], Embedded]:
     """The work of embedding one file's segments.
+
+    A file is decoded from its beginning again after a run that was killed, but what the journal holds of a long one is
+    not embedded again.
 
     Args:
         model: the embedder.
@@ -82,7 +92,9 @@ def segment_embedder(
         hop: seconds from segment to segment.
         hashes: content hashes that are known already, by path.
         decoding: how files become waveforms.
+        journal: a folder for the embeddings of files that are not finished; None: they are not kept.
     """
+    fingerprint = model.fingerprint() if journal is not None else ""
 
     def embed(file: FileOnDisk, av: audio.AvProcess) -> Embedded:
         state = file.state(hashes.get(file.path) or content_hash(file.path))
@@ -90,10 +102,17 @@ def segment_embedder(
         notices: list[audio.Notice] = []
         energy = audio.Energy()
         blocks = audio.stream(file.path, model.sample_rate, av=av, options=decoding, notices=notices, energy=energy)
-        for segment in audio.segments(blocks, model.sample_rate, window, hop):
-            starts.append(segment.start * decoding.speed)
-            ends.append(segment.end * decoding.speed)
-            vectors.append(model.embed_samples(segment.samples))
+        key = {"hash": state.hash, "model": fingerprint, "window": window, "hop": hop, "decoding": decoding.to_data()}
+        long = file.size > _LONG_BYTES and window is not None
+        with RowJournal(journal if long else None, key, model.dim) as kept:
+            for number, segment in enumerate(audio.segments(blocks, model.sample_rate, window, hop)):
+                starts.append(segment.start * decoding.speed)
+                ends.append(segment.end * decoding.speed)
+                if number < len(kept.done):
+                    vectors.append(kept.done[number])
+                else:
+                    vectors.append(model.embed_samples(segment.samples))
+                    kept.append(vectors[-1][None])
         middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
         return Embedded(state, starts, ends, np.stack(vectors), middles, notices, energy.decibels)
 

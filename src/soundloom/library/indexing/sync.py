@@ -13,6 +13,7 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from soundloom.embedder import Embedder
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
-from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
@@ -137,8 +138,10 @@ class Synchroniser:
         reused = {path for entry in self._registry.entries() for path in entry.missing}
         writer = self._library.row_writer(self._store, model, after, table, self._tally.report, reused)
         redecode_files(outdated, after, model, settings, writer, self._tally, workers)
-        embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding)
+        journal = self._library.folder / UNFINISHED
+        embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding, journal)
         embed_files(files, embed, writer, self._tally, roots, workers)
+        shutil.rmtree(journal, ignore_errors=True)
         return writer.commits
 
     def _match(self, tags: TagTable | None, known: Mapping[str, FileState], diff: LibraryDiff) -> FileTags:

@@ -24,7 +24,7 @@ from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
-from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import find_files
@@ -144,8 +144,10 @@ class Upgrade:
         new.remove(sorted(done.keys() - diff.present))
         settings, report = self._settings, self._tally.report
         writer = self._library.row_writer(new, self._model, done, FileTags(), report, diff.present)
-        embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding)
+        journal = self._library.folder / UNFINISHED
+        embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding, journal)
         embed_files(diff.candidates, embed, writer, self._tally, roots, self._library.workers)
+        shutil.rmtree(journal, ignore_errors=True)
         embedded = {file.path for file in diff.candidates} - self._tally.failed.keys()
         report.upgraded = len(embedded & known.keys())
         report.new, report.changed, report.unchanged = len(embedded) - report.upgraded, 0, diff.unchanged
