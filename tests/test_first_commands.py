@@ -70,6 +70,10 @@ COMMANDS = (
     ("search siren", 1, "knows no words"),
     # Filters
     ("search --tag night", 0, "owl.wav"),
+    ("words rain", 0, "Rain on surface: rain on roof"),
+    ("words a crying baby", 0, "Baby cry, infant cry"),
+    ("words jackhamer", 1, "did you mean 'Jackhammer'"),
+    ("words -m mfcc", 1, "knows no words"),
     ("search --tag nigt", 1, "did you mean 'night'"),
     ("search --folder city", 0, "bus.wav"),
     ("search --folder citty", 1, "did you mean 'city'"),

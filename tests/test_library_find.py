@@ -108,9 +108,9 @@ def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> Non
     mixed = worded.find("beep", k=14)
     assert [match.found_by for match in mixed] == [("name",)] * 12 + [("word",)] * 2
     assert len(set(names(mixed))) == 14
-    with pytest.raises(QueryError, match=r"no name, tag, title or folder .* 'beping', .* did you mean 'beep'"):
-        worded.find("beping")
-    assert worded.find(LibraryQuery(text="beping", names_only=True)) == []
+    with pytest.raises(QueryError, match=r"no name, tag, title or folder .* 'beepp', .* did you mean 'beep'"):
+        worded.find("beepp")
+    assert worded.find(LibraryQuery(text="beepp", names_only=True)) == []
 
 
 @pytest.mark.parametrize(

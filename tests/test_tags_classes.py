@@ -29,6 +29,14 @@ typing vacuum violin voice walking water waves whale whistle wind woman
 """.split()  # noqa: SIM905
 
 
+def test_hints_are_slips_of_the_same_word() -> None:
+    vocabulary = Vocabulary.of_classes(yamnet_classes())
+    assert {word: vocabulary.nearest(word)[0] for word in ("dgo", "brid", "helicoptr", "jackhamer", "footstepz")} == {
+        "dgo": "Dog", "brid": "Bird", "helicoptr": "Helicopter", "jackhamer": "Jackhammer", "footstepz": "footstep",
+    }  # fmt: skip
+    assert [vocabulary.nearest(word) for word in ("kiss", "laser", "knight", "gravel")] == [[]] * 4
+
+
 def test_everyday_words_are_known() -> None:
     words = Vocabulary.of_classes(yamnet_classes())
     unknown = []

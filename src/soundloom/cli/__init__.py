@@ -44,6 +44,7 @@ from soundloom.cli.tags import command as tags
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
 from soundloom.cli.watch import command as watch
+from soundloom.cli.words import command as words
 
 __all__ = ["main"]
 
@@ -102,7 +103,22 @@ def main(debug: bool, packages: tuple[str, ...]) -> None:  # noqa: ARG001 (read 
 
 
 for command in (
-    *(index, watch, search, tag, tags, duplicates, clusters, distances, annotations_, detector, detect, map_, serve),
+    *(
+        index,
+        watch,
+        search,
+        words,
+        tag,
+        tags,
+        duplicates,
+        clusters,
+        distances,
+        annotations_,
+        detector,
+        detect,
+        map_,
+        serve,
+    ),
     *(embed, import_, merge, info, roots, verify, mcp),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):

@@ -29,6 +29,10 @@ __all__ = ["Vocabulary", "VocabularySettings"]
 
 _FORMAT = 1
 _SUGGESTED = 3
+_LEAST_NESTED = 4
+"""Letters of a name within another that is taken for a hint."""
+_ALIKE, _VERY_ALIKE = 0.7, 0.8
+"""Share of common letters of words that are spelt alike: with the same first letter, and without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +160,21 @@ class Vocabulary:
         return vector
 
     def nearest(self, word: str, count: int = _SUGGESTED) -> list[str]:
-        """The known tags that are written most like a word: those within it or around it, then those spelt alike."""
+        """The known names that are written most like a word: those within it or around it, then those spelt alike.
+
+        Only what may be the same word with a slip is alike: a word of another meaning helps nobody.
+        """
         word = word.lower()
-        written = {tag.lower(): tag for tag in self.tags}
-        nested = [tag for tag in written if len(tag) > 2 and len(word) > 2 and (tag in word or word in tag)]
-        nested.sort(key=lambda tag: abs(len(tag) - len(word)))
-        alike = difflib.get_close_matches(word, written, n=count, cutoff=0.6)
-        return [written[tag] for tag in dict.fromkeys([*nested, *alike])][:count]
+        written = {name: name for name in self.names} | {tag.lower(): tag for tag in self.tags}
+        nested = [
+            name for name in written if min(len(name), len(word)) >= _LEAST_NESTED and (name in word or word in name)
+        ]
+        nested.sort(key=lambda name: abs(len(name) - len(word)))
+        close = difflib.get_close_matches(word, written, n=len(written), cutoff=_ALIKE)
+        same_beginning = [name for name in close if name[:1] == word[:1]]
+        swapped = [name for name in written if sorted(name) == sorted(word)]
+        very_close = difflib.get_close_matches(word, close, n=count, cutoff=_VERY_ALIKE)
+        return [written[name] for name in dict.fromkeys([*nested, *swapped, *very_close, *same_beginning])][:count]
 
     def table(self, most: int | None = None) -> str:
         """The tags and on how many sounds they were, a line each, for people to read."""

@@ -293,7 +293,7 @@ def nothing_found(text: str, vocabulary: Vocabulary | None, unusable: str = "") 
         return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
     near = list(dict.fromkeys(name for word in query_words(text) for name in vocabulary.nearest(word)))[:3]
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint}"
+    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint} (soundloom words)"
 
 
 def _by_form(names: Mapping[str, str]) -> dict[str, str]:

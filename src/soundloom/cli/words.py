@@ -1,0 +1,61 @@
+"""``soundloom words``: the words that a model knows, each with the other ways to write it."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, print_json
+
+__all__ = ["command"]
+
+
+@click.command("words")
+@click.argument("text", required=False, nargs=-1)
+@click.option("-m", "--model", default="loom", show_default=True, help="Model; see: soundloom models.")
+@common_options.offline
+@common_options.as_json
+def command(text: tuple[str, ...], model: str, offline: bool, json_wanted: bool) -> None:
+    """List the words that a model knows, with the everyday words that stand for them.
+
+    With TEXT, only the words that it means, and those that have it in one of their names.
+
+    \b
+    Examples:
+      soundloom words
+      soundloom words rain
+      soundloom words a crying baby
+      soundloom words -m yamnet --json
+    """
+    from soundloom.errors import QueryError
+    from soundloom.library.search.tag_query import find_known_words
+    from soundloom.tags import aligned_tags
+
+    aligned = aligned_tags(model, offline=offline)
+    if aligned is None:
+        raise QueryError(f"the model {model!r} knows no words: take loom (the default), coala, or one trained on tags")
+    vocabulary = aligned.vocabulary
+    names: dict[str, list[str]] = {tag: [] for tag in vocabulary.tags}
+    for name, tag in vocabulary.names.items():
+        if name != tag.lower() and name not in tag.lower().split(", "):
+            names[tag].append(name)
+    if text:
+        asked = " ".join(text).strip()
+        meant, _ = find_known_words(asked, vocabulary)
+        begins = re.compile(rf"\b{re.escape(asked.casefold())}")
+        names = {
+            tag: others
+            for tag, others in names.items()
+            if tag in meant or any(begins.search(name.casefold()) for name in (tag, *others))
+        }
+        if not names:
+            near = vocabulary.nearest(asked)
+            hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise QueryError(f"{asked!r} is in none of the {len(vocabulary)} words that {model} knows{hint}")
+    if json_wanted:
+        print_json(names)
+        return
+    for tag, others in sorted(names.items(), key=lambda row: row[0].casefold()):
+        echo(f"{tag}: {', '.join(others)}" if others else tag)
