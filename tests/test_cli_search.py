@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from soundloom.annotations import read_annotations
 from soundloom.cli import main
 from soundloom.cli.match_table import fit_path
 from soundloom.errors import QueryError
@@ -178,6 +179,42 @@ def test_files_are_listed_sorted_and_counted_without_a_query(place: Path, tmp_pa
     wrong = run("--sort", "sise")
     assert (wrong.exit_code, "no field 'sise'" in wrong.stderr, "Traceback" in wrong.stderr) == (1, True, False)
     assert run("owl.wav", "--facets", "folder").exit_code == 1
+
+
+ENDINGS = ("csv", "json", "parquet", "m3u8", "selections.txt", "birdnet.csv", "kaleidoscope.csv", "hoplite.csv", "html")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_is_written_and_read_again(place: Path, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"hits.{ending}"
+    result = run("-k", 3, "--columns", "rate,tags,title", "-o", out, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    if ending in ("html", "m3u8", "json", "parquet"):
+        assert out.stat().st_size
+        return
+    read = read_annotations(out).annotations
+    assert [os.path.basename(one.path) for one in read] == [os.path.basename(one["path"]) for one in found]
+    assert [one.start for one in read] == [one["start"] for one in found]
+    assert "None" not in out.read_text(encoding="utf-8")
+    assert "[" not in out.read_text(encoding="utf-8")
+
+
+def test_hits_are_played_by_a_player_of_the_system(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = tmp_path / "ffplay"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    none = run("owl.wav", "--play")
+    assert (none.exit_code, "no player is installed" in none.stderr, none.stdout) == (1, True, "")
+    player.write_text(f'#!/bin/sh\nfor file; do :; done\n/bin/cp "$file" {tmp_path}/played.wav\n')
+    player.chmod(0o755)
+    played = run("--tag", "night", "--play")
+    assert (played.exit_code, "playing 1: owl.wav" in played.stderr) == (0, True)
+    assert soundfile.info(tmp_path / "played.wav").samplerate == 48000
+    player.write_text("#!/bin/sh\necho no sound device >&2\nexit 1\n")
+    failed = run("--tag", "night", "--play")
+    assert (failed.exit_code, "ffplay cannot play: no sound device" in failed.stderr) == (1, True)
 
 
 def test_mistakes_of_the_command_line(place: Path) -> None:

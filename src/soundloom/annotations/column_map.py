@@ -8,7 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from soundloom.annotations.annotation import Annotation
-from soundloom.annotations.delimited_text import TextTable, decimal, further_columns, number, seconds, write_table
+from soundloom.annotations.delimited_text import (
+    TextTable,
+    cell_text,
+    decimal,
+    further_columns,
+    number,
+    seconds,
+    write_table,
+)
 from soundloom.errors import FileTableError, InvalidArgumentError
 from soundloom.file_tables import column_name
 
@@ -80,7 +88,7 @@ class ColumnMap:
         header = [name for name in self.columns if name in self.always or any(cells[name] for cells in known)]
         further = [name for name in further_columns([one.columns for one in annotations]) if name not in self.columns]
         rows = [
-            [*(cells[name] for name in header), *(_text(one.columns.get(name)) for name in further)]
+            [*(cells[name] for name in header), *(cell_text(one.columns.get(name)) for name in further)]
             for cells, one in zip(known, annotations, strict=True)
         ]
         write_table(file, [*header, *further], rows)
@@ -120,11 +128,11 @@ class ColumnMap:
     def _cell(self, one: Annotation, column: str, count: int) -> str:
         attribute = self.columns[column]
         if attribute == "number":
-            return _text(one.columns.get(column, count))
+            return cell_text(one.columns.get(column, count))
         if attribute == "length":
             return decimal(round(one.end - one.start, _DIGITS))
         if attribute is None:
-            return _text(one.columns.get(column))
+            return cell_text(one.columns.get(column))
         value = getattr(one, attribute)
         return value if isinstance(value, str) else decimal(value)
 
@@ -134,11 +142,3 @@ def without_empty(annotations: Sequence[Annotation]) -> list[Annotation]:
     filled = {name for one in annotations for name, cell in one.columns.items() if cell != ""}
     return [replace(one, columns={name: cell for name, cell in one.columns.items() if name in filled})
             for one in annotations]  # fmt: skip
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return decimal(value)
-    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -16,7 +16,17 @@ from soundloom.errors import FileTableError
 from soundloom.file_tables import column_name, decode_text
 from soundloom.safe_text import csv_cell, csv_line, csv_line_text, csv_text
 
-__all__ = ["TextTable", "decimal", "fixed", "further_columns", "number", "read_table", "seconds", "write_table"]
+__all__ = [
+    "TextTable",
+    "cell_text",
+    "decimal",
+    "fixed",
+    "further_columns",
+    "number",
+    "read_table",
+    "seconds",
+    "write_table",
+]
 
 _DELIMITERS = ",;|"
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
@@ -140,6 +150,19 @@ def decimal(value: float | None) -> str:
     ('0.1', '3', '0.0000001', '')
     """
     return "" if value is None else np.format_float_positional(value, trim="-")
+
+
+def cell_text(value: object) -> str:
+    """A value of a further column as a cell: lists with semicolons, nothing for None.
+
+    >>> cell_text(["dog", "farm"]), cell_text(0.5), cell_text(None)
+    ('dog; farm', '0.5', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return decimal(value)
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def fixed(value: float) -> str:

@@ -19,7 +19,7 @@ _QUERIES = ("siren", "bird", "rain")
 
 
 @click.command("demo")
-@click.option("--out", type=common_options.LocalPath(), default="demo", show_default=True, help="Where to write.")
+@click.option("-o", "--out", type=common_options.LocalPath(), default="demo", show_default=True, help="Where to write.")
 @click.option(
     "--sounds", type=common_options.LocalPath(must_exist=True), help="Your own folder.  [default: synthesised sounds]"
 )

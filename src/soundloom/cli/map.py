@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("map")
 @common_options.library
-@click.option("--out", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw it.")
+@click.option("-o", "--out", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw it.")
 @click.option(
     "--page",
     type=common_options.LocalPath(),

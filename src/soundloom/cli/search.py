@@ -13,14 +13,15 @@ from soundloom.cli.console import echo, model_loader, print_json
 from soundloom.cli.field_options import fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
-from soundloom.cli.search_query import check_library, parse_time, read_arguments, read_sound
+from soundloom.cli.player import find_player, play_matches
+from soundloom.cli.search_query import check_library, parse_time, query_label, query_title, read_arguments, read_sound
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.option_hints import hints_as_flags
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
-    from soundloom.library import Explanation, LibraryQuery, Match, QuerySound, RowFilter
+    from soundloom.library import Explanation, LibraryQuery, Match, QuerySound
 
 __all__ = ["command"]
 
@@ -75,6 +76,7 @@ __all__ = ["command"]
     metavar="FOLDER",
     help="Copy the files of the hits there.",
 )
+@click.option("--play", is_flag=True, help="Play the regions of the hits, one after another; Ctrl-C ends it.")
 @click.option("--cut", is_flag=True, help="With --copy-to: only the regions that were found, as WAV.")
 @common_options.query_decoding
 @common_options.offline
@@ -88,6 +90,7 @@ def command(
     count: int,
     offline: bool,
     cut: bool,
+    play: bool,
     explained: bool,
     columns: tuple[str, ...],
     facets: tuple[str, ...],
@@ -120,13 +123,14 @@ def command(
       soundloom search --folder birds --facets month,sample_rate
       soundloom search --tag crow -k 1000 --out crows.selections.txt
       soundloom search rain --copy-to picked --cut
+      soundloom search rain -k 5 --play
       soundloom search note.wav --weights timbre=0,texture=0,general=0
       soundloom search dog.wav --where "duration < 5" --explain --picture hits.png
 
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
-    _check_outputs(outputs["picture"], outputs["copy_to"], cut)
+    _check_outputs(outputs["picture"], outputs["copy_to"], cut, play)
     query = _query(arguments, folder, **given)
     if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
@@ -134,11 +138,15 @@ def command(
     if facets:
         print_facets(folder, facets, query, json_wanted=outputs["json_wanted"])
         return
-    _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
+    matches = _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
+    if play:
+        play_matches(matches)
 
 
-def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool) -> None:
-    """Refuse names that say no format, before anything is loaded."""
+def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool, play: bool) -> None:
+    """Refuse what cannot be written or played, before anything is loaded."""
+    if play:
+        find_player()
     if picture is not None and picture.suffix.lower() != ".png":
         raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
     if cut and copy_to is None:
@@ -213,8 +221,8 @@ class _Search:
         copy_to: Path | None,
         cut: bool,
         json_wanted: bool,
-    ) -> None:
-        """Search, print, and write what is wanted."""
+    ) -> list[Match]:
+        """Search, print, and write what is wanted. Returns what was found."""
         matches = self._by_names()
         if matches is None:
             matches = self._by_model(explained, picture)
@@ -223,7 +231,7 @@ class _Search:
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
-            print_matches(matches, _title(self._query), self._reasons, self._fields)
+            print_matches(matches, query_title(self._query), self._reasons, self._fields)
         else:
             echo(
                 "nothing found: the library is empty, or nothing in it has that text, or satisfies the filters",
@@ -231,6 +239,7 @@ class _Search:
             )
         if out is not None or copy_to is not None:
             self._write(matches, out, copy_to, cut)
+        return matches
 
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
@@ -317,7 +326,7 @@ class _Search:
         from soundloom.annotations import Annotation, write_annotations
         from soundloom.library.region_copies import copy_regions
 
-        label = _label(self._query)
+        label = query_label(self._query)
         fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
         regions = [
             Annotation(
@@ -353,41 +362,3 @@ def _draw(
         raise QueryError("a picture is of a file")
     draw_hits(picture, sound.source, sound.start, sound.end, matches, sample_rate, decoding, hits_decoding)
     echo(f"drawn to {picture}", err=True)
-
-
-def _title(query: LibraryQuery) -> str:
-    """What was asked for."""
-    sounds = [f"like {sound.source}" for sound in query.like] + [f"unlike {sound.source}" for sound in query.unlike]
-    words = [*query.words, *(f"not {word}" for word in query.not_words)]
-    asked = " and ".join([*sounds, *words])
-    among = [repr(query.text)] if query.text else []
-    among += [f"tag {tag}" for tag in query.filter.tags]
-    among += [f"folder {query.filter.folder}"] if query.filter.folder else []
-    among += _limits(query.filter)
-    among += [query.where] if query.where else []
-    if not asked:
-        return ", ".join(among) or "all files"
-    return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
-
-
-def _limits(given: RowFilter) -> list[str]:
-    """The lengths, rate and times that a filter asks for."""
-    limits = (
-        ("longer than", given.longer, "s"),
-        ("shorter than", given.shorter, "s"),
-        ("at", given.sample_rate, "Hz"),
-        ("after", given.after, ""),
-        ("before", given.before, ""),
-    )
-    return [
-        f"{name} {value:g} {unit}" if isinstance(value, int | float) else f"{name} {value}"
-        for name, value, unit in limits
-        if value is not None
-    ]
-
-
-def _label(query: LibraryQuery) -> str:
-    """What the regions that are found are called in other programs."""
-    words = " ".join(filter(None, (query.text, *query.words)))
-    sounds = " ".join(Path(str(sound.source)).stem for sound in query.like)
-    return words or (f"like {sounds}" if sounds else " ".join(query.filter.tags) or "found")

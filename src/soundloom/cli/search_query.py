@@ -24,9 +24,9 @@ from soundloom.errors import LibraryError, QueryError
 from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
-    from soundloom.library import QuerySound
+    from soundloom.library import LibraryQuery, QuerySound, RowFilter
 
-__all__ = ["check_library", "parse_time", "read_arguments", "read_sound"]
+__all__ = ["check_library", "parse_time", "query_label", "query_title", "read_arguments", "read_sound"]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
@@ -184,3 +184,41 @@ def _nearest(name: str, paths: Sequence[str]) -> list[str]:
 
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0].casefold()
+
+
+def query_title(query: LibraryQuery) -> str:
+    """What was asked for."""
+    sounds = [f"like {sound.source}" for sound in query.like] + [f"unlike {sound.source}" for sound in query.unlike]
+    words = [*query.words, *(f"not {word}" for word in query.not_words)]
+    asked = " and ".join([*sounds, *words])
+    among = [repr(query.text)] if query.text else []
+    among += [f"tag {tag}" for tag in query.filter.tags]
+    among += [f"folder {query.filter.folder}"] if query.filter.folder else []
+    among += _limits(query.filter)
+    among += [query.where] if query.where else []
+    if not asked:
+        return ", ".join(among) or "all files"
+    return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
+
+
+def _limits(given: RowFilter) -> list[str]:
+    """The lengths, rate and times that a filter asks for."""
+    limits = (
+        ("longer than", given.longer, "s"),
+        ("shorter than", given.shorter, "s"),
+        ("at", given.sample_rate, "Hz"),
+        ("after", given.after, ""),
+        ("before", given.before, ""),
+    )
+    return [
+        f"{name} {value:g} {unit}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value, unit in limits
+        if value is not None
+    ]
+
+
+def query_label(query: LibraryQuery) -> str:
+    """What the regions that are found are called in other programs."""
+    words = " ".join(filter(None, (query.text, *query.words)))
+    sounds = " ".join(Path(str(sound.source)).stem for sound in query.like)
+    return words or (f"like {sounds}" if sounds else " ".join(query.filter.tags) or "found")

@@ -16,6 +16,7 @@ from soundloom.annotations.annotation_format import AnnotationFormat, register_f
 from soundloom.annotations.column_map import without_empty
 from soundloom.annotations.delimited_text import (
     TextTable,
+    cell_text,
     decimal,
     fixed,
     further_columns,
@@ -93,7 +94,7 @@ def _write(annotations: Sequence[Annotation], file: Path) -> None:
             *limits,
         ]
         row += [one.path, fixed(one.start), one.label, score, *([one.annotator] if named else [])]
-        rows.append([*row, *(str(one.columns.get(name, "")) for name in further)])
+        rows.append([*row, *(cell_text(one.columns.get(name)) for name in further)])
     write_table(file, [*header, *(["Annotator"] if named else []), *further], rows, tabs=True)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.text_match import shared_folder
+from soundloom.library.storage.facts_table import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,7 @@ class FileFields:
     @property
     def names(self) -> list[str]:
         """The fields, by name."""
-        known = [] if self._facts is None else self._facts.column_names
+        known = [] if self._facts is None else dict.fromkeys([*COLUMNS, *self._facts.column_names])
         return [*self._made, *(name for name in known if name not in ("path", "hash") and name not in self._made)]
 
     def name(self, asked: str) -> str:
@@ -82,7 +83,7 @@ class FileFields:
         if folded in known:
             return known[folded]
         near = difflib.get_close_matches(folded, known, n=2, cutoff=0.6)
-        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        hint = f": did you mean {' or '.join(near)}?" if near else "."
         missing = "" if self._facts is not None else "; soundloom index reads more of the files' headers"
         raise QueryError(f"there is no field {asked!r}{hint} Fields: {', '.join(names)}{missing}")
 
@@ -145,6 +146,8 @@ class FileFields:
         import pyarrow.compute as pc
 
         assert self._facts is not None
+        if name not in self._facts.column_names:  # of an earlier version, until the next index
+            return pa.nulls(len(self.paths), pa.float32() if name in ("peak", "rms") else pa.string())
         column = self._facts[name].combine_chunks().take(self._places_of_facts)
         if pa.types.is_string(column.type):
             column = pc.if_else(pc.equal(column, ""), None, column)

@@ -1,0 +1,69 @@
+"""Playing of regions of sounds through a player of the system: ffplay, SoX, ALSA, PulseAudio or macOS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundloom.cli.console import echo
+from soundloom.errors import ResourceError
+
+if TYPE_CHECKING:
+    from soundloom.library import Match
+
+__all__ = ["find_player", "play_matches"]
+
+_PLAYERS = (
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
+    ("play", "-q"),
+    ("afplay",),
+    ("paplay",),
+    ("aplay", "-q"),
+)
+"""Programs that play a WAV, the first that is installed; the file is their last argument."""
+_RATE = 48_000
+
+
+def find_player() -> list[str]:
+    """The command of a player.
+
+    Raises:
+        ResourceError: none is installed.
+    """
+    for program, *options in _PLAYERS:
+        if (path := shutil.which(program)) is not None:
+            return [path, *options]
+    raise ResourceError(f"no player is installed: install FFmpeg (ffplay) or SoX (play); known are {_known()}")
+
+
+def play_matches(matches: Sequence[Match]) -> None:
+    """Play the regions of matches one after another, mono, each named as it begins; Ctrl-C ends it.
+
+    Raises:
+        AudioError: a file cannot be read.
+        ResourceError: no player is installed, or it fails, as where there is no sound device.
+    """
+    import soundfile
+
+    from soundloom import audio
+
+    player = find_player()
+    with tempfile.TemporaryDirectory(prefix="soundloom-play-") as folder:
+        file = Path(folder) / "region.wav"
+        for rank, match in enumerate(matches, start=1):
+            samples = audio.read(match.path, _RATE, start=match.start, end=match.end)
+            soundfile.write(file, samples, _RATE, subtype="PCM_16")
+            echo(f"playing {rank}: {os.path.basename(match.path)} {match.start:g}-{match.end:g} s", err=True)
+            done = subprocess.run([*player, os.fspath(file)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            if done.returncode:
+                reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+                raise ResourceError(f"{os.path.basename(player[0])} cannot play: {reason}")
+
+
+def _known() -> str:
+    return ", ".join(program for program, *_ in _PLAYERS)
