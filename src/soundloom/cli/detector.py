@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_failures, print_json, progress_bar
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
+from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.annotations import Annotation
@@ -29,6 +31,10 @@ def command() -> None:
     Examples:
       soundloom detector train crow --from annotations.csv --background recordings
       soundloom detector train crow --yes dawn.wav:12.5-14 --yes noon.wav:3-4.2 --no dawn.wav:20-25
+      soundloom detector sample recordings -d crow -n 20 -o next.csv     what to mark next
+      soundloom detector train crow --from crow.detector --from next.csv -o crow.detector
+      soundloom detector sample recordings -d crow --by density -n 50 -o check.csv
+      soundloom detector density check.csv --label crow
       soundloom detector list
       soundloom detector info crow
     """
@@ -38,7 +44,7 @@ def command() -> None:
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
 @click.option(
     "--from", "tables", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE",
-    help="A table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, a CSV; or a library. Repeatable.",
+    help="A table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, a CSV; a library; a detector. Repeatable.",
 )  # fmt: skip
 @click.option("--yes", "yes", multiple=True, metavar="SOUND", help="A sound of the label, FILE or FILE:FROM-TO.")
 @click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound without it, FILE or FILE:FROM-TO.")
@@ -82,7 +88,7 @@ def train(
       soundloom detector train bat --from calls.csv --speed 0.1 --window 0.5
     """
     from soundloom.detectors import Detector
-    from soundloom.detectors.detector_folder import SUFFIX, card
+    from soundloom.detectors.detector_folder import SUFFIX, card, rounds_of
     from soundloom.models import DEFAULT
 
     if (yes or no) and len(labels) > 1:
@@ -104,13 +110,9 @@ def train(
     if json_wanted:
         print_json(_plain(detector, folder))
     else:
-        echo(card(detector, folder.name.removesuffix(SUFFIX)))
+        echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
         echo(f"kept in {folder}", err=True)
-    if detector.failed:
-        from soundloom.library.storage.table_schema import Failure
-
-        print_failures([Failure(*pair) for pair in sorted(detector.failed.items())])
-        context.exit(1)
+    _fail_for(detector.failed)
 
 
 @command.command("list")
@@ -140,14 +142,79 @@ def list_detectors(folder: Path, json_wanted: bool) -> None:
 def describe(name: str, json_wanted: bool) -> None:
     """Describe a detector: what it finds, how well, and what it learned from."""
     from soundloom.detectors import Detector
-    from soundloom.detectors.detector_folder import SUFFIX, card, folder_of_detector
+    from soundloom.detectors.detector_folder import SUFFIX, card, folder_of_detector, rounds_of
 
     folder = folder_of_detector(name)
     detector = Detector.load(folder)
     if json_wanted:
         print_json(_plain(detector, folder))
     else:
-        echo(card(detector, folder.name.removesuffix(SUFFIX)))
+        echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
+
+
+@command.command("sample")
+@common_options.sounds
+@click.option("-d", "--detector", "name", required=True, metavar="DETECTOR", help="Its folder, or its name here.")
+@click.option("--label", metavar="LABEL", help="Of a detector of several.  [default: its first]")
+@click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many windows.")
+@click.option(
+    "--by", type=click.Choice(["diversity", "doubt", "random", "density"]), default="diversity", show_default=True,
+    help="What a mark would teach most, unlike each other or not; at random; or windows of every score, for density.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn at random.")
+@click.option(
+    "-o", "--out", type=common_options.LocalPath(), required=True, metavar="TABLE", help="Written, to fill in."
+)
+@common_options.workers
+def sample(
+    sounds: tuple[Path, ...], name: str, label: str | None, count: int, by: str, seed: int, out: Path,
+    workers: int | None,
+) -> None:  # fmt: skip
+    """Choose windows of recordings for somebody to mark.
+
+    In the table that is written the label of each is ?. Write the detector's label where the call is, nothing where it
+    is not, and leave ? where it is not clear; then train again with it, or ask for the density.
+    """
+    from soundloom.annotations import write_annotations
+    from soundloom.cache_folder import cache_home
+    from soundloom.detectors import Detector
+    from soundloom.detectors.call_density import density_sample
+    from soundloom.detectors.detection import scored_windows
+    from soundloom.detectors.next_examples import next_examples
+
+    detector = Detector.load(name)
+    labels = [one.label for one in detector.labels]
+    if label is not None and label not in labels:
+        raise click.BadParameter(f"{label!r} is none of the detector's: {', '.join(labels)}", param_hint="--label")
+    column, model, failed = labels.index(label or labels[0]), detector.load_model(), dict[str, str]()
+    journal = cache_home() / "detections"
+    windows = list(scored_windows(detector, sounds, failed, model=model, workers=workers, journal=journal))
+    if by == "density":
+        found = density_sample(windows, column, count, seed=seed)
+    else:
+        found = next_examples(detector, windows, column, count, by=by, model=model, workers=workers or 1, seed=seed)
+    write_annotations(found, out)
+    echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
+    _fail_for(failed)
+
+
+@command.command("density")
+@click.argument("table", type=common_options.LocalPath(must_exist=True), metavar="TABLE")
+@click.option("--label", required=True, metavar="LABEL", help="The call, as it is marked in the table.")
+@common_options.as_json
+def density(table: Path, label: str, json_wanted: bool) -> None:
+    """Estimate in how many of all windows a call is, from a table of soundloom detector sample that was filled in."""
+    from soundloom.annotations import read_annotations
+    from soundloom.detectors.call_density import UNCHECKED, call_density
+
+    found = read_annotations(table).annotations
+    share = call_density(found, label)
+    marked = sum(one.label != UNCHECKED for one in found)
+    if json_wanted:
+        print_json({"label": label, "density": asdict(share), "checked": marked})
+    else:
+        interval = f"{share.value:.1%} of windows ({share.low:.1%} to {share.high:.1%})"
+        echo(f"{printable(label)}: in {interval}, {marked} checked")
 
 
 @command.command("background")
@@ -189,12 +256,27 @@ def make_background(corpus: str, name: str | None, out: Path | None, workers: in
     echo(f"{counted(len(labels), 'sound')}, {counted(len(set(labels)), 'label')}: written to {file}", err=True)
 
 
+def _fail_for(failed: Mapping[str, str]) -> None:
+    """Name the files that could not be read, if there are any, and end with 1."""
+    if failed:
+        from soundloom.library.storage.table_schema import Failure
+
+        print_failures([Failure(*pair) for pair in sorted(failed.items())])
+        click.get_current_context().exit(1)
+
+
 def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
-    """The annotations of tables and libraries; how each table was understood is said."""
+    """The annotations of tables, libraries and detectors; how each table was understood is said."""
     from soundloom.annotations import read_annotations
+    from soundloom.detectors import Detector
+    from soundloom.detectors.call_density import checked
+    from soundloom.detectors.detector_folder import SETTINGS
 
     found: list[Annotation] = []
     for path in tables:
+        if (path / SETTINGS).is_file():
+            found += Detector.load(path).examples
+            continue
         if path.is_dir():
             from soundloom.library import Library
 
@@ -202,8 +284,8 @@ def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
             continue
         table = read_annotations(path)
         echo(table.said, err=True)
-        found += table.annotations
-    return found
+        found += checked(table.annotations)
+    return list({(one.path, one.start, one.end, one.label): one for one in found}.values())
 
 
 def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:

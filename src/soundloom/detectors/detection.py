@@ -32,7 +32,7 @@ from soundloom.row_journal import RowJournal
 if TYPE_CHECKING:
     from soundloom.detectors.detector import Detector
 
-__all__ = ["DetectionReport", "detect"]
+__all__ = ["DetectionReport", "detect", "scored_windows"]
 
 PIECE = 600.0
 """Seconds of a recording that a worker takes at once."""
@@ -106,19 +106,53 @@ def detect(
         ModelMismatchError: the model is not the one that the detector was trained with.
         ResourceError: the journal cannot be written.
     """
-    model = detector.load_model() if model is None else model
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM) for one in detector.labels}
     failed: dict[str, str] = {}
+    labels, thresholds = list(points), [point.threshold for point in points.values()]
+    found: list[Annotation] = []
+    seconds = computed = 0.0
+    done = 0
+    every = scored_windows(
+        detector, sounds, failed, model=model, workers=workers, journal=journal, progress=progress
+    )  # fmt: skip
+    for whole in every:
+        found += events(whole, labels, thresholds)
+        done, seconds, computed = done + 1, seconds + whole.duration, computed + whole.again
+    # The thresholds stay; the intervals become those of as many windows as there were.
+    windows = max(1, round(seconds / detector.hop))
+    points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}
+    return DetectionReport(tuple(found), points, done, seconds, computed, failed)
+
+
+def scored_windows(
+    detector: Detector,
+    sounds: Sequence[str | os.PathLike[str]],
+    failed: dict[str, str],
+    *,
+    model: Embedder | None = None,
+    workers: int | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[ScoredWindows]:
+    """The probabilities of all windows of files, file by file; arguments and errors are those of `detect`.
+
+    Args:
+        detector: what to find.
+        sounds: folders and files.
+        failed: to it is added which files cannot be read, and why.
+        model: the detector's model.
+        workers: how many pieces at a time.
+        journal: a folder for what is done.
+        progress: called with the seconds of sound done.
+    """
+    model = detector.load_model() if model is None else model
     pieces = [piece for path in _files(sounds, failed) for piece in _pieces(path, detector, failed)]
     folder = None if journal is None else Path(journal).expanduser()
 
     def work(piece: _Piece, av: audio.AvProcess) -> ScoredWindows:
         return _scored(piece, detector, model, folder, av)
 
-    labels, thresholds = list(points), [point.threshold for point in points.values()]
-    found: list[Annotation] = []
-    seconds = computed = 0.0
-    done = 0
+    seconds = 0.0
     results = process(pieces, work, workers=workers or os.cpu_count() or 1)
     for path, some in groupby(zip(pieces, results, strict=True), key=lambda pair: pair[0].path):
         outcomes = []
@@ -131,12 +165,8 @@ def detect(
             failed[path] = reasons[0]
             continue
         whole = _joined([outcome for outcome in outcomes if isinstance(outcome, ScoredWindows)])
-        found += events(whole, labels, thresholds)
-        done, seconds, computed = done + 1, seconds + whole.duration, computed + whole.again
-    # The thresholds stay; the intervals become those of as many windows as there were.
-    windows = max(1, round(seconds / detector.hop))
-    points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}
-    return DetectionReport(tuple(found), points, done, seconds, computed, failed)
+        seconds += whole.duration
+        yield whole
 
 
 def _files(sounds: Sequence[str | os.PathLike[str]], failed: dict[str, str]) -> list[str]:

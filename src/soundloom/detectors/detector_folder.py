@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,13 @@ from soundloom.errors import DetectorError, ResourceError, SoundloomError
 from soundloom.local_path import local_path
 from soundloom.system_errors import reason_of
 
-__all__ = ["SUFFIX", "find_detectors", "folder_of_detector", "read_detector", "write_detector"]
+__all__ = ["SUFFIX", "find_detectors", "folder_of_detector", "read_detector", "rounds_of", "write_detector"]
 
 SUFFIX = ".detector"
 SETTINGS, WEIGHTS, EXAMPLES, CARD = "detector.json", "weights.safetensors", "examples.csv", "README.md"
 _VERSION = 2
+_NARROW = 0.1
+"""Width of the average precision's interval from which on more marks would say little."""
 
 
 def folder_of_detector(name: str | os.PathLike[str]) -> Path:
@@ -64,6 +66,7 @@ def find_detectors(folder: Path) -> Iterator[Path]:
 def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
     """Write a detector to a folder; see `Detector.save`."""
     path = local_path(folder)
+    rounds = [*rounds_of(path), _round(detector)]
     arrays = {f"space.{name}": getattr(detector.space, name) for name in ("mean", "scale", "gains", "centre")}
     if detector.space.directions is not None:
         arrays["space.directions"] = detector.space.directions
@@ -73,8 +76,9 @@ def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
         with replacing(path / WEIGHTS) as temporary:
             save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, temporary)
         write_annotations(detector.examples, path / EXAMPLES)
-        write_atomically(path / CARD, card(detector, path.name.removesuffix(SUFFIX)))
-        write_atomically(path / SETTINGS, json.dumps(_settings(detector), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(path / CARD, card(detector, path.name.removesuffix(SUFFIX), rounds))
+        settings = {**_settings(detector), "rounds": rounds}
+        write_atomically(path / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise ResourceError(f"cannot write the detector {str(path)!r}: {reason_of(error)}") from None
     return path
@@ -109,6 +113,24 @@ def read_detector(name: str | os.PathLike[str]) -> Detector:
         raise DetectorError(f"the detector {str(folder)!r} cannot be read: {type(error).__name__}: {error}") from None
 
 
+def rounds_of(folder: Path) -> list[dict[str, Any]]:
+    """The rounds of marking of the detector that a folder holds, oldest first."""
+    try:
+        found: list[dict[str, Any]] = json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get("rounds", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return found
+
+
+def _round(detector: Detector) -> dict[str, Any]:
+    """How many windows a detector learned from, and what it reached."""
+    return {
+        one.label: {"yes": one.quality.positive, "no": one.quality.negative, "average_precision": None
+                    if one.quality.average_precision is None else asdict(one.quality.average_precision)}
+        for one in detector.labels
+    }  # fmt: skip
+
+
 def _settings(detector: Detector) -> dict[str, Any]:
     return {
         "version": _VERSION,
@@ -139,12 +161,13 @@ def _label(plain: dict[str, Any], weights: np.ndarray) -> LabelDetector:
     )  # fmt: skip
 
 
-def card(detector: Detector, name: str) -> str:
+def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -> str:
     """The card of a detector, in Markdown.
 
     Args:
         detector: what it describes.
         name: what the detector is called.
+        rounds: of marking, with what each reached.
     """
     lines = [
         f"# {name}",
@@ -170,6 +193,20 @@ def card(detector: Detector, name: str) -> str:
         f"Learned from {counted(len(detector.examples), 'marked region')} (examples.csv). Figures are of examples "
         "that were held out, with 95 % intervals; they hold for recordings like these examples and their background.",
     ]
+    if len(rounds) > 1:
+        lines += ["", "| round | label | yes | no | average precision |", "|---|---|---|---|---|"]
+        for number, by_label in enumerate(rounds, start=1):
+            for label, facts in by_label.items():
+                reached = facts["average_precision"]
+                shown = "not measured" if reached is None else Interval(**reached)
+                lines.append(f"| {number} | {label} | {facts['yes']} | {facts['no']} | {shown} |")
+    for one in detector.labels:
+        reached = one.quality.average_precision
+        if reached is not None and reached.high - reached.low > _NARROW:
+            lines += [
+                "",
+                f"The interval of {one.label} is still wide: soundloom detector sample names what to mark next.",
+            ]
     if changed:
         lines += ["", f"Recordings are decoded with {', '.join(f'{key} {value}' for key, value in changed.items())}."]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,99 @@
+"""Windows to mark next: by doubt, by diversity, or at random.
+
+A doubtful window is one whose probability is near one half. Diverse ones are chosen one by one among the most doubtful:
+each has the largest product of doubt and distance from those chosen before (after Brinker 2003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from soundloom.annotations import Annotation
+from soundloom.detectors.call_density import UNCHECKED
+from soundloom.detectors.detector import Detector
+from soundloom.detectors.events import ScoredWindows
+from soundloom.detectors.training_windows import TrainingWindow, embed_windows
+from soundloom.embedder import Embedder
+
+__all__ = ["RULES", "next_examples"]
+
+RULES = ("doubt", "diversity", "random")
+_CANDIDATES = 5
+
+
+def next_examples(
+    detector: Detector,
+    windows: Sequence[ScoredWindows],
+    column: int,
+    count: int,
+    *,
+    by: str,
+    model: Embedder,
+    workers: int = 1,
+    seed: int = 0,
+) -> list[Annotation]:
+    """Windows whose marks would teach a detector most; those that overlap an example, or each other, are left out.
+
+    Args:
+        detector: what found the probabilities.
+        windows: of the recordings.
+        column: the number of the label.
+        count: how many, at most.
+        by: one of `RULES`.
+        model: the detector's.
+        workers: how many files at a time.
+        seed: of the drawing at random.
+
+    Returns:
+        Regions by file and start, not checked yet.
+    """
+    every = [(one, number) for one in windows for number in range(len(one.starts))]
+    probabilities = np.array([one.probabilities[number, column] for one, number in every])
+    doubt = 1 - 2 * np.abs(probabilities - 0.5)
+    keys = np.random.default_rng(seed).random(len(every)) if by == "random" else doubt
+    wanted = count * _CANDIDATES if by == "diversity" else count
+    chosen: list[int] = []
+    taken = {path: [(one.start, one.end) for one in detector.examples if one.path == path]
+             for path in {one.path for one, _ in every}}  # fmt: skip
+    for candidate in np.argsort(-keys, kind="stable").tolist():
+        one, number = every[candidate]
+        start, end = float(one.starts[number]), float(one.ends[number])
+        if len(chosen) < wanted and all(end <= first or last <= start for first, last in taken[one.path]):
+            taken[one.path].append((start, end))
+            chosen.append(candidate)
+    if by == "diversity" and len(chosen) > count:
+        chosen = _diverse(detector, [every[each] for each in chosen], chosen, doubt, count, model, workers)
+    regions = [
+        Annotation(one.path, round(float(one.starts[number]), 6), round(float(one.ends[number]), 6), UNCHECKED,
+                   round(float(probabilities[each]), 6), one.duration)
+        for each in chosen
+        for one, number in [every[each]]
+    ]  # fmt: skip
+    return sorted(regions, key=lambda one: (one.path, one.start))
+
+
+def _diverse(
+    detector: Detector,
+    places: Sequence[tuple[ScoredWindows, int]],
+    numbers: Sequence[int],
+    doubt: np.ndarray,
+    count: int,
+    model: Embedder,
+    workers: int,
+) -> list[int]:
+    stretches = [TrainingWindow(one.path, float(one.starts[n]), float(one.ends[n]), None) for one, n in places]
+    lengths = {one.path: one.duration for one, _ in places}
+    found = embed_windows(stretches, model, lengths, decoding=detector.decoding, workers=workers)
+    kept = {window: row for row, window in enumerate(found.windows)}
+    there = [(number, kept[window]) for number, window in zip(numbers, stretches, strict=True) if window in kept]
+    vectors = detector.space.transform(found.embeddings)[:, : detector.space.decorrelated]
+    rows = vectors[[row for _, row in there]]
+    weights = np.maximum(doubt[[number for number, _ in there]], 1e-3)
+    chosen = [int(weights.argmax())]
+    nearest = np.linalg.norm(rows - rows[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(there)):
+        chosen.append(int((weights * nearest).argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(rows - rows[chosen[-1]], axis=1))
+    return [there[each][0] for each in chosen]

@@ -1,0 +1,135 @@
+"""The loop of a detector: windows to mark next, rounds that are remembered, and call density from a checked sample."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.cli import main
+from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
+from soundloom.detectors.events import ScoredWindows
+from soundloom.errors import InvalidArgumentError
+
+RATE = 16_000
+
+
+def scored(probabilities: np.ndarray, path: str = "/s/night.wav") -> ScoredWindows:
+    starts = np.arange(len(probabilities), dtype=np.float64)
+    return ScoredWindows(path, starts, starts + 1, probabilities[:, None], 0.0)
+
+
+@pytest.mark.parametrize(("share", "sharpness"), [(0.01, 3.0), (0.05, 2.0), (0.3, 1.0)])
+def test_the_interval_of_a_density_holds_the_density(share: float, sharpness: float) -> None:
+    """Of detectors that rank well and badly, whose probabilities are twice what they should be, 60 windows checked."""
+    inside, widths = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        truth = rng.random(4000) < share
+        scores = sharpness * truth + rng.normal(size=4000)
+        probabilities = 2 * share * np.exp(sharpness * scores)
+        probabilities = probabilities / (1 + probabilities)
+        sample = [
+            replace(one, label="crow" if truth[round(one.start)] else "")
+            for one in density_sample([scored(probabilities)], 0, 60, seed=seed)
+        ]
+        found = call_density(sample, "crow")
+        inside.append(found.low <= truth.mean() <= found.high)
+        widths.append(found.high - found.low)
+    assert np.mean(inside) >= 0.9
+    assert np.mean(widths) < max(0.12, share)
+
+
+def test_a_density_sample_is_of_every_score() -> None:
+    probabilities = np.linspace(0, 1, 1000)
+    sample = density_sample([scored(probabilities[:600], "/s/a.wav"), scored(probabilities[600:], "/s/b.wav")], 0, 52)
+    assert len(sample) == 52
+    bins = [[one for one in sample if one.columns["bin"] == bin_] for bin_ in range(5)]
+    assert [len(some) for some in bins] == [10, 10, 10, 11, 11]
+    assert [some[0].columns["share"] for some in bins] == [0.5, 0.25, 0.125, 0.063, 0.062]
+    assert max(one.score or 0 for one in bins[0]) < min(one.score or 0 for one in bins[1])
+    assert all(one.label == UNCHECKED for one in sample)
+    with pytest.raises(InvalidArgumentError, match="5 windows or more"):
+        density_sample([scored(probabilities[:3])], 0, 52)
+
+
+def test_a_density_of_what_was_not_checked_is_refused() -> None:
+    sample = density_sample([scored(np.linspace(0, 1, 1000))], 0, 50)
+    with pytest.raises(InvalidArgumentError, match="no region is checked"):
+        call_density(sample, "crow")
+    with pytest.raises(InvalidArgumentError, match="sample --by density"):
+        call_density([Annotation("/s/a.wav", 0, 1, "crow")], "crow")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three recordings with chirps in every tenth second, and where they are."""
+    folder = tmp_path_factory.mktemp("recordings")
+    time = np.arange(RATE // 2) / RATE
+    call = 0.3 * np.sin(2 * np.pi * (1500 * time + 2000 * time**2)) * np.hanning(len(time))
+    marks = []
+    for number in range(3):
+        sound = 0.02 * np.random.default_rng(number).normal(size=60 * RATE)
+        for start in range(5, 60, 10):
+            sound[start * RATE : start * RATE + len(call)] += call
+            marks.append(Annotation(str(folder / f"{number}.wav"), start, start + 0.5, "chirp"))
+        soundfile.write(folder / f"{number}.wav", sound, RATE)
+    write_annotations(marks, folder / "truth.csv")
+    return folder
+
+
+def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    truth = read_annotations(recordings / "truth.csv").annotations
+    write_annotations([one for one in truth if one.start < 30 and not one.path.endswith("2.wav")], "marks.csv")
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, ["detector", *words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def fill_in(table: str) -> None:
+        with Path(table).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            called = [one for one in truth if one.path == row["path"]]
+            touch = any(one.start < float(row["end"]) - 0.2 and float(row["start"]) + 0.2 < one.end for one in called)
+            row["label"] = "chirp" if touch else ""
+        rows[0]["label"] = UNCHECKED if "bin" not in rows[0] else rows[0]["label"]
+        with Path(table).open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    run("train", "chirp", "--from", "marks.csv", "-m", "mfcc", "-j", "1")
+    for rule in ("diversity", "doubt", "random"):
+        run("sample", str(recordings), "-d", "chirp", "-n", "8", "--by", rule, "-o", f"{rule}.csv", "-j", "1")
+        asked = read_annotations(f"{rule}.csv").annotations
+        assert len(asked) == 8
+        marked = read_annotations("marks.csv").annotations
+        for one in asked:
+            assert one.label == UNCHECKED
+            others = [other for other in (*asked, *marked) if other is not one and other.path == one.path]
+            assert all(one.end <= other.start or other.end <= one.start for other in others)
+    fill_in("doubt.csv")
+    run("train", "chirp", "--from", "chirp.detector", "--from", "doubt.csv", "-m", "mfcc", "-j", "1")
+    described = json.loads(run("info", "chirp", "--json"))
+    assert described["examples"] == 6 + 7  # one was left unclear
+    card = run("info", "chirp")
+    assert "| 1 | chirp | 6 | 0 |" in card
+    assert "| 2 | chirp |" in card
+    run("sample", str(recordings), "-d", "chirp", "-n", "50", "--by", "density", "-o", "check.csv", "-j", "1")
+    fill_in("check.csv")
+    density = json.loads(run("density", "check.csv", "--label", "chirp", "--json"))
+    assert density["checked"] == 50
+    # A chirp of half a second every ten, and windows of one: as the rule of `fill_in` has it, in an eighth of them.
+    assert 0.05 < density["density"]["low"] < density["density"]["value"] < density["density"]["high"] < 0.4
+    assert CliRunner().invoke(main, ["detector", "density", "doubt.csv", "--label", "chirp"]).exit_code == 1
