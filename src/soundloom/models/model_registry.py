@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from soundloom.components import Registry, check_trusted, is_object_name
 from soundloom.embedder import Embedder, Stream, Window, Woven
+from soundloom.embedder.threads import one_thread
 from soundloom.encoders import Encoder
 from soundloom.errors import ComponentError, ModelError, UnknownModelError
 from soundloom.frontends import Frontend
@@ -227,10 +228,11 @@ def load(
     words = [word for word, row in named if row.checkpoint]
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
     source.check_used(words, name)
-    embedders = [
-        row.make(part, source) if isinstance(part, PartName) and row else _saved(part, offline, announce, trust)
-        for part, row in zip(parts, rows, strict=True)
-    ]
+    with one_thread:  # threads wait for each other longer than filters and windows take to compute
+        embedders = [
+            row.make(part, source) if isinstance(part, PartName) and row else _saved(part, offline, announce, trust)
+            for part, row in zip(parts, rows, strict=True)
+        ]
     model = embedders[0] if len(embedders) == 1 else Woven(embedders)
     return model.eval()
 
