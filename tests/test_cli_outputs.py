@@ -10,7 +10,8 @@ import soundfile
 from click.testing import CliRunner, Result
 
 import soundloom
-from soundloom.cli import main, tag_predictions
+from soundloom.cli import console, main, progress_lines, tag_predictions
+from soundloom.library import FileProgress
 from soundloom.objectives.labels import LabelHead, LabelSettings
 from soundloom.tagger import Tagger
 
@@ -105,3 +106,21 @@ def test_notices_and_failures_of_tagged_files_are_printed(monkeypatch: pytest.Mo
 def test_an_empty_library_name_is_refused() -> None:
     result = CliRunner().invoke(main, ["search", "tone", "-l", ""])
     assert (result.exit_code, "the path is empty" in result.stderr) == (2, True)
+
+
+def test_progress_is_printed_with_the_time_left_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
+    with console.step_bar("fingerprints", "files") as steps, console.progress_bar("indexing") as files:
+        for done in range(1, 101):
+            steps(done, 100)
+            files(FileProgress(done, 100, float(done), "a.wav"))
+            now += 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [
+        "fingerprints: 31 of 100 files, 1:06 left",
+        "indexing: 31 of 100 files, 1:06 left",
+    ]
+    assert len(lines) == 2 * 3

@@ -114,6 +114,13 @@ COMMANDS = (
     ("duplicates -o copies.m3u8", 0, "written to copies.m3u8"),
     ("duplicates --similar 0.99", 0, "group"),
     ("duplicates --similar 2", 2, "not in the range"),
+    # A library where something else is expected
+    ("search sounds.loom", 1, "is a library: say what to search for"),
+    ("search dog sounds.loom --names", 1, "with -l sounds.loom"),
+    ("index sounds.loom", 1, "is a library, and sounds are expected"),
+    ("embed sounds.loom -o e.parquet -m mfcc", 1, "is a library, and sounds are expected"),
+    ("clusters sounds.loom", 2, "-l sounds.loom"),
+    ("duplicates sounds.loom", 2, "-l sounds.loom"),
     # The library as a whole
     ("clusters", 0, "segments  files  name"),
     ("distances -o near.csv --nearest 1", 0, "6 pairs: near.csv"),

@@ -130,9 +130,11 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
-    """A bar with the rate and the time left, from the first file on; nothing if standard error is not a terminal."""
+    """A bar with the rate and the time left, from the first file on; lines if standard error is not a terminal."""
     from rich import progress
     from rich.console import Console
+
+    from soundloom.cli.progress_lines import ProgressLines
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -144,8 +146,12 @@ def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
     console = Console(stderr=True)
     bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task(what, total=None, rate="")
+    lines = ProgressLines(what, "files")
 
     def advance(reached: FileProgress) -> None:
+        if not console.is_terminal:
+            lines.advance(reached.done, reached.total)
+            return
         bar.start()
         elapsed = bar.tasks[task].elapsed or 0
         if elapsed > 0:
@@ -160,9 +166,11 @@ def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
 
 @contextmanager
 def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of steps done, of how many, with the time left; nothing if standard error is not a terminal."""
+    """A bar of steps done, of how many, with the time left; lines if standard error is not a terminal."""
     from rich import progress
     from rich.console import Console
+
+    from soundloom.cli.progress_lines import ProgressLines
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -172,7 +180,10 @@ def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield ProgressLines(what, unit).advance
+        return
+    with progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

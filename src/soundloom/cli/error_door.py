@@ -70,7 +70,7 @@ def one_line(*, debug: bool) -> Iterator[None]:
 
 @contextmanager
 def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
-    """Say how a file is named whose name begins with a dash, where it was taken for an option.
+    """Say how a file is named whose name begins with a dash, and how a library, where they were taken for others.
 
     Args:
         arguments: the command line.
@@ -81,6 +81,11 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         files = [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
         if files:
             error.message += f" If the file {files[0]!r} is meant, write ./{files[0]}, or -- before it."  # type: ignore[misc]  # as above
+        raise
+    except click.UsageError as error:
+        libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]
+        if libraries and "unexpected extra argument" in error.message:
+            error.message += f": name a library with -l {libraries[0]}"  # type: ignore[misc]  # as above
         raise
 
 

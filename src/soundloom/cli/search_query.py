@@ -77,6 +77,8 @@ def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySo
     """
     sounds, words = [], []
     for argument in arguments:
+        if os.path.isfile(os.path.join(argument, "library.json")):
+            raise QueryError(f"{argument!r} is a library: say what to search for in it, with -l {argument}")
         if _is_meant_as_file(argument):
             sounds.append(read_sound(argument, folder))
         else:

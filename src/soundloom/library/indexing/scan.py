@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,11 @@ def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     for root in roots:
         if not os.path.exists(os_path(root)):
             raise LibraryError(f"there is no folder or file {str(root)!r}")
+        if os.path.isfile(os.path.join(os_path(root), "library.json")):
+            raise LibraryError(
+                f"{str(root)!r} is a library, and sounds are expected: name folders of sounds, such as those that it "
+                f"was filled from, which soundloom roots -l {shlex.quote(str(root))} lists"
+            )
     return roots
 
 

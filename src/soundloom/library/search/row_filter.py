@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.counted import counted
 from soundloom.errors import QueryError
 
 if TYPE_CHECKING:
@@ -103,7 +104,13 @@ def _has_tag(rows: pa.Table, tag: str) -> NDArray[np.bool_]:
     meant = [name for name in given if _folded(name) == _folded(tag)]
     if not meant:
         near = _nearest(tag, given)
-        known = f"did you mean {near}?" if near else f"{len(given)} other tags are given" if given else "none is given"
+        known = (
+            f"did you mean {near}?"
+            if near
+            else f"it has {counted(len(given), 'other tag')}"
+            if given
+            else "none is given"
+        )
         raise QueryError(
             f"nobody has given the tag {tag!r} in this library ({known}). To search by what the model takes for it: "
             f"--word {shlex.quote(tag)}; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"
