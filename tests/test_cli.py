@@ -37,7 +37,7 @@ COMMANDS = (
         "layers",
     ),
     *("reproduce", "export", "models", "corpora", "doctor", "demo"),
-    *("annotations", "duplicates", "import", "merge", "detect", "detector", "mcp"),
+    *("annotations", "duplicates", "import", "merge", "detect", "detector", "mcp", "timeline"),
 )
 
 

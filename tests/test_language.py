@@ -63,6 +63,7 @@ SHARED_STEMS = {
     "standardisation": "zero mean and unit variance, of embeddings",
     "splits": "train, validation and test splits: drawn, and read for a protocol",
     "tags": ROUTES,
+    "timeline": COMMAND,
     "triplet": METHOD,
     "yamnet": "one model: its encoder and its published weights",
 }

@@ -41,6 +41,7 @@ from soundloom.cli.search import command as search
 from soundloom.cli.serve import command as serve
 from soundloom.cli.tag import command as tag
 from soundloom.cli.tags import command as tags
+from soundloom.cli.timeline import command as timeline
 from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
 from soundloom.cli.watch import command as watch
@@ -119,7 +120,7 @@ for command in (
         map_,
         serve,
     ),
-    *(embed, import_, merge, info, roots, verify, mcp),
+    *(timeline, embed, import_, merge, info, roots, verify, mcp),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

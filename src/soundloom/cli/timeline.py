@@ -1,0 +1,119 @@
+"""``soundloom timeline``: a long recording in one picture, and its acoustic indices as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo
+from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    from soundloom.annotations import Annotation
+
+__all__ = ["command"]
+
+
+@click.command("timeline")
+@click.argument("sound", type=common_options.LocalPath(must_exist=True), metavar="FILE")
+@click.option("-o", "--out", type=common_options.LocalPath(), metavar="PNG", help="[default: FILE.timeline.png]")
+@click.option(
+    "--detections", "tables", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE",
+    help="Show the regions of a table: of soundloom detect, or of another program. Can be repeated.",
+)  # fmt: skip
+@click.option("-d", "--detector", metavar="DETECTOR", help="Show what a detector finds.")
+@click.option("--above", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+              metavar="P", help="Lowest probability of the detector.")  # fmt: skip
+@click.option(
+    "-l", "--library", "folder", type=common_options.LocalPath(must_exist=True), metavar="FOLDER",
+    help="Show the annotations and tags of the file in a library.",
+)  # fmt: skip
+@click.option(
+    "--like", type=common_options.LocalPath(must_exist=True), metavar="SOUND", help="Show the similarity to it."
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of a column.  [default: what fits]")
+@click.option("--indices", type=common_options.LocalPath(), metavar="CSV", help="Write the indices of every column.")
+def command(
+    sound: Path, out: Path | None, tables: tuple[Path, ...], detector: str | None, above: float, folder: Path | None,
+    like: Path | None, seconds: float | None, indices: Path | None,
+) -> None:  # fmt: skip
+    """Draw hours of a recording: spectrogram, long-term average spectrum, false colours, detections, similarity.
+
+    Times and frequencies are the file's own, from 250 Hz to 500 kHz of sample rate. The false colours are acoustic
+    complexity, entropy and events, of each frequency in each column (Towsey 2014).
+
+    \b
+    Examples:
+      soundloom timeline night.wav --detector crow --like crow.wav
+      soundloom timeline night.wav --detections night.csv --seconds 60 --indices night.indices.csv
+    """
+    import soundloom
+    from soundloom.file_names import text_path
+    from soundloom.library.indexing.file_facts import read_facts
+    from soundloom.timeline import long_spectrum, similarity_over_time, timeline_picture
+
+    spectrum = long_spectrum(sound, seconds=seconds)
+    regions = [*_of_tables(sound, tables), *_of_library(sound, folder), *_of_detector(sound, detector, above)]
+    similarity = None
+    if like is not None:
+        model = soundloom.load()
+        similarity = similarity_over_time(sound, model.embed(like), model)
+    facts = read_facts(text_path(sound))
+    recorded = None if facts.recorded_by in ("", "file") else facts.recorded
+    out = out or sound.with_name(f"{sound.name}.timeline.png")
+    from datetime import datetime
+
+    timeline_picture(
+        spectrum, out, title=printable(sound.name), regions=regions, similarity=similarity,
+        recorded=None if recorded is None else datetime.fromisoformat(recorded),
+    )  # fmt: skip
+    echo(f"written to {out}", err=True)
+    if indices is not None:
+        import csv
+
+        from soundloom.atomic_file import replacing
+
+        rows = list(spectrum.records())
+        with replacing(indices) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        echo(f"indices written to {indices}", err=True)
+
+
+def _of_tables(sound: Path, tables: tuple[Path, ...]) -> list[Annotation]:
+    from soundloom.annotations import read_annotations
+    from soundloom.file_names import text_path
+
+    path = text_path(sound.absolute())
+    found = [one for table in tables for one in read_annotations(table, sounds=[path]).annotations]
+    return [one for one in found if one.path in (path, text_path(sound))]
+
+
+def _of_library(sound: Path, folder: Path | None) -> list[Annotation]:
+    if folder is None:
+        return []
+    from soundloom.annotations import Annotation
+    from soundloom.errors import QueryError
+    from soundloom.file_names import text_path
+    from soundloom.library import Library
+
+    library, path = Library.open(folder), text_path(sound.resolve())
+    if path not in library.files():
+        raise QueryError(f"{str(sound)!r} is not in the library: index it, or leave out --library")
+    rows = library.rows(["path", "start", "end", "tags"], f"path = '{path.replace(chr(39), chr(39) * 2)}'").to_pylist()
+    tagged = [Annotation(path, row["start"], row["end"], tag) for row in rows for tag in row["tags"] or ()]
+    return [*(one for one in library.annotations.all() if one.path == path), *tagged]
+
+
+def _of_detector(sound: Path, name: str | None, above: float) -> list[Annotation]:
+    if name is None:
+        return []
+    from soundloom.cache_folder import cache_home
+    from soundloom.detectors import Aim, Detector
+
+    report = Detector.load(name).detect([sound], Aim(probability=above), journal=cache_home() / "detections")
+    return list(report.events)

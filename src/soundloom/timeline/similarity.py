@@ -1,0 +1,58 @@
+"""Similarity of a recording to a sound, over time: cosines of overlapping windows that share their frames."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from jaxtyping import Float
+
+from soundloom import audio
+from soundloom.detectors.background import standardised, unit_length
+from soundloom.detectors.frame_windows import embed_stream, shares_frames
+from soundloom.embedder import Embedder
+from soundloom.errors import ModelError
+
+__all__ = ["similarity_over_time"]
+
+_SMALLEST = 1e-9
+
+
+def similarity_over_time(
+    path: str | os.PathLike[str],
+    query: Float[np.ndarray, " dim"],
+    model: Embedder,
+    *,
+    window: float = 3.0,
+    hop: float = 1.0,
+    options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
+    """The middles of windows in seconds of the file, and how similar each is to a sound.
+
+    Columns are standardised by the recording itself, as a search does by its library.
+
+    Args:
+        path: the recording.
+        query: the sound's embedding.
+        model: the embedder.
+        window: seconds of the file that are compared at once.
+        hop: seconds from one window to the next.
+        options: how the recording is decoded.
+
+    Raises:
+        AudioError: it cannot be read.
+        ModelError: a part of the model is no stream.
+    """
+    if not shares_frames(model):
+        raise ModelError(f"{model.name!r} has parts that are no streams: name another model for the similarity")
+    rate = model.sample_rate
+    size, step = (max(1, round(seconds * rate / options.speed)) for seconds in (window, hop))
+    blocks = audio.stream(path, rate, options=options)
+    found = list(embed_stream(model, blocks, origin=0, first=0, size=size, step=step, count=None))
+    rows = np.concatenate([vectors for vectors, _ in found]).astype(np.float64)
+    starts = np.arange(len(rows)) * step
+    ends = np.minimum(starts + size, found[-1][1])
+    mean, scale = rows.mean(axis=0), rows.std(axis=0) + _SMALLEST
+    vectors = unit_length(standardised(rows, mean, scale, model.parts, model.balance))
+    wanted = unit_length(standardised(query[None].astype(np.float64), mean, scale, model.parts, model.balance))
+    return (starts + ends) / 2 / rate * options.speed, vectors @ wanted[0]
