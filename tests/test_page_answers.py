@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -277,3 +279,79 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     saved.get_by_role("button", name="Remove the search all bells").click()
     expect(saved.get_by_role("button", name="all bells", exact=True)).to_have_count(0)
     assert asked(page, "/searches") == {"searches": []}
+
+
+TRANSFERRED = """(element) => {
+    const dataTransfer = new DataTransfer();
+    element.dispatchEvent(new DragEvent('dragstart', { dataTransfer, bubbles: true }));
+    return dataTransfer.getData('DownloadURL');
+}"""
+
+
+def fetched(page: Page, carried: str) -> tuple[str, str, bytes]:
+    """Media type and name of what is dragged, and the file that a drop fetches."""
+    kind, name, address = carried.split(":", 2)
+    answer = page.request.get(address)
+    assert answer.ok
+    return kind, name, answer.body()
+
+
+def test_the_viewer_zooms_selects_and_searches_by_the_selection(page: Page) -> None:
+    part = segment(page, 20.0)
+    visit(page)
+    page.locator(f'[data-card="{part["id"]}"]').focus()
+    page.keyboard.press("v")
+    viewer = page.get_by_role("dialog", name=LONG)
+    picture = viewer.get_by_role("img", name=re.compile("^Spectrogram of"))
+    until(page, "() => Number(document.querySelector('[data-tiles]')?.dataset.tiles) > 0")
+    expect(picture).to_have_attribute("aria-label", re.compile("0:10 to 0:40$"))
+    viewer.get_by_role("button", name="All", exact=True).click()
+    expect(picture).to_have_attribute("aria-label", re.compile("0:00 to 1:00$"))
+    box = picture.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + 80)
+    page.mouse.wheel(0, -400)
+    expect(picture).not_to_have_attribute("aria-label", re.compile("0:00 to 1:00$"))
+    viewer.get_by_role("button", name="All", exact=True).click()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + 140, steps=4)
+    page.mouse.up()
+    expect(viewer.get_by_text(re.compile(r"0:15.0:30 \(15 s\), .* to .*kHz"))).to_be_visible()
+    kind, name, content = fetched(page, viewer.get_by_role("link", name="Download selection").evaluate(TRANSFERRED))
+    assert (kind, name) == ("audio/wav", f"{LONG.removesuffix('.wav')} 15-30 s.wav")
+    samples, rate = soundfile.read(io.BytesIO(content))
+    assert len(samples) / rate == pytest.approx(15, abs=0.2)
+    viewer.get_by_role("button", name="Search by the selection").click()
+    until(page, "() => /start=1[45][.\\d]*&end=(30|29)/.test(location.search)")
+    expect(viewer).to_have_count(0)
+
+
+def test_the_viewer_plays_the_selection_again_and_again(page: Page) -> None:
+    visit(page, f"/?folder=.&like={segment(page, 0.0)['id']}")
+    page.get_by_role("button", name="View the sound").click()
+    viewer = page.get_by_role("dialog", name=LONG)
+    viewer.get_by_role("region", name="Hits in this file").get_by_role("button").first.click()
+    viewer.get_by_label("Speed").select_option("4")
+    viewer.get_by_role("button", name="Loop").click()
+    page.keyboard.press("+")
+    viewer.get_by_role("button", name="Play").click()
+    shown = viewer.locator(".time")
+    at = shown.inner_text()
+    expect(shown).not_to_have_text(at)
+    viewer.get_by_role("button", name="Pause").click()
+    page.keyboard.press("Escape")
+    expect(viewer).to_have_count(0)
+
+
+def test_a_card_is_dragged_out_as_a_file(page: Page) -> None:
+    part = segment(page, 20.0)
+    visit(page)
+    kind, name, content = fetched(page, page.locator(f'[data-card="{part["id"]}"]').evaluate(TRANSFERRED))
+    assert (kind, name) == ("audio/wav", f"{LONG.removesuffix('.wav')} 20-30 s.wav")
+    assert len(soundfile.read(io.BytesIO(content))[0]) > 0
+    bell = first(page, "bell")
+    whole = fetched(page, page.locator(f'[data-card="{bell}"]').evaluate(TRANSFERRED))
+    path = Path(asked(page, f"/segments/{bell}")["path"])
+    assert whole == ("application/octet-stream", path.name, path.read_bytes())

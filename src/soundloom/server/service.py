@@ -77,12 +77,14 @@ class Service:
             "search": ThreadPoolExecutor(settings.searches, "search"),
             "embed": ThreadPoolExecutor(2, "embed"),
             "decode": ThreadPoolExecutor(_CHILDREN, "decode"),
+            # Beside "decode", for what a person is looking at: it waits for no row of thumbnails.
+            "view": ThreadPoolExecutor(_CHILDREN, "view"),
             "upload": ThreadPoolExecutor(_CHILDREN, "upload"),
             "write": ThreadPoolExecutor(1, "write"),
         }
 
     async def run(self, pool: str, work: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """Do work in a pool's threads: search, embed, decode, upload or write."""
+        """Do work in a pool's threads: search, embed, decode, view, upload or write."""
         return await asyncio.wrap_future(self._pools[pool].submit(partial(work, *args, **kwargs)))
 
     def catalogue(self) -> Catalogue:

@@ -67,6 +67,9 @@ export const api = {
   removeSearch: (name: string) => ask(`/searches?name=${at(name)}`, { method: 'DELETE' }),
   segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
   peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
+  file: (id: string) => get<t.FileEntry>(`/segments/${at(id)}/file`),
+  outline: (id: string, start: number, end: number, points: number, signal?: AbortSignal) =>
+    get<t.Outline>(`/segments/${at(id)}/outline?start=${start}&end=${end}&points=${points}`, signal),
   reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),
   async upload(file: Blob, name: string, signal: AbortSignal): Promise<t.Upload> {
     const body = new FormData();
@@ -101,6 +104,11 @@ export const address = {
     `${ROOT}/segments/${at(id)}/thumbnail.png?width=240&height=96&theme=${theme}`,
   segmentAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio?part=segment`,
   fileAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio`,
+  tile: (id: string, details: Record<string, string | number>) =>
+    `${ROOT}/segments/${at(id)}/spectrogram.png?${new URLSearchParams(Object.entries(details).map(([name, value]) => [name, String(value)]))}`,
+  /** A file of its own, under a name of its own: the whole file as it is, or a region as WAV. */
+  download: (id: string, region: { start: number; end: number } | null) =>
+    `${ROOT}/segments/${at(id)}/audio?download=true&part=${region ? `region&start=${region.start.toFixed(3)}&end=${region.end.toFixed(3)}` : 'original'}`,
   uploadAudio: (id: string) => `${ROOT}/uploads/${at(id)}/audio`,
   tagExport: (format: 'csv' | 'audacity') => `${ROOT}/tags/export?format=${format}`,
 };

@@ -86,6 +86,21 @@ export interface SavedSearch {
   query: string;
 }
 
+export interface FileEntry {
+  duration: number;
+  sample_rate: number;
+  channels: number;
+  codec: string;
+  /** In the order of time. */
+  segments: Segment[];
+}
+
+/** The least and greatest samples of equal stretches of a region. */
+export interface Outline {
+  least: number[];
+  greatest: number[];
+}
+
 export interface Upload {
   upload: string;
   name: string;

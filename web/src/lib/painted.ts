@@ -1,7 +1,7 @@
 /** Measures from a cause to the frame that shows its effect; read by benchmarks/page.py with a PerformanceObserver. */
 import { tick } from 'svelte';
 
-export async function painted(name: 'search' | 'steer' | 'map', since: number): Promise<void> {
+export async function painted(name: 'search' | 'steer' | 'map' | 'viewer', since: number): Promise<void> {
   await tick();
   // A message posted inside an animation frame is handled right after that frame was painted.
   await new Promise<void>((resolve) =>

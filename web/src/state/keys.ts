@@ -54,10 +54,22 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'arrows', shown: '← ↑ ↓ →', does: 'Walk, and Home, End' },
       { key: 'c', shown: 'C', does: 'Copy the path' },
       { key: 'o', shown: 'O', does: 'Open the folder' },
+      { key: 'v', shown: 'V', does: 'View it closely' },
       { key: 'f', shown: 'F', does: 'Favourite, or no longer' },
       { key: 't', shown: 'T', does: 'Tag it, or take tags off' },
       { key: 'w', shown: 'W', does: 'Why it was found' },
       { key: 'y', shown: 'Y  N', does: 'Yes or no, in Tag by example' },
+    ],
+  },
+  {
+    title: 'In the viewer',
+    keys: [
+      { key: ' ', shown: 'Space', does: 'Play or pause' },
+      { key: 'arrows', shown: '← →', does: 'Move along' },
+      { key: '+', shown: '+  −  0', does: 'Closer, farther, all' },
+      { key: '[', shown: '[  ]', does: 'Begin and end the selection at the needle' },
+      { key: 'l', shown: 'L', does: 'Repeat the selection' },
+      { key: 'n', shown: 'N  B', does: 'Next hit or tag, or the one before' },
     ],
   },
   {

@@ -86,11 +86,11 @@ def region_picture(
     Details are those of `region_picture.spectrogram`, of which ``high`` may be 0 for half the file's rate.
     """
     decoding = _played(options)
-    rate = audio.info(path, options=decoding).sample_rate
-    pieces = viewer.region_samples(path, start, end, rate, decoding)
-    details["high"] = details["high"] or rate / 2
+    about = audio.info(path, options=decoding)
+    stretches = viewer.region_samples(path, start, end, about, decoding)
+    details["high"] = details["high"] or about.sample_rate / 2
     with open(out, "wb") as file:
-        file.write(viewer.spectrogram(pieces, rate, gain=gain, **details))
+        file.write(viewer.spectrogram(stretches, about.sample_rate, gain=gain, **details))
     return {}
 
 

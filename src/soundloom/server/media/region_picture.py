@@ -7,6 +7,7 @@ that is too long to be read whole is sampled: a short excerpt for each column.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from soundloom.audio import DecodeOptions
 from soundloom.pictures.excerpt import mel
 from soundloom.server.media.thumbnail import levels_png
 
-__all__ = ["WHOLE_SECONDS", "least_and_greatest", "region_samples", "spectrogram"]
+__all__ = ["WHOLE_SECONDS", "Stretch", "least_and_greatest", "region_samples", "spectrogram"]
 
 WHOLE_SECONDS = 90.0
 """Seconds of a stretch that is read whole."""
@@ -32,27 +33,49 @@ _RANGE = 90.0
 Scale = Literal["linear", "mel"]
 
 
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Samples of a stretch, with some before and after it: the frames at its edges reach beyond them.
+
+    Attributes:
+        samples: mono.
+        first: where the stretch begins among them.
+        last: where it ends.
+    """
+
+    samples: Float32[np.ndarray, " samples"]
+    first: int
+    last: int
+
+
 def region_samples(
-    path: str, start: float, end: float, rate: int, options: DecodeOptions
-) -> list[Float32[np.ndarray, " samples"]]:
-    """A stretch in one piece, or excerpts of it at equal distances.
+    path: str, start: float, end: float, about: audio.AudioInfo, options: DecodeOptions
+) -> list[Stretch]:
+    """A stretch in one piece, or excerpts of it at equal distances, at the file's own rate.
 
     Args:
         path: the file.
         start: where the stretch begins, in seconds.
         end: where it stops.
-        rate: of the samples, in hertz.
-        options: how the file is decoded.
+        about: what the file is.
+        options: how it is decoded.
     """
     if end - start <= WHOLE_SECONDS:
-        return [audio.read(path, rate, start=start, end=end, options=options)]
-    seconds = 2 * _WINDOW_SECONDS
-    starts = np.linspace(start, end - seconds, _EXCERPTS)
-    return [audio.read(path, rate, start=at, end=at + seconds, options=options) for at in starts.tolist()]
+        regions = [(start, end)]
+    else:
+        seconds = 2 * _WINDOW_SECONDS
+        regions = [(at, at + seconds) for at in np.linspace(start, end - seconds, _EXCERPTS).tolist()]
+    rate, stretches = about.sample_rate, []
+    for first, last in regions:
+        before = max(0.0, first - _WINDOW_SECONDS)
+        after = last + _WINDOW_SECONDS if about.duration is None else min(last + _WINDOW_SECONDS, about.duration)
+        samples = audio.read(path, rate, start=before, end=max(after, last), options=options)
+        stretches.append(Stretch(samples, round((first - before) * rate), round((last - before) * rate)))
+    return stretches
 
 
 def spectrogram(
-    pieces: list[Float32[np.ndarray, " samples"]],
+    stretches: list[Stretch],
     rate: int,
     *,
     width: int,
@@ -66,7 +89,7 @@ def spectrogram(
     """A PNG of the power of a stretch over time and frequency.
 
     Args:
-        pieces: the stretch, or excerpts of it.
+        stretches: the stretch, or excerpts of it.
         rate: of the samples, in hertz.
         width: columns.
         height: rows.
@@ -77,8 +100,8 @@ def spectrogram(
         theme: as for `thumbnail`.
     """
     window = 1 << max(5, round(np.log2(_WINDOW_SECONDS * rate)))
-    columns = max(1, width // len(pieces))
-    decibels = np.concatenate([_frames(piece, window, columns) for piece in pieces])
+    columns = max(1, width // len(stretches))
+    decibels = np.concatenate([_frames(stretch, window, columns) for stretch in stretches])
     rows = _rows(decibels, np.fft.rfftfreq(window, 1 / rate), _edges(height, low, high, scale))
     chosen = np.linspace(0, len(rows), width, endpoint=False).astype(int)
     return levels_png(1 + (rows[chosen].T[::-1] + gain) / _RANGE, theme)
@@ -93,13 +116,16 @@ def least_and_greatest(samples: Float32[np.ndarray, " samples"], points: int) ->
     return np.round(least.astype(float), 4).tolist(), np.round(greatest.astype(float), 4).tolist()
 
 
-def _frames(samples: Float32[np.ndarray, " samples"], window: int, columns: int) -> Float[np.ndarray, "columns bins"]:
+def _frames(stretch: Stretch, window: int, columns: int) -> Float[np.ndarray, "columns bins"]:
     """Decibels below full scale of so many columns; of several frames in a column the loudest."""
-    apart = len(samples) / columns
+    apart = (stretch.last - stretch.first) / columns
     together = int(np.clip(np.ceil(apart / window), 1, _FRAMES_EACH))
-    starts = np.linspace(0, len(samples), columns * together, endpoint=False).astype(int)
-    padded = np.pad(np.nan_to_num(samples.astype(np.float32)), (window // 2, window))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[starts]
+    many = columns * together
+    # Each frame is centred in its share of the stretch.
+    centres = stretch.first + (np.arange(many) + 0.5) * (stretch.last - stretch.first) / many
+    padded = np.pad(np.nan_to_num(stretch.samples), (window // 2, window))
+    last = len(padded) - window
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[np.clip(centres.astype(int), 0, last)]
     taper = np.hanning(window).astype(np.float32)
     power = (np.abs(np.fft.rfft(frames * taper, axis=1)) * (2 / taper.sum())) ** 2
     loudest = power.reshape(columns, together, -1).max(axis=1)

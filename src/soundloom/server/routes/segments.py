@@ -100,7 +100,7 @@ async def peaks(service: ServiceDep, identity: Id, points: Annotated[int, Query(
 async def file(service: ServiceDep, identity: Id) -> FileEntry:
     """The file of a segment, with all its segments in the order of time."""
     one = await service.segment(identity)
-    form = await service.run("decode", service.files.form, one)
+    form = await service.run("view", service.files.form, one)
 
     def segments() -> list[SegmentEntry]:
         catalogue, index = service.catalogue(), service.library.index()
@@ -119,7 +119,7 @@ async def spectrogram(service: ServiceDep, request: Request, identity: Id, tile:
     """A stretch of the segment's file over time and frequency; levels are below full scale, so that tiles fit."""
     _check_region(tile.start, tile.end)
     one = await service.segment(identity)
-    picture = await service.run("decode", partial(service.files.region_picture, one, **tile.model_dump()))
+    picture = await service.run("view", partial(service.files.region_picture, one, **tile.model_dump()))
     return file_response(picture, request, "image/png", {"Cache-Control": "private, max-age=3600"})
 
 
@@ -140,7 +140,7 @@ async def outline(
             f"a region of at most {WHOLE_SECONDS:g} s, got {end - start:g} s: /peaks gives the whole file",
         )
     one = await service.segment(identity)
-    return Outline(**await service.run("decode", service.files.region_outline, one, start, end, points))
+    return Outline(**await service.run("view", service.files.region_outline, one, start, end, points))
 
 
 def _check_region(start: float, end: float) -> None:
