@@ -669,3 +669,10 @@ def test_commands_take_saved_models(saved: Path, sounds: Path, tmp_path: Path) -
     wrong = run("index", sounds, "-l", tmp_path / "l.loom", "--model", tmp_path / "nowhere")
     assert wrong.exit_code == 1
     assert wrong.stderr.startswith("Error: no saved model in")
+
+
+def test_saved_weights_may_be_read_by_whom_the_mask_allows(model: Stream, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    saved = save_pretrained(model, tmp_path / "m")
+    modes = {file.stat().st_mode & 0o777 for file in saved.iterdir()}
+    assert modes == {(tmp_path / "other").stat().st_mode & 0o777}

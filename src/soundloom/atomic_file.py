@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_atomically"]
+__all__ = ["replacing", "usual_permissions", "write_atomically"]
 
 
 @contextmanager
@@ -18,16 +18,33 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         path: the file to write or replace.
 
     Raises:
-        OSError: the file cannot be renamed.
+        OSError: the file cannot be made or renamed.
     """
     target = Path(path)
     temporary = target.with_name(f"{target.name}.writing")
     try:
-        yield temporary
+        with usual_permissions(temporary):
+            yield temporary
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def usual_permissions(path: Path) -> Iterator[None]:
+    """Give a file that is written in the block the permissions that new files have here.
+
+    Writers such as that of safetensors make files that nobody else may read, also where the user's mask allows it.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path.touch()
+    mode = path.stat().st_mode & 0o777
+    yield
+    if path.exists() and path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:

@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from soundloom.atomic_file import usual_permissions
 from soundloom.embedder import Embedder, Woven
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
@@ -274,7 +275,8 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a name of its own, then give it its name: whole or not at all."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        write(fresh)
+        with usual_permissions(fresh):
+            write(fresh)
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

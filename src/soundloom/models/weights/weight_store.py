@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from soundloom.atomic_file import usual_permissions
 from soundloom.errors import ModelError
 from soundloom.models.weights.download import Announcement, cache_home, converted_path, known, obtain, sha256_of
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
@@ -179,7 +180,8 @@ def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: s
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, fresh, metadata=header)
+        with usual_permissions(fresh):
+            save_file(state, fresh, metadata=header)
         os.replace(fresh, target)
     except (OSError, SafetensorError) as error:
         _log.warning("cannot keep the converted weights of %s at %s: %s", row.name, target, error)
