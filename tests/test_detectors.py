@@ -216,10 +216,44 @@ def test_windows_above_the_threshold_are_merged() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("rate", "speed", "length", "hertz"), [(384_000, 0.1, 0.02, (60e3, 35e3)), (250, 20.0, 8.0, (14.0, 28.0))]
+)
+def test_ultrasound_and_infrasound_are_found_at_their_own_times(
+    tmp_path: Path, rate: int, speed: float, length: float, hertz: tuple[float, float]
+) -> None:
+    unit = length * 25
+
+    def night(name: str, calls: list[float], seed: int) -> list[Annotation]:
+        sound = 0.01 * np.random.default_rng(seed).normal(size=round(16 * unit * rate))
+        times = np.arange(round(length * rate)) / rate
+        phase = hertz[0] * times + (hertz[1] - hertz[0]) / (2 * length) * times**2
+        call = 0.2 * np.sin(2 * np.pi * phase) * np.hanning(len(times))
+        for each in calls:
+            first = round(each * unit * rate)
+            sound[first : first + len(call)] += call
+        soundfile.write(tmp_path / name, sound, rate)
+        return [Annotation(str(tmp_path / name), each * unit, each * unit + length, "call") for each in calls]
+
+    marks = [*night("a.wav", [2, 5.3, 11], 0), *night("b.wav", [3.1, 9], 1), *night("c.wav", [4, 7.2, 13], 2)]
+    calls = night("d.wav", [3.3, 8, 12.2], 3)
+    decoding = audio.DecodeOptions(speed=speed)
+    detector = Detector.train(["call"], marks, decoding=decoding, workers=1)
+    report = detector.detect([tmp_path / "d.wav"], Aim(probability=0.3), workers=1)
+    assert report.seconds == pytest.approx(16 * unit)
+    assert len(report.events) == len(calls)
+    for found, call in zip(report.events, calls, strict=True):
+        assert found.start < call.end
+        assert call.start < found.end
+        assert found.end - found.start < 3 * detector.window
+
+
 def test_windows_to_learn_from_touch_nothing_that_was_marked() -> None:
     yes = [Annotation("a", 10.0, 11.0, "crow"), Annotation("a", 50.0, 58.0, "crow")]
     no = [Annotation("a", 30.0, 31.0, "jay")]
     assert fitting_window(yes[:1]) == 1.5
+    assert fitting_window([Annotation("bat", 0.5, 0.505, "bat")], speed=0.1) == 0.1
+    assert fitting_window([Annotation("whale", 30.0, 60.0, "whale")], speed=20) == 40
     windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0, 1.0)
     assert next((one.start, one.end) for one in windows if one.labels == {"crow"}) == (9.5, 11.5)
     assert len([one for one in windows if one.labels == {"crow"}]) == 5

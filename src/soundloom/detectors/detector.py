@@ -162,7 +162,7 @@ class Detector:
         if not wanted or missing:
             known = sorted({one.label for one in annotations if one.label})
             raise InvalidArgumentError(f"no region is labelled {missing or wanted}: the labels are {known}")
-        window = fitting_window(positive) if window is None else window
+        window = fitting_window(positive, decoding.speed) if window is None else window
         hop = window / 2 if hop is None else hop
         if not 0 < hop <= window:
             raise InvalidArgumentError(f"window {window} s and hop {hop} s: the hop is above 0 and at most the window")
