@@ -86,6 +86,7 @@ class SearchIndex:
         self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
         self._by_row_id = np.argsort(self._row_ids)
+        self._sorted_row_ids = self._row_ids[self._by_row_id]
         scaling = files.arrays("scaling.npz")
         self._mean, self._scale = scaling["mean"], scaling["scale"]
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
@@ -196,9 +197,9 @@ class SearchIndex:
         """The positions in the index of rows of the store, by row id; unknown row ids are left out."""
         if not len(self):
             return np.zeros(0, np.int64)
-        near = np.searchsorted(self._row_ids, row_ids, sorter=self._by_row_id)
-        positions = self._by_row_id[np.minimum(near, len(self) - 1)]
-        return np.asarray(positions[self._row_ids[positions] == row_ids])
+        # Not by ``sorter``: row ids that ascend, as the store gives them, then read memory in order.
+        near = np.minimum(np.searchsorted(self._sorted_row_ids, row_ids), len(self) - 1)
+        return np.asarray(self._by_row_id[near[self._sorted_row_ids[near] == row_ids]])
 
     def rows_of_file(self, path: str) -> Int[np.ndarray, " n"]:
         """The positions of a file's rows, which follow each other because rows are ordered by path."""
