@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
+from soundloom.detectors import Detector
 from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
 from soundloom.detectors.events import ScoredWindows
-from soundloom.errors import InvalidArgumentError
+from soundloom.errors import DetectorError, InvalidArgumentError
 
 RATE = 16_000
 
@@ -83,6 +85,37 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / f"{number}.wav", sound, RATE)
     write_annotations(marks, folder / "truth.csv")
     return folder
+
+
+def test_a_detector_goes_to_the_hub_and_comes_from_it(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    published = tmp_path / "hub"
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None:
+            assert token == "secret"
+
+        def create_repo(self, repository: str, *, private: bool | None, exist_ok: bool) -> str:
+            assert (private, exist_ok) == (True, True)
+            return f"https://hub/{repository}"
+
+        def upload_folder(self, *, folder_path: str, **_: object) -> None:
+            shutil.copytree(folder_path, published)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **_: str(published))
+    marks = read_annotations(recordings / "truth.csv").annotations
+    detector = Detector.train(["chirp"], marks, model="mfcc", workers=1)
+    assert detector.push_to_hub("someone/chirp", private=True, token="secret") == "https://hub/someone/chirp"
+    assert str(recordings) not in (published / "examples.csv").read_text()
+    again = Detector.load("hf:someone/chirp")
+    assert again.identity() == detector.identity()
+    assert {one.path for one in again.examples} == {f"{number}.wav" for number in range(3)}
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **_: str(tmp_path / "none"))
+    with pytest.raises(DetectorError):
+        Detector.load("hf:someone/owl")
 
 
 def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

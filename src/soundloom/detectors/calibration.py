@@ -32,6 +32,7 @@ _RECALL_SIZE, _FALSE_SHAPE = 40.0, 10.0
 
 _UNLIKELY, _LIKELY = 0.1, 0.5
 _SMALLEST = 1e-3
+_NEARLY = 0.05
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class Calibration:
 
         Of the thresholds that reach a precision it is the lowest, but not below a probability of one tenth; of those
         that reach a recall the highest, but not above one half: far from all scores the mixture is a guess. Where no
-        threshold reaches the aim, it is the one that comes nearest.
+        threshold reaches the aim, it is the first that nearly comes as near as any does: the very nearest would often
+        be above all scores, and find nothing.
 
         Args:
             aim: what the threshold is to reach.
@@ -150,7 +152,7 @@ class Calibration:
             wanted, values = aim.recall, np.where(probabilities > _LIKELY, -1, recalls)
         assert wanted is not None
         reached = bool((values >= wanted).any())
-        fitting = np.flatnonzero(values >= wanted) if reached else np.flatnonzero(values == values.max())
+        fitting = np.flatnonzero(values >= (wanted if reached else values.max() - _NEARLY))
         score = candidates[fitting[0 if aim.recall is None else -1]]
         precision, recall = (float(value[0]) for value in self.mixture.precision_recall(np.array([score])))
         threshold = float(self.probabilities(np.array([score]))[0]) if aim.probability is None else aim.probability

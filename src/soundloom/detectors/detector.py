@@ -205,6 +205,22 @@ class Detector:
 
         return write_detector(self, folder)
 
+    def push_to_hub(self, repository: str, *, private: bool | None = None, token: str | None = None) -> str:
+        """Put the detector on the Hugging Face hub, where ``hf:owner/name`` names it; returns its page.
+
+        Args:
+            repository: ``owner/name``; made if it is not there.
+            private: whether a new repository is hidden; the owner's default if not given.
+            token: what to log in with; that of the hub's own login if not given.
+
+        Raises:
+            ModelError: the hub refuses it.
+            MissingExtraError: huggingface_hub is not installed.
+        """
+        from soundloom.detectors.detector_folder import push_detector
+
+        return push_detector(self, repository, private=private, token=token)
+
     def load_model(self, *, offline: bool = False) -> Embedder:
         """The model whose embeddings the detector takes.
 

@@ -5,7 +5,8 @@
     crow.detector/examples.csv       the marked regions it learned from
     crow.detector/README.md          the card: what it finds, how well, by which model
 
-A detector is named by its folder; ``crow`` alone is ``crow.detector`` in the current folder.
+A detector is named by its folder; ``crow`` alone is ``crow.detector`` in the current folder. ``hf:owner/name`` is one
+on the Hugging Face hub; what is published names examples by their files alone, without folders.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,41 @@ from soundloom.detectors.calibration import Aim, Calibration, Interval
 from soundloom.detectors.detector import Detector, LabelDetector, Quality
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import Blend
-from soundloom.errors import DetectorError, ResourceError, SoundloomError
+from soundloom.errors import DetectorError, ModelError, ResourceError, SoundloomError
 from soundloom.local_path import local_path
+from soundloom.models import hub
 from soundloom.system_errors import reason_of
 
-__all__ = ["SUFFIX", "find_detectors", "folder_of_detector", "read_detector", "rounds_of", "write_detector"]
+__all__ = [
+    "SUFFIX",
+    "find_detectors",
+    "folder_of_detector",
+    "push_detector",
+    "read_detector",
+    "rounds_of",
+    "write_detector",
+]
 
 SUFFIX = ".detector"
-SETTINGS, WEIGHTS, EXAMPLES, CARD = "detector.json", "weights.safetensors", "examples.csv", "README.md"
+SETTINGS, WEIGHTS, EXAMPLES, CARD = FILES = ("detector.json", "weights.safetensors", "examples.csv", "README.md")
 _VERSION = 2
 _NARROW = 0.1
 """Width of the average precision's interval from which on more marks would say little."""
 
 
 def folder_of_detector(name: str | os.PathLike[str]) -> Path:
-    """The folder of a detector by its path, or by its name in the current folder.
+    """The folder of a detector by its path, its name in the current folder, or its address on the hub.
 
     Raises:
-        DetectorError: there is none.
+        DetectorError: there is none, or it cannot be fetched.
+        MissingExtraError: the hub is asked for and huggingface_hub is not installed.
     """
+    if hub.is_address(name):
+        try:
+            found = [hub.single_file(os.fspath(name), file, offline=False) for file in FILES]
+        except ModelError as error:
+            raise DetectorError(str(error)) from None
+        return found[0].parent
     path = local_path(name)
     for folder in (path, path.with_name(path.name + SUFFIX)):
         if (folder / SETTINGS).is_file():
@@ -82,6 +99,20 @@ def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise ResourceError(f"cannot write the detector {str(path)!r}: {reason_of(error)}") from None
     return path
+
+
+def push_detector(detector: Detector, repository: str, *, private: bool | None, token: str | None) -> str:
+    """Put a detector on the Hugging Face hub; see `Detector.push_to_hub`."""
+    named = replace(
+        detector, examples=tuple(replace(one, path=os.path.basename(one.path)) for one in detector.examples)
+    )  # fmt: skip
+    name = repository.rpartition("/")[2]
+
+    def save(folder: Path) -> None:
+        write_detector(named, folder)
+        write_atomically(folder / CARD, card(named, name))
+
+    return hub.push(repository, save, private=private, token=token)
 
 
 def read_detector(name: str | os.PathLike[str]) -> Detector:
