@@ -14,10 +14,9 @@ from click.testing import CliRunner
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
 from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
-from soundloom.library import Library, verify_library
+from soundloom.library import AnnotationFilter, Deployment, Deployments, Library, verify_library
 from soundloom.library.annotation_store.annotation_log import LOG
-from soundloom.library.annotation_store.deployments import Deployment, Deployments, site_by_name
-from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+from soundloom.library.annotation_store.deployments import site_by_name
 from soundloom.library.library_merge import merge_libraries
 
 RATE = 16_000

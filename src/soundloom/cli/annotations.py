@@ -14,7 +14,7 @@ from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+    from soundloom.library import AnnotationFilter
 
 __all__ = ["command"]
 
@@ -47,7 +47,7 @@ def _filtered(command: Command) -> Command:
 
 
 def _where(given: dict[str, Any]) -> AnnotationFilter:
-    from soundloom.library.annotation_store.library_annotations import AnnotationFilter
+    from soundloom.library import AnnotationFilter
 
     return AnnotationFilter(**{name: given[name] for name in ("label", "annotator", "site", "hours")})
 
@@ -167,8 +167,7 @@ def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool
     from rich.table import Table
 
     from soundloom.annotations import read_annotations
-    from soundloom.library import Library
-    from soundloom.library.annotation_store.library_annotations import hour_counts, site_and_moment
+    from soundloom.library import Library, hour_counts, site_and_moment
     from soundloom.pictures import hours_picture
 
     library, where = Library.open(folder), _where(given)

@@ -10,6 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundloom.library.annotation_store.deployments import Deployment, Deployments
+    from soundloom.library.annotation_store.library_annotations import (
+        AnnotationFilter,
+        LibraryAnnotations,
+        hour_counts,
+        site_and_moment,
+    )
     from soundloom.library.duplicates.library_duplicates import DuplicateFile, DuplicateReport
     from soundloom.library.hits import Hits
     from soundloom.library.indexing.add_report import AddReport, FileProgress
@@ -35,8 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddReport",
+    "AnnotationFilter",
     "Cluster",
     "DamagedFile",
+    "Deployment",
+    "Deployments",
     "DuplicateFile",
     "DuplicateReport",
     "Edit",
@@ -50,6 +60,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Library",
+    "LibraryAnnotations",
     "LibraryQuery",
     "LibrarySettings",
     "LibraryTags",
@@ -68,12 +79,20 @@ __all__ = [
     "SuggestedSegment",
     "TagTable",
     "TaggingQuality",
+    "hour_counts",
     "segment_id",
+    "site_and_moment",
     "verify_library",
 ]
 
 _HOMES = {
     "AddReport": "indexing.add_report",
+    "AnnotationFilter": "annotation_store.library_annotations",
+    "Deployment": "annotation_store.deployments",
+    "Deployments": "annotation_store.deployments",
+    "LibraryAnnotations": "annotation_store.library_annotations",
+    "hour_counts": "annotation_store.library_annotations",
+    "site_and_moment": "annotation_store.library_annotations",
     "Cluster": "map.cluster_table",
     "DamagedFile": "verification",
     "DuplicateFile": "duplicates.library_duplicates",
