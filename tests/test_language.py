@@ -61,6 +61,7 @@ SHARED_STEMS = {
     "segments": ROUTES,
     "settings": "the typed settings of a room",
     "standardisation": "zero mean and unit variance, of embeddings",
+    "status": "a command, and the routes of a server's status",
     "splits": "train, validation and test splits: drawn, and read for a protocol",
     "tags": ROUTES,
     "timeline": COMMAND,

@@ -15,6 +15,7 @@ import click
 import soundloom
 from soundloom.cli.annotations import command as annotations_
 from soundloom.cli.clusters import command as clusters
+from soundloom.cli.commit import command as commit
 from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.corpora import command as corpora
 from soundloom.cli.demo import command as demo
@@ -35,10 +36,12 @@ from soundloom.cli.map import command as map_
 from soundloom.cli.mcp import command as mcp
 from soundloom.cli.merge import command as merge
 from soundloom.cli.models import command as models
+from soundloom.cli.plan import command as plan
 from soundloom.cli.reproduce import command as reproduce
 from soundloom.cli.roots import command as roots
 from soundloom.cli.search import command as search
 from soundloom.cli.serve import command as serve
+from soundloom.cli.status import command as status
 from soundloom.cli.tag import command as tag
 from soundloom.cli.tags import command as tags
 from soundloom.cli.timeline import command as timeline
@@ -46,6 +49,7 @@ from soundloom.cli.train import command as train
 from soundloom.cli.verify import command as verify
 from soundloom.cli.watch import command as watch
 from soundloom.cli.words import command as words
+from soundloom.cli.work import command as work
 
 __all__ = ["main"]
 
@@ -121,6 +125,7 @@ for command in (
         serve,
     ),
     *(timeline, embed, import_, merge, info, roots, verify, mcp),
+    *(plan, work, commit, status),
     *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
 ):
     main.add_command(command)

@@ -14,7 +14,7 @@ import click
 from soundloom import part_weights
 from soundloom.cli.console import echo
 from soundloom.errors import ModelError
-from soundloom.local_path import local_path
+from soundloom.local_path import library_path, local_path
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 __all__ = [
+    "LibraryPath",
     "LocalPath",
     "Name",
     "as_json",
@@ -78,6 +79,14 @@ class LocalPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class LibraryPath(LocalPath):
+    """The folder of a library."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        return super().convert(os.fspath(library_path(value)) if os.fspath(value) else value, param, ctx)
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """What differs once a file was written again; None where there is no file."""
     if not path.is_file():
@@ -131,7 +140,7 @@ library = click.option(
     "-l",
     "--library",
     "folder",
-    type=LocalPath(),
+    type=LibraryPath(),
     default="sounds.loom",
     show_default=True,
     metavar="FOLDER",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from soundloom.embedder import Embedder
     from soundloom.library import AddReport, Library, TagTable
 
-__all__ = ["command"]
+__all__ = ["command", "listed", "open_or_create"]
 
 _ENGINE_OPTIONS = ("engine", "device", "half")
 
@@ -127,13 +127,13 @@ def command(
       soundloom index --files list.txt --exclude "*_draft.wav" --exclude outtakes/
     """
     began = time.monotonic()
-    every, tags = [*map(str, sounds), *_listed(lists)], _tag_table(tag_file, replace_tags)
+    every, tags = [*map(str, sounds), *listed(lists)], _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
     if upgrade:
         library = _open_to_upgrade(context, loader, folder, window, hop)
         run: Callable[..., AddReport] = partial(library.upgrade, name, weights=common_options.parse_files(files))
     else:
-        library = _open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
+        library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
     with nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
@@ -179,7 +179,7 @@ def _tag_table(tag_file: Path | None, replace: bool) -> TagTable | None:
     return None if tag_file is None else TagTable(tag_file, replace=replace)
 
 
-def _listed(lists: Sequence[str]) -> list[str]:
+def listed(lists: Sequence[str]) -> list[str]:
     """The files of lists; those that are not there are named and left out."""
     from soundloom.file_lists import read_file_list
 
@@ -240,7 +240,7 @@ def _open_to_upgrade(
     return library
 
 
-def _open_or_create(
+def open_or_create(
     context: click.Context,
     loader: Callable[..., Embedder],
     folder: Path,

@@ -50,7 +50,7 @@ from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.library_tags import LibraryTags
 from soundloom.library.tags.tag_table import TagTable
-from soundloom.local_path import local_path
+from soundloom.local_path import library_path
 from soundloom.models import DEFAULT, load
 
 __all__ = ["Library"]
@@ -116,7 +116,7 @@ class Library(LibraryContents):
             LibraryError: the folder is not empty or cannot be made, or window and hop make no sense.
             ModelError: no such model, or its weights cannot be had.
         """
-        folder = local_path(folder).resolve()
+        folder = library_path(folder).resolve()
         return cls(folder, *create_library(folder, model, window, hop, weights, loader, decoding), loader)
 
     @classmethod
@@ -142,7 +142,7 @@ class Library(LibraryContents):
             ModelMismatchError: the model is not the one that filled it.
             ModelError: the model cannot be loaded.
         """
-        folder = local_path(folder).resolve()
+        folder = library_path(folder).resolve()
         return cls(folder, *open_library(folder, model, weights, loader), loader)
 
     @property

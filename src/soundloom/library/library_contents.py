@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from soundloom.library.annotation_store.library_annotations import LibraryAnnota
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.column_table import ColumnReport, add_columns
 from soundloom.library.indexing.file_facts import measure_levels
+from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
@@ -19,6 +21,7 @@ from soundloom.library.segment_table import SegmentTables
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.library.summary import LibrarySummary
@@ -39,6 +42,8 @@ class LibraryContents(SegmentTables):
     _store: Store
     _index_cache: IndexCache
     _add_lock: AddLock
+    _registry: RootRegistry
+    _indexed: Callable[[LibrarySettings, int | None], IndexedLibrary]
 
     def __repr__(self) -> str:
         return repr(self._summary())
@@ -48,6 +53,23 @@ class LibraryContents(SegmentTables):
 
     def _summary(self) -> LibrarySummary:
         return LibrarySummary.of(self.folder, self.settings, self._store, self.roots)
+
+    @contextmanager
+    def adding(self, roots: Sequence[Path] = (), workers: int | None = None) -> Iterator[IndexedLibrary]:
+        """Hold the lock of adding; gives what an addition of rows that were embedded elsewhere works on.
+
+        Args:
+            roots: folders and files that the library remembers to be filled from.
+            workers: how many files are read at a time; as many as there are processors if not given.
+
+        Raises:
+            LibraryError: another process is adding to the library, or it is no longer there.
+        """
+        with self._add_lock.held():
+            if roots:
+                self._registry.remember(roots)
+            _ = self._store.version  # takes in what other processes have committed
+            yield self._indexed(self.settings, workers)
 
     @property
     def annotations(self) -> LibraryAnnotations:

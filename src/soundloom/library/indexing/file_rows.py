@@ -34,9 +34,10 @@ from soundloom.row_journal import RowJournal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["UNFINISHED", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
+__all__ = ["FLUSH_ROWS", "UNFINISHED", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
 
-_FLUSH_ROWS = 4096
+FLUSH_ROWS = 4096
+"""Rows that one commit is worth."""
 _FLUSH_SECONDS = 2.0
 UNFINISHED = "unfinished"
 """The folder in a library that holds embeddings of long files that are not finished."""
@@ -167,6 +168,7 @@ class RowWriter:
 
     Attributes:
         commits: how many commits were made.
+        rows: how many rows wait for the next flush.
         levels: of the contents that were written, by hash.
     """
 
@@ -193,26 +195,30 @@ class RowWriter:
         self._decisions = tag_editor.decisions(known)
         self._new: list[Embedded] = []
         self._changed: list[Embedded] = []
-        self._rows = 0
+        self.rows = 0
         self._flushed = time.monotonic()
         self.commits = 0
         self.levels: dict[str, tuple[float, float]] = {}
 
     def put(self, result: Embedded) -> None:
-        """Take a file's embeddings; they are written at the next flush."""
+        """Take a file's embeddings; they are written at the next flush, which may be now."""
+        self.collect(result)
+        if self.rows >= FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def collect(self, result: Embedded) -> None:
+        """Take a file's embeddings, which the caller's next `flush` writes."""
         known, report = result.path in self._known, self._report
         (self._changed if known else self._new).append(result)
         report.changed += known
         report.new += not known
         if result.level is not None:
             self.levels[result.state.hash] = result.level
-        self._rows += len(result.starts)
+        self.rows += len(result.starts)
         report.segments += len(result.starts)
         report.seconds += max(result.ends)
         report.padded += max(result.ends) < self._shortest
         report.notices += [FileNotice(result.path, notice.code, notice.text) for notice in result.notices]
-        if self._rows >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self.flush()
 
     def flush(self) -> None:
         """Commit what was collected."""
@@ -224,7 +230,7 @@ class RowWriter:
             with self._guard.committing():
                 self._store.append(self._table_of(self._new, {}))
             self.commits += 1
-        self._changed, self._new, self._rows = [], [], 0
+        self._changed, self._new, self.rows = [], [], 0
         self._flushed = time.monotonic()
 
     def record_decoding(self, notices: Mapping[str, Sequence[audio.Notice]], version: int) -> None:

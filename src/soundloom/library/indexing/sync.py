@@ -76,6 +76,7 @@ class Synchroniser:
             tags: tags for the files.
         """
         report, failed = self._tally.report, self._tally.failed
+        _ = self._store.version  # takes in what other processes have committed
         failed_before = {failure.path: failure.reason for failure in self._store.failures()}
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)

@@ -125,19 +125,28 @@ class LibrarySettings:
             checksum = data.pop("checksum", None)  # earlier versions wrote none
             if checksum is not None and checksum != _checksum(data):
                 raise InvalidArgumentError("they differ from what was written")
-            data["parts"] = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
-            data["decoding"] = DecodeOptions.from_data(data.get("decoding", {}))
-            settings = cls(**data)
-            if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
-                raise InvalidArgumentError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
-            settings.balance.update({name: float(share) for name, share in settings.balance.items()})
-            if not is_store_name(settings.store):
-                raise InvalidArgumentError(f"store {settings.store!r} is no name of a store")
-            if not isinstance(settings.engine, str):
-                raise InvalidArgumentError(f"engine {settings.engine!r} is no name")
-            return settings
+            return cls.from_data(data)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LibraryError(f"the settings {os.fspath(file)!r} are damaged ({error}): restore or re-index") from None
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> LibrarySettings:
+        """Settings from plain data, the inverse of `dataclasses.asdict`.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: the data are no settings.
+        """
+        parts = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
+        decoding = DecodeOptions.from_data(data.get("decoding", {}))
+        settings = cls(**{**data, "parts": parts, "decoding": decoding})
+        if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
+            raise InvalidArgumentError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
+        settings.balance.update({name: float(share) for name, share in settings.balance.items()})
+        if not is_store_name(settings.store):
+            raise InvalidArgumentError(f"store {settings.store!r} is no name of a store")
+        if not isinstance(settings.engine, str):
+            raise InvalidArgumentError(f"engine {settings.engine!r} is no name")
+        return settings
 
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""

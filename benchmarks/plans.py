@@ -1,0 +1,264 @@
+"""Whether a plan whose workers and committers are killed at random gives each row once, and what a plan costs.
+
+    python -m benchmarks.plans [--kills 50] [--files 300] [--workers 4] [--seed 0] [--s3] [--overhead] [--json OUT]
+
+Small noises are indexed by `soundloom index`. Then they are planned for another library, and so many workers embed them
+at the same time, while a committer runs again and again. At random moments one of them gets SIGKILL and is started
+again, and now and then a shard that is done is issued once more, to be done by somebody else. At last all is finished
+and committed, and rows, facts and failures of both libraries are compared, bit for bit. ``--s3`` keeps the plan in a
+local server of S3 (moto), ``--overhead`` instead compares the time of ``work`` and ``commit`` with that of ``index``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from benchmarks.timing import write_json
+from soundloom.library import Library
+from soundloom.library.storage.facts_table import read_facts_table
+from soundloom.plans import Plan
+from soundloom.plans.object_storage import FolderStorage, ObjectStorage, open_storage
+
+__all__ = ["local_s3", "main", "run_kills", "run_overhead"]
+
+_RATE = 8000
+_COLUMNS = ("path", "start", "end", "duration", "size", "mtime_ns", "hash", "tags", "embedding", "notices", "decoder")
+_MODEL = "mfcc"
+
+
+def make_sounds(folder: Path, count: int, seconds: float = 1.0) -> None:
+    """Noises around a length."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        samples = 0.1 * rng.normal(size=int(_RATE * seconds * rng.uniform(0.5, 3)))
+        soundfile.write(folder / f"{number:05}.wav", samples, _RATE)
+
+
+@contextmanager
+def local_s3(bucket: str) -> Iterator[str]:
+    """A server of S3 on this machine with a bucket; gives the bucket's address, and sets the environment for it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    chosen = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
+    try:
+        boto3.client("s3", endpoint_url=chosen["AWS_ENDPOINT_URL"], region_name="us-east-1").create_bucket(
+            Bucket=bucket
+        )
+        yield f"s3://{bucket}"
+    finally:
+        server.stop()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class _Process:
+    """A command that is started again when it has ended, until it is finished for good."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self.process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "soundloom", *self._arguments]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> bool:
+        """Kill it, and start it again; whether it was running."""
+        running = self.process.poll() is None
+        if running:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self.process = self._started()
+        return running
+
+    def restart_if_ended(self) -> None:
+        if self.process.poll() is not None:
+            self.process = self._started()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def run_kills(
+    folder: Path, *, files: int, workers: int, kills: int, seed: int, address: str | None = None
+) -> dict[str, Any]:
+    """One run; see the module.
+
+    Args:
+        folder: for sounds, libraries and plan; empty.
+        files: how many sounds.
+        workers: how many workers at a time.
+        kills: how many of these and of committers are killed.
+        seed: of the random moments.
+        address: of the plan; in the folder if not given.
+    """
+    make_sounds(folder / "sounds", files)
+    expected = Library.create(folder / "indexed.loom", _MODEL, window=1.0)
+    expected.add(folder / "sounds")
+    began = time.monotonic()
+    library = Library.create(folder / "planned.loom", _MODEL, window=1.0)
+    plan = Plan.create(library, folder / "sounds", address or folder / "plan", shard_files=5, lease_seconds=5.0)
+    storage, rng = open_storage(plan.address), random.Random(seed)
+    running = [_Process("work", plan.address, "-j", "1", "--offline") for _ in range(workers)]
+    committer = _Process("commit", plan.address)
+    killed, issued = {"worker": 0, "committer": 0}, 0
+    try:
+        while sum(killed.values()) < kills:
+            time.sleep(rng.uniform(0.2, 3.0))
+            committer.restart_if_ended()
+            for process in running:
+                process.restart_if_ended()
+            victim = rng.choice([*running, committer])
+            if victim.kill():
+                killed["committer" if victim is committer else "worker"] += 1
+            if rng.random() < 0.5 or plan.status().done == plan.status().shards:
+                issued += _issue_again(storage, rng)
+    finally:
+        for process in [*running, committer]:
+            process.stop()
+    plan.work(workers=workers)
+    plan.commit()
+    found = Library.open(library.folder)
+    return {
+        "files": files,
+        "kills": sum(killed.values()),
+        "kills of workers": killed["worker"],
+        "kills of committers": killed["committer"],
+        "shards": len(plan.file.shards),
+        "shards issued again": issued,
+        "rows": len(found),
+        "expected rows": len(expected),
+        "set aside": len(plan.status().failed),
+        "equal": _equal(found, expected),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _issue_again(storage: ObjectStorage, rng: random.Random) -> int:
+    """Forget that a shard is done and committed, as if another worker had not seen it; how many were."""
+    done = storage.keys("done/")
+    if not done or not isinstance(storage, FolderStorage):
+        return 0
+    chosen = rng.choice(done)
+    for kind in ("done", "committed"):
+        (Path(storage.address) / kind / Path(chosen).name).unlink(missing_ok=True)
+    return 1
+
+
+def _equal(found: Library, expected: Library) -> bool:
+    """Whether two libraries hold the same, bit for bit."""
+    facts, others = read_facts_table(found.folder), read_facts_table(expected.folder)
+    return bool(
+        found.rows(_COLUMNS).equals(expected.rows(_COLUMNS))
+        and found.failures() == expected.failures()
+        and facts is not None
+        and facts.equals(others)
+    )
+
+
+def run_overhead(folder: Path, *, files: int, workers: int, model: str) -> dict[str, Any]:
+    """Times of ``work`` and ``commit`` against ``index`` on the same files, without what one file of each takes.
+
+    Args:
+        folder: for sounds, libraries and plans; empty.
+        files: how many sounds.
+        workers: how many processes, and threads of index.
+        model: the model's name.
+    """
+    make_sounds(folder / "sounds", files, seconds=3.0)
+    make_sounds(folder / "one", 1, seconds=3.0)
+    seconds: dict[str, float] = {}
+    for name in ("one", "sounds"):
+        library = Library.create(folder / f"{name}-indexed.loom", model)
+        seconds[f"index {name}"] = _elapsed("index", folder / name, "-l", library.folder, "-j", workers)
+        planned = Library.create(folder / f"{name}-planned.loom", model)
+        plan = Plan.create(planned, folder / name, folder / f"{name}-plan")
+        seconds[f"work {name}"] = _elapsed("work", plan.address, "-j", workers)
+        seconds[f"commit {name}"] = _elapsed("commit", plan.address)
+    index = seconds["index sounds"] - seconds["index one"]
+    parts = [seconds[f"{name} sounds"] - seconds[f"{name} one"] for name in ("work", "commit")]
+    return {
+        "model": model,
+        "files": files,
+        "workers": workers,
+        **seconds,
+        "ratio without start-up": sum(parts) / index,
+        "ratio of work alone": parts[0] / index,
+        "equal": _equal(Library.open(planned.folder), Library.open(library.folder)),
+    }
+
+
+def _elapsed(*arguments: object) -> float:
+    began = time.monotonic()
+    command = [sys.executable, "-m", "soundloom", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plans", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="how many processes are killed")
+    parser.add_argument("--files", type=int, default=300, help="how many sounds")
+    parser.add_argument("--workers", type=int, default=4, help="how many workers at a time")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--s3", action="store_true", help="keep the plan in a local server of S3")
+    parser.add_argument("--overhead", action="store_true", help="compare with the time of index instead")
+    parser.add_argument("--model", default=_MODEL, help="for --overhead")
+    parser.add_argument("--quick", action="store_true", help="few files and kills: to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.files, options.kills, options.workers = 20, 2, 2
+    with TemporaryDirectory() as folder, local_s3("plans") if options.s3 else nullcontext() as bucket:
+        if options.overhead:
+            row = run_overhead(Path(folder), files=options.files, workers=options.workers, model=options.model)
+        else:
+            row = run_kills(
+                Path(folder),
+                files=options.files,
+                workers=options.workers,
+                kills=options.kills,
+                seed=options.seed,
+                address=None if bucket is None else f"{bucket}/plan",
+            )
+    print(json.dumps(row, indent=2))
+    if options.json is not None:
+        write_json(options.json, [row])
+    if not row["equal"]:
+        raise SystemExit("the libraries differ")
+
+
+if __name__ == "__main__":
+    main()

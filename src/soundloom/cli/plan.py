@@ -1,0 +1,118 @@
+"""``soundloom plan``: cut the embedding of many sounds into shards for several processes and machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import echo, model_loader, print_json, print_left_out
+from soundloom.cli.index import listed, open_or_create
+from soundloom.counted import counted
+
+__all__ = ["command"]
+
+
+@click.command("plan")
+@common_options.sounds_if_any
+@common_options.library
+@click.option(
+    "-o",
+    "--out",
+    "address",
+    type=common_options.Name(),
+    required=True,
+    metavar="PLAN",
+    help="Where the plan is kept: a folder that all workers see, or s3://BUCKET/PREFIX.",
+)
+@common_options.model
+@common_options.weight_files
+@common_options.offline
+@common_options.engine
+@common_options.device
+@common_options.half
+@common_options.window
+@common_options.hop
+@common_options.decoding
+@common_options.files
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files, now and later, as for index. Repeat it."
+)
+@click.option(
+    "--shard-files",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Files of a shard, at most.  [default: a 64th of all, not more than 1,000]",
+)
+@click.option(
+    "--lease",
+    "lease_seconds",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After how long without a sign of life of its worker a shard is given to another one.",
+)
+@common_options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    sounds: tuple[Path, ...],
+    folder: Path,
+    address: str,
+    name: str | None,
+    files: tuple[str, ...],
+    offline: bool,
+    window: float | None,
+    hop: float | None,
+    lists: tuple[str, ...],
+    exclude: tuple[str, ...],
+    shard_files: int | None,
+    lease_seconds: float,
+    json_wanted: bool,
+    **engine: Any,
+) -> None:
+    """Plan the embedding of sounds by several processes and machines.
+
+    Finds the SOUNDS that the library does not hold as they are, and cuts them into shards. A library that does not
+    exist is made, with the options of soundloom index. Any number of soundloom work embed the shards, at the same time
+    or not, and soundloom commit adds what is done to the library, whose rows are those of soundloom index.
+
+    The sounds, the library and the weights have to be at the same paths on every machine; the library is a local
+    folder of the machine that plans and commits, and workers do not need it.
+
+    \b
+    Examples:
+      soundloom plan ~/sounds -l sounds.loom -o plan
+      soundloom work plan -j 4
+      soundloom commit plan
+      soundloom plan /data/sounds -l big.loom -o s3://bucket/plans/1 --window 5
+    """
+    from soundloom.plans import Plan, PlanReport
+
+    every = [*map(str, sounds), *listed(lists)]
+    if not every:
+        raise click.UsageError("name the folders or files of the sounds to plan, or lists of them with --files")
+    loader = model_loader(offline=offline)
+    library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
+    plan = Plan.create(library, every, address, exclude=exclude, shard_files=shard_files, lease_seconds=lease_seconds)
+    report = plan.report or PlanReport()
+    if json_wanted:
+        print_json(report)
+        return
+    echo(
+        f"{counted(report.files, 'file')} of {report.bytes / 1e9:,.2f} GB in {counted(report.shards, 'shard')}; "
+        f"{report.unchanged} unchanged. Next, on any number of machines: soundloom work {plan.address}"
+    )
+    if report.held:
+        echo(
+            f"{counted(report.held, 'file')} whose content the library holds already, moved, copied or touched, are "
+            "not planned: run soundloom index after the commit",
+            err=True,
+        )
+    print_left_out(report.left_out)
+    for path, reason in sorted(report.failed.items()):
+        echo(f"  {path}: {reason}", err=True)

@@ -1,0 +1,53 @@
+"""``soundloom work``: embed the shards of a plan."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import click
+
+from soundloom.cli import common_options
+from soundloom.cli.console import clock, echo, print_json, progress_bar
+from soundloom.counted import counted
+
+__all__ = ["command", "plan_argument"]
+
+plan_argument = click.argument("address", type=common_options.Name(), metavar="PLAN")
+
+
+@click.command("work")
+@plan_argument
+@click.option(
+    "-j",
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes, each of which embeds a file at a time.  [default: one for each processor]",
+)
+@common_options.weight_files
+@common_options.offline
+@common_options.as_json
+def command(address: str, workers: int | None, files: tuple[str, ...], offline: bool, json_wanted: bool) -> None:
+    """Embed shards of a plan until all are done, together with all others that work on it.
+
+    Start it as often and wherever you like, and stop it at any moment: it gives its shards back, and those of a worker
+    that is killed are given to others when its lease has run out. A model other than the plan's, or an engine that
+    rounds otherwise, is refused. A file on which processes die is set aside: soundloom status names it.
+
+    \b
+    Examples:
+      soundloom work plan -j 4
+      soundloom work s3://bucket/plans/1 -j 16 --offline
+    """
+    from soundloom.plans import Plan
+
+    weights = common_options.parse_files(files)
+    with nullcontext() if json_wanted else progress_bar("embedding") as progress:
+        report = Plan.open(address).work(workers=workers, weights=weights, offline=offline, progress=progress)
+    if json_wanted:
+        print_json(report)
+        return
+    again = f", {counted(report.repeated, 'shard')} that another worker finished meanwhile" if report.repeated else ""
+    echo(
+        f"{counted(report.shards, 'shard')} of {counted(report.files, 'file')}, {clock(report.seconds)} of sound, "
+        f"{report.failed} failed{again}. All of the plan is done; next: soundloom commit {address}"
+    )
