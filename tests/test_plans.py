@@ -1,9 +1,11 @@
-"""Plans: rows of a plain index whoever embeds them, each file once whatever is killed, files that kill set aside."""
+"""Plans: rows of a plain index wherever they are embedded, each file once whatever is killed, files that kill set aside."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from helpers.documentation import commands_in, fenced, parse
 from soundloom.cli import main
 from soundloom.errors import (
     InvalidArgumentError,
@@ -452,6 +455,24 @@ def test_an_object_store_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, "test")
     with pytest.raises(ResourceError, match=r"s3://bucket/plan: .*check the address, AWS_REGION"):
         Plan.open("s3://bucket/plan")
+
+
+def test_the_examples_for_clusters_are_parsed() -> None:
+    yaml = pytest.importorskip("yaml")
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "cluster.md"
+    (script,) = fenced(page, "bash")
+    options = dict(re.findall(r"^#SBATCH --([a-z-]+)=(\S+)$", script.text, flags=re.MULTILINE))
+    (command,) = commands_in(script.text, script.where)
+    parse(command.text)
+    assert f"-j {options['cpus-per-task']} " in command.text
+    (manifest,) = fenced(page, "yaml")
+    job = yaml.safe_load(manifest.text)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    parse(shlex.join(container["args"]))
+    assert container["args"][-1] == container["resources"]["requests"]["cpu"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    assert all(isinstance(entry["value"], str) for entry in container["env"])
 
 
 @pytest.mark.slow

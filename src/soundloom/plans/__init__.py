@@ -7,7 +7,7 @@
     plan.work(workers=1)  # here, and with `Plan.open("plan").work()` on other machines
     plan.commit()
 
-The rows are those of `Library.add`, bit for bit, whoever embedded them. See docs/scale.md.
+The rows are those of `Library.add`, bit for bit, wherever they were embedded. See docs/how-to/cluster.md.
 """
 
 from soundloom.plans.embedding_plan import Plan
