@@ -1,4 +1,4 @@
-"""Plans: rows of a plain index wherever they are embedded, each file once whatever is killed, files that kill set aside."""
+"""Plans: rows of a plain index wherever they are embedded, each file once whatever is killed, deadly files set aside."""
 
 from __future__ import annotations
 
