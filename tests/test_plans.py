@@ -1,4 +1,4 @@
-"""Plans: rows of a plain index wherever they are embedded, each file once whatever is killed, deadly files set aside."""
+"""Plans: rows of a plain index wherever they are embedded, each file once whatever is killed, bad files set aside."""
 
 from __future__ import annotations
 
@@ -162,6 +162,7 @@ def test_a_library_that_was_open_while_another_process_added_adds_nothing_twice(
     assert len(late) == len(indexed) + 2
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_is_planned_and_its_rows_are_replaced(plan: Plan, tmp_path: Path) -> None:
     folder = make_sounds(tmp_path / "mine", 2)
     library = Library.open(plan.file.library)
@@ -235,6 +236,7 @@ def test_a_worker_refuses_another_model_or_engine(plan: Plan, change: dict[str, 
         ModelSource(settings).load()
 
 
+@pytest.mark.slow
 def test_a_worker_s_refusal_ends_the_work_and_gives_the_shards_back(plan: Plan) -> None:
     for done in Path(plan.address).glob("done/*"):
         done.unlink()
