@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -144,7 +145,20 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
 
     run("train", "chirp", "--from", "marks.csv", "-m", "mfcc", "-j", "1")
     for rule in ("diversity", "doubt", "random"):
-        run("sample", str(recordings), "-d", "chirp", "-n", "8", "--by", rule, "-o", f"{rule}.csv", "-j", "1")
+        run(
+            "sample",
+            os.path.relpath(recordings),
+            "-d",
+            "chirp",
+            "-n",
+            "8",
+            "--by",
+            rule,
+            "-o",
+            f"{rule}.csv",
+            "-j",
+            "1",
+        )
         asked = read_annotations(f"{rule}.csv").annotations
         assert len(asked) == 8
         marked = read_annotations("marks.csv").annotations

@@ -180,6 +180,8 @@ def test_commands(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert json.loads(run("counts", "--of", "marks.csv", "--label", "owl", "--json"))["sites"] == {
         "POND": [0] * 22 + [1, 0]
     }
+    assert json.loads(run("counts", "--label", "none such", "-o", "empty.png", "--json"))["sites"] == {}
+    assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
     run("export", "out.selections.txt", "--label", "crow")
     assert len(read_annotations("out.selections.txt").annotations) == 2
     assert "2 annotations removed" in run("remove", "--label", "crow")

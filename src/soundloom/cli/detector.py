@@ -188,7 +188,9 @@ def sample(
         raise click.BadParameter(f"{label!r} is none of the detector's: {', '.join(labels)}", param_hint="--label")
     column, model, failed = labels.index(label or labels[0]), detector.load_model(), dict[str, str]()
     journal = cache_home() / "detections"
-    windows = list(scored_windows(detector, sounds, failed, model=model, workers=workers, journal=journal))
+    # Whole paths, so that the table can be read from any folder.
+    whole = [sound.absolute() for sound in sounds]
+    windows = list(scored_windows(detector, whole, failed, model=model, workers=workers, journal=journal))
     if by == "density":
         found = density_sample(windows, column, count, seed=seed)
     else:

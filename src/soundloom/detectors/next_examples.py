@@ -6,6 +6,8 @@ each has the largest product of doubt and distance from those chosen before (aft
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +18,7 @@ from soundloom.detectors.detector import Detector
 from soundloom.detectors.events import ScoredWindows
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.embedder import Embedder
+from soundloom.file_names import os_path
 
 __all__ = ["RULES", "next_examples"]
 
@@ -55,13 +58,16 @@ def next_examples(
     keys = np.random.default_rng(seed).random(len(every)) if by == "random" else doubt
     wanted = count * _CANDIDATES if by == "diversity" else count
     chosen: list[int] = []
-    taken = {path: [(one.start, one.end) for one in detector.examples if one.path == path]
-             for path in {one.path for one, _ in every}}  # fmt: skip
+    # Examples may be named relative to another folder.
+    taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for example in detector.examples:
+        taken[os.path.abspath(os_path(example.path))].append((example.start, example.end))
+    places = {one.path: os.path.abspath(os_path(one.path)) for one in windows}
     for candidate in np.argsort(-keys, kind="stable").tolist():
         one, number = every[candidate]
         start, end = float(one.starts[number]), float(one.ends[number])
-        if len(chosen) < wanted and all(end <= first or last <= start for first, last in taken[one.path]):
-            taken[one.path].append((start, end))
+        if len(chosen) < wanted and all(end <= first or last <= start for first, last in taken[places[one.path]]):
+            taken[places[one.path]].append((start, end))
             chosen.append(candidate)
     if by == "diversity" and len(chosen) > count:
         chosen = _diverse(detector, [every[each] for each in chosen], chosen, doubt, count, model, workers)

@@ -28,11 +28,12 @@ def hours_picture(counts: Mapping[str, Sequence[int]], path: str | PathLike[str]
 
     most = sorted(counts, key=lambda site: (-sum(counts[site]), site))[:_MOST]
     sites = [site for site in counts if site in set(most)]
-    values = np.array([counts[site] for site in sites], np.float64).reshape(len(sites), 24)
-    height = 1.25 + _ROW * max(1, len(sites))
+    values = np.array([counts[site] for site in sites] or [[0] * 24], np.float64)
+    sites = sites or ["none"]
+    height = 1.25 + _ROW * len(sites)
     figure = Figure(figsize=(_WIDTH, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((_LEFT / _WIDTH, 0.6 / height, 0.96 - _LEFT / _WIDTH, _ROW * max(1, len(sites)) / height))
+    axes = figure.add_axes((_LEFT / _WIDTH, 0.6 / height, 0.96 - _LEFT / _WIDTH, _ROW * len(sites) / height))
     axes.set_title(fitted(title, font(12, "bold"), _WIDTH - _LEFT - 0.5), loc="left", **text(12, weight="bold"))
     axes.imshow(values, cmap="YlGnBu", aspect="auto", vmin=0, vmax=max(1.0, values.max(initial=0)))
     axes.set_xticks(np.arange(25) - 0.5, [f"{hour:02d}" for hour in range(25)])
