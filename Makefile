@@ -14,7 +14,7 @@ DEMO   ?= demo
 # The browser that looks at the documentation site, if there is one.
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 
-.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit docs clean
+.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit docs notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -72,6 +72,10 @@ bench: $(VENV)/.installed-bench
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	$(BIN)/python .ci/check_site.py build/site $(if $(CHROMIUM),--browser)
+
+# Every notebook, executed; what they show is then in build/notebooks.
+notebooks: $(VENV)/.installed-docs
+	$(BIN)/python .ci/run_notebooks.py
 
 # The wheel and the source archive in dist/, built twice and compared.
 wheel: $(VENV)/.installed-dev

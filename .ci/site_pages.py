@@ -22,7 +22,8 @@ SOURCE = ROOT / "src" / "soundloom"
 PUBLIC = (
     "soundloom", "soundloom.library", "soundloom.models", "soundloom.embedder", "soundloom.audio", "soundloom.corpora",
     "soundloom.evaluation", "soundloom.annotations", "soundloom.detectors", "soundloom.tags", "soundloom.tagger",
-    "soundloom.zero_shot", "soundloom.integrations.sound_embedder", "soundloom.integrations.torch_dataset",
+    "soundloom.tags.text_tower", "soundloom.zero_shot",
+    "soundloom.integrations.sound_embedder", "soundloom.integrations.torch_dataset",
     "soundloom.integrations.hf_datasets", "soundloom.integrations.mcp_server", "soundloom.integrations.static_map",
     "soundloom.hear", "soundloom.xares", "soundloom.mteb", "soundloom.onnx_export", "soundloom.engines",
     "soundloom.frontends", "soundloom.encoders", "soundloom.fusion", "soundloom.objectives", "soundloom.recipes",
@@ -36,6 +37,18 @@ def on_files(files: Files, config: Any) -> Files:
     for name, content in pages():
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """A page whose empty corner cells of tables are no headings, which screen readers would read out."""
+    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """A page whose search dialog has a name, which the theme leaves out."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
 
 
 def pages() -> Iterator[tuple[str, str]]:

@@ -37,7 +37,7 @@ COMMANDS = (
         "layers",
     ),
     *("reproduce", "export", "models", "corpora", "doctor", "demo"),
-    *("annotations", "duplicates", "import", "merge", "detect", "detector", "mcp", "timeline"),
+    *("annotations", "duplicates", "import", "merge", "detect", "detector", "mcp", "docs", "timeline"),
 )
 
 
@@ -409,3 +409,25 @@ def test_the_default_library_is_searched_by_words(library: Path) -> None:
         True,
         True,
     )
+
+
+def test_docs_opens_the_site_or_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+    import webbrowser
+
+    docs = importlib.import_module("soundloom.cli.docs")
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(docs, "_REPOSITORY", tmp_path)
+    assert "every command explains itself" in run("docs").stderr.replace("\n", " ")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").touch()
+    assert "make docs" in run("docs").stdout
+    assert not opened
+    site = tmp_path / "build" / "site" / "index.html"
+    site.parent.mkdir(parents=True)
+    site.touch()
+    assert run("docs").stdout.strip() == str(site)
+    assert opened == [site.as_uri()]
+    assert run("docs", "--no-open").exit_code == 0
+    assert len(opened) == 1

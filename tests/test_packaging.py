@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -120,3 +121,10 @@ def test_extras_named_in_the_source_exist() -> None:
     }
     assert {"serve", "hf"} <= named | raised
     assert (named | raised) - set(PROJECT["optional-dependencies"]) == set()
+
+
+def test_notebooks_are_kept_without_outputs() -> None:
+    books = [json.loads(path.read_text("utf-8")) for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
+    cells = [cell for book in books for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert len(books) == 5
+    assert not [cell for cell in cells if cell["outputs"] or cell["execution_count"]]

@@ -55,7 +55,8 @@ from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
 
-TAGGER, WEIGHTS = "tagger.json", "tagger.safetensors"
+TAGGER = "tagger.json"
+WEIGHTS = "tagger.safetensors"
 
 FORMAT = 2
 """Version of the layout. Version 1 had no mean; its taggers tag, and do not explain."""

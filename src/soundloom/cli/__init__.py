@@ -22,6 +22,7 @@ from soundloom.cli.demo import command as demo
 from soundloom.cli.detect import command as detect
 from soundloom.cli.detector import command as detector
 from soundloom.cli.distances import command as distances
+from soundloom.cli.docs import command as docs
 from soundloom.cli.doctor import command as doctor
 from soundloom.cli.duplicates import command as duplicates
 from soundloom.cli.embed import command as embed
@@ -126,6 +127,6 @@ for command in (
     ),
     *(timeline, embed, import_, merge, info, roots, verify, mcp),
     *(plan, work, commit, status),
-    *(train, evaluate, layers, reproduce, export, models, corpora, doctor, demo),
+    *(train, evaluate, layers, reproduce, export, models, corpora, doctor, docs, demo),
 ):
     main.add_command(command)
