@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from helpers.browser import NEEDS_CHROMIUM, PATIENCE, SHOWN, asked, cards, drop, first, names, until, visit
+from helpers.browser import AXE, NEEDS_CHROMIUM, PATIENCE, SHOWN, asked, cards, drop, first, names, until, visit
 from soundloom.synth import render
-
-AXE = files("axe_playwright_python") / "axe.min.js"
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 

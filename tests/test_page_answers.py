@@ -6,14 +6,14 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from helpers.browser import NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, serving, until, visit
+from helpers.browser import AXE, NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, serving, until, visit
 from soundloom.synth import render
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -355,3 +355,81 @@ def test_a_card_is_dragged_out_as_a_file(page: Page) -> None:
     whole = fetched(page, page.locator(f'[data-card="{bell}"]').evaluate(TRANSFERRED))
     path = Path(asked(page, f"/segments/{bell}")["path"])
     assert whole == ("application/octet-stream", path.name, path.read_bytes())
+
+
+def test_results_are_a_table_with_chosen_columns_that_sorts(page: Page) -> None:
+    visit(page, "/?folder=bell")
+    page.get_by_role("button", name="Table").click()
+    table = page.get_by_role("region", name="Table of sounds")
+    expect(table.get_by_role("row")).to_have_count(4)
+    table.get_by_role("button", name="Name").click()
+    table.get_by_role("button", name="Name").click()
+    shown = table.locator("tbody .link").all_inner_texts()
+    assert shown == sorted(shown, reverse=True)
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("Path").check()
+    expect(table.get_by_role("columnheader", name="Path")).to_be_visible()
+    table.locator("tbody tr").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("() => document.activeElement.rowIndex") == 2
+    page.keyboard.press("x")
+    expect(page.get_by_text("1 sound selected")).to_be_visible()
+    page.reload()  # what a person likes is kept in the browser
+    expect(table.get_by_role("columnheader", name="Path")).to_be_visible()
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("[data-card]").first).to_be_visible()
+
+
+def test_picked_sounds_are_tagged_and_exported_together(page: Page) -> None:
+    visit(page, "/?folder=bell")
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(page.get_by_text("2 sounds selected")).to_be_visible()
+    page.keyboard.press("t")
+    expect(page.get_by_role("dialog").get_by_text("Tag 2 sounds")).to_be_visible()
+    page.keyboard.press("Escape")
+    for form, name in (("csv", "soundloom.csv"), ("sounds", "sounds.zip")):
+        with page.expect_download() as downloading:
+            page.get_by_label("Export the selected sounds").select_option(form)
+        assert downloading.value.suggested_filename == name
+        content = Path(downloading.value.path()).read_bytes()
+        assert content.count(b"bell-0") >= 2
+    page.get_by_role("button", name="Clear", exact=True).first.click()
+
+
+def test_buttons_are_large_enough_for_a_finger_and_results_come_first(address: str, context: BrowserContext) -> None:
+    phone = context.browser.new_context(
+        base_url=address, viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
+    )
+    page = phone.new_page()
+    visit(page)
+    small = page.evaluate(
+        "() => [...document.querySelectorAll('main button, main input, main select, main summary')]"
+        ".filter((one) => one.checkVisibility()).map((one) => [one, one.getBoundingClientRect()])"
+        ".filter(([, box]) => box.height < 43.5 || box.width < 43.5).map(([one]) => one.outerHTML.slice(0, 90))"
+    )
+    assert small == []
+    top = page.locator("[data-card]").first.bounding_box()
+    assert top is not None
+    assert top["y"] < 400
+    phone.close()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_viewer_and_table_have_no_accessibility_violation(page: Page, theme: Literal["dark", "light"]) -> None:
+    page.emulate_media(color_scheme=theme)
+    visit(page, f"/?like={segment(page, 0.0)['id']}")
+    axe = (
+        AXE.read_text("utf-8")
+        + ";axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, "
+        + ("...nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary)]))")
+    )
+    page.get_by_role("button", name="Table").click()
+    page.get_by_text("Columns", exact=True).click()
+    assert page.evaluate(axe) == []
+    page.get_by_role("button", name="Table").click()
+    page.get_by_role("button", name="View the sound").click()
+    until(page, "() => Number(document.querySelector('[data-tiles]')?.dataset.tiles) > 0")
+    assert page.evaluate(axe) == []

@@ -660,7 +660,8 @@ OPERATIONS = {
     "complete", "listSearches", "saveSearch", "removeSearch", "getSegmentThumbnail", "getSegmentFile", "getSpectrogram",
     "getOutline", "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags",
     "applyTag", "undoTag",
-    "exportTags", "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
+    "exportTags", "listExportFormats", "exportSegments",
+    "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,23 @@ def test_searches_are_saved_in_the_library(client: TestClient) -> None:
     assert client.delete(f"{API}/searches", params={"name": "bats at dusk"}).status_code == 204
     assert client.get(f"{API}/searches").json() == {"searches": []}
     assert client.delete(f"{API}/searches", params={"name": "bats at dusk"}).status_code in (404, 422)
+
+
+def test_segments_are_exported_in_every_format_and_as_sounds(client: TestClient, one: dict[str, Any]) -> None:
+    formats = {form["name"]: form["ending"] for form in client.get(f"{API}/export").json()["formats"]}
+    assert {"sounds", "tracks", "csv", "raven", "json", "playlist"} <= set(formats)
+    ids = [segment["id"] for segment in client.get(f"{API}/segments/{one['id']}/file").json()["segments"][2:4]]
+    for name, ending in formats.items():
+        answer = client.post(f"{API}/export", json={"ids": ids, "scores": [0.5, 0.25], "format": name})
+        assert answer.status_code == 200, (name, answer.text)
+        assert answer.headers["content-disposition"].endswith(f'{ending}"')
+        assert answer.content
+    table = client.post(f"{API}/export", json={"ids": ids, "scores": [0.5, 0.25], "format": "json"}).json()
+    assert [(row["start"], row["score"]) for row in table] == [(20.0, 0.5), (30.0, 0.25)]
+    packed = client.post(f"{API}/export", json={"ids": [*ids, ids[0]], "format": "sounds"}).content
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == [f"bat detector {name}.wav" for name in ("20-30 s", "30-40 s", "20-30 s (2)")]
+        assert len(soundfile.read(io.BytesIO(archive.read(archive.namelist()[0])))[0]) / 48_000 == pytest.approx(10.0)
+    message = refused(client.post(f"{API}/export", json={"ids": ids, "format": "midi"}), 422, "bad_query")
+    assert "raven" in message
+    refused(client.post(f"{API}/export", json={"ids": ids, "scores": [0.5], "format": "csv"}), 422, "bad_query")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from soundloom.synth import write_set
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+AXE = files("axe_playwright_python") / "axe.min.js"
 WEBGL = ["--enable-unsafe-swiftshader"]
 PATIENCE = 30_000
 """Milliseconds; generous, because a busy machine is no fault of the page."""

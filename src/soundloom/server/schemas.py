@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ErrorResponse",
     "ExamplesRequest",
+    "ExportFormat",
+    "ExportFormats",
+    "ExportRequest",
     "FailedFile",
     "Failures",
     "FileEntry",
@@ -203,6 +206,28 @@ class UndoRequest(RequestModel):
     """Which change of tags to take back."""
 
     edit: Annotated[str, Field(max_length=100)]
+
+
+class ExportFormat(ResponseModel):
+    """A form in which segments can be exported."""
+
+    name: str
+    title: str
+    ending: str
+
+
+class ExportFormats(ResponseModel):
+    """The forms in which segments can be exported."""
+
+    formats: list[ExportFormat]
+
+
+class ExportRequest(RequestModel):
+    """Segments to export."""
+
+    ids: Annotated[list[Identity], Field(min_length=1, max_length=10_000)]
+    scores: Annotated[list[float | None], Field(max_length=10_000, description="How alike each was found.")] = []
+    format: Annotated[str, Field(max_length=40)]
 
 
 class ExamplesRequest(RequestModel):

@@ -76,6 +76,13 @@ export const api = {
     body.append('file', file, name);
     return (await ask('/uploads', { method: 'POST', body, signal })).json() as Promise<t.Upload>;
   },
+  exportFormats: () => get<{ formats: t.ExportFormat[] }>('/export'),
+  async export(ids: string[], scores: (number | null)[], format: string): Promise<{ blob: Blob; name: string }> {
+    const body = JSON.stringify({ ids, scores, format });
+    const answer = await ask('/export', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const name = /filename="([^"]+)"/.exec(answer.headers.get('content-disposition') ?? '')?.[1] ?? 'export';
+    return { blob: await answer.blob(), name };
+  },
   tags: (prefix: string, limit = 8, signal?: AbortSignal) =>
     get<{ tags: t.TagCount[]; vocabulary: string[] }>(`/tags?prefix=${at(prefix)}&limit=${limit}`, signal),
   applyTag: (tag: string, add: string[], remove: string[] = []) =>

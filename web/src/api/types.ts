@@ -101,6 +101,12 @@ export interface Outline {
   greatest: number[];
 }
 
+export interface ExportFormat {
+  name: string;
+  title: string;
+  ending: string;
+}
+
 export interface Upload {
   upload: string;
   name: string;

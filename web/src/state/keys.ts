@@ -55,6 +55,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'c', shown: 'C', does: 'Copy the path' },
       { key: 'o', shown: 'O', does: 'Open the folder' },
       { key: 'v', shown: 'V', does: 'View it closely' },
+      { key: 'x', shown: 'X', does: 'Select it, or Ctrl and click; T then tags all' },
       { key: 'f', shown: 'F', does: 'Favourite, or no longer' },
       { key: 't', shown: 'T', does: 'Tag it, or take tags off' },
       { key: 'w', shown: 'W', does: 'Why it was found' },

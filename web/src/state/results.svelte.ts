@@ -6,6 +6,7 @@ import { plural } from '../lib/format';
 import { painted } from '../lib/painted';
 import { library } from './library.svelte';
 import { messages } from './messages.svelte';
+import { picked } from './picked.svelte';
 import { type Query, compares, findParameters, findsFiles, parameters, ranks } from './place.svelte';
 
 /** The server finds at most so many files at a time. */
@@ -95,6 +96,7 @@ class Results {
       this.kind = wish.kind;
       this.files = wish.files;
       this.hits = found.hits;
+      if (!wish.steering) picked.clear();
       library.noticeVersion(found.version);
       this.total = found.total;
       this.remarks = found.remarks ?? [];

@@ -1,5 +1,7 @@
 /** What a person likes, kept in this browser. */
 
+import { USUAL } from '../lib/table';
+
 type Theme = 'system' | 'dark' | 'light';
 const KEY = 'soundloom';
 
@@ -15,10 +17,15 @@ class Settings {
   theme = $state<Theme>('system');
   hover = $state(true);
   volume = $state(0.8);
+  /** Results are a table, and no cards. */
+  table = $state(false);
+  columns = $state.raw<readonly string[]>(USUAL);
   private system = $state<'dark' | 'light'>('dark');
 
   constructor() {
-    const { theme, hover, volume } = stored();
+    const { theme, hover, volume, table, columns } = stored();
+    if (typeof table === 'boolean') this.table = table;
+    if (Array.isArray(columns) && columns.includes('name')) this.columns = columns.filter((name) => typeof name === 'string');
     if (theme === 'dark' || theme === 'light') this.theme = theme;
     if (typeof hover === 'boolean') this.hover = hover;
     if (typeof volume === 'number' && volume >= 0 && volume <= 1) this.volume = volume;
@@ -39,10 +46,10 @@ class Settings {
 
   /** Call inside an effect: writes what changed. */
   keep(): void {
-    const { theme, hover, volume } = this;
+    const { theme, hover, volume, table, columns } = this;
     document.documentElement.dataset['theme'] = this.shown;
     try {
-      localStorage.setItem(KEY, JSON.stringify({ theme, hover, volume }));
+      localStorage.setItem(KEY, JSON.stringify({ theme, hover, volume, table, columns }));
     } catch {
       // Private windows may refuse storage: the settings then last as long as the page.
     }

@@ -1,0 +1,114 @@
+"""Export of chosen segments: a table in the format of a program, label tracks in a zip, or the sounds themselves.
+
+The formats are those of `soundloom.annotations`; an annotation of a segment has its tags as label, and as score the
+similarity with which it was found.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+from soundloom.annotations import FORMATS, Annotation, write_annotations
+from soundloom.library import Segment
+from soundloom.server.http.error_responses import ApiError
+from soundloom.server.media.sound_files import SoundFiles, saved_name
+from soundloom.server.schemas import ExportFormat
+
+__all__ = ["MOST_SOUNDS", "SOUNDS", "export_sounds", "export_table", "formats"]
+
+MOST_SOUNDS = 500
+_TRACKS = "tracks"
+SOUNDS = "sounds"
+
+
+def formats() -> list[ExportFormat]:
+    """What can be written, the sounds first."""
+    tables = [(name, FORMATS[name]) for name in FORMATS]
+    return [
+        ExportFormat(name=SOUNDS, title="the sounds, in a zip", ending=".zip"),
+        *(
+            ExportFormat(name=name, title=one.title, ending=one.ending)
+            for name, one in tables
+            if one.write is not None and name != "audacity"
+        ),
+        ExportFormat(name=_TRACKS, title="Audacity's labels, in a zip", ending=".zip"),
+    ]
+
+
+def export_table(segments: Sequence[Segment], scores: Sequence[float | None], format: str) -> tuple[BinaryIO, str]:
+    """Segments as annotations, in a file that is unlinked already, and its ending.
+
+    Args:
+        segments: what is written.
+        scores: one for each.
+        format: a name of `formats`, other than that of sounds.
+
+    Raises:
+        ApiError: there is no such format.
+    """
+    endings = {one.name: one.ending for one in formats() if one.name != SOUNDS}
+    if format not in endings:
+        raise ApiError(422, "bad_query", f"no format {format!r}: there are {SOUNDS}, {', '.join(endings)}")
+    annotations = [
+        Annotation(
+            path=one.path,
+            start=one.start,
+            end=one.end,
+            label=", ".join(one.tags),
+            score=score,
+            duration=one.duration,
+        )
+        for one, score in zip(segments, scores, strict=True)
+    ]
+    with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        if format != _TRACKS:
+            write_annotations(annotations, folder / f"soundloom{endings[format]}")
+            return open(folder / f"soundloom{endings[format]}", "rb"), endings[format]  # (the response closes it)
+        write_annotations(annotations, folder / "labels")
+        with zipfile.ZipFile(folder / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted((folder / "labels").rglob("*.txt")):
+                archive.write(file, file.relative_to(folder / "labels"))
+        return open(folder / "labels.zip", "rb"), ".zip"
+
+
+def export_sounds(segments: Sequence[Segment], files: SoundFiles) -> BinaryIO:
+    """Whole files as they are, and parts of files as WAV, in a zip that is unlinked already.
+
+    Args:
+        segments: what is written; sounds of one name get numbers.
+        files: opens and decodes them.
+
+    Raises:
+        ApiError: a file is gone, or there are too many segments.
+    """
+    if len(segments) > MOST_SOUNDS:
+        raise ApiError(422, "bad_query", f"at most {MOST_SOUNDS} sounds are packed at a time, got {len(segments)}")
+    taken: set[str] = set()
+    with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
+        # Sounds are compressed already, or compress badly.
+        with zipfile.ZipFile(Path(temporary) / "sounds.zip", "w", zipfile.ZIP_STORED) as archive:
+            for one in segments:
+                whole = one.end - one.start >= one.duration - 0.05
+                played = files.original(one) if whole else files.part(one)
+                region = None if whole else (one.start, one.end)
+                name = _free_name(saved_name(one.path, region, played.media_type), taken)
+                with played.file as source, archive.open(name, "w", force_zip64=True) as target:
+                    while chunk := source.read(2**20):
+                        target.write(chunk)
+        return open(Path(temporary) / "sounds.zip", "rb")
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    stem, ending = os.path.splitext(name)
+    number = 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem} ({number}){ending}"
+    taken.add(name.casefold())
+    return name
