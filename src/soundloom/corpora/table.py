@@ -23,6 +23,7 @@ from jaxtyping import Bool, Int64
 from soundloom.corpora.clips import clip_schema, label_pairs
 from soundloom.corpora.splits import SPLITS, Fractions, draw_splits
 from soundloom.errors import CorpusError
+from soundloom.html_table import facts_table
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -104,6 +105,15 @@ class Corpus:
             f"Corpus({self.name!r}, {len(self)} clips, {len(self.classes)} classes, {self.task}, "
             f"splits: {self.split_origin})"
         )
+
+    def _repr_html_(self) -> str:
+        counts = self.summary()
+        classes = ", ".join(f"{name} {count}" for name, count in list(counts.classes.items())[:20])
+        more = f" and {len(self.classes) - 20} more" if len(self.classes) > 20 else ""
+        splits = ", ".join(f"{name} {count}" for name, count in counts.splits.items())
+        facts = {"corpus": self.name, "clips": f"{len(self):,}", "task": self.task, "classes": f"{classes}{more}"}
+        known = {"splits": splits, "folds": len(counts.folds), "tags": counts.tags, "licence": self.licence}
+        return facts_table(facts | {name: value for name, value in known.items() if value})
 
     def column(self, name: str) -> list[Any]:
         """The values of one column, in row order.

@@ -22,6 +22,7 @@ from soundloom.components import digest_of
 from soundloom.embedder.sources import Source, each_sound, sound_blocks
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
+from soundloom.html_table import facts_table
 
 if TYPE_CHECKING:
     from soundloom.embedder.stream import Stream
@@ -90,6 +91,11 @@ class Embedder(nn.Module, ABC):
     @abstractmethod
     def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         """Embeddings of equally long waveforms, not shorter than ``min_samples``."""
+
+    def _repr_html_(self) -> str:
+        parts = ", ".join(f"{name} {columns.stop - columns.start}" for name, columns in self.parts.items())
+        facts = {"embedder": self.name, "numbers of an embedding": self.dim, "parts": parts}
+        return facts_table(facts | {"sample rate": f"{self.sample_rate:,} Hz", "engine": self.engine})
 
     @property
     def embedders(self) -> tuple[Embedder, ...]:

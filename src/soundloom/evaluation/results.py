@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from soundloom.errors import EvaluationError
 from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.scores import Details, Score
+from soundloom.html_table import html_table
 
 __all__ = [
     "EvaluationError",
@@ -119,6 +121,15 @@ class Result:
     refused: Mapping[str, str] = field(default_factory=dict)
     projection: Projection | None = None
 
+    def _repr_html_(self) -> str:
+        rows = [
+            [escape(protocol), escape(one.score.metric), f"{one.score.mean:.4f}", _spread(one.score), f"{one.clips:,}"]
+            for protocol, one in self.measurements.items()
+        ]
+        rows += [[escape(protocol), "not measured", "", escape(why), ""] for protocol, why in self.refused.items()]
+        head = html_table((), [[escape(self.model), f"on {escape(self.corpus)}", f"{self.clips:,} clips"]])
+        return head + html_table(["protocol", "metric", "mean", "95 % interval", "clips"], rows)
+
     @property
     def scores(self) -> dict[str, Score]:
         """Protocol -> score."""
@@ -127,6 +138,10 @@ class Result:
     def __str__(self) -> str:
         lines = [f"{self.model} on {self.corpus}: {self.clips - len(self.left_out)} of {self.clips} clips"]
         return "\n  ".join([*lines, *map(str, self.scores.values())])
+
+
+def _spread(score: Score) -> str:
+    return "" if score.interval is None else f"± {score.interval:.4f}"
 
 
 def corpus_digest(corpus: Corpus) -> str:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from soundloom.file_names import os_path
-from soundloom.library.html_table import html_table
+from soundloom.html_table import html_table
 from soundloom.library.segments import Hit
 
 __all__ = ["Hits"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 from soundloom.errors import SoundloomError
-from soundloom.library.html_table import html_table
+from soundloom.html_table import facts_table
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -58,4 +57,4 @@ class LibrarySummary:
     def html(self) -> str:
         """The summary as a table."""
         facts = {"library": self.folder, **self.facts, **({"error": self.error} if self.error else {})}
-        return html_table((), ([escape(name), escape(value)] for name, value in facts.items()))
+        return facts_table(facts)
