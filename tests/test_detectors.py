@@ -252,6 +252,8 @@ def test_windows_to_learn_from_touch_nothing_that_was_marked() -> None:
     yes = [Annotation("a", 10.0, 11.0, "crow"), Annotation("a", 50.0, 58.0, "crow")]
     no = [Annotation("a", 30.0, 31.0, "jay")]
     assert fitting_window(yes[:1]) == 1.5
+    several = [*yes[:1], *(Annotation("a", 0.0, 8.0, "siren") for _ in range(9)), Annotation("a", 0.0, 2.0, "dog")]
+    assert fitting_window(several) == 2.5  # of the dog, which lies between crow and siren
     assert fitting_window([Annotation("bat", 0.5, 0.505, "bat")], speed=0.1) == 0.1
     assert fitting_window([Annotation("whale", 30.0, 60.0, "whale")], speed=20) == 40
     windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0, 1.0)

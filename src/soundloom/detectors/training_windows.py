@@ -76,14 +76,18 @@ class WindowVectors:
 def fitting_window(annotations: Sequence[Annotation], speed: float = 1.0) -> float:
     """Seconds of a window that suits the calls: somewhat more than three quarters of them last, from 1 s to 10 s.
 
+    Of several labels it is the median of the windows that suit each.
+
     Args:
         annotations: the calls, in seconds of the file.
         speed: at which the model takes them: of bats slowed down to a tenth, windows are a tenth of a second or more.
     """
-    lengths = [(one.end - one.start) / speed for one in annotations]
-    wanted = _ROOM * float(np.quantile(lengths, _QUANTILE)) if lengths else _LONGEST / 2
+    lengths: dict[str, list[float]] = defaultdict(list)
+    for one in annotations:
+        lengths[one.label].append((one.end - one.start) / speed)
+    suiting = [_ROOM * float(np.quantile(some, _QUANTILE)) for some in lengths.values()] or [_LONGEST / 2]
     # Half seconds: windows of a few lengths are easier to compare.
-    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * wanted, 6)) / 2)), 9)
+    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * float(np.median(suiting)), 6)) / 2)), 9)
 
 
 def training_windows(
