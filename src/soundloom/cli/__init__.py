@@ -58,6 +58,17 @@ _ARGUMENTS = "soundloom.arguments"
 """Where the context keeps the command line as it was given."""
 
 
+_SYNONYMS = {
+    **dict.fromkeys(("find", "query", "similar", "ls", "list"), "search"),
+    **dict.fromkeys(("add", "scan", "update", "create", "build"), "index"),
+    **dict.fromkeys(("remove", "delete", "rm", "forget"), "roots forget"),
+    **dict.fromkeys(("stats", "status", "show", "describe"), "info"),
+    **dict.fromkeys(("play", "listen"), "search --play"),
+    **dict.fromkeys(("dedupe", "dupes"), "duplicates"),
+}
+"""What other programs call a command -> what it is here."""
+
+
 class _Group(click.Group):
     """Commands whose errors are shown in a line, without a traceback, in any encoding of the terminal."""
 
@@ -72,6 +83,14 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with show_notices(), one_line(debug=ctx.params["debug"]), hint_at_files(ctx.meta[_ARGUMENTS]):
             return super().invoke(ctx)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if (meant := _SYNONYMS.get(args[0].lower())) is not None:
+                raise click.UsageError(f"No such command {args[0]!r}. Did you mean soundloom {meant}?", ctx) from error
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""

@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 __all__ = ["filters", "pop_filter"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
+_MONTH = re.compile(r"\d{4}(-\d{2})?")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|khz|hz)?", re.IGNORECASE)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Day(click.DateTime):
-    """A day, or a moment of one, in the order of ISO 8601."""
+    """A day, or a moment of one, in the order of ISO 8601; a month or a year means its beginning."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """See `click.ParamType`."""
         if isinstance(value, datetime):
             return value
         with suppress(ValueError):
+            if _MONTH.fullmatch(str(value)):
+                year, _, month = str(value).partition("-")
+                return datetime(int(year), int(month or 1), 1)
             if _DAY.fullmatch(str(value)):
                 return datetime.fromisoformat(value)
         return self.fail(
@@ -36,12 +41,23 @@ class _Day(click.DateTime):
         )
 
 
+def _rate(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    """A sample rate in hertz: 48000, 48k or 44.1 kHz."""
+    if text is None:
+        return None
+    found = _RATE.fullmatch(text.strip())
+    rate = 0 if found is None else round(float(found[1]) * (1000 if (found[2] or "").lower().startswith("k") else 1))
+    if rate < 1:
+        raise click.BadParameter(f"{text!r} is no sample rate: write hertz, such as 48000, or 44.1k")
+    return rate
+
+
 _OPTIONS = (
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave."),
     click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name."),
     click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length."),
     click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length."),
-    click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Only files of this sample rate."),
+    click.option("--rate", callback=_rate, metavar="HZ", help="Only files of this sample rate: 48000 or 44.1k."),
     click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
     click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
     click.option(

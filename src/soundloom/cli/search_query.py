@@ -30,6 +30,7 @@ __all__ = ["check_library", "parse_time", "query_label", "query_title", "read_ar
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
+_UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NEAREST = 3
 _MOST_NAMES = 200_000
 """Names among which the nearest are looked for: more take seconds."""
@@ -56,9 +57,14 @@ def parse_time(_context: click.Context, _option: click.Parameter, text: str | No
 def _seconds(text: str) -> float:
     """A time in seconds.
 
-    >>> _seconds("12.5"), _seconds("1:30"), _seconds("1:02:03.5")
-    (12.5, 90.0, 3723.5)
+    >>> _seconds("12.5"), _seconds("1:30"), _seconds("1:02:03.5"), _seconds("500 ms"), _seconds("2min")
+    (12.5, 90.0, 3723.5, 0.5, 120.0)
     """
+    number = text.rstrip("".join(set("".join(_UNITS))))
+    if number != text:
+        if (unit := text[len(number) :]) not in _UNITS:
+            raise ValueError(text)
+        return float(number) * _UNITS[unit]
     total = 0.0
     for part in text.split(":"):
         total = 60 * total + float(part)
@@ -77,6 +83,8 @@ def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySo
     """
     sounds, words = [], []
     for argument in arguments:
+        if not argument.strip():
+            raise QueryError("an argument is empty: write what to search for, or leave it out to list files")
         if os.path.isfile(os.path.join(argument, "library.json")):
             raise QueryError(f"{argument!r} is a library: say what to search for in it, with -l {argument}")
         if _is_meant_as_file(argument):

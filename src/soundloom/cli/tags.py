@@ -54,6 +54,24 @@ def command(context: click.Context, folder: Path, out: Path | None, json_wanted:
     context.obj = folder
     if context.invoked_subcommand is not None:
         return
+    _list_tags(folder, out, json_wanted=json_wanted)
+
+
+@command.command("list")
+@_library
+@common_options.as_json
+@click.pass_obj
+def list_(parent: Path, folder: Path | None, json_wanted: bool) -> None:
+    """List the tags that sounds were given; the same as soundloom tags.
+
+    \b
+    Examples:
+      soundloom tags list -l field.loom
+    """
+    _list_tags(folder or parent, None, json_wanted=json_wanted)
+
+
+def _list_tags(folder: Path, out: Path | None, *, json_wanted: bool) -> None:
     from soundloom.library import Library
 
     tags = Library.open(folder).tags
