@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,7 +32,7 @@ from benchmarks.timing import write_json
 from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
-from soundloom.plans.object_storage import FolderStorage, ObjectStorage, open_storage
+from soundloom.plans.object_storage import FolderStorage, ObjectStorage, get_many, open_storage
 
 __all__ = ["local_s3", "main", "run_kills", "run_overhead"]
 
@@ -92,6 +92,16 @@ class _Process:
         command = [sys.executable, "-m", "soundloom", *self._arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def kill_child(self, rng: random.Random) -> bool:
+        """Kill a process that it has started, where the system lists these; whether there was one."""
+        place = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        threads = place.parents[1].glob("*/children") if place.exists() else ()
+        children = [int(child) for file in threads for child in _text(file).split()]
+        if children:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(children), signal.SIGKILL)
+        return bool(children)
+
     def kill(self) -> bool:
         """Kill it, and start it again; whether it was running."""
         running = self.process.poll() is None
@@ -111,8 +121,16 @@ class _Process:
         self.process.wait()
 
 
+def _text(file: Path) -> str:
+    """The content of a file; empty if it is gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
 def run_kills(
-    folder: Path, *, files: int, workers: int, kills: int, seed: int, address: str | None = None
+    folder: Path, *, files: int, workers: int, kills: int, seed: int, pause: float = 1.5, address: str | None = None
 ) -> dict[str, Any]:
     """One run; see the module.
 
@@ -122,6 +140,7 @@ def run_kills(
         workers: how many workers at a time.
         kills: how many of these and of committers are killed.
         seed: of the random moments.
+        pause: seconds between two kills, at most; a process takes some to start.
         address: of the plan; in the folder if not given.
     """
     make_sounds(folder / "sounds", files)
@@ -133,18 +152,27 @@ def run_kills(
     storage, rng = open_storage(plan.address), random.Random(seed)
     running = [_Process("work", plan.address, "-j", "1", "--offline") for _ in range(workers)]
     committer = _Process("commit", plan.address)
-    killed, issued = {"worker": 0, "committer": 0}, 0
+    killed, issued = {"worker": 0, "child of a worker": 0, "committer": 0}, 0
+    experienced: set[str] = set()
     try:
         while sum(killed.values()) < kills:
-            time.sleep(rng.uniform(0.2, 3.0))
+            time.sleep(rng.uniform(0.1, pause))
             committer.restart_if_ended()
             for process in running:
                 process.restart_if_ended()
-            victim = rng.choice([*running, committer])
-            if victim.kill():
-                killed["committer" if victim is committer else "worker"] += 1
-            if rng.random() < 0.5 or plan.status().done == plan.status().shards:
-                issued += _issue_again(storage, rng)
+            # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
+            done = get_many(storage, storage.keys("done/")).values()
+            experienced |= {json.loads(content)["holder"] for content in done}
+            at_work = {int(holder.split(":")[1]) for holder in plan.status().workers if holder in experienced}
+            busy = [process for process in running if process.process.pid in at_work]
+            kind = rng.choice(list(killed)) if busy else "committer"
+            victim = committer if kind == "committer" else rng.choice(busy)
+            if not busy and (killed["committer"] > kills // 3 or plan.status().committed == plan.status().done):
+                continue
+            killed[kind] += victim.kill_child(rng) if kind == "child of a worker" else victim.kill()
+            # Half of the plan stays to be done, so that kills meet workers at work.
+            while (2 * plan.status().done > len(plan.file.shards) or rng.random() < 0.3) and _issue_again(storage, rng):
+                issued += 1
     finally:
         for process in [*running, committer]:
             process.stop()
@@ -154,8 +182,7 @@ def run_kills(
     return {
         "files": files,
         "kills": sum(killed.values()),
-        "kills of workers": killed["worker"],
-        "kills of committers": killed["committer"],
+        **{f"kills of a {kind}": count for kind, count in killed.items()},
         "shards": len(plan.file.shards),
         "shards issued again": issued,
         "rows": len(found),
@@ -166,15 +193,15 @@ def run_kills(
     }
 
 
-def _issue_again(storage: ObjectStorage, rng: random.Random) -> int:
-    """Forget that a shard is done and committed, as if another worker had not seen it; how many were."""
+def _issue_again(storage: ObjectStorage, rng: random.Random) -> bool:
+    """Forget that a shard is done and committed, so that it is done and committed again; whether one was."""
     done = storage.keys("done/")
     if not done or not isinstance(storage, FolderStorage):
-        return 0
+        return False
     chosen = rng.choice(done)
     for kind in ("done", "committed"):
         (Path(storage.address) / kind / Path(chosen).name).unlink(missing_ok=True)
-    return 1
+    return True
 
 
 def _equal(found: Library, expected: Library) -> bool:
@@ -199,32 +226,37 @@ def run_overhead(folder: Path, *, files: int, workers: int, model: str) -> dict[
     """
     make_sounds(folder / "sounds", files, seconds=3.0)
     make_sounds(folder / "one", 1, seconds=3.0)
-    seconds: dict[str, float] = {}
+    taken: dict[str, tuple[float, float]] = {}
     for name in ("one", "sounds"):
         library = Library.create(folder / f"{name}-indexed.loom", model)
-        seconds[f"index {name}"] = _elapsed("index", folder / name, "-l", library.folder, "-j", workers)
+        taken[f"index {name}"] = _measured("index", folder / name, "-l", library.folder, "-j", workers)
         planned = Library.create(folder / f"{name}-planned.loom", model)
         plan = Plan.create(planned, folder / name, folder / f"{name}-plan")
-        seconds[f"work {name}"] = _elapsed("work", plan.address, "-j", workers)
-        seconds[f"commit {name}"] = _elapsed("commit", plan.address)
-    index = seconds["index sounds"] - seconds["index one"]
-    parts = [seconds[f"{name} sounds"] - seconds[f"{name} one"] for name in ("work", "commit")]
+        taken[f"work {name}"] = _measured("work", plan.address, "-j", workers)
+        taken[f"commit {name}"] = _measured("commit", plan.address)
+
+    def without_start(command: str, measure: int) -> float:
+        return taken[f"{command} sounds"][measure] - taken[f"{command} one"][measure]
+
     return {
         "model": model,
         "files": files,
         "workers": workers,
-        **seconds,
-        "ratio without start-up": sum(parts) / index,
-        "ratio of work alone": parts[0] / index,
+        "seconds by the clock and of processors": taken,
+        "ratio by the clock": (without_start("work", 0) + without_start("commit", 0)) / without_start("index", 0),
+        "ratio of processor time": (without_start("work", 1) + without_start("commit", 1)) / without_start("index", 1),
         "equal": _equal(Library.open(planned.folder), Library.open(library.folder)),
     }
 
 
-def _elapsed(*arguments: object) -> float:
-    began = time.monotonic()
+def _measured(*arguments: object) -> tuple[float, float]:
+    """Seconds that a command takes by the clock, and of processors, with its children's."""
+    began, before = time.monotonic(), os.times()
     command = [sys.executable, "-m", "soundloom", *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.monotonic() - began
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.monotonic() - began, busy
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -233,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--files", type=int, default=300, help="how many sounds")
     parser.add_argument("--workers", type=int, default=4, help="how many workers at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--pause", type=float, default=1.5, help="seconds between two kills, at most")
     parser.add_argument("--s3", action="store_true", help="keep the plan in a local server of S3")
     parser.add_argument("--overhead", action="store_true", help="compare with the time of index instead")
     parser.add_argument("--model", default=_MODEL, help="for --overhead")
@@ -251,6 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 workers=options.workers,
                 kills=options.kills,
                 seed=options.seed,
+                pause=options.pause,
                 address=None if bucket is None else f"{bucket}/plan",
             )
     print(json.dumps(row, indent=2))
