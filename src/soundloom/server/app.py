@@ -14,7 +14,7 @@ from soundloom.server.http.error_responses import add_handlers
 from soundloom.server.http.head_requests import HeadRequests
 from soundloom.server.http.limits import RequestLimits
 from soundloom.server.http.security import Guard
-from soundloom.server.routes import exports, jobs, map, search, segments, status, tags, uploads
+from soundloom.server.routes import chosen_segments, jobs, map, search, segments, status, tags, uploads
 from soundloom.server.routes.page import page_routes
 from soundloom.server.service import Service
 from soundloom.server.settings import ServerSettings
@@ -23,7 +23,7 @@ __all__ = ["API", "create_app"]
 
 API = "/api/v1"
 
-_RESOURCES = (status, search, segments, uploads, tags, exports, map, jobs)
+_RESOURCES = (status, search, segments, uploads, tags, chosen_segments, map, jobs)
 
 
 def create_app(library: Library, settings: ServerSettings | None = None) -> FastAPI:
