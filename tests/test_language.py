@@ -45,7 +45,6 @@ SHARED_STEMS = {
     "coala": METHOD,
     "corpora": COMMAND,
     "detector": COMMAND,
-    "exports": ROUTES,
     "doctor": COMMAND,
     "duplicates": COMMAND,
     "hear": "the HEAR benchmark: interface and corpora",
