@@ -204,7 +204,9 @@ def test_the_end_of_what_is_shown_is_said(page: Page) -> None:
             return answer;
         };""")
     page.goto("/?k=2000")
-    expect(page.get_by_text(re.compile(r"^These are the first [12],\d+ of 9,999 sounds"))).to_be_attached()
+    expect(page.get_by_text(re.compile(r"^These are the first [12],\d+ of 9,999 sounds"))).to_be_attached(
+        timeout=30_000
+    )
 
 
 def test_a_changed_library_is_counted_anew(page: Page) -> None:

@@ -25,7 +25,9 @@ routes = APIRouter(prefix="/segments/{id}", tags=["sounds"])
 
 Id = Annotated[str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="A segment's id.")]
 
-_SOUND = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("audio/*",)}}
+# An original file of a kind without a registered type is bytes.
+_KINDS = ("audio/*", "application/octet-stream")
+_SOUND = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _KINDS}}
 _PICTURE = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
 
