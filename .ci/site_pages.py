@@ -21,7 +21,8 @@ SOURCE = ROOT / "src" / "soundloom"
 # The modules that programs import from, in the order of their use; each has a page.
 PUBLIC = (
     "soundloom", "soundloom.library", "soundloom.models", "soundloom.embedder", "soundloom.audio", "soundloom.corpora",
-    "soundloom.evaluation", "soundloom.annotations", "soundloom.detectors", "soundloom.tags", "soundloom.tagger",
+    "soundloom.evaluation", "soundloom.annotations", "soundloom.detectors", "soundloom.plans",
+    "soundloom.tags", "soundloom.tagger",
     "soundloom.tags.text_tower", "soundloom.zero_shot",
     "soundloom.integrations.sound_embedder", "soundloom.integrations.torch_dataset",
     "soundloom.integrations.hf_datasets", "soundloom.integrations.mcp_server", "soundloom.integrations.static_map",
@@ -45,9 +46,11 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """A page whose search dialog has a name, which the theme leaves out."""
+    """A page whose search dialog and its options have names, which the theme leaves out or gives to sections, too."""
     return output.replace(
         'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    ).replace(
+        'class="md-search__options" aria-label="Search"', 'class="md-search__options" aria-label="Search options"'
     )
 
 
