@@ -159,7 +159,10 @@ def deploy(table: Path, folder: Path) -> None:
     "--of", "table", type=common_options.LocalPath(must_exist=True), metavar="TABLE",
     help="Count the regions of this table, such as what a detector found, instead of the library's annotations.",
 )  # fmt: skip
-@click.option("-o", "--out", type=common_options.LocalPath(), metavar="PNG", help="Draw a picture as well.")
+@click.option(
+    "-o", "--out", type=common_options.LocalPath(is_output=True), metavar="PNG", callback=common_options.picture_file,
+    help="Draw a picture as well.",
+)  # fmt: skip
 @_filtered
 @common_options.as_json
 def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool, **given: Any) -> None:
@@ -190,4 +193,8 @@ def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool
         shown.add_row(printable(site), *(str(count or "") for count in hours), str(sum(hours)))
     table_console(140).print(shown)
     if timeless:
-        echo(f"{timeless} of files whose recording time neither name nor header states are left out", err=True)
+        echo(
+            f"{timeless} left out, as neither the file's name nor its header says when it was recorded: rename the "
+            "files (20240501_053000.wav), or give start in a table to: soundloom annotations deploy",
+            err=True,
+        )

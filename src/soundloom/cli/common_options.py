@@ -87,6 +87,13 @@ class LibraryPath(LocalPath):
         return super().convert(os.fspath(library_path(value)) if os.fspath(value) else value, param, ctx)
 
 
+def picture_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
+    """The value of an option that names a picture to draw: a PNG file."""
+    if out is not None and Path(out).suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(out)!r} should end in .png: a picture is drawn there")
+    return out
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """What differs once a file was written again; None where there is no file."""
     if not path.is_file():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from soundloom.library import LibraryQuery
 
-__all__ = ["fields_of", "parse_names", "print_facets"]
+__all__ = ["check_fields", "fields_of", "parse_names", "print_facets"]
 
 
 def parse_names(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -27,6 +27,17 @@ def parse_names(_context: click.Context, _option: click.Parameter, text: str | N
     if text is not None and not names:
         raise click.BadParameter("name fields, with commas between them, such as sample_rate,codec")
     return names
+
+
+def check_fields(folder: Path, names: Sequence[str]) -> None:
+    """Refuse names of fields that a library does not have, before anything is searched.
+
+    Raises:
+        LibraryError: there is no library.
+        QueryError: there is no such field.
+    """
+    if names:
+        fields_of(folder, [], names)
 
 
 def fields_of(folder: Path, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
-from soundloom.cli.field_options import fields_of, parse_names, print_facets
+from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.player import find_player, play_matches
@@ -223,6 +223,7 @@ class _Search:
         json_wanted: bool,
     ) -> list[Match]:
         """Search, print, and write what is wanted. Returns what was found."""
+        check_fields(self._folder, [*self._columns, *(key.removeprefix("-") for key in self._query.sort)])
         matches = self._by_names()
         if matches is None:
             matches = self._by_model(explained, picture)
@@ -233,8 +234,10 @@ class _Search:
         elif matches:
             print_matches(matches, query_title(self._query), self._reasons, self._fields)
         else:
+            left_out = " but the sound asked for (--include-query)" if self._query.like else ""
             echo(
-                "nothing found: the library is empty, or nothing in it has that text, or satisfies the filters",
+                f"nothing found: the library holds nothing{left_out}, or nothing in it has that text, or satisfies all "
+                "filters",
                 err=True,
             )
         if out is not None or copy_to is not None:

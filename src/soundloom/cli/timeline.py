@@ -19,7 +19,10 @@ __all__ = ["command"]
 
 @click.command("timeline")
 @click.argument("sound", type=common_options.LocalPath(must_exist=True), metavar="FILE")
-@click.option("-o", "--out", type=common_options.LocalPath(), metavar="PNG", help="[default: FILE.timeline.png]")
+@click.option(
+    "-o", "--out", type=common_options.LocalPath(is_output=True), metavar="PNG", callback=common_options.picture_file,
+    help="[default: FILE.timeline.png, in the current folder]",
+)  # fmt: skip
 @click.option(
     "--detections", "tables", multiple=True, type=common_options.LocalPath(must_exist=True), metavar="TABLE",
     help="Show the regions of a table: of soundloom detect, or of another program. Can be repeated.",
@@ -63,7 +66,7 @@ def command(
         similarity = similarity_over_time(sound, model.embed(like), model)
     facts = read_facts(text_path(sound))
     recorded = None if facts.recorded_by in ("", "file") else facts.recorded
-    out = out or sound.with_name(f"{sound.name}.timeline.png")
+    out = out or Path(f"{sound.name}.timeline.png")
     from datetime import datetime
 
     timeline_picture(
