@@ -12,14 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
 
 from soundloom.library.search.matches import Match
 from soundloom.library.segments import Hit
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "explain", "share_below"]
 
 REASON_PERCENTILE = 0.8
 """Percentile from which on a part counts as a reason."""
+
+_ROUNDING = 1e-4
+"""By how much two computations of one similarity may differ: rows are stored in half precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +54,18 @@ def explain(
     """
     ordered = {name: np.sort(values) for name, values in similarities.items()}
     return [
-        Explanation(
-            percentiles={
-                name: float(np.searchsorted(ordered[name], np.float32(cosine))) / max(1, len(ordered[name]) - 1)
-                for name, cosine in hit.parts.items()
-            }
-        )
+        Explanation(percentiles={name: float(share_below(ordered[name], cosine)) for name, cosine in hit.parts.items()})
         for hit in hits
     ]
+
+
+def share_below(ordered: Float[np.ndarray, " sampled"], values: ArrayLike) -> NDArray[np.float64]:
+    """The share of the sampled rows that are less similar than some hits are.
+
+    Args:
+        ordered: similarities of the sampled rows, ascending.
+        values: those of the hits.
+    """
+    # A hit may be one of the sampled rows, whose similarity was computed apart: it is not below itself.
+    below = np.searchsorted(ordered, np.asarray(values, np.float64) - _ROUNDING)
+    return np.asarray(below / max(1, len(ordered) - 1), np.float64)

@@ -19,6 +19,7 @@ from soundloom import audio
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
 from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
+from soundloom.library.search.explanation import share_below
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.library_query import (
     LibraryQuery,
@@ -308,7 +309,7 @@ def _matches(
     index: SearchIndex, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
 ) -> list[Match]:
     hits = index.to_hits(near, np.arange(len(near.rows)))
-    below = np.searchsorted(standing, near.similarity.astype(standing.dtype)) / max(1, len(standing) - 1)
+    below = share_below(standing, near.similarity)
     return [
         Match(
             hit.path,
