@@ -195,7 +195,7 @@ def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav", 300)
     pool = DecodePool(1)
     try:
-        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16", "sample_rate": 16_000, "channels": 1}
         (before,) = pool.pids()
         with pytest.raises(DecodeTimeout, match=r"could not be decoded within 0\.001 s"):
             pool.do(
@@ -208,12 +208,12 @@ def test_a_child_that_overruns_or_dies_is_replaced(tmp_path: Path) -> None:
                 container="FLAC",
             )
         assert not Path(f"/proc/{before}").exists()
-        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16", "sample_rate": 16_000, "channels": 1}
         (after,) = pool.pids()
         os.kill(after, 9)
         with pytest.raises(AudioError, match="decoded it crashed"):
             pool.do("codec", sound, timeout=30)
-        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16"}
+        assert pool.do("codec", sound, timeout=30) == {"codec": "WAV PCM_16", "sample_rate": 16_000, "channels": 1}
     finally:
         pool.close()
     assert pool.pids() == []

@@ -61,9 +61,7 @@ def _seconds(text: str) -> float:
     (12.5, 90.0, 3723.5, 0.5, 120.0)
     """
     number = text.rstrip("".join(set("".join(_UNITS))))
-    if number != text:
-        if (unit := text[len(number) :]) not in _UNITS:
-            raise ValueError(text)
+    if (unit := text[len(number) :]) in _UNITS:
         return float(number) * _UNITS[unit]
     total = 0.0
     for part in text.split(":"):

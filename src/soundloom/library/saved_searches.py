@@ -13,6 +13,7 @@ from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import LibraryError, QueryError
+from soundloom.library.storage.library_lock import require_library
 
 __all__ = ["SavedSearches"]
 
@@ -30,14 +31,17 @@ class SavedSearches:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._file = Path(folder) / _FILE
+        self._folder = Path(folder)
+        self._file = self._folder / _FILE
 
     def all(self) -> dict[str, str]:
         """Name -> query, in the order in which they were saved.
 
         Raises:
-            LibraryError: the file is damaged.
+            LibraryError: the file is damaged, or the library is not there.
         """
+        if not self._folder.is_dir():
+            require_library(self._folder)
         try:
             saved = json.loads(self._file.read_text("utf-8"))
         except FileNotFoundError:
