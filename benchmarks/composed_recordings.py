@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 import soundloom
+from benchmarks.detectors import esc50_folder
 from benchmarks.timing import write_json
 from soundloom import audio
 from soundloom.annotations import Annotation
@@ -65,10 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="twenty minutes: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
-    shared = Path(os.environ.get("SOUNDLOOM_AUDIO", Path(__file__).parents[2] / "shared" / "audio"))
-    folder = options.audio or shared / "esc50"
-    if not (folder / "meta" / "esc50.csv").is_file():
-        print(f"there is no ESC-50 in {folder}: name its folder with --audio")
+    folder = esc50_folder(options.audio)
+    if folder is None:
         return
     files = 2 if options.quick else max(1, round(options.hours * 3600 / FILE))
     with tempfile.TemporaryDirectory() as temporary:

@@ -57,6 +57,16 @@ class Clips:
     sources: np.ndarray
 
 
+def esc50_folder(given: Path | None) -> Path | None:
+    """The folder of ESC-50: as given, or where the tests look for it; None, after saying so, if it is not there."""
+    shared = Path(os.environ.get("SOUNDLOOM_AUDIO", Path(__file__).parents[2] / "shared" / "audio"))
+    folder = given or shared / "esc50"
+    if not (folder / "meta" / "esc50.csv").is_file():
+        print(f"there is no ESC-50 in {folder}: name its folder with --audio")
+        return None
+    return folder
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description="measure detectors")
     parser.add_argument("--audio", type=Path, help="the folder of ESC-50")
@@ -69,10 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="two classes and draws: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
-    shared = Path(os.environ.get("SOUNDLOOM_AUDIO", Path(__file__).parents[2] / "shared" / "audio"))
-    folder = options.audio or shared / "esc50"
-    if not (folder / "meta" / "esc50.csv").is_file():
-        print(f"there is no ESC-50 in {folder}: name its folder with --audio")
+    folder = esc50_folder(options.audio)
+    if folder is None:
         return
     clips = embedded(folder)
     classes, draws = (2, 2) if options.quick else (options.classes, options.draws)

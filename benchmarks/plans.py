@@ -161,8 +161,7 @@ def run_kills(
             for process in running:
                 process.restart_if_ended()
             # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
-            done = get_many(storage, storage.keys("done/")).values()
-            experienced |= {json.loads(content)["holder"] for content in done}
+            experienced |= _holders(storage)
             at_work = {int(holder.split(":")[1]) for holder in plan.status().workers if holder in experienced}
             busy = [process for process in running if process.process.pid in at_work]
             kind = rng.choice(list(killed)) if busy else "committer"
@@ -191,6 +190,11 @@ def run_kills(
         "equal": _equal(found, expected),
         "seconds": time.monotonic() - began,
     }
+
+
+def _holders(storage: ObjectStorage) -> set[str]:
+    """The workers that have done a shard."""
+    return {json.loads(content)["holder"] for content in get_many(storage, storage.keys("done/")).values()}
 
 
 def _issue_again(storage: ObjectStorage, rng: random.Random) -> bool:
