@@ -35,7 +35,7 @@ test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
-		-e '.[eval,train,serve,hf,onnx,tensorflow]' pytest pytest-xdist beartype hypothesis httpx playwright \
+		-e '.[eval,train,serve,hf,onnx,tensorflow]' pytest pytest-timeout pytest-xdist beartype hypothesis httpx playwright \
 		axe-playwright-python schemathesis
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m "not slow"
 

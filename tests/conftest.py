@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
 # Several processes test at a time: one thread each, before numpy and torch start theirs.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
+
+# Seconds: for a slow test, in place of `timeout` in pyproject.toml; for the interpreter to end after the last test.
+SLOW_TIMEOUT = 300.0
+EXIT_TIMEOUT = 30.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests a longer time-out."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+
+
+def pytest_unconfigure() -> None:
+    """End this process, with the stacks of its threads, if one that a test left behind keeps it alive."""
+    faulthandler.dump_traceback_later(EXIT_TIMEOUT, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(scope="session", autouse=True)
