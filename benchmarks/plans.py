@@ -1,12 +1,13 @@
 """Whether a plan whose workers and committers are killed at random gives each row once, and what a plan costs.
 
-    python -m benchmarks.plans [--kills 50] [--files 300] [--workers 4] [--seed 0] [--s3] [--overhead] [--json OUT]
+    python -m benchmarks.plans [--kills 50] [--files 300] [--workers 4] [--limit 1200] [--s3] [--overhead] [--json OUT]
 
 Small noises are indexed by `soundloom index`. Then they are planned for another library, and so many workers embed them
 at the same time, while a committer runs again and again. At random moments one of them gets SIGKILL and is started
-again, and now and then a shard that is done is issued once more, to be done by somebody else. At last all is finished
-and committed, and rows, facts and failures of both libraries are compared, bit for bit. ``--s3`` keeps the plan in a
-local server of S3 (moto), ``--overhead`` instead compares the time of ``work`` and ``commit`` with that of ``index``.
+again, and now and then a shard that is done is issued once more, to be done by somebody else. After so many kills, or
+``--limit`` seconds, all is finished and committed, and rows, facts and failures of both libraries are compared, bit for
+bit. ``--s3`` keeps the plan in a local server of S3 (moto), ``--overhead`` instead compares the time of ``work`` and
+``commit`` with that of ``index``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from benchmarks.timing import write_json
 from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
-from soundloom.plans.object_storage import FolderStorage, ObjectStorage, get_many, open_storage
+from soundloom.plans.object_storage import ObjectStorage, get_many, open_storage
 
 __all__ = ["local_s3", "main", "run_kills", "run_overhead"]
 
@@ -130,7 +131,15 @@ def _text(file: Path) -> str:
 
 
 def run_kills(
-    folder: Path, *, files: int, workers: int, kills: int, seed: int, pause: float = 1.5, address: str | None = None
+    folder: Path,
+    *,
+    files: int,
+    workers: int,
+    kills: int,
+    seed: int,
+    pause: float = 1.5,
+    limit: float = 1200.0,
+    address: str | None = None,
 ) -> dict[str, Any]:
     """One run; see the module.
 
@@ -141,6 +150,7 @@ def run_kills(
         kills: how many of these and of committers are killed.
         seed: of the random moments.
         pause: seconds between two kills, at most; a process takes some to start.
+        limit: seconds after which no more processes are killed, however many were.
         address: of the plan; in the folder if not given.
     """
     make_sounds(folder / "sounds", files)
@@ -155,7 +165,7 @@ def run_kills(
     killed, issued = {"worker": 0, "child of a worker": 0, "committer": 0}, 0
     experienced: set[str] = set()
     try:
-        while sum(killed.values()) < kills:
+        while sum(killed.values()) < kills and time.monotonic() - began < limit:
             time.sleep(rng.uniform(0.1, pause))
             committer.restart_if_ended()
             for process in running:
@@ -200,11 +210,11 @@ def _holders(storage: ObjectStorage) -> set[str]:
 def _issue_again(storage: ObjectStorage, rng: random.Random) -> bool:
     """Forget that a shard is done and committed, so that it is done and committed again; whether one was."""
     done = storage.keys("done/")
-    if not done or not isinstance(storage, FolderStorage):
+    if not done:
         return False
     chosen = rng.choice(done)
     for kind in ("done", "committed"):
-        (Path(storage.address) / kind / Path(chosen).name).unlink(missing_ok=True)
+        storage.delete(f"{kind}/{Path(chosen).name}")
     return True
 
 
@@ -270,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=4, help="how many workers at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     parser.add_argument("--pause", type=float, default=1.5, help="seconds between two kills, at most")
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which nothing is killed any more")
     parser.add_argument("--s3", action="store_true", help="keep the plan in a local server of S3")
     parser.add_argument("--overhead", action="store_true", help="compare with the time of index instead")
     parser.add_argument("--model", default=_MODEL, help="for --overhead")
@@ -289,6 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 kills=options.kills,
                 seed=options.seed,
                 pause=options.pause,
+                limit=options.limit,
                 address=None if bucket is None else f"{bucket}/plan",
             )
     print(json.dumps(row, indent=2))

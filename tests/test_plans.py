@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import soundfile
 from click.testing import CliRunner
 
 from helpers.documentation import commands_in, fenced, parse
+from helpers.plan_targets import threads_for_processes
 from soundloom.cli import main
 from soundloom.errors import (
     InvalidArgumentError,
@@ -30,11 +31,10 @@ from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.plans import Plan, fragment_commit
 from soundloom.plans.fragment import decode_fragment, encode_fragment
-from soundloom.plans.lease import Leases, deadly_files, record_death
+from soundloom.plans.lease import Leases
 from soundloom.plans.object_storage import FolderStorage, ObjectStorage, open_storage
 from soundloom.plans.plan_file import finished_shards
 from soundloom.plans.shard_process import ModelSource
-from soundloom.plans.worker import Worker
 
 RATE = 8000
 COLUMNS = ("path", "start", "end", "duration", "size", "mtime_ns", "hash", "tags", "embedding", "notices", "decoder")
@@ -59,6 +59,13 @@ def same_library(one: Library, other: Library) -> None:
     assert RootRegistry(one.folder).paths() == RootRegistry(other.folder).paths()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_processes() -> Iterator[None]:
+    """Files are embedded in threads."""
+    with threads_for_processes():
+        yield
+
+
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_sounds(tmp_path_factory.mktemp("plans") / "sounds")
@@ -74,7 +81,7 @@ def indexed(sounds: Path) -> Library:
 
 @pytest.fixture(scope="module")
 def finished(sounds: Path) -> Plan:
-    """A plan of the sounds that two processes have worked on, and that is not committed."""
+    """A plan of the sounds that two workers have worked on, and that is not committed."""
     plan = Plan.create(
         Library.create(sounds.parent / "planned.loom", "mfcc", window=1.0), sounds, sounds.parent / "plan"
     )
@@ -162,7 +169,6 @@ def test_a_library_that_was_open_while_another_process_added_adds_nothing_twice(
     assert len(late) == len(indexed) + 2
 
 
-@pytest.mark.slow
 def test_a_file_that_changed_is_planned_and_its_rows_are_replaced(plan: Plan, tmp_path: Path) -> None:
     folder = make_sounds(tmp_path / "mine", 2)
     library = Library.open(plan.file.library)
@@ -236,7 +242,6 @@ def test_a_worker_refuses_another_model_or_engine(plan: Plan, change: dict[str, 
         ModelSource(settings).load()
 
 
-@pytest.mark.slow
 def test_a_worker_s_refusal_ends_the_work_and_gives_the_shards_back(plan: Plan) -> None:
     for done in Path(plan.address).glob("done/*"):
         done.unlink()
@@ -275,91 +280,6 @@ def test_status_counts_shards_and_names_failures(plan: Plan) -> None:
     assert status.seconds_left > 0
 
 
-@pytest.mark.slow
-def test_files_on_which_processes_die_are_set_aside(tmp_path: Path) -> None:
-    folder = make_sounds(tmp_path / "sounds", 2)
-    for name in ("fault", "memory"):
-        (folder / f"{name}.wav").write_bytes((folder / "000.wav").read_bytes())
-    plan = Plan.create(Library.create(tmp_path / "library.loom", "mfcc"), folder, tmp_path / "plan", shard_files=99)
-    storage = open_storage(plan.address)
-    source = ModelSource(plan.file.settings)
-    Worker(storage, plan.file, source, processes=1, target="helpers.plan_targets:serve").run()
-    reasons = {Path(failure.path).name: failure.reason for failure in plan.commit().failed}
-    assert reasons["fault.wav"] == "set aside: 2 processes died while they worked on it (SIGSEGV)"
-    assert reasons["memory.wav"] == "set aside: 3 processes died while they worked on it (SIGKILL)"
-    assert len(reasons) == 3
-    assert [Path(path).name for path in Library.open(plan.file.library).files()] == [
-        "000.wav",
-        "001.wav",
-        "silence.wav",
-    ]
-
-
-def test_processes_that_end_before_they_begin_end_the_work(plan: Plan) -> None:
-    for done in Path(plan.address).glob("done/*"):
-        done.unlink()
-    source = ModelSource(plan.file.settings)
-    target = "helpers.worker_targets:die_at_once"
-    with pytest.raises(ResourceError, match=r"3 processes in a row ended \(code 3\) before they began a file"):
-        Worker(open_storage(plan.address), plan.file, source, processes=1, target=target).run()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_lease_is_one_worker_s_until_it_runs_out(tmp_path: Path) -> None:
-    clock, storage = Clock(), FolderStorage(tmp_path)
-    mine, yours = (Leases(storage, 60, name, clock) for name in ("mine", "yours"))
-    lease = mine.acquire("a")
-    assert lease is not None
-    assert yours.acquire("a") is None
-    clock.now += 50
-    lease.renew()
-    clock.now += 50
-    assert yours.acquire("a") is None
-    assert mine.held({"a", "b"}) == {"a": "mine"}
-    lease.release()
-    lease.renew()  # by another thread, too late
-    again = yours.acquire("a")
-    assert again is not None
-    assert not again.careful
-    clock.now += 61
-    assert mine.held({"a"}) == {}
-    assert mine.acquire("a") is not None
-
-
-def test_after_two_lost_leases_files_are_noted_and_a_file_that_loses_three_is_set_aside(tmp_path: Path) -> None:
-    clock, storage = Clock(), FolderStorage(tmp_path)
-    careful = []
-    for number in range(6):
-        lease = Leases(storage, 60, f"worker {number}", clock).acquire("a")
-        assert lease is not None
-        careful.append(lease.careful)
-        assert deadly_files(storage, lease).keys() == ({"x.wav"} if number == 5 else set())
-        if lease.careful:
-            lease.note("fine.wav")
-            lease.note("x.wav")
-        clock.now += 61
-    assert careful == [False, False, True, True, True, True]
-
-
-def test_a_death_by_a_fault_counts_more_than_a_kill(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path)
-    lease = Leases(storage, 60, "me").acquire("a")
-    assert lease is not None
-    for cause in ("SIGKILL", "SIGKILL"):
-        record_death(storage, "a", "x.wav", cause)
-    record_death(storage, "a", "y.wav", "SIGSEGV")
-    assert deadly_files(storage, lease) == {}
-    record_death(storage, "a", "y.wav", "SIGKILL")
-    assert list(deadly_files(storage, lease)) == ["y.wav"]
-
-
 def test_a_fragment_keeps_every_bit(plan: Plan) -> None:
     for path in Path(plan.address).glob("fragments/*.arrow"):
         content = path.read_bytes()
@@ -381,6 +301,10 @@ def check_storage(storage: ObjectStorage) -> None:
     assert storage.get("a/1.json") == b"third"
     assert storage.get("a/2/b.json") == b""
     assert storage.keys("a/") == ["a/1.json", "a/2/b.json"]
+    storage.delete("a/1.json")
+    storage.delete("a/1.json")
+    assert storage.keys("a/") == ["a/2/b.json"]
+    assert storage.create("a/1.json", b"again")
 
 
 def test_a_folder_is_a_storage(tmp_path: Path) -> None:
@@ -453,6 +377,7 @@ def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed
 def test_an_object_store_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("obstore")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("soundloom.plans.s3_storage.MAX_RETRIES", 1)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with pytest.raises(ResourceError, match=r"s3://bucket/plan: .*check the address, AWS_REGION"):
@@ -475,13 +400,3 @@ def test_the_examples_for_clusters_are_parsed() -> None:
     assert container["args"][-1] == container["resources"]["requests"]["cpu"]
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
     assert all(isinstance(entry["value"], str) for entry in container["env"])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_killed_workers_and_committers_leave_each_row_once(tmp_path: Path) -> None:
-    from benchmarks.plans import run_kills
-
-    report = run_kills(tmp_path, files=60, workers=2, kills=6, seed=0)
-    assert report["kills"] == 6
-    assert report["equal"]

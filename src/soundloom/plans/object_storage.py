@@ -1,4 +1,4 @@
-"""Object storage of plans: get, put, create if absent, list; in a folder by hard links, in S3 by conditional writes.
+"""Object storage of plans: get, put, create if absent, delete, list; by hard links, or S3's conditional writes.
 
 A plan needs nothing else of the place where it lies, so a folder on a shared file system and an object store serve it
 alike. `ObjectStorage.create` is what exactly-once rests on: of several processes that create one key, one succeeds.
@@ -46,6 +46,9 @@ class ObjectStorage(Protocol):
     def create(self, key: str, content: bytes) -> bool:
         """Write an object if there is none; whether it was written. Of several callers one succeeds."""
 
+    def delete(self, key: str) -> None:
+        """Delete an object, if there is one."""
+
     def keys(self, prefix: str) -> list[str]:
         """The keys that begin with a prefix, which ends with ``/``; sorted."""
 
@@ -90,6 +93,11 @@ class FolderStorage:
                 with suppress(FileNotFoundError):
                     temporary.unlink()
         return True
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStorage`."""
+        with one_line_errors(self._folder / key):
+            (self._folder / key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
         """See `ObjectStorage`."""

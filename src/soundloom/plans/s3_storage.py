@@ -2,20 +2,24 @@
 
 Region, credentials and endpoint come from the environment as AWS tools read it: ``AWS_REGION``, ``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``, ``AWS_ENDPOINT_URL``; without keys, from the role of the machine or
-pod. obstore sends requests that fail in passing again, with waits that grow.
+pod. obstore sends requests that fail in passing again, with waits that grow, for a minute at most.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from soundloom.errors import InvalidArgumentError, MissingExtraError, ResourceError
 from soundloom.system_errors import first_line
 
 __all__ = ["S3Storage"]
+
+MAX_RETRIES = 8
+_RETRY_TIMEOUT = timedelta(minutes=1)
 
 
 class S3Storage:
@@ -45,7 +49,8 @@ class S3Storage:
         if endpoint and endpoint.startswith("http://"):
             chosen["client_options"] = {"allow_http": True}
         with self._translated():
-            self._store = S3Store(self._bucket, prefix=self._prefix, **chosen)
+            retries: Any = {"max_retries": MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT}
+            self._store = S3Store(self._bucket, prefix=self._prefix, retry_config=retries, **chosen)
 
     @property
     def address(self) -> str:
@@ -74,6 +79,11 @@ class S3Storage:
                 # A request that was sent again after its answer was lost finds what it wrote itself.
                 return self.get(key) == content
         return True
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStorage`."""
+        with self._translated(), suppress(FileNotFoundError, self._errors.NotFoundError):
+            self._api.delete(self._store, key)
 
     def keys(self, prefix: str) -> list[str]:
         """See `ObjectStorage`."""
