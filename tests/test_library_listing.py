@@ -11,9 +11,9 @@ import pytest
 from helpers.library_factory import clustered, filled
 from soundloom.errors import QueryError
 from soundloom.library import Library, LibraryQuery, RowFilter
-from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.library_query import where_mask
-from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
+from soundloom.library.storage.facts_table import FileFacts, update_facts
+from soundloom.library.storage.store import Store
 
 NONE = FileFacts(
     sample_rate=None, channels=None, bits=None, codec="", recorded="", recorded_by="", title="", category=""
@@ -93,8 +93,9 @@ def test_facets_count_files_among_those_admitted(library: Library) -> None:
         ("starts_with(name, 'r') AND (duration > 1 OR start = 0)", ["robin", "rain"]),
         ("lower(codec) = 'flac pcm_16'", ["robin"]),
         ("folder NOT IN ('a', 'b')", ["bus"]),
-        ("size = 100 AND duration > 1", ["owl", "robin", "bus", "dog's", "rain"]),  # by the store
-        ("length(path) > 0", ["owl", "robin", "bus", "dog's", "rain"]),
+        ("size = 100 AND duration > 1", ["owl", "robin", "bus", "dog's", "rain"]),  # a column of the store
+        ("size = 100 AND array_has(tags, 'night')", ["owl"]),
+        ("length(path) > 0", ["owl", "robin", "bus", "dog's", "rain"]),  # by the store
     ],
 )
 def test_conditions_are_those_of_sql(library: Library, where: str, found: list[str]) -> None:
@@ -119,13 +120,36 @@ def test_conditions_that_cannot_be_evaluated_say_why(library: Library, where: st
 def test_a_condition_agrees_with_the_store(library: Library) -> None:
     index = library.index()
     for where in ("duration >= 1 AND start < 1", "array_has(tags, 'bird')", "path LIKE '%a/%' OR \"end\" > 1.5"):
-        mask = where_mask(FileFields(index.rows, read_facts_table(library.folder)), where)
+        mask = where_mask(index.fields, where)
         assert mask is not None
         np.testing.assert_array_equal(mask, index.mask(where))
 
 
+def test_conditions_are_the_same_in_every_search(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = np.ones(library.settings.dim)
+
+    def found(where: str) -> list[str]:
+        return sorted({Path(hit.path).name for hit in library.search_embedding(query, 10, where=where)})
+
+    library.index()
+    scans: list[object] = []
+    scan = Store.scan
+    monkeypatch.setattr(Store, "scan", lambda *given, **named: scans.append(given) or scan(*given, **named))
+    assert found("sample_rate = 44100 AND bits = 24") == ["bus.wav"]
+    assert found("array_has(tags, 'bird') AND start = 0") == ["owl.wav", "robin.flac"]
+    assert not scans  # conditions on fields do not read the store
+    assert found("size > 1 AND mtime_ns >= 0 AND bits = 16") == ["robin.flac"]
+    assert found("size > 2 AND bits = 16") == ["robin.flac"]
+    assert len(scans) == 2  # a column each
+    # What is known of the files changes without the rows: nothing that was remembered holds then.
+    facts = {path: replace(NONE, sample_rate=8000) for path in library.files()}
+    update_facts(library.folder, dict.fromkeys(facts, "another content"), facts.__getitem__)
+    assert found("sample_rate = 44100 AND bits = 24") == []
+    assert len(found("sample_rate = 8000")) == 5
+
+
 def test_fields_of_some_files(library: Library) -> None:
-    fields = FileFields(library.index().rows, read_facts_table(library.folder))
+    fields = library.index().fields
     paths = [path for path in library.files() if path.endswith(("owl.wav", "dog's.wav"))]
     assert fields.of_files(paths, ["rate", "tags", "folder"]) == [
         {"rate": 96000, "tags": ["bird", "night"], "folder": "a"},

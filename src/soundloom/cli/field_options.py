@@ -14,9 +14,8 @@ from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from soundloom.library import LibraryQuery
+    from soundloom.library.search.fields.file_fields import FileFields
 
 __all__ = ["check_fields", "fields_of", "parse_names", "print_facets"]
 
@@ -47,10 +46,7 @@ def fields_of(folder: Path, paths: Sequence[str], names: Sequence[str]) -> list[
         LibraryError: there is no library.
         QueryError: there is no such field.
     """
-    from soundloom.library.search.fields.file_fields import FileFields
-    from soundloom.library.storage.facts_table import read_facts_table
-
-    return FileFields(_rows(folder), read_facts_table(folder)).of_files(paths, names)
+    return _fields(folder).of_files(paths, names)
 
 
 def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None = None, *, json_wanted: bool) -> None:
@@ -62,16 +58,8 @@ def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None 
     """
     from soundloom.library import LibraryQuery
     from soundloom.library.search.library_query import facets
-    from soundloom.library.storage.facts_table import read_facts_table
 
-    rows = _rows(folder)
-    found = facets(
-        rows,
-        query or LibraryQuery(),
-        names,
-        facts=read_facts_table(folder),
-        in_store=lambda where: _mask(folder, where),
-    )
+    found = facets(_fields(folder), query or LibraryQuery(), names, lambda where: _mask(folder, where))
     if json_wanted:
         print_json(found)
         return
@@ -83,17 +71,19 @@ def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None 
             echo(f"  {count:>{width}}  {printable(value)}")
 
 
-def _rows(folder: Path) -> pa.Table:
-    """The rows of a library's index; it is opened only where that is missing or stale."""
-    from soundloom.library.search.current_rows import current_rows
+def _fields(folder: Path) -> FileFields:
+    """Fields of a library's files by its index; it is opened only where that is missing or stale."""
+    from soundloom.cli.arrow_without_pandas import convert_without_pandas
+    from soundloom.library.search.current_rows import current_fields
 
     check_library(folder)
-    rows = current_rows(folder)
-    if rows is not None:
-        return rows
+    convert_without_pandas()
+    fields = current_fields(folder)
+    if fields is not None:
+        return fields
     from soundloom.library import Library
 
-    return Library.open(folder).index().rows
+    return Library.open(folder).index().fields
 
 
 def _mask(folder: Path, where: str) -> Any:

@@ -247,10 +247,8 @@ class _Search:
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
         from soundloom.cli.arrow_without_pandas import convert_without_pandas
-        from soundloom.library.search.current_rows import current_rows
-        from soundloom.library.search.fields.file_fields import FileFields
+        from soundloom.library.search.current_rows import current_fields
         from soundloom.library.search.library_query import facets, match_names, where_mask
-        from soundloom.library.storage.facts_table import read_facts_table
         from soundloom.library.storage.root_registry import Presence, RootRegistry
 
         check_library(self._folder)
@@ -261,23 +259,16 @@ class _Search:
             from soundloom.library.storage.library_settings import LibrarySettings
 
             complete_weights(LibrarySettings.read(self._folder).parts, query.weights)
-        rows = None if query.is_compared else current_rows(self._folder)
-        if rows is None:
+        fields = None if query.is_compared else current_fields(self._folder)
+        if fields is None:
             return None
-        facts = read_facts_table(self._folder)
-        allowed = None if query.where is None else where_mask(FileFields(rows, facts), query.where)
+        allowed = None if query.where is None else where_mask(fields, query.where)
         if query.where is not None and allowed is None:
             return None
-        found = match_names(
-            rows,
-            query,
-            allowed,
-            facts=facts,
-            absent=Presence(RootRegistry(self._folder)).absent,
-            most=self._count,
-        )
+        absent = Presence(RootRegistry(self._folder)).absent
+        found = match_names(fields, query, allowed, absent=absent, most=self._count)
         if not query.text and len(found) == self._count:
-            total = facets(rows, query, ("name",), facts=facts).files
+            total = facets(fields, query, ("name",)).files
             if total > len(found):
                 echo(f"{len(found)} of {total} files: more with -k, fewer with text, a sound or a filter", err=True)
         return found if not query.text or query.names_only or len(found) >= self._count else None

@@ -34,7 +34,6 @@ from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
 from soundloom.library.storage.exclusions import remember_exclusions
-from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import (
@@ -257,7 +256,8 @@ class Library(LibraryContents):
             end: where in the query to stop; its end if not given.
             weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
                 below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
-            where: an SQL condition on path, start, end, duration, size, mtime_ns and tags.
+            where: an SQL condition on the fields of files (`soundloom.library.search.fields`), such as sample_rate and
+                recorded, on start, end and tags of segments, and on size, mtime_ns and hash.
             include_query: whether a query from the library may find itself.
             decoding: how the query is decoded, if not as the library's files are.
             notices: a list to which is added what is noticed of the query, such as silence.
@@ -357,7 +357,7 @@ class Library(LibraryContents):
         Raises:
             QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
         """
-        parts = (self.settings, self._library_model, self._tag_queries, read_facts_table(self.folder))
+        parts = (self.settings, self._library_model, self._tag_queries)
         finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks)
         return self._index_cache.use(lambda index: finder.find(index, LibraryQuery.of(query), k))
 
@@ -370,8 +370,7 @@ class Library(LibraryContents):
         Raises:
             QueryError: as for `find`; or the query has sounds or words of the model.
         """
-        facts = read_facts_table(self.folder)
-        return self._index_cache.use(lambda index: select(index, LibraryQuery.of(query), facts))
+        return self._index_cache.use(lambda index: select(index, LibraryQuery.of(query)))
 
     def explain(  # noqa: D417  (the other arguments are those of `search`)
         self,

@@ -18,7 +18,6 @@ from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
 from soundloom.library.segment_table import SegmentTables
-from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
@@ -120,8 +119,8 @@ class LibraryContents(SegmentTables):
         Raises:
             QueryError: as for `Library.select`, or there is no such field.
         """
-        asked, facts = LibraryQuery.of(query), read_facts_table(self.folder)
-        return self._index_cache.use(lambda index: facets(index.rows, asked, fields, facts=facts, in_store=index.mask))
+        asked = LibraryQuery.of(query)
+        return self._index_cache.use(lambda index: facets(index.fields, asked, fields, index.mask))
 
     def add_columns(self, table: str | os.PathLike[str]) -> ColumnReport:
         """Join the columns of a CSV, such as site or weather, to the files; see `column_table.add_columns`.

@@ -125,7 +125,7 @@ class Search:
         hits, total = index.browse(where, shown if embedding is None else slice(0))
         if not total and (query.folder or query.has_tag):  # an unknown folder or tag is an error that names those known
             RowFilter(tags=tuple(query.has_tag), folder=query.folder and catalogue.folder(query.folder)).mask(
-                index.rows
+                index.fields
             )
         explained: Sequence[Explanation] = ()
         if embedding is not None:

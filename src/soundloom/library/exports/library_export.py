@@ -24,8 +24,6 @@ from pyarrow import parquet
 from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError, ModelError, ModelMismatchError
 from soundloom.library.library import Library
-from soundloom.library.search.fields.file_fields import FileFields
-from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.sql import path_is_in
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
@@ -96,8 +94,7 @@ def _tables(library: Library, files: list[str]) -> Iterator[pa.Table]:
 
 
 def _write_parquet(library: Library, tables: Iterator[pa.Table], file: Path) -> None:
-    rows = library.index().rows
-    fields = FileFields(rows, read_facts_table(library.folder))
+    fields = library.index().fields
     names = [name for name in fields.names if name not in _DERIVED and name not in _OF_ROWS]
     columns = {name: fields.column(name) for name in names}
     writer = None

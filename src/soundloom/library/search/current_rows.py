@@ -1,4 +1,4 @@
-"""The rows of a library's search index, read without the store, as long as the index is up to date.
+"""Rows of a library's search index and fields of its files, read without the store while the index is up to date.
 
 Whether an index was built from the store as it is can be seen without opening that: the index holds the version and the
 checksum of the manifest that it was built from.
@@ -11,14 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 from soundloom.library.storage.contents import latest_manifest
+from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.store_folders import store_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["current_rows"]
+__all__ = ["current_fields", "current_rows"]
+
+
+def current_fields(folder: Path) -> FileFields | None:
+    """Fields of the files; None where `current_rows` gives none.
+
+    Args:
+        folder: the library's.
+    """
+    rows = current_rows(folder)
+    return None if rows is None else FileFields(rows, read_facts_table(folder))
 
 
 def current_rows(folder: Path) -> pa.Table | None:

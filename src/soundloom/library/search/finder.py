@@ -20,21 +20,17 @@ from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryEr
 from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import share_below
-from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.library_query import (
     LibraryQuery,
     QuerySound,
     match_names,
     rows_of_text,
     sort_matches,
-    where_mask,
 )
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from soundloom.library.search.search_index import NearestRows, SearchIndex
     from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -58,7 +54,6 @@ class Finder:
         settings: the library's.
         model: embeds the sounds of a query; loaded only if there are any.
         tag_queries: search by the words of the model, and by sentences.
-        facts: of the library's files, where there are any.
         offline: never fetch the words of a published model.
         notices: a list to which is added what is noticed of the sounds, such as silence.
         remarks: a list to which is added how the query was understood, where that is not plain.
@@ -69,7 +64,6 @@ class Finder:
         settings: LibrarySettings,
         model: LibraryModel,
         tag_queries: TagQueries,
-        facts: pa.Table | None = None,
         *,
         offline: bool = False,
         notices: list[audio.Notice] | None = None,
@@ -79,7 +73,6 @@ class Finder:
         self._model = model
         self._tag_queries = tag_queries
         self._sentences = tag_queries.sentences
-        self._facts = facts
         self._offline = offline
         self._notices = notices
         self._remarks = [] if remarks is None else remarks
@@ -88,21 +81,18 @@ class Finder:
         """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
         matches = self._find(index, query, k)
-        return sort_matches(index.rows, matches, query.sort, self._facts) if query.is_compared else matches
+        return sort_matches(index.fields, matches, query.sort) if query.is_compared else matches
 
     def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
-        rows = index.rows
-        allowed = None
-        if query.where is not None:
-            allowed = where_mask(FileFields(rows, self._facts), query.where, index.mask)
+        allowed = None if query.where is None else index.mask(query.where)
         if not query.is_compared:
-            found = match_names(rows, query, allowed, facts=self._facts, absent=index.segments.absent, most=k)
+            found = match_names(index.fields, query, allowed, absent=index.segments.absent, most=k)
             if not query.text or query.names_only or len(found) >= k:
                 return found
             return self._by_model(index, query, found, allowed, k)
         allowed = self._filtered(index, query, allowed)
         if query.text:
-            mask = rows_of_text(rows, query.text, self._facts)
+            mask = rows_of_text(index.fields, query.text)
             if not mask.any():
                 raise QueryError(
                     f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
@@ -142,7 +132,7 @@ class Finder:
         """The rows that the query's filter admits of those that may be found; None where all may be."""
         if not query.filter:
             return allowed
-        mask = query.filter.mask(index.rows, self._facts)
+        mask = query.filter.mask(index.fields)
         return mask if allowed is None else allowed & mask
 
     def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:

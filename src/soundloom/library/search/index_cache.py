@@ -27,6 +27,7 @@ from soundloom.errors import CacheDamagedError
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index.index_builder import refresh_tags
 from soundloom.library.segments import Segments
+from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.library_lock import AddLock, library_lock
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
@@ -60,7 +61,7 @@ class IndexCache:
         self._store = store
         self._parts = parts
         self._add_lock = add_lock
-        self._presence = presence
+        self._of_library = presence, FactsReader(folder)
         self._index: SearchIndex | None = None
         self._segments: Segments | None = None
         self._rest_until = 0.0
@@ -123,7 +124,7 @@ class IndexCache:
         try:
             with self._locked(wait=True) as writable:
                 if writable and self._temporary is None and refresh_tags(self._folder, self._store, loaded.rows):
-                    refreshed = SearchIndex.open(self._folder, self._store, self._presence)
+                    refreshed = SearchIndex.open(self._folder, self._store, *self._of_library)
                     self._index = None if refreshed is None else self._share(refreshed)
         except CacheDamagedError as damage:
             self.discard(damage)
@@ -143,7 +144,7 @@ class IndexCache:
         if self._damage is not None:
             return None
         try:
-            return SearchIndex.open(self._folder, self._store, self._presence)
+            return SearchIndex.open(self._folder, self._store, *self._of_library)
         except CacheDamagedError as damage:
             self._damage = damage
             return None
@@ -154,7 +155,7 @@ class IndexCache:
         reason = "read-only"
         if writable:
             try:
-                index = SearchIndex.build(self._folder, self._store, self._parts, self._presence)
+                index = SearchIndex.build(self._folder, self._store, self._parts, *self._of_library)
             except Exception as error:
                 if not is_unwritable(error):
                     raise translated(error, self._folder) or error from error
@@ -171,7 +172,7 @@ class IndexCache:
             self._folder.parent, reason, self._temporary,
         )  # fmt: skip
         with one_line_errors(self._temporary):
-            return SearchIndex.build(self._temporary / "index", self._store, self._parts, self._presence)
+            return SearchIndex.build(self._temporary / "index", self._store, self._parts, *self._of_library)
 
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:

@@ -37,7 +37,6 @@ __all__ = [
     "rows_of_text",
     "select",
     "sort_matches",
-    "titles_of",
     "where_mask",
 ]
 
@@ -125,34 +124,31 @@ class LibraryQuery:
 
 
 def match_names(
-    rows: pa.Table,
+    fields: FileFields,
     query: LibraryQuery,
     allowed: NDArray[np.bool_] | None = None,
     *,
-    facts: pa.Table | None = None,
     absent: Callable[[Sequence[str]], Sequence[bool]] = lambda paths: [False] * len(paths),
     most: int | None = None,
 ) -> list[Match]:
     """The files whose texts hold the query's, the best first; without a text all that the filter admits, by path.
 
     Args:
-        rows: path, start, end, duration and tags of every segment, ordered by path and start.
+        fields: of the library's files.
         query: its text, filter and order count; its condition (`where_mask`) is in ``allowed``.
         allowed: rows that may be found; all if not given.
-        facts: of the files, where there are any: their titles are searched.
         absent: finds which of some files are not there.
         most: how many matches are wanted; all if not given.
 
     Raises:
         QueryError: the text holds no word, or the filter names a tag or folder that is not there, or the order a field.
     """
-    mask = query.filter.mask(rows, facts) if query.filter else None
+    mask = query.filter.mask(fields) if query.filter else None
     if allowed is not None:
         mask = allowed if mask is None else mask & allowed
-    fields = FileFields(rows, facts)
     found: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]
     if query.text:
-        found = [(match.rows, match.found_by) for match in match_text(rows, query.text, titles_of(facts))]
+        found = [(match.rows, match.found_by) for match in match_text(fields.rows, query.text, fields.titles)]
         if query.sort:
             files = fields.file_of_row[[some[0] for some, _ in found]] if found else np.zeros(0, np.int64)
             of_file = dict(zip(files.tolist(), found, strict=True))
@@ -163,44 +159,37 @@ def match_names(
     for some, found_by in found:
         kept = [row for row in some if mask is None or mask[row]]
         if kept:
-            matches += _regions(rows, kept, found_by)[: None if query.every_segment else 1]
+            matches += _regions(fields.rows, kept, found_by)[: None if query.every_segment else 1]
         if most is not None and len(matches) >= most:
             break
     gone = absent([match.path for match in matches[:most]])
     return [replace(match, absent=missing) for match, missing in zip(matches[:most], gone, strict=True)]
 
 
-def select(index: SearchIndex, query: LibraryQuery, facts: pa.Table | None = None) -> list[SegmentRef]:
+def select(index: SearchIndex, query: LibraryQuery) -> list[SegmentRef]:
     """Every segment that the text and the filters of a query admit; see `Library.select`.
 
     Raises:
         QueryError: as for `match_names`; or the query has sounds or words of the model, which rank and do not select.
     """
-    return index.segments.references(_selected(FileFields(index.rows, facts), query, facts, index.mask))
+    return index.segments.references(_selected(index.fields, query, index.mask))
 
 
 def facets(
-    rows: pa.Table,
-    query: LibraryQuery,
-    asked: Sequence[str] = (),
-    *,
-    facts: pa.Table | None = None,
-    in_store: StoreMask | None = None,
+    fields: FileFields, query: LibraryQuery, asked: Sequence[str] = (), in_store: StoreMask | None = None
 ) -> Facets:
     """How many of the files that the text and the filters of a query admit have each value of some fields.
 
     Args:
-        rows: as for `match_names`.
+        fields: of the library's files.
         query: its text, filter and condition count.
         asked: names of fields; the usual ones if none.
-        facts: of the files, where there are any.
         in_store: evaluates a condition that only the store can.
 
     Raises:
         QueryError: as for `select`, or there is no such field.
     """
-    fields = FileFields(rows, facts)
-    mask = _selected(fields, query, facts, in_store)
+    mask = _selected(fields, query, in_store)
     return count_facets(fields, np.unique(fields.file_of_row[mask]), asked)
 
 
@@ -214,7 +203,7 @@ def where_mask(fields: FileFields, where: str, in_store: StoreMask | None = None
     return in_store(where) if mask is None and in_store is not None else mask
 
 
-def sort_matches(rows: pa.Table, matches: list[Match], sort: Sequence[str], facts: pa.Table | None) -> list[Match]:
+def sort_matches(fields: FileFields, matches: list[Match], sort: Sequence[str]) -> list[Match]:
     """Matches in the order of some fields of their files, equal ones as they were.
 
     Raises:
@@ -225,7 +214,6 @@ def sort_matches(rows: pa.Table, matches: list[Match], sort: Sequence[str], fact
 
     if not sort or not matches:
         return matches
-    fields = FileFields(rows, facts)
     of_match = pc.index_in(pa.array([match.path for match in matches]), value_set=fields.paths).to_pylist()
     files = list(dict.fromkeys(of_match))
     rank = {file: place for place, file in enumerate(fields.order(np.array(files), sort).tolist())}
@@ -233,17 +221,15 @@ def sort_matches(rows: pa.Table, matches: list[Match], sort: Sequence[str], fact
     return [matches[place] for place in order]
 
 
-def _selected(
-    fields: FileFields, query: LibraryQuery, facts: pa.Table | None, in_store: StoreMask | None
-) -> NDArray[np.bool_]:
+def _selected(fields: FileFields, query: LibraryQuery, in_store: StoreMask | None) -> NDArray[np.bool_]:
     """The rows that the text, the filter and the condition of a query admit."""
     if query.is_compared:
         raise QueryError(
             "sounds and words of the model rank a library: select by text, tags and filters, or find first"
         )
-    mask = query.filter.mask(fields.rows, facts)
+    mask = query.filter.mask(fields)
     if query.text:
-        mask &= rows_of_text(fields.rows, query.text, facts)
+        mask &= rows_of_text(fields, query.text)
     if query.where is None:
         return mask
     satisfying = where_mask(fields, query.where, in_store)
@@ -252,21 +238,10 @@ def _selected(
     return np.asarray(mask & satisfying)
 
 
-def titles_of(facts: pa.Table | None) -> dict[str, str]:
-    """Path -> title and category of the files that have any."""
-    import pyarrow.compute as pc
-
-    if facts is None:
-        return {}
-    some = facts.filter(pc.or_(pc.not_equal(facts["title"], ""), pc.not_equal(facts["category"], "")))
-    columns = some.select(["path", "title", "category"]).to_pydict()
-    return {path: f"{title} {category}" for path, title, category in zip(*columns.values(), strict=True)}
-
-
-def rows_of_text(rows: pa.Table, text: str, facts: pa.Table | None = None) -> NDArray[np.bool_]:
+def rows_of_text(fields: FileFields, text: str) -> NDArray[np.bool_]:
     """The rows whose texts hold a text."""
-    mask = np.zeros(rows.num_rows, np.bool_)
-    for match in match_text(rows, text, titles_of(facts)):
+    mask = np.zeros(fields.rows.num_rows, np.bool_)
+    for match in match_text(fields.rows, text, fields.titles):
         mask[list(match.rows)] = True
     return mask
 

@@ -1,7 +1,6 @@
 """Filters of rows by given tags, folders, lengths and facts of the files, evaluated with Arrow.
 
-Unlike `soundloom.library.search.filters`, which makes SQL for the store, they need no store; and they say what is there
-where nothing fits.
+Unlike the conditions of `soundloom.library.search.filters`, they say what is there where nothing fits.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from soundloom.counted import counted
 from soundloom.errors import QueryError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from soundloom.library.search.fields.file_fields import FileFields
 
 __all__ = ["RowFilter"]
 
@@ -52,56 +51,51 @@ class RowFilter:
     def __bool__(self) -> bool:
         return self != RowFilter()
 
-    def mask(self, rows: pa.Table, facts: pa.Table | None = None) -> NDArray[np.bool_]:
-        """Which of some rows satisfy the filter.
+    def mask(self, fields: FileFields) -> NDArray[np.bool_]:
+        """Which segments of a library satisfy the filter.
 
         Args:
-            rows: path, duration and tags of every segment.
-            facts: of the files (`soundloom.library.storage.facts_table`), where there are any.
+            fields: of its files.
 
         Raises:
             QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named. Or facts
                 are asked for, and there are none.
         """
-        mask = np.ones(rows.num_rows, np.bool_)
-        for tag in self.tags:
-            mask &= _has_tag(rows, tag)
+        files = np.ones(len(fields.paths), np.bool_)
         if self.folder is not None:
-            mask &= _in_folder(rows, self.folder)
+            files &= _in_folder(fields, self.folder)
         if self.longer is not None:
-            mask &= rows["duration"].to_numpy() >= self.longer
+            files &= fields.column("duration").to_numpy() >= self.longer
         if self.shorter is not None:
-            mask &= rows["duration"].to_numpy() <= self.shorter
+            files &= fields.column("duration").to_numpy() <= self.shorter
         if self.sample_rate is not None or self.after is not None or self.before is not None:
-            mask &= self._by_facts(rows, facts)
+            files &= self._by_facts(fields)
+        mask = fields.of_rows(files)
+        for tag in self.tags:
+            mask &= _has_tag(fields, tag)
         return mask
 
-    def _by_facts(self, rows: pa.Table, facts: pa.Table | None) -> NDArray[np.bool_]:
+    def _by_facts(self, fields: FileFields) -> NDArray[np.bool_]:
+        """Which files satisfy the conditions on their facts; what is not known satisfies none."""
         import pyarrow.compute as pc
 
-        if facts is None:
+        if fields.facts is None:
             raise QueryError("nothing is known yet of the files' rates and recording times: run soundloom index once")
-        fits = pc.is_valid(facts["path"])
+        fits = []
         if self.sample_rate is not None:
-            fits = pc.and_(fits, pc.equal(facts["sample_rate"], self.sample_rate))
-        # Times are text that sorts as they do; a time that is not known is empty.
+            fits.append(pc.equal(fields.column("sample_rate"), self.sample_rate))
+        # Times are text that sorts as they do.
         if self.after is not None:
-            fits = pc.and_(fits, pc.greater_equal(facts["recorded"], _moment(self.after)))
+            fits.append(pc.greater_equal(fields.column("recorded"), _moment(self.after)))
         if self.before is not None:
-            fits = pc.and_(fits, pc.less(facts["recorded"], _moment(self.before)))
-            fits = pc.and_(fits, pc.not_equal(facts["recorded"], ""))
-        paths = facts["path"].filter(pc.fill_null(fits, False))
-        return np.asarray(pc.is_in(rows["path"], value_set=paths.combine_chunks()).to_numpy())
+            fits.append(pc.less(fields.column("recorded"), _moment(self.before)))
+        masks = [pc.fill_null(fit, False).to_numpy(zero_copy_only=False) for fit in fits]
+        return np.asarray(np.logical_and.reduce(masks))
 
 
-def _has_tag(rows: pa.Table, tag: str) -> NDArray[np.bool_]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    tags = rows["tags"].combine_chunks()
-    flat = pc.list_flatten(tags)
-    given = [name for name in pc.unique(flat).to_pylist() if name is not None]
-    meant = [name for name in given if _folded(name) == _folded(tag)]
+def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
+    given, codes, segments = fields.tags_of_rows
+    meant = [number for number, name in enumerate(given) if _folded(name) == _folded(tag)]
     if not meant:
         near = _nearest(tag, given)
         known = (
@@ -115,27 +109,25 @@ def _has_tag(rows: pa.Table, tag: str) -> NDArray[np.bool_]:
             f"nobody has given the tag {tag!r} in this library ({known}). To search by what the model takes for it: "
             f"--word {shlex.quote(tag)}; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"
         )
-    mask = np.zeros(rows.num_rows, np.bool_)
-    parents = pc.list_parent_indices(tags).to_numpy()
-    mask[parents[pc.is_in(flat, value_set=pa.array(meant)).to_numpy(zero_copy_only=False)]] = True
+    mask = np.zeros(fields.rows.num_rows, np.bool_)
+    mask[segments[np.isin(codes, meant)]] = True
     return mask
 
 
-def _in_folder(rows: pa.Table, folder: str) -> NDArray[np.bool_]:
-    paths = rows["path"].combine_chunks().dictionary_encode()
-    folders = [os.path.dirname(path) for path in paths.dictionary.to_pylist()]
+def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
+    folders = [os.path.dirname(path) for path in fields.paths.to_pylist()]
     inside = os.path.join(os.path.abspath(os.path.expanduser(folder)), "")
     below = [os.path.join(name, "").startswith(inside) for name in folders]
     if not any(below):
         part = f"{os.sep}{_folded(folder).strip(os.sep)}{os.sep}"
         below = [part in _folded(os.path.join(name, "")) for name in folders]
-    if rows.num_rows and not any(below):
+    if folders and not any(below):
         names = {part for name in dict.fromkeys(folders) for part in name.split(os.sep) if part}
         near = _nearest(os.path.basename(folder.rstrip(os.sep)), names)
         raise QueryError(
             f"no sound of this library lies in a folder {folder!r}" + (f": did you mean {near}?" if near else "")
         )
-    return np.asarray(np.array(below, np.bool_)[paths.indices.to_numpy()])
+    return np.array(below, np.bool_)
 
 
 def _moment(day: date) -> str:

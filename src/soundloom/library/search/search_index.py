@@ -12,8 +12,8 @@ Small libraries are compared row by row. For large ones FAISS looks only at the 
 (`vector_index.cells`); where there are no clusters, and for weights below zero, codes of all rows show which to compare
 (`vector_index.codes`). Of a filter that leaves few rows every one is compared.
 
-Filters are evaluated by the store, and the latest ones are remembered: a steered search uses the same ones again. The
-index is a cache: it can always be rebuilt from the store (`soundloom.library.search.index_cache`).
+Conditions are evaluated in memory (`soundloom.library.search.fields`). The index is a cache: it can always be rebuilt
+from the store (`soundloom.library.search.index_cache`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.hits import Hits
 from soundloom.library.search.explanation import Explanation, explain
+from soundloom.library.search.fields.field_masks import FieldMasks
+from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import Cells, top_rows
@@ -39,6 +41,7 @@ from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
 from soundloom.library.segments import Hit, Segment, Segments
+from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
 
@@ -46,8 +49,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["NearestRows", "SearchIndex"]
-
-_CACHED_FILTERS = 32
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,16 @@ class SearchIndex:
         segments: the rows as segments.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], store: Store, presence: Presence | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        store: Store,
+        presence: Presence | None = None,
+        facts: FactsReader | None = None,
+    ) -> None:
         files = IndexFiles(folder, manifest)
         self._store = store
-        self._masks: dict[str, Bool[np.ndarray, " rows"]] = {}
         self.version: int = manifest["version"]
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
         self.rows: pa.Table = files.rows()
@@ -87,6 +94,7 @@ class SearchIndex:
         self._row_ids = self.rows["_rowid"].to_numpy()
         self._by_row_id = np.argsort(self._row_ids)
         self._sorted_row_ids = self._row_ids[self._by_row_id]
+        self._masks = FieldMasks(self.rows, store, self.positions, facts)
         scaling = files.arrays("scaling.npz")
         self._mean, self._scale = scaling["mean"], scaling["scale"]
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
@@ -102,13 +110,16 @@ class SearchIndex:
             self._codes = Codes(files.open("codes.faiss"), manifest["codes"])
 
     @classmethod
-    def open(cls, folder: Path, store: Store, presence: Presence | None = None) -> SearchIndex | None:
+    def open(
+        cls, folder: Path, store: Store, presence: Presence | None = None, facts: FactsReader | None = None
+    ) -> SearchIndex | None:
         """The index in a folder, or None if there is none or it was built from another state of the store.
 
         Args:
             folder: the index's.
             store: the library's rows.
             presence: finds which files are not there; if not given, none is looked for.
+            facts: reads the facts of the files, if there are any.
 
         Raises:
             CacheDamagedError: it cannot be opened, or is not as it was written.
@@ -117,7 +128,7 @@ class SearchIndex:
         if manifest is None or (manifest["version"], manifest["store"]) != (store.version, store.identity):
             return None
         try:
-            return cls(folder, manifest, store, presence)
+            return cls(folder, manifest, store, presence, facts)
         except MemoryError:
             raise
         except Exception as error:
@@ -130,15 +141,15 @@ class SearchIndex:
         store: Store,
         parts: Mapping[str, slice],
         presence: Presence | None = None,
+        facts: FactsReader | None = None,
         *,
         exact_bytes: int | None = None,
     ) -> SearchIndex:
         """Build the index of a store in a folder and open it; see `build_index` and `open`."""
         build_index(folder, store, parts, exact_bytes=exact_bytes)
-        manifest = read_manifest(folder)
-        if manifest is None:
+        if (manifest := read_manifest(folder)) is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
-        return cls(folder, manifest, store, presence)
+        return cls(folder, manifest, store, presence, facts)
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -207,21 +218,18 @@ class SearchIndex:
 
         return np.flatnonzero(pc.equal(self.rows["path"], path).to_numpy())
 
+    @property
+    def fields(self) -> FileFields:
+        """Fields of the files: of these rows, with the facts as they are now."""
+        return self._masks.fields
+
     def mask(self, where: str) -> Bool[np.ndarray, " rows"]:
-        """The rows for which an SQL condition holds; see `Library.search`.
+        """The rows for which an SQL condition holds; see `Library.search`. Not to be changed.
 
         Raises:
             QueryError: the condition cannot be evaluated.
         """
-        mask = self._masks.get(where)
-        if mask is None:
-            mask = np.zeros(len(self), np.bool_)
-            for batch in self._store.scan(["start"], where, row_ids=True):
-                mask[self.positions(batch["_rowid"].to_numpy())] = True
-            # A new dictionary for every change: other threads may be reading the old one.
-            latest = list(self._masks.items())[-_CACHED_FILTERS + 1 :]
-            self._masks = dict([*latest, (where, mask)])
-        return mask
+        return self._masks.mask(where)
 
     def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
@@ -350,7 +358,7 @@ class SearchIndex:
         k: int,
         mask: Bool[np.ndarray, " rows"] | None,
     ) -> Int[np.ndarray, " _k"]:
-        count = len(self) if mask is None else int(mask.sum())
+        count = len(self) if mask is None else int(np.count_nonzero(mask))
         k = min(k, count)
         if k == 0:
             return np.zeros(0, np.int64)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "FactsReader",
     "FileFacts",
     "Levels",
     "check_columns",
@@ -86,6 +87,34 @@ class FileFacts:
     category: str
     peak: float | None = None
     rms: float | None = None
+
+
+class FactsReader:
+    """Reads the facts of a library's files again whenever their tables were written.
+
+    Args:
+        folder: the library's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: tuple[object, pa.Table | None] | None = None
+
+    def current(self) -> pa.Table | None:
+        """As `read_facts_table`; the same object as long as nothing was written."""
+        state = [_file_state(self._folder / name) for name in (_FILE, _COLUMNS_FILE)]
+        if self._read is None or self._read[0] != state:
+            self._read = state, read_facts_table(self._folder)
+        return self._read[1]
+
+
+def _file_state(file: Path) -> object:
+    """What differs after a file was replaced; None if there is no file."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def read_facts_table(folder: Path) -> pa.Table | None:

@@ -5,8 +5,9 @@
     recorded BETWEEN '2024-05-01' AND '2024-06-01' AND NOT array_has(tags, 'crow')
 
 Comparisons, IN, LIKE, BETWEEN, IS NULL, AND, OR, NOT, parentheses, and the functions of `_FUNCTIONS`, as in SQL: a
-comparison with what is not known holds for nothing. A condition on size, mtime_ns, hash, notices or decoder, which only
-the store has, or one in other SQL, is left to the store.
+comparison with what is not known holds for nothing. Fields of files are compared once for each file and not for each of
+its segments. A condition on size, mtime_ns, hash, notices or decoder, where these are not at hand, or one in other SQL
+is left to the store.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TOKEN = re.compile(
 )
 _WORDS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"])
 _OF_STORE = frozenset(("size", "mtime_ns", "hash", "notices", "decoder"))
-_OF_ROWS = ("path", "start", "end", "duration", "tags")
+_OF_ROWS = ("start", "end", "tags")
 _COMPARISONS = {
     "=": "equal", "==": "equal", "!=": "not_equal", "<>": "not_equal",
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
@@ -45,12 +46,15 @@ class _OtherSqlError(Exception):
     """The condition is in a part of SQL that is read here not at all."""
 
 
-def condition_mask(fields: FileFields, where: str) -> NDArray[np.bool_] | None:
+def condition_mask(
+    fields: FileFields, where: str, stored: Callable[[str], pa.Array] | None = None
+) -> NDArray[np.bool_] | None:
     """The rows for which a condition holds; None if only the store can evaluate it.
 
     Args:
         fields: of the files, and the rows.
         where: the condition.
+        stored: gives a column of the store, a value for each file.
 
     Raises:
         QueryError: a column that there is not, or values that cannot be compared.
@@ -59,20 +63,21 @@ def condition_mask(fields: FileFields, where: str) -> NDArray[np.bool_] | None:
     import pyarrow.compute as pc
 
     try:
-        parsed = _Parser(check_condition(where), fields).parse()
-    except _OtherSqlError:
+        mask = _Parser(check_condition(where), fields, stored).parse()
+    except (_OtherSqlError, RecursionError):
         return None
     except (pa.ArrowException, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}") from None
-    return np.asarray(pc.fill_null(parsed, False).to_numpy(zero_copy_only=False), np.bool_)
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 class _Parser:
     """One condition: read and evaluated from left to right."""
 
-    def __init__(self, where: str, fields: FileFields) -> None:
+    def __init__(self, where: str, fields: FileFields, stored: Callable[[str], pa.Array] | None) -> None:
         self._fields = fields
+        self._stored = stored
         self._tokens: list[tuple[str, str]] = []
         place = 0
         while where[place:].strip():
@@ -90,7 +95,7 @@ class _Parser:
         mask = self._either()
         if self._tokens[self._place][0] != "end":
             raise _OtherSqlError
-        return mask
+        return self._of_rows(mask)
 
     def _take(self, *wanted: str) -> str | None:
         """The next token, if it is one of some words or signs."""
@@ -109,7 +114,7 @@ class _Parser:
 
         mask = self._all()
         while self._take("OR"):
-            mask = pc.or_kleene(mask, self._all())
+            mask = pc.or_kleene(*self._alike(mask, self._all()))
         return mask
 
     def _all(self) -> pa.Array:
@@ -117,7 +122,7 @@ class _Parser:
 
         mask = self._negated()
         while self._take("AND"):
-            mask = pc.and_kleene(mask, self._negated())
+            mask = pc.and_kleene(*self._alike(mask, self._negated()))
         return mask
 
     def _negated(self) -> pa.Array:
@@ -136,7 +141,7 @@ class _Parser:
         value = self._operand()
         if (sign := self._take(*_COMPARISONS)) is not None:
             compare: Callable[..., Any] = getattr(pc, _COMPARISONS[sign])
-            return self._whole(compare(value, self._operand()))
+            return self._whole(compare(*self._alike(value, self._operand())))
         if self._take("IS"):
             inverted = self._take("NOT")
             self._expect("NULL")
@@ -154,6 +159,8 @@ class _Parser:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if not isinstance(value, pa.Array):
+            raise _OtherSqlError
         if self._take("IN"):
             self._expect("(")
             among = [self._operand()]
@@ -162,11 +169,12 @@ class _Parser:
             self._expect(")")
             return pc.if_else(pc.is_null(value), None, pc.is_in(value, value_set=pa.array(among, value.type)))
         if (like := self._take("LIKE", "ILIKE")) is not None:
-            return pc.match_like(value, str(self._operand()), ignore_case=like == "ILIKE")
+            return pc.match_like(value, self._text(), ignore_case=like == "ILIKE")
         if self._take("BETWEEN"):
             lowest = self._operand()
             self._expect("AND")
-            return pc.and_kleene(pc.greater_equal(value, lowest), pc.less_equal(value, self._operand()))
+            above = pc.greater_equal(*self._alike(value, lowest))
+            return pc.and_kleene(*self._alike(above, pc.less_equal(*self._alike(value, self._operand()))))
         return None
 
     def _operand(self) -> Any:
@@ -185,6 +193,12 @@ class _Parser:
             raise _OtherSqlError
         return self._function(text.lower()) if self._take("(") else self._column(text.strip('"`'))
 
+    def _text(self) -> str:
+        value = self._operand()
+        if not isinstance(value, str):
+            raise _OtherSqlError
+        return value
+
     def _function(self, name: str) -> pa.Array:
         import pyarrow.compute as pc
 
@@ -195,7 +209,7 @@ class _Parser:
             self._expect(")")
             return pc.utf8_lower(value) if name == "lower" else pc.utf8_upper(value)
         self._expect(",")
-        part = str(self._operand())
+        part = self._text()
         self._expect(")")
         if name == "array_has":
             return self._has(value, part)
@@ -203,23 +217,41 @@ class _Parser:
         return functions[name](value, part)
 
     def _has(self, lists: pa.Array, member: str) -> pa.Array:
+        """For every segment whether somebody gave it a tag."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        mask = np.zeros(len(lists), np.bool_)
-        having = pc.equal(pc.list_flatten(lists), member)
-        mask[pc.list_parent_indices(lists).filter(pc.fill_null(having, False)).to_numpy()] = True
-        return pa.array(mask)
+        if not (isinstance(lists, pa.Array) and pa.types.is_list(lists.type)):
+            raise _OtherSqlError
+        given, codes, segments = self._fields.tags_of_rows
+        mask = np.zeros(len(self._fields.file_of_row), np.bool_)
+        if member in given:
+            mask[segments[codes == given.index(member)]] = True
+        return pc.if_else(pc.is_null(lists), None, pa.array(mask))
 
     def _column(self, name: str) -> pa.Array:
-        if name in _OF_STORE and name not in self._fields.names:
-            raise _OtherSqlError
+        """A value for each segment, or, of what is one for all segments of a file, for each file."""
         if name in _OF_ROWS:
             return self._fields.rows[name].combine_chunks()
-        return self._fields.column(name).take(self._fields.file_of_row)
+        if name in _OF_STORE and name not in self._fields.names:
+            if self._stored is None:
+                raise _OtherSqlError
+            return self._stored(name)
+        return self._fields.column(name)
 
-    def _whole(self, mask: Any) -> pa.Array:
-        """A mask of all rows, also of two literals."""
+    def _alike(self, one: Any, other: Any) -> tuple[Any, Any]:
+        """Two values that can be compared: both for each file, or both for each segment."""
         import pyarrow as pa
 
-        return mask if isinstance(mask, pa.Array) else pa.array([mask.as_py()] * self._fields.rows.num_rows, pa.bool_())
+        if isinstance(one, pa.Array) and isinstance(other, pa.Array) and len(one) != len(other):
+            return self._of_rows(one), self._of_rows(other)
+        return one, other
+
+    def _of_rows(self, values: pa.Array) -> pa.Array:
+        return values if len(values) == len(self._fields.file_of_row) else values.take(self._fields.file_of_row)
+
+    def _whole(self, mask: Any) -> pa.Array:
+        """A mask of all files, also of two literals."""
+        import pyarrow as pa
+
+        return mask if isinstance(mask, pa.Array) else pa.array([mask.as_py()] * len(self._fields.paths), pa.bool_())

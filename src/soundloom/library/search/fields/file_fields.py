@@ -5,7 +5,7 @@
     sample_rate, channels ...  facts of the file (`soundloom.library.storage.facts_table`), and columns from tables
     hour, month                of the recording time: 0 to 23, and 2024-05
 
-Nothing needs the store or a model. What is not known of a file is null.
+Nothing needs the store or a model, and what was computed once is kept. What is not known of a file is null.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ class FileFields:
         facts: of the files, where there are any.
 
     Attributes:
-        rows: the segments.
+        rows: as given.
+        facts: as given.
         paths: the files.
         file_of_row: for every segment the number of its file.
     """
@@ -48,8 +50,9 @@ class FileFields:
     def __init__(self, rows: pa.Table, facts: pa.Table | None = None) -> None:
         paths = rows["path"].combine_chunks().dictionary_encode()
         self.paths: pa.Array = paths.dictionary
-        self.file_of_row: NDArray[np.int64] = paths.indices.to_numpy()
-        self.rows, self._facts = rows, facts
+        self.file_of_row: NDArray[np.int32] = paths.indices.to_numpy()
+        self.rows, self.facts = rows, facts
+        self._columns: dict[str, pa.Array] = {}
         self._made: dict[str, Callable[[], pa.Array]] = {
             "path": lambda: self.paths,
             "name": self._names,
@@ -64,7 +67,7 @@ class FileFields:
     @property
     def names(self) -> list[str]:
         """The fields, by name."""
-        known = [] if self._facts is None else dict.fromkeys([*COLUMNS, *self._facts.column_names])
+        known = [] if self.facts is None else dict.fromkeys([*COLUMNS, *self.facts.column_names])
         return [*self._made, *(name for name in known if name not in ("path", "hash") and name not in self._made)]
 
     def name(self, asked: str) -> str:
@@ -84,7 +87,7 @@ class FileFields:
             return known[folded]
         near = difflib.get_close_matches(folded, known, n=2, cutoff=0.6)
         hint = f": did you mean {' or '.join(near)}?" if near else "."
-        missing = "" if self._facts is not None else "; soundloom index reads more of the files' headers"
+        missing = "" if self.facts is not None else "; soundloom index reads more of the files' headers"
         raise QueryError(f"there is no field {asked!r}{hint} Fields: {', '.join(names)}{missing}")
 
     def column(self, asked: str) -> pa.Array:
@@ -94,7 +97,13 @@ class FileFields:
             QueryError: there is no such field.
         """
         name = self.name(asked)
-        return self._made[name]() if name in self._made else self._fact(name)
+        if name not in self._columns:
+            self._columns[name] = self._made[name]() if name in self._made else self._fact(name)
+        return self._columns[name]
+
+    def of_rows(self, of_files: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of files as one of their segments."""
+        return of_files[self.file_of_row]
 
     def of_files(self, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         """Some fields of some files, by the names that were asked for.
@@ -134,21 +143,45 @@ class FileFields:
         return ordered
 
     @cached_property
+    def tags_of_rows(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
+        """The tags that were given, by name; and for every tag of a segment its number in them, and the segment's."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.rows["tags"].combine_chunks()
+        encoded = pc.list_flatten(column).cast(pa.string()).dictionary_encode()
+        codes = pc.fill_null(encoded.indices, -1).to_numpy()
+        return encoded.dictionary.to_pylist(), codes, pc.list_parent_indices(column).to_numpy()
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Path -> title and category of the files that have any."""
+        import pyarrow.compute as pc
+
+        if self.facts is None:
+            return {}
+        some = self.facts.filter(
+            pc.or_(pc.not_equal(self.facts["title"], ""), pc.not_equal(self.facts["category"], ""))
+        )
+        columns = some.select(["path", "title", "category"]).to_pydict()
+        return {path: f"{title} {category}" for path, title, category in zip(*columns.values(), strict=True)}
+
+    @cached_property
     def _places_of_facts(self) -> pa.Array:
         """For every file the row of its facts; null where there are none."""
         import pyarrow.compute as pc
 
-        assert self._facts is not None
-        return pc.index_in(self.paths, value_set=self._facts["path"].combine_chunks())
+        assert self.facts is not None
+        return pc.index_in(self.paths, value_set=self.facts["path"].combine_chunks())
 
     def _fact(self, name: str) -> pa.Array:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        assert self._facts is not None
-        if name not in self._facts.column_names:  # of an earlier version, until the next index
+        assert self.facts is not None
+        if name not in self.facts.column_names:  # of an earlier version, until the next index
             return pa.nulls(len(self.paths), pa.float32() if name in ("peak", "rms") else pa.string())
-        column = self._facts[name].combine_chunks().take(self._places_of_facts)
+        column = self.facts[name].combine_chunks().take(self._places_of_facts)
         if pa.types.is_string(column.type):
             column = pc.if_else(pc.equal(column, ""), None, column)
         return column
@@ -182,14 +215,13 @@ class FileFields:
 
     def _tags(self) -> pa.Array:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        column = self.rows["tags"].combine_chunks()
-        parents, flat = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column)
-        names = sorted(name for name in pc.unique(flat).to_pylist() if name is not None)
-        codes = pc.index_in(flat, value_set=pa.array(names, pa.string())).to_numpy()
+        given, codes, segments = self.tags_of_rows
+        names, known = sorted(given), codes >= 0
+        rank = np.array([bisect_left(names, name) for name in given], np.int64)
         # Each tag of a file once, in the order of files and tags.
-        pairs = np.unique(self.file_of_row[parents].astype(np.int64) * max(1, len(names)) + codes)
+        files = self.file_of_row[segments[known]].astype(np.int64)
+        pairs = np.unique(files * max(1, len(names)) + rank[codes[known]])
         files, tags = np.divmod(pairs, max(1, len(names)))
         offsets = np.searchsorted(files, np.arange(len(self.paths) + 1)).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(names, pa.string()).take(pa.array(tags)))
@@ -209,4 +241,4 @@ class FileFields:
     def _recorded(self) -> pa.Array:
         import pyarrow as pa
 
-        return pa.nulls(len(self.paths), pa.string()) if self._facts is None else self._fact("recorded")
+        return pa.nulls(len(self.paths), pa.string()) if self.facts is None else self._fact("recorded")

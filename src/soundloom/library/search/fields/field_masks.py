@@ -1,0 +1,97 @@
+"""Masks of the rows of a search index by SQL conditions, evaluated in memory on the fields of files, and remembered.
+
+A column that only the store has, such as the size of files, is read once. The store evaluates what is in other SQL than
+`soundloom.library.search.fields.conditions` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from soundloom.library.search.fields.conditions import condition_mask
+from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.storage.facts_table import FactsReader
+from soundloom.library.storage.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FieldMasks"]
+
+_MOST = 32
+"""Conditions that are remembered."""
+
+
+class FieldMasks:
+    """Conditions on the rows of one index. Safe to share between threads.
+
+    Args:
+        rows: path, duration, tags and row id of every row, ordered by path.
+        store: that they are of.
+        positions: finds rows by their row ids; unknown ones are left out.
+        facts: reads the facts of the files; if not given, none are known.
+    """
+
+    def __init__(
+        self,
+        rows: pa.Table,
+        store: Store,
+        positions: Callable[[Int[np.ndarray, " n"]], Int[np.ndarray, " found"]],
+        facts: FactsReader | None = None,
+    ) -> None:
+        self._rows = rows
+        self._store = store
+        self._positions = positions
+        self._facts = facts
+        self._stored: dict[str, pa.Array] = {}
+        self._known: tuple[FileFields, dict[str, Bool[np.ndarray, " rows"]]] | None = None
+
+    @property
+    def fields(self) -> FileFields:
+        """Fields of the files: of these rows, with the facts as they are now."""
+        return self._current()[0]
+
+    def mask(self, where: str) -> Bool[np.ndarray, " rows"]:
+        """The rows for which a condition holds; see `Library.search`. Not to be changed.
+
+        Raises:
+            QueryError: the condition cannot be evaluated.
+        """
+        fields, masks = self._current()
+        mask = masks.get(where)
+        if mask is None:
+            mask = condition_mask(fields, where, lambda name: self._stored_column(fields, name))
+            if mask is None:
+                mask = np.zeros(self._rows.num_rows, np.bool_)
+                for batch in self._store.scan(["start"], where, row_ids=True):
+                    mask[self._positions(batch["_rowid"].to_numpy())] = True
+            # A new dictionary for every change: other threads may be reading the old one.
+            self._known = fields, dict([*list(masks.items())[-_MOST + 1 :], (where, mask)])
+        return mask
+
+    def _current(self) -> tuple[FileFields, dict[str, Bool[np.ndarray, " rows"]]]:
+        facts = None if self._facts is None else self._facts.current()
+        known = self._known
+        if known is None or known[0].facts is not facts:
+            self._known = known = FileFields(self._rows, facts), {}
+        return known
+
+    def _stored_column(self, fields: FileFields, name: str) -> pa.Array:
+        """A column of the store that is the same for all segments of a file, a value for each file."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if name not in self._stored:
+            firsts = np.flatnonzero(np.diff(fields.file_of_row, prepend=-1))
+            batches = list(self._store.scan([name], row_ids=True))
+            if not batches:
+                return pa.nulls(len(firsts))
+            stored = pa.Table.from_batches(batches).combine_chunks()
+            row_ids = self._rows["_rowid"].to_numpy()[firsts]
+            places = pc.index_in(pa.array(row_ids, pa.uint64()), value_set=stored["_rowid"].chunk(0))
+            self._stored[name] = stored[name].chunk(0).take(places)
+        return self._stored[name]
