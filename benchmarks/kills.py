@@ -24,6 +24,7 @@ import hashlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import sys
@@ -340,6 +341,8 @@ def _fork(
 def _checked(read: int, child: int) -> str:
     """Wait for the check of a round. Returns the fault."""
     with os.fdopen(read, "rb") as pipe:
+        if not select.select([pipe], [], [], _PATIENCE)[0]:
+            return _put_down(child)
         text = pipe.read().decode()
     if text != "ok":
         os.waitpid(child, 0)
@@ -356,6 +359,11 @@ def _reap(child: int) -> str:
             wrong = os.WIFEXITED(status) and os.WEXITSTATUS(status)
             return f"the process ended with status {status}" if crashed or wrong else ""
         time.sleep(0.01)
+    return _put_down(child)
+
+
+def _put_down(child: int) -> str:
+    """End a process that does not end by itself. Returns the fault."""
     os.kill(child, signal.SIGUSR1)  # where it stands is printed
     time.sleep(1.0)
     os.kill(child, signal.SIGKILL)
