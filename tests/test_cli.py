@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -16,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from helpers.installed_package import run_python
 from soundloom.cli import listings, main
-from soundloom.cli.common_options import parse_weights
+from soundloom.cli.common_options import ListOption, parse_weights
+from soundloom.cli.field_options import parse_names
 from soundloom.errors import QueryError
 from soundloom.server.queries import parse_weights as parse_server_weights
 
@@ -432,3 +434,20 @@ def test_docs_opens_the_site_or_says_where_it_is(tmp_path: Path, monkeypatch: py
     assert opened == [site.as_uri()]
     assert run("docs", "--no-open").exit_code == 0
     assert len(opened) == 1
+
+
+def test_an_option_that_is_a_list_takes_every_time_it_is_given(tmp_path: Path) -> None:
+    @click.command()
+    @click.option("--fields", cls=ListOption, callback=parse_names)
+    @click.option("--protocol", cls=ListOption, default=("linear",))
+    @click.option("--nothing", cls=ListOption)
+    def command(fields: tuple[str, ...], protocol: str, nothing: str | None) -> None:
+        click.echo(f"{fields} {protocol} {nothing}")
+
+    assert CliRunner().invoke(command, ["--fields", "a,b", "--fields", "c"]).output == "('a', 'b', 'c') linear None\n"
+    # A setting that is no list is refused then, rather than the last of two being taken.
+    twice = CliRunner().invoke(
+        main, ["train", "triplet", "x", "--out", str(tmp_path / "o"), "--steps", "3", "--steps", "5"]
+    )
+    assert twice.exit_code == 1
+    assert "3,5" in twice.output

@@ -16,7 +16,9 @@ __all__ = ["command"]
 
 @click.command("clusters")
 @common_options.library
-@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
+@click.option(
+    "--weights", cls=common_options.ListOption, metavar="PART=W,...", help="How much each part counts; 0 leaves it out."
+)
 @common_options.as_json
 def command(folder: Path, weights: str | None, json_wanted: bool) -> None:
     """List the clusters of a library, the largest first: name, words of the model, and the sound nearest the middle.

@@ -23,6 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 __all__ = [
     "LibraryPath",
+    "ListOption",
     "LocalPath",
     "Name",
     "as_json",
@@ -47,6 +48,22 @@ __all__ = [
     "window",
     "workers",
 ]
+
+
+class ListOption(click.Option):
+    """An option that takes items with commas between them, as one text; given again, it adds to them."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        callback: Callable[[click.Context, click.Parameter, Any], Any] | None = None,
+        **named: Any,
+    ) -> None:
+        def joined(context: click.Context, option: click.Parameter, values: Sequence[str]) -> Any:
+            text = ",".join(values) or None
+            return text if callback is None else callback(context, option, text)
+
+        super().__init__(*arguments, **{**named, "multiple": True, "callback": joined})
 
 
 class LocalPath(click.Path):

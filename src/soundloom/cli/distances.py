@@ -28,7 +28,9 @@ __all__ = ["command"]
 @click.option("--all", "every", is_flag=True, help="Every pair: as many rows as the square of the segments.")
 @click.option("--text", metavar="TEXT", help="Among sounds whose names, folders, titles or tags hold this.")
 @filters
-@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out.")
+@click.option(
+    "--weights", cls=common_options.ListOption, metavar="PART=W,...", help="How much each part counts; 0 leaves it out."
+)
 def command(
     folder: Path,
     out: Path,

@@ -24,7 +24,8 @@ __all__ = ["command"]
 @click.option(
     "--protocol",
     "protocols",
-    default="linear",
+    cls=common_options.ListOption,
+    default=("linear",),
     show_default=True,
     metavar="NAME,...",
     help="linear, mlp, knn, retrieval (query-by-example and leave-one-out), shallow, few-shot, clips (chunks of 1 s), "

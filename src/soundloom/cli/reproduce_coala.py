@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from soundloom.cli import evaluate_options, reproduce_options
+from soundloom.cli import common_options, evaluate_options, reproduce_options
 from soundloom.cli.console import echo, print_json
 from soundloom.cli.progress_bars import followed
 
@@ -31,7 +31,10 @@ __all__ = ["command"]
 @reproduce_options.preset("coala")
 @reproduce_options.config("coala")
 @click.option(
-    "--tag-sources", metavar="NAME,...", help="Where tags come from: tags, labels, names, embedded, published."
+    "--tag-sources",
+    cls=common_options.ListOption,
+    metavar="NAME,...",
+    help="Where tags come from: tags, labels, names, embedded, published.",
 )
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")

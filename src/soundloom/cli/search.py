@@ -43,10 +43,18 @@ __all__ = ["command"]
     "--sort", multiple=True, metavar="[-]FIELD", help="Order by a field; with a minus, from large to small. Repeatable."
 )
 @click.option(
-    "--columns", callback=parse_names, metavar="FIELD,...", help="Also show these fields: sample_rate, codec, month ..."
+    "--columns",
+    cls=common_options.ListOption,
+    callback=parse_names,
+    metavar="FIELD,...",
+    help="Also show these fields: sample_rate, codec, month ...",
 )
 @click.option(
-    "--facets", callback=parse_names, metavar="FIELD,...", help="Count the files by these fields instead of listing."
+    "--facets",
+    cls=common_options.ListOption,
+    callback=parse_names,
+    metavar="FIELD,...",
+    help="Count the files by these fields instead of listing.",
 )
 @click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
 @click.option("-k", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
@@ -55,7 +63,12 @@ __all__ = ["command"]
     "--start", callback=parse_time, default="0", metavar="TIME", help="Where in the sound to begin, as 12.5 or 1:30."
 )
 @click.option("--end", callback=parse_time, metavar="TIME", help="Where in the sound to stop.")
-@click.option("--weights", metavar="PART=W,...", help="How much each part counts; 0 leaves it out, below 0 repels.")
+@click.option(
+    "--weights",
+    cls=common_options.ListOption,
+    metavar="PART=W,...",
+    help="How much each part counts; 0 leaves it out, below 0 repels.",
+)
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),

@@ -129,8 +129,10 @@ def _general(presets: list[str]) -> list[click.Parameter]:
             metavar="NUMBER",
             help="Clips decoded at a time.  [default: as many as there are processors]",
         ),
-        click.Option(["--split"], metavar="NAME,...", help="Learn from these splits.  [default: all but test]"),
-        click.Option(["--fold"], metavar="NUMBER,...", help="Learn from these folds.  [default: all]"),
+        common_options.ListOption(
+            ["--split"], metavar="NAME,...", help="Learn from these splits.  [default: all but test]"
+        ),
+        common_options.ListOption(["--fold"], metavar="NUMBER,...", help="Learn from these folds.  [default: all]"),
     ]
 
 
@@ -139,7 +141,9 @@ def _option(setting: SettingListing) -> click.Option:
     if setting.switch:
         first = setting.names[0]
         return click.Option([f"--{first}/--no-{first}", setting.name], default=None, help=setting.help)
-    return click.Option([*(f"--{name}" for name in setting.names), setting.name], metavar="VALUE", help=setting.help)
+    return common_options.ListOption(
+        [*(f"--{name}" for name in setting.names), setting.name], metavar="VALUE", help=setting.help
+    )
 
 
 def _train(
