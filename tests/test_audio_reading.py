@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundloom.audio import AudioInfo, AvProcess, DecodeOptions, info, read, stream
+from soundloom.audio import AudioInfo, AvProcess, DecodeOptions, info, read, read_regions, stream
 from soundloom.errors import AudioError
 from sounds import tone, write_silent_film, write_with_av
 
@@ -482,3 +482,18 @@ def test_an_extensible_header_of_wave64_names_the_samples(tmp_path: Path, tag: i
         read(tmp_path / "cut.w64", 44100)
     taken = read(tmp_path / "cut.w64", 44100, options=DecodeOptions(accept_truncated=True))
     np.testing.assert_allclose(taken, samples[: len(taken)], atol=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "opus", "mp3", "mka"])
+@pytest.mark.parametrize("rate", [48_000, 16_000])
+def test_several_regions_are_read_as_each_alone(tmp_path: Path, ending: str, rate: int) -> None:
+    noise = (0.1 * np.random.default_rng(0).standard_normal(40 * 48_000)).astype(np.float32)
+    if ending == "mka":
+        file = write_with_av(tmp_path / "noise.mka", noise[None], 48_000, "flac")
+    else:
+        how = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
+        file = written(tmp_path / f"noise.{ending}", noise, 48_000, **how)
+    # Back to the beginning, too, which is where no decoder needs to go when it begins.
+    regions = [(0.0, 0.5), (0.7, 0.9), (12.3, 12.5), (39.0, 40.0), (0.0, 0.25), (5.0, 5.5)]
+    for samples, (start, end) in zip(read_regions(file, rate, regions), regions, strict=True):
+        np.testing.assert_allclose(samples, read(file, rate, start=start, end=end), atol=1e-6)

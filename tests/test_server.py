@@ -367,19 +367,19 @@ def test_a_thumbnail_shows_where_the_tone_is(client: TestClient) -> None:
     low, high = by_name(client, "low-0.wav")["id"], by_name(client, "high-0.flac")["id"]
     pictures = {}
     for name, one in (("low", low), ("high", high)):
-        answer = client.get(f"{API}/segments/{one}/thumbnail.png", params={"width": 120, "height": 48})
+        answer = client.get(f"{API}/segments/{one}/thumbnail.webp", params={"width": 120, "height": 48})
         assert answer.headers["content-type"] == "image/png"
         picture = matplotlib.image.imread(io.BytesIO(answer.content))
         assert picture.shape[:2] == (48, 120)
         pictures[name] = picture[:, :60, :3].sum(axis=(1, 2))  # brightness of each line while the tone is loud
     assert pictures["low"].argmax() > pictures["high"].argmax()
-    light = client.get(f"{API}/segments/{low}/thumbnail.png", params={"theme": "light"}).content
+    light = client.get(f"{API}/segments/{low}/thumbnail.webp", params={"theme": "light"}).content
     assert (
         matplotlib.image.imread(io.BytesIO(light)).mean()
-        > matplotlib.image.imread(io.BytesIO(client.get(f"{API}/segments/{low}/thumbnail.png").content)).mean()
+        > matplotlib.image.imread(io.BytesIO(client.get(f"{API}/segments/{low}/thumbnail.webp").content)).mean()
     )
     for bad in ({"width": 5}, {"height": 5000}, {"theme": "pink"}):
-        refused(client.get(f"{API}/segments/{low}/thumbnail.png", params=bad), 422, "invalid")
+        refused(client.get(f"{API}/segments/{low}/thumbnail.webp", params=bad), 422, "invalid")
 
 
 def test_peaks_are_the_loudest_samples_around(client: TestClient) -> None:
@@ -419,16 +419,16 @@ def test_pictures_after_a_search_do_not_look_whether_the_library_has_changed(
     monkeypatch.setattr(library, "index", lambda: (looked.append(1), index())[1])
     monkeypatch.setattr(soundloom.server.service, "_CATALOGUE_AGE", 1000.0)
     for one in ids:
-        assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
+        assert client.get(f"{API}/segments/{one}/thumbnail.webp").status_code == 200
     assert not looked
     # What is not known may be new.
     new = write_sound(Path(client.get(f"{API}/segments/{ids[0]}").json()["path"]).parent / "new.wav", 500)
     library.add(new)
     one = segment_id(str(new), 0.0, 0.6)
-    assert client.get(f"{API}/segments/{one}/thumbnail.png").status_code == 200
+    assert client.get(f"{API}/segments/{one}/thumbnail.webp").status_code == 200
     monkeypatch.setattr(soundloom.server.service, "_CATALOGUE_AGE", 0.0)
     library._store.remove([str(new)])
-    refused(client.get(f"{API}/segments/{one}/thumbnail.png"), 404, "not_found")
+    refused(client.get(f"{API}/segments/{one}/thumbnail.webp"), 404, "not_found")
 
 
 def test_a_file_that_is_gone_or_changed_is_told_so(own: tuple[Library, TestClient]) -> None:
@@ -436,7 +436,7 @@ def test_a_file_that_is_gone_or_changed_is_told_so(own: tuple[Library, TestClien
     gone, changed, pipe = (by_name(client, f"low-{n}.wav") for n in range(3))
     Path(gone["path"]).unlink()
     Path(changed["path"]).write_text("not a sound any more")
-    for address in ("audio", "audio?part=segment", "thumbnail.png", "peaks"):
+    for address in ("audio", "audio?part=segment", "thumbnail.webp", "peaks"):
         refused(client.get(f"{API}/segments/{gone['id']}/{address}"), 404, "gone")
         refused(client.get(f"{API}/segments/{changed['id']}/{address}"), 422, "unreadable")
     Path(pipe["path"]).unlink()
@@ -739,7 +739,7 @@ def test_the_headers_of_every_answer_can_be_asked_for_alone(client: TestClient) 
         f"{API}/library",
         f"{API}/segments/{one}/audio",
         f"{API}/segments/{one}/audio?part=segment",
-        f"{API}/segments/{one}/thumbnail.png",
+        f"{API}/segments/{one}/thumbnail.webp",
         f"{API}/segments/{one}/peaks",
     ):
         whole, head = client.get(address), client.head(address)
@@ -766,7 +766,7 @@ def test_text_is_compressed_and_sound_is_not(client: TestClient) -> None:
     assert document == ("gzip", encoding(f"{API}/openapi.json", "br")[1])
     assert encoding(f"{API}/segments/{one}")[0] is None  # too short to be worth it
     assert encoding(f"{API}/segments/{one}/audio")[0] is None
-    assert encoding(f"{API}/segments/{one}/thumbnail.png")[0] is None
+    assert encoding(f"{API}/segments/{one}/thumbnail.webp")[0] is None
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_is_played_and_outlined_is_the_channel_that_was_embedded(tmp_path: 
         sound, rate = soundfile.read(io.BytesIO(client.get(f"{API}/segments/{segment}/audio?part=segment").content))
         assert (len(sound), rate) == (RATE, RATE)
         assert np.abs(sound).max() == 0
-        assert client.get(f"{API}/segments/{segment}/thumbnail.png").status_code == 200
+        assert client.get(f"{API}/segments/{segment}/thumbnail.webp").status_code == 200
 
 
 def test_a_slowed_upload_may_be_as_long_as_the_model_is_given_seconds(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_route_of_a_segment_serves_names_that_are_not_utf8(oddly_named: Te
     assert r"caf\xe9" in [folder["name"] for folder in client.get(f"{API}/library").json()["folders"]]
     own = f"{API}/segments/{hit['id']}"
     assert client.get(own).json()["path"].endswith(r"/caf\xe9/\xfcber.aiff")
-    for route in ("audio", "audio?part=segment", "thumbnail.png", "peaks"):
+    for route in ("audio", "audio?part=segment", "thumbnail.webp", "peaks"):
         assert client.get(f"{own}/{route}").status_code == 200, route
     found = client.get(f"{API}/search", params={"like": hit["id"], "start": 0.1, "end": 0.5})
     assert [one["name"] for one in found.json()["hits"]] == ["plain.wav"]

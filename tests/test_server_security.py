@@ -126,7 +126,7 @@ def test_every_answer_carries_the_headers(client: TestClient) -> None:
         client.get("/none"),
         client.get(f"{API}/library"),
         client.get(f"{API}/segments/{one}/audio"),
-        client.get(f"{API}/segments/{one}/thumbnail.png"),
+        client.get(f"{API}/segments/{one}/thumbnail.webp"),
         client.get(f"{API}/search", params={"k": 0}),
         client.get("/", headers={"Host": "evil.example"}),
         client.post(f"{API}/uploads", content=b"x", headers={"Content-Length": "9" * 12}),

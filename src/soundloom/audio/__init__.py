@@ -9,7 +9,7 @@ from soundloom.audio.decoders.av_process import AvProcess
 from soundloom.audio.decoders.base import check_level
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
 from soundloom.audio.notices import NOTICE_KINDS, Notice
-from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, stream
+from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, read_regions, stream
 from soundloom.audio.resample import Energy
 from soundloom.audio.segmentation import AudioSegment, segments
 from soundloom.audio.version import DECODER_VERSION, may_differ
@@ -32,6 +32,7 @@ __all__ = [
     "is_file",
     "may_differ",
     "read",
+    "read_regions",
     "segments",
     "stream",
 ]

@@ -76,7 +76,7 @@ def resampled(
     samples before the region, and drop what comes before ``first``; likewise decode ``PRE_ROLL`` past ``last``.
 
     Args:
-        decoder: an open file, from which nothing was decoded yet.
+        decoder: an open file, from which nothing was decoded yet unless it can go back.
         native: the rate that its samples are taken to have. Only the ratio of the two rates matters: a file that is
             played at another speed than its own has both multiplied until they are whole numbers.
         sample_rate: the rate wanted.

@@ -108,7 +108,7 @@ export const api = {
 /** Addresses that the browser itself fetches. */
 export const address = {
   thumbnail: (id: string, theme: 'dark' | 'light') =>
-    `${ROOT}/segments/${at(id)}/thumbnail.png?width=240&height=96&theme=${theme}`,
+    `${ROOT}/segments/${at(id)}/thumbnail.webp?width=240&height=96&theme=${theme}`,
   segmentAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio?part=segment`,
   fileAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio`,
   tile: (id: string, details: Record<string, string | number>) =>

@@ -59,6 +59,7 @@ class SndfileDecoder:
             # Bytes, because a POSIX file name need not be text.
             self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
         self._path, self._options, self._notices = path, options, notices
+        self._started = False
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int | None = self._file.frames
@@ -81,7 +82,10 @@ class SndfileDecoder:
         return f"{self._file.format} {self._file.subtype}"
 
     def blocks(self, first: int, last: int | None) -> Iterator[Float32[np.ndarray, " frames"]]:
-        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`."""
+        """Mono blocks of native samples; see :meth:`soundloom.audio.decoders.base.Decoder.blocks`.
+
+        It may be called again, for another region.
+        """
         length = self._file.frames
         end = length if last is None else min(last, length)
         position = self._seek(first)
@@ -110,16 +114,15 @@ class SndfileDecoder:
 
     def _seek(self, first: int) -> int:
         """Go to a native frame, or to one before it, and say which."""
-        if first == 0:
-            return 0
         codec = self._file.subtype
         place = first - RUN_UP.get(codec.partition("_")[0], 0)
+        started, self._started = self._started, True
         if codec == "VORBIS":
-            place = min(place, self._file.frames - LAST_PAGE)
-        if place <= 0:
-            return 0
+            # The packet after a seek is joined to what was decoded before it, if something was.
+            place = min(place - started * 2 * LARGEST_PACKET[codec], self._file.frames - LAST_PAGE)
         try:
-            return int(self._file.seek(place))
+            # A file that was just opened stands at its beginning.
+            return int(self._file.seek(max(0, place))) if started or place > 0 else 0
         except soundfile.SoundFileError as error:
             raise AudioError(
                 self._path,

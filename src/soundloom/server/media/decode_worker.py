@@ -62,16 +62,14 @@ def picture(
     theme: str,
     options: Options,
 ) -> dict[str, Any]:
-    """Draw the spectrogram of a stretch to a PNG; a very long one is sampled."""
+    """Draw the spectrogram of a stretch to a WebP picture; a very long one is sampled."""
     decoding = DecodeOptions.from_data(options)
     if end - start <= _WHOLE_SECONDS * decoding.speed:
         samples = audio.read(path, sample_rate, start=start, end=end, options=decoding)
     else:
         seconds = _STRETCH_SECONDS * decoding.speed
-        starts = np.linspace(start, end - seconds, _STRETCHES)
-        samples = np.concatenate(
-            [audio.read(path, sample_rate, start=at, end=at + seconds, options=decoding) for at in starts.tolist()]
-        )
+        regions = [(at, at + seconds) for at in np.linspace(start, end - seconds, _STRETCHES).tolist()]
+        samples = np.concatenate(audio.read_regions(path, sample_rate, regions, options=decoding))
     excerpt = Excerpt(title=path, samples=samples, sample_rate=sample_rate, start=start, end=end)
     with open(out, "wb") as file:
         file.write(thumbnail(excerpt, width, height, theme))

@@ -65,13 +65,16 @@ def region_samples(
     else:
         seconds = 2 * _WINDOW_SECONDS
         regions = [(at, at + seconds) for at in np.linspace(start, end - seconds, _EXCERPTS).tolist()]
-    rate, stretches = about.sample_rate, []
+    rate, around = about.sample_rate, []
     for first, last in regions:
-        before = max(0.0, first - _WINDOW_SECONDS)
         after = last + _WINDOW_SECONDS if about.duration is None else min(last + _WINDOW_SECONDS, about.duration)
-        samples = audio.read(path, rate, start=before, end=max(after, last), options=options)
-        stretches.append(Stretch(samples, round((first - before) * rate), round((last - before) * rate)))
-    return stretches
+        around.append((max(0.0, first - _WINDOW_SECONDS), max(after, last)))
+    return [
+        Stretch(samples, round((first - before) * rate), round((last - before) * rate))
+        for samples, (before, _), (first, last) in zip(
+            audio.read_regions(path, rate, around, options=options), around, regions, strict=True
+        )
+    ]
 
 
 def spectrogram(

@@ -97,7 +97,7 @@ class SoundFiles:
         return Playable(self._transcoded(segment.path, identity, segment.start, segment.end, "WAV"), "audio/wav")
 
     def thumbnail(self, segment: Segment, sample_rate: int, width: int, height: int, theme: str) -> BinaryIO:
-        """The segment's spectrogram as a PNG, up to half the sample rate; errors as for `part`."""
+        """The segment's spectrogram as a WebP picture, up to half the sample rate; errors as for `part`."""
         details = {
             "start": segment.start,
             "end": segment.end,
@@ -106,7 +106,7 @@ class SoundFiles:
             "height": height,
             "theme": theme,
         }
-        key = ["picture", *self._look(segment.path), details, self._pool.options.to_data()]
+        key = ["thumbnail", *self._look(segment.path), details, self._pool.options.to_data()]
 
         def draw(out: str) -> None:
             self._pool.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)

@@ -28,7 +28,8 @@ Id = Annotated[str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="A se
 # An original file of a kind without a registered type is bytes.
 _KINDS = ("audio/*", "application/octet-stream")
 _SOUND = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _KINDS}}
-_PICTURE = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_PNG, _WEBP = {"content": {"image/png": _BINARY}}, {"content": {"image/webp": _BINARY}}
 
 
 @routes.get("", operation_id="getSegment", response_model_exclude_none=True, responses=documented(404))
@@ -71,10 +72,10 @@ async def audio(
 
 
 @routes.get(
-    "/thumbnail.png",
+    "/thumbnail.webp",
     operation_id="getSegmentThumbnail",
     response_class=Response,
-    responses={**documented(404), 200: _PICTURE},
+    responses={**documented(404), 200: _WEBP},
 )
 async def thumbnail(
     service: ServiceDep,
@@ -88,7 +89,7 @@ async def thumbnail(
     one = await service.segment(identity)
     rate = service.library.model.sample_rate
     file = await service.run("decode", service.files.thumbnail, one, rate, width, height, theme)
-    return file_response(file, request, "image/png", {"Cache-Control": "private, max-age=3600"})
+    return file_response(file, request, "image/webp", {"Cache-Control": "private, max-age=3600"})
 
 
 @routes.get("/peaks", operation_id="getSegmentPeaks", responses=documented(404))
@@ -115,7 +116,7 @@ async def file(service: ServiceDep, identity: Id) -> FileEntry:
     "/spectrogram.png",
     operation_id="getSpectrogram",
     response_class=Response,
-    responses={**documented(404, 422), 200: _PICTURE},
+    responses={**documented(404, 422), 200: _PNG},
 )
 async def spectrogram(service: ServiceDep, request: Request, identity: Id, tile: Annotated[Tile, Query()]) -> Response:
     """A stretch of the segment's file over time and frequency; levels are below full scale, so that tiles fit."""
