@@ -62,7 +62,10 @@ def levels_png(shares: Float[np.ndarray, "height width"], theme: str) -> bytes:
 
 
 def _levels(shares: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-    return np.clip(np.rint((_LEVELS - 1) * shares), 0, _LEVELS - 1).astype(np.uint8)
+    levels: UInt8[np.ndarray, "height width"] = np.clip(np.rint((_LEVELS - 1) * shares), 0, _LEVELS - 1).astype(
+        np.uint8
+    )
+    return levels
 
 
 def _palette(theme: str) -> UInt8[np.ndarray, "levels 3"]:
