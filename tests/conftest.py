@@ -20,7 +20,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 # Seconds: for a slow test, in place of `timeout` in pyproject.toml; for the interpreter to end after the last test.
 SLOW_TIMEOUT = 300.0
-EXIT_TIMEOUT = 30.0
+EXIT_TIMEOUT = 300.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

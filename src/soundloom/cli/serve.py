@@ -20,7 +20,12 @@ __all__ = ["command"]
 @click.argument("folder", type=common_options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
-@click.option("--token", help="What clients must send.  [default: a random one where others can reach the address]")
+@click.option(
+    "--token",
+    envvar="SOUNDLOOM_TOKEN",
+    help="What clients must send, or the variable SOUNDLOOM_TOKEN.  [default: a random one where others can reach the "
+    "address]",
+)
 @click.option(
     "--allow-host",
     "allowed",
@@ -29,14 +34,23 @@ __all__ = ["command"]
     help="Answer to this name too, such as a proxy's; https://NAME if the proxy speaks https.",
 )
 @click.option("--open/--no-open", "opened", default=True, show_default=True, help="Open the page in the browser.")
+@click.option("--log-json", is_flag=True, help="Log requests and errors as lines of JSON on standard error.")
 @common_options.offline
 def command(
-    folder: Path, host: str, port: int, token: str | None, allowed: tuple[str, ...], opened: bool, offline: bool
+    folder: Path,
+    host: str,
+    port: int,
+    token: str | None,
+    allowed: tuple[str, ...],
+    opened: bool,
+    log_json: bool,
+    offline: bool,
 ) -> None:
     """Search, map and tag a library in the browser.
 
     Only this machine can reach the page, unless --host says otherwise; then clients need the token, which is part of
-    the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json.
+    the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json; /health, /ready and /metrics
+    are for the operator. SIGTERM and Ctrl-C let the requests being answered end first.
 
     \b
     Examples:
@@ -51,7 +65,7 @@ def command(
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     try:
-        settings = ServerSettings(host=host, port=port, token=token, allowed_hosts=allowed)
+        settings = ServerSettings(host=host, port=port, token=token, allowed_hosts=allowed, log_json=log_json)
     except ValueError as error:
         raise QueryError(str(error)) from None
     loader = model_loader(offline=offline)
@@ -65,6 +79,6 @@ def command(
         if opened:
             webbrowser.open(address)
 
-    # Stopping it so is how it ends.
+    # So it ends by SIGTERM as well, once the requests being answered have ended.
     with suppress(KeyboardInterrupt):
         serve(library, settings, ready=ready)

@@ -13,8 +13,9 @@ from soundloom.server.http.compression import Compression
 from soundloom.server.http.error_responses import add_handlers
 from soundloom.server.http.head_requests import HeadRequests
 from soundloom.server.http.limits import RequestLimits
+from soundloom.server.http.metrics import ObservedRequests, RequestMetrics
 from soundloom.server.http.security import Guard
-from soundloom.server.routes import chosen_segments, jobs, map, search, segments, status, tags, uploads
+from soundloom.server.routes import chosen_segments, jobs, map, operations, search, segments, status, tags, uploads
 from soundloom.server.routes.page import page_routes
 from soundloom.server.service import Service
 from soundloom.server.settings import ServerSettings
@@ -57,10 +58,12 @@ def create_app(library: Library, settings: ServerSettings | None = None) -> Fast
         lifespan=lifespan,
     )
     app.state.service = service
+    app.state.metrics = RequestMetrics()
     api = APIRouter(prefix=API)
     for resource in _RESOURCES:
         api.include_router(resource.routes)
     app.include_router(api)
+    app.include_router(operations.routes)
     app.include_router(page_routes(settings.page))
     add_handlers(app, library.check_present)
     # The last one added is called first.
@@ -68,4 +71,5 @@ def create_app(library: Library, settings: ServerSettings | None = None) -> Fast
     app.add_middleware(Compression)
     app.add_middleware(RequestLimits, settings=settings, uploads=f"{API}/uploads")
     app.add_middleware(Guard, settings=settings, library=str(library.folder))
+    app.add_middleware(ObservedRequests, metrics=app.state.metrics, prefix=API)
     return app

@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import cast
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from soundloom.errors import SoundloomError
 from soundloom.library import Library
 from soundloom.server.app import create_app
 from soundloom.server.http.connections import ConnectionPool
+from soundloom.server.http.json_log import log_json
 from soundloom.server.settings import ServerSettings
 
 __all__ = ["prepare", "serve"]
@@ -47,6 +49,8 @@ def prepare(
     library: Library, settings: ServerSettings, ready: Callable[[str], None] | None = None
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server that does not run yet and the socket that it is to listen on; as `serve`."""
+    if settings.log_json:
+        log_json()
     _ = library.model
     library.index()
     listening = _listening(settings)
@@ -62,10 +66,11 @@ def prepare(
         ws="none",
         # What clients send wrong is answered, not logged.
         log_level="error",
+        log_config=None if settings.log_json else LOGGING_CONFIG,
         access_log=False,
         # The connections keep their own deadlines.
         timeout_keep_alive=_DAY,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=settings.drain_wait,
         server_header=False,
         proxy_headers=False,
     )

@@ -53,6 +53,7 @@ class Service:
         maps: those that were asked for last.
         search: answers searches.
         tag_edits: changes of tags, used in the thread that writes.
+        in_progress: for each pool, how many pieces of work are being done or wait.
     """
 
     def __init__(self, library: Library, settings: ServerSettings) -> None:
@@ -82,10 +83,20 @@ class Service:
             "upload": ThreadPoolExecutor(_CHILDREN, "upload"),
             "write": ThreadPoolExecutor(1, "write"),
         }
+        self.in_progress = dict.fromkeys(self._pools, 0)
 
     async def run(self, pool: str, work: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
         """Do work in a pool's threads: search, embed, decode, view, upload or write."""
-        return await asyncio.wrap_future(self._pools[pool].submit(partial(work, *args, **kwargs)))
+        self.in_progress[pool] += 1
+        try:
+            return await asyncio.wrap_future(self._pools[pool].submit(partial(work, *args, **kwargs)))
+        finally:
+            self.in_progress[pool] -= 1
+
+    @property
+    def latest_catalogue(self) -> Catalogue | None:
+        """The rows of the library as they were seen last; None before anybody asked."""
+        return self._latest[1]
 
     def catalogue(self) -> Catalogue:
         """The rows of the library as it is now."""

@@ -40,12 +40,14 @@ class ServerSettings:
         head_wait: seconds that the head of a request may take to arrive.
         idle_wait: seconds that a connection is kept between requests.
         stall_wait: seconds after which a client that does not read its answer is disconnected.
+        drain_wait: whole seconds that requests being answered may still take when the server is stopped.
         connections: how many there may be at a time: half of them for clients that have shown the token.
         connections_per_client: how many of each kind one client address may have.
         cache_bytes: how much of what was made of sounds (thumbnails, transcoded files) is kept on disk.
         cache: where it is kept; the user's cache if not given.
         searches: how many searches are computed at a time; the others wait.
         page: the folder of the built page.
+        log_json: log requests, warnings and errors as lines of JSON on standard error; else errors only, as text.
 
     Raises:
         InvalidArgumentError: an address that others can reach without a token, a token that can be guessed, or a
@@ -67,12 +69,14 @@ class ServerSettings:
     head_wait: float = 10.0
     idle_wait: float = 30.0
     stall_wait: float = 60.0
+    drain_wait: int = 5
     connections: int = 512
     connections_per_client: int = 128
     cache_bytes: int = 2 * 2**30
     cache: Path | None = None
     searches: int = max(2, os.cpu_count() or 1)
     page: Path = PAGE
+    log_json: bool = False
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
@@ -90,7 +94,7 @@ class ServerSettings:
         bounds = (
             *("upload_bytes", "upload_seconds", "upload_wait", "decode_wait"),
             *("uploads_kept", "uploads_bytes", "body_bytes", "body_wait", "cache_bytes", "searches"),
-            *("head_wait", "idle_wait", "stall_wait", "connections_per_client"),
+            *("head_wait", "idle_wait", "stall_wait", "drain_wait", "connections_per_client"),
         )
         for name in bounds:
             if not getattr(self, name) > 0:

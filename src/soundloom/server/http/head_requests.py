@@ -35,4 +35,7 @@ class HeadRequests:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET", _KEY: True}, receive, without_body)
+        inner = {**scope, "method": "GET", _KEY: True}
+        await self._app(inner, receive, without_body)
+        if "route" in inner:
+            scope["route"] = inner["route"]

@@ -9,9 +9,10 @@ A web page of another origin can make a browser send requests to a server on its
 - a request from another site may only be a navigation, by a link.
 
 Programs such as curl send neither Origin nor Sec-Fetch-Site and pass: they can be made to send anything.
-With a token, every request must carry it: as ``Authorization: Bearer``, or as the cookie that a visit with ``?token=``
-sets. The cookie's value is derived from the token and does not reveal it. Browsers send the cookies of a host to all of
-its ports, so its name is made of the port and the library: servers beside each other keep their own.
+With a token, every request but those of `OPEN` must carry it: as ``Authorization: Bearer``, or as the cookie that a
+visit with ``?token=`` sets. The cookie's value is derived from the token and does not reveal it. Browsers send the
+cookies of a host to all of its ports, so its name is made of the port and the library: servers beside each other keep
+their own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from soundloom.server.http.error_responses import error_response
 from soundloom.server.http.token_form import token_form
 from soundloom.server.settings import ServerSettings, is_loopback, scheme_and_name
 
-__all__ = ["HEADERS", "Guard", "cookie_name", "from_this_machine"]
+__all__ = ["HEADERS", "OPEN", "Guard", "cookie_name", "from_this_machine"]
 
 HEADERS = {
     # Pictures and sounds that the page itself makes are blobs; nothing comes from another host.
@@ -47,6 +48,9 @@ HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
 """On every answer that does not set them itself."""
+
+OPEN = ("/health", "/ready")
+"""Paths that need no token: probes have none. A connection that asked for them alone is no authenticated one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -87,7 +91,12 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
-        if refusal is None and CONNECTION in scope and not scope[CONNECTION].authenticate():
+        if (
+            refusal is None
+            and scope["path"] not in OPEN
+            and CONNECTION in scope
+            and not scope[CONNECTION].authenticate()
+        ):
             refusal = error_response(
                 503, "busy", "too many requests are being answered: try again in a moment", {"Connection": "close"}
             )
@@ -118,7 +127,9 @@ class Guard:
                 )
         if site not in ("none", "same-origin") and not (reads and headers.get("sec-fetch-mode") == "navigate"):
             return error_response(403, "wrong_origin", "other sites may only link to this page, not send it requests")
-        return None if self._settings.token is None else self._without_token(scope, headers, self._settings.token)
+        if self._settings.token is None or scope["path"] in OPEN:
+            return None
+        return self._without_token(scope, headers, self._settings.token)
 
     def _knows(self, host: str) -> bool:
         """Whether a Host header names this server, on any port."""
