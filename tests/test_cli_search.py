@@ -143,16 +143,28 @@ def test_hits_are_written_and_copied(place: Path, tmp_path: Path) -> None:
     assert [copy.read_bytes() for copy in copies] == [
         Path(path).read_bytes() for path in sorted(paths, key=os.path.basename)
     ]
-    assert run("owl.wav", "-k", 1, "--copy-to", tmp_path / "picked", "--json").exit_code == 0
-    assert len(list((tmp_path / "picked").glob("* (2).wav"))) == 1  # nothing is replaced
-    cut = run("--tag", "night", "--copy-to", tmp_path / "cut", "--cut")
-    assert cut.exit_code == 0, cut.output
+    copies[0].write_bytes(b"another")
+    again = run("owl.wav", "-k", 3, "--copy-to", tmp_path / "picked", "--json")
+    assert again.exit_code == 0
+    # Nothing is replaced, and what is there already is not copied again.
+    assert sorted((tmp_path / "picked").iterdir()) == sorted([*copies, copies[0].with_stem(f"{copies[0].stem} (2)")])
+    for _ in range(2):
+        cut = run("--tag", "night", "--copy-to", tmp_path / "cut", "--cut")
+        assert cut.exit_code == 0, cut.output
+    assert len(list((tmp_path / "cut").iterdir())) == 1
     region, rate = soundfile.read(tmp_path / "cut" / "owl 0-0.5 s.wav", dtype="int32")
     original, _ = soundfile.read("sounds/birds/owl.wav", dtype="int32")
     assert rate == 16000
     assert soundfile.info(tmp_path / "cut" / "owl 0-0.5 s.wav").subtype == "PCM_24"
     np.testing.assert_array_equal(region, original[:8000])
     assert run("owl.wav", "--cut").exit_code == 2
+    inside = run("owl.wav", "--copy-to", "l.loom/picked")
+    assert (inside.exit_code, "is the library itself" in inside.stderr) == (2, True)
+    assert "finds the copies as sounds of their own" in run("owl", "--names", "--copy-to", "sounds/birds").stderr
+    assert not Path("sounds/birds/owl (2).wav").exists()
+    attached = run("-owl")
+    assert (attached.exit_code, Path("wl").exists()) == (2, False)
+    assert "for the text: -- -owl" in attached.stderr
 
 
 def test_files_are_listed_sorted_and_counted_without_a_query(place: Path, tmp_path: Path) -> None:
@@ -170,6 +182,8 @@ def test_files_are_listed_sorted_and_counted_without_a_query(place: Path, tmp_pa
     assert "sample_rate" in (tmp_path / "hits.csv").read_text(encoding="utf-8").splitlines()[0]
     counts = json.loads(run("--facets", "folder,rate", "--json").stdout)
     assert counts["files"] == len(every) == sum(counts["counts"]["folder"].values())
+    assert "the model takes" in run("owl", "--facets", "folder").stderr
+    assert not run("owl", "--facets", "folder", "--names").stderr
     among = run("--facets", "folder", "--where", "name LIKE 'owl%'").stdout.splitlines()
     assert among[:2] == ["1 file", "folder:"]
     by_sound = json.loads(run("owl.wav", "--sort", "name", "--json").stdout)

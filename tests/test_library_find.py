@@ -18,7 +18,7 @@ from helpers.tagged_corpus import copy_trained
 from soundloom.embedder import one_thread
 from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
-from soundloom.library.search import finder
+from soundloom.library.search import finder, query_vectors
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
@@ -193,7 +193,7 @@ def test_a_long_sound_is_searched_by_its_parts(worded: Library, tmp_path: Path) 
     assert len(remarks) == 1
 
 
-def test_parts_are_blended_as_the_module_says(made_up: Library) -> None:
+def test_parts_are_blended_as_the_module_says(made_up: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against every row compared with every piece, one by one."""
     index = made_up.index()
     pieces = clustered(6, 4)[[0, 5, 9]]
@@ -204,6 +204,9 @@ def test_parts_are_blended_as_the_module_says(made_up: Library) -> None:
     assert near.rows.tolist() == np.lexsort((np.arange(24), -expected)).tolist()
     np.testing.assert_allclose(near.similarity, np.sort(expected)[::-1], atol=1e-5)
     np.testing.assert_allclose(np.mean(list(near.parts.values()), axis=0), near.similarity, atol=1e-5)
+    # Of more pieces some are searched by, and all are compared with what these find.
+    monkeypatch.setattr(query_vectors, "_SEARCHED", 2)
+    np.testing.assert_array_equal(nearest_rows(index, pieces, 24, EVEN).similarity, near.similarity)
     one = combine_examples(index, [pieces[:1]])
     plain, combined = index.search(pieces[0], 24, EVEN), index.search(one, 24, EVEN)
     assert plain.rows.tolist() == combined.rows.tolist()

@@ -247,6 +247,9 @@ def test_clusters_are_named_by_what_sets_them_apart() -> None:
     assert cluster_labels(rows.slice(0, 0), np.zeros(0, np.int64)) == ()
     twice = pa.table({"path": ["/p/a/1", "/q/a/2", "/r/b/3"], "tags": pa.array([[], [], []], pa.list_(pa.string()))})
     assert cluster_labels(twice, np.array([0, 1, 2])) == ("a", "a (2)", "b")
+    # A folder names a cluster that has at least half of it there.
+    three = pa.table({"path": [f"/s/{one}/1" for one in "abcd"], "tags": pa.array([[]] * 4, pa.list_(pa.string()))})
+    assert cluster_labels(three, np.array([0, 0, 0, 1])) == ("cluster 1", "d")
 
 
 def test_only_the_latest_maps_are_kept(tmp_path: Path) -> None:

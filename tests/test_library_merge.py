@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from helpers.library_factory import clustered, filled
 from soundloom.cli import main
 from soundloom.errors import LibraryError
-from soundloom.library import Library
+from soundloom.library import Library, verify_library
 from soundloom.library.library_merge import MergeReport, merge_libraries
 
 ONE, TWO = ["/s/a.wav", "/s/b.wav"], ["/s/b.wav", "/t/c.wav", "/t/d.wav"]
@@ -46,6 +46,17 @@ def test_rows_and_tags_are_taken_over(pair: tuple[Library, Library]) -> None:
     assert merged.search_embedding(query, 1)[0].path == "/t/c.wav"
     assert merge_libraries(one.folder, two.folder) == MergeReport(files=0, segments=0, known=3)
     assert len((merged.folder / "tags.jsonl").read_text().splitlines()) >= 3  # decisions, which outlive tables
+
+
+def test_a_library_that_does_not_exist_is_made_like_the_first(pair: tuple[Library, Library], tmp_path: Path) -> None:
+    one, two = pair
+    done = CliRunner().invoke(main, ["merge", str(one.folder), str(two.folder), "-l", str(tmp_path / "all.loom")])
+    assert done.exit_code == 0, done.stderr
+    merged = Library.open(tmp_path / "all.loom")
+    assert merged.files() == ["/s/a.wav", "/s/b.wav", "/t/c.wav", "/t/d.wav"]
+    assert merged.tags.counts() == {"both": 2, "mine": 2, "theirs": 1}
+    assert replace(merged.settings, checksums=one.settings.checksums) == one.settings
+    assert list(verify_library(merged.folder)) == []
 
 
 def test_what_differs_is_refused(pair: tuple[Library, Library]) -> None:

@@ -108,8 +108,8 @@ def test_a_region_of_many_segments_is_searched_by_their_stored_embeddings(
     asked = {"like": long["id"], "start": 0, "end": 4.45, "k": 5}
     hits = client.get(f"{API}/search", params=asked).json()["hits"]
     own = library.rows(["path", "embedding"]).to_pylist()
-    mean = np.mean([row["embedding"] for row in own if row["path"] == long["path"]], axis=0)
-    expected = [hit.path for hit in library.search_embedding(mean, 10) if hit.path != long["path"]][:5]
+    pieces = np.array([row["embedding"] for row in own if row["path"] == long["path"]])
+    expected = [hit.path for hit in library.search_embedding(pieces, 10) if hit.path != long["path"]][:5]
     assert [hit["path"] for hit in hits] == expected
 
 
@@ -170,6 +170,10 @@ def test_a_region_of_a_sound_is_searched_by(shared: tuple[Library, TestClient]) 
     answer = client.get(f"{API}/search", params={"like": long["id"], "start": 0.25, "end": 1.0, "k": 5}).json()
     expected = library.search(long["path"], 5, start=0.25, end=1.0)
     assert [(hit["path"], hit["start"]) for hit in answer["hits"]] == [(hit.path, hit.start) for hit in expected]
+    # A region that is longer than a segment is searched by its pieces, as the library and /find do.
+    longer = client.get(f"{API}/search", params={"like": long["id"], "start": 0.25, "end": 2.5, "k": 5}).json()["hits"]
+    by_pieces = library.search(long["path"], 5, start=0.25, end=2.5)
+    assert [hit["similarity"] for hit in longer] == pytest.approx([hit.similarity for hit in by_pieces], abs=1e-4)
     # The query's own segment is not found; the rest of its file may be.
     assert (long["path"], 0.0) not in [(hit["path"], hit["start"]) for hit in answer["hits"]]
 

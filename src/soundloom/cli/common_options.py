@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 __all__ = [
+    "ARGUMENTS",
     "LibraryPath",
     "ListOption",
     "LocalPath",
@@ -48,6 +49,10 @@ __all__ = [
     "window",
     "workers",
 ]
+
+
+ARGUMENTS = "soundloom.arguments"
+"""Where the context of the whole command keeps the command line as it was given."""
 
 
 class ListOption(click.Option):
@@ -134,11 +139,15 @@ class Name(click.types.StringParamType):
         return super().convert(value, param, ctx)
 
 
-def _region_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
+def _region_file(context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
     if out is None:
         return None
     from soundloom.annotations import check_annotation_file
 
+    if not out.suffix and f"-o{out}" in context.find_root().meta.get(ARGUMENTS, ()):  # -owl, which is no file
+        raise click.UsageError(
+            f"'-o{out}' is -o with the file {str(out)!r}: for that write -o {out}, and for the text: -- -o{out}"
+        )
     return check_annotation_file(out)
 
 

@@ -13,26 +13,29 @@ from soundloom.counted import counted
 
 __all__ = ["command"]
 
+_OUT = common_options.LocalPath(dir_okay=False, is_output=True)
+
 
 @click.command("export")
-@click.argument("name", metavar="MODEL|LIBRARY")
-@click.argument("out", type=common_options.LocalPath(dir_okay=False, is_output=True), metavar="[OUT]", required=False)
+@click.argument("name", metavar="MODEL|LIBRARY", required=False)
+@click.argument("out", type=_OUT, metavar="[OUT]", required=False)
 @click.option(
-    *("-o", "--out", "--output", "output"),
-    type=common_options.LocalPath(dir_okay=False, is_output=True),
-    metavar="OUT",
-    help="The file to write, if it is not the second argument.",
+    "-o", "--out", "--output", "output", type=_OUT, metavar="OUT", help="The file to write, if it is not an argument."
 )
+@click.option("-l", "--library", "folder", metavar="FOLDER", help="The library, if it is not an argument.")
 @common_options.weight_files
 @common_options.offline
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="The one length of sound that the file takes."
 )
 @common_options.as_json
+@click.pass_context
 def command(
-    name: str,
+    context: click.Context,
+    name: str | None,
     out: Path | None,
     output: Path | None,
+    folder: str | None,
     files: tuple[str, ...],
     offline: bool,
     seconds: float | None,
@@ -56,18 +59,29 @@ def command(
     \b
     Examples:
       soundloom export sounds.loom sounds.parquet
+      soundloom export -l sounds.loom -o sounds.npz
       soundloom export logmel+mfcc timbre.onnx
       soundloom export loom loom.onnx --seconds 10
       soundloom export cnn14#3#6 fused.onnx --seconds 5
       soundloom export vggish vggish.onnx --weights vggish-10086976.pth
     """
-    if (out is None) == (output is None):
+    if folder is not None and out is None:  # then the only argument, if there is one, is the file
+        name, out = folder, None if name is None else _OUT.convert(name, None, context)
+    elif folder is not None:
+        raise click.UsageError(f"{name!r} and -l {folder!r} are both exported: name one library or model")
+    if name is None or (out is None) == (output is None):
         raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx, or LIBRARY OUT.parquet")
-    out = out or output
-    assert out is not None
+    written = out or output
+    assert written is not None
     if (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom"):
-        _export_library(Path(name), out)
-        return
+        _export_library(Path(name), written)
+    else:
+        _export_model(name, written, files, seconds, offline=offline, json_wanted=json_wanted)
+
+
+def _export_model(
+    name: str, out: Path, files: tuple[str, ...], seconds: float | None, *, offline: bool, json_wanted: bool
+) -> None:
     from soundloom.onnx_export import check_destination, check_exportable, export
 
     check_destination(out)

@@ -59,7 +59,10 @@ def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None 
     from soundloom.library import LibraryQuery
     from soundloom.library.search.library_query import facets
 
-    found = facets(_fields(folder), query or LibraryQuery(), names, lambda where: _mask(folder, where))
+    query = query or LibraryQuery()
+    found = facets(_fields(folder), query, names, lambda where: _mask(folder, where))
+    if query.text and not query.names_only:
+        echo("counted by names, folders, tags and titles; what the model takes for the text is not", err=True)
     if json_wanted:
         print_json(found)
         return

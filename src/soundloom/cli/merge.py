@@ -21,7 +21,8 @@ __all__ = ["command"]
 def command(others: tuple[Path, ...], folder: Path) -> None:
     """Take the sounds and tags of other libraries over into one; nothing is embedded again, and the others stay.
 
-    They must be of one model, window and decoding. A file that both hold keeps its rows, and has the tags of both.
+    They must be of one model, window and decoding. A file that both hold keeps its rows, and has the tags of both. A
+    library that does not exist yet is made like the first.
 
     \b
     Examples:

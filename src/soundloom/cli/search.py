@@ -143,7 +143,7 @@ def command(
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
-    _check_outputs(outputs["picture"], outputs["copy_to"], cut, play)
+    _check_outputs(outputs["picture"], outputs["copy_to"], folder, cut, play)
     query = _query(arguments, folder, **given)
     if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
@@ -156,7 +156,7 @@ def command(
         play_matches(matches)
 
 
-def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool, play: bool) -> None:
+def _check_outputs(picture: Path | None, copy_to: Path | None, library: Path, cut: bool, play: bool) -> None:
     """Refuse what cannot be written or played, before anything is loaded."""
     if play:
         find_player()
@@ -164,6 +164,8 @@ def _check_outputs(picture: Path | None, copy_to: Path | None, cut: bool, play: 
         raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
     if cut and copy_to is None:
         raise click.UsageError("--cut says what --copy-to copies: name a folder with --copy-to")
+    if copy_to is not None and copy_to.resolve().is_relative_to(library.resolve()):
+        raise click.UsageError(f"{str(copy_to)!r} is the library itself, and not for sounds: name another folder")
 
 
 def _query(
@@ -332,6 +334,7 @@ class _Search:
     def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
         from soundloom.annotations import Annotation, write_annotations
         from soundloom.library.region_copies import copy_regions
+        from soundloom.library.storage.root_registry import RootRegistry
 
         label = query_label(self._query)
         fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
@@ -353,6 +356,9 @@ class _Search:
         if copy_to is not None:
             copies = copy_regions(regions, copy_to, cut=cut)
             echo(f"{counted(len(copies), 'region' if cut else 'file')} copied to {copy_to}", err=True)
+            roots = [root for root in RootRegistry(self._folder).paths() if copy_to.resolve().is_relative_to(root)]
+            if roots:
+                echo(f"it is in {roots[0]}: the next soundloom index finds the copies as sounds of their own", err=True)
 
 
 def _draw(

@@ -92,8 +92,13 @@ def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySo
     return sounds, " ".join(words)
 
 
-def read_sound(argument: str, folder: Path) -> QuerySound:
+def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> QuerySound:
     """A sound: a file, a region of one, or one of a library.
+
+    Args:
+        argument: of the command line.
+        folder: the library's, whose sounds may be named.
+        remedy: what is offered, before its name, where there is no such file, and none of a similar name.
 
     Raises:
         QueryError: there is no such file, or several of the library are called so; a folder, a pipe or a device.
@@ -105,7 +110,7 @@ def read_sound(argument: str, folder: Path) -> QuerySound:
     if path.is_dir():
         raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
     if not path.exists():
-        path = Path(_sound_of_library(name, folder))
+        path = Path(_sound_of_library(name, folder, remedy))
     elif not path.is_file():
         raise QueryError(f"{name!r} is not a regular file, such as a pipe: write the sound to a file first")
     return QuerySound(path, start=start, end=end)
@@ -145,7 +150,7 @@ def _ends_as_sound(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
-def _sound_of_library(name: str, folder: Path) -> str:
+def _sound_of_library(name: str, folder: Path, remedy: str) -> str:
     """The path of the library's sound that a name stands for.
 
     Raises:
@@ -173,7 +178,7 @@ def _sound_of_library(name: str, folder: Path) -> str:
     near = _nearest(name, paths)
     raise QueryError(
         f"there is no file or folder {name!r}, and no sound of that name in {str(folder)!r}: "
-        + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"check the path; as text: --text {name!r}")
+        + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"check the path; {remedy} {name!r}")
     )
 
 

@@ -186,7 +186,7 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
 
     if Path(sound).expanduser().is_dir():
         return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
-    found = read_sound(sound, library.folder)
+    found = read_sound(sound, library.folder, "to see what the library has of that name: soundloom search --names")
     path = str(found.source)
     if not found.start and found.end is None:
         return [path]

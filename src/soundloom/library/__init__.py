@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery, QuerySound
     from soundloom.library.search.matches import Match
+    from soundloom.library.search.query_vectors import embed_pieces, mean_of_pieces
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.segments import Hit, Segment, SegmentRef, Segments, segment_id
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -79,7 +80,9 @@ __all__ = [
     "SuggestedSegment",
     "TagTable",
     "TaggingQuality",
+    "embed_pieces",
     "hour_counts",
+    "mean_of_pieces",
     "segment_id",
     "site_and_moment",
     "verify_library",
@@ -126,6 +129,8 @@ _HOMES = {
     "SuggestedSegment": "tags.active_learning",
     "TagTable": "tags.tag_table",
     "TaggingQuality": "tags.active_learning",
+    "embed_pieces": "search.query_vectors",
+    "mean_of_pieces": "search.query_vectors",
     "segment_id": "segments",
     "verify_library": "verification",
 }

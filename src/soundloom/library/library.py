@@ -29,7 +29,7 @@ from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, select
 from soundloom.library.search.matches import Match
 from soundloom.library.search.query import apply_balance, check_count, check_query, complete_weights, query_region
-from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces
+from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces, mean_of_pieces
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
@@ -305,9 +305,10 @@ class Library(LibraryContents):
             ModelError: the tags of the model cannot be read.
         """
         tags, not_ = ((given,) if isinstance(given, str) else given for given in (tags, not_))
-        embedded, options = None, decoding or self.settings.decoding
+        embedded = None
         if sound is not None:
-            embedded = self.model.embed(sound, sample_rate, start=start, end=end, options=options, notices=notices)
+            pieces = embed_pieces(self.model, self.settings, sound, sample_rate, start, end, decoding, notices)
+            embedded = mean_of_pieces(self.index(), pieces)
         embedding, weights = self._tag_queries.query(
             tags, not_, sound=embedded, share=share, weights=weights, offline=offline
         )
@@ -391,8 +392,8 @@ class Library(LibraryContents):
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        options = decoding or self.settings.decoding
-        return self.index().explain(self.model.embed(query, sample_rate, start=start, end=end, options=options), hits)
+        pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding)
+        return self._index_cache.use(lambda index: index.explain(mean_of_pieces(index, pieces), hits))
 
     def index(self) -> SearchIndex:
         """The search index of the library as it is now, built if it is missing or stale; see `IndexCache.current`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,6 +21,9 @@ from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.sql import path_is_in
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.store_folders import FIRST_STORE
+from soundloom.local_path import library_path
+from soundloom.system_errors import one_line_errors
 
 __all__ = ["MergeReport", "merge_libraries"]
 
@@ -46,13 +50,16 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
     """Take the rows, roots and tags of a library over into another one.
 
     Args:
-        folder: the library that grows.
+        folder: the library that grows; made if there is nothing.
         other: the one that is read, and stays as it is.
 
     Raises:
         LibraryError: they are of different models, windows or ways of decoding; or the same.
     """
-    target, source = Library.open(folder), Library.open(other)
+    source = Library.open(other)
+    target = (
+        _made_alike(library_path(folder).resolve(), source) if not os.path.lexists(folder) else Library.open(folder)
+    )
     _check_alike(target, source)
     store = Store(target.folder / target.settings.store, target.settings.dim)
     theirs = Store(source.folder / source.settings.store, source.settings.dim)
@@ -74,6 +81,14 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
     target.annotations.add(one for one in source.annotations.all() if one.path in held)
     target.index()
     return MergeReport(len(new), segments, len(files) - len(new))
+
+
+def _made_alike(folder: Path, source: Library) -> Library:
+    """A new, empty library with the settings of another."""
+    with one_line_errors(folder.parent):
+        folder.mkdir(parents=True)
+        replace(source.settings, store=FIRST_STORE, checksums=True).write(folder)
+    return Library.open(folder)
 
 
 def _check_alike(target: Library, source: Library) -> None:

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from filecmp import cmp
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from soundloom import audio
 from soundloom.annotations import Annotation
@@ -33,7 +38,8 @@ def copy_regions(
 ) -> list[Path]:
     """Copy the files of some regions into a folder, or the regions alone.
 
-    A name that the folder has already gets a number: ``owl (2).wav``. A file with several regions is copied once.
+    A copy that the folder has already is not made again; another file of its name gives the new one a number:
+    ``owl (2).wav``. A file with several regions is copied once.
 
     Args:
         regions: of sounds.
@@ -42,7 +48,7 @@ def copy_regions(
         decoding: how files are decoded that libsndfile cannot read.
 
     Returns:
-        The copies, in the order of the regions.
+        The copies, in the order of the regions, those that were there among them.
 
     Raises:
         AudioError: a file cannot be read.
@@ -71,7 +77,9 @@ def _copied(source: Path, folder: Path) -> Path:
     except OSError as error:
         raise AudioError(source, f"cannot be read: {reason_of(error)}") from None
     with reader:
-        copy, writer = _new_file(folder, source.stem, source.suffix)
+        copy, writer = _new_file(folder, source.stem, source.suffix, lambda file: cmp(source, file, shallow=False))
+        if writer is None:
+            return copy
         with os.fdopen(writer, "wb") as out:
             shutil.copyfileobj(reader, out)
     shutil.copystat(source, copy)
@@ -92,7 +100,9 @@ def _cut(region: Annotation, source: Path, folder: Path, decoding: audio.DecodeO
         rate, kept = audio.info(source).sample_rate, "FLOAT"
         samples = audio.read(source, rate, start=region.start, end=region.end, options=decoding)
     name = f"{source.stem} {region.start:g}-{region.end:g} s"
-    copy, writer = _new_file(folder, name, ".wav")
+    copy, writer = _new_file(folder, name, ".wav", lambda file: _holds(file, samples, rate))
+    if writer is None:
+        return copy
     with os.fdopen(writer, "wb") as out:
         # Samples of more than 16 bits are declared in the extensible format, as the specification of WAV asks.
         extensible = kept not in ("PCM_U8", "PCM_16") or (samples.ndim > 1 and samples.shape[1] > 2)
@@ -100,12 +110,25 @@ def _cut(region: Annotation, source: Path, folder: Path, decoding: audio.DecodeO
     return copy
 
 
-def _new_file(folder: Path, stem: str, suffix: str) -> tuple[Path, int]:
-    """A file that did not exist, and its descriptor; numbered from 2 on."""
+def _holds(file: Path, samples: NDArray[Any], rate: int) -> bool:
+    """Whether a file holds just these samples. Bytes do not say so: a WAV of floats has its time in it."""
+    import soundfile
+
+    try:
+        held, held_rate = soundfile.read(file, dtype=samples.dtype.name)
+    except soundfile.LibsndfileError:
+        return False
+    return held_rate == rate and np.array_equal(held, samples)
+
+
+def _new_file(folder: Path, stem: str, suffix: str, is_copy: Callable[[Path], bool]) -> tuple[Path, int | None]:
+    """A file that did not exist, and its descriptor; numbered from 2 on. Without one: a copy that is there already."""
     number = 1
     while True:
         path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem} ({number}){suffix}")
         try:
             return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
+            if path.is_file() and is_copy(path):
+                return path, None
             number += 1

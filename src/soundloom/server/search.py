@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError
-from soundloom.library import Explanation, Library, QuerySound, RowFilter, Segment
+from soundloom.library import Explanation, Library, QuerySound, RowFilter, Segment, embed_pieces, mean_of_pieces
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
@@ -51,9 +53,9 @@ class Search:
         self._embeddings: LruCache[Embedding] = LruCache(_EMBEDDINGS)
 
     def embed_query(self, query: Query) -> Embedding:
-        """The embedding of an upload or of a region of a file, computed once for each.
+        """The embeddings of the pieces of an upload or a region of a file, ``[pieces, dim]``, computed once for each.
 
-        A region of many segments is the mean of their stored embeddings: an hour is not decoded and embedded again.
+        A region of many segments has their stored embeddings: an hour is not decoded and embedded again.
 
         Raises:
             ApiError: there is no such segment or upload.
@@ -66,7 +68,7 @@ class Search:
             first, last = start / upload.speed, None if end is None else end / upload.speed
             try:
                 return self._embeddings.get(
-                    (query.upload, start, end), lambda: self._library.model.embed(upload.samples, start=first, end=last)
+                    (query.upload, start, end), lambda: self._embedded(upload.samples, None, first, last)
                 )
             except AudioError as error:  # names the file as the person does, not the server's copy
                 raise AudioError(upload.name, error.reason) from None
@@ -79,12 +81,9 @@ class Search:
             rows = index.rows_in_region(segment.path, start, float("inf") if end is None else end)
             if len(rows) >= _STORED_ROWS:
                 embeddings = index.embeddings([segment])
-                held = [embeddings[one.path, one.start] for one in index.segments.at(rows)]
-                mean: Embedding = np.stack(held).astype(np.float64).mean(axis=0)
-                return mean
-            model = self._library.model
-            samples = self._files.samples(segment, start, end, model.sample_rate)
-            return model.embed(samples, model.sample_rate)
+                return np.stack([embeddings[one.path, one.start] for one in index.segments.at(rows)])
+            rate = self._library.model.sample_rate
+            return self._embedded(self._files.samples(segment, start, end, rate), rate)
 
         return self._embeddings.get((catalogue.version, segment.id, start, end), embed)
 
@@ -93,7 +92,7 @@ class Search:
 
         Args:
             query: what is searched for.
-            embedding: of the query's upload or region, if it has one.
+            embedding: of the pieces of the query's upload or region, if it has one.
             began: when the request came, by `time.perf_counter`.
 
         Raises:
@@ -110,29 +109,31 @@ class Search:
             exclude = (segment.path, start, float("inf") if end is None else end)
             if embedding is None:
                 embedding = self._stored(catalogue, segment)
+        index = self._library.index()
+        mean = None if embedding is None else mean_of_pieces(index, embedding)
         if query.tag or query.without:
             if not self._library.tags.vocabulary(offline=True):
                 model = self._library.settings.model
                 raise ApiError(
                     409, "tags_not_searchable", f"the model {model!r} of this library does not understand words"
                 )
-            embedding, weights = self._library.tags.query(
-                query.tag, query.without, sound=embedding, share=query.share, weights=weights, offline=True
+            mean, weights = self._library.tags.query(
+                query.tag, query.without, sound=mean, share=query.share, weights=weights, offline=True
             )
+            embedding = mean
         shown = slice(query.offset, query.offset + query.k)
         hits: Sequence[Segment]
-        index = self._library.index()
         hits, total = index.browse(where, shown if embedding is None else slice(0))
         if not total and (query.folder or query.has_tag):  # an unknown folder or tag is an error that names those known
             RowFilter(tags=tuple(query.has_tag), folder=query.folder and catalogue.folder(query.folder)).mask(
                 index.fields
             )
         explained: Sequence[Explanation] = ()
-        if embedding is not None:
+        if embedding is not None and mean is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
             hits = found[shown]
             if query.explain and (query.like is not None or query.upload is not None):
-                explained = index.explain(embedding, found[shown])
+                explained = index.explain(mean, found[shown])
         milliseconds = round(1000 * (time.perf_counter() - began), 2)
         result = SearchResult(
             hits=catalogue.show(hits, explained),
@@ -221,7 +222,14 @@ class Search:
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
         """The embedding that the library holds of a segment."""
         key = catalogue.version, segment.id
-        return self._embeddings.get(key, lambda: self._library.index().embedding(segment.id))
+        return self._embeddings.get(key, lambda: self._library.index().embedding(segment.id)[None])
+
+    def _embedded(
+        self, samples: Embedding | Path, sample_rate: float | None, start: float = 0.0, end: float | None = None
+    ) -> Embedding:
+        """The embeddings of the pieces of samples that are decoded already, at the library's speed."""
+        model, settings = self._library.model, self._library.settings
+        return embed_pieces(model, settings, samples, sample_rate, start, end, DecodeOptions())
 
 
 def _region(query: Query, segment: Segment) -> tuple[float, float | None]:

@@ -1,4 +1,4 @@
-"""Cluster labels: the tags most characteristic of a cluster, else the folder that holds most of it.
+"""Cluster labels: the tags most characteristic of a cluster, else the folder that holds at least half of it.
 
 A tag is scored by p(t | cluster) log p(t | cluster) / p(t), its share of the Kullback-Leibler divergence between
 cluster and library: it is common in the cluster and rarer elsewhere.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_labels"]
 
-_MIN_SHARE = 0.2
+_MIN_SHARE, _MIN_FOLDER_SHARE = 0.2, 0.5
 """The share of a cluster that must have a tag, or lie in a folder, for it to be the label."""
 
 _MIN_LIFT = 1.25
@@ -36,8 +36,8 @@ def cluster_labels(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[
     """
     count = int(clusters.max(initial=-1)) + 1
     sizes = np.bincount(clusters, minlength=count)
-    tags = _characteristic_words(*_tag_pairs(rows, clusters), sizes, most=2)
-    folders = _characteristic_words(*_folder_pairs(rows, clusters), sizes, most=1)
+    tags = _characteristic_words(*_tag_pairs(rows, clusters), sizes, _MIN_SHARE, most=2)
+    folders = _characteristic_words(*_folder_pairs(rows, clusters), sizes, _MIN_FOLDER_SHARE, most=1)
     taken: Counter[str] = Counter()
     names = []
     for cluster in range(count):
@@ -65,9 +65,9 @@ def _folder_pairs(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[l
 
 
 def _characteristic_words(
-    words: list[str], of: Int[np.ndarray, " pairs"], sizes: Int[np.ndarray, " clusters"], *, most: int
+    words: list[str], of: Int[np.ndarray, " pairs"], sizes: Int[np.ndarray, " clusters"], share: float, *, most: int
 ) -> list[list[str]]:
-    """The words that characterise each cluster, the best score first."""
+    """The words that characterise each cluster and that this share of it has at least, the best score first."""
     typical: list[list[str]] = [[] for _ in sizes]
     if not words:
         return typical
@@ -84,5 +84,5 @@ def _characteristic_words(
     scores *= inside
     for cluster, chosen in enumerate(typical):
         best = np.argsort(-scores[:, cluster], kind="stable")[:most]
-        chosen.extend(order[word] for word in best if scores[word, cluster] > 0 and inside[word, cluster] >= _MIN_SHARE)
+        chosen.extend(order[word] for word in best if scores[word, cluster] > 0 and inside[word, cluster] >= share)
     return typical

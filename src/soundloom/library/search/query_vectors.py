@@ -5,7 +5,8 @@ similarity of a row x to pieces q_1 ... q_n is half the best and half the mean o
 
     s(x) = (max_i s(q_i, x) + mean_i s(q_i, x)) / 2:
 
-the best alone finds whatever resembles any moment of the sound, the mean alone only what resembles all of it.
+the best alone finds whatever resembles any moment of the sound, the mean alone only what resembles all of it. Words
+beside a sound, and explanations, take the mean of its pieces.
 
 Several examples are one query (Rocchio 1971): the mean of what hits are like, less half the mean of what they are not
 like, in the standardised space of the index.
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
 
-__all__ = ["combine_examples", "embed_pieces", "hits_of_pieces", "nearest_rows", "sample_similarity"]
+__all__ = ["combine_examples", "embed_pieces", "hits_of_pieces", "mean_of_pieces", "nearest_rows", "sample_similarity"]
 
 _UNLIKE = 0.5
 """What the mean of the unlike examples counts beside that of the others."""
+
+_SEARCHED = 64
+"""Pieces that a search of their own is made for; of more, such as those of an hour, as many at equal distances."""
 
 Cosines = dict[str, Float[np.ndarray, "queries rows"]]
 
@@ -59,6 +63,11 @@ def combine_examples(
     deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
     return embedding
+
+
+def mean_of_pieces(index: SearchIndex, pieces: Float[np.ndarray, "pieces dim"]) -> Float[np.ndarray, " dim"]:
+    """One embedding, raw as the model's are, that stands for the pieces of a sound; a single piece is itself."""
+    return pieces[0] if len(pieces) == 1 else combine_examples(index, [pieces])
 
 
 def embed_pieces(
@@ -130,11 +139,12 @@ def nearest_rows(
 ) -> NearestRows:
     """The rows most similar to the pieces of a query; as `SearchIndex.search` for one of a single piece.
 
-    Of several pieces, the k best rows of each and of their mean are compared.
+    Of several pieces, the k best rows of each (`_SEARCHED`) and of their mean are compared.
     """
     if len(queries) == 1:
         return index.search(queries[0], k, weights, mask)
-    seen = [index.search(query, k, weights, mask).rows for query in (*queries, combine_examples(index, [queries]))]
+    some = queries[np.linspace(0, len(queries) - 1, min(len(queries), _SEARCHED)).round().astype(int)]
+    seen = [index.search(query, k, weights, mask).rows for query in (*some, mean_of_pieces(index, queries))]
     rows = np.unique(np.concatenate(seen))
     similarity, parts = _blended(index.cosines(queries, rows), weights)
     order = np.lexsort((rows, -similarity))[:k]

@@ -69,7 +69,8 @@ def condition_mask(
     except (pa.ArrowException, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}") from None
-    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
+    found = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
+    return found if len(found) == fields.rows.num_rows else fields.of_rows(found)
 
 
 class _Parser:
@@ -95,7 +96,7 @@ class _Parser:
         mask = self._either()
         if self._tokens[self._place][0] != "end":
             raise _OtherSqlError
-        return self._of_rows(mask)
+        return mask
 
     def _take(self, *wanted: str) -> str | None:
         """The next token, if it is one of some words or signs."""
@@ -224,7 +225,7 @@ class _Parser:
         if not (isinstance(lists, pa.Array) and pa.types.is_list(lists.type)):
             raise _OtherSqlError
         given, codes, segments = self._fields.tags_of_rows
-        mask = np.zeros(len(self._fields.file_of_row), np.bool_)
+        mask = np.zeros(self._fields.rows.num_rows, np.bool_)
         if member in given:
             mask[segments[codes == given.index(member)]] = True
         return pc.if_else(pc.is_null(lists), None, pa.array(mask))
@@ -248,7 +249,13 @@ class _Parser:
         return one, other
 
     def _of_rows(self, values: pa.Array) -> pa.Array:
-        return values if len(values) == len(self._fields.file_of_row) else values.take(self._fields.file_of_row)
+        import pyarrow as pa
+
+        if len(values) == self._fields.rows.num_rows:
+            return values
+        if pa.types.is_boolean(values.type) and not values.null_count:
+            return pa.array(self._fields.of_rows(values.to_numpy(zero_copy_only=False)))
+        return values.take(self._fields.file_of_row)
 
     def _whole(self, mask: Any) -> pa.Array:
         """A mask of all files, also of two literals."""

@@ -103,7 +103,12 @@ class FileFields:
 
     def of_rows(self, of_files: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask of files as one of their segments."""
-        return of_files[self.file_of_row]
+        return np.repeat(of_files, self._counts)
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """How many segments each file has; they follow each other."""
+        return np.bincount(self.file_of_row, minlength=len(self.paths))
 
     def of_files(self, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         """Some fields of some files, by the names that were asked for.
@@ -211,7 +216,7 @@ class FileFields:
     def _segments(self) -> pa.Array:
         import pyarrow as pa
 
-        return pa.array(np.bincount(self.file_of_row, minlength=len(self.paths)))
+        return pa.array(self._counts)
 
     def _tags(self) -> pa.Array:
         import pyarrow as pa
