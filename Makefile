@@ -14,7 +14,7 @@ DEMO   ?= demo
 # The browser that looks at the documentation site, if there is one.
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 
-.PHONY: demo test test-slow test-all test-lowest check web-check lint bench page wheel size audit docs notebooks clean
+.PHONY: demo test test-slow test-all test-lowest check web-check lint bench container page wheel size audit docs notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -65,8 +65,14 @@ web-check:
 	npm --prefix web run build
 	diff -r build/page src/soundloom/server/page
 
+# The benchmarks that fit in half an hour, compared with the last kept results of this machine; fails on a regression.
+BENCH_HISTORY ?= bench-history
 bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.history --folder "$(BENCH_HISTORY)"
+
+# The commands of the Containerfile in a fresh environment, and a server that is asked and stopped.
+container: wheel
+	$(BIN)/python .ci/container.py
 
 # The documentation site in build/site: built strictly, links and names checked, looked at in a browser.
 docs: $(VENV)/.installed-docs

@@ -12,8 +12,12 @@ import benchmarks
 
 def modules() -> list[str]:
     """The names of the modules that hold a benchmark: those with a ``main``."""
-    names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"]
-    return [name for name in names if hasattr(importlib.import_module(f"benchmarks.{name}"), "main")]
+    names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
+    return [
+        name
+        for name in names
+        if name not in ("__main__", "history") and hasattr(importlib.import_module(f"benchmarks.{name}"), "main")
+    ]
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print(rows, len(files), len(copies))
     print(f"copies and fingerprints: {computed - began:.0f} s; comparison: {found - computed:.1f} s")
     if options.json is not None:
-        write_json(options.json, "duplicates", rows)
+        write_json(options.json, rows)
 
 
 @dataclass(frozen=True)
