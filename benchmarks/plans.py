@@ -1,13 +1,12 @@
-"""Whether a plan whose workers and committers are killed at random gives each row once, and what a plan costs.
+"""Whether a plan whose workers and committers are killed at random gives each row once.
 
-    python -m benchmarks.plans [--kills 50] [--files 300] [--workers 4] [--limit 1200] [--s3] [--overhead] [--json OUT]
+    python -m benchmarks.plans [--kills 50] [--files 300] [--workers 4] [--limit 1200] [--s3] [--json OUT]
 
 Small noises are indexed by `soundloom index`. Then they are planned for another library, and so many workers embed them
 at the same time, while a committer runs again and again. At random moments one of them gets SIGKILL and is started
 again, and now and then a shard that is done is issued once more, to be done by somebody else. After so many kills, or
 ``--limit`` seconds, all is finished and committed, and rows, facts and failures of both libraries are compared, bit for
-bit. ``--s3`` keeps the plan in a local server of S3 (moto), ``--overhead`` instead compares the time of ``work`` and
-``commit`` with that of ``index``.
+bit. ``--s3`` keeps the plan in a local server of S3 (moto).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
 from soundloom.plans.object_storage import ObjectStorage, get_many, open_storage
 
-__all__ = ["local_s3", "main", "run_kills", "run_overhead"]
+__all__ = ["equal_libraries", "local_s3", "main", "make_sounds", "run_kills"]
 
 _RATE = 8000
 _COLUMNS = ("path", "start", "end", "duration", "size", "mtime_ns", "hash", "tags", "embedding", "notices", "decoder")
@@ -197,7 +196,7 @@ def run_kills(
         "rows": len(found),
         "expected rows": len(expected),
         "set aside": len(plan.status().failed),
-        "equal": _equal(found, expected),
+        "equal": equal_libraries(found, expected),
         "seconds": time.monotonic() - began,
     }
 
@@ -218,7 +217,7 @@ def _issue_again(storage: ObjectStorage, rng: random.Random) -> bool:
     return True
 
 
-def _equal(found: Library, expected: Library) -> bool:
+def equal_libraries(found: Library, expected: Library) -> bool:
     """Whether two libraries hold the same, bit for bit."""
     facts, others = read_facts_table(found.folder), read_facts_table(expected.folder)
     return bool(
@@ -227,50 +226,6 @@ def _equal(found: Library, expected: Library) -> bool:
         and facts is not None
         and facts.equals(others)
     )
-
-
-def run_overhead(folder: Path, *, files: int, workers: int, model: str) -> dict[str, Any]:
-    """Times of ``work`` and ``commit`` against ``index`` on the same files, without what one file of each takes.
-
-    Args:
-        folder: for sounds, libraries and plans; empty.
-        files: how many sounds.
-        workers: how many processes, and threads of index.
-        model: the model's name.
-    """
-    make_sounds(folder / "sounds", files, seconds=3.0)
-    make_sounds(folder / "one", 1, seconds=3.0)
-    taken: dict[str, tuple[float, float]] = {}
-    for name in ("one", "sounds"):
-        library = Library.create(folder / f"{name}-indexed.loom", model)
-        taken[f"index {name}"] = _measured("index", folder / name, "-l", library.folder, "-j", workers)
-        planned = Library.create(folder / f"{name}-planned.loom", model)
-        plan = Plan.create(planned, folder / name, folder / f"{name}-plan")
-        taken[f"work {name}"] = _measured("work", plan.address, "-j", workers)
-        taken[f"commit {name}"] = _measured("commit", plan.address)
-
-    def without_start(command: str, measure: int) -> float:
-        return taken[f"{command} sounds"][measure] - taken[f"{command} one"][measure]
-
-    return {
-        "model": model,
-        "files": files,
-        "workers": workers,
-        "seconds by the clock and of processors": taken,
-        "ratio by the clock": (without_start("work", 0) + without_start("commit", 0)) / without_start("index", 0),
-        "ratio of processor time": (without_start("work", 1) + without_start("commit", 1)) / without_start("index", 1),
-        "equal": _equal(Library.open(planned.folder), Library.open(library.folder)),
-    }
-
-
-def _measured(*arguments: object) -> tuple[float, float]:
-    """Seconds that a command takes by the clock, and of processors, with its children's."""
-    began, before = time.monotonic(), os.times()
-    command = [sys.executable, "-m", "soundloom", *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = os.times()
-    busy = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.monotonic() - began, busy
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -282,27 +237,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pause", type=float, default=1.5, help="seconds between two kills, at most")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which nothing is killed any more")
     parser.add_argument("--s3", action="store_true", help="keep the plan in a local server of S3")
-    parser.add_argument("--overhead", action="store_true", help="compare with the time of index instead")
-    parser.add_argument("--model", default=_MODEL, help="for --overhead")
     parser.add_argument("--quick", action="store_true", help="few files and kills: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     options = parser.parse_args(arguments)
     if options.quick:
         options.files, options.kills, options.workers = 20, 2, 2
     with TemporaryDirectory() as folder, local_s3("plans") if options.s3 else nullcontext() as bucket:
-        if options.overhead:
-            row = run_overhead(Path(folder), files=options.files, workers=options.workers, model=options.model)
-        else:
-            row = run_kills(
-                Path(folder),
-                files=options.files,
-                workers=options.workers,
-                kills=options.kills,
-                seed=options.seed,
-                pause=options.pause,
-                limit=options.limit,
-                address=None if bucket is None else f"{bucket}/plan",
-            )
+        row = run_kills(
+            Path(folder),
+            files=options.files,
+            workers=options.workers,
+            kills=options.kills,
+            seed=options.seed,
+            pause=options.pause,
+            limit=options.limit,
+            address=None if bucket is None else f"{bucket}/plan",
+        )
     print(json.dumps(row, indent=2))
     if options.json is not None:
         write_json(options.json, [row])

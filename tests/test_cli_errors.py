@@ -151,7 +151,6 @@ ADDRESSES = ("s3://bucket/lib.loom", "gs://b/x", "file:///tmp/x", "https://examp
         ("index", ".", "-l", "{}"),
         ("embed", ".", "-o", "{}.csv"),
         ("embed", "{}", "-o", "x.csv"),
-        ("search", "{}"),
         ("map", "--out", "{}.png"),
         ("info", "-l", "{}"),
         ("verify", "-l", "{}"),

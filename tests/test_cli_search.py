@@ -98,7 +98,7 @@ def test_what_is_meant_as_a_file_and_is_none_is_an_error_with_the_nearest_names(
         ("dog_bark_2.wav", "did you mean 'dog_bark_1.wav'?"),
         ("a/b", "--text 'a/b'"),
         ("sounds/birds", "is a folder"),
-        ("s3://bucket/dog.wav", "is an address"),
+        ("ftp://bucket/dog.wav", "is an address"),
     ):
         result = run(argument)
         assert result.exit_code == 1

@@ -19,6 +19,7 @@ from helpers.documentation import commands_in, fenced, parse
 from helpers.plan_targets import threads_for_processes
 from soundloom.cli import main
 from soundloom.errors import (
+    AudioError,
     InvalidArgumentError,
     LibraryDamagedError,
     LibraryError,
@@ -372,12 +373,27 @@ def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed
         assert second.commit().new == 10
         same_library(Library.open(plan.file.library), indexed)
         assert second.status().committed == 11
+        check_sound_in(bucket, Path(min(indexed.files())))
+
+
+def check_sound_in(bucket: str, sound: Path) -> None:
+    """A sound in a bucket has the samples of the file."""
+    import obstore
+
+    from soundloom import audio
+    from soundloom.remote.object_stores import open_object_store
+
+    obstore.put(open_object_store("s3", "bucket"), "birds/day 1.wav", sound.read_bytes())
+    found = audio.read(f"{bucket}/birds/day 1.wav", RATE, start=0.25, end=0.5)
+    assert np.array_equal(found, audio.read(sound, RATE, start=0.25, end=0.5))
+    with pytest.raises(AudioError, match="no such object in the bucket"):
+        audio.read(f"{bucket}/birds/none.wav", RATE)
 
 
 def test_an_object_store_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("obstore")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("soundloom.plans.s3_storage.MAX_RETRIES", 1)
+    monkeypatch.setattr("soundloom.remote.object_stores.MAX_RETRIES", 1)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with pytest.raises(ResourceError, match=r"s3://bucket/plan: .*check the address, AWS_REGION"):

@@ -21,6 +21,7 @@
       QueryError            a search asks for something that the library does not have
       CacheDamagedError     a file of a cache is not as it was written; the cache is rebuilt
       ResourceError         the operating system refuses: disk full, read-only, no permission, out of memory
+        RemoteFileError     a file at an address cannot be reached or read; also an OSError
       MissingExtraError     an optional dependency is not installed
 
 `except SoundloomError` catches all of them. They are defined here, and also exported by the packages that raise them.
@@ -50,6 +51,7 @@ __all__ = [
     "ModelMismatchError",
     "OptionError",
     "QueryError",
+    "RemoteFileError",
     "ResourceError",
     "SoundloomError",
     "TrainingError",
@@ -144,6 +146,20 @@ class CacheDamagedError(SoundloomError):
 
 class ResourceError(SoundloomError):
     """The operating system refuses: no space, no permission, a read-only or failing disk, no memory, too many files."""
+
+
+class RemoteFileError(ResourceError, OSError):
+    """A file at an address cannot be reached or read.
+
+    Args:
+        reason: what happened, and what can be done.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(None, reason)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class DetectorError(SoundloomError):

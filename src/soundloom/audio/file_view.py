@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from soundloom.remote import open_binary
+
 __all__ = ["FileView", "Span", "ViewFile"]
 
 
@@ -62,7 +64,7 @@ class ViewFile(io.RawIOBase):
     """A view as a file to read, without a buffer.
 
     Args:
-        path: the file.
+        path: the file, or its address.
         view: what of it is read; None: all of it, as it is.
         name: what FFmpeg takes for its name.
 
@@ -72,8 +74,8 @@ class ViewFile(io.RawIOBase):
 
     def __init__(self, path: str, view: FileView | None = None, name: str = "sound") -> None:
         self.name = name
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-        spans = (Span(0, os.fstat(self._file.fileno()).st_size),) if view is None else view.spans
+        self._file = open_binary(path)
+        spans = (Span(0, self._file.seek(0, os.SEEK_END)),) if view is None else view.spans
         self._spans = [span for span in spans if span.length > 0]
         self._ends = list(accumulate(span.length for span in self._spans))
         self._position = 0

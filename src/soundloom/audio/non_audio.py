@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 
+from soundloom.remote import open_binary
+
 __all__ = ["describe_non_audio"]
 
 _HEAD = 4096
@@ -68,8 +70,8 @@ def describe_non_audio(path: str) -> str | None:
         The reason of an error; None: it looks like a sound file, a damaged one perhaps, or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
+        with open_binary(path) as file:
+            head = file.read(_HEAD) or b""
     except OSError:
         return None
     kind = _kind(head)

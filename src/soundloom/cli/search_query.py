@@ -22,6 +22,7 @@ import click
 
 from soundloom.errors import LibraryError, QueryError
 from soundloom.local_path import local_path
+from soundloom.remote import is_address
 
 if TYPE_CHECKING:
     from soundloom.library import LibraryQuery, QuerySound, RowFilter
@@ -93,7 +94,7 @@ def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySo
 
 
 def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> QuerySound:
-    """A sound: a file, a region of one, or one of a library.
+    """A sound: a file, one at an address, a region of one, or one of a library.
 
     Args:
         argument: of the command line.
@@ -106,6 +107,8 @@ def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> 
     from soundloom.library import QuerySound
 
     name, start, end = _split_region(argument)
+    if is_address(name):
+        return QuerySound(name, start=start, end=end)
     path = local_path(name)
     if path.is_dir():
         raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")

@@ -6,9 +6,12 @@ exceeds 4 GB, the length of ``data`` stands in a chunk ``ds64`` instead (EBU Tec
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Collection
+
+from soundloom.remote import file_status, open_binary
 
 __all__ = ["chunks"]
 
@@ -26,11 +29,11 @@ def chunks(path: str | os.PathLike[str], wanted: Collection[bytes]) -> dict[byte
         OSError: the file cannot be read.
     """
     found: dict[bytes, bytes] = {}
-    with open(path, "rb") as file:
+    with open_binary(os.fspath(path)) as raw, io.BufferedReader(raw) as file:
         head = file.read(12)
         if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
             return {}
-        end = os.fstat(file.fileno()).st_size
+        end = file_status(path).size
         samples: int | None = None
         while len(header := file.read(8)) == 8:
             letters, length = struct.unpack("<4sI", header)

@@ -6,14 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, Literal, Self
 
 from soundloom.audio.file_view import FileView
 from soundloom.audio.notices import Notice
+from soundloom.remote import is_address, open_binary
 
 __all__ = ["Layout", "Missing", "Part", "Slice", "Source", "negligible"]
 
 WINDOW = 1 << 18
+_REMOTE_WINDOW = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ def negligible(missing: float, packet: float, promised: float) -> bool:
 
 
 class Source:
-    """Random access to the bytes of a file, through a window of 256 kB.
+    """Random access to the bytes of a file, through a window of 256 kB, or of 16 kB of a file at an address.
 
     Attributes:
         size: bytes in the file.
@@ -117,9 +119,11 @@ class Source:
     """
 
     def __init__(self, path: str) -> None:
-        self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
-        self.size = os.fstat(self._file.fileno()).st_size
-        self.head = self._file.read(4096)
+        self._file = open_binary(path)
+        self.size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(0)
+        self.head = self._file.read(4096) or b""
+        self._reach = _REMOTE_WINDOW if is_address(path) else WINDOW
         self._window, self._begin = self.head, 0
 
     def __enter__(self) -> Self:
@@ -140,12 +144,12 @@ class Source:
         outside = inside < 0 or inside + length > len(self._window)
         if outside and len(self._window) < self.size:
             # Small files are read whole, and large ones in windows.
-            small = self.size <= WINDOW
+            small = self.size <= self._reach
             begin = 0 if small else offset
             self._file.seek(begin)
-            if length >= WINDOW and not small:
+            if length >= self._reach and not small:
                 return self._file.read(length) or b""
-            self._window, self._begin, inside = self._file.read(WINDOW) or b"", begin, offset - begin
+            self._window, self._begin, inside = self._file.read(self._reach) or b"", begin, offset - begin
         return self._window[inside : inside + length]
 
     def find(self, needle: bytes, start: int) -> int:

@@ -41,6 +41,7 @@ from soundloom.audio.decode_options import DecodeOptions
 from soundloom.audio.decoders.base import ChannelMixer, Decoder
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError, InvalidArgumentError
+from soundloom.remote import is_address
 from soundloom.workers import ChildLostError, ChildProcess
 
 __all__ = ["BLOCK", "CLOSE", "END", "ERROR", "NEXT", "OPEN", "OPENED", "AvProcess"]
@@ -112,7 +113,8 @@ class AvProcess:
                     raise AudioError(path, f"the process to decode it cannot be started ({error.strerror})") from error
                 weakref.finalize(self, self._child.stop)
             child = self._child
-        _, facts = self._ask(child, path, OPEN, number, os.path.abspath(path), options.to_data(), part.to_data())
+        place = path if is_address(path) else os.path.abspath(path)
+        _, facts = self._ask(child, path, OPEN, number, place, options.to_data(), part.to_data())
         about = json.loads(facts)
         notices += [Notice(*notice) for notice in about.pop("notices")]
         try:

@@ -18,6 +18,7 @@ from soundloom.audio.decoders.sndfile_decoder import SndfileDecoder
 from soundloom.audio.non_audio import describe_non_audio
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
+from soundloom.remote import file_status, is_address
 
 __all__ = ["open_decoder", "open_part"]
 
@@ -60,25 +61,36 @@ def open_decoder(path: str, av: AvProcess | None, options: DecodeOptions, notice
 
 def _inspected(path: str) -> Layout:
     """What the file holds, if it is one that can be read."""
+    remote = is_address(path)
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder: name the files in it" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise AudioError(path, f"this is {kind}")
-        if status.st_size == 0:
+        if _file_size(path) == 0:
             raise AudioError(path, "the file is empty (0 bytes): copy it again from its source")
         layout = inspect(path)
     except FileNotFoundError as error:
         if ADDRESS.match(path):
-            raise AudioError(path, "this is an address, and only files are read: download it first") from error
+            raise AudioError(
+                path, "this is an address, and only http, https, s3, gs and az are read: download it first"
+            ) from error
         raise AudioError(path, "no such file: check the name, and the folder it is relative to") from error
     except PermissionError as error:
         raise AudioError(path, "no permission to read it: change its mode or owner") from error
     except (OSError, ValueError) as error:
-        raise AudioError(path, f"the system cannot open it ({getattr(error, 'strerror', None) or error})") from error
+        said = getattr(error, "strerror", None) or error
+        raise AudioError(path, f"{said}" if remote else f"the system cannot open it ({said})") from error
     if layout.refused is not None:
         raise AudioError(path, layout.refused)
     return layout
+
+
+def _file_size(path: str) -> int:
+    """Bytes of a regular file, or of one at an address."""
+    if is_address(path):
+        return file_status(path).size
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder: name the files in it" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise AudioError(path, f"this is {kind}")
+    return status.st_size
 
 
 def open_part(path: str, part: Part, av: AvProcess | None, options: DecodeOptions, notices: list[Notice]) -> Decoder:

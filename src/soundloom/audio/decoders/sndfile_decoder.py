@@ -19,6 +19,7 @@ from soundloom.audio.decoders.base import BLOCK, ChannelMixer, check_header, che
 from soundloom.audio.file_view import FileView, ViewFile
 from soundloom.audio.notices import Notice
 from soundloom.errors import AudioError
+from soundloom.remote import is_address
 
 __all__ = ["SndfileDecoder"]
 
@@ -53,7 +54,7 @@ class SndfileDecoder:
     name: Literal["soundfile"] = "soundfile"
 
     def __init__(self, path: str, options: DecodeOptions, notices: list[Notice], view: FileView | None = None) -> None:
-        if view is not None:
+        if view is not None or is_address(path):
             self._file = soundfile.SoundFile(ViewFile(path, view))
         else:
             # Bytes, because a POSIX file name need not be text.

@@ -17,6 +17,7 @@ from pathlib import Path
 from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.root_paths import is_below
 from soundloom.library.storage.table_schema import FileState
+from soundloom.remote import open_binary
 
 __all__ = ["FileOnDisk", "LibraryDiff", "are_copies", "content_hash", "hash_known_sizes"]
 
@@ -110,7 +111,7 @@ def hash_known_sizes(
 
 def content_hash(path: str | os.PathLike[str]) -> str:
     """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
-    with open(os_path(path), "rb") as file:
+    with open_binary(os_path(path)) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

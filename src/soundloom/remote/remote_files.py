@@ -1,0 +1,134 @@
+"""Files by path or address, opened alike; a remote file is kept for half a minute, so that it is asked for once."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import cast
+
+from soundloom.errors import RemoteFileError, ResourceError
+from soundloom.remote.http_ranges import HttpRanges
+from soundloom.remote.object_stores import obstore_api, open_object_store, resource_errors
+from soundloom.remote.ranged_file import ByteRanges, RangedBytes, RangedFile
+
+__all__ = ["FileStatus", "file_status", "is_address", "open_binary"]
+
+_ADDRESS = re.compile(r"(https?|s3|gs|az)://([^/]+)/(.+)", re.DOTALL)
+_KEPT_SECONDS = 30.0
+_KEPT_FILES = 16
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """Size in bytes and modification time of a file."""
+
+    size: int
+    mtime_ns: int
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is the address of a file that can be read by ranges.
+
+    >>> is_address("https://example.org/day.flac"), is_address("day.flac"), is_address("ftp://example.org/day.flac")
+    (True, False, False)
+    """
+    return _ADDRESS.fullmatch(os.fspath(path)) is not None
+
+
+def open_binary(path: str) -> io.RawIOBase:
+    """A file for reading, without a buffer.
+
+    Args:
+        path: a path of this machine, or an address.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    if not is_address(path):
+        return open(path, "rb", buffering=0)
+    return RangedFile(_REMOTE.opened(path)[0])
+
+
+def file_status(path: str | os.PathLike[str]) -> FileStatus:
+    """Size and time of a file.
+
+    Args:
+        path: a path of this machine, or an address.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if not is_address(path):
+        status = os.stat(path)
+        return FileStatus(status.st_size, status.st_mtime_ns)
+    content, modified = _REMOTE.opened(os.fspath(path))
+    return FileStatus(content.size, int(modified * 10**9))
+
+
+class _ObjectRanges:
+    """An object of a store."""
+
+    def __init__(self, scheme: str, bucket: str, key: str) -> None:
+        self._api = obstore_api("sounds in an object store")
+        self._address, self._key = f"{scheme}://{bucket}/{key}", key
+        self._store = open_object_store(scheme, bucket)
+        with self._os_errors():
+            about = self._api.head(self._store, key)
+        self.size: int = about["size"]
+        self.modified: float = about["last_modified"].timestamp()
+        self._tag = about["e_tag"]
+
+    def fetch(self, begin: int, end: int) -> bytes:
+        """See `soundloom.remote.ranged_file.ByteRanges`."""
+        options = {"range": (begin, end), **({"if_match": self._tag} if self._tag else {})}
+        with self._os_errors():
+            return bytes(self._api.get(self._store, self._key, options=options).bytes())
+
+    @contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        """Give the errors of obstore as those of the system."""
+        errors = self._api.exceptions
+        try:
+            with resource_errors(self._address):
+                yield
+        except ResourceError as error:
+            if isinstance(error.__cause__, errors.NotFoundError | FileNotFoundError):
+                raise RemoteFileError("no such object in the bucket: check the address") from None
+            if isinstance(error.__cause__, errors.PreconditionError):
+                raise RemoteFileError("the object was changed while it was read") from None
+            raise RemoteFileError(str(error)) from None
+
+
+class _RemoteFiles:
+    """The remote files that were opened last: address -> their blocks, and when they were modified."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[str, tuple[float, RangedBytes, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def opened(self, address: str) -> tuple[RangedBytes, float]:
+        """The blocks of a file, and its modification time in seconds since 1970."""
+        with self._lock:
+            kept = self._files.get(address)
+            if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
+                return kept[1:]
+        scheme, host, key = cast("re.Match[str]", _ADDRESS.fullmatch(address)).groups()
+        file: HttpRanges | _ObjectRanges = (
+            HttpRanges(address) if scheme in ("http", "https") else _ObjectRanges(scheme, host, key)
+        )
+        content = RangedBytes(cast(ByteRanges, file))
+        with self._lock:
+            self._files[address] = time.monotonic(), content, file.modified
+            while len(self._files) > _KEPT_FILES:
+                self._files.popitem(last=False)
+        return content, file.modified
+
+
+_REMOTE = _RemoteFiles()
