@@ -158,7 +158,7 @@ def test_a_library_is_searched_by_a_region_at_an_address(server: FileServer, tmp
     arguments = ["search", f"{server.address}/tone.flac@50-54", "-l", str(library.folder), "--json"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert Path(json.loads(result.stdout)["hits"][0]["path"]).name == "tone.wav"
+    assert Path(json.loads(result.stdout)[0]["path"]).name == "tone.wav"
     result = CliRunner().invoke(main, ["search", f"{server.address}/none.flac", "-l", str(library.folder)])
     assert result.exit_code == 1
     assert "no such file on the server: check the address" in result.stderr
