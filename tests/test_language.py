@@ -45,6 +45,7 @@ SHARED_STEMS = {
     "coala": METHOD,
     "corpora": COMMAND,
     "detector": COMMAND,
+    "detectors": ROUTES,
     "doctor": COMMAND,
     "duplicates": COMMAND,
     "hear": "the HEAR benchmark: interface and corpora",

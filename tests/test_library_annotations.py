@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,19 @@ from click.testing import CliRunner
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
 from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
-from soundloom.library import AnnotationFilter, Deployment, Deployments, Library, verify_library
+from soundloom.library import (
+    AnnotationFilter,
+    Deployment,
+    Deployments,
+    Library,
+    LibraryQuery,
+    RecordingFilter,
+    RowFilter,
+    verify_library,
+)
 from soundloom.library.annotation_store.annotation_log import LOG
-from soundloom.library.annotation_store.deployments import site_by_name
 from soundloom.library.library_merge import merge_libraries
+from soundloom.library.search.fields.deployments import site_by_name
 
 RATE = 16_000
 NAMES = ("POND_20240501_043000.wav", "POND_20240501_223000.wav", "HILL_20240501_053000.wav")
@@ -195,3 +204,48 @@ def test_a_detector_learns_from_a_library(library: Library, tmp_path: Path) -> N
     result = CliRunner().invoke(main, [*words, "-o", out, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["examples"] == 3
+
+
+def test_segments_are_found_by_site_hour_and_the_segments_own_time(library: Library, tmp_path: Path) -> None:
+    """A segment that begins a second after midnight is of the next day, though its recording is not."""
+    late = tmp_path / "sounds" / "POND_20240501_235959.wav"
+    sound(late, 7)
+    library.add(workers=1)
+
+    def found(**given: object) -> list[tuple[str, float]]:
+        matches = library.find(LibraryQuery(filter=RowFilter(**given), every_segment=True), 50)  # type: ignore[arg-type]
+        return [(Path(one.path).name, one.start) for one in matches]
+
+    assert found(after=date(2024, 5, 2)) == [(late.name, 1.0)]
+    assert found(before=date(2024, 5, 1)) == []
+    assert {name for name, _ in found(site="hill")} == {NAMES[2]}
+    assert [start for name, start in found(hours=(23.5, 24)) if name == late.name] == [0.0]
+    assert {name for name, _ in found(hours=(22, 5), site="POND")} == {NAMES[0], NAMES[1], late.name}
+    with pytest.raises(QueryError, match="did you mean 'HILL'"):
+        found(site="HIL")
+    with pytest.raises(InvalidArgumentError, match="from 0 to 24"):
+        found(hours=(1, 25))
+    table = tmp_path / "sites.csv"
+    table.write_text("path,site\nPOND_2024,marsh\n")
+    library.annotations.deploy(table)
+    assert {name for name, _ in found(site="marsh")} == {NAMES[0], NAMES[1], late.name}
+    assert library.facets(["site"]).counts == {"site": {"marsh": 3, "HILL": 1}}
+    shown = CliRunner().invoke(main, ["search", "-l", str(library.folder), "--site", "HILL", "--hours", "5-6"])
+    assert NAMES[2] in shown.output, shown.output
+
+
+@pytest.mark.parametrize(
+    ("begun", "seconds", "expected"),
+    [
+        (datetime(2024, 5, 1, 3, 59), 59, False),
+        (datetime(2024, 5, 1, 3, 59), 61, True),
+        (datetime(2024, 5, 1, 8, 0), 19 * 3600, False),
+        (datetime(2024, 5, 1, 8, 0), 21 * 3600, True),
+        (datetime(2024, 4, 30, 20, 0), 9 * 3600, True),
+        (datetime(2024, 4, 30, 20, 0), 3600, False),
+        (None, 60, False),
+    ],
+)
+def test_a_recording_overlaps_hours_of_any_of_its_days(begun: datetime | None, seconds: float, expected: bool) -> None:
+    where = RecordingFilter(hours=(4, 8), after=date(2024, 5, 1))
+    assert where.overlaps("here", begun, seconds) is expected

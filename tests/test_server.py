@@ -669,6 +669,9 @@ OPERATIONS = {
     "exportTags", "listExportFormats", "exportSegments",
     "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",
+    "listAnnotations", "listLabels", "countAnnotations", "exportAnnotations", "removeAnnotations",
+    "getFileAnnotations", "addFileAnnotations", "listDetectors", "trainDetector", "getDetector", "removeDetector",
+    "detect", "sampleWindows", "getDetections", "exportDetections", "getSampledWindows", "estimateDensity",
 }  # fmt: skip
 
 
@@ -702,8 +705,14 @@ BODIES = {
     "/index": {},
     "/export": {"ids": ["0" * 16], "format": "csv"},
     "/searches": {"name": "x", "query": "text=x"},
+    "/annotations/remove": {"ids": ["0" * 16]},
+    "/segments/{id}/annotations": {"annotations": [{"start": 0, "end": 1}]},
+    "/detectors": {"name": "x", "labels": ["x"]},
+    "/detectors/{id}/detect": {},
+    "/detectors/{id}/sample": {},
+    "/density": {"windows": [{"bin": 0, "share": 1, "expected": 0}]},
 }
-IDS = {"/segments": "0" * 16, "/uploads": "u_x", "/jobs": "j_x"}
+IDS = {"/segments": "0" * 16, "/uploads": "u_x", "/jobs": "j_x", "/detectors": "x"}
 
 
 def test_a_library_that_is_moved_away_is_named_on_every_route_and_served_again_when_it_is_back(

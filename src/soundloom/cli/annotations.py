@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json, table_console
+from soundloom.cli.filter_options import pop_recording, recorded
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 
@@ -21,26 +22,14 @@ __all__ = ["command"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _hours(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:  # noqa: ARG001
-    """Read ``FROM-TO``, hours of the day."""
-    if value is None:
-        return None
-    try:
-        first, last = (float(hour) for hour in value.split("-"))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no stretch of the day: write hours such as 4-8 or 22-4") from None
-    return first, last
-
-
 _FILTERS = (
     click.option("--label", metavar="LABEL", help="Only annotations with this label."),
     click.option("--annotator", metavar="NAME", help="Only those of this annotator."),
-    click.option("--site", metavar="SITE", help="Only of recordings at this site."),
-    click.option("--hours", callback=_hours, metavar="FROM-TO", help="Only of these hours of the day, such as 22-4."),
 )
 
 
 def _filtered(command: Command) -> Command:
+    command = recorded(command)
     for option in reversed(_FILTERS):
         command = option(command)
     return command
@@ -49,7 +38,7 @@ def _filtered(command: Command) -> Command:
 def _where(given: dict[str, Any]) -> AnnotationFilter:
     from soundloom.library import AnnotationFilter
 
-    return AnnotationFilter(**{name: given[name] for name in ("label", "annotator", "site", "hours")})
+    return AnnotationFilter(label=given["label"], annotator=given["annotator"], **pop_recording(dict(given)))
 
 
 @click.group("annotations")
@@ -111,12 +100,18 @@ def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
 
 @command.command("export")
 @common_options.library
-@click.argument("out", type=common_options.LocalPath(), metavar="OUT")
+@click.argument("name", required=False, type=common_options.LocalPath(), metavar="OUT")
+@click.option("-o", "--out", type=common_options.LocalPath(), metavar="OUT", help="The same, as an option.")
 @_filtered
-def export(folder: Path, out: Path, **given: Any) -> None:
+def export(folder: Path, name: Path | None, out: Path | None, **given: Any) -> None:
     """Write annotations to a file, or a folder of Audacity labels; the ending says in which format."""
     from soundloom.annotations import write_annotations
     from soundloom.library import Library
+
+    if (name is None) == (out is None):
+        raise click.UsageError("name the file to write once: soundloom annotations export crows.csv, or -o crows.csv")
+    out = name or out
+    assert out is not None
 
     found = Library.open(folder).annotations.all(_where(given))
     write_annotations(found, out)
@@ -131,7 +126,7 @@ def remove(folder: Path, **given: Any) -> None:
     from soundloom.library import Library
 
     if all(value is None for value in given.values()):
-        raise click.UsageError("say which annotations: --label, --annotator, --site or --hours")
+        raise click.UsageError("say which annotations: --label, --annotator, --site, --hours, --after or --before")
     removed = Library.open(folder).annotations.remove(_where(given))
     echo(f"{counted(removed, 'annotation')} removed")
 

@@ -88,7 +88,7 @@ def train(
       soundloom detector train bat --from calls.csv --speed 0.1 --window 0.5
     """
     from soundloom.detectors import Detector
-    from soundloom.detectors.detector_folder import SUFFIX, card, rounds_of
+    from soundloom.detectors.detector_folder import FORMER, SETTINGS, SUFFIX, card, rounds_of
     from soundloom.models import DEFAULT
 
     if (yes or no) and len(labels) > 1:
@@ -106,12 +106,16 @@ def train(
             workers=workers,
             progress=bar and _advance(bar),
         )
-    folder = detector.save(out or Path(f"{'-'.join(labels)}{SUFFIX}"))
+    folder = out or Path(f"{'-'.join(labels)}{SUFFIX}")
+    replaced = (folder / SETTINGS).is_file()
+    folder = detector.save(folder)
     if json_wanted:
         print_json(_plain(detector, folder))
     else:
         echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
         echo(f"kept in {folder}", err=True)
+        if replaced:
+            echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
     _fail_for(detector.failed)
 
 
@@ -178,23 +182,17 @@ def sample(
     from soundloom.annotations import write_annotations
     from soundloom.cache_folder import cache_home
     from soundloom.detectors import Detector
-    from soundloom.detectors.call_density import density_sample
     from soundloom.detectors.detection import scored_windows
-    from soundloom.detectors.next_examples import next_examples
+    from soundloom.detectors.next_examples import windows_to_mark
 
     detector = Detector.load(name)
-    labels = [one.label for one in detector.labels]
-    if label is not None and label not in labels:
-        raise click.BadParameter(f"{label!r} is none of the detector's: {', '.join(labels)}", param_hint="--label")
-    column, model, failed = labels.index(label or labels[0]), detector.load_model(), dict[str, str]()
+    known = [one.label for one in detector.labels]
+    if label is not None and label not in known:
+        raise click.BadParameter(f"{label!r} is none of the detector's: {', '.join(known)}", param_hint="--label")
+    model, failed = detector.load_model(), dict[str, str]()
     journal = cache_home() / "detections"
-    # Whole paths, so that the table can be read from any folder.
-    whole = [sound.absolute() for sound in sounds]
-    windows = list(scored_windows(detector, whole, failed, model=model, workers=workers, journal=journal))
-    if by == "density":
-        found = density_sample(windows, column, count, seed=seed)
-    else:
-        found = next_examples(detector, windows, column, count, by=by, model=model, workers=workers or 1, seed=seed)
+    windows = list(scored_windows(detector, sounds, failed, model=model, workers=workers, journal=journal))
+    found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
     write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
     _fail_for(failed)

@@ -1,4 +1,4 @@
-"""Options that say which sounds of a library are meant: text, tags, folders, facts of the files, SQL."""
+"""Options that say which sounds are meant: text, tags, folders, facts of the files, site, hours and dates, SQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundloom.cli.search_query import parse_time
 if TYPE_CHECKING:
     from soundloom.library import RowFilter
 
-__all__ = ["filters", "pop_filter"]
+__all__ = ["filters", "pop_filter", "pop_recording", "recorded"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 _MONTH = re.compile(r"\d{4}(-\d{2})?")
@@ -52,14 +52,32 @@ def _rate(_context: click.Context, _option: click.Parameter, text: str | None) -
     return rate
 
 
+def _hours(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, float] | None:
+    """Hours of the day: ``4-8`` or ``22-4``."""
+    if text is None:
+        return None
+    from soundloom.errors import QueryError
+    from soundloom.library import parse_hours
+
+    try:
+        return parse_hours(text)
+    except QueryError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_RECORDED = (
+    click.option("--site", metavar="SITE", help="Only what was recorded at this site."),
+    click.option("--hours", callback=_hours, metavar="FROM-TO", help="Only of these hours of the day, such as 22-4."),
+    click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
+    click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
+)
 _OPTIONS = (
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave."),
     click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name."),
     click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length."),
     click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length."),
     click.option("--rate", callback=_rate, metavar="HZ", help="Only files of this sample rate: 48000 or 44.1k."),
-    click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
-    click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
+    *_RECORDED,
     click.option(
         "--where", metavar="SQL", help="Only what this holds for, such as \"duration < 5 AND codec LIKE 'FLAC%'\"."
     ),
@@ -73,6 +91,18 @@ def filters(command: Command) -> Command:
     return command
 
 
+def recorded(command: Command) -> Command:
+    """Options of where and when something was recorded, read by `pop_recording`."""
+    for option in reversed(_RECORDED):
+        command = option(command)
+    return command
+
+
+def pop_recording(given: dict[str, Any]) -> dict[str, Any]:
+    """The conditions of a `RecordingFilter`, which are taken out of the arguments of a command."""
+    return {name: given.pop(name) for name in ("site", "hours", "after", "before")}
+
+
 def pop_filter(given: dict[str, Any]) -> RowFilter:
     """The filter that the options describe, which are taken out of the arguments of a command."""
     from soundloom.library import RowFilter
@@ -83,6 +113,5 @@ def pop_filter(given: dict[str, Any]) -> RowFilter:
         longer=given.pop("longer"),
         shorter=given.pop("shorter"),
         sample_rate=given.pop("rate"),
-        after=given.pop("after"),
-        before=given.pop("before"),
+        **pop_recording(given),
     )

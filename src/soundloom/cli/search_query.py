@@ -223,6 +223,8 @@ def _limits(given: RowFilter) -> list[str]:
         ("longer than", given.longer, "s"),
         ("shorter than", given.shorter, "s"),
         ("at", given.sample_rate, "Hz"),
+        ("at the site", given.site, ""),
+        ("in the hours", None if given.hours is None else "{:g}-{:g}".format(*given.hours), ""),
         ("after", given.after, ""),
         ("before", given.before, ""),
     )

@@ -4,6 +4,7 @@ from soundloom.detectors.calibration import Aim, Calibration, Interval, Operatin
 from soundloom.detectors.detection import DetectionReport
 from soundloom.detectors.detector import Detector, LabelDetector, Quality
 from soundloom.detectors.detector_folder import find_detectors
+from soundloom.detectors.library_detectors import LibraryDetectors
 
 __all__ = [
     "Aim",
@@ -12,6 +13,7 @@ __all__ = [
     "Detector",
     "Interval",
     "LabelDetector",
+    "LibraryDetectors",
     "OperatingPoint",
     "Quality",
     "find_detectors",

@@ -23,10 +23,12 @@ from soundloom.annotations import Annotation
 from soundloom.detectors.calibration import Aim, OperatingPoint
 from soundloom.detectors.events import ScoredWindows, events
 from soundloom.detectors.frame_windows import BLOCK, embed_stream
+from soundloom.detectors.recording_times import RecordingTimes
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path, text_path
 from soundloom.file_pool import Failed, process
+from soundloom.library import Deployments, RecordingFilter
 from soundloom.row_journal import RowJournal
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ def detect(
     aim: Aim | None = None,
     *,
     model: Embedder | None = None,
+    where: RecordingFilter | None = None,
+    deployments: Deployments | None = None,
     workers: int | None = None,
     journal: str | os.PathLike[str] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -98,6 +102,8 @@ def detect(
         sounds: folders, searched with their subfolders, and files.
         aim: what the thresholds are to reach; None: a probability of one half.
         model: the detector's model, if it is loaded already.
+        where: site, hours and dates of the events; recordings of which nothing is meant are not searched.
+        deployments: of the recordings; None: their sites are known by their names.
         workers: how many pieces of recordings at a time; None: one for each processor.
         journal: a folder for what is done, by which a run that was killed goes on; None: nothing is kept.
         progress: called with the seconds of sound done.
@@ -112,11 +118,16 @@ def detect(
     found: list[Annotation] = []
     seconds = computed = 0.0
     done = 0
+    searched: Sequence[str | os.PathLike[str]] = sounds
+    times = RecordingTimes(deployments or Deployments(), detector.decoding)
+    if where:
+        searched = [path for path in found_files(sounds, failed) if times.overlap(path, where)]
     every = scored_windows(
-        detector, sounds, failed, model=model, workers=workers, journal=journal, progress=progress
+        detector, searched, failed, model=model, workers=workers, journal=journal, progress=progress
     )  # fmt: skip
     for whole in every:
-        found += events(whole, labels, thresholds)
+        some = events(whole, labels, thresholds)
+        found += [one for one in some if times.admit(one, where)] if where else some
         done, seconds, computed = done + 1, seconds + whole.duration, computed + whole.again
     # The thresholds stay; the intervals become those of as many windows as there were.
     windows = max(1, round(seconds / detector.hop))
@@ -146,7 +157,7 @@ def scored_windows(
         progress: called with the seconds of sound done.
     """
     model = detector.load_model() if model is None else model
-    pieces = [piece for path in _files(sounds, failed) for piece in _pieces(path, detector, failed)]
+    pieces = [piece for path in found_files(sounds, failed) for piece in _pieces(path, detector, failed)]
     folder = None if journal is None else Path(journal).expanduser()
 
     def work(piece: _Piece, av: audio.AvProcess) -> ScoredWindows:
@@ -169,8 +180,14 @@ def scored_windows(
         yield whole
 
 
-def _files(sounds: Sequence[str | os.PathLike[str]], failed: dict[str, str]) -> list[str]:
-    roots = [Path(sound).expanduser() for sound in sounds]
+def found_files(sounds: Sequence[str | os.PathLike[str]], failed: dict[str, str]) -> list[str]:
+    """The audio files among files and in folders, as absolute paths in text, sorted.
+
+    Args:
+        sounds: folders and files.
+        failed: to it is added which folders cannot be read, and why.
+    """
+    roots = [Path(sound).expanduser().absolute() for sound in sounds]
     return sorted(
         text_path(path)
         for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(text_path(path), reason))

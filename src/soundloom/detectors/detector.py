@@ -40,6 +40,7 @@ from soundloom.models import DEFAULT, load
 
 if TYPE_CHECKING:
     from soundloom.detectors.detection import DetectionReport
+    from soundloom.library import Deployments, RecordingFilter
 
 __all__ = ["Detector", "LabelDetector", "Quality"]
 
@@ -263,6 +264,8 @@ class Detector:
         aim: Aim | None = None,
         *,
         model: Embedder | None = None,
+        where: RecordingFilter | None = None,
+        deployments: Deployments | None = None,
         workers: int | None = None,
         journal: str | os.PathLike[str] | None = None,
         progress: Callable[[float], None] | None = None,
@@ -270,7 +273,10 @@ class Detector:
         """Find the sounds in files and folders; see `soundloom.detectors.detection.detect`."""
         from soundloom.detectors.detection import detect
 
-        return detect(self, sounds, aim, model=model, workers=workers, journal=journal, progress=progress)
+        return detect(
+            self, sounds, aim, model=model, where=where, deployments=deployments, workers=workers, journal=journal,
+            progress=progress,
+        )  # fmt: skip
 
 
 def _learned(

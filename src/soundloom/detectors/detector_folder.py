@@ -4,6 +4,7 @@
     crow.detector/weights.safetensors    the space and the weights of every label
     crow.detector/examples.csv       the marked regions it learned from
     crow.detector/README.md          the card: what it finds, how well, by which model
+    crow.detector/former             the detector that was there before it, a folder like this one
 
 A detector is named by its folder; ``crow`` alone is ``crow.detector`` in the current folder. ``hf:owner/name`` is one
 on the Hugging Face hub; what is published names examples by their files alone, without folders.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 SUFFIX = ".detector"
+FORMER = "former"
 SETTINGS, WEIGHTS, EXAMPLES, CARD = FILES = ("detector.json", "weights.safetensors", "examples.csv", "README.md")
 _VERSION = 2
 _NARROW = 0.1
@@ -90,6 +93,7 @@ def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
     arrays |= {f"labels.{number}.weights": one.weights for number, one in enumerate(detector.labels)}
     try:
         path.mkdir(parents=True, exist_ok=True)
+        _keep_former(path)
         with replacing(path / WEIGHTS) as temporary:
             save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, temporary)
         write_annotations(detector.examples, path / EXAMPLES)
@@ -99,6 +103,19 @@ def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise ResourceError(f"cannot write the detector {str(path)!r}: {reason_of(error)}") from None
     return path
+
+
+def _keep_former(folder: Path) -> None:
+    """Copy the detector that a folder holds, if it does, to where the former one is kept."""
+    if not (folder / SETTINGS).is_file():
+        return
+    (folder / FORMER).mkdir(exist_ok=True)
+    # Its settings last: without them there is no detector.
+    (folder / FORMER / SETTINGS).unlink(missing_ok=True)
+    for file in reversed(FILES):
+        if (folder / file).is_file():
+            with replacing(folder / FORMER / file) as temporary:
+                shutil.copyfile(folder / file, temporary)
 
 
 def push_detector(detector: Detector, repository: str, *, private: bool | None, token: str | None) -> str:

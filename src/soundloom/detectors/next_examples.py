@@ -13,17 +13,48 @@ from collections.abc import Sequence
 import numpy as np
 
 from soundloom.annotations import Annotation
-from soundloom.detectors.call_density import UNCHECKED
+from soundloom.detectors.call_density import UNCHECKED, density_sample
 from soundloom.detectors.detector import Detector
 from soundloom.detectors.events import ScoredWindows
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.embedder import Embedder
+from soundloom.errors import InvalidArgumentError
 from soundloom.file_names import os_path
 
-__all__ = ["RULES", "next_examples"]
+__all__ = ["DENSITY", "RULES", "next_examples", "windows_to_mark"]
 
-RULES = ("doubt", "diversity", "random")
+RULES = ("diversity", "doubt", "random")
+DENSITY = "density"
+"""The rule of `soundloom.detectors.call_density`: windows of every score."""
 _CANDIDATES = 5
+
+
+def windows_to_mark(  # noqa: D417  (the other arguments are those of `next_examples`)
+    detector: Detector,
+    windows: Sequence[ScoredWindows],
+    label: str | None,
+    count: int,
+    *,
+    by: str,
+    model: Embedder,
+    workers: int = 1,
+    seed: int = 0,
+) -> list[Annotation]:
+    """Windows for somebody to mark, by one of `RULES` or `DENSITY`; the other arguments are those of `next_examples`.
+
+    Args:
+        label: one of the detector's; None: its first.
+
+    Raises:
+        InvalidArgumentError: the detector has no such label; or too few windows for a density.
+    """
+    labels = [one.label for one in detector.labels]
+    if label is not None and label not in labels:
+        raise InvalidArgumentError(f"{label!r} is none of the detector's labels: {', '.join(labels)}")
+    column = labels.index(label or labels[0])
+    if by == DENSITY:
+        return density_sample(windows, column, count, seed=seed)
+    return next_examples(detector, windows, column, count, by=by, model=model, workers=workers, seed=seed)
 
 
 def next_examples(

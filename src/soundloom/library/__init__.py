@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundloom.library.annotation_store.deployments import Deployment, Deployments
     from soundloom.library.annotation_store.library_annotations import (
         AnnotationFilter,
         LibraryAnnotations,
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from soundloom.library.map.library_map import Map, MapProgress, Maps
     from soundloom.library.saved_searches import SavedSearches
     from soundloom.library.search.explanation import Explanation
+    from soundloom.library.search.fields.deployments import Deployment, Deployments
     from soundloom.library.search.fields.facets import Facets
+    from soundloom.library.search.fields.recording_filter import RecordingFilter, parse_hours
     from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery, QuerySound
     from soundloom.library.search.matches import Match
@@ -70,6 +71,7 @@ __all__ = [
     "Maps",
     "Match",
     "QuerySound",
+    "RecordingFilter",
     "Root",
     "Roots",
     "RowFilter",
@@ -83,6 +85,7 @@ __all__ = [
     "embed_pieces",
     "hour_counts",
     "mean_of_pieces",
+    "parse_hours",
     "segment_id",
     "site_and_moment",
     "verify_library",
@@ -91,8 +94,8 @@ __all__ = [
 _HOMES = {
     "AddReport": "indexing.add_report",
     "AnnotationFilter": "annotation_store.library_annotations",
-    "Deployment": "annotation_store.deployments",
-    "Deployments": "annotation_store.deployments",
+    "Deployment": "search.fields.deployments",
+    "Deployments": "search.fields.deployments",
     "LibraryAnnotations": "annotation_store.library_annotations",
     "hour_counts": "annotation_store.library_annotations",
     "site_and_moment": "annotation_store.library_annotations",
@@ -104,6 +107,8 @@ _HOMES = {
     "ExampleTagging": "tags.active_learning",
     "Explanation": "search.explanation",
     "Facets": "search.fields.facets",
+    "RecordingFilter": "search.fields.recording_filter",
+    "parse_hours": "search.fields.recording_filter",
     "Failure": "storage.table_schema",
     "FileNotice": "storage.table_schema",
     "FileProgress": "indexing.add_report",

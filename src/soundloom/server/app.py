@@ -15,7 +15,19 @@ from soundloom.server.http.head_requests import HeadRequests
 from soundloom.server.http.limits import RequestLimits
 from soundloom.server.http.metrics import ObservedRequests, RequestMetrics
 from soundloom.server.http.security import Guard
-from soundloom.server.routes import chosen_segments, jobs, map, operations, search, segments, status, tags, uploads
+from soundloom.server.routes import annotations as annotation_routes
+from soundloom.server.routes import (
+    chosen_segments,
+    detectors,
+    jobs,
+    map,
+    operations,
+    search,
+    segments,
+    status,
+    tags,
+    uploads,
+)
 from soundloom.server.routes.page import page_routes
 from soundloom.server.service import Service
 from soundloom.server.settings import ServerSettings
@@ -24,7 +36,7 @@ __all__ = ["API", "create_app"]
 
 API = "/api/v1"
 
-_RESOURCES = (status, search, segments, uploads, tags, chosen_segments, map, jobs)
+_RESOURCES = (status, search, segments, uploads, tags, chosen_segments, map, jobs, annotation_routes, detectors)
 
 
 def create_app(library: Library, settings: ServerSettings | None = None) -> FastAPI:

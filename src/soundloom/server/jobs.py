@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 
-Kind = Literal["index", "map"]
+Kind = Literal["index", "map", "train", "detect", "sample"]
 
 
 class _Cancelled(Exception):  # noqa: N818 (the job is)
@@ -36,6 +36,7 @@ class BackgroundJob:
         done: how much is done, in the unit of the job.
         total: how much there is; 0 while that is not known.
         message: what it does now, or what came of it.
+        result: what came of it, of a job whose result is asked for; set by the work.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -45,6 +46,7 @@ class BackgroundJob:
         self.done = 0
         self.total = 0
         self.message = "waiting to begin"
+        self.result: object = None
         self._began = time.monotonic()
         self._stop = threading.Event()
 

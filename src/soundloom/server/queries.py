@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom import part_weights
 from soundloom.audio import DecodeOptions
-from soundloom.library import Filter, LibraryQuery, QuerySound, RowFilter, Segment
+from soundloom.library import Filter, LibraryQuery, QuerySound, RowFilter, Segment, parse_hours
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
@@ -100,6 +100,10 @@ class FileFilter(BaseModel):
     longer: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
     shorter: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
     rate: Annotated[int | None, Field(ge=1, le=10**7, description="Only files of this sample rate, in hertz.")] = None
+    site: Annotated[str | None, Field(max_length=200, description="Only what was recorded at this site.")] = None
+    hours: Annotated[
+        str | None, Field(max_length=20, description="Only of these hours of the day, FROM-TO.", examples=["22-4"])
+    ] = None
     after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
     before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
     where: Annotated[
@@ -114,6 +118,8 @@ class FileFilter(BaseModel):
             longer=self.longer,
             shorter=self.shorter,
             sample_rate=self.rate,
+            site=self.site,
+            hours=None if self.hours is None else parse_hours(self.hours),
             after=self.after,
             before=self.before,
         )

@@ -19,7 +19,7 @@ from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.sound_files import SoundFiles, saved_name
 from soundloom.server.schemas import ExportFormat
 
-__all__ = ["MOST_SOUNDS", "SOUNDS", "export_sounds", "export_table", "formats"]
+__all__ = ["MOST_SOUNDS", "SOUNDS", "export_annotations", "export_sounds", "export_table", "formats"]
 
 MOST_SOUNDS = 500
 _TRACKS = "tracks"
@@ -51,9 +51,6 @@ def export_table(segments: Sequence[Segment], scores: Sequence[float | None], fo
     Raises:
         ApiError: there is no such format.
     """
-    endings = {one.name: one.ending for one in formats() if one.name != SOUNDS}
-    if format not in endings:
-        raise ApiError(422, "bad_query", f"no format {format!r}: there are {SOUNDS}, {', '.join(endings)}")
     annotations = [
         Annotation(
             path=one.path,
@@ -65,6 +62,22 @@ def export_table(segments: Sequence[Segment], scores: Sequence[float | None], fo
         )
         for one, score in zip(segments, scores, strict=True)
     ]
+    return export_annotations(annotations, format)
+
+
+def export_annotations(annotations: Sequence[Annotation], format: str) -> tuple[BinaryIO, str]:
+    """Annotations in a file that is unlinked already, and its ending.
+
+    Args:
+        annotations: what is written.
+        format: a name of `formats`, other than that of sounds.
+
+    Raises:
+        ApiError: there is no such format.
+    """
+    endings = {one.name: one.ending for one in formats() if one.name != SOUNDS}
+    if format not in endings:
+        raise ApiError(422, "bad_query", f"no format {format!r}: there are {', '.join(endings)}")
     with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         if format != _TRACKS:

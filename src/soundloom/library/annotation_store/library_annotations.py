@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from soundloom.annotations import Annotation, read_annotations
-from soundloom.errors import InvalidArgumentError, QueryError
+from soundloom.errors import QueryError
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
-from soundloom.library.annotation_store.deployments import Deployments
-from soundloom.library.storage.facts_table import read_facts_table
+from soundloom.library.search.fields.deployments import Deployments
+from soundloom.library.search.fields.recording_filter import RecordingFilter
+from soundloom.library.storage.facts_table import DEPLOYMENTS_FILE, read_facts_table
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.store import Store
 from soundloom.local_path import local_path
@@ -21,32 +22,18 @@ from soundloom.system_errors import one_line_errors
 
 __all__ = ["AnnotationFilter", "ImportReport", "LibraryAnnotations", "hour_counts", "site_and_moment"]
 
-TABLE = "deployments.csv"
-
 
 @dataclass(frozen=True, kw_only=True)
-class AnnotationFilter:
-    """Which annotations are meant; every condition that is given must hold.
+class AnnotationFilter(RecordingFilter):
+    """Which annotations are meant: by what is said, by whom, and by where and when a region was recorded.
 
     Attributes:
         label: what is said.
         annotator: who says so.
-        site: where the file was recorded.
-        hours: the first hour of the day and the one before which it ends, 0 to 24: 4 and 8 are from 04:00 to 08:00,
-            22 and 4 are the night; an annotation of a file whose time is not known is left out.
-
-    Raises:
-        InvalidArgumentError: hours that the day does not have.
     """
 
     label: str | None = None
     annotator: str | None = None
-    site: str | None = None
-    hours: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.hours is not None and not all(0 <= hour <= 24 for hour in self.hours):
-            raise InvalidArgumentError(f"hours are from 0 to 24, got {self.hours}")
 
     def holds(self, annotation: Annotation, site: str, moment: datetime | None) -> bool:
         """Whether an annotation is meant.
@@ -56,16 +43,8 @@ class AnnotationFilter:
             site: where its file was recorded.
             moment: when its region began, if that is known.
         """
-        wanted = (self.label, annotation.label), (self.annotator, annotation.annotator), (self.site, site)
-        if any(value is not None and value != given for value, given in wanted):
-            return False
-        if self.hours is None:
-            return True
-        if moment is None:
-            return False
-        first, last = self.hours
-        hour = moment.hour + moment.minute / 60 + moment.second / 3600
-        return first <= hour < last if first < last else hour >= first or hour < last
+        wanted = (self.label, annotation.label), (self.annotator, annotation.annotator)
+        return all(value is None or value == given for value, given in wanted) and self.admits(site, moment)
 
 
 @dataclass(frozen=True)
@@ -145,14 +124,35 @@ class LibraryAnnotations:
         Raises:
             LibraryError: they are damaged.
         """
-        return [one for _, one in self._found(where)]
+        return [one for _, one in self.with_ids(where)]
+
+    def with_ids(self, where: AnnotationFilter | None = None, path: str | None = None) -> list[tuple[str, Annotation]]:
+        """The annotations with their ids, in the order of `all`; copies of a file have the ids in common.
+
+        Args:
+            where: which; None: all.
+            path: of this file only.
+
+        Raises:
+            LibraryError: they are damaged.
+        """
+        found = self._of_files(path)
+        if not where:
+            return found
+        recorded, deployments = self.recorded(), self.deployments()
+        return [pair for pair in found if where.holds(pair[1], *site_and_moment(pair[1], deployments, recorded))]
 
     def remove(self, where: AnnotationFilter) -> int:
         """Let annotations no longer count; returns how many these were. Raises as `add`."""
+        return self.remove_ids([number for number, _ in self.with_ids(where)])
+
+    def remove_ids(self, ids: Iterable[str]) -> int:
+        """Let the annotations with these ids no longer count; returns how many there were. Raises as `add`."""
         with AddLock(self._folder).held():
-            ids = list(dict.fromkeys(number for number, _ in self._found(where)))
-            self._log.remove(ids)
-        return len(ids)
+            known = self._log.read()
+            there = [number for number in dict.fromkeys(ids) if number in known]
+            self._log.remove(there)
+        return len(there)
 
     def labels(self) -> dict[str, int]:
         """Every label and how many annotations have it, the most frequent first."""
@@ -161,7 +161,7 @@ class LibraryAnnotations:
 
     def deployments(self) -> Deployments:
         """Where the files were recorded: by the table that `deploy` kept, or by their names."""
-        file = self._folder / TABLE
+        file = self._folder / DEPLOYMENTS_FILE
         return Deployments.read(file) if file.is_file() else Deployments()
 
     def deploy(self, table: str | os.PathLike[str]) -> Deployments:
@@ -171,8 +171,8 @@ class LibraryAnnotations:
             FileTableError: it cannot be read.
         """
         found = Deployments.read(local_path(table, must_exist=True))
-        with AddLock(self._folder).held(), one_line_errors(self._folder / TABLE):
-            found.write(self._folder / TABLE)
+        with AddLock(self._folder).held(), one_line_errors(self._folder / DEPLOYMENTS_FILE):
+            found.write(self._folder / DEPLOYMENTS_FILE)
         return found
 
     def recorded(self) -> Mapping[str, datetime]:
@@ -184,21 +184,18 @@ class LibraryAnnotations:
         stated = zip(*columns, strict=True)
         return {path: datetime.fromisoformat(text) for path, text, by in stated if text and by != "file"}
 
-    def _found(self, where: AnnotationFilter | None) -> list[tuple[str, Annotation]]:
+    def _of_files(self, path: str | None) -> list[tuple[str, Annotation]]:
         files = self._store.files()
         holders: dict[str, list[str]] = defaultdict(list)
-        for path, state in files.items():
-            holders[state.hash].append(path)
+        for name, state in files.items():
+            holders[state.hash].append(name)
         found = [
-            (number, replace(kept.annotation, path=path))
+            (number, replace(kept.annotation, path=holder))
             for number, kept in self._log.read().items()
-            for path in sorted(holders.get(kept.hash, ())) or [kept.annotation.path]
+            for holder in sorted(holders.get(kept.hash, ())) or [kept.annotation.path]
+            if path is None or holder == path
         ]
-        found.sort(key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
-        if where is None or where == AnnotationFilter():
-            return found
-        recorded, deployments = self.recorded(), self.deployments()
-        return [pair for pair in found if where.holds(pair[1], *site_and_moment(pair[1], deployments, recorded))]
+        return sorted(found, key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
 
 
 def site_and_moment(

@@ -1,4 +1,4 @@
-"""Filters of rows by given tags, folders, lengths and facts of the files, evaluated with Arrow.
+"""Filters of rows by given tags, folders, lengths, facts of the files, sites and times, evaluated with Arrow.
 
 Unlike the conditions of `soundloom.library.search.filters`, they say what is there where nothing fits.
 """
@@ -11,7 +11,7 @@ import shlex
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from soundloom.counted import counted
 from soundloom.errors import QueryError
+from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from soundloom.library.search.fields.file_fields import FileFields
 
 __all__ = ["RowFilter"]
@@ -36,8 +39,14 @@ class RowFilter:
         longer: the whole file lasts at least so many seconds.
         shorter: it lasts at most so many.
         sample_rate: of the file, in hertz.
-        after: the file was recorded then or later (`soundloom.library.indexing.file_facts`).
-        before: it was recorded before that; a day means its beginning.
+        site: where the file was recorded, in any case (`soundloom.library.Deployments`).
+        hours: the segment begins in these hours of the day: 4 and 8 are from 04:00 to 08:00, 22 and 4 are the night.
+        after: the segment begins then or later; a day means its beginning. When a recording began, the file's name or
+            header says (`soundloom.library.indexing.file_facts`), or else, for days, when the file was changed.
+        before: the segment begins before that.
+
+    Raises:
+        InvalidArgumentError: hours that the day does not have.
     """
 
     tags: tuple[str, ...] = ()
@@ -45,8 +54,13 @@ class RowFilter:
     longer: float | None = None
     shorter: float | None = None
     sample_rate: int | None = None
+    site: str | None = None
+    hours: tuple[float, float] | None = None
     after: date | None = None
     before: date | None = None
+
+    def __post_init__(self) -> None:
+        RecordingFilter(hours=self.hours)
 
     def __bool__(self) -> bool:
         return self != RowFilter()
@@ -61,6 +75,8 @@ class RowFilter:
             QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named. Or facts
                 are asked for, and there are none.
         """
+        import pyarrow.compute as pc
+
         files = np.ones(len(fields.paths), np.bool_)
         if self.folder is not None:
             files &= _in_folder(fields, self.folder)
@@ -68,29 +84,63 @@ class RowFilter:
             files &= fields.column("duration").to_numpy() >= self.longer
         if self.shorter is not None:
             files &= fields.column("duration").to_numpy() <= self.shorter
-        if self.sample_rate is not None or self.after is not None or self.before is not None:
-            files &= self._by_facts(fields)
+        if self.site is not None:
+            files &= _at_site(fields, self.site)
+        if self.sample_rate is not None:
+            _check_facts(fields)
+            files &= _filled(pc.equal(fields.column("sample_rate"), self.sample_rate))
         mask = fields.of_rows(files)
+        if self.after is not None or self.before is not None or self.hours is not None:
+            mask &= self._by_time(fields)
         for tag in self.tags:
             mask &= _has_tag(fields, tag)
         return mask
 
-    def _by_facts(self, fields: FileFields) -> NDArray[np.bool_]:
-        """Which files satisfy the conditions on their facts; what is not known satisfies none."""
-        import pyarrow.compute as pc
-
-        if fields.facts is None:
-            raise QueryError("nothing is known yet of the files' rates and recording times: run soundloom index once")
-        fits = []
-        if self.sample_rate is not None:
-            fits.append(pc.equal(fields.column("sample_rate"), self.sample_rate))
-        # Times are text that sorts as they do.
+    def _by_time(self, fields: FileFields) -> NDArray[np.bool_]:
+        """Which segments begin when they are to; what is not known never does."""
+        _check_facts(fields)
+        begun, stated = fields.begun
+        seconds = np.where(fields.of_rows(stated), fields.rows["start"].to_numpy(), 0.0)
+        moments = begun[fields.file_of_row] + (seconds * 1000).astype("timedelta64[ms]")
+        mask = fields.of_rows(stated if self.hours is not None else ~np.isnat(begun))
         if self.after is not None:
-            fits.append(pc.greater_equal(fields.column("recorded"), _moment(self.after)))
+            mask &= moments >= np.datetime64(moment_of(self.after), "ms")
         if self.before is not None:
-            fits.append(pc.less(fields.column("recorded"), _moment(self.before)))
-        masks = [pc.fill_null(fit, False).to_numpy(zero_copy_only=False) for fit in fits]
-        return np.asarray(np.logical_and.reduce(masks))
+            mask &= moments < np.datetime64(moment_of(self.before), "ms")
+        if self.hours is not None:
+            first, last = self.hours
+            hour = (moments - moments.astype("datetime64[D]")) / np.timedelta64(1, "h")
+            mask &= (first <= hour) & (hour < last) if first < last else (hour >= first) | (hour < last)
+        return mask
+
+
+def _check_facts(fields: FileFields) -> None:
+    """Refuse conditions on facts of files where there are none.
+
+    Raises:
+        QueryError: there are none.
+    """
+    if fields.facts is None:
+        raise QueryError("nothing is known yet of the files' rates and recording times: run soundloom index once")
+
+
+def _filled(mask: pa.Array) -> NDArray[np.bool_]:
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _at_site(fields: FileFields, site: str) -> NDArray[np.bool_]:
+    import pyarrow as pa
+
+    sites = fields.column("site").dictionary_encode()
+    known = [str(name) for name in sites.dictionary.to_pylist()]
+    meant = [_folded(name) == _folded(site) for name in known]
+    if len(fields.paths) and not any(meant):
+        near = _nearest(site, known)
+        names = f"did you mean {near}?" if near else f"there are {', '.join(map(repr, sorted(known)[:10]))}"
+        raise QueryError(f"no sound of this library was recorded at a site {site!r}: {names}")
+    return _filled(pa.array(meant, pa.bool_()).take(sites.indices))
 
 
 def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
@@ -128,11 +178,6 @@ def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
             f"no sound of this library lies in a folder {folder!r}" + (f": did you mean {near}?" if near else "")
         )
     return np.array(below, np.bool_)
-
-
-def _moment(day: date) -> str:
-    moment = day if isinstance(day, datetime) else datetime.combine(day, time())
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _folded(text: str) -> str:

@@ -7,7 +7,7 @@ store/         LanceDB tables: one row a segment; the files that failed (store.p
 facts.arrow    what the files state of themselves; a cache (facts_table.py)
 roots.json     the folders that it was filled from (root_registry.py)
 tags.jsonl     the log of tag edits
-annotations.jsonl, deployments.csv   annotations of regions; where recorders were (soundloom.library.annotation_store)
+annotations.jsonl, deployments.csv   annotations of regions; where recorders were (annotation_store, search.fields)
 index/         the standardised copy that searches use, rebuilt when it is stale
 map/           two-dimensional maps, a cache like the index
 """

@@ -3,7 +3,8 @@
 The table is a cache: what is not in it is read from the files again. A row is of one path and one content; a file that
 was moved or changed is read anew, one that is not there keeps its row. Levels belong to the content, and moved files
 keep them. ``columns.arrow`` holds what tables of the user say of files, which cannot be read again: its columns are
-joined to the facts by path, or by content where a file was moved.
+joined to the facts by path, or by content where a file was moved. ``deployments.csv`` says where files were recorded; a
+table that is read has it in its metadata, from which sites are computed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "DEPLOYMENTS",
+    "DEPLOYMENTS_FILE",
     "FactsReader",
     "FileFacts",
     "Levels",
@@ -47,6 +50,11 @@ _COLUMNS_FILE = "columns.arrow"
 _FORMAT = b"2"
 """Raised when facts are read in another way than before: all are read again, and until then used as they are."""
 _FORMATS = (b"1", _FORMAT)
+
+DEPLOYMENTS = b"deployments"
+"""The key of the deployments in a table's metadata."""
+
+DEPLOYMENTS_FILE = "deployments.csv"
 
 _NO_CHECKSUM = b"soundloom-facts-crc32:00000000"
 _CHECKSUM = re.compile(rb"soundloom-facts-crc32:[0-9a-f]{8}")
@@ -102,7 +110,7 @@ class FactsReader:
 
     def current(self) -> pa.Table | None:
         """As `read_facts_table`; the same object as long as nothing was written."""
-        state = [_file_state(self._folder / name) for name in (_FILE, _COLUMNS_FILE)]
+        state = [_file_state(self._folder / name) for name in (_FILE, _COLUMNS_FILE, DEPLOYMENTS_FILE)]
         if self._read is None or self._read[0] != state:
             self._read = state, read_facts_table(self._folder)
         return self._read[1]
@@ -127,8 +135,15 @@ def read_facts_table(folder: Path) -> pa.Table | None:
         None where there are none, or they are of another version or damaged.
     """
     table = _read(folder / _FILE)
-    columns = None if table is None else read_columns(folder)
-    return table if table is None or columns is None else _joined(table, columns)
+    if table is None:
+        return None
+    columns = read_columns(folder)
+    table = table if columns is None else _joined(table, columns)
+    try:
+        deployments = (folder / DEPLOYMENTS_FILE).read_bytes()
+    except OSError:
+        return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), DEPLOYMENTS: deployments})
 
 
 def read_columns(folder: Path) -> pa.Table | None:

@@ -4,6 +4,7 @@
     duration, segments, tags   seconds of the file; how many rows; tags that people gave to any of them
     sample_rate, channels ...  facts of the file (`soundloom.library.storage.facts_table`), and columns from tables
     hour, month                of the recording time: 0 to 23, and 2024-05
+    site                       where it was recorded: by a table, or by names (`soundloom.library.Deployments`)
 
 Nothing needs the store or a model, and what was computed once is kept. What is not known of a file is null.
 """
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
+from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.text_match import shared_folder
-from soundloom.library.storage.facts_table import COLUMNS
+from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +64,7 @@ class FileFields:
             "tags": self._tags,
             "hour": self._hours,
             "month": self._months,
+            "site": self._sites,
         }
 
     @property
@@ -146,6 +149,20 @@ class FileFields:
             ranks = pc.rank(column, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
             ordered = ordered[np.lexsort((-ranks if key.startswith("-") else ranks, unknown))]
         return ordered
+
+    @cached_property
+    def begun(self) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
+        """When every file's recording began, to the millisecond, and whether its name or header states it.
+
+        Where neither does it is when the file was changed; NaT where nothing is known.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        moments = self._recorded().cast(pa.timestamp("ms")).to_numpy(zero_copy_only=False)
+        by = pa.nulls(len(self.paths), pa.string()) if self.facts is None else self._fact("recorded_by")
+        stated = pc.fill_null(pc.not_equal(by, "file"), False).to_numpy(zero_copy_only=False)
+        return moments, ~np.isnat(moments) & stated
 
     @cached_property
     def tags_of_rows(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
@@ -247,3 +264,21 @@ class FileFields:
         import pyarrow as pa
 
         return pa.nulls(len(self.paths), pa.string()) if self.facts is None else self._fact("recorded")
+
+    def _sites(self) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stated = None
+        if self.facts is not None and "site" in self.facts.column_names:
+            stated = pc.cast(self._fact("site"), pa.string())
+        kept = {} if self.facts is None else self.facts.schema.metadata or {}
+        deployments = Deployments.of_text(kept[DEPLOYMENTS]) if DEPLOYMENTS in kept else Deployments()
+        if stated is not None and not deployments.rows:
+            return stated
+        begun = self.begun[0].tolist() if deployments.rows else [None] * len(self.paths)
+        sites = pa.array(
+            [deployments.of(path, when).site for path, when in zip(self.paths.to_pylist(), begun, strict=True)],
+            pa.string(),
+        )
+        return sites if stated is None else pc.coalesce(stated, sites)

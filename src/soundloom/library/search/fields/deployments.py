@@ -22,6 +22,7 @@ from pathlib import Path
 from soundloom.atomic_file import replacing
 from soundloom.errors import FileTableError
 from soundloom.file_tables import decode_text, read_csv
+from soundloom.library.storage.facts_table import DEPLOYMENTS_FILE
 from soundloom.system_errors import reason_of
 
 __all__ = ["Deployment", "Deployments", "site_by_name"]
@@ -87,11 +88,22 @@ class Deployments:
             FileTableError: it cannot be read, lacks a column, or a cell is no number or time; says which.
         """
         try:
-            found = read_csv(decode_text(table.read_bytes()), [_COLUMNS["path"], _COLUMNS["site"]])
-        except FileTableError as error:
-            raise FileTableError(f"{str(table)!r} {error}") from None
+            return cls.of_text(table.read_bytes(), table)
         except OSError as error:
             raise FileTableError(f"{str(table)!r} cannot be read: {reason_of(error)}") from None
+
+    @classmethod
+    def of_text(cls, text: bytes, table: Path = Path(DEPLOYMENTS_FILE)) -> Deployments:
+        """The deployments of the text of a CSV; raises as `read`.
+
+        Args:
+            text: the CSV.
+            table: what errors call it.
+        """
+        try:
+            found = read_csv(decode_text(text), [_COLUMNS["path"], _COLUMNS["site"]])
+        except FileTableError as error:
+            raise FileTableError(f"{str(table)!r} {error}") from None
         if not found.columns:
             raise FileTableError(f"{str(table)!r} has no header: name its columns, such as path and site")
         numbers = {name: found.column(names) for name, names in _COLUMNS.items()}

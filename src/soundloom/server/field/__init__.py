@@ -1,0 +1,1 @@
+"""Annotations and detectors over HTTP: schemas, and the work of background jobs."""

@@ -1,0 +1,139 @@
+"""Routes of annotations: of the library, and of the file of a segment; list, add, remove, count, export."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from soundloom.annotations import Annotation
+from soundloom.errors import InvalidArgumentError
+from soundloom.library import hour_counts
+from soundloom.server.field.entries import RegionEntries
+from soundloom.server.field.field_schemas import (
+    AnnotationIds,
+    AnnotationList,
+    AnnotationQuery,
+    AnnotationsAdded,
+    AnnotationsRemoved,
+    HourCounts,
+    LabelCount,
+    LabelList,
+    MarkedRegions,
+)
+from soundloom.server.http.error_responses import ApiError, documented
+from soundloom.server.http.range_response import file_response
+from soundloom.server.schemas import Identity
+from soundloom.server.segment_export import export_annotations
+from soundloom.server.service import Service, ServiceDep
+
+__all__ = ["routes"]
+
+routes = APIRouter(tags=["annotations"])
+
+Id = Annotated[Identity, Path(alias="id", description="A segment's id; its whole file is meant.")]
+Where = Annotated[AnnotationQuery, Query()]
+_FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+class _Listed(AnnotationQuery):
+    """Which annotations are listed."""
+
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500
+    offset: Annotated[int, Query(ge=0, lt=2**31)] = 0
+
+
+class _Exported(AnnotationQuery):
+    """Which annotations are exported, and in which form."""
+
+    format: Annotated[str, Query(max_length=40, description="A name of those that /export lists, but sounds.")] = "csv"
+
+
+@routes.get("/annotations", operation_id="listAnnotations", responses=documented(409))
+async def listed(service: ServiceDep, query: Annotated[_Listed, Query()]) -> AnnotationList:
+    """Annotations by path and start, with the site and the recording time of each."""
+
+    def found() -> AnnotationList:
+        every = service.library.annotations.with_ids(query.asked())
+        entries = RegionEntries(service.library, service.catalogue())
+        page = every[query.offset : query.offset + query.limit]
+        return AnnotationList(annotations=[entries.annotation(one, key) for key, one in page], total=len(every))
+
+    return await service.run("search", found)
+
+
+@routes.get("/annotations/labels", operation_id="listLabels", responses=documented(409))
+async def labels(service: ServiceDep) -> LabelList:
+    """The labels, the most frequent first."""
+    counts = await service.run("search", service.library.annotations.labels)
+    return LabelList(labels=[LabelCount(name=name, count=count) for name, count in counts.items()])
+
+
+@routes.get("/annotations/counts", operation_id="countAnnotations", responses=documented(409))
+async def counts(service: ServiceDep, query: Where) -> HourCounts:
+    """How many annotations begin in each hour of the day, by site."""
+
+    def counted() -> HourCounts:
+        annotations = service.library.annotations
+        sites, unknown = hour_counts(annotations.all(query.asked()), annotations.deployments(), annotations.recorded())
+        return HourCounts(sites=sites, time_unknown=unknown)
+
+    return await service.run("search", counted)
+
+
+@routes.get(
+    "/annotations/export",
+    operation_id="exportAnnotations",
+    response_class=Response,
+    responses={**documented(409, 416), 200: _FILE},
+)
+async def export(service: ServiceDep, request: Request, query: Annotated[_Exported, Query()]) -> Response:
+    """Annotations as a table in the format of a program, or as label tracks in a zip."""
+
+    def written() -> Response:
+        file, ending = export_annotations(service.library.annotations.all(query.asked()), query.format)
+        headers = {"Content-Disposition": f'attachment; filename="annotations{ending}"'}
+        return file_response(file, request, "application/octet-stream", headers)
+
+    return await service.run("write", written)
+
+
+@routes.post("/annotations/remove", operation_id="removeAnnotations", responses=documented(409))
+async def remove(service: ServiceDep, asked: AnnotationIds) -> AnnotationsRemoved:
+    """Remove annotations by their ids. Audio and tables outside the library stay as they are."""
+    return AnnotationsRemoved(removed=await service.run("write", service.library.annotations.remove_ids, asked.ids))
+
+
+@routes.get("/segments/{id}/annotations", operation_id="getFileAnnotations", responses=documented(404, 409))
+async def of_file(service: ServiceDep, identity: Id) -> AnnotationList:
+    """The annotations of the segment's whole file, by start."""
+    one = await service.segment(identity)
+    return await service.run("search", _of_file, service, one.path)
+
+
+@routes.post("/segments/{id}/annotations", operation_id="addFileAnnotations", responses=documented(404, 409))
+async def add(service: ServiceDep, identity: Id, asked: MarkedRegions) -> AnnotationsAdded:
+    """Keep annotations of the segment's file. What is known already is not kept twice."""
+    segment = await service.segment(identity)
+    try:
+        regions = [Annotation(segment.path, duration=segment.duration, **one.model_dump()) for one in asked.annotations]
+    except InvalidArgumentError as error:
+        raise ApiError(422, "bad_query", str(error)) from None
+    beyond = [one for one in regions if one.start >= segment.duration or one.end > segment.duration + 0.05]
+    if beyond:
+        raise ApiError(
+            422,
+            "bad_query",
+            f"the file lasts {segment.duration:g} s: a region of it ends by then, got {beyond[0].start:g} to "
+            f"{beyond[0].end:g} s",
+        )
+    added = await service.run("write", service.library.annotations.add, regions)
+    found = await service.run("search", _of_file, service, segment.path)
+    return AnnotationsAdded(added=added, annotations=found.annotations)
+
+
+def _of_file(service: Service, path: str) -> AnnotationList:
+    entries = RegionEntries(service.library, service.catalogue())
+    found = [entries.annotation(one, key) for key, one in service.library.annotations.with_ids(path=path)]
+    return AnnotationList(annotations=found, total=len(found))
