@@ -38,6 +38,7 @@ from benchmarks.timing import write_json
 from soundloom.cache_folder import cache_home
 from soundloom.detectors import Aim, Calibration
 from soundloom.detectors.background import find_background
+from soundloom.detectors.calibration import Marked
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import BLENDS, Examples, learn
 from soundloom.library.tags.logistic_regression import average_precision
@@ -129,7 +130,9 @@ def measured(clips: Clips, name: str, test: int, rng: np.random.Generator, *, ba
     score = learn(
         Examples(vectors[yes], groups[yes], vectors[no], groups[no], vectors[rest], groups[rest], decorrelated)
     )
-    calibration = Calibration.fit(score.positive, score.negative, score.unlabelled)
+    # The examples were taken out of the clips that are unlabelled.
+    marked = Marked(np.ones(YES, np.bool_), np.ones(NO, np.bool_)) if background else None
+    calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, marked=marked)
     truth, scores = clips.kinds[tested] == name, score.scores(vectors[tested])
     found = {
         "detector": average_precision(scores, truth),

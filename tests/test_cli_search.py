@@ -120,7 +120,24 @@ def test_regions_of_sounds(place: Path) -> None:
     assert "owl" in found("owl.wav@0-0.5", "-k", 6)  # its other half
     assert "must end after it begins" in run("owl.wav@3-2").stderr
     assert "is no time" in run("owl.wav", "--start", "soon").stderr
+    assert "searched by 0.5 to" in run("owl.wav@0.5-60").stderr
+    assert "searched by" not in run("owl.wav@0-0.5").stderr
     assert run("owl.wav", "bus.wav", "--start", "0.1").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("owl.wav", "--names"), "give text alone"),
+        (("--folder", "birds", "--names"), "give text alone"),
+        (("owl.wav", "--share", "0.3"), "give both"),
+        (("--sort", "name", "--weights", "mfcc=2"), "give a sound"),
+        (("owl", "--text", "owl", "--include-query"), "give a sound"),
+    ],
+)
+def test_options_that_a_query_makes_no_use_of_are_refused(place: Path, arguments: tuple[str, ...], needed: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, needed in result.stderr) == (2, True), result.stderr
 
 
 def test_sounds_text_and_filters_together(place: Path) -> None:

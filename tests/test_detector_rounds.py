@@ -16,9 +16,10 @@ from click.testing import CliRunner
 
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
-from soundloom.detectors import Detector
+from soundloom.detectors import Detector, find_detectors
 from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
 from soundloom.detectors.events import ScoredWindows
+from soundloom.detectors.training_windows import beyond_ends
 from soundloom.errors import DetectorError, InvalidArgumentError
 
 RATE = 16_000
@@ -173,6 +174,8 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
     card = run("info", "chirp")
     assert "| 1 | chirp | 6 | 0 |" in card
     assert "| 2 | chirp |" in card
+    assert len(Detector.load("chirp.detector/former").examples) == 6
+    assert [path.name for path in find_detectors(Path())] == ["chirp.detector"]
     run("sample", str(recordings), "-d", "chirp", "-n", "50", "--by", "density", "-o", "check.csv", "-j", "1")
     fill_in("check.csv")
     density = json.loads(run("density", "check.csv", "--label", "chirp", "--json"))
@@ -180,3 +183,10 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
     # A chirp of half a second every ten, and windows of one: as the rule of `fill_in` has it, in an eighth of them.
     assert 0.05 < density["density"]["low"] < density["density"]["value"] < density["density"]["high"] < 0.4
     assert CliRunner().invoke(main, ["detector", "density", "doubt.csv", "--label", "chirp"]).exit_code == 1
+
+
+def test_regions_beyond_the_end_of_a_file_are_named() -> None:
+    marks = [Annotation("a.wav", *times, "x") for times in ((1, 2), (9, 10.05), (9, 12), (11, 12))]
+    found = beyond_ends([*marks, Annotation("b.wav", 0, 99, "x")], {"a.wav": 10.0})
+    assert list(found) == ["a.wav"]
+    assert found["a.wav"].startswith("2 regions beyond its end at 10 s (1 left out, 1 cut)")

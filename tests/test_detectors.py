@@ -18,6 +18,7 @@ from soundloom.annotations import Annotation, read_annotations, write_annotation
 from soundloom.cli import main
 from soundloom.detectors import Aim, Calibration, Detector, detection, frame_windows
 from soundloom.detectors.background import Background, find_background
+from soundloom.detectors.calibration import Marked
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.events import ScoredWindows, events
 from soundloom.detectors.learner import BLENDS, Examples, learn
@@ -253,7 +254,8 @@ def test_windows_to_learn_from_touch_nothing_that_was_marked() -> None:
     no = [Annotation("a", 30.0, 31.0, "jay")]
     assert fitting_window(yes[:1]) == 1.5
     several = [*yes[:1], *(Annotation("a", 0.0, 8.0, "siren") for _ in range(9)), Annotation("a", 0.0, 2.0, "dog")]
-    assert fitting_window(several) == 2.5  # of the dog, which lies between crow and siren
+    assert fitting_window(several) == 1.5  # of the crow, the shortest
+    assert fitting_window([Annotation("a", 0.0, end, "dog") for end in (0.25, 0.5, 2.0, 3.0, 3.0)]) == 2.5
     assert fitting_window([Annotation("bat", 0.5, 0.505, "bat")], speed=0.1) == 0.1
     assert fitting_window([Annotation("whale", 30.0, 60.0, "whale")], speed=20) == 40
     windows = training_windows(yes, no, ["b"], {"a": 60.0, "b": 1.0}, 2.0, 1.0)
@@ -450,3 +452,20 @@ def test_commands(marked: list[Annotation], night: tuple[Path, list[Annotation]]
     found = read_annotations("found.selections.txt").annotations
     assert any(one.start < 5.5 and one.end > 5.0 for one in found)
     assert "was done before" in run("detect", str(night[0]), "--detector", "chirp", "--above", "0.5")
+
+
+def test_marking_what_is_doubtful_does_not_make_a_detector_too_sure() -> None:
+    """The windows that resemble the sound most are marked not to be it, and so are no longer unlabelled."""
+    rng = np.random.default_rng(3)
+    others, positive = rng.exponential(0.7, 2000), rng.normal(3.5, 1.0, 40)
+    every = np.concatenate([others, positive])
+    hardest = np.argsort(-others)[:300]
+    left, negative = np.delete(others, hardest), others[hardest]
+
+    def promised(negatives: int) -> float:
+        """How many windows the probabilities say hold the sound, over how many do."""
+        marked = Marked(np.ones(40, np.bool_), np.arange(300) < negatives)
+        return float(Calibration.fit(positive, negative, left, marked=marked).probabilities(every).sum()) / 40
+
+    assert 0.7 < promised(300) < 1.5
+    assert promised(0) > 2

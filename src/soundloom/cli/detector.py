@@ -116,6 +116,8 @@ def train(
         echo(f"kept in {folder}", err=True)
         if replaced:
             echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
+    for path, remark in detector.remarks.items():
+        echo(f"{printable(path)}: {remark}", err=True)
     _fail_for(detector.failed)
 
 

@@ -14,7 +14,16 @@ from soundloom.cli.field_options import check_fields, fields_of, parse_names, pr
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.player import find_player, play_matches
-from soundloom.cli.search_query import check_library, parse_time, query_label, query_title, read_arguments, read_sound
+from soundloom.cli.search_query import (
+    check_library,
+    parse_time,
+    query_label,
+    query_title,
+    read_arguments,
+    read_sound,
+    refuse_unused,
+    regions_cut,
+)
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.option_hints import hints_as_flags
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
     from soundloom.library import Explanation, LibraryQuery, Match, QuerySound
 
 __all__ = ["command"]
+
+_SHARE = 0.5
 
 
 @click.command("search")
@@ -72,7 +83,7 @@ __all__ = ["command"]
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
-    default=0.5,
+    default=_SHARE,
     show_default=True,
     metavar="B",
     help="How much --word counts beside a sound.",
@@ -145,6 +156,7 @@ def command(
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
     _check_outputs(outputs["picture"], outputs["copy_to"], folder, cut, play)
     query = _query(arguments, folder, **given)
+    refuse_unused(query, _SHARE)
     if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
     query.check(count)
@@ -307,6 +319,8 @@ class _Search:
             self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
         for remark in (*(notice.text for notice in notices), *remarks):
             echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
+        for remark in regions_cut(query):
+            echo(remark, err=True)
         if picture is not None and sound is not None and matches:
             _draw(picture, sound, matches, library.model.sample_rate, decoding, library.settings.decoding)
         return matches

@@ -27,12 +27,22 @@ from soundloom.remote import is_address
 if TYPE_CHECKING:
     from soundloom.library import LibraryQuery, QuerySound, RowFilter
 
-__all__ = ["check_library", "parse_time", "query_label", "query_title", "read_arguments", "read_sound"]
+__all__ = [
+    "check_library",
+    "parse_time",
+    "query_label",
+    "query_title",
+    "read_arguments",
+    "read_sound",
+    "refuse_unused",
+    "regions_cut",
+]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NEAREST = 3
+_TOLERANCE = 0.1
 _MOST_NAMES = 200_000
 """Names among which the nearest are looked for: more take seconds."""
 
@@ -200,6 +210,42 @@ def _nearest(name: str, paths: Sequence[str]) -> list[str]:
 
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0].casefold()
+
+
+def refuse_unused(query: LibraryQuery, share: float) -> None:
+    """Refuse options that a query makes no use of.
+
+    Args:
+        query: what is asked.
+        share: that of the words where none was given.
+
+    Raises:
+        click.UsageError: there is one; says with what it has a use.
+    """
+    sounds, words = query.like or query.unlike, query.words or query.not_words
+    compared = sounds or words
+    if query.names_only and (compared or not query.text):
+        raise click.UsageError("--names says where text is looked for: give text alone, without sounds or --word")
+    if query.share != share and not (sounds and words):
+        raise click.UsageError("--share weighs --word against a sound: give both")
+    if query.weights and not (compared or query.text):
+        raise click.UsageError("--weights says how much parts of a similarity count: give a sound, text or --word")
+    if query.include_query and not query.like:
+        raise click.UsageError("--include-query lets a sound find itself: give a sound")
+
+
+def regions_cut(query: LibraryQuery) -> list[str]:
+    """The regions of a query's sounds that reach beyond the ends of these, in words; what is beyond is left out."""
+    from soundloom.audio import info
+
+    found = []
+    for sound in (*query.like, *query.unlike):
+        if sound.end is None or not isinstance(sound.source, str | Path):
+            continue
+        seconds = info(sound.source).duration
+        if seconds is not None and sound.start < seconds < sound.end - _TOLERANCE:
+            found.append(f"{sound.source} ends at {seconds:g} s: searched by {sound.start:g} to {seconds:g} s")
+    return found
 
 
 def query_title(query: LibraryQuery) -> str:

@@ -21,12 +21,14 @@ from jaxtyping import Bool, Float, Int
 from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.detectors.background import Background, find_background
-from soundloom.detectors.calibration import Aim, Calibration, Interval
+from soundloom.detectors.calibration import Aim, Calibration, Interval, Marked
 from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.frame_windows import shares_frames
 from soundloom.detectors.learner import Blend, Examples, learn
 from soundloom.detectors.training_windows import (
+    MOST_UNLABELLED,
     WindowVectors,
+    beyond_ends,
     embed_windows,
     file_lengths,
     fitting_window,
@@ -111,6 +113,7 @@ class Detector:
         labels: what finds each label.
         examples: what it learned from.
         failed: files that could not be read when it was trained, and why; not kept.
+        remarks: files with regions that reach beyond their ends, and what became of these; not kept.
     """
 
     model_name: str
@@ -123,6 +126,7 @@ class Detector:
     labels: tuple[LabelDetector, ...]
     examples: tuple[Annotation, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def train(
@@ -177,12 +181,15 @@ class Detector:
         )
         name = model if isinstance(model, str) else embedder.name
         sounds = find_background(name, embedder)
+        # What is frequent in recordings of which nothing is known is so in those that are searched.
         elsewhere = bool(set(files) - {one.path for one in annotations})
-        space, found = _learned(wanted, vectors, embedder, sounds, background=elsewhere)
+        population = set(files) if elsewhere else set(lengths)
+        drawn = min(1.0, MOST_UNLABELLED * window / max(window, sum(lengths.values())))
+        space, found = _learned(wanted, vectors, embedder, sounds, population, drawn)
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), window=window, hop=hop, decoding=decoding, space=space,
             frames=shares_frames(embedder), labels=found, examples=tuple(annotations),
-            failed={**failed, **vectors.failed},
+            failed={**failed, **vectors.failed}, remarks=beyond_ends(annotations, lengths),
         )  # fmt: skip
 
     @classmethod
@@ -280,9 +287,24 @@ class Detector:
 
 
 def _learned(
-    labels: Sequence[str], found: WindowVectors, model: Embedder, sounds: Background | None, *, background: bool
+    labels: Sequence[str],
+    found: WindowVectors,
+    model: Embedder,
+    sounds: Background | None,
+    population: set[str],
+    drawn: float,
 ) -> tuple[EmbeddingSpace, tuple[LabelDetector, ...]]:
-    """The space and what finds each label in it."""
+    """The space and what finds each label in it.
+
+    Args:
+        labels: what is found.
+        found: the windows.
+        model: the embedder.
+        sounds: of all kinds.
+        population: the recordings that are as those that are searched.
+        drawn: the share of their windows that were drawn as unlabelled ones.
+    """
+    known = np.array([window.path in population for window in found.windows], np.bool_)
     unlabelled = np.array([window.labels is None for window in found.windows], np.bool_)
     space = EmbeddingSpace.fit(found.embeddings[unlabelled], model.parts, model.balance, sounds)
     vectors = space.transform(found.embeddings) if len(found.windows) else np.zeros((0, 1))
@@ -303,8 +325,8 @@ def _learned(
             space.decorrelated,
         )
         score = learn(examples)
-        left_out = 0 if background else int(positive.sum())
-        calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, left_out=left_out)
+        marked = Marked(known[positive], np.append(known[others], np.zeros(len(general), np.bool_)), drawn)
+        calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, marked=marked)
         counts = int(positive.sum()), int(others.sum()), int(unlabelled.sum())
         precision = _average_precision(score.positive, np.concatenate([score.negative, score.unlabelled]))
         quality = Quality(precision if score.held_out else None, held_out if score.held_out else "nothing", *counts)

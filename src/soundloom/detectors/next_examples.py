@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from soundloom.annotations import Annotation
 from soundloom.detectors.call_density import UNCHECKED, density_sample
@@ -21,12 +22,13 @@ from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError
 from soundloom.file_names import os_path
 
-__all__ = ["DENSITY", "RULES", "next_examples", "windows_to_mark"]
+__all__ = ["CANDIDATES", "DENSITY", "RULES", "diverse", "next_examples", "windows_to_mark"]
 
 RULES = ("diversity", "doubt", "random")
 DENSITY = "density"
 """The rule of `soundloom.detectors.call_density`: windows of every score."""
-_CANDIDATES = 5
+CANDIDATES = 5
+"""Of how many times as many doubtful windows diverse ones are chosen."""
 
 
 def windows_to_mark(  # noqa: D417  (the other arguments are those of `next_examples`)
@@ -87,7 +89,7 @@ def next_examples(
     probabilities = np.array([one.probabilities[number, column] for one, number in every])
     doubt = 1 - 2 * np.abs(probabilities - 0.5)
     keys = np.random.default_rng(seed).random(len(every)) if by == "random" else doubt
-    wanted = count * _CANDIDATES if by == "diversity" else count
+    wanted = count * CANDIDATES if by == "diversity" else count
     chosen: list[int] = []
     # Examples may be named relative to another folder.
     taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -127,10 +129,22 @@ def _diverse(
     there = [(number, kept[window]) for number, window in zip(numbers, stretches, strict=True) if window in kept]
     vectors = detector.space.transform(found.embeddings)[:, : detector.space.decorrelated]
     rows = vectors[[row for _, row in there]]
-    weights = np.maximum(doubt[[number for number, _ in there]], 1e-3)
-    chosen = [int(weights.argmax())]
-    nearest = np.linalg.norm(rows - rows[chosen[0]], axis=1)
-    while len(chosen) < min(count, len(there)):
-        chosen.append(int((weights * nearest).argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(rows - rows[chosen[-1]], axis=1))
+    chosen = diverse(rows, doubt[[number for number, _ in there]], count)
     return [there[each][0] for each in chosen]
+
+
+def diverse(vectors: Float[np.ndarray, "rows dim"], doubt: Float[np.ndarray, " rows"], count: int) -> list[int]:
+    """Rows that are doubtful and unlike each other, the most doubtful first.
+
+    Args:
+        vectors: of the windows.
+        doubt: of each, from 0 to 1.
+        count: how many, at most.
+    """
+    weights = np.maximum(doubt, 1e-3)
+    chosen = [int(weights.argmax())]
+    nearest = np.linalg.norm(vectors - vectors[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(vectors)):
+        chosen.append(int((weights * nearest).argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(vectors - vectors[chosen[-1]], axis=1))
+    return chosen

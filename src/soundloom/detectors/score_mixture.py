@@ -59,6 +59,7 @@ class ScoreMixture:
         others: Float[np.ndarray, " others"],
         *,
         unlabelled: bool,
+        negative: Float[np.ndarray, " negative"] | None = None,
     ) -> ScoreMixture:
         """The mixture of held-out scores.
 
@@ -66,8 +67,9 @@ class ScoreMixture:
             positive: of examples with the sound.
             others: of windows without it, or of unlabelled ones.
             unlabelled: whether the others may hold it; if not, half of all windows are taken to.
+            negative: of windows that are as the unlabelled ones, but marked to be without the sound.
         """
-        posterior = _Posterior(positive, others, unlabelled=unlabelled)
+        posterior = _Posterior(positive, others, others[:0] if negative is None else negative, unlabelled=unlabelled)
         rng = np.random.default_rng(_SEED)
         draws = _PRIOR_MEAN + 0.5 * _PRIOR_DEVIATION * rng.normal(size=(_CHAINS, 4))
         draws[:, 1] = 0.5 * draws[:, 1] + 0.5 * positive.mean()
@@ -118,6 +120,11 @@ class ScoreMixture:
         frequency = 1 - (1 - self.frequency) * (1 - share)
         return ScoreMixture(self.edge, self.decay, self.mean, self.deviation, frequency)
 
+    def with_odds(self, factor: float) -> ScoreMixture:
+        """The mixture with so many times the odds of a window with the sound."""
+        odds = factor * self.frequency / (1 - self.frequency)
+        return ScoreMixture(self.edge, self.decay, self.mean, self.deviation, odds / (1 + odds))
+
     def _draws(self) -> zip[tuple[float, float, float, float]]:
         return zip(self.decay, self.mean, self.deviation, self.frequency, strict=True)
 
@@ -126,12 +133,19 @@ class _Posterior:
     """Density of the parameters, given held-out scores."""
 
     def __init__(
-        self, positive: Float[np.ndarray, " positive"], others: Float[np.ndarray, " others"], *, unlabelled: bool
+        self,
+        positive: Float[np.ndarray, " positive"],
+        others: Float[np.ndarray, " others"],
+        negative: Float[np.ndarray, " negative"],
+        *,
+        unlabelled: bool,
     ) -> None:
-        self.edge = float(np.quantile(others, 1 - TAIL))
+        self.edge = float(np.quantile(np.concatenate([others, negative]), 1 - TAIL))
         self.positive = positive + _RISE / len(positive)
         self.beyond = others[others > self.edge]
         self.below = len(others) - len(self.beyond)
+        self.refused = negative[negative > self.edge]
+        self.negative = len(negative)
         self.unlabelled = unlabelled
 
     def log_density(self, draws: Float[np.ndarray, "draws 4"]) -> Float[np.ndarray, " draws"]:
@@ -150,7 +164,8 @@ class _Posterior:
         beyond = np.logaddexp(log_share + with_it(self.beyond), log_rest + without).sum(axis=1)
         missed = _normal_cdf((self.edge - mean) / np.exp(spread))[:, 0]
         below = np.log((1 - TAIL) * np.exp(log_rest[:, 0]) + np.exp(log_share[:, 0]) * missed)
-        return np.asarray(prior + examples + beyond + self.below * below)
+        refused = (np.log(TAIL) - decay - (self.refused - self.edge) / np.exp(decay)).sum(axis=1)
+        return np.asarray(prior + examples + beyond + self.below * below + refused + self.negative * log_rest[:, 0])
 
 
 def _normal_cdf(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.annotations import Annotation
+from soundloom.counted import counted
 from soundloom.detectors.frame_windows import MARGIN, FrameTrack, shares_frames
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
@@ -27,6 +28,7 @@ __all__ = [
     "MOST_UNLABELLED",
     "TrainingWindow",
     "WindowVectors",
+    "beyond_ends",
     "embed_windows",
     "file_lengths",
     "fitting_window",
@@ -38,7 +40,8 @@ MOST_UNLABELLED = 1200
 
 _SHORTEST, _LONGEST = 1.0, 10.0
 _ROOM = 1.25
-_QUANTILE = 0.75
+_TOLERANCE = 0.1
+"""Seconds by which tables and headers may disagree."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ class WindowVectors:
 
 
 def fitting_window(annotations: Sequence[Annotation], speed: float = 1.0) -> float:
-    """Seconds of a window that suits the calls: somewhat more than three quarters of them last, from 1 s to 10 s.
+    """Seconds of a window that suits the calls: somewhat more than half of them last, from 1 s to 10 s.
 
-    Of several labels it is the median of the windows that suit each.
+    Of several labels it is the shortest of the windows that suit each: a long call fills several windows, and a short
+    one is lost in a long window.
 
     Args:
         annotations: the calls, in seconds of the file.
@@ -85,9 +89,9 @@ def fitting_window(annotations: Sequence[Annotation], speed: float = 1.0) -> flo
     lengths: dict[str, list[float]] = defaultdict(list)
     for one in annotations:
         lengths[one.label].append((one.end - one.start) / speed)
-    suiting = [_ROOM * float(np.quantile(some, _QUANTILE)) for some in lengths.values()] or [_LONGEST / 2]
+    suiting = [_ROOM * float(np.median(some)) for some in lengths.values()] or [_LONGEST / 2]
     # Half seconds: windows of a few lengths are easier to compare.
-    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * float(np.median(suiting)), 6)) / 2)), 9)
+    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * min(suiting), 6)) / 2)), 9)
 
 
 def training_windows(
@@ -126,6 +130,31 @@ def training_windows(
         free += [TrainingWindow(path, *times, None) for times in _free(marked[path], window, lengths[path])]
     drawn = np.random.default_rng(0).permutation(len(free))[:MOST_UNLABELLED]
     return windows + [free[number] for number in sorted(drawn.tolist())]
+
+
+def beyond_ends(annotations: Sequence[Annotation], lengths: Mapping[str, float]) -> dict[str, str]:
+    """Files with regions that reach beyond their ends, and what became of these.
+
+    Args:
+        annotations: regions.
+        lengths: file -> its seconds.
+    """
+    found: dict[str, list[Annotation]] = defaultdict(list)
+    for one in annotations:
+        if one.end > lengths.get(one.path, one.end) + _TOLERANCE:
+            found[one.path].append(one)
+    said = {}
+    for path, some in found.items():
+        left_out = sum(one.start >= lengths[path] for one in some)
+        parts = [
+            f"{left_out} left out" if left_out else "",
+            f"{len(some) - left_out} cut" if left_out < len(some) else "",
+        ]
+        said[path] = (
+            f"{counted(len(some), 'region')} beyond its end at {lengths[path]:g} s ({', '.join(filter(None, parts))}): "
+            "are they of this file, and in seconds?"
+        )
+    return said
 
 
 def _around(start: float, end: float, window: float, length: float, shift: float) -> list[tuple[float, float]]:
