@@ -179,11 +179,9 @@ class Detector:
         vectors = embed_windows(
             windows, embedder, lengths, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
         )
-        name = model if isinstance(model, str) else embedder.name
-        sounds = find_background(name, embedder)
+        sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
         # What is frequent in recordings of which nothing is known is so in those that are searched.
-        elsewhere = bool(set(files) - {one.path for one in annotations})
-        population = set(files) if elsewhere else set(lengths)
+        population = set(files) if set(files) - {one.path for one in annotations} else set(lengths)
         drawn = min(1.0, MOST_UNLABELLED * window / max(window, sum(lengths.values())))
         space, found = _learned(wanted, vectors, embedder, sounds, population, drawn)
         return cls(
