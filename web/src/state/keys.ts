@@ -41,6 +41,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: '4', shown: '4', does: 'Health', run: view(3) },
       { key: 'p', shown: 'P', does: 'Play again, or stop', run: () => player.again() },
       { key: 'h', shown: 'H', does: 'Play on hover, on or off', run: toggleHover },
+      { key: 'a', shown: 'A', does: 'Play each sound that the keys walk to, on or off', run: toggleTriage },
       { key: 'd', shown: 'D', does: 'Dark or light', run: () => settings.toggleTheme() },
       { key: 'z', shown: 'Z', does: 'Undo the last tagging', run: () => void tagging.undo() },
       { key: 'Escape', shown: 'Esc', does: 'Stop the sound', run: () => player.stop() },
@@ -98,6 +99,11 @@ export const KEYS: { title: string; keys: Key[] }[] = [
 function toggleHover(): void {
   settings.hover = !settings.hover;
   messages.say(`Play on hover is ${settings.hover ? 'on' : 'off'}`);
+}
+
+function toggleTriage(): void {
+  settings.triage = !settings.triage;
+  messages.say(`Each sound that the keys walk to is ${settings.triage ? 'played' : 'silent until Space'}`);
 }
 
 const ACTIONS = new Map(KEYS.flatMap(({ keys }) => keys).flatMap(({ key, run }) => (run ? [[key, run] as const] : [])));
