@@ -34,6 +34,7 @@ from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
 from soundloom.plans.object_storage import ObjectStorage, get_many, open_storage
+from soundloom.plans.plan_file import finished_shards, shard_key
 
 __all__ = ["equal_libraries", "local_s3", "main", "make_sounds", "run_kills"]
 
@@ -181,8 +182,7 @@ def run_kills(
                 continue
             killed[kind] += victim.kill_child(rng) if kind == "child of a worker" else victim.kill()
             # Half of the plan stays to be done, so that kills meet workers at work.
-            while (2 * plan.status().done > len(plan.file.shards) or rng.random() < 0.3) and _issue_again(storage, rng):
-                issued += 1
+            issued += _issue_again(storage, rng, least=max(rng.random() < 0.3, _done_beyond_half(storage, plan)))
     finally:
         for process in [*running, committer]:
             process.stop()
@@ -208,15 +208,19 @@ def _holders(storage: ObjectStorage) -> set[str]:
     return {json.loads(content)["holder"] for content in get_many(storage, storage.keys("done/")).values()}
 
 
-def _issue_again(storage: ObjectStorage, rng: random.Random) -> bool:
-    """Forget that a shard is done and committed, so that it is done and committed again; whether one was."""
-    done = storage.keys("done/")
-    if not done:
-        return False
-    chosen = rng.choice(done)
-    for kind in ("done", "committed"):
-        storage.delete(f"{kind}/{Path(chosen).name}")
-    return True
+def _done_beyond_half(storage: ObjectStorage, plan: Plan) -> int:
+    """How many shards are done beyond half of them."""
+    return max(0, len(finished_shards(storage)) - len(plan.file.shards) // 2)
+
+
+def _issue_again(storage: ObjectStorage, rng: random.Random, least: int) -> int:
+    """Forget that some shards are done and committed, so that they are done and committed again; how many were."""
+    done = sorted(finished_shards(storage))
+    chosen = rng.sample(done, min(least, len(done)))
+    for shard in chosen:
+        for kind in ("done", "committed"):
+            storage.delete(shard_key(kind, shard))
+    return len(chosen)
 
 
 def equal_libraries(found: Library, expected: Library) -> bool:
