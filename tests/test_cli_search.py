@@ -162,7 +162,11 @@ def test_hits_are_written_and_copied(place: Path, tmp_path: Path) -> None:
     ]
     copies[0].write_bytes(b"another")
     again = run("owl.wav", "-k", 3, "--copy-to", tmp_path / "picked", "--json")
-    assert again.exit_code == 0
+    assert (again.exit_code, "1 file copied to" in again.stderr, "2 were there already" in again.stderr) == (
+        0,
+        True,
+        True,
+    )
     # Nothing is replaced, and what is there already is not copied again.
     assert sorted((tmp_path / "picked").iterdir()) == sorted([*copies, copies[0].with_stem(f"{copies[0].stem} (2)")])
     for _ in range(2):

@@ -145,6 +145,7 @@ COMMANDS = (
     ("distances -o near.txt", 1, ".csv or .parquet"),
     ("distances", 2, "Missing option '-o'"),
     ("export sounds.loom all.parquet", 0, "6 segments of 6 files"),
+    ("search dog --names -n 1", 0, "dog"),
     ("export -l sounds.loom -o all.npz", 0, "6 segments of 6 files"),
     ("export sounds.loom all.xlsx", 1, ".parquet, .npz, .csv"),
     ("export nowhere.loom all.parquet", 1, "nowhere.loom"),

@@ -68,7 +68,9 @@ _SHARE = 0.5
     help="Count the files by these fields instead of listing.",
 )
 @click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
-@click.option("-k", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
+@click.option(
+    "-k", "-n", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits."
+)
 @click.option("--every-segment", is_flag=True, help="Every segment that is found, not the best of each file.")
 @click.option(
     "--start", callback=parse_time, default="0", metavar="TIME", help="Where in the sound to begin, as 12.5 or 1:30."
@@ -368,8 +370,11 @@ class _Search:
             write_annotations(regions, out)
             echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
         if copy_to is not None:
+            known = set(copy_to.iterdir()) if copy_to.is_dir() else set()
             copies = copy_regions(regions, copy_to, cut=cut)
-            echo(f"{counted(len(copies), 'region' if cut else 'file')} copied to {copy_to}", err=True)
+            there = sum(copy in known for copy in copies)
+            said = f", {there} {'was' if there == 1 else 'were'} there already" if there else ""
+            echo(f"{counted(len(copies) - there, 'region' if cut else 'file')} copied to {copy_to}{said}", err=True)
             roots = [root for root in RootRegistry(self._folder).paths() if copy_to.resolve().is_relative_to(root)]
             if roots:
                 echo(f"it is in {roots[0]}: the next soundloom index finds the copies as sounds of their own", err=True)
