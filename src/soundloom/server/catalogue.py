@@ -7,12 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from soundloom.library import Explanation, Hit, Library, Segment, SuggestedSegment
+from soundloom.library import Explanation, Hit, Library, Match, Segment, SuggestedSegment
 from soundloom.option_hints import hints_for_page
 from soundloom.server import schemas
 from soundloom.server.http.error_responses import ApiError
@@ -135,19 +136,25 @@ class Catalogue:
         every: Sequence[Explanation | None] = explained or [None] * len(segments)
         return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]
 
+    def region_fields(self, region: Segment | Match, identity: str) -> dict[str, Any]:
+        """What `schemas.RegionEntry` says of a region, with the id of its first segment."""
+        return {
+            "id": identity,
+            "path": region.path,
+            "name": os.path.basename(region.path),
+            "folder": self.folder_name(os.path.dirname(region.path)),
+            "start": region.start,
+            "end": region.end,
+            "duration": region.duration,
+            "tags": list(region.tags),
+            "absent": region.absent,
+            "notices": self.notices_of(region.path),
+        }
+
     def _shown(self, segment: Segment, why: Explanation | None) -> schemas.SegmentEntry:
         found = segment if isinstance(segment, Hit) else None
         return schemas.SegmentEntry(
-            id=segment.id,
-            path=segment.path,
-            name=os.path.basename(segment.path),
-            folder=self.folder_name(os.path.dirname(segment.path)),
-            start=segment.start,
-            end=segment.end,
-            duration=segment.duration,
-            tags=list(segment.tags),
-            absent=segment.absent,
-            notices=self.notices_of(segment.path),
+            **self.region_fields(segment, segment.id),
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             percentiles=why.percentiles if why else None,

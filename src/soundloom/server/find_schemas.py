@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from soundloom.server.schemas import Identity, RequestModel, ResponseModel
+from soundloom.server.schemas import RegionEntry, RequestModel, ResponseModel
 
 __all__ = [
     "Completion",
@@ -21,20 +21,10 @@ __all__ = [
 ]
 
 
-class FoundFile(ResponseModel):
+class FoundFile(RegionEntry):
     """A file that a text found, and its best region."""
 
-    id: Identity = Field(description="Of the segment that begins where the region does.")
-    is_segment: bool = Field(description="Whether the region is that segment, and not several of them.")
-    path: str
-    name: str
-    folder: str = Field(description="As in the library's folders.")
-    start: float = Field(description="Where the region begins, in seconds.")
-    end: float
-    duration: float = Field(description="Length of the whole file in seconds.")
-    tags: list[str]
-    absent: bool = Field(default=False, description="Whether the file is not there now.")
-    notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
+    is_segment: bool = Field(description="Whether the region is the segment of that id, and not several segments.")
     found_by: list[str] = Field(
         description="What holds the text: name, tag, title, folder; or the model's sentence, word."
     )

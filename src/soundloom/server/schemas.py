@@ -33,6 +33,7 @@ __all__ = [
     "PointIndices",
     "Ranking",
     "RankingQuality",
+    "RegionEntry",
     "RequestModel",
     "ResponseModel",
     "SearchResult",
@@ -111,19 +112,24 @@ class LibraryInfo(ResponseModel):
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
 
 
-class SegmentEntry(ResponseModel):
-    """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
+class RegionEntry(ResponseModel):
+    """A region of a file of the library."""
 
-    id: Identity
+    id: Identity = Field(description="Of the segment that begins where the region does.")
     path: str
     name: str
     folder: str = Field(description="As in the library's folders.")
-    start: float = Field(description="Where the segment begins, in seconds.")
+    start: float = Field(description="Where the region begins, in seconds.")
     end: float
     duration: float = Field(description="Length of the whole file in seconds.")
     tags: list[str]
     absent: bool = Field(default=False, description="Whether the file is not there now.")
     notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
+
+
+class SegmentEntry(RegionEntry):
+    """A segment; with its similarities if a search found it, with a probability if a classifier ranked it."""
+
     similarity: float | None = Field(default=None, description="In [-1, 1].")
     parts: dict[str, float] | None = Field(default=None, description="Part -> similarity by that part alone.")
     percentiles: dict[str, float] | None = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -165,17 +164,8 @@ class Search:
         firsts = index.segments.ids([int(some[0]) for some in rows])
         files = [
             FoundFile(
-                id=first,
+                **catalogue.region_fields(match, first),
                 is_segment=first == match.id,
-                path=match.path,
-                name=os.path.basename(match.path),
-                folder=catalogue.folder_name(os.path.dirname(match.path)),
-                start=match.start,
-                end=match.end,
-                duration=match.duration,
-                tags=list(match.tags),
-                absent=match.absent,
-                notices=catalogue.notices_of(match.path),
                 found_by=list(match.found_by),
                 similarity=match.similarity,
                 parts=match.parts,
