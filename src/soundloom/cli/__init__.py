@@ -28,6 +28,7 @@ _SYNONYMS = {
     **dict.fromkeys(("stats", "status", "show", "describe"), "info"),
     **dict.fromkeys(("play", "listen"), "search --play"),
     **dict.fromkeys(("dedupe", "dupes"), "duplicates"),
+    **dict.fromkeys(("similar-to-all", "matrix"), "distances"),
 }
 """What other programs call a command -> what it is here."""
 

@@ -144,7 +144,7 @@ def _region_file(context: click.Context, _option: click.Parameter, out: Path | N
         return None
     from soundloom.annotations import check_annotation_file
 
-    if not out.suffix and f"-o{out}" in context.find_root().meta.get(ARGUMENTS, ()):  # -owl, which is no file
+    if not Path(out).suffix and f"-o{out}" in context.find_root().meta.get(ARGUMENTS, ()):  # -owl, which is no file
         raise click.UsageError(
             f"'-o{out}' is -o with the file {str(out)!r}: for that write -o {out}, and for the text: -- -o{out}"
         )
