@@ -164,7 +164,7 @@ def test_sounds_are_walked_played_and_followed_by_keys(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
-    page.keyboard.press("4")
+    page.keyboard.press("5")
     expect(page.get_by_role("heading", name="Health")).to_be_visible()
 
 

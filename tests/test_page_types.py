@@ -16,6 +16,7 @@ TYPES = Path(__file__).parents[1] / "web" / "src" / "api" / "types.ts"
 SCHEMAS = {
     "Part": "LibraryPart", "Library": "LibraryInfo", "Segment": "SegmentEntry", "Ranked": "SegmentEntry",
     "Found": "SearchResult", "Upload": "Uploaded", "Quality": "RankingQuality", "Examples": "Ranking",
+    "Annotation": "AnnotationEntry", "Detector": "DetectorEntry", "OperatingPoint": "OperatingPointEntry",
     "MapAbout": "MapInfo", "Job": "JobStatus", "Failure": "FailedFile", "Notice": "Noticed",
 }  # fmt: skip
 # A hit is a segment or a file: its fields come from either; remarks come with files alone.

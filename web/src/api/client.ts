@@ -101,6 +101,18 @@ export const api = {
   reindex: (folders: string[] | null) => post<{ job: string }>('/index', { folders }),
   job: (id: string) => get<t.Job>(`/jobs/${at(id)}`),
   cancel: (id: string) => ask(`/jobs/${at(id)}`, { method: 'DELETE' }),
+  labels: () => get<{ labels: t.TagCount[] }>('/annotations/labels'),
+  fileAnnotations: (id: string) => get<{ annotations: t.Annotation[] }>(`/segments/${at(id)}/annotations`),
+  annotate: (id: string, annotations: { start: number; end: number; label: string; low?: number; high?: number }[]) =>
+    post<{ annotations: t.Annotation[] }>(`/segments/${at(id)}/annotations`, { annotations }),
+  removeAnnotations: (ids: string[]) => post<{ removed: number }>('/annotations/remove', { ids }),
+  detectors: () => get<{ detectors: t.Detector[] }>('/detectors'),
+  trainDetector: (wanted: { name: string; labels: string[]; source: 'annotations' | 'tags' }) => post<{ job: string }>('/detectors', wanted),
+  removeDetector: (name: string) => ask(`/detectors/${at(name)}`, { method: 'DELETE' }),
+  /** Of the files of some segments, or of all; by one aim. */
+  detect: (name: string, wanted: { ids?: string[]; precision?: number; recall?: number; probability?: number }) =>
+    post<{ job: string }>(`/detectors/${at(name)}/detect`, wanted),
+  detections: (job: string) => get<t.Detections>(`/jobs/${at(job)}/detections`),
   failures: () => get<{ failures: t.Failure[] }>('/failures'),
   notices: () => get<{ notices: t.Notice[] }>('/notices'),
 };
@@ -117,5 +129,7 @@ export const address = {
   download: (id: string, region: { start: number; end: number } | null) =>
     `${ROOT}/segments/${at(id)}/audio?download=true&part=${region ? `region&start=${region.start.toFixed(3)}&end=${region.end.toFixed(3)}` : 'original'}`,
   uploadAudio: (id: string) => `${ROOT}/uploads/${at(id)}/audio`,
+  annotationExport: (format: string) => `${ROOT}/annotations/export?format=${at(format)}`,
+  detectionExport: (job: string, format: string) => `${ROOT}/jobs/${at(job)}/detections/export?format=${at(format)}`,
   tagExport: (format: 'csv' | 'audacity') => `${ROOT}/tags/export?format=${format}`,
 };

@@ -151,7 +151,7 @@ export interface MapAbout {
 }
 
 export interface Job {
-  kind: 'index' | 'map';
+  kind: 'index' | 'map' | 'train' | 'detect' | 'sample';
   state: 'running' | 'done' | 'failed';
   done: number;
   total: number;
@@ -170,4 +170,65 @@ export interface Notice {
   /** For programs: silent, cancelled, repaired ... */
   code: string;
   text: string;
+}
+
+/** A region of a file and what is said of it, by a person or a detector. */
+export interface Annotation {
+  /** Null of what is not kept, such as a detection. */
+  id: string | null;
+  /** A segment of the file. */
+  segment: string | null;
+  path: string;
+  name: string;
+  folder: string;
+  start: number;
+  end: number;
+  /** Empty: it holds nothing that is looked for. */
+  label: string;
+  low: number | null;
+  high: number | null;
+  score: number | null;
+  site: string;
+  recorded: string | null;
+}
+
+/** A number and its 95 % interval. */
+export interface Estimate {
+  value: number;
+  low: number;
+  high: number;
+}
+
+export interface DetectorReport {
+  label: string;
+  window: number;
+  /** Null where nothing could be held out. */
+  average_precision: Estimate | null;
+  held_out: string;
+  positive: number;
+  negative: number;
+  precision: Estimate;
+  recall: Estimate;
+}
+
+export interface Detector {
+  name: string;
+  labels: DetectorReport[];
+  examples: number;
+  rounds: number;
+}
+
+export interface OperatingPoint {
+  label: string;
+  threshold: number;
+  precision: Estimate;
+  recall: Estimate;
+}
+
+export interface Detections {
+  events: Annotation[];
+  points: OperatingPoint[];
+  files: number;
+  seconds: number;
+  failed: Failure[];
 }

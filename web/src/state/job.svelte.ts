@@ -7,7 +7,7 @@ const EVERY = 500;
 
 export class JobWatch {
   job = $state.raw<Job | null>(null);
-  private id = '';
+  id = '';
 
   get running(): boolean {
     return this.job?.state === 'running';

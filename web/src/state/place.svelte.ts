@@ -1,6 +1,6 @@
 /** Where the person is: view, question, marks and colours, all of it in the address bar and nowhere else. */
 
-export const VIEWS = ['search', 'map', 'tag', 'health'] as const;
+export const VIEWS = ['search', 'map', 'tag', 'detect', 'health'] as const;
 export type View = (typeof VIEWS)[number];
 export type ColourBy = 'folder' | 'cluster' | 'tag' | 'part';
 

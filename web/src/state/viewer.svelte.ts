@@ -1,14 +1,15 @@
 /** The file that is open in the viewer, what is seen and selected of it, and how it is played. */
 import { ApiError, address, api } from '../api/client';
-import type { FileEntry, Hit, Segment } from '../api/types';
+import type { Annotation, FileEntry, Hit } from '../api/types';
 import { type Scale, type View, within, zoomed } from '../lib/timeline';
 import { connection } from './connection.svelte';
+import { marks } from './marks.svelte';
 import { messages } from './messages.svelte';
 import { player } from './player.svelte';
 import { settings } from './settings.svelte';
 
 export interface Selected extends View {
-  /** Hertz. */
+  /** Hertz; infinite where no frequency is the highest. */
   low: number;
   high: number;
 }
@@ -51,8 +52,10 @@ class Viewer {
     return this.file?.duration ?? this.hit?.duration ?? 0;
   }
 
-  async open(hit: Hit): Promise<void> {
+  /** @param detected what a detector found in the file, where that is known. */
+  async open(hit: Hit, detected: Annotation[] = []): Promise<void> {
     player.stop();
+    void marks.open(hit.id, detected);
     this.hit = hit;
     this.file = null;
     this.error = '';
@@ -134,9 +137,9 @@ class Viewer {
     this.view = { start: 0, end: this.duration };
   }
 
-  /** Go to a segment: seen, selected over all frequencies, and next to be played. */
-  goTo(segment: Segment): void {
-    this.selected = { start: segment.start, end: segment.end, low: 0, high: this.top };
+  /** Go to a segment or a mark: seen, selected over its frequencies, else over all, and next to be played. */
+  goTo(segment: View & { low?: number | null; high?: number | null }): void {
+    this.selected = { start: segment.start, end: segment.end, low: segment.low ?? 0, high: segment.high ?? Infinity };
     this.show(segment, 1);
     this.seek(segment.start);
   }

@@ -1,0 +1,82 @@
+"""The page in a real browser: regions are marked in the viewer; a detector is trained, run, and told what is right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from helpers.browser import AXE, NEEDS_CHROMIUM, asked, first, serving, until, visit
+
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("detect")) as address:
+        yield address
+
+
+def view(page: Page, identity: str) -> None:
+    """Open a sound in the viewer, and wait until its file is known."""
+    page.locator(f"[data-card='{identity}']").focus()
+    page.keyboard.press("v")
+    expect(page.get_by_role("dialog").get_by_text(re.compile(r"kHz · (mono|\d channels)"))).to_be_visible()
+
+
+def test_a_region_is_marked_in_time_and_frequency_and_kept(page: Page) -> None:
+    visit(page, "/?folder=bell")
+    bell = first(page, "bell")
+    view(page, bell)
+    viewer = page.get_by_role("dialog")
+    box = viewer.get_by_role("img").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 120, steps=3)
+    page.mouse.up()
+    page.keyboard.press("m")
+    page.keyboard.type("strike")
+    page.keyboard.press("Enter")
+    marked = viewer.get_by_role("region", name="Marked regions")
+    expect(marked.get_by_role("button", name="strike").first).to_be_visible()
+    (kept,) = asked(page, f"/segments/{bell}/annotations")["annotations"]
+    assert kept["label"] == "strike"
+    assert 0 < kept["start"] < kept["end"] < asked(page, f"/segments/{bell}")["duration"]
+    assert 0 < kept["low"] < kept["high"]
+    # It is there for whoever opens the file next, and can be taken away.
+    page.reload()
+    view(page, bell)
+    page.keyboard.press("n")
+    expect(viewer.get_by_text("kHz to")).to_be_visible()
+    marked.get_by_role("button", name="Remove the mark").click()
+    expect(marked.get_by_role("button", name="Remove the mark")).to_have_count(0)
+    assert asked(page, f"/segments/{bell}/annotations")["total"] == 0
+
+
+def test_a_detector_is_trained_from_tags_run_and_told_what_is_right(page: Page) -> None:
+    visit(page)
+    sirens = [hit["id"] for hit in asked(page, "/search", folder="siren")["hits"]]
+    assert page.request.post("/api/v1/tags/apply", data={"tag": "siren", "add": sirens}).ok
+    visit(page, "/?view=detect")
+    page.get_by_label("From").select_option("tags")
+    page.get_by_role("checkbox", name="siren").check()
+    page.get_by_role("button", name="Train").click()
+    expect(page.get_by_role("heading", name="siren", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Precision", exact=True)).to_be_visible()
+    visit(page, "/?view=detect")
+    expect(page.get_by_role("heading", name="siren", exact=True)).to_be_visible()
+    assert (
+        page.evaluate(AXE.read_text("utf-8") + ";axe.run().then(({ violations }) => violations.map(({ id }) => id))")
+        == []
+    )
+    page.get_by_role("button", name="Detect", exact=True).click()
+    events = page.get_by_role("group", name="Detections").locator("tbody tr")
+    expect(events.first).to_be_visible(timeout=60_000)
+    events.first.get_by_role("button", name="siren").click()
+    detections = page.get_by_role("dialog").get_by_role("region", name="Detections")
+    detections.get_by_role("button", name="is right").first.click()
+    until(page, "() => document.querySelectorAll('dialog .mark.kept').length > 0")
+    assert asked(page, "/annotations/labels")["labels"][0]["name"] == "siren"
