@@ -10,6 +10,7 @@
     WaveformPatches  the waveform in pieces of 25 ms
     FramedWaveform           the waveform in pieces of 100 ms
     NormalisedFrontend           another front-end, its bins scaled by learned ranges
+    CentredFrontend   another front-end on waveforms without their offset
     PaddedFrontend    another front-end on waveforms filled to a fixed length
     PerSecond         another front-end on each second alone
 
@@ -19,6 +20,7 @@ All keep the contract of ``Frontend``; ``FRONTENDS`` is the registry of them, wh
 from __future__ import annotations
 
 from soundloom.frontends.base import FRONTENDS, EnergyFrontend, Frontend, register_frontend
+from soundloom.frontends.centred import CentredFrontend
 from soundloom.frontends.constantq import ConstantQ, ConstantQSettings
 from soundloom.frontends.fbank import Fbank, FbankSettings
 from soundloom.frontends.framed_waveform import FramedWaveform, PatchSettings, WaveformPatches
@@ -34,6 +36,7 @@ from soundloom.frontends.texture import Texture, TextureSettings
 __all__ = [
     "FRONTENDS",
     "MFCC",
+    "CentredFrontend",
     "ConstantQ",
     "ConstantQSettings",
     "EnergyFrontend",
