@@ -149,7 +149,7 @@ def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Cor
     replace(SMALL, keep="loom", distillation=teacher).run(corpus, tmp_path / "loom")
     model, before = soundloom.load(f"{tmp_path / 'loom'}"), soundloom.load("loom")
     sound = note(60, "reed")
-    for part in loom.PARTS[:-1]:
+    for part in loom.PARTS[:2]:
         assert np.array_equal(model.embed(sound)[model.parts[part]], before.embed(sound)[before.parts[part]])
     words = AlignedTags.load(tmp_path / "loom")
     assert (words.part, words.vocabulary.tags) == ("general", YAMNet.classes)
