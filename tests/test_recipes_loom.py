@@ -150,7 +150,8 @@ def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Cor
     model, before = soundloom.load(f"{tmp_path / 'loom'}"), soundloom.load("loom")
     sound = note(60, "reed")
     for part in loom.PARTS[:2]:
-        assert np.array_equal(model.embed(sound)[model.parts[part]], before.embed(sound)[before.parts[part]])
+        kept, given = (each.embed(sound)[each.parts[part]] for each in (model, before))
+        np.testing.assert_allclose(kept, given, atol=1e-3)  # but for the sound's offset
     words = AlignedTags.load(tmp_path / "loom")
     assert (words.part, words.vocabulary.tags) == ("general", YAMNet.classes)
     with pytest.raises(TrainingError, match="keep names a model with the parts"):
