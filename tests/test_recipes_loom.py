@@ -149,7 +149,7 @@ def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Cor
     replace(SMALL, keep="loom", distillation=teacher).run(corpus, tmp_path / "loom")
     model, before = soundloom.load(f"{tmp_path / 'loom'}"), soundloom.load("loom")
     sound = note(60, "reed")
-    for part in loom.PARTS[:2]:
+    for part in loom.PARTS[:-1]:
         kept, given = (each.embed(sound)[each.parts[part]] for each in (model, before))
         np.testing.assert_allclose(kept, given, atol=1e-3)  # but for the sound's offset
     words = AlignedTags.load(tmp_path / "loom")

@@ -9,8 +9,6 @@ perception via statistics of the auditory periphery"), who synthesise rain and f
     togetherness  correlations between groups of bands
     edges         deviation of the change from frame to frame, and the mean cubes of rises and of falls
 
-Windows may be brought to one level first, so that a sound and its quieter copy have the same texture.
-
 Modulations are cells of a two-dimensional Fourier transform of patches under a Hann window, instead of the bank of
 ripple filters of Chi, Ru and Shamma 2005. Rates here go from 1 to 50 Hz, scales from level to half a cycle a band.
 Nothing is learned, and every window is computed alone.
@@ -18,7 +16,7 @@ Nothing is learned, and every window is computed alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -48,8 +46,6 @@ class TextureSettings:
         scales: edges of the cells in cycles a patch's bands.
         groups: of bands, between which correlations are taken.
         floor: added to a cell's mean magnitude before its logarithm.
-        most_gain: decibels by which a quiet window is raised at most, to a root mean square of 1 over its bands and
-            frames; 0 leaves every window at its level.
     """
 
     window: int = 96
@@ -60,20 +56,12 @@ class TextureSettings:
     scales: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 16)
     groups: int = 16
     floor: float = 0.5
-    most_gain: float = 0.0
-
-    def __repr__(self) -> str:
-        # Fingerprints count it: without a gain it reads as it did before there was one.
-        given = [entry.name for entry in fields(self) if entry.name != "most_gain" or self.most_gain]
-        return f"TextureSettings({', '.join(f'{name}={getattr(self, name)!r}' for name in given)})"
 
     def __post_init__(self) -> None:
         if self.window % 3 or not 0 < self.hop <= self.window:
             raise InvalidArgumentError(
                 f"window must be a multiple of 3 and at least the hop, got {self.window} and {self.hop}"
             )
-        if not self.most_gain >= 0:
-            raise InvalidArgumentError(f"most_gain is 0 decibels or more, got {self.most_gain}")
         for name, highest in (
             ("rates", self.window // 2 + 1),
             ("short_rates", self.window // 6 + 1),
@@ -112,11 +100,7 @@ class Texture(Frontend):
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The statistics, the channel axis being 1."""
         self.check_length(waveforms)
-        if self.settings.most_gain:
-            windows = self.mel.compress(self._levelled(self._windows(self.mel.energies(waveforms), silence=0.0)))
-        else:
-            windows = self._windows(self.mel(waveforms)[:, 0], silence=_silence())
-        return self.statistics(windows).movedim(-1, -2).unsqueeze(1)
+        return self.statistics(self._windows(self.mel(waveforms)[:, 0])).movedim(-1, -2).unsqueeze(1)
 
     def frames(self, samples: int) -> int:
         """How many windows a waveform of so many samples gives."""
@@ -149,19 +133,10 @@ class Texture(Frontend):
         ]
         return torch.cat(parts, dim=-1)
 
-    def _levelled(
-        self, energies: Float[Tensor, "batch windows bands frames"]
-    ) -> Float[Tensor, "batch windows bands frames"]:
-        """Windows of one level, as far as `most_gain` allows."""
-        level = energies.square().mean(dim=(-1, -2), keepdim=True).sqrt()
-        return energies / level.clamp_min(10 ** (-self.settings.most_gain / 20))
-
-    def _windows(
-        self, mel: Float[Tensor, "batch bands time"], *, silence: float
-    ) -> Float[Tensor, "batch windows bands frames"]:
+    def _windows(self, mel: Float[Tensor, "batch bands time"]) -> Float[Tensor, "batch windows bands frames"]:
         size, hop, time = self.settings.window, self.settings.hop, mel.shape[-1]
         if time < size:
-            mel, time = functional.pad(mel, (0, size - time), value=silence), size
+            mel, time = functional.pad(mel, (0, size - time), value=_silence()), size
         starts = [*range(0, time - size, hop), time - size]
         return torch.stack([mel[..., start : start + size] for start in starts], dim=1)
 
