@@ -129,7 +129,6 @@ def test_regions_of_sounds(place: Path) -> None:
     ("arguments", "needed"),
     [
         (("owl.wav", "--names"), "give text alone"),
-        (("--folder", "birds", "--names"), "give text alone"),
         (("owl.wav", "--share", "0.3"), "give both"),
         (("--sort", "name", "--weights", "mfcc=2"), "give a sound"),
         (("owl", "--text", "owl", "--include-query"), "give a sound"),

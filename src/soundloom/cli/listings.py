@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import soundloom
 from soundloom.atomic_file import write_atomically
@@ -38,6 +38,7 @@ class SettingListing:
         name: the flat name, which the flag's value is passed under.
         names: the flag's names without the leading hyphens.
         switch: whether it is on or off.
+        several: whether its value is a list.
         section: of the help.
         help: what it means, and its values in the presets.
     """
@@ -45,6 +46,7 @@ class SettingListing:
     name: str
     names: list[str]
     switch: bool
+    several: bool
     section: str
     help: str
 
@@ -182,6 +184,7 @@ def _recipe(row: RecipeComponent) -> RecipeListing:
             name=setting.name,
             names=[name.replace("_", "-") for name in (setting.name, *setting.aliases)],
             switch=setting.kind is bool,
+            several=get_origin(setting.kind) is tuple,
             section=setting.section,
             help=f"{setting.help[:1].upper()}{setting.help[1:]}  "
             f"[{_in_presets({name: flat[setting.name] for name, flat in values.items()})}]",

@@ -224,7 +224,7 @@ def refuse_unused(query: LibraryQuery, share: float) -> None:
     """
     sounds, words = query.like or query.unlike, query.words or query.not_words
     compared = sounds or words
-    if query.names_only and (compared or not query.text):
+    if query.names_only and compared:
         raise click.UsageError("--names says where text is looked for: give text alone, without sounds or --word")
     if query.share != share and not (sounds and words):
         raise click.UsageError("--share weighs --word against a sound: give both")

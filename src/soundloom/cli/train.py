@@ -141,9 +141,8 @@ def _option(setting: SettingListing) -> click.Option:
     if setting.switch:
         first = setting.names[0]
         return click.Option([f"--{first}/--no-{first}", setting.name], default=None, help=setting.help)
-    return common_options.ListOption(
-        [*(f"--{name}" for name in setting.names), setting.name], metavar="VALUE", help=setting.help
-    )
+    kind = common_options.ListOption if setting.several else click.Option
+    return kind([*(f"--{name}" for name in setting.names), setting.name], metavar="VALUE", help=setting.help)
 
 
 def _train(

@@ -6,6 +6,7 @@ A model that is woven of several streams gives the one that is asked for by its 
 from __future__ import annotations
 
 from soundloom.embedder import Embedder, Stream
+from soundloom.frontends import CentredFrontend
 from soundloom.models import load
 from soundloom.recipes.architectures import build_stream
 from soundloom.training import TrainingError
@@ -69,6 +70,8 @@ def _size(stream: Stream) -> int:
 
 def _shape(stream: Stream) -> tuple[object, ...]:
     """What two streams share if the weights of one fit the other."""
-    settings = stream.settings()
+    frontend, settings = stream.frontend, stream.settings()
+    if isinstance(frontend, CentredFrontend):
+        frontend = frontend.inner
     weights = {name: tuple(tensor.shape) for name, tensor in stream.encoder.state_dict().items()}
-    return settings["frontend"], settings["encoder"], weights
+    return frontend._get_name(), frontend.extra_repr(), settings["encoder"], weights
