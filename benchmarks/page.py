@@ -26,7 +26,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,12 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             figures += [{"over": f"{options.points:,} points", **told} for told in mapped(page, options.points)]
             page.close()
         browser.close()
+    report(figures, options.json)
+
+
+def report(figures: Sequence[Mapping[str, object]], out: Path | None) -> None:
+    """Print the figures as a table, and write them into a file if one is named."""
     table = Table("over", "figure", "p50", "p95", "target", title=f"{machine()['processor']}, software rendering")
     for told in figures:
         table.add_row(*(f"{value:,.0f}" if isinstance(value, float) else str(value) for value in told.values()))
     Console(width=120).print(table)
-    if options.json is not None:
-        write_json(options.json, figures)
+    if out is not None:
+        write_json(out, figures)
 
 
 def opened(browser: Any, address: str) -> Page:

@@ -23,10 +23,8 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.page import BROWSER, measures, opened, running, told
-from benchmarks.timing import machine, write_json
+from benchmarks.page import BROWSER, measures, opened, report, running, told
 from soundloom.library import Library
 from soundloom.server import ServerSettings, create_app
 
@@ -73,12 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     {"over": f"{options.seconds:,} s of {ending}", **one} for one in viewed(page, ending, options.steps)
                 ]
         browser.close()
-    table = Table("over", "figure", "p50", "p95", "target", title=f"{machine()['processor']}, software rendering")
-    for figure in figures:
-        table.add_row(*(f"{value:,.0f}" if isinstance(value, float) else str(value) for value in figure.values()))
-    Console(width=120).print(table)
-    if options.json is not None:
-        write_json(options.json, figures)
+    report(figures, options.json)
 
 
 def recorded(folder: Path, seconds: int) -> None:

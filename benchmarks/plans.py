@@ -188,18 +188,24 @@ def run_kills(
             process.stop()
     plan.work(workers=workers)
     plan.commit()
-    found = Library.open(library.folder)
     return {
         "files": files,
         "kills": sum(killed.values()),
         **{f"kills of a {kind}": count for kind, count in killed.items()},
-        "shards": len(plan.file.shards),
         "shards issued again": issued,
+        **_outcome(plan, Library.open(library.folder), expected),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _outcome(plan: Plan, found: Library, expected: Library) -> dict[str, Any]:
+    """What became of a plan beside the library that a plain `index` makes."""
+    return {
+        "shards": len(plan.file.shards),
         "rows": len(found),
         "expected rows": len(expected),
         "set aside": len(plan.status().failed),
         "equal": equal_libraries(found, expected),
-        "seconds": time.monotonic() - began,
     }
 
 

@@ -146,20 +146,8 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
 
     run("train", "chirp", "--from", "marks.csv", "-m", "mfcc", "-j", "1")
     for rule in ("diversity", "doubt", "random"):
-        run(
-            "sample",
-            os.path.relpath(recordings),
-            "-d",
-            "chirp",
-            "-n",
-            "8",
-            "--by",
-            rule,
-            "-o",
-            f"{rule}.csv",
-            "-j",
-            "1",
-        )
+        wanted = f"-d chirp -n 8 --by {rule} -o {rule}.csv -j 1"
+        run("sample", os.path.relpath(recordings), *wanted.split())
         asked = read_annotations(f"{rule}.csv").annotations
         assert len(asked) == 8
         marked = read_annotations("marks.csv").annotations
