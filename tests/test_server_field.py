@@ -166,6 +166,17 @@ def test_detection_and_search_are_of_a_site_and_of_hours(client: TestClient) -> 
     ]
     assert names == ["HILL_20240503_120000.wav"]
     assert "HILL" in refused(client.get(f"{API}/find", params={"site": "HIL"}), 422, "bad_query")
+    like = of(client, "POND_20240501_043000.wav")
+    for asked, expected in (
+        ({"hours": "22-4"}, {"POND_20240501_223000.wav"}),
+        ({"site": "hill", "like": like}, {"HILL_20240502_053000.wav", "HILL_20240503_120000.wav"}),
+        ({"like": like, "after": "2024-05-02", "before": "2024-05-03"}, {"HILL_20240502_053000.wav"}),
+    ):
+        answer = client.get(f"{API}/search", params={"k": 200, **asked}).json()
+        assert {hit["name"] for hit in answer["hits"]} == expected, asked
+        assert answer["total"] == len(answer["hits"])
+    assert "HILL" in refused(client.get(f"{API}/search", params={"site": "HIL"}), 422, "bad_query")
+    refused(client.get(f"{API}/search", params={"hours": "8-25"}), 422, "bad_query")
 
 
 def test_windows_are_chosen_marked_and_the_detector_learns_again(client: TestClient) -> None:

@@ -30,6 +30,7 @@ from soundloom.library.search.library_query import LibraryQuery, select
 from soundloom.library.search.matches import Match
 from soundloom.library.search.query import apply_balance, check_count, check_query, complete_weights, query_region
 from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces, mean_of_pieces
+from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
@@ -241,7 +242,7 @@ class Library(LibraryContents):
         start: float = 0.0,
         end: float | None = None,
         weights: Mapping[str, float] | None = None,
-        where: str | None = None,
+        where: str | RowFilter | None = None,
         include_query: bool = False,
         decoding: DecodeOptions | None = None,
         notices: list[Notice] | None = None,
@@ -257,7 +258,7 @@ class Library(LibraryContents):
             weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
                 below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
             where: an SQL condition on the fields of files (`soundloom.library.search.fields`), such as sample_rate and
-                recorded, on start, end and tags of segments, and on size, mtime_ns and hash.
+                recorded, on start, end and tags of segments, and on size, mtime_ns and hash; or a `RowFilter`.
             include_query: whether a query from the library may find itself.
             decoding: how the query is decoded, if not as the library's files are.
             notices: a list to which is added what is noticed of the query, such as silence.
@@ -283,7 +284,7 @@ class Library(LibraryContents):
         end: float | None = None,
         share: float = 0.5,
         weights: Mapping[str, float] | None = None,
-        where: str | None = None,
+        where: str | RowFilter | None = None,
         include_query: bool = False,
         decoding: DecodeOptions | None = None,
         notices: list[Notice] | None = None,
@@ -321,7 +322,7 @@ class Library(LibraryContents):
         k: int = 10,
         *,
         weights: Mapping[str, float] | None = None,
-        where: str | None = None,
+        where: str | RowFilter | None = None,
         exclude: tuple[str, float, float] | None = None,
     ) -> Hits:
         """Find the segments nearest to an embedding; see `search`.

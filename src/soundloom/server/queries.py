@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from soundloom import part_weights
 from soundloom.audio import DecodeOptions
-from soundloom.library import Filter, LibraryQuery, QuerySound, RowFilter, Segment, parse_hours
+from soundloom.library import LibraryQuery, QuerySound, RowFilter, Segment, parse_hours
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
@@ -37,24 +37,35 @@ class Query(BaseModel):
     has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
     min_duration: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
     max_duration: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
-    after: Annotated[date | None, Field(description="Only files changed on this day or later.")] = None
-    before: Annotated[date | None, Field(description="Only files changed before this day.")] = None
+    site: Annotated[str | None, Field(max_length=200, description="Only what was recorded at this site.")] = None
+    hours: Annotated[
+        str | None, Field(max_length=20, description="Only of these hours of the day, FROM-TO.", examples=["22-4"])
+    ] = None
+    after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
+    before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
     k: Annotated[int, Field(ge=1, le=2000)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     explain: Annotated[
         bool, Field(description="Add, for each hit, the parts in which it is unusually similar to the sound.")
     ] = False
 
-    def where(self, catalogue: Catalogue) -> str | None:
-        """The filters, as the library takes them."""
-        return Filter(
+    def where(self, catalogue: Catalogue) -> RowFilter | None:
+        """The filters, as the library takes them; None if there are none.
+
+        Raises:
+            QueryError: hours that the day does not have.
+        """
+        chosen = RowFilter(
             folder=None if self.folder is None else catalogue.folder(self.folder),
             tags=tuple(self.has_tag),
-            min_duration=self.min_duration,
-            max_duration=self.max_duration,
-            modified_after=self.after,
-            modified_before=self.before,
-        ).sql()
+            longer=self.min_duration,
+            shorter=self.max_duration,
+            site=self.site,
+            hours=None if self.hours is None else parse_hours(self.hours),
+            after=self.after,
+            before=self.before,
+        )
+        return chosen or None
 
     def check(self) -> None:
         """Refuse what contradicts itself.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError
-from soundloom.library import Explanation, Library, QuerySound, RowFilter, Segment, embed_pieces, mean_of_pieces
+from soundloom.library import Explanation, Library, QuerySound, Segment, embed_pieces, mean_of_pieces
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
@@ -123,10 +123,6 @@ class Search:
         shown = slice(query.offset, query.offset + query.k)
         hits: Sequence[Segment]
         hits, total = index.browse(where, shown if embedding is None else slice(0))
-        if not total and (query.folder or query.has_tag):  # an unknown folder or tag is an error that names those known
-            RowFilter(tags=tuple(query.has_tag), folder=query.folder and catalogue.folder(query.folder)).mask(
-                index.fields
-            )
         explained: Sequence[Explanation] = ()
         if embedding is not None and mean is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)

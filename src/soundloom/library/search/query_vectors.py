@@ -29,6 +29,7 @@ from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder, Source
+    from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
 
@@ -115,7 +116,7 @@ def hits_of_pieces(
     queries: Float[np.ndarray, "*pieces dim"],
     k: int,
     weights: Mapping[str, float],
-    where: str | None = None,
+    where: str | RowFilter | None = None,
     exclude: tuple[str, float, float] | None = None,
 ) -> Hits:
     """The segments most similar to an embedding, or to the pieces of a sound; see `SearchIndex.hits`."""

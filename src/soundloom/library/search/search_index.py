@@ -34,6 +34,7 @@ from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.fields.field_masks import FieldMasks
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
+from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import Cells, top_rows
 from soundloom.library.search.vector_index.codes import Codes
@@ -223,15 +224,15 @@ class SearchIndex:
         """Fields of the files: of these rows, with the facts as they are now."""
         return self._masks.fields
 
-    def mask(self, where: str) -> Bool[np.ndarray, " rows"]:
-        """The rows for which an SQL condition holds; see `Library.search`. Not to be changed.
+    def mask(self, where: str | RowFilter) -> Bool[np.ndarray, " rows"]:
+        """The rows for which an SQL condition or a filter holds; see `Library.search`. Not to be changed.
 
         Raises:
-            QueryError: the condition cannot be evaluated.
+            QueryError: the condition cannot be evaluated, or the filter names what is not there.
         """
         return self._masks.mask(where)
 
-    def browse(self, where: str | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
+    def browse(self, where: str | RowFilter | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
 
         Args:
@@ -277,7 +278,7 @@ class SearchIndex:
         k: int,
         weights: Mapping[str, float],
         *,
-        where: str | None = None,
+        where: str | RowFilter | None = None,
         exclude: tuple[str, float, float] | None = None,
     ) -> Hits:
         """The segments most similar to an embedding.

@@ -1,4 +1,4 @@
-"""Masks of the rows of a search index by SQL conditions, evaluated in memory on the fields of files, and remembered.
+"""Masks of the rows of a search index by SQL conditions and filters, evaluated in memory, and remembered.
 
 A column that only the store has, such as the size of files, is read once. The store evaluates what is in other SQL than
 `soundloom.library.search.fields.conditions` reads.
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 
 from soundloom.library.search.fields.conditions import condition_mask
 from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.store import Store
 
@@ -48,32 +49,36 @@ class FieldMasks:
         self._positions = positions
         self._facts = facts
         self._stored: dict[str, pa.Array] = {}
-        self._known: tuple[FileFields, dict[str, Bool[np.ndarray, " rows"]]] | None = None
+        self._known: tuple[FileFields, dict[str | RowFilter, Bool[np.ndarray, " rows"]]] | None = None
 
     @property
     def fields(self) -> FileFields:
         """Fields of the files: of these rows, with the facts as they are now."""
         return self._current()[0]
 
-    def mask(self, where: str) -> Bool[np.ndarray, " rows"]:
-        """The rows for which a condition holds; see `Library.search`. Not to be changed.
+    def mask(self, where: str | RowFilter) -> Bool[np.ndarray, " rows"]:
+        """The rows for which a condition or a filter holds; see `Library.search`. Not to be changed.
 
         Raises:
-            QueryError: the condition cannot be evaluated.
+            QueryError: the condition cannot be evaluated, or the filter names what is not there.
         """
         fields, masks = self._current()
         mask = masks.get(where)
         if mask is None:
-            mask = condition_mask(fields, where, lambda name: self._stored_column(fields, name))
-            if mask is None:
-                mask = np.zeros(self._rows.num_rows, np.bool_)
-                for batch in self._store.scan(["start"], where, row_ids=True):
-                    mask[self._positions(batch["_rowid"].to_numpy())] = True
+            mask = where.mask(fields) if isinstance(where, RowFilter) else self._of_condition(fields, where)
             # A new dictionary for every change: other threads may be reading the old one.
             self._known = fields, dict([*list(masks.items())[-_MOST + 1 :], (where, mask)])
         return mask
 
-    def _current(self) -> tuple[FileFields, dict[str, Bool[np.ndarray, " rows"]]]:
+    def _of_condition(self, fields: FileFields, where: str) -> Bool[np.ndarray, " rows"]:
+        mask = condition_mask(fields, where, lambda name: self._stored_column(fields, name))
+        if mask is None:
+            mask = np.zeros(self._rows.num_rows, np.bool_)
+            for batch in self._store.scan(["start"], where, row_ids=True):
+                mask[self._positions(batch["_rowid"].to_numpy())] = True
+        return mask
+
+    def _current(self) -> tuple[FileFields, dict[str | RowFilter, Bool[np.ndarray, " rows"]]]:
         facts = None if self._facts is None else self._facts.current()
         known = self._known
         if known is None or known[0].facts is not facts:
