@@ -670,6 +670,7 @@ OPERATIONS = {
     "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",
     "listAnnotations", "listLabels", "countAnnotations", "exportAnnotations", "removeAnnotations",
+    "importAnnotations",
     "getFileAnnotations", "addFileAnnotations", "listDetectors", "trainDetector", "getDetector", "removeDetector",
     "detect", "sampleWindows", "getDetections", "exportDetections", "getSampledWindows", "estimateDensity",
 }  # fmt: skip
@@ -734,7 +735,7 @@ def test_a_library_that_is_moved_away_is_named_on_every_route_and_served_again_w
                 address.format(id=identity),
                 params={"by": "tag", "value": "x", "name": "x"} if path.endswith(("colour", "searches")) else None,
                 json=BODIES.get(path),
-                files={"file": ("a.wav", b"x")} if path == "/uploads" else None,
+                files={"file": ("a.wav", b"x")} if path in ("/uploads", "/annotations/import") else None,
             )
             message = refused(answer, 503, "library_absent")
             assert "sounds.loom" in message

@@ -120,6 +120,33 @@ def test_annotations_of_a_file_are_added_once_and_removed(client: TestClient) ->
     assert client.get(address).json() == {"annotations": [], "total": 0}
 
 
+def test_tables_of_programs_are_imported(client: TestClient) -> None:
+    """Names stand for files of the library, whatever the server's folders hold."""
+    table = "Begin File\tBegin Time (s)\tEnd Time (s)\tAnnotation\n" + "".join(
+        f"{name}\t{start}\t{start + 1}\towl\n"
+        for name, start in (("HILL_20240503_120000.wav", 1), ("HILL_20240503_120000.wav", 5), ("../../etc/hosts", 1))
+    )
+
+    def imported(content: str, name: str, **params: str) -> Any:
+        return client.post(f"{API}/annotations/import", params=params, files={"file": (name, content.encode())})
+
+    first = imported(table, "june.selections.txt").json()
+    assert (first["added"], first["known"], first["elsewhere"]) == (2, 0, ["../../etc/hosts"])
+    assert first["said"].startswith("june.selections.txt: ")
+    assert imported(table, "june.selections.txt").json()["known"] == 2
+    # Labels of Audacity name no file: their own name does, or a segment.
+    assert imported("7.0\t8.0\towl\n", "HILL_20240503_120000.txt").json()["added"] == 1
+    segment = of(client, "HILL_20240503_120000.wav")
+    assert imported("9.0\t9.5\towl\n", "labels.txt", segment=segment).json()["added"] == 1
+    assert imported("1.0\t2.0\towl\n", "/etc/hosts.txt").json()["elsewhere"] == ["hosts"]
+    listed = client.get(f"{API}/annotations?label=owl").json()["annotations"]
+    assert [one["start"] for one in listed] == [1, 5, 7, 9]
+    assert "line 2" in refused(imported("path,start,end\na.wav,x,2\n", "a.csv"), 422, "bad_query")
+    assert "raven" in refused(imported(table, "a.txt", format="ravenna"), 422, "bad_query")
+    refused(imported(table, "a.txt", segment="0" * 16), 404, "not_found")
+    client.post(f"{API}/annotations/remove", json={"ids": [one["id"] for one in listed]})
+
+
 @pytest.mark.parametrize(
     ("mark", "word"),
     [

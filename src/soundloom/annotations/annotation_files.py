@@ -106,6 +106,7 @@ def read_annotations(
     format: str | None = None,
     sound: str | os.PathLike[str] | None = None,
     sounds: Iterable[str | os.PathLike[str]] = (),
+    content: bytes | None = None,
 ) -> AnnotationTable:
     """Read a file of annotations.
 
@@ -116,20 +117,21 @@ def read_annotations(
             whose name the table's begins with, such as ``owl.wav`` for ``owl.wav.txt`` or ``owl.selections.txt``.
         sounds: files that the names of the table may stand for (`soundloom.file_tables.FileMatcher`); names that fit
             none, or several, stay as they are, and relative ones are looked for beside the table.
+        content: what the file holds, where that is known and it need not be there; nothing is looked for beside it.
 
     Raises:
         FileTableError: the file cannot be read or is of no known format; says in which line.
         ComponentError: no such format.
         QueryError: there is no such file.
     """
-    file = local_path(table, must_exist=True)
+    file = Path(table) if content is not None else local_path(table, must_exist=True)
     try:
-        text = read_table(file.read_bytes())
+        text = read_table(file.read_bytes() if content is None else content)
         name = format or _recognised(text)
         read = FORMATS[name].read if format is None else FORMATS.find(format).read
         if read is None:
             raise FileTableError(f"cannot be read as {name}: {FORMATS[name].title} is only written")
-        of = text_path(sound) if sound is not None else _sound_beside(file)
+        of = text_path(sound) if sound is not None else _sound_beside(file, look=content is None)
         found = read(text, of)
     except OSError as error:
         raise FileTableError(f"{str(file)!r} cannot be read: {reason_of(error)}") from None
@@ -139,7 +141,8 @@ def read_annotations(
     if name == _GUESSED:
         guessed = guessed_columns(text).items()
         said += ", taking " + ", ".join(f"{column!r} for the {attribute}" for attribute, column in guessed)
-    return AnnotationTable(tuple(_located(found, file, [text_path(one) for one in sounds])), name, said)
+    beside = file.parent if content is None else None
+    return AnnotationTable(tuple(_located(found, beside, [text_path(one) for one in sounds])), name, said)
 
 
 def _joined(annotations: Iterable[Annotation]) -> list[Annotation]:
@@ -172,14 +175,20 @@ def _recognised(table: TextTable) -> str:
     )
 
 
-def _sound_beside(table: Path) -> str:
-    """The sound that a table is of by its name: its own without the ending; the table's name where there is none."""
+def _sound_beside(table: Path, *, look: bool) -> str:
+    """The sound that a table is of by its name: its own without the ending; the table's name where there is none.
+
+    Args:
+        table: the file.
+        look: whether a sound beside it may say the ending.
+    """
     stem = table.name
     while "." in stem:
         stem = stem.rpartition(".")[0]
         if os.path.splitext(stem)[1].lower() in AUDIO_SUFFIXES:
             return text_path(table.with_name(stem))
-        beside = [found for found in table.parent.glob(_literal(stem) + ".*") if found.suffix.lower() in AUDIO_SUFFIXES]
+        named = table.parent.glob(_literal(stem) + ".*") if look else ()
+        beside = [found for found in named if found.suffix.lower() in AUDIO_SUFFIXES]
         if beside:
             return text_path(min(beside))
     return text_path(table.with_name(stem))
@@ -191,18 +200,23 @@ def _literal(name: str) -> str:
     return glob.escape(name)
 
 
-def _located(found: Sequence[Annotation], table: Path, sounds: list[str]) -> list[Annotation]:
-    """Annotations whose names are paths of files, where there are such."""
+def _located(found: Sequence[Annotation], folder: Path | None, sounds: list[str]) -> list[Annotation]:
+    """Annotations whose names are paths of files, where there are such.
+
+    Args:
+        found: the annotations.
+        folder: of their table; None: it is nowhere.
+        sounds: files that the names may stand for.
+    """
     names = {one.path for one in found}
-    matcher = FileMatcher(sounds, names, table.parent) if sounds else None
+    matcher = FileMatcher(sounds, names, folder) if sounds else None
     places: dict[str, str] = {}
     for name in names:
         fitting = matcher.match(name) if matcher is not None else ()
-        beside = table.parent / name
         if len(fitting) == 1:
             places[name] = fitting[0]
-        elif not os.path.isabs(name) and beside.exists():
-            places[name] = text_path(beside)
+        elif folder is not None and not os.path.isabs(name) and (folder / name).exists():
+            places[name] = text_path(folder / name)
     return [replace(one, path=places.get(one.path, one.path)) for one in found]
 
 

@@ -64,9 +64,8 @@ class Library(LibraryContents):
     contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`; `annotations`
     search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
     segments              `index`: by id, reference and filter, their vectors and embeddings
-    maps                  `maps`: compute, and show the one kept
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by
-    duplicates            `duplicates`: find files that are copies of each other
+    maps, duplicates      `maps`: compute, and show the one kept; `duplicates`: find copies of files
     roots                 `roots`: list, relocate and forget the folders that it was filled from
     ====================  ==============================================================================
     """

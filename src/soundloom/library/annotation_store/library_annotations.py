@@ -95,7 +95,12 @@ class LibraryAnnotations:
             return self._log.add(KeptAnnotation(files[one.path].hash, one) for one in wanted)
 
     def import_table(
-        self, table: str | os.PathLike[str], *, format: str | None = None, sound: str | os.PathLike[str] | None = None
+        self,
+        table: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        sound: str | os.PathLike[str] | None = None,
+        content: bytes | None = None,
     ) -> ImportReport:
         """Keep the annotations of a table; those of files that are not in the library are left out and named.
 
@@ -103,13 +108,14 @@ class LibraryAnnotations:
             table: as for `soundloom.annotations.read_annotations`.
             format: the name of its format, if it is not recognised.
             sound: the file that the annotations are of, where the table does not say.
+            content: what the table holds, where it is no file here.
 
         Raises:
             FileTableError: the table cannot be read.
             LibraryError: as for `add`.
         """
         files = self._store.files()
-        found = read_annotations(table, format=format, sound=sound, sounds=files)
+        found = read_annotations(table, format=format, sound=sound, sounds=files, content=content)
         here = [one for one in found.annotations if one.path in files]
         added = self.add(here)
         elsewhere = sorted({one.path for one in found.annotations} - files.keys())

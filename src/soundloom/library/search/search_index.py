@@ -225,11 +225,7 @@ class SearchIndex:
         return self._masks.fields
 
     def mask(self, where: str | RowFilter) -> Bool[np.ndarray, " rows"]:
-        """The rows for which an SQL condition or a filter holds; see `Library.search`. Not to be changed.
-
-        Raises:
-            QueryError: the condition cannot be evaluated, or the filter names what is not there.
-        """
+        """The rows for which a condition holds, not to be changed; as for `Library.search`, whose errors it has."""
         return self._masks.mask(where)
 
     def browse(self, where: str | RowFilter | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:

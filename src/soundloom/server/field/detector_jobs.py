@@ -10,7 +10,6 @@ from soundloom.counted import counted
 from soundloom.detectors import Aim, DetectionReport, LibraryDetectors
 from soundloom.detectors.detection import scored_windows
 from soundloom.detectors.next_examples import windows_to_mark
-from soundloom.errors import InvalidArgumentError
 from soundloom.file_names import text_path
 from soundloom.library import Library, LibraryQuery, RecordingFilter, Segment, SegmentRef, parse_hours
 from soundloom.server.catalogue import Catalogue
@@ -55,14 +54,11 @@ def aim_of(asked: DetectRequest) -> Aim:
     """The aim of the thresholds.
 
     Raises:
-        ApiError: several aims.
+        InvalidArgumentError: several aims.
     """
     given = {name: getattr(asked, name) for name in ("precision", "recall", "probability")}
     given = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Aim(**(given or {"probability": 0.5}))
-    except InvalidArgumentError as error:
-        raise ApiError(422, "bad_query", str(error)) from None
+    return Aim(**(given or {"probability": 0.5}))
 
 
 def chosen_files(library: Library, catalogue: Catalogue, asked: FileChoice) -> list[str]:

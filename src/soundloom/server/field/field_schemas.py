@@ -17,6 +17,7 @@ __all__ = [
     "AnnotationList",
     "AnnotationQuery",
     "AnnotationsAdded",
+    "AnnotationsImported",
     "AnnotationsRemoved",
     "CheckedWindow",
     "Density",
@@ -135,6 +136,15 @@ class AnnotationsAdded(ResponseModel):
 
     added: int = Field(description="How many are new.")
     annotations: list[AnnotationEntry]
+
+
+class AnnotationsImported(ResponseModel):
+    """What was taken from a table."""
+
+    said: str = Field(description="How the table was understood: its format, and which columns were taken for what.")
+    added: int = Field(description="How many annotations are new.")
+    known: int = Field(description="How many were there already.")
+    elsewhere: list[str] = Field(description="Names in the table that no file of the library fits, or several.")
 
 
 class AnnotationIds(RequestModel):

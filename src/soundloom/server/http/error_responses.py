@@ -12,7 +12,16 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from soundloom.errors import AudioError, LibraryAbsentError, LibraryError, ModelError, QueryError, SoundloomError
+from soundloom.errors import (
+    AudioError,
+    ComponentError,
+    InvalidArgumentError,
+    LibraryAbsentError,
+    LibraryError,
+    ModelError,
+    QueryError,
+    SoundloomError,
+)
 from soundloom.option_hints import hints_for_page
 from soundloom.server.http.validation_messages import describe
 from soundloom.server.schemas import ErrorResponse
@@ -42,6 +51,8 @@ _CODES = {
 _STATUS: tuple[tuple[type[SoundloomError], int, str], ...] = (
     (LibraryAbsentError, 503, "library_absent"),
     (QueryError, 422, "bad_query"),
+    (InvalidArgumentError, 422, "bad_query"),
+    (ComponentError, 422, "bad_query"),
     (AudioError, 422, "unreadable"),
     (LibraryError, 409, "library"),
     (ModelError, 409, "model"),

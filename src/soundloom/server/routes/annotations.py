@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, File, Path, Query, Request, UploadFile
 from starlette.responses import Response
 
 from soundloom.annotations import Annotation
-from soundloom.errors import InvalidArgumentError
 from soundloom.library import hour_counts
 from soundloom.server.field.entries import RegionEntries
 from soundloom.server.field.field_schemas import (
@@ -16,6 +16,7 @@ from soundloom.server.field.field_schemas import (
     AnnotationList,
     AnnotationQuery,
     AnnotationsAdded,
+    AnnotationsImported,
     AnnotationsRemoved,
     HourCounts,
     LabelCount,
@@ -31,6 +32,9 @@ from soundloom.server.service import Service, ServiceDep
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["annotations"])
+
+_NAMED = 100
+"""Names that no file fits that an import lists."""
 
 Id = Annotated[Identity, Path(alias="id", description="A segment's id; its whole file is meant.")]
 Where = Annotated[AnnotationQuery, Query()]
@@ -99,6 +103,27 @@ async def export(service: ServiceDep, request: Request, query: Annotated[_Export
     return await service.run("write", written)
 
 
+@routes.post("/annotations/import", operation_id="importAnnotations", responses=documented(404, 409))
+async def import_table(
+    service: ServiceDep,
+    file: Annotated[UploadFile, File(description="A table, under its own name.")],
+    format: Annotated[str | None, Query(max_length=40, description="Its format, if it is not recognised.")] = None,
+    segment: Annotated[
+        Identity | None, Query(description="A segment of the file that the table is of, where that is not said.")
+    ] = None,
+) -> AnnotationsImported:
+    """Take a table of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or a CSV. Names in it stand for files here."""
+    sound = None if segment is None else (await service.segment(segment)).path
+    name = os.path.basename(file.filename or "table")
+    report = await service.run(
+        "write",
+        lambda: service.library.annotations.import_table(name, format=format, sound=sound, content=file.file.read()),
+    )
+    return AnnotationsImported(
+        said=report.said, added=report.added, known=report.known, elsewhere=list(report.elsewhere[:_NAMED])
+    )
+
+
 @routes.post("/annotations/remove", operation_id="removeAnnotations", responses=documented(409))
 async def remove(service: ServiceDep, asked: AnnotationIds) -> AnnotationsRemoved:
     """Remove annotations by their ids. Audio and tables outside the library stay as they are."""
@@ -116,10 +141,7 @@ async def of_file(service: ServiceDep, identity: Id) -> AnnotationList:
 async def add(service: ServiceDep, identity: Id, asked: MarkedRegions) -> AnnotationsAdded:
     """Keep annotations of the segment's file. What is known already is not kept twice."""
     segment = await service.segment(identity)
-    try:
-        regions = [Annotation(segment.path, duration=segment.duration, **one.model_dump()) for one in asked.annotations]
-    except InvalidArgumentError as error:
-        raise ApiError(422, "bad_query", str(error)) from None
+    regions = [Annotation(segment.path, duration=segment.duration, **one.model_dump()) for one in asked.annotations]
     beyond = [one for one in regions if one.start >= segment.duration or one.end > segment.duration + 0.05]
     if beyond:
         raise ApiError(

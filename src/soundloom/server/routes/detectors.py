@@ -11,7 +11,6 @@ from starlette.responses import Response
 from soundloom.annotations import Annotation
 from soundloom.detectors import LibraryDetectors
 from soundloom.detectors.call_density import UNCHECKED, call_density
-from soundloom.errors import InvalidArgumentError
 from soundloom.server.field import detector_jobs
 from soundloom.server.field.detector_jobs import FoundEvents, MarkingSample
 from soundloom.server.field.entries import (
@@ -67,10 +66,7 @@ async def train(service: ServiceDep, asked: TrainRequest) -> JobStarted:
     """
     detectors = LibraryDetectors(service.library)
     by_tags = asked.source == "tags"
-    try:
-        await service.run("search", detectors.examples, asked.labels, by_tags=by_tags, other=asked.other)
-    except InvalidArgumentError as error:
-        raise ApiError(422, "bad_query", str(error)) from None
+    await service.run("search", detectors.examples, asked.labels, by_tags=by_tags, other=asked.other)
     return JobStarted(job=service.jobs.start("train", partial(detector_jobs.train, detectors, asked)).id)
 
 
@@ -173,10 +169,7 @@ async def density(service: ServiceDep, asked: DensityRequest) -> Density:
         Annotation("", 0.0, 0.0, labels[one.present], columns=one.model_dump(include={"bin", "share", "expected"}))
         for one in asked.windows
     ]
-    try:
-        found = await service.run("search", call_density, sampled, "yes")
-    except InvalidArgumentError as error:
-        raise ApiError(422, "bad_query", str(error)) from None
+    found = await service.run("search", call_density, sampled, "yes")
     return Density(density=estimate(found), checked=sum(one.present is not None for one in asked.windows))
 
 
