@@ -147,15 +147,12 @@ ADDRESSES = ("s3://bucket/lib.loom", "gs://b/x", "file:///tmp/x", "https://examp
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("index", "{}"),
         ("index", ".", "-l", "{}"),
         ("embed", ".", "-o", "{}.csv"),
-        ("embed", "{}", "-o", "x.csv"),
         ("map", "--out", "{}.png"),
         ("info", "-l", "{}"),
         ("verify", "-l", "{}"),
         ("serve", "{}"),
-        ("tag", "{}"),
         ("tag", ".", "--out", "{}"),
         ("evaluate", "logmel", "--on", "{}"),
         ("train", "triplet", "{}", "-o", "run"),

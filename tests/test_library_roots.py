@@ -35,11 +35,9 @@ def library(tmp_path: Path) -> Library:
 
 def test_only_the_outermost_are_kept() -> None:
     named = ["/s/birds", "/s/birds of prey", "/s/birds/owls", "/s/birds-2/x.wav", "/t", "/s/birds"]
-    assert outermost(map(Path, named)) == [
-        Path("/s/birds"), Path("/s/birds of prey"), Path("/s/birds-2/x.wav"), Path("/t"),
-    ]  # fmt: skip
-    assert outermost([Path("/"), Path("/s")]) == [Path("/")]
-    assert parents_of(["/s/a/1.wav", "/s/a/b/2.wav", "/s/c/3.wav"]) == [Path("/s/a"), Path("/s/c")]
+    assert outermost(named) == ["/s/birds", "/s/birds of prey", "/s/birds-2/x.wav", "/t"]
+    assert outermost(["/", "/s"]) == ["/"]
+    assert parents_of(["/s/a/1.wav", "/s/a/b/2.wav", "/s/c/3.wav"]) == ["/s/a", "/s/c"]
     assert parents_of([]) == []
 
 

@@ -153,10 +153,12 @@ class RemoteFileError(ResourceError, OSError):
 
     Args:
         reason: what happened, and what can be done.
+        missing: whether the server answers that there is no such file.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
         super().__init__(None, reason)
+        self.missing = missing
 
     def __str__(self) -> str:
         return str(self.strerror)

@@ -3,7 +3,7 @@
     .csv, .tsv      a table (`soundloom.file_tables`) with a column for the file, and columns start and end where only a
                     region is meant: what `soundloom search --out hits.csv` writes
     .m3u, .m3u8     a playlist
-    anything else   a path in each line, or paths that end in a zero byte, as ``find -print0`` writes them
+    anything else   a path or an address in each line, or paths that end in a zero byte, as ``find -print0`` writes them
 
 A relative path is looked for in the working folder, and then in the list's own.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from soundloom.errors import FileTableError
 from soundloom.file_names import os_path, text_path
 from soundloom.file_tables import NAME_COLUMNS, decode_text, read_csv
+from soundloom.remote import absolute_location, is_address
 from soundloom.system_errors import reason_of
 
 __all__ = ["ListedFile", "read_file_list"]
@@ -31,7 +32,7 @@ class ListedFile:
     """A file of a list.
 
     Attributes:
-        path: absolute, as text (`soundloom.file_names`).
+        path: absolute, as text (`soundloom.file_names`), or an address.
         region: the seconds that are meant; the whole file if not given.
     """
 
@@ -83,6 +84,8 @@ def _of_table(data: bytes, folder: Path) -> list[ListedFile]:
 
 
 def _absolute(name: str, folder: Path) -> str:
+    if is_address(name):
+        return absolute_location(name)
     path = os.path.abspath(os.path.expanduser(name))
     if not os.path.exists(path) and os.path.exists(beside := os.path.join(folder, os.path.expanduser(name))):
         path = os.path.abspath(beside)

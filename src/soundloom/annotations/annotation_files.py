@@ -31,6 +31,7 @@ from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
 from soundloom.file_names import text_path
 from soundloom.file_tables import FileMatcher
 from soundloom.local_path import local_path
+from soundloom.remote.locations import common_folder, relative_name
 from soundloom.system_errors import reason_of
 
 __all__ = ["AnnotationTable", "check_annotation_file", "read_annotations", "write_annotations"]
@@ -225,12 +226,12 @@ def _write_tracks(annotations: Iterable[Annotation], folder: Path) -> None:
     by_path: dict[str, list[Annotation]] = defaultdict(list)
     for one in annotations:
         by_path[one.path].append(one)
-    common = os.path.commonpath([os.path.dirname(path) for path in by_path]) if by_path else "/"
+    common = common_folder(by_path)
     folder.mkdir(parents=True, exist_ok=True)
     write = FORMATS[_LABEL_TRACK].write
     assert write is not None
     for path, some in sorted(by_path.items()):
-        track = folder / f"{os.path.relpath(path, common)}.txt"
+        track = folder / f"{relative_name(path, common)}.txt"
         track.parent.mkdir(parents=True, exist_ok=True)
         with replacing(track) as temporary:
             write(some, temporary)

@@ -15,6 +15,8 @@ from soundloom import part_weights
 from soundloom.cli.console import echo
 from soundloom.errors import ModelError
 from soundloom.local_path import library_path, local_path
+from soundloom.remote import absolute_location, is_address
+from soundloom.remote.locations import is_file_uri
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -27,6 +29,7 @@ __all__ = [
     "ListOption",
     "LocalPath",
     "Name",
+    "SoundsPath",
     "as_json",
     "check_window",
     "decode_options",
@@ -99,6 +102,19 @@ class LocalPath(click.Path):
             if ctx is not None and (before := _identity(path)) is not None:
                 ctx.call_on_close(lambda: _report_replaced(path, before))
         return super().convert(value, param, ctx)
+
+
+class SoundsPath(LocalPath):
+    """A folder or file of sounds of this machine, as a `Path`, which must exist, or an address, as text."""
+
+    def __init__(self) -> None:
+        super().__init__(must_exist=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        if is_address(value):
+            return absolute_location(value)
+        return super().convert(absolute_location(value) if is_file_uri(value) else value, param, ctx)
 
 
 class LibraryPath(LocalPath):
@@ -180,9 +196,9 @@ library = click.option(
     help="The library.",
 )
 
-sounds = click.argument("sounds", nargs=-1, required=True, type=LocalPath(must_exist=True), metavar="SOUNDS...")
+sounds = click.argument("sounds", nargs=-1, required=True, type=SoundsPath(), metavar="SOUNDS...")
 
-sounds_if_any = click.argument("sounds", nargs=-1, type=LocalPath(must_exist=True), metavar="[SOUNDS...]")
+sounds_if_any = click.argument("sounds", nargs=-1, type=SoundsPath(), metavar="[SOUNDS...]")
 
 model = click.option(
     *("-m", "--model", "name"),

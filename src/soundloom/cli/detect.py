@@ -42,7 +42,7 @@ __all__ = ["command"]
 def command(
     context: click.Context,
     /,
-    sounds: tuple[Path, ...],
+    sounds: tuple[Path | str, ...],
     name: str,
     precision: float | None,
     recall: float | None,

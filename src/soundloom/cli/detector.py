@@ -173,7 +173,7 @@ def describe(name: str, json_wanted: bool) -> None:
 )
 @common_options.workers
 def sample(
-    sounds: tuple[Path, ...], name: str, label: str | None, count: int, by: str, seed: int, out: Path,
+    sounds: tuple[Path | str, ...], name: str, label: str | None, count: int, by: str, seed: int, out: Path,
     workers: int | None,
 ) -> None:  # fmt: skip
     """Choose windows of recordings for somebody to mark.

@@ -52,7 +52,7 @@ __all__ = ["command"]
 @click.pass_context
 def command(
     context: click.Context,
-    sounds: tuple[Path, ...],
+    sounds: tuple[Path | str, ...],
     out: Path,
     name: str | None,
     files: tuple[str, ...],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -29,12 +28,13 @@ from soundloom.cli.console import (
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 from soundloom.file_names import os_path
+from soundloom.remote import existing, is_address
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
     from soundloom.library import AddReport, Library, TagTable
 
-__all__ = ["command", "listed", "open_or_create"]
+__all__ = ["checked", "command", "listed", "open_or_create"]
 
 _ENGINE_OPTIONS = ("engine", "device", "half")
 
@@ -84,7 +84,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 def command(
     context: click.Context,
     /,
-    sounds: tuple[Path, ...],
+    sounds: tuple[Path | str, ...],
     folder: Path,
     name: str | None,
     files: tuple[str, ...],
@@ -118,16 +118,16 @@ def command(
     \b
     Examples:
       soundloom index ~/sounds
-      soundloom index
       soundloom index ~/sounds -l field.loom --window 3 --hop 1.5
       soundloom index ~/sounds --tags tags.csv --columns-from sites.csv
       soundloom index ~/sounds -l neural.loom --model vggish#10#15 --weights vggish-10086976.pth
       soundloom index --upgrade -l field.loom
       soundloom index ~/bats -l bats.loom --speed 0.1 --window 1
+      soundloom index s3://bucket/sounds -l bucket.loom
       soundloom index --files list.txt --exclude "*_draft.wav" --exclude outtakes/
     """
     began = time.monotonic()
-    every, tags = [*map(str, sounds), *listed(lists)], _tag_table(tag_file, replace_tags)
+    every, tags = [*checked(sounds), *listed(lists)], _tag_table(tag_file, replace_tags)
     loader = model_loader(offline=offline)
     if upgrade:
         library = _open_to_upgrade(context, loader, folder, window, hop)
@@ -179,17 +179,28 @@ def _tag_table(tag_file: Path | None, replace: bool) -> TagTable | None:
     return None if tag_file is None else TagTable(tag_file, replace=replace)
 
 
+def checked(sounds: Sequence[Path | str]) -> list[str]:
+    """The sounds of a command line, after a look at those at addresses: nothing is made for one that is mistyped."""
+    from soundloom.library.indexing.scan import roots_of
+
+    addresses = [sound for sound in map(str, sounds) if is_address(sound)]
+    if addresses:
+        roots_of(addresses)
+    return list(map(str, sounds))
+
+
 def listed(lists: Sequence[str]) -> list[str]:
     """The files of lists; those that are not there are named and left out."""
     from soundloom.file_lists import read_file_list
 
     paths = list(dict.fromkeys(file.path for name in lists for file in read_file_list(name)))
-    missing = [path for path in paths if not os.path.exists(os_path(path))]
+    there = existing(paths)
+    missing = [path for path in paths if path not in there]
     if missing:
         _print_list(f"{counted(len(missing), 'file')} of the list left out, for not being there:", missing)
     if lists and len(missing) == len(paths):
         raise LibraryError("no file of the list is there: relative paths start in this folder, or that of the list")
-    return [os_path(path) for path in paths if path not in set(missing)]
+    return [os_path(path) for path in paths if path in there]
 
 
 def _print_tagged(report: AddReport, tag_file: Path) -> None:

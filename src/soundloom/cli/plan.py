@@ -9,7 +9,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json, print_left_out
-from soundloom.cli.index import listed, open_or_create
+from soundloom.cli.index import checked, listed, open_or_create
 from soundloom.counted import counted
 
 __all__ = ["command"]
@@ -60,7 +60,7 @@ __all__ = ["command"]
 def command(
     context: click.Context,
     /,
-    sounds: tuple[Path, ...],
+    sounds: tuple[Path | str, ...],
     folder: Path,
     address: str,
     name: str | None,
@@ -81,7 +81,8 @@ def command(
     exist is made, with the options of soundloom index. Any number of soundloom work embed the shards, at the same time
     or not, and soundloom commit adds what is done to the library, whose rows are those of soundloom index.
 
-    The sounds, the library and the weights have to be at the same paths on every machine; the library is a local
+    The sounds, the library and the weights have to be at the same paths on every machine, or the sounds at addresses
+    (s3://BUCKET/PREFIX, or lists of http:// ones with --files); the library is a local
     folder of the machine that plans and commits, and workers do not need it.
 
     \b
@@ -93,7 +94,7 @@ def command(
     """
     from soundloom.plans import Plan, PlanReport
 
-    every = [*map(str, sounds), *listed(lists)]
+    every = [*checked(sounds), *listed(lists)]
     if not every:
         raise click.UsageError("name the folders or files of the sounds to plan, or lists of them with --files")
     loader = model_loader(offline=offline)

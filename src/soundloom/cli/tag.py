@@ -79,7 +79,7 @@ def command() -> None:
 @click.pass_context
 def by_model(
     context: click.Context,
-    sounds: tuple[Path, ...],
+    sounds: tuple[Path | str, ...],
     run: str | None,
     words: tuple[str, ...],
     frames: bool,

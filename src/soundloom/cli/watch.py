@@ -32,7 +32,7 @@ __all__ = ["command"]
 )
 @common_options.workers
 @common_options.offline
-def command(sounds: tuple[Path, ...], folder: Path, every: float, workers: int | None, offline: bool) -> None:
+def command(sounds: tuple[Path | str, ...], folder: Path, every: float, workers: int | None, offline: bool) -> None:
     """Keep a library up to date: index its folders whenever their files change. End it with Ctrl-C.
 
     A new file is indexed once it has not changed between two looks. The library must be there: see soundloom index.

@@ -26,9 +26,11 @@ from soundloom.detectors.frame_windows import BLOCK, embed_stream
 from soundloom.detectors.recording_times import RecordingTimes
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
-from soundloom.file_names import os_path, text_path
+from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library import Deployments, RecordingFilter
+from soundloom.library.indexing.scan import files_below
+from soundloom.remote import absolute_location, file_status
 from soundloom.row_journal import RowJournal
 
 if TYPE_CHECKING:
@@ -184,28 +186,25 @@ def found_files(sounds: Sequence[str | os.PathLike[str]], failed: dict[str, str]
     """The audio files among files and in folders, as absolute paths in text, sorted.
 
     Args:
-        sounds: folders and files.
+        sounds: folders, files and addresses.
         failed: to it is added which folders cannot be read, and why.
     """
-    roots = [Path(sound).expanduser().absolute() for sound in sounds]
-    return sorted(
-        text_path(path)
-        for path in audio.find(roots, on_error=lambda path, reason: failed.__setitem__(text_path(path), reason))
-    )
+    roots = [absolute_location(sound) for sound in sounds]
+    return sorted(file.path for file in files_below(roots, failed))
 
 
 def _pieces(path: str, detector: Detector, failed: dict[str, str]) -> Iterator[_Piece]:
     """A file in pieces; one piece where its length is not known for certain."""
     try:
         facts = audio.info(os_path(path), options=detector.decoding)
-        status = os.stat(os_path(path))
+        status = file_status(os_path(path))
     except AudioError as error:
         failed[path] = error.reason
         return
     except OSError as error:
         failed[path] = f"cannot be looked at: {error.strerror}"
         return
-    stamp = (status.st_size, status.st_mtime_ns)
+    stamp = (status.size, status.mtime_ns)
     count = max(1, ceil(PIECE / detector.hop))
     first = 0
     # The last piece is long enough to hold the end of the file, whatever rule its last window follows, and the one

@@ -26,6 +26,7 @@ from soundloom.errors import MissingExtraError
 from soundloom.file_names import os_path
 from soundloom.library import Library
 from soundloom.local_path import local_path
+from soundloom.remote import open_binary
 
 try:
     import datasets
@@ -79,7 +80,10 @@ def to_dataset(source: Corpus | Library, *, embed_sounds: bool = False) -> Any:
 
 def _encoded(path: str, embed: bool) -> dict[str, Any]:
     try:
-        return {"path": path, "bytes": Path(path).read_bytes() if embed else None}
+        if not embed:
+            return {"path": path, "bytes": None}
+        with open_binary(path) as file:
+            return {"path": path, "bytes": file.readall()}
     except OSError as error:
         raise CorpusError(f"{path!r} cannot be read: {error.strerror}") from error
 

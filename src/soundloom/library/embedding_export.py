@@ -38,6 +38,7 @@ from soundloom.library.indexing.file_rows import Embedded, segment_embedder
 from soundloom.library.indexing.scan import FilesLeftOut, find_files
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.local_path import local_path
+from soundloom.remote.locations import common_folder, relative_name
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
 
@@ -154,8 +155,8 @@ def _sink(out: Path, dim: int, files: Sequence[FileOnDisk], about: str) -> Itera
     try:
         if not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
-            common = os.path.commonpath([os.path.dirname(file.path) for file in files]) if files else "/"
-            yield lambda result: _write_npz_of(out, Path(common), result, about)
+            common = common_folder(file.path for file in files)
+            yield lambda result: _write_npz_of(out, common, result, about)
             return
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary, kinds[out.suffix](temporary, dim, about) as write:
@@ -231,9 +232,9 @@ def _npz(file: Path, dim: int, about: str) -> Iterator[_Sink]:
         )
 
 
-def _write_npz_of(out: Path, common: Path, result: Embedded, about: str) -> None:
+def _write_npz_of(out: Path, common: str, result: Embedded, about: str) -> None:
     """One sound's embeddings, in the place that mirrors the sound's own."""
-    target = out / (os.path.relpath(result.path, common) + ".npz")
+    target = out / (relative_name(result.path, common) + ".npz")
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, embedding=result.embeddings, timestamps=np.asarray(result.times), about=np.array(about))

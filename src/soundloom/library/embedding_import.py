@@ -28,12 +28,13 @@ from jaxtyping import Float, Float32
 from soundloom.audio import DecodeOptions
 from soundloom.engines import PLAIN
 from soundloom.errors import LibraryError, ResourceError
-from soundloom.file_names import os_path, text_path
-from soundloom.library.indexing.diff import content_hash
+from soundloom.file_names import os_path
+from soundloom.library.indexing.diff import FileOnDisk, content_hash
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileState
 from soundloom.local_path import local_path
+from soundloom.remote import absolute_location
 from soundloom.safe_text import csv_text
 from soundloom.system_errors import reason_of
 
@@ -133,8 +134,7 @@ def _fill(store: Store, found: _Embeddings) -> int:
 def _state(path: str) -> FileState:
     """What is known of a file; of one that is not here, its path stands for its content."""
     try:
-        status = os.stat(os_path(path))
-        return FileState(path, status.st_size, status.st_mtime_ns, content_hash(path))
+        return FileOnDisk.of(path).state(content_hash(path))
     except OSError:
         return FileState(path, 0, 0, blake2b(path.encode(), digest_size=16).hexdigest())
 
@@ -156,7 +156,7 @@ def _read(file: Path) -> _Embeddings:
         columns, about = {".parquet": _of_parquet, ".npz": _of_npz, ".csv": _of_csv}[file.suffix.lower()](file)
         vectors = np.ascontiguousarray(columns["embedding"], np.float32)
         start, end = (np.asarray(columns[name], np.float64) if name in columns else None for name in ("start", "end"))
-        paths = [text_path(os.path.abspath(os_path(str(path)))) for path in columns["path"]]
+        paths = [absolute_location(str(path)) for path in columns["path"]]
         if vectors.ndim != 2 or len(vectors) != len(paths):
             raise LibraryError(f"{str(file)!r} has embeddings of shape {vectors.shape} for {len(paths)} paths")
         tags = [_tag_list(one) for one in columns["tags"]] if "tags" in columns else None

@@ -11,9 +11,10 @@ from threading import Event
 
 from soundloom.errors import InvalidArgumentError, SoundloomError
 from soundloom.library.indexing.add_report import AddReport
-from soundloom.library.indexing.scan import find_files, roots_of
+from soundloom.library.indexing.scan import files_below, roots_of
 from soundloom.library.library import Library
 from soundloom.library.storage.exclusions import remember_exclusions
+from soundloom.remote import is_there
 
 __all__ = ["watch_folders"]
 
@@ -61,11 +62,11 @@ def watch_folders(
         stop.wait(interval)
 
 
-def _files(library: Library, named: Iterable[os.PathLike[str]] | None) -> frozenset[tuple[str, int, int]]:
+def _files(library: Library, named: Iterable[str] | None) -> frozenset[tuple[str, int, int]]:
     """Path, size and time of every file that would be indexed."""
     roots = list(named) if named is not None else library.roots.present()[0]
-    present = [root for root in roots if os.path.exists(root)]
+    present = [root for root in roots if is_there(root)]
     if not present:
         return frozenset()
-    found = find_files(present, {}, exclude=remember_exclusions(library.folder, ()))
+    found = files_below(present, {}, exclude=remember_exclusions(library.folder, ()))
     return frozenset((file.path, file.size, file.mtime_ns) for file in found)

@@ -14,6 +14,7 @@ from pathlib import Path
 from soundloom.file_names import os_path
 from soundloom.html_table import html_table
 from soundloom.library.segments import Hit
+from soundloom.remote import is_address
 
 __all__ = ["Hits"]
 
@@ -56,8 +57,10 @@ def _hits_table(hits: Sequence[Hit]) -> str:
 
 def _player(hit: Hit, budget: int) -> tuple[str, int]:
     """An audio element that holds a hit's file, and the bytes of that file; nothing for a file that is too large."""
+    kind = _PLAYED.get(os.path.splitext(hit.path)[1].lower())
+    if is_address(hit.path):
+        return "", 0  # a table that is shown fetches nothing
     file = Path(os_path(hit.path))
-    kind = _PLAYED.get(file.suffix.lower())
     try:
         size = file.stat().st_size
         if kind is None or size > min(_PLAYER_BYTES, budget):

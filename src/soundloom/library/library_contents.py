@@ -54,7 +54,7 @@ class LibraryContents(SegmentTables):
         return LibrarySummary.of(self.folder, self.settings, self._store, self.roots)
 
     @contextmanager
-    def adding(self, roots: Sequence[Path] = (), workers: int | None = None) -> Iterator[IndexedLibrary]:
+    def adding(self, roots: Sequence[str] = (), workers: int | None = None) -> Iterator[IndexedLibrary]:
         """Hold the lock of adding; gives what an addition of rows that were embedded elsewhere works on.
 
         Args:

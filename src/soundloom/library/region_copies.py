@@ -6,12 +6,12 @@ it, its sample format; of any other file it is decoded as a library decodes it: 
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from filecmp import cmp
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,14 @@ from soundloom.annotations import Annotation
 from soundloom.errors import AudioError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.local_path import local_path
+from soundloom.remote import file_status, is_address, open_binary
 from soundloom.system_errors import reason_of
 
 __all__ = ["copy_regions"]
 
 _SAMPLE_FORMATS = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 """Of libsndfile, those that a WAV file holds as they are."""
+_BLOCK = 2**18
 
 
 def copy_regions(
@@ -60,7 +62,7 @@ def copy_regions(
     try:
         target.mkdir(parents=True, exist_ok=True)
         for region in regions:
-            source = Path(os_path(region.path))
+            source = os_path(region.path)
             if cut:
                 copies.append(_cut(region, source, target, decoding))
             elif region.path not in done:
@@ -71,35 +73,50 @@ def copy_regions(
     return copies
 
 
-def _copied(source: Path, folder: Path) -> Path:
+def _copied(source: str, folder: Path) -> Path:
+    stem, suffix = os.path.splitext(os.path.basename(source))
     try:
-        reader = open(source, "rb")  # noqa: SIM115 (closed below; only its opening is a fault of the sound)
+        reader = io.BufferedReader(open_binary(source))
     except OSError as error:
         raise AudioError(source, f"cannot be read: {reason_of(error)}") from None
     with reader:
-        copy, writer = _new_file(folder, source.stem, source.suffix, lambda file: cmp(source, file, shallow=False))
+        copy, writer = _new_file(folder, stem, suffix, lambda file: _has_content(file, reader))
         if writer is None:
             return copy
         with os.fdopen(writer, "wb") as out:
             shutil.copyfileobj(reader, out)
-    shutil.copystat(source, copy)
+    if is_address(source):
+        modified = file_status(source).mtime_ns
+        os.utime(copy, ns=(modified, modified))
+    else:
+        shutil.copystat(source, copy)
     return copy
 
 
-def _cut(region: Annotation, source: Path, folder: Path, decoding: audio.DecodeOptions) -> Path:
+def _has_content(file: Path, reader: BinaryIO) -> bool:
+    """Whether a file has the bytes of an open one."""
+    reader.seek(0)
+    with open(file, "rb") as other:
+        blocks = iter(lambda: other.read(_BLOCK), b"")
+        same = all(reader.read(_BLOCK) == block for block in blocks) and not reader.read(1)
+    reader.seek(0)
+    return same
+
+
+def _cut(region: Annotation, source: str, folder: Path, decoding: audio.DecodeOptions) -> Path:
     import soundfile
 
     try:
-        with soundfile.SoundFile(source) as sound:
+        with io.BufferedReader(open_binary(source)) as file, soundfile.SoundFile(file) as sound:
             rate = sound.samplerate
             kept = sound.subtype if sound.subtype in _SAMPLE_FORMATS else "FLOAT"
             first, last = (min(round(second * rate), sound.frames) for second in (region.start, region.end))
             sound.seek(first)
             samples = sound.read(last - first, dtype="int32" if kept.startswith("PCM") else "float64")
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, OSError):
         rate, kept = audio.info(source).sample_rate, "FLOAT"
         samples = audio.read(source, rate, start=region.start, end=region.end, options=decoding)
-    name = f"{source.stem} {region.start:g}-{region.end:g} s"
+    name = f"{os.path.splitext(os.path.basename(source))[0]} {region.start:g}-{region.end:g} s"
     copy, writer = _new_file(folder, name, ".wav", lambda file: _holds(file, samples, rate))
     if writer is None:
         return copy

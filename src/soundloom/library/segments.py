@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
+from soundloom.remote import is_address
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -268,10 +269,7 @@ class Segments:
 
         if not names:
             return {}
-        spelled = {
-            name: (text_path(os_path(name)), text_path(Path(os_path(name)).expanduser().resolve()))
-            for name in dict.fromkeys(names)
-        }
+        spelled = {name: (text_path(os_path(name)), _resolved(name)) for name in dict.fromkeys(names)}
         numbers = {
             path: number for number, path in enumerate(dict.fromkeys(p for pair in spelled.values() for p in pair))
         }
@@ -289,3 +287,8 @@ class Segments:
                     "or look whether it is listed among the failures"
                 )
         return found
+
+
+def _resolved(name: str) -> str:
+    """A file's path without symbolic links; an address as it is."""
+    return name if is_address(name) else text_path(Path(os_path(name)).expanduser().resolve())

@@ -116,7 +116,7 @@ def _reason(error: LibraryError) -> str:
 def _store(folder: Path) -> Iterator[DamagedFile]:
     remedy = "restore it from a backup, or index the sounds into a new library"
     try:
-        roots = [str(root) for root in RootRegistry(folder).paths()]
+        roots = RootRegistry(folder).paths()
     except LibraryError:
         roots = []
     if roots:

@@ -8,14 +8,13 @@ library's lock of adding, as `soundloom index` does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from soundloom.errors import LibraryDamagedError, LibraryError
-from soundloom.file_names import os_path
 from soundloom.library import Library
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
+from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import FLUSH_ROWS, RowWriter
 from soundloom.library.indexing.indexed_library import IndexedLibrary
@@ -45,7 +44,7 @@ def commit_fragments(
             f"the plan {storage.address!r} is not for the library {str(library.folder)!r}, whose rows are made "
             f"otherwise ({different}): commit it to the library that it was made for, or make a new plan"
         )
-    roots = [Path(root) for root in plan.roots]
+    roots = list(plan.roots)
     with library.adding(roots) as indexed:
         return _Committer(storage, plan, indexed, progress).run(roots)
 
@@ -66,7 +65,7 @@ class _Committer:
         self._store = library.store
         self._tally = AddTally(progress)
 
-    def run(self, roots: list[Path]) -> AddReport:
+    def run(self, roots: list[str]) -> AddReport:
         """Commit what is done and not committed."""
         registry = self._library.registry
         registry.finish_pending(self._store)
@@ -141,7 +140,7 @@ class _Committer:
 
     def _record_failures(self, failed: Mapping[str, str], succeeded: Collection[str]) -> None:
         """Keep failures beside the earlier ones, without those of files that have rows now."""
-        over = [Path(failure.path) for failure in self._store.failures() if failure.path in succeeded]
+        over = [failure.path for failure in self._store.failures() if failure.path in succeeded]
         self._store.record_failures(failed, over)
         self._tally.failed.update(failed)
 
@@ -153,7 +152,7 @@ def _is_news(state: FileState, known: FileState | None) -> bool:
     if known.hash == state.hash:
         return False
     try:
-        status = os.stat(os_path(state.path))
+        now = FileOnDisk.of(state.path)
     except OSError:
         return state.mtime_ns > known.mtime_ns
-    return (status.st_size, status.st_mtime_ns) == (state.size, state.mtime_ns) or state.mtime_ns > known.mtime_ns
+    return (now.size, now.mtime_ns) == (state.size, state.mtime_ns) or state.mtime_ns > known.mtime_ns

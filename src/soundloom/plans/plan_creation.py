@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library import Library
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
-from soundloom.library.indexing.scan import FilesLeftOut, find_files, roots_of
+from soundloom.library.indexing.scan import FilesLeftOut, files_below, roots_of
 from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.plans.object_storage import ObjectStorage
 from soundloom.plans.plan_file import PlanFile, Shard, identity_of
@@ -70,7 +70,7 @@ def create_plan(
     with library.adding() as indexed:
         exclude = remember_exclusions(indexed.folder, exclude)
         known = indexed.store.files()
-        found = find_files(roots, report.failed, report.left_out, known, exclude)
+        found = files_below(roots, report.failed, report.left_out, known, exclude)
         diff = LibraryDiff(found, known, roots, report.failed)
         with closing(hash_known_sizes(diff.candidates, known, indexed.workers)) as hashed:
             contents = {state.hash for state in known.values()}
@@ -87,7 +87,7 @@ def create_plan(
         library=str(library.folder),
         settings=settings,
         shortest=model.min_samples / model.sample_rate * settings.decoding.speed,
-        roots=list(map(str, roots)),
+        roots=roots,
         shards={shard.id: len(shard.files) for shard in shards},
         failed=report.failed,
         lease_seconds=lease_seconds,

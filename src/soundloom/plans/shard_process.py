@@ -5,18 +5,15 @@ A file whose codec or model ends the process costs the parent this one file: wha
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 
 from soundloom.audio import AvProcess
 from soundloom.embedder import Embedder
 from soundloom.engines import engine_of, resumed
 from soundloom.errors import ModelMismatchError, SoundloomError
-from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_facts import read_facts
@@ -86,8 +83,7 @@ def serve(channel: Channel) -> None:
 
     def work(file: FileOnDisk, av: AvProcess) -> FileResult:
         send(BEGUN, file.path)
-        place = os_path(file.path)
-        embedded = embed(FileOnDisk.of(Path(place), os.stat(place)), av)
+        embedded = embed(FileOnDisk.of(file.path), av)
         return FileResult(file.path, embedded, read_facts(file.path))
 
     while True:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from soundloom.errors import MissingExtraError, ResourceError
@@ -56,10 +57,18 @@ def open_object_store(scheme: str, bucket: str, prefix: str = "") -> Any:
     Raises:
         ResourceError: the settings in the environment are none.
     """
+    variables = ("AWS_", "GOOGLE_", "AZURE_")
+    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith(variables)))
+    return _opened(scheme, bucket, prefix, MAX_RETRIES, environment)
+
+
+@lru_cache(maxsize=64)
+def _opened(scheme: str, bucket: str, prefix: str, retries: int, _environment: object) -> Any:
+    """A store, kept with its connections while the variables that it was made from stay."""
     from obstore.store import AzureStore, GCSStore, S3Store
 
     chosen: dict[str, Any] = {
-        "retry_config": {"max_retries": MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
+        "retry_config": {"max_retries": retries, "retry_timeout": _RETRY_TIMEOUT},
         **({"prefix": prefix} if prefix else {}),
     }
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

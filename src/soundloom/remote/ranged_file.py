@@ -85,9 +85,11 @@ class RangedFile(io.RawIOBase):
 
     Args:
         content: its blocks.
+        mtime_ns: when it was changed, in nanoseconds since 1970; 0 if that is not known.
     """
 
-    def __init__(self, content: RangedBytes) -> None:
+    def __init__(self, content: RangedBytes, mtime_ns: int = 0) -> None:
+        self.size, self.mtime_ns = content.size, mtime_ns
         self._content = content
         self._position = 0
 

@@ -18,9 +18,9 @@ from soundloom.remote.http_ranges import HttpRanges
 from soundloom.remote.object_stores import obstore_api, open_object_store, resource_errors
 from soundloom.remote.ranged_file import ByteRanges, RangedBytes, RangedFile
 
-__all__ = ["FileStatus", "file_status", "is_address", "open_binary"]
+__all__ = ["FileStatus", "file_status", "is_address", "list_objects", "open_binary"]
 
-_ADDRESS = re.compile(r"(https?|s3|gs|az)://([^/]+)/(.+)", re.DOTALL)
+_ADDRESS = re.compile(r"(https?|s3|gs|az)://([^/]+)(?:/(.*))?", re.DOTALL)
 _KEPT_SECONDS = 30.0
 _KEPT_FILES = 16
 
@@ -34,7 +34,7 @@ class FileStatus:
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is the address of a file that can be read by ranges.
+    """Whether a path is an address whose files can be read by ranges.
 
     >>> is_address("https://example.org/day.flac"), is_address("day.flac"), is_address("ftp://example.org/day.flac")
     (True, False, False)
@@ -53,7 +53,8 @@ def open_binary(path: str) -> io.RawIOBase:
     """
     if not is_address(path):
         return open(path, "rb", buffering=0)
-    return RangedFile(_REMOTE.opened(path)[0])
+    content, modified = _REMOTE.opened(path)
+    return RangedFile(content, int(modified * 10**9))
 
 
 def file_status(path: str | os.PathLike[str]) -> FileStatus:
@@ -72,14 +73,56 @@ def file_status(path: str | os.PathLike[str]) -> FileStatus:
     return FileStatus(content.size, int(modified * 10**9))
 
 
+def list_objects(address: str) -> Iterator[tuple[str, FileStatus]]:
+    """The objects below an address of an object store, by address; none for HTTP, which lists nothing.
+
+    Raises:
+        RemoteFileError: the store cannot be reached, or refuses.
+    """
+    scheme, bucket, prefix = _parts(address)
+    if scheme in ("http", "https"):
+        return
+    api = obstore_api("sounds in an object store")
+    with _as_remote_errors(address):
+        for page in api.list(open_object_store(scheme, bucket), prefix.rstrip("/") or None, chunk_size=1000):
+            for found in page:
+                status = FileStatus(found["size"], int(found["last_modified"].timestamp() * 10**9))
+                yield f"{scheme}://{bucket}/{found['path']}", status
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    """Scheme, host or bucket, and the rest of an address."""
+    scheme, host, rest = cast("re.Match[str]", _ADDRESS.fullmatch(address)).groups()
+    return scheme, host, rest or ""
+
+
+@contextmanager
+def _as_remote_errors(address: str) -> Iterator[None]:
+    """Give the errors of obstore as `RemoteFileError`."""
+    errors = obstore_api("sounds in an object store").exceptions
+    try:
+        with resource_errors(address):
+            yield
+    except RemoteFileError:
+        raise
+    except ResourceError as error:
+        if isinstance(error.__cause__, errors.NotFoundError | FileNotFoundError):
+            raise RemoteFileError("no such object in the bucket: check the address", missing=True) from None
+        if isinstance(error.__cause__, errors.PreconditionError):
+            raise RemoteFileError("the object was changed while it was read") from None
+        raise RemoteFileError(str(error)) from None
+
+
 class _ObjectRanges:
     """An object of a store."""
 
     def __init__(self, scheme: str, bucket: str, key: str) -> None:
         self._api = obstore_api("sounds in an object store")
         self._address, self._key = f"{scheme}://{bucket}/{key}", key
+        if not key:
+            raise RemoteFileError("this names a whole bucket: name an object in it", missing=True)
         self._store = open_object_store(scheme, bucket)
-        with self._os_errors():
+        with _as_remote_errors(self._address):
             about = self._api.head(self._store, key)
         self.size: int = about["size"]
         self.modified: float = about["last_modified"].timestamp()
@@ -88,22 +131,8 @@ class _ObjectRanges:
     def fetch(self, begin: int, end: int) -> bytes:
         """See `soundloom.remote.ranged_file.ByteRanges`."""
         options = {"range": (begin, end), **({"if_match": self._tag} if self._tag else {})}
-        with self._os_errors():
+        with _as_remote_errors(self._address):
             return bytes(self._api.get(self._store, self._key, options=options).bytes())
-
-    @contextmanager
-    def _os_errors(self) -> Iterator[None]:
-        """Give the errors of obstore as those of the system."""
-        errors = self._api.exceptions
-        try:
-            with resource_errors(self._address):
-                yield
-        except ResourceError as error:
-            if isinstance(error.__cause__, errors.NotFoundError | FileNotFoundError):
-                raise RemoteFileError("no such object in the bucket: check the address") from None
-            if isinstance(error.__cause__, errors.PreconditionError):
-                raise RemoteFileError("the object was changed while it was read") from None
-            raise RemoteFileError(str(error)) from None
 
 
 class _RemoteFiles:
@@ -119,7 +148,7 @@ class _RemoteFiles:
             kept = self._files.get(address)
             if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
                 return kept[1:]
-        scheme, host, key = cast("re.Match[str]", _ADDRESS.fullmatch(address)).groups()
+        scheme, host, key = _parts(address)
         file: HttpRanges | _ObjectRanges = (
             HttpRanges(address) if scheme in ("http", "https") else _ObjectRanges(scheme, host, key)
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from soundloom.library import Explanation, Hit, Library, Match, Segment, SuggestedSegment
 from soundloom.option_hints import hints_for_page
+from soundloom.remote.locations import common_folder, inside, relative_name
 from soundloom.server import schemas
 from soundloom.server.http.error_responses import ApiError
 
@@ -54,12 +54,12 @@ class Catalogue:
         self.seconds = float(pc.sum(files["duration_max"]).as_py() or 0.0)
         paths = files["path"].to_pylist()
         parents = Counter(os.path.dirname(path) for path in paths)
-        self._root = os.path.commonpath(parents) if parents else os.sep
+        self._root = common_folder(map(inside, parents))
         below: Counter[str] = Counter()
         for parent, count in parents.items():
             name = self.folder_name(parent)
-            for folder in (PurePath(name), *PurePath(name).parents):
-                below[str(folder)] += count
+            for folder in _levels(name):
+                below[folder] += count
         largest = below.most_common(_FOLDERS)
         self.folders = [schemas.Folder(name=name, files=count) for name, count in sorted(largest)]
         self.left_out = len(below) - len(largest)
@@ -91,11 +91,11 @@ class Catalogue:
 
     def folder_name(self, folder: str) -> str:
         """A folder relative to the one that all sounds share."""
-        return os.path.relpath(folder, self._root)
+        return relative_name(folder, self._root) if self._root else folder
 
     def folder(self, name: str) -> str:
         """A folder's absolute path, by its name."""
-        return os.path.join(self._root, name)
+        return name if not self._root else self._root if name == os.curdir else inside(self._root) + name
 
     def notices_of(self, path: str) -> list[str]:
         """What was noticed of a file when it was decoded, as the page shows it."""
@@ -160,3 +160,11 @@ class Catalogue:
             percentiles=why.percentiles if why else None,
             probability=segment.probability if isinstance(segment, SuggestedSegment) else None,
         )
+
+
+def _levels(folder: str) -> Iterator[str]:
+    """A folder, those that it lies in, and the one that all sounds share."""
+    yield os.curdir
+    while folder not in ("", os.curdir, os.sep) and not folder.endswith(":"):
+        yield folder
+        folder = os.path.dirname(folder)

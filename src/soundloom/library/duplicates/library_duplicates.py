@@ -16,7 +16,6 @@ from jaxtyping import UInt32
 
 from soundloom import audio
 from soundloom.errors import InvalidArgumentError
-from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.duplicates.fingerprint import SAMPLE_RATE, fingerprint
 from soundloom.library.duplicates.fingerprint_cache import read_fingerprints, write_fingerprints
@@ -28,6 +27,7 @@ from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure
+from soundloom.remote import is_there
 
 __all__ = ["DuplicateFile", "DuplicateReport", "Duplicates"]
 
@@ -142,7 +142,7 @@ class Duplicates:
         missing = [one for one in paths if one not in known]
 
         def compute(content: str, av: audio.AvProcess) -> Print:
-            path = next((path for path in paths[content] if os.path.exists(os_path(path))), paths[content][0])
+            path = next((path for path in paths[content] if is_there(path)), paths[content][0])
             return fingerprint(audio.stream(path, SAMPLE_RATE, av=av, options=self._settings.decoding))
 
         for done, (content, result) in enumerate(

@@ -12,28 +12,32 @@ import os
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.root_paths import is_below
 from soundloom.library.storage.table_schema import FileState
-from soundloom.remote import open_binary
+from soundloom.remote import file_status, open_binary
 
 __all__ = ["FileOnDisk", "LibraryDiff", "are_copies", "content_hash", "hash_known_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileOnDisk:
-    """A file on disk: its path in text (`soundloom.file_names`), size in bytes and modification time."""
+    """A file on disk or at an address: its location (`soundloom.remote.locations`), bytes and modification time."""
 
     path: str
     size: int
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path, status: os.stat_result) -> FileOnDisk:
-        """The file at a path, from the result of `os.stat`."""
-        return cls(text_path(path), status.st_size, status.st_mtime_ns)
+    def of(cls, path: str | os.PathLike[str]) -> FileOnDisk:
+        """The file at a path or an address, as it is now.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        status = file_status(os_path(path))
+        return cls(text_path(path), status.size, status.mtime_ns)
 
     def state(self, digest: str) -> FileState:
         """The file with the hash of its content."""
@@ -60,7 +64,7 @@ class LibraryDiff:
         self,
         found: Iterable[FileOnDisk],
         known: Mapping[str, FileState],
-        roots: Collection[Path],
+        roots: Collection[str],
         unreadable: Collection[str] = (),
         *,
         rehash: bool = False,
@@ -72,7 +76,7 @@ class LibraryDiff:
             if rehash or not _unchanged(file, known):
                 self.candidates.append(file)
         # `unreadable` is read after the search: the search fills it.
-        hidden = [Path(path) for path in unreadable]
+        hidden = list(unreadable)
         self.missing = {
             path: known[path]
             for path in sorted(known)
@@ -118,7 +122,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
 def are_copies(paths: Sequence[str]) -> bool:
     """Whether files are the same byte for byte; only files of one size are read."""
     try:
-        return len({os.stat(os_path(path)).st_size for path in paths}) == 1 and len(set(map(content_hash, paths))) == 1
+        return len({FileOnDisk.of(path).size for path in paths}) == 1 and len(set(map(content_hash, paths))) == 1
     except OSError:
         return False
 

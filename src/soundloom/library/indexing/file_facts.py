@@ -30,6 +30,7 @@ from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
+from soundloom.remote import file_status, is_there
 from soundloom.tags import embedded_texts
 from soundloom.tags.riff_chunks import chunks
 
@@ -101,7 +102,7 @@ def measure_levels(
     update_facts(folder, hashes, read_facts, workers=workers)
     table = read_facts_table(folder)
     rows = [] if table is None else table.select(["path", "hash", "peak"]).to_pylist()
-    unknown = [row for row in rows if row["peak"] is None and os.path.isfile(os_path(row["path"]))]
+    unknown = [row for row in rows if row["peak"] is None and is_there(row["path"])]
     levels: dict[str, tuple[float, float]] = {}
     seconds = 0.0
 
@@ -151,7 +152,7 @@ def _moments(path: str, title: str) -> Iterator[tuple[datetime, str]]:
         yield moment, "name"
     try:
         inside = chunks(os_path(path), {b"bext", b"iXML", b"guan", b"wamd"})
-        modified = os.stat(os_path(path)).st_mtime
+        modified = file_status(os_path(path)).mtime_ns // 10**9
     except OSError:
         return
     if (moment := _of_bext(inside.get(b"bext", b""))) is not None:
@@ -167,7 +168,7 @@ def _moments(path: str, title: str) -> Iterator[tuple[datetime, str]]:
         yield moment, "guano"
     if (moment := _of_iso(_wamd_entry(inside.get(b"wamd", b""), _WAMD_TIME))) is not None:
         yield moment, "wamd"
-    yield datetime.fromtimestamp(int(modified)), "file"
+    yield datetime.fromtimestamp(modified), "file"
 
 
 def _of_bext(chunk: bytes) -> datetime | None:

@@ -125,7 +125,7 @@ def embed_files(
     embed: Callable[[FileOnDisk, audio.AvProcess], Embedded],
     writer: RowWriter,
     tally: AddTally,
-    roots: Sequence[Path],
+    roots: Sequence[str],
     workers: int,
 ) -> None:
     """Embed files and commit their rows; what is finished is kept also when this is interrupted.
@@ -239,7 +239,7 @@ class RowWriter:
             with self._guard.committing():
                 self._store.write_decoding(notices, version)
 
-    def record_failures(self, failed: Mapping[str, str], roots: Sequence[Path]) -> None:
+    def record_failures(self, failed: Mapping[str, str], roots: Sequence[str]) -> None:
         """Keep the list of files below some roots that could not be indexed."""
         self._store.record_failures(failed, roots)
 

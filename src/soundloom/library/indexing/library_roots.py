@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundloom.errors import LibraryError
-from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, parents_of, totals_by_root
 from soundloom.library.storage.root_registry import RootEntry, RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
+from soundloom.remote import absolute_location, is_there
+from soundloom.remote.locations import check_location
 
 __all__ = ["Root", "Roots"]
 
@@ -93,18 +94,18 @@ class Roots:
         """
         return tuple(entry.path for entry in self._registry.entries() if is_empty(entry.path))
 
-    def present(self) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    def present(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The roots that exist, and those that do not.
 
         Raises:
             LibraryError: none of them is there, or none is registered.
         """
         registered = self._registry.paths() or parents_of(self._store.files())
-        there = tuple(root for root in registered if os.path.exists(os_path(root)))
+        there = tuple(root for root in registered if is_there(root))
         if not there:
-            named = ", ".join(map(str, registered)) or "none is remembered"
+            named = ", ".join(registered) or "none is remembered"
             raise LibraryError(f"none of the folders of {str(self._folder)!r} is there ({named}): name the folders")
-        return there, tuple(str(root) for root in registered if root not in there)
+        return there, tuple(root for root in registered if root not in there)
 
     def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> Root:
         """Change the path of a root that was moved; its files are not embedded again.
@@ -120,15 +121,16 @@ class Roots:
             The root at its new path.
 
         Raises:
+            RemoteFileError: the new path is an address whose server cannot be reached.
             LibraryError: nothing was indexed below the old path, the new one is not there, they lie in one another, or
                 another process is adding to the library.
         """
-        source, target = _absolute(old), _absolute(new)
-        if not os.path.exists(os_path(target)):
+        source, target = absolute_location(old), absolute_location(new)
+        if not check_location(target):
             raise LibraryError(f"there is no folder or file {target!r}: give the path where {source!r} is now")
         with self._add_lock.held():
             relocate_root(self._store, self._registry, self._tag_editor, source, target)
-        return next(root for root in self.all() if is_below(target, [Path(root.path)]))
+        return next(root for root in self.all() if is_below(target, [root.path]))
 
     def forget(self, path: str | os.PathLike[str]) -> int:
         """Remove the rows of a root, and the root; edits of its tags stay in the log.
@@ -142,7 +144,7 @@ class Roots:
         Raises:
             LibraryError: it is no root, or another process is adding to the library.
         """
-        name = _absolute(path)
+        name = absolute_location(path)
         with self._add_lock.held():
             known = {root.path: root.files for root in self.all()}
             if name not in known:
@@ -151,8 +153,3 @@ class Roots:
                 )
             self._registry.forget(self._store, name)
         return known[name]
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    """A path as the library keeps it."""
-    return text_path(os_path(os.path.abspath(Path(path).expanduser())))

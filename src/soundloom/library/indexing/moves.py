@@ -15,13 +15,12 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import LibraryDiff
 from soundloom.library.indexing.relocation import dispersed_roots, files_by_root
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.table_schema import FileState
+from soundloom.remote import is_there
 
 __all__ = ["Move", "MoveBatch", "paths_losing_content", "plan_moves"]
 
@@ -87,7 +86,7 @@ def paths_losing_content(
     hashes: Mapping[str, str],
     targets: Sequence[FileState],
     absent: Sequence[str],
-    roots: Sequence[Path],
+    roots: Sequence[str],
 ) -> list[str]:
     """The known paths that no longer hold the content that the library knows: gone, or with another content.
 
@@ -111,7 +110,7 @@ def paths_losing_content(
         if state.hash in new and path not in diff.present:
             root = away.root_of(path)
             elsewhere = root is None and searched.root_of(path) is None
-            if root in dispersed or (elsewhere and not os.path.lexists(os_path(path))):
+            if root in dispersed or (elsewhere and not is_there(path)):
                 gone.append(path)
     return [*dict.fromkeys(gone), *replaced, *edited]
 

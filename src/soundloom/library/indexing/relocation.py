@@ -11,17 +11,17 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import LibraryError
-from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.editor import TagEditor
+from soundloom.remote import is_there
+from soundloom.remote.locations import inside, separator_of
 
 __all__ = ["absent_roots", "dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]
 
@@ -44,8 +44,8 @@ def files_by_root(known: Mapping[str, FileState], roots: Collection[str]) -> dic
 
 
 def absent_roots(
-    roots: Iterable[Path],
-    registered: Iterable[Path],
+    roots: Iterable[str],
+    registered: Iterable[str],
     known: Mapping[str, FileState],
     present: Iterable[str],
     *,
@@ -60,13 +60,13 @@ def absent_roots(
         present: the paths of the files that were found.
         prune: whether the rows of an empty root that was searched shall be removed.
     """
-    scanned, listed = {str(root) for root in roots}, {str(path) for path in registered}
+    scanned, listed = set(roots), set(registered)
     searched, every = RootLookup(scanned), RootLookup(scanned | listed)
     filled = {every.root_of(path) for path in present}
     absent = []
     for root in sorted(files_by_root(known, scanned | listed)):
         if searched.root_of(root) is not None:
-            gone = root not in filled and not (prune and os.path.exists(os_path(root)))
+            gone = root not in filled and not (prune and is_there(root))
         else:
             gone = is_empty(root)
         if gone:
@@ -87,17 +87,17 @@ def find_new_place(
     """
     if any(state.path == root for state in files):
         return None  # a single file is recognised by its content alone
-    relative = {os.path.relpath(state.path, root): state for state in files}
+    relative = {state.path.removeprefix(inside(root)).replace(separator_of(root), "/"): state for state in files}
     by_name: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name, state in relative.items():
         by_name[os.path.basename(name), state.size].append(name)
     places: Counter[str] = Counter()
     for file in candidates:
         for name in by_name.get((os.path.basename(file.path), file.size), ()) if file.path not in known else ():
-            if file.path.endswith(os.sep + name):
+            if file.path.replace(os.sep, "/").endswith("/" + name):
                 places[file.path[: -len(name) - 1]] += 1
     for place, count in places.most_common(3):
-        taken = place == root or any(os.path.join(place, name) in known for name in relative)
+        taken = place == root or any(_below(place, name) in known for name in relative)
         if count >= _SHARE * len(files) and not taken and _same_contents(relative, place):
             return place
     return None
@@ -120,11 +120,11 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
     Raises:
         LibraryError: nothing was indexed below the old path, or one path lies in the other.
     """
-    if is_below(new, [Path(old)]) or is_below(old, [Path(new)]):
+    if is_below(new, [old]) or is_below(old, [new]):
         raise LibraryError(f"{old!r} and {new!r} lie in one another: relocate to a folder beside it")
     known = store.files()
-    files = [path for path in sorted(known) if is_below(path, [Path(old)])]
-    if not files and not any(is_below(str(path), [Path(old)]) for path in registry.paths()):
+    files = [path for path in sorted(known) if is_below(path, [old])]
+    if not files and not any(is_below(path, [old]) for path in registry.paths()):
         folder = quote(str(store.folder.parent))
         raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots -l {folder}")
     doubles = {path: twin for path in files if (twin := new + path.removeprefix(old)) in known}
@@ -145,12 +145,17 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
 
 def _same_contents(relative: Mapping[str, FileState], place: str) -> bool:
     """Whether a sample of the files below a folder has the contents of the files of the same names."""
-    there = [name for name in sorted(relative) if os.path.isfile(os.path.join(place, name))]
+    there = [name for name in sorted(relative) if is_there(_below(place, name))]
     sample = there[:: -(-len(there) // _SAMPLE)] if there else []
     agreeing = 0
     for name in sample:
         try:
-            agreeing += content_hash(os.path.join(place, name)) == relative[name].hash
+            agreeing += content_hash(_below(place, name)) == relative[name].hash
         except OSError:
             continue
     return bool(sample) and agreeing >= _AGREEING * len(sample)
+
+
+def _below(place: str, name: str) -> str:
+    """The location of a name, with ``/`` between its parts, below another location."""
+    return inside(place) + name.replace("/", separator_of(place))

@@ -1,21 +1,25 @@
-"""Search for audio files below the roots of a library."""
+"""Search for audio files below the roots of a library: folders and files of this machine, and addresses."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundloom import audio
+from soundloom.audio.ignore_rules import IgnoreRules
 from soundloom.counted import counted
-from soundloom.errors import LibraryError
+from soundloom.errors import LibraryError, RemoteFileError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.local_path import local_path
+from soundloom.remote import absolute_location, is_address
+from soundloom.remote.locations import REQUESTS, check_location, inside, is_file_uri, remote_files
 
-__all__ = ["FilesLeftOut", "find_files", "roots_of"]
+__all__ = ["FilesLeftOut", "files_below", "find_files", "roots_of"]
 
 _ENDINGS_SHOWN = 3
 
@@ -55,63 +59,88 @@ def find_files(
     sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     failed: dict[str, str],
     left_out: FilesLeftOut | None = None,
+) -> Iterator[FileOnDisk]:
+    """The audio files below folders, files and addresses; see `files_below`.
+
+    Raises:
+        LibraryError, RemoteFileError: as `roots_of`.
+    """
+    return files_below(roots_of(sounds), failed, left_out)
+
+
+def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The folders, files and addresses as libraries keep them (`soundloom.remote.locations`), links left as they are.
+
+    Raises:
+        LibraryError: none is given, or one does not exist.
+        RemoteFileError: the server of an address cannot be reached.
+    """
+    listed = [sounds] if isinstance(sounds, str | os.PathLike) else list(sounds)
+    roots = [absolute_location(root if is_address(root) or is_file_uri(root) else local_path(root)) for root in listed]
+    if not roots:
+        raise LibraryError("no folder or file of sounds is given")
+    with ThreadPoolExecutor(REQUESTS, thread_name_prefix="soundloom-remote") as pool:
+        for root, there in zip(roots, pool.map(check_location, roots), strict=True):
+            if not there:
+                listing = ": HTTP lists no folders, give a list of files" if root.startswith("http") else ""
+                what = "nothing at" if is_address(root) else "no folder or file"
+                raise LibraryError(f"there is {what} {root!r}{listing}")
+            if not is_address(root) and os.path.isfile(os.path.join(os_path(root), "library.json")):
+                raise LibraryError(
+                    f"{root!r} is a library, and sounds are expected: name folders of sounds, such as those that it "
+                    f"was filled from, which soundloom roots -l {shlex.quote(root)} lists"
+                )
+    return roots
+
+
+def files_below(
+    roots: Sequence[str],
+    failed: dict[str, str],
+    left_out: FilesLeftOut | None = None,
     known: Container[str] = (),
     exclude: Sequence[str] = (),
 ) -> Iterator[FileOnDisk]:
-    """The audio files below folders and files.
+    """The audio files below some roots, those of this machine first.
 
     Args:
-        sounds: the folders and files.
+        roots: as `roots_of` gives them.
         failed: takes what cannot be looked at: path -> reason.
         left_out: takes the files in folders that do not end like an audio file.
         known: paths of files that are taken whatever their ending.
         exclude: patterns of what is left out; see `soundloom.audio.find`.
-
-    Raises:
-        LibraryError: no folder or file is given, or one does not exist.
     """
-    return _below(roots_of(sounds), failed, left_out or FilesLeftOut(), known, exclude)
+    ignored = left_out or FilesLeftOut()
 
-
-def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The folders and files as absolute paths in text (`soundloom.file_names`), symbolic links left as they are.
-
-    Raises:
-        LibraryError: none is given, or one does not exist.
-    """
-    listed = [sounds] if isinstance(sounds, str | os.PathLike) else list(sounds)
-    roots = [Path(text_path(os_path(os.path.abspath(local_path(root))))) for root in listed]
-    if not roots:
-        raise LibraryError("no folder or file of sounds is given")
-    for root in roots:
-        if not os.path.exists(os_path(root)):
-            raise LibraryError(f"there is no folder or file {str(root)!r}")
-        if os.path.isfile(os.path.join(os_path(root), "library.json")):
-            raise LibraryError(
-                f"{str(root)!r} is a library, and sounds are expected: name folders of sounds, such as those that it "
-                f"was filled from, which soundloom roots -l {shlex.quote(str(root))} lists"
-            )
-    return roots
-
-
-def _below(
-    roots: Sequence[Path],
-    failed: dict[str, str],
-    left_out: FilesLeftOut,
-    known: Container[str],
-    exclude: Sequence[str],
-) -> Iterator[FileOnDisk]:
     def is_known(name: str) -> bool:
         if text_path(name) in known:
             return True
-        left_out.add(name)
+        ignored.add(name)
         return False
 
     def fail(path: Path, reason: str) -> None:
         failed[text_path(path)] = reason
 
-    for path in audio.find(roots, on_error=fail, other_ending=is_known, exclude=exclude):
+    here = [root for root in roots if not is_address(root)]
+    for path in audio.find(here, on_error=fail, other_ending=is_known, exclude=exclude):
         try:
-            yield FileOnDisk.of(path, path.stat())
+            yield FileOnDisk.of(path)
         except OSError as error:
             failed[text_path(path)] = f"cannot be looked at: {error.strerror}"
+    seen: set[str] = set()
+    for root, listed in remote_files(root for root in roots if is_address(root)):
+        if isinstance(listed, RemoteFileError):
+            failed[root] = str(listed)
+            continue
+        rules = IgnoreRules().with_patterns(root, exclude)
+        for name, status in listed:
+            if name not in seen and (name == root or _is_wanted(name, root, rules, is_known)):
+                seen.add(name)
+                yield FileOnDisk(name, status.size, status.mtime_ns)
+
+
+def _is_wanted(name: str, root: str, rules: IgnoreRules, other_ending: Callable[[str], bool]) -> bool:
+    """Whether an object below an address is a sound that no pattern leaves out, as `audio.find` chooses files."""
+    hidden = any(part.startswith(".") for part in name.removeprefix(inside(root)).split("/"))
+    if hidden or rules.exclude(name, is_folder=False):
+        return False
+    return os.path.splitext(name)[1].lower() in audio.AUDIO_SUFFIXES or other_ending(name)

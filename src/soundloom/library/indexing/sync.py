@@ -12,15 +12,12 @@ What is on disk decides which rows a library keeps, and content hashes decide wh
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 
 from soundloom.audio import DECODER_VERSION
 from soundloom.embedder import Embedder
-from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
@@ -29,10 +26,11 @@ from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
-from soundloom.library.indexing.scan import find_files
+from soundloom.library.indexing.scan import files_below
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags, TagTable
+from soundloom.remote import existing
 
 __all__ = ["Synchroniser"]
 
@@ -68,7 +66,7 @@ class Synchroniser:
         self._exclude = exclude
         self._tally = AddTally(progress)
 
-    def run(self, roots: Sequence[Path], tags: TagTable | None = None) -> AddReport:
+    def run(self, roots: Sequence[str], tags: TagTable | None = None) -> AddReport:
         """Make the library hold the sounds below some roots as they are on disk.
 
         Args:
@@ -81,7 +79,7 @@ class Synchroniser:
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
-        found = find_files(roots, failed, report.left_out, known, self._exclude)
+        found = files_below(roots, failed, report.left_out, known, self._exclude)
         diff = LibraryDiff(found, known, roots, failed, rehash=self._rehash)
         absent = absent_roots(roots, self._registry.paths(), known, diff.present, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
@@ -109,7 +107,7 @@ class Synchroniser:
         self._library.update_facts(self._store)
         report.tagged_failures = sorted(table.tags.keys() & failed.keys())
         report.count_tags(table)
-        named = set(map(str, roots))
+        named = set(roots)
         report.failed_before = sorted(
             path for path, reason in failed.items() if failed_before.get(path) == reason and path not in named
         )
@@ -127,7 +125,7 @@ class Synchroniser:
         hashes: Mapping[str, str],
         after: Mapping[str, FileState],
         table: FileTags,
-        roots: Sequence[Path],
+        roots: Sequence[str],
     ) -> int:
         """Decode outdated files again and embed new ones. Returns the number of commits."""
         embedded = {file.path for file in files}
@@ -221,14 +219,15 @@ class Synchroniser:
         else:
             report.touched += 1
 
-    def _remove_missing(self, missing: Mapping[str, FileState], roots: Sequence[Path]) -> list[str]:
+    def _remove_missing(self, missing: Mapping[str, FileState], roots: Sequence[str]) -> list[str]:
         """Remove the rows of files that are gone, unless they are too much of their root. Returns what was kept."""
         if not missing:
             return []
         durations = self._store.durations()
-        large = [] if self._prune else large_losses(missing, durations, list(map(str, roots)))
+        large = [] if self._prune else large_losses(missing, durations, roots)
         # A file that is there and was not found is left out by a pattern: no drive is unplugged.
-        kept = [path for path in large if not os.path.isfile(os_path(path))]
+        left_out = existing(large)
+        kept = [path for path in large if path not in left_out]
         with self._library.guard.committing():
             self._store.remove(sorted(missing.keys() - set(kept)))
         self._tally.report.deleted = len(missing) - len(kept)

@@ -11,23 +11,20 @@ Files that are not there cannot be embedded anew. If they are more than an updat
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from pathlib import Path
 from shlex import quote
 
 from soundloom.counted import counted
 from soundloom.embedder import Embedder
 from soundloom.errors import LibraryDamagedError, LibraryError
-from soundloom.file_names import os_path
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
-from soundloom.library.indexing.scan import find_files
+from soundloom.library.indexing.scan import files_below
 from soundloom.library.storage.exclusions import read_exclusions
 from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.root_paths import RootLookup
@@ -36,6 +33,7 @@ from soundloom.library.storage.store_folders import remove_replaced, remove_stor
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.tag_table import FileTags
+from soundloom.remote import existing
 
 __all__ = ["Upgrade"]
 
@@ -70,7 +68,7 @@ class Upgrade:
         self._prune = prune
         self._tally = AddTally(progress)
 
-    def run(self, roots: Iterable[Path]) -> AddReport:
+    def run(self, roots: Iterable[str]) -> AddReport:
         """Embed all files and replace the library's rows.
 
         Args:
@@ -86,8 +84,8 @@ class Upgrade:
         listed, exclude = list(roots), read_exclusions(self._folder)
         lookup = RootLookup(listed)
         # Files of earlier versions may lie outside of all registered roots.
-        alone = [Path(path) for path in known if lookup.root_of(path) is None and os.path.isfile(os_path(path))]
-        found = list(find_files([*listed, *alone], self._tally.failed, self._tally.report.left_out, known, exclude))
+        alone = sorted(existing(path for path in known if lookup.root_of(path) is None))
+        found = list(files_below([*listed, *alone], self._tally.failed, self._tally.report.left_out, known, exclude))
         hashes = self._hash(found, known, listed)
         self._refuse_losses(known, {file.path for file in found}, set(hashes.values()))
 
@@ -111,7 +109,7 @@ class Upgrade:
         self._tidy(new, listed)
         return self._tally.finished()
 
-    def _hash(self, found: Iterable[FileOnDisk], known: Mapping[str, FileState], roots: list[Path]) -> dict[str, str]:
+    def _hash(self, found: Iterable[FileOnDisk], known: Mapping[str, FileState], roots: list[str]) -> dict[str, str]:
         """Content hashes by path, of the files that are as the library knows them, and of those that may be."""
         diff = LibraryDiff(found, known, roots)
         candidates = {file.path for file in diff.candidates}
@@ -136,7 +134,7 @@ class Upgrade:
         new: Store,
         hashes: Mapping[str, str],
         known: Mapping[str, FileState],
-        roots: list[Path],
+        roots: list[str],
     ) -> None:
         """Embed the files that the new store does not hold as they are, and remove from it those that are gone."""
         done = new.files()
@@ -159,9 +157,9 @@ class Upgrade:
 
     def _refuse_losses(self, known: Mapping[str, FileState], held: Iterable[str], contents: Iterable[str]) -> None:
         lost = self._lost(known, held, contents)
-        roots = [str(path) for path in self._library.registry.paths()]
+        roots = self._library.registry.paths()
         # A file that is there, was not found and has not failed is left out by a pattern.
-        unwanted = {path for path in lost if path not in self._tally.failed and os.path.isfile(os_path(path))}
+        unwanted = existing(path for path in lost if path not in self._tally.failed)
         large = [] if self._prune else large_losses(set(lost) - unwanted, self._store.durations(), roots)
         if large:
             named = "; ".join(f"{path!r} {self._tally.failed.get(path, 'is not there')}" for path in large[:_NAMED])
@@ -179,7 +177,7 @@ class Upgrade:
         for name in ("index", "map"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
-    def _tidy(self, new: Store, roots: list[Path]) -> None:
+    def _tidy(self, new: Store, roots: list[str]) -> None:
         """After the upgrade: remove the old store, and note the roots and the files as they are."""
         self._remove_caches()
         remove_replaced(self._folder)

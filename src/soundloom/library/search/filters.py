@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, time
 
 from soundloom.errors import QueryError
 from soundloom.library.storage.sql import sql_text
+from soundloom.remote import absolute_location
+from soundloom.remote.locations import inside
 
 __all__ = ["Filter"]
 
@@ -61,8 +63,7 @@ class Filter:
     def _conditions(self) -> Iterator[str]:
         if self.folder is not None:
             # With its separator behind it: the folder "birds" must not take in "birds of prey".
-            inside = os.path.join(os.path.abspath(os.path.expanduser(os.fspath(self.folder))), "")
-            yield f"starts_with(path, {_literal(inside)})"
+            yield f"starts_with(path, {_literal(inside(absolute_location(self.folder)))})"
         for tag in self.tags:
             yield f"array_has(tags, {_literal(tag)})"
         for tag in self.without_tags:

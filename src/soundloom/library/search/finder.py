@@ -7,7 +7,6 @@ sounds, or words for the model, text says among which files.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
-from soundloom.file_names import os_path
 from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import share_below
 from soundloom.library.search.library_query import (
@@ -29,6 +27,7 @@ from soundloom.library.search.library_query import (
 )
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
+from soundloom.remote import is_there
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import NearestRows, SearchIndex
@@ -231,7 +230,7 @@ class Finder:
             return self._embedded(sound, query)
         except (AudioError, ModelError, ModelMismatchError) as error:
             absent = isinstance(error, AudioError)
-            if absent and (not audio.is_file(sound.source) or os.path.exists(os_path(sound.source))):
+            if absent and (not audio.is_file(sound.source) or is_there(sound.source)):
                 raise
             region = queries.query_region(sound.source, sound.start, sound.end)
             rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)

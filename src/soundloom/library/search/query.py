@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from soundloom.embedder import Source
 from soundloom.errors import QueryError
-from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.remote import absolute_location
 
 __all__ = ["apply_balance", "check_count", "check_query", "complete_weights", "query_region"]
 
@@ -76,4 +75,4 @@ def query_region(sound: Source | None, start: float, end: float | None) -> tuple
     """The file and the seconds of it that a query is, which it must not find; None for a waveform."""
     if not isinstance(sound, str | os.PathLike):
         return None
-    return text_path(os_path(os.path.abspath(Path(sound).expanduser()))), start, float("inf") if end is None else end
+    return absolute_location(sound), start, float("inf") if end is None else end

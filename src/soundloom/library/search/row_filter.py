@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
+from soundloom.remote import absolute_location
+from soundloom.remote.locations import inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,8 +168,8 @@ def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
 
 def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
     folders = [os.path.dirname(path) for path in fields.paths.to_pylist()]
-    inside = os.path.join(os.path.abspath(os.path.expanduser(folder)), "")
-    below = [os.path.join(name, "").startswith(inside) for name in folders]
+    begin = inside(absolute_location(folder))
+    below = [inside(name).startswith(begin) for name in folders]
     if not any(below):
         part = f"{os.sep}{_folded(folder).strip(os.sep)}{os.sep}"
         below = [part in _folded(os.path.join(name, "")) for name in folders]

@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
+from soundloom.remote.locations import common_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -226,4 +227,4 @@ def shared_folder(rows: pa.Table) -> str:
         return ""
     # The first and the last path differ where any two do.
     bounds = pc.min_max(rows["path"])
-    return os.path.commonpath([os.path.dirname(str(bounds[end])) for end in ("min", "max")])
+    return common_folder(str(bounds[end]) for end in ("min", "max"))

@@ -10,7 +10,6 @@ table that is read has it in its metadata, from which sites are computed.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import CacheDamagedError
-from soundloom.file_names import os_path
+from soundloom.remote import is_there
 from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
@@ -270,7 +269,7 @@ def update_facts(
     keys = [] if table is None else list(zip(table["path"].to_pylist(), table["hash"].to_pylist(), strict=True))
     places = {key: place for place, key in enumerate(keys)}
     wanted = sorted(hashes.items())
-    unread = [path for path, digest in wanted if (path, digest) not in places and os.path.exists(os_path(path))]
+    unread = [path for path, digest in wanted if (path, digest) not in places and is_there(path)]
     kept = [places[key] for key in wanted if key in places]
     rows = [] if table is None else table.take(pa.array(kept, pa.int64())).to_pylist()
     measured = [row for row in rows if row["peak"] is None and row["hash"] in levels]

@@ -14,7 +14,6 @@ The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -25,8 +24,8 @@ from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
-from soundloom.file_names import os_path
-from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, outermost
+from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost
+from soundloom.remote import is_there
 
 if TYPE_CHECKING:
     from soundloom.library.storage.store import Store
@@ -47,9 +46,9 @@ class RootEntry:
     pending: str | None = None
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> RootEntry:
+    def of(cls, path: str) -> RootEntry:
         """A root that is new."""
-        return cls(os.fspath(path), uuid4().hex)
+        return cls(path, uuid4().hex)
 
 
 class RootRegistry:
@@ -70,24 +69,24 @@ class RootRegistry:
         """
         return self._read()[1]
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[str]:
         """Where the roots are, sorted."""
-        return [Path(entry.path) for entry in self.entries()]
+        return [entry.path for entry in self.entries()]
 
     def library_id(self) -> str | None:
         """An id that the library got when it was first filled; None before that."""
         return self._read()[0]
 
-    def remember(self, roots: Iterable[Path]) -> None:
+    def remember(self, roots: Iterable[str]) -> None:
         """Add roots; nothing is written if all of them are known."""
         library, known = self._read()
         by_path = {entry.path: entry for entry in known}
-        every = [by_path.get(str(path)) or RootEntry.of(path) for path in outermost([*map(Path, by_path), *roots])]
+        every = [by_path.get(path) or RootEntry.of(path) for path in outermost([*by_path, *roots])]
         if library is None or every != known:
             lost = [path for entry in known if entry not in every for path in entry.missing]
             self._write(library, [replace(one, missing=_below(one, [*one.missing, *lost])) for one in every])
 
-    def record(self, scanned: Iterable[Path], missing: Iterable[str]) -> None:
+    def record(self, scanned: Iterable[str], missing: Iterable[str]) -> None:
         """Note that roots were indexed just now, and which of their files were missing and kept."""
         scanned, missing = list(scanned), sorted(missing)
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -108,7 +107,7 @@ class RootRegistry:
     def relocate(self, store: Store, old: str, new: str) -> None:
         """Give the rows below a path another one, and the root its new path."""
         library, entries = self._read()
-        below = [one for one in entries if is_below(one.path, [Path(old)])]
+        below = [one for one in entries if is_below(one.path, [old])]
         if not below:
             below = [RootEntry.of(old)]
         moving = [replace(one, pending=new + one.path.removeprefix(old)) for one in below]
@@ -135,7 +134,7 @@ class RootRegistry:
             else:
                 store.remove_folder(entry.path)
                 entries = others
-            kept = {str(path) for path in outermost(Path(one.path) for one in entries)}
+            kept = set(outermost(one.path for one in entries))
             # The relocated root takes the place of one that was registered under its new path.
             entries = list({one.path: one for one in entries if one.path in kept}.values())
             self._write(library, entries)
@@ -170,7 +169,7 @@ class RootRegistry:
             ) from None
 
     def _write(self, library: str | None, entries: Iterable[RootEntry]) -> None:
-        every = sorted(entries, key=lambda entry: Path(entry.path).parts)
+        every = sorted(entries, key=lambda entry: by_components(entry.path))
         data: dict[str, Any] = {"format": _FORMAT, "library": library or uuid4().hex}
         data["roots"] = [asdict(entry) | {"missing": list(entry.missing)} for entry in every]
         try:
@@ -203,12 +202,12 @@ class Presence:
             if root not in gone:
                 gone[root] = root is not None and is_empty(root)
             if path not in known:
-                known[path] = gone[root] or not os.path.exists(os_path(path))
+                known[path] = gone[root] or not is_there(path)
         return [known[path] for path in every]
 
 
 def _below(entry: RootEntry, paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({path for path in paths if is_below(path, [Path(entry.path)])}))
+    return tuple(sorted({path for path in paths if is_below(path, [entry.path])}))
 
 
 def _checksum(data: Mapping[str, Any]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 
 from soundloom.errors import QueryError
+from soundloom.remote.locations import inside
 
 __all__ = ["check_condition", "is_in", "path_is_below", "path_is_in", "sql_text"]
 
@@ -52,5 +52,5 @@ def path_is_in(paths: Iterable[str]) -> str:
 
 def path_is_below(folder: str) -> str:
     """The condition that a row's file is, or lies below, a folder or file."""
-    name = folder.rstrip(os.sep)
-    return f"(path = {sql_text(name)} OR starts_with(path, {sql_text(name + os.sep)}))"
+    begin = inside(folder)
+    return f"(path = {sql_text(begin[:-1])} OR starts_with(path, {sql_text(begin)}))"

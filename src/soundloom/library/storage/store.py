@@ -327,7 +327,7 @@ class Store:
         with self._tables.committing():
             self._failures.add(pa.table(columns, schema=failure_schema()), mode="overwrite")
 
-    def record_failures(self, failed: Mapping[str, str], roots: Sequence[Path]) -> None:
+    def record_failures(self, failed: Mapping[str, str], roots: Sequence[str]) -> None:
         """Keep the files that failed now, beside those outside some roots that failed before.
 
         Args:

@@ -17,6 +17,7 @@ from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from soundloom.remote import RangedFile
 from soundloom.server.http.head_requests import only_headers
 
 __all__ = ["file_response", "parse_range"]
@@ -66,8 +67,7 @@ def file_response(
     Raises:
         HTTPException: as for `parse_range`.
     """
-    status = os.fstat(file.fileno())
-    identity = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+    identity, size = _state_of(file)
     etag = f'"{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}"'
     # A copy may be used again only after asking: the same address gives another sound when the file changes.
     about = {"Accept-Ranges": "bytes", "ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
@@ -77,15 +77,24 @@ def file_response(
     asked = None
     if request.headers.get("if-range") in (None, etag):
         try:
-            asked = parse_range(request.headers.get("range"), status.st_size)
+            asked = parse_range(request.headers.get("range"), size)
         except HTTPException:
             file.close()
             raise
-    first, last = asked or (0, status.st_size)
+    first, last = asked or (0, size)
     about["Content-Length"] = str(last - first)
     if asked is not None:
-        about["Content-Range"] = f"bytes {first}-{last - 1}/{status.st_size}"
+        about["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
     return _FileResponse(file, first, last, 206 if asked else 200, about, media_type)
+
+
+def _state_of(file: BinaryIO) -> tuple[str, int]:
+    """What names the state of an open file, and its bytes."""
+    remote = getattr(file, "raw", None)
+    if isinstance(remote, RangedFile):
+        return f"{remote.size}-{remote.mtime_ns}", remote.size
+    status = os.fstat(file.fileno())
+    return f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}", status.st_size
 
 
 class _FileResponse(StreamingResponse):

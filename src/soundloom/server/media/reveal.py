@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 
 from soundloom.file_names import os_path
+from soundloom.remote import is_address
 from soundloom.server.http.error_responses import ApiError
 
 __all__ = ["can_reveal", "reveal"]
@@ -30,6 +31,8 @@ def reveal(path: str) -> None:
     Raises:
         ApiError: the file is gone, there is no desktop, or the folder could not be opened.
     """
+    if is_address(path):
+        raise ApiError(501, "no_folder", f"{path!r} is an address: there is no folder of this machine to open")
     path = os_path(path)
     if not os.path.exists(path):
         raise ApiError(

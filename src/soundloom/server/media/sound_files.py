@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -18,9 +19,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, RemoteFileError
 from soundloom.file_names import os_path
 from soundloom.library import Segment
+from soundloom.remote import RangedFile, is_address, open_binary
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
@@ -68,7 +70,7 @@ class SoundFiles:
         """A file as browsers play it; the path must come from a row or from an upload."""
         file = open_sound(path)
         try:
-            identity = _identity(path, os.fstat(file.fileno()))
+            identity = self._look(path)
             media_type = playable(self._codec(path, identity))
             if media_type is not None:
                 return Playable(file, media_type)
@@ -203,7 +205,11 @@ class SoundFiles:
 
     def _look(self, path: str) -> tuple[Any, ...]:
         with open_sound(path) as file:
-            return _identity(path, os.fstat(file.fileno()))
+            raw = getattr(file, "raw", None)
+            if isinstance(raw, RangedFile):
+                return path, raw.size, raw.mtime_ns
+            status = os.fstat(file.fileno())
+            return path, status.st_size, status.st_mtime_ns
 
 
 def saved_name(path: str, region: tuple[float, float] | None, media_type: str) -> str:
@@ -226,12 +232,19 @@ def saved_name(path: str, region: tuple[float, float] | None, media_type: str) -
 
 
 def open_sound(path: str) -> BinaryIO:
-    """Open a regular file for reading.
+    """Open a regular file, or one at an address, for reading.
 
     Raises:
         ApiError: it is gone.
         AudioError: it cannot be opened, or is not a file any more.
     """
+    if is_address(path):
+        try:
+            return io.BufferedReader(open_binary(os_path(path)))
+        except RemoteFileError as error:
+            if error.missing:
+                raise ApiError(404, "gone", f"{path!r} is not there now: bring the library up to date") from None
+            raise AudioError(path, str(error)) from None
     try:
         # Not blocking: a pipe of that name would never open.
         descriptor = os.open(os_path(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -246,7 +259,3 @@ def open_sound(path: str) -> BinaryIO:
         file.close()
         raise AudioError(path, "it is not a regular file any more: bring the library up to date")
     return file
-
-
-def _identity(path: str, status: os.stat_result) -> tuple[Any, ...]:
-    return path, status.st_size, status.st_mtime_ns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -11,6 +10,8 @@ from fastapi import Path as PathParameter
 
 from soundloom.file_names import os_path
 from soundloom.library import FileProgress
+from soundloom.remote import absolute_location, is_address
+from soundloom.remote.locations import inside
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.jobs import BackgroundJob
@@ -85,11 +86,14 @@ def _folders(service: Service, asked: list[str] | None, here: bool) -> list[str]
             raise ApiError(409, "no_folders", "none of the folders that were indexed is there: name the folders")
         return None
     for folder in asked:
-        if not os.path.isabs(folder) or "\0" in folder:
-            raise ApiError(422, "bad_folder", f"folders must be absolute paths, got {folder!r}")
-        # A token opens the library to others, and not the whole disk.
-        target = Path(os.path.realpath(os_path(folder)))
-        inside = any(target.is_relative_to(os.path.realpath(os_path(root))) for root in known)
-        if not here and not inside:
+        if not (os.path.isabs(folder) or is_address(folder)) or "\0" in folder:
+            raise ApiError(422, "bad_folder", f"folders must be absolute paths or addresses, got {folder!r}")
+        # A token opens the library to others, and not the whole disk, nor what the server's credentials open.
+        if not here and not any(inside(_real(folder)).startswith(inside(_real(root.path))) for root in known):
             raise ApiError(403, "not_here", f"{folder!r} is new: index it on the machine of the server")
     return asked
+
+
+def _real(location: str) -> str:
+    """A path without links and dots; an address as libraries keep it."""
+    return absolute_location(location) if is_address(location) else os.path.realpath(os_path(location))
