@@ -6,7 +6,8 @@ Small noises are indexed by `soundloom index`. Then they are planned for another
 at the same time, while a committer runs again and again. At random moments one of them gets SIGKILL and is started
 again, and now and then a shard that is done is issued once more, to be done by somebody else. After so many kills, or
 ``--limit`` seconds, all is finished and committed, and rows, facts and failures of both libraries are compared, bit for
-bit. ``--s3`` keeps the plan in a local server of S3 (moto).
+bit. ``--s3`` keeps the plan in a local server of S3 (moto). Processes are forked from one that has imported the
+packages (`benchmarks.forked_commands`), so that two processors start some hundred of them in minutes.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,10 +28,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from benchmarks.forked_commands import ForkServer
 from benchmarks.timing import write_json
 from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
+from soundloom.plans.lease import Leases
 from soundloom.plans.object_storage import ObjectStorage, get_many, open_storage
 from soundloom.plans.plan_file import finished_shards, shard_key
 
@@ -87,18 +88,22 @@ def local_s3(bucket: str) -> Iterator[str]:
 class _Process:
     """A command that is started again when it has ended, until it is finished for good."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, server: ForkServer, *arguments: str) -> None:
+        self._server = server
         self._arguments = arguments
-        self.process = self._started()
+        self.pid = server.start(arguments)
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "soundloom", *self._arguments]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, 0)
+            return True
+        return False
 
     def kill_child(self, rng: random.Random) -> bool:
         """Kill a process that it has started, where the system lists these; whether there was one."""
-        place = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        threads = place.parents[1].glob("*/children") if place.exists() else ()
+        threads = Path(f"/proc/{self.pid}/task").glob("*/children")
         children = [int(child) for file in threads for child in _text(file).split()]
         if children:
             with suppress(ProcessLookupError):
@@ -107,21 +112,22 @@ class _Process:
 
     def kill(self) -> bool:
         """Kill it, and start it again; whether it was running."""
-        running = self.process.poll() is None
-        if running:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-        self.process = self._started()
+        running = self.stop()
+        self.pid = self._server.start(self._arguments)
         return running
 
     def restart_if_ended(self) -> None:
-        if self.process.poll() is not None:
-            self.process = self._started()
+        if not self.running:
+            self.pid = self._server.start(self._arguments)
 
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+    def stop(self) -> bool:
+        """Kill it; whether it was running."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+            while self.running:
+                time.sleep(0.01)
+            return True
+        return False
 
 
 def _text(file: Path) -> str:
@@ -160,32 +166,38 @@ def run_kills(
     expected.add(folder / "sounds")
     began = time.monotonic()
     library = Library.create(folder / "planned.loom", _MODEL, window=1.0)
-    plan = Plan.create(library, folder / "sounds", address or folder / "plan", shard_files=5, lease_seconds=5.0)
-    storage, rng = open_storage(plan.address), random.Random(seed)
-    running = [_Process("work", plan.address, "-j", "1", "--offline") for _ in range(workers)]
-    committer = _Process("commit", plan.address)
+    plan = Plan.create(
+        library, folder / "sounds", address or folder / "plan", shard_files=max(5, files // 500), lease_seconds=5.0
+    )
+    storage, rng, server = open_storage(plan.address), random.Random(seed), ForkServer()
+    running = [_Process(server, "work", plan.address, "-j", "1", "--offline") for _ in range(workers)]
+    committer = _Process(server, "commit", plan.address)
     killed, issued = {"worker": 0, "child of a worker": 0, "committer": 0}, 0
-    experienced: set[str] = set()
+    holders: dict[str, str] = {}
+    leases = Leases(storage, plan.file.lease_seconds, "benchmark")
     try:
         while sum(killed.values()) < kills and time.monotonic() - began < limit:
             time.sleep(rng.uniform(0.1, pause))
             committer.restart_if_ended()
             for process in running:
                 process.restart_if_ended()
-            # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
-            experienced |= _holders(storage)
-            at_work = {int(holder.split(":")[1]) for holder in plan.status().workers if holder in experienced}
-            busy = [process for process in running if process.process.pid in at_work]
-            kind = rng.choice(list(killed)) if busy else "committer"
-            victim = committer if kind == "committer" else rng.choice(busy)
-            if not busy and (killed["committer"] > kills // 3 or plan.status().committed == plan.status().done):
-                continue
-            killed[kind] += victim.kill_child(rng) if kind == "child of a worker" else victim.kill()
             # Half of the plan stays to be done, so that kills meet workers at work.
             issued += _issue_again(storage, rng, least=max(rng.random() < 0.3, _done_beyond_half(storage, plan)))
+            # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
+            done = finished_shards(storage)
+            holders |= _holders(storage, done - holders.keys())
+            held = set(leases.held(plan.file.shards.keys() - done).values()) & set(holders.values())
+            at_work = {int(holder.split(":")[1]) for holder in held}
+            busy = [process for process in running if process.pid in at_work]
+            kind = rng.choice(list(killed)) if busy else "committer"
+            victim = committer if kind == "committer" else rng.choice(busy)
+            if not busy and (killed["committer"] > kills // 3 or len(storage.keys("committed/")) == len(done)):
+                continue
+            killed[kind] += victim.kill_child(rng) if kind == "child of a worker" else victim.kill()
     finally:
         for process in [*running, committer]:
             process.stop()
+        server.close()
     plan.work(workers=workers)
     plan.commit()
     return {
@@ -209,9 +221,10 @@ def _outcome(plan: Plan, found: Library, expected: Library) -> dict[str, Any]:
     }
 
 
-def _holders(storage: ObjectStorage) -> set[str]:
-    """The workers that have done a shard."""
-    return {json.loads(content)["holder"] for content in get_many(storage, storage.keys("done/")).values()}
+def _holders(storage: ObjectStorage, shards: Collection[str]) -> dict[str, str]:
+    """The workers that have done some shards, by shard."""
+    found = get_many(storage, [shard_key("done", shard) for shard in shards])
+    return {Path(key).stem: json.loads(content)["holder"] for key, content in found.items()}
 
 
 def _done_beyond_half(storage: ObjectStorage, plan: Plan) -> int:
