@@ -99,7 +99,7 @@ def test_the_slider_steers_while_it_moves(page: Page) -> None:
     until(page, "() => location.search.includes('weights=pitch:0')")
     slider.press("o")
     expect(page.get_by_role("slider", name="general")).to_have_value("0")
-    page.get_by_role("button", name="Even").click()
+    page.get_by_role("button", name="Reset").click()
     until(page, "wanted => document.querySelector('[data-card]').dataset.card === wanted", even[0])
 
 

@@ -74,7 +74,10 @@ def test_the_library_says_what_it_holds(client: TestClient) -> None:
     about = client.get(f"{API}/library").json()
     assert (about["segments"], about["files"], about["failures"], about["model"]) == (16, 14, 1, "logmel+mfcc")
     assert about["seconds"] == pytest.approx(13 * 0.6 + 4.5)
-    assert about["parts"] == [{"name": "logmel", "dim": 128}, {"name": "mfcc", "dim": 120}]
+    assert about["parts"] == [
+        {"name": "logmel", "dim": 128, "balance": 1.0},
+        {"name": "mfcc", "dim": 120, "balance": 1.0},
+    ]
     assert about["folders"] == [
         {"name": ".", "files": 14},
         {"name": "high", "files": 7},

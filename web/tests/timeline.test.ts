@@ -49,6 +49,7 @@ describe('axes', () => {
     expect(timeTicks({ start: 0, end: 3604 }, 8)).toEqual([0, 600, 1200, 1800, 2400, 3000, 3600]);
     expect(timeTicks({ start: 1.03, end: 1.52 }, 8)).toEqual([1.1, 1.2, 1.3, 1.4, 1.5]);
     expect([timeLabel(600, { start: 0, end: 3604 }), timeLabel(3600, { start: 0, end: 3604 }), timeLabel(1.1, { start: 1, end: 2 })]).toEqual(['10:00', '1:00:00', '0:01.1']);
+    expect([timeLabel(719.7, { start: 0, end: 3604 }), timeLabel(59.97, { start: 58, end: 62 })]).toEqual(['12:00', '1:00.0']);
   });
 
   it.each(['linear', 'mel'] as const)('turn frequencies into heights and back (%s)', (scale) => {

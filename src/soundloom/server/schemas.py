@@ -83,6 +83,7 @@ class LibraryPart(ResponseModel):
 
     name: str
     dim: int
+    balance: float = Field(description="How much it counts where no weights are given, which multiply it.")
 
 
 class Folder(ResponseModel):

@@ -3,6 +3,8 @@
 export interface Part {
   name: string;
   dim: number;
+  /** How much it counts where no weights are given, which multiply it. */
+  balance: number;
 }
 
 export interface Library {

@@ -31,6 +31,9 @@ export function nearby(image: HTMLImageElement, source: string): { update: (next
   watch().observe(item);
   return {
     update(next) {
+      if (next === source) return;
+      // The picture of the sound before would stand under the name of this one until its own is here.
+      image.removeAttribute('src');
       source = next;
       show();
     },

@@ -86,8 +86,10 @@ export const kilohertz = (value: number): string => (value < 1000 ? `${Math.roun
 /** A time on an axis: as many digits as the marks need. */
 export function timeLabel(value: number, view: View): string {
   const digits = view.end - view.start < 0.5 ? 3 : view.end - view.start < 8 ? 1 : 0;
-  const whole = Math.floor(value + 1e-9);
+  // Rounded first: 59.97 s without digits is a minute, and not 0:60.
+  const rounded = Number(value.toFixed(digits));
+  const whole = Math.floor(rounded + 1e-9);
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const rest = (value - 60 * Math.floor(whole / 60)).toFixed(digits).padStart(digits ? digits + 3 : 2, '0');
+  const rest = (rounded - 60 * Math.floor(whole / 60)).toFixed(digits).padStart(digits ? digits + 3 : 2, '0');
   return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
 }

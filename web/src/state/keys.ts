@@ -81,7 +81,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
     keys: [
       { key: 'arrows', shown: '← →', does: 'Less or more' },
       { key: 'o', shown: 'O', does: 'Only this part, and back' },
-      { key: '0', shown: '0', does: 'Back to 1' },
+      { key: '0', shown: '0', does: 'Back to the balance of the model' },
     ],
   },
   {

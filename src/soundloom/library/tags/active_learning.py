@@ -39,6 +39,9 @@ __all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "
 PRESUMED = 200
 """Segments presumed to be no, at most."""
 
+MOST_DOUBTFUL = 100
+"""Segments to mark next, at most: each costs a comparison with all candidates, and after a few the others change."""
+
 _FOLDS = 5
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 _UNSURE_PENALTY = 1e-2
@@ -90,7 +93,7 @@ class ExampleTagging:
     Attributes:
         tag: the tag.
         ranked: the segments it most probably fits, best first; neither marked nor tagged so already.
-        doubtful: the segments to mark next, the most informative first.
+        doubtful: the segments to mark next, the most informative first; a hundred at most.
         quality: how accurate this is.
         probabilities: of every segment of the library, in the order of its index.
     """
@@ -143,7 +146,7 @@ def tagged_by_example(
     open_rows = open_rows[~np.isin(open_rows, examples.rows[~examples.presumed])]
     probable = open_rows[probabilities[open_rows] >= above]
     ranked = _best(scores[probable], probable, k)
-    doubtful = _most_informative(vectors, probabilities, open_rows, k)
+    doubtful = _most_informative(vectors, probabilities, open_rows, min(k, MOST_DOUBTFUL))
     held_out_probabilities = None if held_out is None else _sigmoid(slope * held_out + offset)
     return ExampleTagging(
         tag=tag,

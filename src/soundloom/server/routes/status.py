@@ -27,7 +27,10 @@ def _about(service: Service, here: bool) -> LibraryInfo:
     return LibraryInfo(
         name=service.library.folder.name,
         model=settings.model,
-        parts=[LibraryPart(name=name, dim=last - first) for name, (first, last) in settings.parts.items()],
+        parts=[
+            LibraryPart(name=name, dim=last - first, balance=settings.balance.get(name, 1.0))
+            for name, (first, last) in settings.parts.items()
+        ],
         segments=len(catalogue.segments),
         files=catalogue.files,
         seconds=catalogue.seconds,
