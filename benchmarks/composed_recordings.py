@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = measured(
             detector, [out / f"test-{n}.flac" for n in range(files)], [one for some in test for one in some]
         )
-    print(f"window {detector.window} s, hop {detector.hop} s, trained in {trained:.0f} s")
+    windows = ", ".join(f"{one.label} {one.window:g} s" for one in detector.labels)
+    print(f"windows of {windows}, hop {detector.hop} s, trained in {trained:.0f} s")
     report(rows)
     if options.json is not None:
         write_json(options.json, rows)
@@ -156,9 +157,11 @@ def measured(detector: Detector, files: Sequence[Path], calls: Sequence[Annotati
     for column, label in enumerate(CALLS):
         of = [one for one in calls if one.label == label]
         truth, scores = [], []
+        inner = detector.labels[column].window / 4
         for one in windows:
             here = [call for call in of if call.path == one.path]
-            middles = zip(one.starts + detector.hop / 2, one.ends - detector.hop / 2, strict=True)
+            stretches = [one.around(number, 4 * inner) for number in range(len(one.starts))]
+            middles = [(start + inner, end - inner) for start, end in stretches]
             truth += [any(call.start < end and start < call.end for call in here) for start, end in middles]
             scores += one.probabilities[:, column].tolist()
         row: dict[str, Any] = {

@@ -97,8 +97,8 @@ def embedded(folder: Path, folds: tuple[int, int], out: Path, kind: int, count: 
         file = out / f"{kind}-{number}.flac"
         calls = composed(folder, folds, file, [0, 2 + kind, number])
         blocks = audio.stream(file, model.sample_rate)
-        found = list(embed_stream(model, blocks, origin=0, first=0, size=size, step=step, count=None))
-        some = np.concatenate([rows for rows, _ in found])
+        found = list(embed_stream(model, blocks, origin=0, first=0, sizes=[size], step=step, count=None))
+        some = np.concatenate([rows[0] for rows, _ in found])
         vectors.append(some)
         groups += [number] * len(some)
         for label in CALLS:

@@ -27,7 +27,7 @@ RATE = 16_000
 
 def scored(probabilities: np.ndarray, path: str = "/s/night.wav") -> ScoredWindows:
     starts = np.arange(len(probabilities), dtype=np.float64)
-    return ScoredWindows(path, starts, starts + 1, probabilities[:, None], 0.0)
+    return ScoredWindows(path, starts, starts + 1, probabilities[:, None], 0.0, float(starts[-1] + 1))
 
 
 @pytest.mark.parametrize(("share", "sharpness"), [(0.01, 3.0), (0.05, 2.0), (0.3, 1.0)])
@@ -42,7 +42,7 @@ def test_the_interval_of_a_density_holds_the_density(share: float, sharpness: fl
         probabilities = probabilities / (1 + probabilities)
         sample = [
             replace(one, label="crow" if truth[round(one.start)] else "")
-            for one in density_sample([scored(probabilities)], 0, 60, seed=seed)
+            for one in density_sample([scored(probabilities)], 0, 1.0, 60, seed=seed)
         ]
         found = call_density(sample, "crow")
         inside.append(found.low <= truth.mean() <= found.high)
@@ -53,7 +53,9 @@ def test_the_interval_of_a_density_holds_the_density(share: float, sharpness: fl
 
 def test_a_density_sample_is_of_every_score() -> None:
     probabilities = np.linspace(0, 1, 1000)
-    sample = density_sample([scored(probabilities[:600], "/s/a.wav"), scored(probabilities[600:], "/s/b.wav")], 0, 52)
+    sample = density_sample(
+        [scored(probabilities[:600], "/s/a.wav"), scored(probabilities[600:], "/s/b.wav")], 0, 1.0, 52
+    )
     assert len(sample) == 52
     bins = [[one for one in sample if one.columns["bin"] == bin_] for bin_ in range(5)]
     assert [len(some) for some in bins] == [10, 10, 10, 11, 11]
@@ -61,11 +63,11 @@ def test_a_density_sample_is_of_every_score() -> None:
     assert max(one.score or 0 for one in bins[0]) < min(one.score or 0 for one in bins[1])
     assert all(one.label == UNCHECKED for one in sample)
     with pytest.raises(InvalidArgumentError, match="5 windows or more"):
-        density_sample([scored(probabilities[:3])], 0, 52)
+        density_sample([scored(probabilities[:3])], 0, 1.0, 52)
 
 
 def test_a_density_of_what_was_not_checked_is_refused() -> None:
-    sample = density_sample([scored(np.linspace(0, 1, 1000))], 0, 50)
+    sample = density_sample([scored(np.linspace(0, 1, 1000))], 0, 1.0, 50)
     with pytest.raises(InvalidArgumentError, match="no region is checked"):
         call_density(sample, "crow")
     with pytest.raises(InvalidArgumentError, match="sample --by density"):

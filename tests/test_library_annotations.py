@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -235,17 +235,29 @@ def test_segments_are_found_by_site_hour_and_the_segments_own_time(library: Libr
 
 
 @pytest.mark.parametrize(
-    ("begun", "seconds", "expected"),
+    ("hours", "begun", "seconds", "expected"),
     [
-        (datetime(2024, 5, 1, 3, 59), 59, False),
-        (datetime(2024, 5, 1, 3, 59), 61, True),
-        (datetime(2024, 5, 1, 8, 0), 19 * 3600, False),
-        (datetime(2024, 5, 1, 8, 0), 21 * 3600, True),
-        (datetime(2024, 4, 30, 20, 0), 9 * 3600, True),
-        (datetime(2024, 4, 30, 20, 0), 3600, False),
-        (None, 60, False),
+        ((4, 8), datetime(2024, 5, 1, 3, 59), 59, []),
+        ((4, 8), datetime(2024, 5, 1, 3, 59), 61, [(60, 61)]),
+        ((4, 8), datetime(2024, 5, 1, 8, 0), 19 * 3600, []),
+        ((4, 8), datetime(2024, 5, 1, 6, 0), 23 * 3600, [(0, 2 * 3600), (22 * 3600, 23 * 3600)]),
+        ((4, 8), datetime(2024, 4, 30, 6, 0), 25 * 3600, [(22 * 3600, 25 * 3600)]),
+        ((4, 8), datetime(2024, 4, 30, 20, 0), 3600, []),
+        ((4, 8), datetime(2024, 5, 2, 6, 0), 25 * 3600, [(0, 2 * 3600)]),
+        ((22, 4), datetime(2024, 5, 1, 3, 0), 24 * 3600, [(0, 3600), (19 * 3600, 24 * 3600)]),
+        ((22, 4), datetime(2024, 5, 2, 23, 0), 7 * 3600, [(0, 3600)]),
+        ((12, 12), datetime(2024, 5, 1, 6, 0), 40 * 3600, [(0, 40 * 3600)]),
+        (None, datetime(2024, 4, 30, 23, 0), 100 * 3600, [(3600, 49 * 3600)]),
+        ((4, 8), None, 60, []),
     ],
 )
-def test_a_recording_overlaps_hours_of_any_of_its_days(begun: datetime | None, seconds: float, expected: bool) -> None:
-    where = RecordingFilter(hours=(4, 8), after=date(2024, 5, 1))
-    assert where.overlaps("here", begun, seconds) is expected
+def test_hours_of_all_days_of_a_recording_are_meant(
+    hours: tuple[float, float] | None, begun: datetime | None, seconds: float, expected: list[tuple[float, float]]
+) -> None:
+    where = RecordingFilter(site="here", hours=hours, after=date(2024, 5, 1), before=date(2024, 5, 3))
+    assert where.spans("Here", begun, seconds) == expected
+    assert where.spans("there", begun, seconds) == []
+    # What is meant by itself is what lies in the stretches.
+    for second in np.arange(0, min(seconds, 49 * 3600), 1801.0) if begun is not None else []:
+        moment = begun + timedelta(seconds=float(second))
+        assert where.admits("HERE", moment) == any(start <= second < end for start, end in expected), second

@@ -10,13 +10,12 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json
-from soundloom.cli.filter_options import pop_recording, recorded
+from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.detectors import DetectionReport
-    from soundloom.library import Deployments
 
 __all__ = ["command"]
 
@@ -29,11 +28,7 @@ __all__ = ["command"]
 @click.option(
     "--above", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Lowest probability.  [default: 0.5]"
 )
-@recorded
-@click.option(
-    "--deployments", "sites", type=common_options.LocalPath(must_exist=True), metavar="CSV|LIBRARY",
-    help="Says which site files were recorded at; else their names, or folders, do.",
-)  # fmt: skip
+@deployed
 @common_options.region_file
 @common_options.offline
 @common_options.workers
@@ -47,7 +42,6 @@ def command(
     precision: float | None,
     recall: float | None,
     above: float | None,
-    sites: Path | None,
     out: Path | None,
     offline: bool,
     workers: int | None,
@@ -69,20 +63,17 @@ def command(
     from soundloom.annotations import write_annotations
     from soundloom.cache_folder import cache_home
     from soundloom.detectors import Aim, Detector
-    from soundloom.library import RecordingFilter
 
     given = {"precision": precision, "recall": recall, "probability": above}
     if sum(value is not None for value in given.values()) > 1:
         raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
-    where = RecordingFilter(**pop_recording(recording))
     detector = Detector.load(name)
     report = detector.detect(
         sounds,
         aim,
         model=detector.load_model(offline=offline),
-        where=where,
-        deployments=None if sites is None else _deployments(sites),
+        **pop_deployed(recording),
         workers=workers,
         journal=cache_home() / "detections",
     )
@@ -97,13 +88,6 @@ def command(
 
         print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
         context.exit(1)
-
-
-def _deployments(table: Path) -> Deployments:
-    """The deployments of a CSV, or of a library."""
-    from soundloom.library import Deployments, Library
-
-    return Library.open(table).annotations.deployments() if table.is_dir() else Deployments.read(table)
 
 
 def _show(report: DetectionReport, out: Path | None) -> None:

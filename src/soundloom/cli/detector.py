@@ -12,6 +12,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_failures, print_json, progress_bar
+from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
 from soundloom.safe_text import printable
@@ -134,10 +135,10 @@ def list_detectors(folder: Path, json_wanted: bool) -> None:
         return
     for path, detector in found:
         labels = ", ".join(
-            f"{one.label} (average precision {one.quality.average_precision or 'not measured'})"
+            f"{one.label} ({one.window:g} s, average precision {one.quality.average_precision or 'not measured'})"
             for one in detector.labels
         )
-        echo(f"{path}: {labels}; {detector.model_name}, window {detector.window:g} s")
+        echo(f"{path}: {labels}; {detector.model_name}")
     if not found:
         echo("no detectors here: soundloom detector train makes one", err=True)
 
@@ -171,10 +172,11 @@ def describe(name: str, json_wanted: bool) -> None:
 @click.option(
     "-o", "--out", type=common_options.LocalPath(), required=True, metavar="TABLE", help="Written, to fill in."
 )
+@deployed
 @common_options.workers
 def sample(
     sounds: tuple[Path | str, ...], name: str, label: str | None, count: int, by: str, seed: int, out: Path,
-    workers: int | None,
+    workers: int | None, **recording: Any,
 ) -> None:  # fmt: skip
     """Choose windows of recordings for somebody to mark.
 
@@ -188,12 +190,14 @@ def sample(
     from soundloom.detectors.next_examples import windows_to_mark
 
     detector = Detector.load(name)
-    known = [one.label for one in detector.labels]
-    if label is not None and label not in known:
-        raise click.BadParameter(f"{label!r} is none of the detector's: {', '.join(known)}", param_hint="--label")
+    detector.column_of(label)
     model, failed = detector.load_model(), dict[str, str]()
     journal = cache_home() / "detections"
-    windows = list(scored_windows(detector, sounds, failed, model=model, workers=workers, journal=journal))
+    windows = list(
+        scored_windows(
+            detector, sounds, failed, model=model, workers=workers, journal=journal, **pop_deployed(recording)
+        )
+    )
     found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
     write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
@@ -315,10 +319,13 @@ def _advance(bar: Any) -> Any:
 
 def _plain(detector: Detector, folder: Path) -> dict[str, Any]:
     labels = [
-        {"label": one.label, "frequency": asdict(one.calibration.frequency), **asdict(one.quality)}
+        {
+            "label": one.label, "window": one.window, "frequency": asdict(one.calibration.frequency),
+            **asdict(one.quality),
+        }
         for one in detector.labels
-    ]
+    ]  # fmt: skip
     return {
-        "detector": str(folder), "model": detector.model_name, "window": detector.window, "hop": detector.hop,
+        "detector": str(folder), "model": detector.model_name, "hop": detector.hop,
         "decoding": detector.decoding.to_data(), "labels": labels, "examples": len(detector.examples),
     }  # fmt: skip

@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from soundloom.cli import common_options
 from soundloom.cli.search_query import parse_time
 
 if TYPE_CHECKING:
     from soundloom.library import RowFilter
 
-__all__ = ["filters", "pop_filter", "pop_recording", "recorded"]
+__all__ = ["deployed", "filters", "pop_deployed", "pop_filter", "pop_recording", "recorded"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 _MONTH = re.compile(r"\d{4}(-\d{2})?")
@@ -96,6 +98,27 @@ def recorded(command: Command) -> Command:
     for option in reversed(_RECORDED):
         command = option(command)
     return command
+
+
+def deployed(command: Command) -> Command:
+    """The options of `recorded`, and where files that are in no library were recorded; read by `pop_deployed`."""
+    sites = click.option(
+        "--deployments", "sites", type=common_options.LocalPath(must_exist=True), metavar="CSV|LIBRARY",
+        help="Says which site files were recorded at; else their names, or folders, do.",
+    )  # fmt: skip
+    return recorded(sites(command))
+
+
+def pop_deployed(given: dict[str, Any]) -> dict[str, Any]:
+    """``where`` and ``deployments``, as detection takes them, taken out of the arguments of a command."""
+    from soundloom.library import Deployments, Library, RecordingFilter
+
+    sites: Path | None = given.pop("sites")
+    where = RecordingFilter(**pop_recording(given))
+    if sites is None:
+        return {"where": where}
+    found = Library.open(sites).annotations.deployments() if sites.is_dir() else Deployments.read(sites)
+    return {"where": where, "deployments": found}
 
 
 def pop_recording(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from soundloom.detectors.calibration import Aim, Calibration, Interval, OperatingPoint
 from soundloom.detectors.detection import DetectionReport
-from soundloom.detectors.detector import Detector, LabelDetector, Quality
+from soundloom.detectors.detector import Detector
 from soundloom.detectors.detector_folder import find_detectors
+from soundloom.detectors.label_detector import LabelDetector, Quality
 from soundloom.detectors.library_detectors import LibraryDetectors
 
 __all__ = [

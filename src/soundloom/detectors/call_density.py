@@ -23,6 +23,7 @@ from soundloom.annotations import Annotation
 from soundloom.detectors.calibration import Interval
 from soundloom.detectors.events import ScoredWindows
 from soundloom.errors import InvalidArgumentError
+from soundloom.letter_case import folded
 
 __all__ = ["UNCHECKED", "call_density", "checked", "density_sample"]
 
@@ -35,12 +36,15 @@ _LEAST, _WEIGHT = 0.05, 0.5
 """The prior of a bin's share is the detector's mean probability in it, at least so much; it counts as half a window."""
 
 
-def density_sample(windows: Sequence[ScoredWindows], column: int, count: int, *, seed: int = 0) -> list[Annotation]:
+def density_sample(
+    windows: Sequence[ScoredWindows], column: int, seconds: float, count: int, *, seed: int = 0
+) -> list[Annotation]:
     """Windows to check, of every score.
 
     Args:
         windows: of the recordings.
         column: the number of the label whose density is asked for.
+        seconds: of the label's windows.
         count: how many windows, of all bins together.
         seed: of the drawing.
 
@@ -65,8 +69,8 @@ def density_sample(windows: Sequence[ScoredWindows], column: int, count: int, *,
         for member in rng.permutation(members)[:wanted]:
             recording, number = places[member]
             one = windows[recording]
-            start, end = round(float(one.starts[number]), 6), round(float(one.ends[number]), 6)
             score = round(float(probabilities[member]), 6)
+            start, end = one.around(number, seconds)
             found.append(Annotation(one.path, start, end, UNCHECKED, score, one.duration, facts))
     return sorted(found, key=lambda one: (one.path, one.start))
 
@@ -88,7 +92,7 @@ def call_density(sample: Sequence[Annotation], label: str) -> Interval:
             bin_ = int(one.columns["bin"])
             facts[bin_] = float(one.columns["share"]), float(one.columns["expected"])
             if one.label != UNCHECKED:
-                bins[bin_].append(one.label == label)
+                bins[bin_].append(folded(one.label) == folded(label))
     except (KeyError, ValueError, TypeError):
         raise InvalidArgumentError(
             "a density is of a table that soundloom detector sample --by density wrote: its columns bin, share and "

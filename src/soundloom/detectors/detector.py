@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.annotations import Annotation
-from soundloom.detectors.background import Background, find_background
-from soundloom.detectors.calibration import Aim, Calibration, Interval, Marked
-from soundloom.detectors.embedding_space import EmbeddingSpace
+from soundloom.counted import counted
+from soundloom.detectors.background import find_background
+from soundloom.detectors.calibration import Aim
 from soundloom.detectors.frame_windows import shares_frames
-from soundloom.detectors.learner import Blend, Examples, learn
+from soundloom.detectors.label_detector import LabelDetector, learn_labels
 from soundloom.detectors.training_windows import (
     MOST_UNLABELLED,
-    WindowVectors,
     beyond_ends,
     embed_windows,
     file_lengths,
@@ -37,65 +37,14 @@ from soundloom.detectors.training_windows import (
 from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError, ModelMismatchError
 from soundloom.file_names import text_path
-from soundloom.library.tags.logistic_regression import average_precision
+from soundloom.letter_case import folded
 from soundloom.models import DEFAULT, load
 
 if TYPE_CHECKING:
     from soundloom.detectors.detection import DetectionReport
     from soundloom.library import Deployments, RecordingFilter
 
-__all__ = ["Detector", "LabelDetector", "Quality"]
-
-BLOCKS = (60.0, 30.0, 15.0, 7.5)
-"""Seconds of the blocks of time that are held out in turn where all examples are of one recording: the longest that
-divide them in five, or the shortest."""
-
-_ENOUGH = 40
-"""Unlabelled windows from which on the sounds of the background are no negatives."""
-
-_DRAWS = 200
-_FEW = 5
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well held-out examples were found.
-
-    Attributes:
-        average_precision: mean precision at every held-out example, among negative and unlabelled windows; None where
-            nothing could be held out.
-        held_out: what was held out in turn: ``recordings``, ``blocks of time`` or ``nothing``.
-        positive: windows that hold the sound.
-        negative: windows that are marked not to.
-        unlabelled: windows that were presumed not to.
-    """
-
-    average_precision: Interval | None
-    held_out: str
-    positive: int
-    negative: int
-    unlabelled: int
-
-
-@dataclass(frozen=True, eq=False)
-class LabelDetector:
-    """What finds one label.
-
-    Attributes:
-        label: the label.
-        weights: of the score in the detector's space.
-        bias: added to it.
-        blend: what the score is made of: how much of what.
-        calibration: from scores to probabilities.
-        quality: how well it finds held-out examples.
-    """
-
-    label: str
-    weights: Float[np.ndarray, " rank"]
-    bias: float
-    blend: Blend
-    calibration: Calibration
-    quality: Quality
+__all__ = ["Detector"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,23 +54,20 @@ class Detector:
     Attributes:
         model_name: the model whose embeddings it takes, as `soundloom.load` takes it.
         fingerprint: of that model.
-        window: seconds that are looked at together.
         hop: seconds from one window to the next.
         decoding: how recordings are decoded, such as the speed at which ultrasound is taken.
-        space: where scores are computed.
         frames: whether windows share frames (`soundloom.detectors.frame_windows`); else each is embedded by itself.
-        labels: what finds each label.
+        labels: what finds each label, in windows that suit its calls.
         examples: what it learned from.
         failed: files that could not be read when it was trained, and why; not kept.
-        remarks: files with regions that reach beyond their ends, and what became of these; not kept.
+        remarks: files with regions that reach beyond their ends, and what became of these, and labels that were taken
+            for others; not kept.
     """
 
     model_name: str
     fingerprint: str
-    window: float
     hop: float
     decoding: audio.DecodeOptions
-    space: EmbeddingSpace
     frames: bool
     labels: tuple[LabelDetector, ...]
     examples: tuple[Annotation, ...] = ()
@@ -145,49 +91,48 @@ class Detector:
         """Learn to find sounds from marked regions.
 
         Args:
-            labels: what to find; regions with other labels, or without one, are examples of other sounds.
+            labels: what to find; regions with other labels, or without one, are examples of other sounds. Labels that
+                differ in case alone are one.
             annotations: marked regions. Stretches of their recordings of which nothing is said are presumed to hold
                 none of the labels.
             background: recordings of which nothing is known, such as those that the detector is meant for.
             model: the embedder, or its name.
-            window: seconds that are looked at together; None: what suits the marked regions.
-            hop: seconds from one window to the next; None: half a window.
+            window: seconds that are looked at together; None: for each label what suits its marked regions.
+            hop: seconds from one window to the next; None: half the shortest window.
             decoding: how recordings are decoded.
             workers: how many files at a time; None: one for each processor.
-            progress: called with the files done and their number.
+            progress: called with the files done and their number, once for all windows of one length.
 
         Raises:
             InvalidArgumentError: a label is not marked anywhere; there are no other sounds; window or hop are not
-                positive, or the hop is longer than the window.
+                positive, or the hop is longer than the shortest window.
             ModelError: the model cannot be loaded.
         """
-        wanted = list(dict.fromkeys(labels))
-        positive = [one for one in annotations if one.label in wanted]
-        missing = [label for label in wanted if not any(one.label == label for one in positive)]
-        if not wanted or missing:
-            known = sorted({one.label for one in annotations if one.label})
-            raise InvalidArgumentError(f"no region is labelled {missing or wanted}: the labels are {known}")
-        window = fitting_window(positive, decoding.speed) if window is None else window
-        hop = window / 2 if hop is None else hop
-        if not 0 < hop <= window:
-            raise InvalidArgumentError(f"window {window} s and hop {hop} s: the hop is above 0 and at most the window")
+        wanted, marked, remarks = _in_one_case(labels, annotations)
+        by_window = _by_window(wanted, marked, window, decoding.speed)
+        hop = min(by_window) / 2 if hop is None else hop
+        if not 0 < hop <= min(by_window):
+            raise InvalidArgumentError(f"a hop is above 0 and at most the window, {min(by_window)} s, got {hop} s")
         embedder = load(model) if isinstance(model, str) else model
-        negative = [one for one in annotations if one.label not in wanted]
         files = [text_path(path) for path in audio.find([Path(path).expanduser() for path in background])]
-        lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
-        windows = training_windows(positive, negative, files, lengths, window, hop)
-        vectors = embed_windows(
-            windows, embedder, lengths, decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress
-        )
+        lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in marked), *files]), decoding)
         sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
-        # What is frequent in recordings of which nothing is known is so in those that are searched.
-        population = set(files) if set(files) - {one.path for one in annotations} else set(lengths)
-        drawn = min(1.0, MOST_UNLABELLED * window / max(window, sum(lengths.values())))
-        space, found = _learned(wanted, vectors, embedder, sounds, population, drawn)
+        population = set(files) if set(files) - {one.path for one in marked} else set(lengths)
+        found: dict[str, LabelDetector] = {}
+        for seconds, some in by_window.items():
+            parts = [one for one in marked if one.label in some], [one for one in marked if one.label not in some]
+            vectors = embed_windows(
+                training_windows(*parts, files, lengths, seconds, hop), embedder, lengths,
+                decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress,
+            )  # fmt: skip
+            failed.update(vectors.failed)
+            drawn = min(1.0, MOST_UNLABELLED * seconds / max(seconds, sum(lengths.values())))
+            learned = learn_labels(some, seconds, vectors, embedder, sounds, population, drawn)
+            found |= {one.label: one for one in learned}
         return cls(
-            model_name=name, fingerprint=embedder.fingerprint(), window=window, hop=hop, decoding=decoding, space=space,
-            frames=shares_frames(embedder), labels=found, examples=tuple(annotations),
-            failed={**failed, **vectors.failed}, remarks=beyond_ends(annotations, lengths),
+            model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
+            frames=shares_frames(embedder), labels=tuple(found[label] for label in wanted),
+            examples=tuple(annotations), failed=failed, remarks={**beyond_ends(annotations, lengths), **remarks},
         )  # fmt: skip
 
     @classmethod
@@ -242,26 +187,39 @@ class Detector:
             )
         return model
 
+    @property
+    def windows(self) -> tuple[float, ...]:
+        """Seconds of the windows, of every length, the shortest first: one of each is around the same middle."""
+        return tuple(sorted({one.window for one in self.labels}))
+
     def identity(self) -> str:
         """A hash of all that decides the probability of a window."""
         digest = hashlib.sha256(
-            repr((self.fingerprint, self.window, self.hop, self.decoding.to_data(), self.frames)).encode()
+            repr((self.fingerprint, self.windows, self.hop, self.decoding.to_data(), self.frames)).encode()
         )
-        for array in (self.space.mean, self.space.scale, self.space.gains, self.space.centre, self.space.directions):
-            digest.update(b"" if array is None else np.ascontiguousarray(array, np.float64).tobytes())
         for one in self.labels:
-            digest.update(np.ascontiguousarray(one.weights, np.float64).tobytes())
+            space = one.space
+            for array in (space.mean, space.scale, space.gains, space.centre, space.directions, one.weights):
+                digest.update(b"" if array is None else np.ascontiguousarray(array, np.float64).tobytes())
             digest.update(repr((one.label, one.bias, one.calibration.to_data()["mixture"])).encode())
         return digest.hexdigest()
 
-    def probabilities(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows labels"]:
-        """The probability of each label in windows with these embeddings."""
-        vectors = self.space.transform(embeddings)
-        columns = []
-        for one in self.labels:
-            scores = np.einsum("ij,j->i", vectors, one.weights) + one.bias
-            columns.append(one.calibration.probabilities(scores))
+    def probabilities(self, embeddings: Float[np.ndarray, "windows rows dim"]) -> Float[np.ndarray, "rows labels"]:
+        """The probability of each label around some moments, by the embeddings of the windows of every length there."""
+        columns = [one.probabilities(embeddings[self.windows.index(one.window)]) for one in self.labels]
         return np.stack(columns, axis=1)
+
+    def column_of(self, label: str | None) -> int:
+        """The number of a label, in any case; of the first one if it is None.
+
+        Raises:
+            InvalidArgumentError: the detector has no such label.
+        """
+        known = [folded(one.label) for one in self.labels]
+        if label is None or folded(label) in known:
+            return 0 if label is None else known.index(folded(label))
+        names = ", ".join(one.label for one in self.labels)
+        raise InvalidArgumentError(f"{label!r} is none of the detector's labels: {names}")
 
     def detect(
         self,
@@ -284,75 +242,37 @@ class Detector:
         )  # fmt: skip
 
 
-def _learned(
-    labels: Sequence[str],
-    found: WindowVectors,
-    model: Embedder,
-    sounds: Background | None,
-    population: set[str],
-    drawn: float,
-) -> tuple[EmbeddingSpace, tuple[LabelDetector, ...]]:
-    """The space and what finds each label in it.
-
-    Args:
-        labels: what is found.
-        found: the windows.
-        model: the embedder.
-        sounds: of all kinds.
-        population: the recordings that are as those that are searched.
-        drawn: the share of their windows that were drawn as unlabelled ones.
-    """
-    known = np.array([window.path in population for window in found.windows], np.bool_)
-    unlabelled = np.array([window.labels is None for window in found.windows], np.bool_)
-    space = EmbeddingSpace.fit(found.embeddings[unlabelled], model.parts, model.balance, sounds)
-    vectors = space.transform(found.embeddings) if len(found.windows) else np.zeros((0, 1))
-    results = []
+def _by_window(
+    labels: Sequence[str], marked: Sequence[Annotation], window: float | None, speed: float
+) -> dict[float, list[str]]:
+    """Seconds of a window -> the labels that are looked for in such windows."""
+    found: dict[float, list[str]] = defaultdict(list)
     for label in labels:
-        positive = np.array([label in (window.labels or ()) for window in found.windows], np.bool_)
-        groups, held_out = _groups(found, positive)
-        others = ~positive & ~unlabelled
-        # Sounds of all kinds are negatives only where there are few others: they sound less like the recordings.
-        general = sounds.sounds if sounds is not None and int(unlabelled.sum()) < _ENOUGH else found.embeddings[:0]
-        examples = Examples(
-            vectors[positive],
-            groups[positive],
-            np.concatenate([vectors[others], space.transform(general)]),
-            np.concatenate([groups[others], -1 - np.arange(len(general))]),
-            vectors[unlabelled],
-            groups[unlabelled],
-            space.decorrelated,
-        )
-        score = learn(examples)
-        marked = Marked(known[positive], np.append(known[others], np.zeros(len(general), np.bool_)), drawn)
-        calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, marked=marked)
-        counts = int(positive.sum()), int(others.sum()), int(unlabelled.sum())
-        precision = _average_precision(score.positive, np.concatenate([score.negative, score.unlabelled]))
-        quality = Quality(precision if score.held_out else None, held_out if score.held_out else "nothing", *counts)
-        results.append(LabelDetector(label, score.weights, score.bias, score.blend, calibration, quality))
-    return space, tuple(results)
+        suiting = fitting_window([one for one in marked if one.label == label], speed) if window is None else window
+        found[suiting].append(label)
+    return found
 
 
-def _groups(found: WindowVectors, positive: Bool[np.ndarray, " windows"]) -> tuple[Int[np.ndarray, " windows"], str]:
-    """What is held out together: recordings, or blocks of time where one recording has all examples of a label."""
-    recordings = [window.path for window in found.windows]
-    if len({path for path, yes in zip(recordings, positive, strict=True) if yes}) >= 2:
-        return np.unique(np.array(recordings), return_inverse=True)[1].astype(np.int64), "recordings"
-    for seconds in BLOCKS:
-        blocks = np.array([f"{int(window.start // seconds)} {window.path}" for window in found.windows])
-        if len(np.unique(blocks[positive])) >= _FEW:
-            break
-    return np.unique(blocks, return_inverse=True)[1].astype(np.int64), "blocks of time"
+def _in_one_case(
+    labels: Sequence[str], annotations: Sequence[Annotation]
+) -> tuple[list[str], list[Annotation], dict[str, str]]:
+    """The labels without those that differ in case alone, the annotations spelled as they are, and remarks on that.
 
-
-def _average_precision(positive: Float[np.ndarray, " positive"], others: Float[np.ndarray, " others"]) -> Interval:
-    """Average precision of held-out scores, with the interval of a bootstrap."""
-    rng = np.random.default_rng(0)
-
-    def value(some: Float[np.ndarray, " some"], rest: Float[np.ndarray, " rest"]) -> float:
-        yes = np.repeat([True, False], [len(some), len(rest)])
-        return average_precision(np.concatenate([some, rest]), yes)
-
-    draws = [value(rng.choice(positive, len(positive)), rng.choice(others, len(others))) for _ in range(_DRAWS)]
-    middle = value(positive, others)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(middle, min(middle, float(low)), max(middle, float(high)))
+    Raises:
+        InvalidArgumentError: a label is not marked anywhere.
+    """
+    wanted: dict[str, str] = {}
+    for label in labels:
+        wanted.setdefault(folded(label), label)
+    marked = [replace(one, label=wanted.get(folded(one.label), one.label)) for one in annotations]
+    missing = [label for label in wanted.values() if not any(one.label == label for one in marked)]
+    if not wanted or missing:
+        known = sorted({one.label for one in annotations if one.label})
+        raise InvalidArgumentError(f"no region is labelled {missing or labels}: the labels are {known}")
+    remarks = {}
+    for key, label in wanted.items():
+        others = Counter(one.label for one in annotations if one.label != label and folded(one.label) == key)
+        if others:
+            spelled = ", ".join(f"{other!r} ({counted(count, 'region')})" for other, count in sorted(others.items()))
+            remarks[label] = f"{spelled} taken for the same label"
+    return list(wanted.values()), marked, remarks

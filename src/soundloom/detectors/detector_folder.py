@@ -29,8 +29,9 @@ from soundloom.atomic_file import replacing, write_atomically
 from soundloom.audio import DecodeOptions
 from soundloom.counted import counted
 from soundloom.detectors.calibration import Aim, Calibration, Interval
-from soundloom.detectors.detector import Detector, LabelDetector, Quality
+from soundloom.detectors.detector import Detector
 from soundloom.detectors.embedding_space import EmbeddingSpace
+from soundloom.detectors.label_detector import LabelDetector, Quality
 from soundloom.detectors.learner import Blend
 from soundloom.errors import DetectorError, ModelError, ResourceError, SoundloomError
 from soundloom.local_path import local_path
@@ -50,7 +51,8 @@ __all__ = [
 SUFFIX = ".detector"
 FORMER = "former"
 SETTINGS, WEIGHTS, EXAMPLES, CARD = FILES = ("detector.json", "weights.safetensors", "examples.csv", "README.md")
-_VERSION = 2
+_VERSION = 3
+_ARRAYS = ("mean", "scale", "gains", "centre")
 _NARROW = 0.1
 """Width of the average precision's interval from which on more marks would say little."""
 
@@ -87,10 +89,11 @@ def write_detector(detector: Detector, folder: str | os.PathLike[str]) -> Path:
     """Write a detector to a folder; see `Detector.save`."""
     path = local_path(folder)
     rounds = [*rounds_of(path), _round(detector)]
-    arrays = {f"space.{name}": getattr(detector.space, name) for name in ("mean", "scale", "gains", "centre")}
-    if detector.space.directions is not None:
-        arrays["space.directions"] = detector.space.directions
-    arrays |= {f"labels.{number}.weights": one.weights for number, one in enumerate(detector.labels)}
+    arrays = {f"labels.{number}.weights": one.weights for number, one in enumerate(detector.labels)}
+    spaces = {one.window: one.space for one in detector.labels}
+    for number, window in enumerate(detector.windows):
+        known = {name: getattr(spaces[window], name) for name in (*_ARRAYS, "directions")}
+        arrays |= {f"space.{number}.{name}": array for name, array in known.items() if array is not None}
     try:
         path.mkdir(parents=True, exist_ok=True)
         _keep_former(path)
@@ -141,19 +144,22 @@ def read_detector(name: str | os.PathLike[str]) -> Detector:
             raise DetectorError(f"the detector {str(folder)!r} was written by a newer soundloom: update soundloom")
         arrays = load_file(folder / WEIGHTS)
         examples = read_annotations(folder / EXAMPLES, format="csv").annotations if plain["examples"] else ()
-        space = EmbeddingSpace(
-            arrays["space.mean"],
-            arrays["space.scale"],
-            arrays["space.gains"],
-            tuple((int(first), int(last)) for first, last in plain["parts"]),
-            arrays["space.centre"],
-            arrays.get("space.directions"),
-        )
+        parts = tuple((int(first), int(last)) for first, last in plain["parts"])
+        # Up to version 2 all labels had one window.
+        windows = [one.get("window", plain.get("window")) for one in plain["labels"]]
+        prefixes = {window: f"space.{number}." for number, window in enumerate(sorted(set(windows)))}
+        spaces = {
+            window: _space(arrays, prefix if plain["version"] > 2 else "space.", parts)
+            for window, prefix in prefixes.items()
+        }
         return Detector(
-            model_name=plain["model"], fingerprint=plain["fingerprint"], window=plain["window"], hop=plain["hop"],
-            decoding=DecodeOptions.from_data(plain["decoding"]), space=space, examples=tuple(examples),
+            model_name=plain["model"], fingerprint=plain["fingerprint"], hop=plain["hop"],
+            decoding=DecodeOptions.from_data(plain["decoding"]), examples=tuple(examples),
             frames=bool(plain.get("frames")),
-            labels=tuple(_label(one, arrays[f"labels.{number}.weights"]) for number, one in enumerate(plain["labels"])),
+            labels=tuple(
+                _label(one, window, spaces[window], arrays[f"labels.{number}.weights"])
+                for number, (one, window) in enumerate(zip(plain["labels"], windows, strict=True))
+            ),
         )  # fmt: skip
     except DetectorError:
         raise
@@ -184,29 +190,43 @@ def _settings(detector: Detector) -> dict[str, Any]:
         "version": _VERSION,
         "model": detector.model_name,
         "fingerprint": detector.fingerprint,
-        "window": detector.window,
         "hop": detector.hop,
         "decoding": detector.decoding.to_data(),
         "frames": detector.frames,
-        "parts": detector.space.parts,
+        "parts": detector.labels[0].space.parts,
         "examples": len(detector.examples),
         "labels": [
             {
-                "label": one.label, "bias": one.bias, "blend": asdict(one.blend), "quality": asdict(one.quality),
-                "calibration": one.calibration.to_data(),
+                "label": one.label, "window": one.window, "bias": one.bias, "blend": asdict(one.blend),
+                "quality": asdict(one.quality), "calibration": one.calibration.to_data(),
             }
             for one in detector.labels
         ],
     }  # fmt: skip
 
 
-def _label(plain: dict[str, Any], weights: np.ndarray) -> LabelDetector:
+def _space(arrays: dict[str, np.ndarray], prefix: str, parts: tuple[tuple[int, int], ...]) -> EmbeddingSpace:
+    mean, scale, gains, centre = (arrays[f"{prefix}{name}"] for name in _ARRAYS)
+    return EmbeddingSpace(mean, scale, gains, parts, centre, arrays.get(f"{prefix}directions"))
+
+
+def _label(plain: dict[str, Any], window: float, space: EmbeddingSpace, weights: np.ndarray) -> LabelDetector:
     quality = dict(plain["quality"])
     precision = quality.pop("average_precision")
     return LabelDetector(
-        plain["label"], weights, plain["bias"], Blend(**plain["blend"]), Calibration.from_data(plain["calibration"]),
+        plain["label"], window, space, weights, plain["bias"], Blend(**plain["blend"]),
+        Calibration.from_data(plain["calibration"]),
         Quality(None if precision is None else Interval(**precision), **quality),
     )  # fmt: skip
+
+
+def _named_windows(detector: Detector) -> str:
+    """The labels, in windows of how many seconds.
+
+    ``crow, jay in windows of 1.5 s``
+    """
+    by_window = {window: [one.label for one in detector.labels if one.window == window] for window in detector.windows}
+    return " and ".join(f"{', '.join(labels)} in windows of {window:g} s" for window, labels in by_window.items())
 
 
 def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -> str:
@@ -220,8 +240,7 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
     lines = [
         f"# {name}",
         "",
-        f"Finds {', '.join(one.label for one in detector.labels)} in windows of {detector.window:g} s, one every "
-        f"{detector.hop:g} s, by `{detector.model_name}`.",
+        f"Finds {_named_windows(detector)}, one every {detector.hop:g} s, by `{detector.model_name}`.",
         "",
         "| label | yes | no | unlabelled | average precision | held out | windows with it | precision, recall at 0.5 |",
         "|---|---|---|---|---|---|---|---|",

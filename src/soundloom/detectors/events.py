@@ -19,7 +19,7 @@ __all__ = ["ScoredWindows", "events"]
 
 @dataclass(frozen=True, eq=False)
 class ScoredWindows:
-    """The windows of a recording.
+    """Windows of a recording that follow each other: of all of it, or of the hours that were asked for.
 
     Attributes:
         path: the file, as text.
@@ -27,6 +27,7 @@ class ScoredWindows:
         ends: where each ends.
         probabilities: of every label in each.
         again: seconds of sound that were decoded and embedded, not taken from a journal.
+        duration: seconds of the recording.
     """
 
     path: str
@@ -34,11 +35,25 @@ class ScoredWindows:
     ends: Float[np.ndarray, " windows"]
     probabilities: Float[np.ndarray, "windows labels"]
     again: float
+    duration: float
 
     @property
-    def duration(self) -> float:
-        """Seconds of the recording."""
-        return float(self.ends[-1])
+    def seconds(self) -> float:
+        """Seconds of sound in the windows."""
+        return float(self.ends[-1] - self.starts[0])
+
+    def around(self, number: int, seconds: float) -> tuple[float, float]:
+        """The stretch of some length around the middle of a window, within the recording; see `frame_windows`.
+
+        Args:
+            number: of the window.
+            seconds: of the stretch; the window itself if it is not shorter.
+        """
+        start, end = float(self.starts[number]), float(self.ends[number])
+        if seconds > end - start:
+            start = max(0.0, min((start + end - seconds) / 2, self.duration - seconds))
+            end = min(start + seconds, self.duration)
+        return round(start, 6), round(end, 6)
 
 
 def events(windows: ScoredWindows, labels: Sequence[str], thresholds: Sequence[float]) -> list[Annotation]:

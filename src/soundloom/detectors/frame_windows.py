@@ -6,12 +6,16 @@ of the window alone: frames at its edges have seen what lies beyond, and a detec
 the same way, with a second of the recording on either side.
 
 Blocks begin at multiples of 24 s of the sound, whatever is asked of it, so that a window's embedding does not depend on
-where a run began.
+where a run began. Where a model has parts that are no streams, the samples are kept in place of the frames, and every
+window is embedded by itself.
+
+Windows of several lengths follow one grid: those of the shortest length, and around the middle of each the longer ones,
+moved where they would reach beyond the sound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 
 import numpy as np
@@ -21,7 +25,7 @@ from jaxtyping import Float
 from soundloom.embedder import Embedder, Frames
 from soundloom.embedder.threads import alone
 
-__all__ = ["BLOCK", "MARGIN", "FrameTrack", "embed_stream", "shares_frames"]
+__all__ = ["BLOCK", "MARGIN", "FrameTrack", "embed_stream", "lookback", "reach", "shares_frames"]
 
 BLOCK = 24.0
 """Seconds, as the model takes them, that go through it at once."""
@@ -88,49 +92,100 @@ class FrameTrack:
             return np.asarray(self._model.pool_frames(chosen)[0].cpu().numpy())
 
 
+class _SampleTrack:
+    """The samples of a stretch of sound, with the operations of a `FrameTrack`: every window is embedded by itself."""
+
+    def __init__(self, model: Embedder, start: int) -> None:
+        self._model, self._start, self.end = model, start, start
+        self._samples = np.zeros(0, np.float32)
+
+    def add(self, samples: Float[np.ndarray, " samples"]) -> None:
+        self._samples = np.concatenate([self._samples, samples])
+        self.end += len(samples)
+
+    def forget(self, before: int) -> None:
+        gone = max(0, min(before, self.end) - self._start)
+        self._samples, self._start = self._samples[gone:].copy(), self._start + gone
+
+    def embed(self, start: int, end: int) -> Float[np.ndarray, " dim"]:
+        return self._model.embed_samples(self._samples[start - self._start : end - self._start].copy())
+
+
+def lookback(sizes: Sequence[int]) -> int:
+    """Samples by which windows around one of the grid may begin before it."""
+    return max(sizes) if len(sizes) > 1 else 0
+
+
+def reach(sizes: Sequence[int]) -> int:
+    """Samples from the beginning of a window of the grid to the end of the longest one around it."""
+    return sizes[0] + (max(sizes) - sizes[0] + 1) // 2
+
+
 def embed_stream(
     model: Embedder,
     blocks: Iterable[Float[np.ndarray, " samples"]],
     *,
     origin: int,
     first: int,
-    size: int,
+    sizes: Sequence[int],
     step: int,
     count: int | None,
-) -> Iterator[tuple[Float[np.ndarray, "windows dim"], int]]:
+    shared: bool = True,
+) -> Iterator[tuple[Float[np.ndarray, "sizes windows dim"], int]]:
     """Embeddings of the windows of a sound that streams by, those that a block completes at a time.
 
-    The windows are those of `soundloom.audio.segments`.
+    The windows of the first size are those of `soundloom.audio.segments`.
 
     Args:
         model: the embedder.
         blocks: the sound from ``origin`` on, at the model's rate.
-        origin: a sample at which a block begins (`BLOCK`).
+        origin: a sample at which a block begins (`BLOCK`), before the first window by `lookback` or at the beginning.
         first: the number of the first window wanted.
-        size: samples of a window.
+        sizes: samples of a window of each length, the shortest first.
         step: samples from one window to the next.
         count: how many windows; None: to the end of the sound.
+        shared: whether windows share frames; if not, each is embedded by itself.
 
     Yields:
-        Rows, and the sample at which the last of these windows ends.
+        Rows of every size, and the sample at which the last of these windows ends.
     """
-    track = FrameTrack(model, origin)
-    enough = max(size + 1, step + ceil(size / 4))
+    track: FrameTrack | _SampleTrack = FrameTrack(model, origin) if shared else _SampleTrack(model, origin)
+    size, ahead = sizes[0], reach(sizes)
     number, last = first, None if count is None else first + count
+    # A window that is asked for by number is followed by another; of the others that has to be seen.
+    enough = size if last is not None else max(size + 1, step + ceil(size / 4))
+
+    def whole(needed: int) -> list[list[Float[np.ndarray, " dim"]]]:
+        """Of the windows whose beginnings so many samples follow."""
+        nonlocal number
+        some = []
+        while number != last and track.end >= number * step + needed:
+            some.append(_around(track, number * step, number * step + size, sizes))
+            number += 1
+        return some
+
     for block in _even(blocks, round(BLOCK * model.sample_rate)):
         track.add(block)
-        rows = []
-        # A window that is asked for by number is followed by another; of the others that has to be seen.
-        while number != last and track.end >= number * step + (size if last is not None else enough):
-            rows.append(track.embed(number * step, number * step + size))
-            number += 1
-        if rows:
-            yield np.stack(rows), (number - 1) * step + size
+        if some := whole(max(enough, ahead)):
+            yield np.stack(some, axis=1), (number - 1) * step + size
         if number == last:
             return
-        track.forget(number * step)
-    if track.end > number * step:
-        yield track.embed(number * step, track.end)[None], track.end
+        track.forget(number * step - lookback(sizes))
+    if some := whole(enough):
+        yield np.stack(some, axis=1), (number - 1) * step + size
+    if number != last and track.end > number * step:
+        yield np.stack([_around(track, number * step, track.end, sizes)], axis=1), track.end
+
+
+def _around(
+    track: FrameTrack | _SampleTrack, start: int, end: int, sizes: Sequence[int]
+) -> list[Float[np.ndarray, " dim"]]:
+    """The embeddings of a window of the grid, and of those of the other sizes around it."""
+    found = [track.embed(start, end)]
+    for longer in sizes[1:]:
+        first = max(0, min((start + end - longer) // 2, track.end - longer))
+        found.append(track.embed(first, min(first + longer, track.end)))
+    return found
 
 
 def _part(blocks: list[torch.Tensor], first: int, last: int) -> torch.Tensor:

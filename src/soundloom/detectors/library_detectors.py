@@ -14,6 +14,7 @@ from soundloom.detectors.detector import Detector
 from soundloom.detectors.detector_folder import SUFFIX, find_detectors
 from soundloom.embedder import Embedder
 from soundloom.errors import DetectorError, InvalidArgumentError, ResourceError
+from soundloom.letter_case import folded
 from soundloom.library import Library
 from soundloom.system_errors import reason_of
 
@@ -86,7 +87,7 @@ class LibraryDetectors:
         found = self._tagged(labels, other) if by_tags else self.library.annotations.all()
         files = set(self.library.files())
         found = [one for one in found if one.path in files]
-        missing = [label for label in labels if not any(one.label == label for one in found)]
+        missing = [label for label in labels if not any(folded(one.label) == folded(label) for one in found)]
         if missing or not labels:
             kind = "segment is tagged" if by_tags else "annotation is labelled"
             known = self.library.tags.counts() if by_tags else self.library.annotations.labels()
@@ -151,9 +152,9 @@ class LibraryDetectors:
         columns = self.library.index().rows.select(["path", "start", "end", "duration", "tags"]).to_pydict()
         found = []
         for path, start, end, duration, tags in zip(*columns.values(), strict=True):
-            given = set(tags or ())
-            wanted = [label for label in labels if label in given]
+            given = set(map(folded, tags or ()))
+            wanted = [label for label in labels if folded(label) in given]
             found += [Annotation(path, start, end, label, duration=duration) for label in wanted]
-            if not wanted and given.intersection(other):
+            if not wanted and given.intersection(map(folded, other)):
                 found.append(Annotation(path, start, end, "", duration=duration))
         return found

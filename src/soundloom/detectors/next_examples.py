@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -17,12 +18,12 @@ from soundloom.annotations import Annotation
 from soundloom.detectors.call_density import UNCHECKED, density_sample
 from soundloom.detectors.detector import Detector
 from soundloom.detectors.events import ScoredWindows
+from soundloom.detectors.label_detector import LabelDetector
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.embedder import Embedder
-from soundloom.errors import InvalidArgumentError
 from soundloom.file_names import os_path
 
-__all__ = ["CANDIDATES", "DENSITY", "RULES", "diverse", "next_examples", "windows_to_mark"]
+__all__ = ["CANDIDATES", "DENSITY", "RULES", "diverse", "windows_to_mark"]
 
 RULES = ("diversity", "doubt", "random")
 DENSITY = "density"
@@ -31,7 +32,7 @@ CANDIDATES = 5
 """Of how many times as many doubtful windows diverse ones are chosen."""
 
 
-def windows_to_mark(  # noqa: D417  (the other arguments are those of `next_examples`)
+def windows_to_mark(
     detector: Detector,
     windows: Sequence[ScoredWindows],
     label: str | None,
@@ -42,95 +43,77 @@ def windows_to_mark(  # noqa: D417  (the other arguments are those of `next_exam
     workers: int = 1,
     seed: int = 0,
 ) -> list[Annotation]:
-    """Windows for somebody to mark, by one of `RULES` or `DENSITY`; the other arguments are those of `next_examples`.
-
-    Args:
-        label: one of the detector's; None: its first.
-
-    Raises:
-        InvalidArgumentError: the detector has no such label; or too few windows for a density.
-    """
-    labels = [one.label for one in detector.labels]
-    if label is not None and label not in labels:
-        raise InvalidArgumentError(f"{label!r} is none of the detector's labels: {', '.join(labels)}")
-    column = labels.index(label or labels[0])
-    if by == DENSITY:
-        return density_sample(windows, column, count, seed=seed)
-    return next_examples(detector, windows, column, count, by=by, model=model, workers=workers, seed=seed)
-
-
-def next_examples(
-    detector: Detector,
-    windows: Sequence[ScoredWindows],
-    column: int,
-    count: int,
-    *,
-    by: str,
-    model: Embedder,
-    workers: int = 1,
-    seed: int = 0,
-) -> list[Annotation]:
-    """Windows whose marks would teach a detector most; those that overlap an example, or each other, are left out.
+    """Windows for somebody to mark; none overlaps an example or another one, but for those of a density.
 
     Args:
         detector: what found the probabilities.
         windows: of the recordings.
-        column: the number of the label.
+        label: one of the detector's; None: its first.
         count: how many, at most.
-        by: one of `RULES`.
+        by: one of `RULES`, or `DENSITY`.
         model: the detector's.
         workers: how many files at a time.
-        seed: of the drawing at random.
+        seed: of what is drawn at random.
 
     Returns:
         Regions by file and start, not checked yet.
+
+    Raises:
+        InvalidArgumentError: the detector has no such label; or too few windows for a density.
     """
-    every = [(one, number) for one in windows for number in range(len(one.starts))]
-    probabilities = np.array([one.probabilities[number, column] for one, number in every])
-    doubt = 1 - 2 * np.abs(probabilities - 0.5)
-    keys = np.random.default_rng(seed).random(len(every)) if by == "random" else doubt
-    wanted = count * CANDIDATES if by == "diversity" else count
-    chosen: list[int] = []
-    # Examples may be named relative to another folder.
-    taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for example in detector.examples:
-        taken[os.path.abspath(os_path(example.path))].append((example.start, example.end))
-    places = {one.path: os.path.abspath(os_path(one.path)) for one in windows}
-    for candidate in np.argsort(-keys, kind="stable").tolist():
-        one, number = every[candidate]
-        start, end = float(one.starts[number]), float(one.ends[number])
-        if len(chosen) < wanted and all(end <= first or last <= start for first, last in taken[places[one.path]]):
-            taken[places[one.path]].append((start, end))
-            chosen.append(candidate)
-    if by == "diversity" and len(chosen) > count:
-        chosen = _diverse(detector, [every[each] for each in chosen], chosen, doubt, count, model, workers)
-    regions = [
-        Annotation(one.path, round(float(one.starts[number]), 6), round(float(one.ends[number]), 6), UNCHECKED,
-                   round(float(probabilities[each]), 6), one.duration)
-        for each in chosen
-        for one, number in [every[each]]
+    column = detector.column_of(label)
+    found = detector.labels[column]
+    if by == DENSITY:
+        return density_sample(windows, column, found.window, count, seed=seed)
+    every = [
+        Annotation(one.path, *one.around(number, found.window), UNCHECKED, float(one.probabilities[number, column]),
+                   one.duration)
+        for one in windows
+        for number in range(len(one.starts))
     ]  # fmt: skip
+    doubt = np.array([1 - 2 * abs((one.score or 0.0) - 0.5) for one in every])
+    keys = np.random.default_rng(seed).random(len(every)) if by == "random" else doubt
+    order = np.argsort(-keys, kind="stable").tolist()
+    chosen = _apart(every, order, count * CANDIDATES if by == "diversity" else count, detector.examples)
+    if by == "diversity" and len(chosen) > count:
+        chosen, vectors = _embedded([every[each] for each in chosen], chosen, detector, found, model, workers)
+        chosen = [chosen[each] for each in diverse(vectors, doubt[chosen], count)]
+    regions = [replace(every[each], score=round(every[each].score or 0.0, 6)) for each in chosen]
     return sorted(regions, key=lambda one: (one.path, one.start))
 
 
-def _diverse(
-    detector: Detector,
-    places: Sequence[tuple[ScoredWindows, int]],
+def _apart(every: Sequence[Annotation], order: Sequence[int], wanted: int, examples: Sequence[Annotation]) -> list[int]:
+    """The first of some windows in an order that overlap neither each other nor an example."""
+    # Examples may be named relative to another folder.
+    absolute = {path: os.path.abspath(os_path(path)) for path in {one.path for one in (*every, *examples)}}
+    taken: dict[str, list[Annotation]] = defaultdict(list)
+    for example in examples:
+        taken[absolute[example.path]].append(example)
+    chosen: list[int] = []
+    for number in order:
+        one = every[number]
+        others = taken[absolute[one.path]]
+        if len(chosen) < wanted and all(one.end <= other.start or other.end <= one.start for other in others):
+            others.append(one)
+            chosen.append(number)
+    return chosen
+
+
+def _embedded(
+    windows: Sequence[Annotation],
     numbers: Sequence[int],
-    doubt: np.ndarray,
-    count: int,
+    detector: Detector,
+    label: LabelDetector,
     model: Embedder,
     workers: int,
-) -> list[int]:
-    stretches = [TrainingWindow(one.path, float(one.starts[n]), float(one.ends[n]), None) for one, n in places]
-    lengths = {one.path: one.duration for one, _ in places}
-    found = embed_windows(stretches, model, lengths, decoding=detector.decoding, workers=workers)
-    kept = {window: row for row, window in enumerate(found.windows)}
-    there = [(number, kept[window]) for number, window in zip(numbers, stretches, strict=True) if window in kept]
-    vectors = detector.space.transform(found.embeddings)[:, : detector.space.decorrelated]
-    rows = vectors[[row for _, row in there]]
-    chosen = diverse(rows, doubt[[number for number, _ in there]], count)
-    return [there[each][0] for each in chosen]
+) -> tuple[list[int], Float[np.ndarray, "rows dim"]]:
+    """The numbers of the windows that could be embedded, and their vectors."""
+    stretches = {TrainingWindow(one.path, one.start, one.end, None): number
+                 for one, number in zip(windows, numbers, strict=True)}  # fmt: skip
+    lengths = {one.path: one.duration or one.end for one in windows}
+    found = embed_windows(list(stretches), model, lengths, decoding=detector.decoding, workers=workers)
+    vectors = label.space.transform(found.embeddings)[:, : label.space.decorrelated]
+    return [stretches[window] for window in found.windows], vectors
 
 
 def diverse(vectors: Float[np.ndarray, "rows dim"], doubt: Float[np.ndarray, " rows"], count: int) -> list[int]:

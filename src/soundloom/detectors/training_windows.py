@@ -77,21 +77,15 @@ class WindowVectors:
 
 
 def fitting_window(annotations: Sequence[Annotation], speed: float = 1.0) -> float:
-    """Seconds of a window that suits the calls: somewhat more than half of them last, from 1 s to 10 s.
-
-    Of several labels it is the shortest of the windows that suit each: a long call fills several windows, and a short
-    one is lost in a long window.
+    """Seconds of a window that suits the calls of a label: somewhat more than half of them last, from 1 s to 10 s.
 
     Args:
         annotations: the calls, in seconds of the file.
         speed: at which the model takes them: of bats slowed down to a tenth, windows are a tenth of a second or more.
     """
-    lengths: dict[str, list[float]] = defaultdict(list)
-    for one in annotations:
-        lengths[one.label].append((one.end - one.start) / speed)
-    suiting = [_ROOM * float(np.median(some)) for some in lengths.values()] or [_LONGEST / 2]
+    suiting = _ROOM * float(np.median([one.end - one.start for one in annotations])) / speed
     # Half seconds: windows of a few lengths are easier to compare.
-    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * min(suiting), 6)) / 2)), 9)
+    return round(speed * min(_LONGEST, max(_SHORTEST, ceil(round(2 * suiting, 6)) / 2)), 9)
 
 
 def training_windows(

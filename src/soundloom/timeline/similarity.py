@@ -48,8 +48,8 @@ def similarity_over_time(
     rate = model.sample_rate
     size, step = (max(1, round(seconds * rate / options.speed)) for seconds in (window, hop))
     blocks = audio.stream(path, rate, options=options)
-    found = list(embed_stream(model, blocks, origin=0, first=0, size=size, step=step, count=None))
-    rows = np.concatenate([vectors for vectors, _ in found]).astype(np.float64)
+    found = list(embed_stream(model, blocks, origin=0, first=0, sizes=[size], step=step, count=None))
+    rows = np.concatenate([vectors[0] for vectors, _ in found]).astype(np.float64)
     starts = np.arange(len(rows)) * step
     ends = np.minimum(starts + size, found[-1][1])
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + _SMALLEST

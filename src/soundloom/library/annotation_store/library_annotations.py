@@ -11,6 +11,7 @@ from pathlib import Path
 
 from soundloom.annotations import Annotation, read_annotations
 from soundloom.errors import QueryError
+from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.fields.recording_filter import RecordingFilter
@@ -28,7 +29,7 @@ class AnnotationFilter(RecordingFilter):
     """Which annotations are meant: by what is said, by whom, and by where and when a region was recorded.
 
     Attributes:
-        label: what is said.
+        label: what is said, in any case.
         annotator: who says so.
     """
 
@@ -43,8 +44,9 @@ class AnnotationFilter(RecordingFilter):
             site: where its file was recorded.
             moment: when its region began, if that is known.
         """
-        wanted = (self.label, annotation.label), (self.annotator, annotation.annotator)
-        return all(value is None or value == given for value, given in wanted) and self.admits(site, moment)
+        if self.label is not None and folded(self.label) != folded(annotation.label):
+            return False
+        return self.annotator in (None, annotation.annotator) and self.admits(site, moment)
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,12 @@ class LibraryAnnotations:
         return len(there)
 
     def labels(self) -> dict[str, int]:
-        """Every label and how many annotations have it, the most frequent first."""
-        counts = Counter(kept.annotation.label for kept in self._log.read().values())
+        """Every label and how many annotations have it, the most frequent first; in whatever case, as most have it."""
+        spelled = Counter(kept.annotation.label for kept in self._log.read().values())
+        counts: Counter[str] = Counter()
+        names: dict[str, str] = {}
+        for label, count in spelled.most_common():
+            counts[names.setdefault(folded(label), label)] += count
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def deployments(self) -> Deployments:

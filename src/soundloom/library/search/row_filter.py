@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from soundloom.counted import counted
 from soundloom.errors import QueryError
+from soundloom.letter_case import folded
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
 from soundloom.remote import absolute_location
 from soundloom.remote.locations import inside
@@ -137,7 +137,7 @@ def _at_site(fields: FileFields, site: str) -> NDArray[np.bool_]:
 
     sites = fields.column("site").dictionary_encode()
     known = [str(name) for name in sites.dictionary.to_pylist()]
-    meant = [_folded(name) == _folded(site) for name in known]
+    meant = [folded(name) == folded(site) for name in known]
     if len(fields.paths) and not any(meant):
         near = _nearest(site, known)
         names = f"did you mean {near}?" if near else f"there are {', '.join(map(repr, sorted(known)[:10]))}"
@@ -147,7 +147,7 @@ def _at_site(fields: FileFields, site: str) -> NDArray[np.bool_]:
 
 def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
     given, codes, segments = fields.tags_of_rows
-    meant = [number for number, name in enumerate(given) if _folded(name) == _folded(tag)]
+    meant = [number for number, name in enumerate(given) if folded(name) == folded(tag)]
     if not meant:
         near = _nearest(tag, given)
         known = (
@@ -171,8 +171,8 @@ def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
     begin = inside(absolute_location(folder))
     below = [inside(name).startswith(begin) for name in folders]
     if not any(below):
-        part = f"{os.sep}{_folded(folder).strip(os.sep)}{os.sep}"
-        below = [part in _folded(os.path.join(name, "")) for name in folders]
+        part = f"{os.sep}{folded(folder).strip(os.sep)}{os.sep}"
+        below = [part in folded(os.path.join(name, "")) for name in folders]
     if folders and not any(below):
         names = {part for name in dict.fromkeys(folders) for part in name.split(os.sep) if part}
         near = _nearest(os.path.basename(folder.rstrip(os.sep)), names)
@@ -182,12 +182,8 @@ def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
     return np.array(below, np.bool_)
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
 def _nearest(text: str, known: Iterable[str]) -> str:
     """The names that are written most like a text, for a question."""
-    folded = {_folded(name): name for name in sorted(known)}
-    near = difflib.get_close_matches(_folded(text), folded, n=3, cutoff=0.6)
-    return " or ".join(repr(folded[name]) for name in near)
+    names = {folded(name): name for name in sorted(known)}
+    near = difflib.get_close_matches(folded(text), names, n=3, cutoff=0.6)
+    return " or ".join(repr(names[name]) for name in near)

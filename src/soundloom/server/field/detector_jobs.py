@@ -145,10 +145,12 @@ def sample(detectors: LibraryDetectors, name: str, paths: list[str], asked: Samp
         job.reached(min(round(done), total), total, "seconds of sound searched")
 
     every = scored_windows(
-        detector, paths, failed, model=model, journal=cache_home() / "detections", progress=report_progress
-    )
+        detector, paths, failed, model=model, where=recording_filter(asked),
+        deployments=detectors.library.annotations.deployments(), journal=cache_home() / "detections",
+        progress=report_progress,
+    )  # fmt: skip
     found = windows_to_mark(detector, list(every), asked.label, asked.count, by=asked.by, model=model, seed=asked.seed)
-    job.result = MarkingSample(name, asked.label or detector.labels[0].label, found, failed)
+    job.result = MarkingSample(name, detector.labels[detector.column_of(asked.label)].label, found, failed)
     return f"{counted(len(found), 'window')} to mark"
 
 

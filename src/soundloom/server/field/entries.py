@@ -101,7 +101,7 @@ def detector_entry(name: str, detector: Detector, folder: Path) -> DetectorEntry
         labels.append(
             DetectorReport(
                 label=one.label,
-                window=detector.window,
+                window=one.window,
                 hop=detector.hop,
                 average_precision=None if precision is None else estimate(precision),
                 held_out=quality.held_out,

@@ -95,9 +95,7 @@ async def detect(service: ServiceDep, name: Name, asked: DetectRequest) -> JobSt
 async def sample(service: ServiceDep, name: Name, asked: SampleRequest) -> JobStarted:
     """Choose windows for somebody to mark, in the background; `/jobs/{id}/windows` has them."""
     detectors, paths = await service.run("search", _chosen, service, name, asked)
-    labels = [one.label for one in (await service.run("search", detectors.get, name)).labels]
-    if asked.label is not None and asked.label not in labels:
-        raise ApiError(422, "bad_query", f"{asked.label!r} is none of the detector's labels: {', '.join(labels)}")
+    await service.run("search", lambda: detectors.get(name).column_of(asked.label))
     return JobStarted(job=service.jobs.start("sample", partial(detector_jobs.sample, detectors, name, paths, asked)).id)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from soundloom.errors import InvalidArgumentError, QueryError
+from soundloom.letter_case import folded
 
 __all__ = ["RecordingFilter", "moment_of", "parse_hours"]
 
@@ -19,7 +21,7 @@ class RecordingFilter:
     What has no known recording time satisfies no condition on hours or dates.
 
     Attributes:
-        site: where (`soundloom.library.Deployments`).
+        site: where, in any case (`soundloom.library.Deployments`).
         hours: the first hour of the day and the one before which it ends, 0 to 24: 4 and 8 are from 04:00 to 08:00,
             22 and 4 are the night.
         after: at that moment or later; a day means its beginning.
@@ -53,7 +55,7 @@ class RecordingFilter:
             site: where it was recorded.
             moment: when it began, if that is known.
         """
-        if self.site is not None and self.site != site:
+        if not self._at(site):
             return False
         if not self.is_timed:
             return True
@@ -63,26 +65,44 @@ class RecordingFilter:
             return False
         if self.before is not None and moment >= moment_of(self.before):
             return False
-        return self.hours is None or _within(moment.hour + moment.minute / 60 + moment.second / 3600, *self.hours)
+        return self.hours is None or _within(
+            (moment - datetime.combine(moment.date(), time())).total_seconds() / 3600, *self.hours
+        )
 
-    def overlaps(self, site: str, begun: datetime | None, seconds: float) -> bool:
-        """Whether some of a recording is meant.
+    def spans(self, site: str, begun: datetime | None, seconds: float) -> list[tuple[float, float]]:
+        """The stretches of a recording that are meant, in seconds from its beginning.
 
         Args:
             site: where it was recorded.
             begun: when it began, if that is known.
             seconds: how long it is.
         """
-        if begun is None:
-            return self.admits(site, None)
-        ended = begun + timedelta(seconds=seconds)
-        # What is meant begins with the recording, with the first day, or with the first hour of some day.
-        moments = [begun] if self.after is None else [begun, moment_of(self.after)]
-        if self.hours is not None:
-            midnight = datetime.combine(begun.date(), time())
-            days = range((ended.date() - begun.date()).days + 1)
-            moments += [midnight + timedelta(days=day, hours=self.hours[0]) for day in days]
-        return any(begun <= moment < ended and self.admits(site, moment) for moment in moments)
+        if not self._at(site) or (self.is_timed and begun is None):
+            return []
+        if not self.is_timed or begun is None:
+            return [(0.0, seconds)]
+        first = 0.0 if self.after is None else max(0.0, (moment_of(self.after) - begun).total_seconds())
+        last = seconds if self.before is None else min(seconds, (moment_of(self.before) - begun).total_seconds())
+        found: list[tuple[float, float]] = []
+        for start, end in [(first, last)] if self.hours is None else self._of_days(begun, last):
+            start, end = max(start, first), min(end, last)
+            if found and start <= found[-1][1] < end:
+                found[-1] = found[-1][0], end
+            elif start < end:
+                found.append((start, end))
+        return found
+
+    def _of_days(self, begun: datetime, last: float) -> Iterator[tuple[float, float]]:
+        """The hours of every day, from the one before a recording began on, in seconds from its beginning."""
+        assert self.hours is not None
+        first, length = 3600 * self.hours[0], 3600 * (self.hours[1] - self.hours[0])
+        midnight = (datetime.combine(begun.date(), time()) - begun).total_seconds() - _DAY * 3600
+        while midnight <= last:
+            yield midnight + first, midnight + first + (length if length > 0 else length + _DAY * 3600)
+            midnight += _DAY * 3600
+
+    def _at(self, site: str) -> bool:
+        return self.site is None or folded(self.site) == folded(site)
 
 
 def moment_of(day: date) -> datetime:

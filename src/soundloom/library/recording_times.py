@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import inf
 
 from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
-from soundloom.library import Deployments, RecordingFilter, site_and_moment
+from soundloom.library.annotation_store.library_annotations import site_and_moment
 from soundloom.library.indexing.file_facts import read_facts
+from soundloom.library.search.fields.deployments import Deployments
+from soundloom.library.search.fields.recording_filter import RecordingFilter
 
 __all__ = ["RecordingTimes"]
+
+_LONGEST = 1e6
+"""Seconds that a recording lasts at most whose length is not known before it is decoded."""
 
 
 class RecordingTimes:
@@ -27,18 +33,18 @@ class RecordingTimes:
         self._begun: dict[str, datetime] = {}
         self._read: set[str] = set()
 
-    def overlap(self, path: str, where: RecordingFilter) -> bool:
-        """Whether some of a recording is meant; one that cannot be read is, so that detection reports it."""
-        try:
-            seconds = audio.info(os_path(path), options=self._decoding).duration or 0.0
-        except AudioError:
-            return True
-        site, begun = site_and_moment(Annotation(path, 0.0, seconds), self._deployments, self._times(path))
-        return where.overlaps(site, begun, max(seconds, 1e-3))
+    def spans(self, path: str, where: RecordingFilter) -> list[tuple[float, float]]:
+        """The stretches of a recording that are meant, in its seconds; the last may end with infinity, the file's end.
 
-    def admit(self, one: Annotation, where: RecordingFilter) -> bool:
-        """Whether a region of a recording is meant."""
-        return where.admits(*site_and_moment(one, self._deployments, self._times(one.path)))
+        One that cannot be read is meant, so that detection reports it.
+        """
+        try:
+            seconds = audio.info(os_path(path), options=self._decoding).duration
+        except AudioError:
+            return [(0.0, inf)]
+        site, begun = site_and_moment(Annotation(path, 0.0, 0.0), self._deployments, self._times(path))
+        length = _LONGEST if seconds is None else max(seconds, 1e-3)
+        return [(start, inf if end >= length else end) for start, end in where.spans(site, begun, length)]
 
     def _times(self, path: str) -> dict[str, datetime]:
         if path not in self._read:

@@ -1,0 +1,217 @@
+"""Detectors of several labels, each in windows that suit its calls; recordings of which some hours are searched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
+
+from soundloom import audio
+from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.cli import main
+from soundloom.detectors import Aim, Detector, detection, frame_windows
+from soundloom.detectors.next_examples import windows_to_mark
+from soundloom.library import RecordingFilter
+
+RATE = 16_000
+MODEL = "mfcc"
+LABELS = {"chirp": 0.5, "whistle": 4.0}
+ANY = Aim(probability=0.01)
+
+
+def recording(path: Path, calls: dict[str, list[float]], *, seconds: int, seed: int) -> list[Annotation]:
+    """Noise with rising chirps of half a second and steady whistles of four, and where they are."""
+    sound = 0.02 * np.random.default_rng(seed).normal(size=seconds * RATE)
+    found = []
+    for label, starts in calls.items():
+        length = LABELS[label]
+        times = np.arange(round(length * RATE)) / RATE
+        phase = 1500 * times + 2000 * times**2 if label == "chirp" else 900 * times
+        for start in starts:
+            sound[round(start * RATE) :][: len(times)] += 0.3 * np.sin(2 * np.pi * phase) * np.hanning(len(times))
+            found.append(Annotation(str(path), start, start + length, label))
+    soundfile.write(path, sound, RATE)
+    return found
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> list[Annotation]:
+    folder = tmp_path_factory.mktemp("marked")
+    times: list[dict[str, list[float]]] = [
+        {"chirp": [3, 30.2, 47, 80], "whistle": [11, 60]},
+        {"chirp": [8.5, 51], "whistle": [20, 33, 90]},
+        {"chirp": [14, 33.3, 70], "whistle": [41, 100]},
+    ]
+    found = [recording(folder / f"{seed}.wav", some, seconds=120, seed=seed) for seed, some in enumerate(times)]
+    return [one for some in found for one in some]
+
+
+@pytest.fixture(scope="module")
+def detector(marked: list[Annotation]) -> Detector:
+    return Detector.train(list(LABELS), marked, model=MODEL, workers=1)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Annotation]]:
+    path = tmp_path_factory.mktemp("night") / "POND_20240501_035900.wav"
+    calls: dict[str, list[float]] = {"chirp": [5, 31.2, 79, 141], "whistle": [12, 100, 145.5]}
+    return path, recording(path, calls, seconds=150, seed=9)
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_each_label_is_found_in_its_own_windows(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    frames: bool,
+) -> None:  # fmt: skip
+    assert (detector.windows, detector.hop) == ((1.0, 5.0), 0.5)
+    assert [(one.label, one.window) for one in detector.labels] == [("chirp", 1.0), ("whistle", 5.0)]
+    path, calls = night
+    detector = replace(detector, frames=frames)
+    report = detector.detect([path], Aim(probability=0.5), workers=1)
+    for call in calls:
+        here = [
+            one for one in report.events if one.label == call.label and one.start < call.end and call.start < one.end
+        ]
+        assert here, call
+    assert len(report.events) <= len(calls) + 2
+    # Neither the pieces nor where a run begins again changes what is found.
+    whole = detector.detect([path], ANY, workers=1)
+    monkeypatch.setattr(detection, "PIECE", 20.0)
+    assert detector.detect([path], ANY, workers=2, journal=tmp_path).events == whole.events
+    (last,) = (file for file in tmp_path.glob("*.windows") if b'"count": null' in file.read_bytes().split(b"\n")[0])
+    last.write_bytes(last.read_bytes()[:-17])
+    assert detector.detect([path], ANY, workers=2, journal=tmp_path).events == whole.events
+
+
+def test_a_window_around_another_lies_within_the_recording() -> None:
+    seconds, sizes, step = 61.3, [RATE, 5 * RATE], RATE // 2
+    samples = np.arange(round(seconds * RATE), dtype=np.float32)
+    asked: list[tuple[int, int]] = []
+
+    class Model:
+        sample_rate = RATE
+
+        def embed_samples(self, some: np.ndarray) -> np.ndarray:
+            asked.append((int(some[0]), int(some[-1]) + 1))
+            return np.zeros(1, np.float32)
+
+    model: Any = Model()
+    blocks = np.array_split(samples, 7)
+    rows = frame_windows.embed_stream(
+        model, blocks, origin=0, first=0, sizes=sizes, step=step, count=None, shared=False
+    )  # fmt: skip
+    *_, (_, until) = rows
+    assert until == len(samples)
+    grid, longer = asked[::2], asked[1::2]
+    expected = audio.segments(iter(blocks), RATE, 1.0, 0.5)
+    assert grid == [(round(one.start * RATE), round(one.end * RATE)) for one in expected]
+    for (start, end), (first, last) in zip(grid, longer, strict=True):
+        assert last - first == sizes[1]
+        middle = (start + end - sizes[1]) // 2
+        assert first == min(max(0, middle), len(samples) - sizes[1])
+
+
+def test_folders_of_the_version_before_are_read(marked: list[Annotation], tmp_path: Path) -> None:
+    """All labels had one window and one space then."""
+    detector = Detector.train(list(LABELS), marked, model=MODEL, window=2.0, workers=1)
+    folder = detector.save(tmp_path / "both.detector")
+    plain = json.loads((folder / "detector.json").read_text())
+    plain |= {"version": 2, "window": 2.0}
+    for one in plain["labels"]:
+        del one["window"]
+    (folder / "detector.json").write_text(json.dumps(plain))
+    arrays = load_file(folder / "weights.safetensors")
+    save_file({name.replace("space.0.", "space."): array for name, array in arrays.items()},
+              folder / "weights.safetensors")  # fmt: skip
+    assert Detector.load(folder).identity() == detector.identity()
+
+
+def test_windows_to_mark_are_those_of_the_label(detector: Detector, night: tuple[Path, list[Annotation]]) -> None:
+    model = detector.load_model()
+    windows = list(detection.scored_windows(detector, [night[0]], {}, model=model))
+    for label, length in (("chirp", 1.0), ("Whistle", 5.0)):
+        for by in ("diversity", "density"):
+            found = windows_to_mark(detector, windows, label, 6, by=by, model=model)
+            assert [one.end - one.start for one in found] == pytest.approx([length] * 6)
+
+
+def test_labels_that_differ_in_case_alone_are_one(marked: list[Annotation]) -> None:
+    other = [replace(one, label=one.label.title()) if number % 2 else one for number, one in enumerate(marked)]
+    same, mixed = (Detector.train(["chirp"], some, model=MODEL, workers=1) for some in (marked, other))
+    assert mixed.identity() == same.identity()
+    assert mixed.remarks == {"chirp": "'Chirp' (5 regions) taken for the same label"}
+    assert mixed.examples == tuple(other)
+    assert [one.label for one in Detector.train(["CHIRP", "chirp"], other, model=MODEL, workers=1).labels] == ["CHIRP"]
+
+
+def test_only_the_hours_that_are_asked_for_are_decoded(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recording begins at 03:59; what is from 04:00 on begins with its second minute."""
+    monkeypatch.setattr(detection, "PIECE", 20.0)
+    monkeypatch.setattr(detection, "BLOCK", 5.0)
+    monkeypatch.setattr(frame_windows, "BLOCK", 5.0)
+    decoded: dict[str, int] = {}
+    stream = audio.stream
+
+    def counted(path: Any, rate: int, **options: Any) -> Any:
+        for block in stream(path, rate, **options):
+            decoded[Path(path).name] = decoded.get(Path(path).name, 0) + len(block)
+            yield block
+
+    monkeypatch.setattr(audio, "stream", counted)
+    whole = detector.detect([night[0]], ANY, workers=1)
+    decoded.clear()
+    other = night[0].with_name("POND_20240501_120000.wav")
+    other.write_bytes(night[0].read_bytes())
+    asked = RecordingFilter(hours=(4, 4 + 50 / 3600), after=date(2024, 5, 1))
+    found = detector.detect([night[0], other], ANY, where=asked, workers=1, journal=tmp_path)
+    assert (found.files, found.failed) == (1, {})
+    assert 49 < found.seconds < 52
+    assert 50 < decoded[night[0].name] / RATE < 100  # three pieces, each with the windows around its own
+    assert other.name not in decoded
+    assert [one for one in found.events if one.start > 62 and one.end < 108] == [
+        one for one in whole.events if one.start > 62 and one.end < 108
+    ]
+    assert all(60 <= one.start < 110 and one.duration == 150 for one in found.events)
+    # Whole pieces are kept for other hours.
+    assert detector.detect([night[0]], ANY, journal=tmp_path, workers=1).events == whole.events
+    end = detector.detect([night[0]], ANY, where=RecordingFilter(hours=(4 + 1 / 60, 5)), workers=1)
+    assert end.seconds == pytest.approx(30)
+    assert end.events[-1].end == pytest.approx(whole.events[-1].end)
+
+
+def test_commands_take_hours(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    detector.save("both.detector")
+    hours = ["--hours", "4-5", "--site", "pond"]
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, [*words, *hours, "-j", "1"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    run("detect", str(night[0]), "-d", "both", "--above", "0.01", "-o", "found.csv")
+    run("detector", "sample", str(night[0]), "-d", "both", "--label", "WHISTLE", "-n", "6", "-o", "next.csv")
+    for name in ("found.csv", "next.csv"):
+        regions = read_annotations(name).annotations
+        assert regions
+        assert min(one.start for one in regions) >= 58
+    write_annotations([replace(one, label="Chirp") for one in regions], "done.csv")
+    assert "'Chirp' (6 regions) taken for the same label" in run_train("done.csv", tmp_path)
+
+
+def run_train(table: str, folder: Path) -> str:
+    words = ["detector", "train", "chirp", "--from", "both.detector", "--from", table, "-m", MODEL, "-j", "1"]
+    return str(CliRunner().invoke(main, words, catch_exceptions=False).output)
