@@ -325,6 +325,15 @@ def test_a_rate_is_not_taken_for_a_count(place: Path) -> None:
     assert len(library.search(samples[:, 0], 16000, sample_rate=rate)) == 12
 
 
+def test_an_embedding_is_not_taken_for_a_waveform(place: Path) -> None:
+    library = Library.open(place / "l.loom")
+    embedding = library.model.embed(place / "sounds/birds/owl.wav")
+    for query in (embedding, embedding[None]):
+        with pytest.raises(QueryError, match="give it to search_embedding"):
+            library.search(query)
+    assert library.search_embedding(embedding)[0].path.endswith("owl.wav")
+
+
 def test_a_cut_of_more_than_16_bits_is_in_the_extensible_format(tmp_path: Path) -> None:
     assert run("--tag", "night", "--copy-to", tmp_path / "cut", "--cut").exit_code == 0
     (cut,) = (tmp_path / "cut").iterdir()

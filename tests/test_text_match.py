@@ -40,12 +40,16 @@ def test_better_matches_come_first() -> None:
         ("wolf", "wolves"), ("wolves", "wolf"), ("mouse", "two mice"), ("flies", "fly"), ("fly", "flies"),
         ("boxes", "box"), ("glass", "glass"), ("bus", "Bus 5"), ("48k", "tone_48kHz"), ("straße", "STRASSE"),
         ("über", unicodedata.normalize("NFD", "Über")), ("鳥", "森の鳥"), ("سلام", "سلام"), ("БАРАБАН", "барабан"),
-        ("the dog in a barn", "barn dog"),
+        ("the dog in a barn", "barn dog"), ("vogel", "VÖGEL 3"), ("Vögel", "vogel"), ("café", "CAFE"), ("ガ", "ガ 1"),
     ],
 )  # fmt: skip
 def test_words_are_found_however_they_are_written(query: str, name: str) -> None:
     rows = table(f"/s/{name}.wav", "/s/other.wav")
     assert found(rows, query) == [f"/s/{name}.wav"]
+
+
+def test_marks_that_make_other_letters_count() -> None:
+    assert found(table("/s/カ.wav", "/s/ガ.wav"), "ガ") == ["/s/ガ.wav"]
 
 
 def test_every_word_must_be_found_in_some_text() -> None:

@@ -263,12 +263,8 @@ class _Search:
         elif matches:
             print_matches(matches, query_title(self._query), self._reasons, self._fields)
         else:
-            left_out = " but the sound asked for (--include-query)" if self._query.like else ""
-            echo(
-                f"nothing found: the library holds nothing{left_out}, or nothing in it has that text, or satisfies all "
-                "filters",
-                err=True,
-            )
+            itself = " besides the sound itself (--include-query)" if self._query.like else ""
+            echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
         if out is not None or copy_to is not None:
             self._write(matches, out, copy_to, cut)
         return matches

@@ -41,7 +41,9 @@ __all__ = [
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
 _NEAREST = 3
+_FEW_ROWS = 2**16
 _TOLERANCE = 0.1
 _MOST_NAMES = 200_000
 """Names among which the nearest are looked for: more take seconds."""
@@ -99,8 +101,26 @@ def read_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[QuerySo
         if _is_meant_as_file(argument):
             sounds.append(read_sound(argument, folder))
         else:
+            _refuse_operators(argument)
             words.append(argument)
     return sounds, " ".join(words)
+
+
+def _refuse_operators(text: str) -> None:
+    """Refuse a text that excludes or combines words as web searches do: here all words of a text must be found.
+
+    Raises:
+        QueryError: it has ``-word``, ``NOT`` or ``OR``; says how that is written.
+    """
+    found = _OPERATOR.search(text)
+    if found is None or text == text.upper():
+        return
+    literal = f"as words: --text {text!r}"
+    if found[0] == "OR":
+        raise QueryError(
+            f"all words of a text are searched for, and OR is no operator: search for each alone; {literal}"
+        )
+    raise QueryError(f"{found[0]!r} leaves out nothing in a text: write --not {found[1]}; {literal}")
 
 
 def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> QuerySound:
@@ -181,7 +201,9 @@ def _sound_of_library(name: str, folder: Path, remedy: str) -> str:
         from soundloom.library import Library
 
         rows = Library.open(folder).index().rows
-    paths = rows["path"].unique().to_pylist()
+    column = rows["path"]
+    few = len(column) < _FEW_ROWS  # unique() imports pyarrow.compute, which takes as long as a start of Python
+    paths = list(dict.fromkeys(column.to_pylist())) if few else column.unique().to_pylist()
     found = FileMatcher(paths, [name]).match(name)
     if len(found) == 1:
         return found[0]
@@ -250,7 +272,7 @@ def regions_cut(query: LibraryQuery) -> list[str]:
 
 def query_title(query: LibraryQuery) -> str:
     """What was asked for."""
-    sounds = [f"like {sound.source}" for sound in query.like] + [f"unlike {sound.source}" for sound in query.unlike]
+    sounds = [f"like {_name(sound)}" for sound in query.like] + [f"unlike {_name(sound)}" for sound in query.unlike]
     words = [*query.words, *(f"not {word}" for word in query.not_words)]
     asked = " and ".join([*sounds, *words])
     among = [repr(query.text)] if query.text else []
@@ -261,6 +283,13 @@ def query_title(query: LibraryQuery) -> str:
     if not asked:
         return ", ".join(among) or "all files"
     return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
+
+
+def _name(sound: QuerySound) -> str:
+    """A sound as it is written on the command line."""
+    if not sound.start and sound.end is None:
+        return str(sound.source)
+    return f"{sound.source}@{sound.start:g}-" + ("" if sound.end is None else f"{sound.end:g}")
 
 
 def _limits(given: RowFilter) -> list[str]:

@@ -14,7 +14,7 @@ from soundloom.errors import QueryError
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.remote import absolute_location
 
-__all__ = ["apply_balance", "check_count", "check_query", "complete_weights", "query_region"]
+__all__ = ["apply_balance", "check_count", "check_query", "complete_weights", "query_region", "refuse_embedding"]
 
 _LOWEST_RATE = 4000
 """Hertz. More hits than this are wanted of no waveform."""
@@ -45,6 +45,19 @@ def check_count(query: Source, k: int, sample_rate: float | None) -> None:
         raise QueryError(
             f"k={k} is how many hits are wanted, and looks like a sample rate: write sample_rate={k}; for so many hits "
             "name the rate of the waveform as well"
+        )
+
+
+def refuse_embedding(settings: LibrarySettings, sound: Source, sample_rate: float | None) -> None:
+    """Refuse an embedding in the place of a waveform, as which it would find something else.
+
+    Raises:
+        QueryError: an array without a sample rate, as long as the library's embeddings.
+    """
+    if sample_rate is None and not isinstance(sound, str | os.PathLike) and np.shape(sound)[-1:] == (settings.dim,):
+        raise QueryError(
+            f"{settings.dim} numbers are an embedding of {settings.model!r}, and a waveform is searched by here: "
+            "give it to search_embedding; of a waveform of so many samples name the sample_rate"
         )
 
 

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float
 from soundloom import audio
 from soundloom.embedder.sources import sound_blocks
 from soundloom.library.hits import Hits
+from soundloom.library.search.query import refuse_embedding
 from soundloom.library.search.search_index import NearestRows
 from soundloom.library.search.vector_index.standardisation import standardised
 
@@ -95,7 +96,9 @@ def embed_pieces(
 
     Raises:
         AudioError: the sound cannot be read, or has no such region.
+        QueryError: an embedding instead of a sound.
     """
+    refuse_embedding(settings, sound, sample_rate)
     options = decoding or settings.decoding
     if settings.window is not None:
         found: list[audio.Notice] = []

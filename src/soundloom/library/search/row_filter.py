@@ -20,6 +20,7 @@ from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.letter_case import folded
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
+from soundloom.library.search.text_match import fold
 from soundloom.remote import absolute_location
 from soundloom.remote.locations import inside
 
@@ -37,7 +38,8 @@ class RowFilter:
 
     Attributes:
         tags: the segment has all of these tags, in any case.
-        folder: the file lies in this folder, at any depth: a path, or the names of some folders of it, in any case.
+        folder: the file lies in this folder, at any depth: a path, or the names of some folders of it, in any
+            case and with or without accents.
         longer: the whole file lasts at least so many seconds.
         shorter: it lasts at most so many.
         sample_rate: of the file, in hertz.
@@ -74,11 +76,9 @@ class RowFilter:
             fields: of its files.
 
         Raises:
-            QueryError: no segment has one of the tags, or no file lies in the folder; the nearest are named. Or facts
-                are asked for, and there are none.
+            QueryError: no segment has one of the tags, no file lies in the folder or has the rate; those that there
+                are, or the nearest, are named. Or facts are asked for, and there are none.
         """
-        import pyarrow.compute as pc
-
         files = np.ones(len(fields.paths), np.bool_)
         if self.folder is not None:
             files &= _in_folder(fields, self.folder)
@@ -89,8 +89,7 @@ class RowFilter:
         if self.site is not None:
             files &= _at_site(fields, self.site)
         if self.sample_rate is not None:
-            _check_facts(fields)
-            files &= _filled(pc.equal(fields.column("sample_rate"), self.sample_rate))
+            files &= _at_rate(fields, self.sample_rate)
         mask = fields.of_rows(files)
         if self.after is not None or self.before is not None or self.hours is not None:
             mask &= self._by_time(fields)
@@ -132,6 +131,20 @@ def _filled(mask: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
 
 
+def _at_rate(fields: FileFields, rate: int) -> NDArray[np.bool_]:
+    import pyarrow.compute as pc
+
+    _check_facts(fields)
+    rates = fields.column("sample_rate")
+    mask = _filled(pc.equal(rates, rate))
+    if len(mask) and not mask.any():
+        known = sorted(int(other) for other in rates.unique().to_pylist() if other)
+        raise QueryError(
+            f"no sound of this library has the sample rate {rate} Hz: there are {', '.join(map(str, known)) or 'none'}"
+        )
+    return mask
+
+
 def _at_site(fields: FileFields, site: str) -> NDArray[np.bool_]:
     import pyarrow as pa
 
@@ -171,8 +184,8 @@ def _in_folder(fields: FileFields, folder: str) -> NDArray[np.bool_]:
     begin = inside(absolute_location(folder))
     below = [inside(name).startswith(begin) for name in folders]
     if not any(below):
-        part = f"{os.sep}{folded(folder).strip(os.sep)}{os.sep}"
-        below = [part in folded(os.path.join(name, "")) for name in folders]
+        part = f"{os.sep}{fold(folder).strip(os.sep)}{os.sep}"
+        below = [part in fold(os.path.join(name, "")) for name in folders]
     if folders and not any(below):
         names = {part for name in dict.fromkeys(folders) for part in name.split(os.sep) if part}
         near = _nearest(os.path.basename(folder.rstrip(os.sep)), names)

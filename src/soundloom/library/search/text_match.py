@@ -1,9 +1,9 @@
 """Search of file names, folders, tags and descriptions by words, without a model.
 
 A query and every text are cut into words: runs of letters or of digits, also at a change from lower to upper case, in
-Unicode's compatibility form (NFKC) and without regard to case. Every word of the query must be found in some text of a
-file; a few function words need not be. A word is found as a whole (in singular or plural), as the beginning of a word,
-or inside the text with its separators removed, in this order of merit:
+Unicode's compatibility form (NFKC) and without regard to case and accents: Vogel finds Vögel. Every word of the query
+must be found in some text of a file; a few function words need not be. A word is found as a whole (in singular or
+plural), as the beginning of a word, or inside the text with its separators removed, in this order of merit:
 
     dog   ->   dog_bark.wav, Dogs.wav   before   doghouse.wav   before   bulldog.wav
 
@@ -27,10 +27,12 @@ from soundloom.remote.locations import common_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TextMatch", "match_text", "query_words", "shared_folder", "word_forms"]
+__all__ = ["TextMatch", "fold", "match_text", "query_words", "shared_folder", "word_forms"]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+"""Combining marks of Latin, Greek and Cyrillic; those of other scripts make other letters."""
 _SEPARATORS = r"[\s_\-.,;:!()\[\]{}'&+]+"
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
@@ -59,6 +61,17 @@ class TextMatch:
     score: float
     found_by: tuple[str, ...]
     rows: tuple[int, ...]
+
+
+def fold(text: str) -> str:
+    """A text in lower case, in compatibility form and without accents, for comparison.
+
+    >>> fold("VÖGEL"), fold("Straße"), fold("ガ")
+    ('vogel', 'strasse', 'ガ')
+    """
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
 
 
 def query_words(text: str) -> list[str]:
@@ -178,7 +191,7 @@ def _score(word: str, text: str) -> float:
 def _words(text: str) -> tuple[str, ...]:
     # Cut at capitals before case is folded.
     apart = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text))
-    return tuple(_WORD.findall(unicodedata.normalize("NFKC", apart.casefold())))
+    return tuple(_WORD.findall(fold(apart)))
 
 
 def _candidates(rows: pa.Table, words: Sequence[str], titles: Mapping[str, str]) -> pa.Array:
@@ -210,13 +223,14 @@ def _stem(word: str) -> str:
 
 
 def _plain(texts: pa.Array) -> pa.Array:
-    """Texts in lower case without separators."""
+    """Texts as `fold` has them, as far as words are written in both ways, without separators."""
     import pyarrow.compute as pc
 
-    # As `str.casefold`, as far as words are written in both ways.
-    lower = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
-    folded = pc.replace_substring(pc.replace_substring(lower, "ß", "ss"), "ς", "\u03c3")
-    return pc.replace_substring_regex(folded, _SEPARATORS, "")
+    if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+        bare = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFKD"), _ACCENTS.pattern, "")
+        texts = pc.replace_substring(pc.utf8_normalize(pc.utf8_lower(bare), form="NFKC"), "ß", "ss")
+        texts = pc.replace_substring(texts, "ς", "\u03c3")
+    return pc.replace_substring_regex(pc.utf8_lower(texts), _SEPARATORS, "")
 
 
 def shared_folder(rows: pa.Table) -> str:
