@@ -49,7 +49,7 @@ def test_files_left_out_later_leave_the_library_however_many(sounds: Path) -> No
     assert len(held()) == 6
     (sounds / ".soundloomignore").write_text("[a-c].wav\n")
     done = index()
-    assert "3 deleted" in done.stdout
+    assert "3 excluded" in done.stdout
     assert sorted(held()) == ["a_draft", "b_draft", "d"]
     (sounds / "d.wav").unlink()
     assert "missing: 1 file" in index().stderr  # not there: a drive may be unplugged

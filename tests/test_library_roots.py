@@ -231,6 +231,7 @@ def test_roots_are_listed_relocated_and_forgotten(library: Library, drive: Path,
 
     assert run() == "no sounds are indexed yet\n"
     write_sound(tmp_path / "single.wav", 900)
+    (drive / "empty.wav").touch()
     library.add([drive, tmp_path / "single.wav"])
     elsewhere = tmp_path / "elsewhere"
     drive.rename(elsewhere)
@@ -242,9 +243,11 @@ def test_roots_are_listed_relocated_and_forgotten(library: Library, drive: Path,
     info = CliRunner().invoke(main, ["info", "-l", str(library.folder)]).stdout
     assert first in info
     assert f"{drive} is now {elsewhere}" in run("relocate", str(drive), str(elsewhere))
-    assert Library.open(library.folder).add().unchanged == 13
+    report = Library.open(library.folder).add()
+    assert (report.unchanged, report.failed_before) == (13, [str(elsewhere / "empty.wav")])
     assert "12 files" in run("forget", str(elsewhere))
     assert Library.open(library.folder).files() == [str(tmp_path / "single.wav")]
+    assert Library.open(library.folder).failures() == []
     refused = CliRunner().invoke(main, ["roots", "-l", str(library.folder), "forget", "/nowhere"])
     assert refused.exit_code == 1
     assert "'/nowhere' is no root" in refused.output

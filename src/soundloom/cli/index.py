@@ -147,12 +147,11 @@ def _add_fields(library: Library, column_file: Path | None, levels: bool, worker
     """Join a table's columns to the files, and measure missing levels, and say so on standard error."""
     if column_file is not None:
         report = library.add_columns(column_file)
-        echo(
-            f"{column_file}: {', '.join(report.columns)} of {counted(report.files, 'file')}; "
-            f"{counted(len(report.unmatched), 'name')} fits no file, {len(report.ambiguous)} several"
-            + (f"; left out, as the library has its own: {', '.join(report.left_out)}" if report.left_out else ""),
-            err=True,
-        )
+        said = f"; left out, as the library has its own: {', '.join(report.left_out)}" if report.left_out else ""
+        echo(f"{column_file}: {', '.join(report.columns)} of {counted(report.files, 'file')}{said}", err=True)
+        for names, why in ((report.unmatched, "no file"), (report.ambiguous, "several files")):
+            if names:
+                _print_list(f"{counted(len(names), 'row')} of {column_file} left out, for fitting {why}:", names)
     if levels:
         with progress_bar("measuring") as progress:
             measured = library.measure_levels(workers=workers, progress=progress)
@@ -314,7 +313,7 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     if report.redecoded:
         again = counted(report.redecoded, "file")
         echo(f"embedded {again} again: decoded to another sound than before this version.", err=True)
-    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted")
+    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted", "excluded")
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
         f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "

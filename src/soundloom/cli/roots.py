@@ -39,8 +39,20 @@ def command(context: click.Context, folder: Path, json_wanted: bool) -> None:
       soundloom roots -l sounds.loom forget /media/old
     """
     context.obj = folder
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list_roots(folder, json_wanted=json_wanted)
+
+
+@command.command("list")
+@_library
+@common_options.as_json
+@click.pass_obj
+def list_(parent: Path, folder: Path | None, json_wanted: bool) -> None:
+    """List the folders that a library was filled from; the same as soundloom roots."""
+    _list_roots(folder or parent, json_wanted=json_wanted)
+
+
+def _list_roots(folder: Path, *, json_wanted: bool) -> None:
     from soundloom.library import Library
 
     roots = Library.open(folder).roots.all()

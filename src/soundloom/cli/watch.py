@@ -68,14 +68,15 @@ class _Counts:
         return f"{self.new} new, {self.changed} changed, {self.deleted} deleted in {counted(self.updates, 'update')}"
 
     def indexed(self, report: AddReport) -> None:
-        if not (report.new or report.changed or report.deleted or report.moved or report.copied or report.failed):
+        deleted = report.deleted + report.excluded
+        if not (report.new or report.changed or deleted or report.moved or report.copied or report.failed):
             echo("up to date")
             return
         self.updates += 1
         self.new += report.new
         self.changed += report.changed
-        self.deleted += report.deleted
-        echo(f"{report.new} new, {report.changed} changed, {report.deleted} deleted, {report.moved} moved")
+        self.deleted += deleted
+        echo(f"{report.new} new, {report.changed} changed, {deleted} deleted, {report.moved} moved")
         known = set(report.failed_before)
         print_failures([failure for failure in report.failed if failure.path not in known])
 

@@ -41,6 +41,7 @@ class AddReport:
         touched: files of which only the modification time had changed.
         unchanged: files that were as the library knew them.
         deleted: files whose rows were removed because they are gone.
+        excluded: files whose rows were removed because a pattern leaves them out now.
         missing: files that are gone but were kept, because they are too much of their root.
         missing_seconds: how long these are together.
         redecoded: files that a newer version of decoding decodes to another sound: they were embedded again.
@@ -71,6 +72,7 @@ class AddReport:
     touched: int = 0
     unchanged: int = 0
     deleted: int = 0
+    excluded: int = 0
     missing: int = 0
     missing_seconds: float = 0.0
     redecoded: int = 0

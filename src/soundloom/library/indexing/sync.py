@@ -102,7 +102,7 @@ class Synchroniser:
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
         self._registry.record(roots, kept)
         retagged = self._library.tag_editor.reconcile(table)
-        if commits or report.deleted or report.moved or report.copied or report.touched or retagged:
+        if commits or report.deleted or report.excluded or report.moved or report.copied or report.touched or retagged:
             self._store.compact()
         self._library.update_facts(self._store)
         report.tagged_failures = sorted(table.tags.keys() & failed.keys())
@@ -228,9 +228,11 @@ class Synchroniser:
         # A file that is there and was not found is left out by a pattern: no drive is unplugged.
         left_out = existing(large)
         kept = [path for path in large if path not in left_out]
+        removed = sorted(missing.keys() - set(kept))
         with self._library.guard.committing():
-            self._store.remove(sorted(missing.keys() - set(kept)))
-        self._tally.report.deleted = len(missing) - len(kept)
+            self._store.remove(removed)
+        excluded = len(existing(removed))
+        self._tally.report.excluded, self._tally.report.deleted = excluded, len(removed) - excluded
         self._tally.report.missing = len(kept)
         self._tally.report.missing_seconds = sum((durations.get(path, 0.0) for path in kept), 0.0)
         return kept

@@ -225,16 +225,18 @@ class Store:
         self.replace(rows, sorted({*files, *vacated}))
 
     def rename_folder(self, old: str, new: str) -> None:
-        """Give the rows of all files below a folder, or of one file, another path, in one commit."""
+        """Give the rows and failures of all files below a folder, or of one file, another path."""
         prefix = old.rstrip(os.sep)
         value = f"concat({sql_text(new.rstrip(os.sep))}, substr(path, {len(prefix) + 1}))"
         with self._tables.committing():
-            self._segments.update(where=path_is_below(old), values_sql={"path": value})
+            for table in (self._segments, self._failures):
+                table.update(where=path_is_below(old), values_sql={"path": value})
 
     def remove_folder(self, folder: str) -> None:
-        """Remove the rows of all files below a folder, or of one file, in one commit."""
+        """Remove the rows and failures of all files below a folder, or of one file."""
         with self._tables.committing():
-            self._segments.delete(path_is_below(folder))
+            for table in (self._segments, self._failures):
+                table.delete(path_is_below(folder))
 
     def tags(self, paths: Sequence[str]) -> dict[str, dict[float, frozenset[str]]]:
         """The tags of the segments of some files: path -> start second -> tags."""
