@@ -18,8 +18,9 @@ The names below are loaded when they are first used, so that importing soundloom
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from soundloom.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from soundloom import corpora
@@ -48,28 +49,18 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Card": "soundloom.models",
-    "Detector": "soundloom.detectors",
-    "Embedder": "soundloom.embedder",
-    "Hit": "soundloom.library",
-    "Library": "soundloom.library",
-    "SoundloomError": "soundloom.errors",
-    "corpora": "soundloom.corpora",
-    "evaluate": "soundloom.evaluation.runner",
-    "from_pretrained": "soundloom.models",
-    "load": "soundloom.models",
-    "push_to_hub": "soundloom.models",
-    "save_pretrained": "soundloom.models",
+    "Card": "models",
+    "Detector": "detectors",
+    "Embedder": "embedder",
+    "Hit": "library",
+    "Library": "library",
+    "SoundloomError": "errors",
+    "corpora": "corpora",
+    "evaluate": "evaluation.runner",
+    "from_pretrained": "models",
+    "load": "models",
+    "push_to_hub": "models",
+    "save_pretrained": "models",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(_HOMES[name])
-    # A whole room is its own home.
-    return home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

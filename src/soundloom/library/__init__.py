@@ -6,8 +6,9 @@ torch nor the store.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from soundloom.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from soundloom.library.annotation_store.library_annotations import (
@@ -140,12 +141,4 @@ _HOMES = {
     "verify_library": "verification",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from soundloom.errors import RemoteFileError, ResourceError
-from soundloom.remote.http_ranges import HttpRanges
 from soundloom.remote.object_stores import obstore_api, open_object_store, resource_errors
 from soundloom.remote.ranged_file import ByteRanges, RangedBytes, RangedFile
+
+if TYPE_CHECKING:
+    from soundloom.remote.http_ranges import HttpRanges
 
 __all__ = ["FileStatus", "file_status", "is_address", "list_objects", "open_binary"]
 
@@ -135,6 +137,12 @@ class _ObjectRanges:
             return bytes(self._api.get(self._store, self._key, options=options).bytes())
 
 
+def _http_ranges(address: str) -> HttpRanges:
+    from soundloom.remote.http_ranges import HttpRanges  # when it is needed: it imports ssl and email
+
+    return HttpRanges(address)
+
+
 class _RemoteFiles:
     """The remote files that were opened last: address -> their blocks, and when they were modified."""
 
@@ -149,9 +157,7 @@ class _RemoteFiles:
             if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
                 return kept[1:]
         scheme, host, key = _parts(address)
-        file: HttpRanges | _ObjectRanges = (
-            HttpRanges(address) if scheme in ("http", "https") else _ObjectRanges(scheme, host, key)
-        )
+        file = _http_ranges(address) if scheme in ("http", "https") else _ObjectRanges(scheme, host, key)
         content = RangedBytes(cast(ByteRanges, file))
         with self._lock:
             self._files[address] = time.monotonic(), content, file.modified
