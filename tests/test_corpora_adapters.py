@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from helpers.miniature_corpora import HEADED, MINIATURES, OPTIONAL, built, load, refused, write
 from soundloom import corpora
+from soundloom.cli import main
 from soundloom.corpora import CORPORA, CorpusError
 
 EVERY = pytest.mark.parametrize("name", CORPORA)
@@ -52,6 +54,13 @@ def test_a_miniature_is_not_taken_for_the_published_set(name, tmp_path):
     _, root = built(name, tmp_path)
     with pytest.raises(CorpusError, match=r"expected \d+ .*found \d+ .*Pass partial=True.*Get it from"):
         load(name, root)
+
+
+def test_the_command_takes_a_part_of_a_set_where_it_is_told_to(tmp_path):
+    _, root = built("esc50", tmp_path)
+    refused, taken = (CliRunner().invoke(main, ["corpora", f"esc50={root}", *more]) for more in ([], ["--partial"]))
+    assert (refused.exit_code, "Pass --partial to take the copy as it is" in refused.stderr) == (1, True)
+    assert (taken.exit_code, "esc50, single-label" in taken.stdout) == (0, True)
 
 
 @EVERY

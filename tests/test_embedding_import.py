@@ -75,7 +75,7 @@ def test_embeddings_of_an_unknown_model_are_searched_by_their_own_sounds(sounds:
 
 def test_tables_of_numbers_are_read(sounds: Path) -> None:
     Path("x.csv").write_text(
-        "path,start,end,one,two\nsounds/a.wav,0.5,1,3,4\nsounds/a.wav,0,0.5,1,2\nlost.wav,0,9,5,6\n"
+        ",path,start,end,one,two\n0,sounds/a.wav,0.5,1,3,4\n1,sounds/a.wav,0,0.5,1,2\n2,lost.wav,0,9,5,6\n"
     )
     assert import_embeddings("x.csv", "x.loom") == (2, 3)
     rows = Library.open("x.loom").rows(["path", "start", "duration", "embedding"])
@@ -87,11 +87,13 @@ def test_tables_of_numbers_are_read(sounds: Path) -> None:
 def test_what_is_no_table_of_embeddings_is_refused(sounds: Path) -> None:
     parquet.write_table(pa.table({"path": ["a"], "vector": [[1.0]]}), "v.parquet")
     Path("t.csv").write_text("path,one\na.wav,much\n")
+    Path("short.csv").write_text("path,one,two\na.wav,1\n")
     Path("twice.csv").write_text("path,one\na.wav,1\na.wav,2\n")
     np.savez("n.npz", path=["a"], embedding=np.full((1, 3), np.nan, np.float32))
     for name, message in (
         ("v.parquet", "path and embedding are needed"),
-        ("t.csv", "cannot be read as embeddings"),
+        ("t.csv", "cannot be read as embeddings: .* of 'one' could not convert string to float: 'much'"),
+        ("short.csv", "it has 3 columns, and a row of 2"),
         ("twice.csv", "begin at the same second"),
         ("n.npz", "must be finite"),
         ("sounds/a.wav", "embeddings are read from"),

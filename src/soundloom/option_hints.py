@@ -21,8 +21,10 @@ def hints_as_flags(text: str) -> str:
     'take what there is with --accept-truncated'
     >>> hints_as_flags("DecodeOptions(speed=0.1) slows it down"), hints_as_flags("DecodeOptions(track=...)")
     ('--speed 0.1 slows it down', '--track')
+    >>> hints_as_flags("Pass partial=True to take the copy as it is")
+    'Pass --partial to take the copy as it is'
     """
-    return _HINT.sub(_flag, text)
+    return _HINT.sub(_flag, text).replace(" partial=True ", " --partial ")
 
 
 def hints_for_page(text: str) -> str:

@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
+from soundloom.cli.evaluate_options import PARTIAL, load_corpora
 
 __all__ = ["command"]
 
@@ -19,8 +20,9 @@ SPLITS = ("train", "valid", "test")
 
 
 @click.command("corpora")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[CORPUS[=ROOT]]")
 @click.argument("root", required=False, type=common_options.LocalPath(must_exist=True))
+@click.option("--partial", **PARTIAL)
 @click.option("--full", is_flag=True, help="Look at every file instead of a few.")
 @common_options.as_json
 def command(name: str | None, root: Path | None, full: bool, json_wanted: bool) -> None:
@@ -32,7 +34,7 @@ def command(name: str | None, root: Path | None, full: bool, json_wanted: bool) 
     \b
     Examples:
       soundloom corpora
-      soundloom corpora esc50 /data/ESC-50-master --full
+      soundloom corpora esc50=/data/ESC-50-master --full
       soundloom corpora ~/sounds
     """
     if name is None:
@@ -60,9 +62,7 @@ def _list(*, json_wanted: bool) -> None:
 
 
 def _check(name: str, root: Path | None, *, full: bool, json_wanted: bool) -> None:
-    from soundloom import corpora
-
-    corpus = corpora.load(name, root, check="full") if full else corpora.load(name, root)
+    corpus = load_corpora([name if root is None else f"{name}={root}"], check="full" if full else "sample")[0]
     summary = corpus.summary()
     if json_wanted:
         about = {"name": corpus.name, "root": str(corpus.root), "task": corpus.task, "licence": corpus.licence}

@@ -78,6 +78,9 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except click.NoSuchOption as error:
+        # An option of another beginning is no misspelling, and --dry-run must not lead to --prune.
+        near = [option for option in error.possibilities or () if option[:3] == error.option_name[:3]]
+        error.possibilities = near  # type: ignore[misc]  # final for others than click
         files = [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
         if files:
             error.message += f" If the file {files[0]!r} is meant, write ./{files[0]}, or -- before it."  # type: ignore[misc]  # as above

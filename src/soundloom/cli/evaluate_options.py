@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundloom.library import Failure
 
 __all__ = [
+    "PARTIAL",
     "cache",
     "embedding_bar",
     "load_corpora",
@@ -33,7 +34,23 @@ __all__ = [
     "write_report",
 ]
 
-on = click.option(
+_PARTIAL = "soundloom.partial"
+"""Where a command's context keeps whether copies of corpora may lack files."""
+
+
+def _keep(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    context.meta[_PARTIAL] = value
+
+
+PARTIAL: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _keep,
+    "help": "Take a copy that is not the whole set: missing and empty files are left out.",
+}
+"""The option ``--partial``, which `load_corpora` reads."""
+
+_on = click.option(
     "--on",
     "where",
     multiple=True,
@@ -41,6 +58,12 @@ on = click.option(
     help="A corpus and its folder, such as esc50=/data/ESC-50-master; or a folder of folders, a CSV, a parquet file. "
     "Give it several times for several.",
 )
+
+
+def on(command: common_options.Command) -> common_options.Command:
+    """Options of what is measured on: corpora, and whether they may lack files."""
+    return _on(click.option("--partial", **PARTIAL)(command))
+
 
 out = click.option(
     "-o", "--out", type=common_options.LocalPath(), metavar="FOLDER", help="Write results.json and report.html here."
@@ -58,8 +81,8 @@ cache = click.option(
 )
 
 
-def load_corpora(where: Sequence[str]) -> list[Corpus]:
-    """The corpora that ``--on`` names.
+def load_corpora(where: Sequence[str], *, check: str = "sample") -> list[Corpus]:
+    """The corpora that ``--on`` names; ``check``: as for `soundloom.corpora.load`.
 
     Raises:
         CorpusError: one cannot be read.
@@ -69,12 +92,14 @@ def load_corpora(where: Sequence[str]) -> list[Corpus]:
 
     if not where:
         raise click.UsageError("say what to measure on: --on CORPUS=ROOT, such as --on esc50=/data/ESC-50-master")
+    partial = click.get_current_context().meta.get(_PARTIAL, False)
     loaded = []
     for text in where:
         name, separator, root = text.partition("=")
         # A folder may have an equals sign in its name; a corpus has none.
-        local_path(root if separator and corpora.is_name(name) else text)
-        loaded.append(corpora.load(name, root) if separator and corpora.is_name(name) else corpora.load(text))
+        source = (name, root) if separator and corpora.is_name(name) else (text, None)
+        local_path(source[1] or source[0])
+        loaded.append(corpora.load(*source, check=check, partial=partial))
     return loaded
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
 from soundloom.cli.field_options import print_facets
 from soundloom.cli.roots import roots_table
+from soundloom.errors import QueryError
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -38,6 +42,11 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
     """
     if model is not None and ((Path(model) / "library.json").is_file() or model.rstrip("/").endswith(".loom")):
         folder, model = Path(model), None
+    if model is not None and os.path.splitext(model)[1].lower() in AUDIO_SUFFIXES and os.path.isfile(model):
+        raise QueryError(
+            f"{model!r} is a sound, and libraries and models are described here; what a library knows of it: "
+            f"soundloom search --names --text {quote(Path(model).stem)} --columns sample_rate,channels,codec,recorded"
+        )
     if model is not None:
         from soundloom.cli.model_info import print_model
 

@@ -58,10 +58,11 @@ def command(json_wanted: bool) -> None:
     console.print(about)
     default = next(name for name, model in known.items() if model.default)
     echo(f"\nThe default is {default}. Weights, fetched when a model is first used:\n")
+    width = max(map(len, published))
     for name, checkpoint in published.items():
         facts = _facts(checkpoint)
         here = _HERE[facts["cached_weights"]]
-        echo(f"{name:<10} {facts['licence']}, {checkpoint['size']}, {here}\n{'':<10} {facts['address']}")
+        echo(f"{name:<{width}}  {facts['licence']}, {checkpoint['size']}, {here}\n{'':<{width}}  {facts['address']}")
 
 
 def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def remove(
 
         edit = Library.open(folder or parent).tags.delete(tag)
     else:
-        library, segments = _chosen(folder or parent, sounds, given)
+        library, segments = _chosen(folder or parent, sounds, given, " or --everywhere")
         edit = library.tags.remove(tag, segments)
     _report(edit, ("no longer has", "no longer have"), f"the tag {tag!r}")
 
@@ -163,7 +163,9 @@ def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
     _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}")
 
 
-def _chosen(folder: Path, sounds: Sequence[str], given: dict[str, Any]) -> tuple[Library, list[SegmentRef]]:
+def _chosen(
+    folder: Path, sounds: Sequence[str], given: dict[str, Any], others: str = ""
+) -> tuple[Library, list[SegmentRef]]:
     """The library, and the segments that the arguments and options of a command mean."""
     from soundloom.library import Library, LibraryQuery
 
@@ -171,7 +173,7 @@ def _chosen(folder: Path, sounds: Sequence[str], given: dict[str, Any]) -> tuple
     query = LibraryQuery(text=text or "", filter=pop_filter(given), where=given.pop("where"))
     asked = bool(query.text or query.filter or query.where)
     if not (sounds or lists or asked):
-        raise click.UsageError("say which sounds: files, --files LIST, --text TEXT, or filters such as --folder")
+        raise click.UsageError(f"say which sounds: files, --files LIST, --text TEXT, filters such as --folder{others}")
     if asked and (sounds or lists):
         raise click.UsageError("name sounds, or describe them by --text and filters, not both at a time")
     library = Library.open(folder)

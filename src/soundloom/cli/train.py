@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo
+from soundloom.cli.evaluate_options import PARTIAL, load_corpora
 from soundloom.errors import CorpusError, TrainingError
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _general(presets: list[str]) -> list[click.Parameter]:
         common_options.ListOption(
             ["--split"], metavar="NAME,...", help="Learn from these splits.  [default: all but test]"
         ),
+        click.Option(["--partial"], **PARTIAL),
         common_options.ListOption(["--fold"], metavar="NUMBER,...", help="Learn from these folds.  [default: all]"),
     ]
 
@@ -201,14 +203,13 @@ def _implied(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
 def _corpus(text: str, split: str | None, fold: str | None, *, labelled: bool) -> Corpus:
     """The corpus, or the part of it to learn from."""
     from soundloom import corpora
-    from soundloom.cli.evaluate_options import load_corpora
 
     try:
         (corpus,) = load_corpora([text])
     except CorpusError:
         if labelled or not Path(text).is_dir():
             raise
-        corpus = corpora.load("folder", text, loose=True)
+        corpus = corpora.load("folder", text, loose=True, partial=True)
     if fold is not None:
         try:
             corpus = corpus.filter(fold={int(number) for number in fold.split(",")})

@@ -78,7 +78,8 @@ def load(
         elif path.is_dir():
             name, root = "hear" if (path / "task_metadata.json").is_file() else "folder", path
         else:
-            raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus; the corpora are {names()}")
+            known = ", ".join(names())
+            raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus; the corpora are {known}")
     source = CORPORA.find(name, adapt=_adapted)
     if root is None:
         raise CorpusError(

@@ -230,7 +230,7 @@ class Copy:
         if absent and not self.partial:
             raise self.error(
                 f"{len(files)} audio files",
-                f"{len(absent)} of them missing or empty, such as {[files[row] for row in absent[:3]]}",
+                f"{len(absent)} of them missing or empty, such as {', '.join(files[row] for row in absent[:3])}",
                 "Finish the download, or pass partial=True to go on without them",
             )
         if not files or len(absent) == len(files):
@@ -264,7 +264,7 @@ class Copy:
             raise self.error(
                 ", ".join(f"{self.counts[what]} {what}" for what in wrong),
                 ", ".join(f"{found.get(what, 0)} {what}" for what in wrong),
-                "Pass partial=True to take the copy as it is, or counts={...} to expect others",
+                "Pass partial=True to take the copy as it is",
             )
 
     def _text(self, path: str | os.PathLike[str]) -> str:

@@ -68,7 +68,7 @@ def protocol_names(protocol: str | Sequence[str]) -> list[str]:
     asked = [protocol] if isinstance(protocol, str) else list(protocol)
     unknown = [name for name in asked if not is_object_name(name) and name not in protocol_choices()]
     if unknown or not asked:
-        raise EvaluationError(f"no protocol {unknown}: choose from {', '.join(protocol_choices())}")
+        raise EvaluationError(f"no protocol {', '.join(unknown)}: choose from {', '.join(protocol_choices())}")
     return list(dict.fromkeys(each for name in asked for each in GROUPS.get(name, (name,))))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -196,8 +196,19 @@ def _of_csv(file: Path) -> tuple[dict[str, Any], str]:
         names = next(reader, [])
         rows = [row for row in reader if row]
     known = {name: names.index(name) for name in ("path", "start", "end") if name in names}
-    others = [place for place in range(len(names)) if place not in known.values()]
+    # A column without a name counts the rows, as pandas writes its index.
+    others = [place for place, name in enumerate(names) if name and name not in known]
+    if short := next((row for row in rows if len(row) != len(names)), None):
+        raise ValueError(f"it has {len(names)} columns, and a row of {len(short)}: {short[:3]} ...")
     columns: dict[str, Any] = {"path": [csv_text(row[known["path"]]) for row in rows]}
     columns |= {name: [float(row[known[name]]) for row in rows] for name in ("start", "end") if name in known}
-    columns["embedding"] = np.array([[float(row[place]) for place in others] for row in rows], np.float32)
+    numbers = [_numbers(names[place], [row[place] for row in rows]) for place in others]
+    columns["embedding"] = np.array(numbers, np.float32).T
     return columns, ""
+
+
+def _numbers(name: str, cells: Sequence[str]) -> list[float]:
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError as error:
+        raise ValueError(f"all columns but path, start and end are its numbers, and of {name!r} {error}") from None
