@@ -36,7 +36,6 @@ COMMANDS = (
     ("roots list", 0, "sounds"),
     ("index", 0, "unchanged"),
     ("index lost", 1, "no file or folder 'lost'"),
-    ("index s3://bucket/sounds", 1, "only paths of this machine"),
     ("index sounds --exclude 'night/'", 0, "excluded"),
     ("index --dry-run", 2, "No such option '--dry-run'.\n"),
     ("index --purne", 2, "Did you mean '--prune'?"),
