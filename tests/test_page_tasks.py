@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -61,3 +62,50 @@ def test_the_sliders_stand_where_the_model_balances_its_parts(page: Page) -> Non
     )
     page.get_by_role("button", name="Reset").click()
     expect(page.get_by_role("slider", name=name)).to_have_value(f"{value:g}")
+
+
+def test_folders_are_a_tree_that_counts_what_the_question_admits(page: Page) -> None:
+    visit(page)
+    folders = page.get_by_role("region", name="Folders")
+    expect(folders.get_by_role("button", name="field 2")).to_be_visible()
+    folders.get_by_role("button", name="Folders in field").click()
+    folders.get_by_role("button", name="north 1").click()
+    page.wait_for_function("() => location.search.includes('folder=field%2Fnorth')")
+    expect(page.locator("[data-card]")).to_have_count(1)
+    # Its siblings stay, to be gone to; a click on the chosen one leaves it.
+    folders.get_by_role("button", name="south 1").click()
+    expect(page.locator("[data-card] .name")).to_have_text("rain-again.wav")
+    folders.get_by_role("button", name="south 1").click()
+    page.wait_for_function("() => !location.search.includes('folder')")
+    page.get_by_role("combobox", name="Find").fill("rain")
+    page.get_by_role("combobox", name="Find").press("Enter")
+    expect(folders.get_by_role("button", name="field 1")).to_be_visible()
+    expect(folders.get_by_role("button", name="bell")).to_have_count(0)
+
+
+def test_a_hit_is_compared_with_the_query(page: Page) -> None:
+    like = first(page, "bell")
+    visit(page, f"/?like={like}")
+    player = page.get_by_role("contentinfo")
+    page.keyboard.press("g")
+    page.keyboard.press("Space")
+    switch = player.get_by_role("button", name="Play the query instead")
+    with page.expect_request(lambda request: f"/segments/{like}/audio" in request.url):
+        switch.click()
+    expect(player).to_contain_text("The query")
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("q")
+    expect(player).not_to_contain_text("The query")
+
+
+def test_a_folder_is_added_in_the_page(page: Page, tmp_path: Path) -> None:
+    sound = render("siren", 1)
+    soundfile.write(tmp_path / "added-siren.wav", sound.samples, sound.sample_rate)
+    page.goto("/?view=health")
+    page.get_by_label("Folder to add").fill("nowhere")
+    page.get_by_role("button", name="Add folder").click()
+    expect(page.get_by_text("must be absolute paths").first).to_be_visible()
+    page.get_by_label("Folder to add").fill(str(tmp_path))
+    page.get_by_role("button", name="Add folder").click()
+    expect(page.get_by_text("1 new").first).to_be_visible(timeout=60_000)
+    assert asked(page, "/find", text="added-siren")["files"]

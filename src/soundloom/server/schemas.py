@@ -110,6 +110,7 @@ class LibraryInfo(ResponseModel):
     upload_bytes: int = Field(description="The largest upload that is taken.")
     upload_seconds: float = Field(description="The longest.")
     folders_left_out: int = Field(description="How many small folders are not listed.")
+    can_add_folders: bool = Field(description="Whether this client may add folders of the server's disk.")
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
 
 

@@ -122,6 +122,7 @@ export const address = {
   thumbnail: (id: string, theme: 'dark' | 'light') =>
     `${ROOT}/segments/${at(id)}/thumbnail.webp?width=240&height=96&theme=${theme}`,
   segmentAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio?part=segment`,
+  regionAudio: (id: string, { start, end }: { start: number; end: number }) => `${ROOT}/segments/${at(id)}/audio?part=region&start=${start.toFixed(3)}&end=${end.toFixed(3)}`,
   fileAudio: (id: string) => `${ROOT}/segments/${at(id)}/audio`,
   tile: (id: string, details: Record<string, string | number>) =>
     `${ROOT}/segments/${at(id)}/spectrogram.png?${new URLSearchParams(Object.entries(details).map(([name, value]) => [name, String(value)]))}`,

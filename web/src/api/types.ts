@@ -18,6 +18,8 @@ export interface Library {
   /** How many notices there are of its files. */
   notices: number;
   tags_searchable: boolean;
+  /** Whether this browser may add folders of the server's disk. */
+  can_add_folders: boolean;
   /** Whether this browser may open folders in the file manager of the server's machine. */
   can_reveal: boolean;
   version: string;

@@ -1,7 +1,6 @@
 /** Fields of files that are counted, as people call them, and what a class of lengths means as a filter. */
 
 export const FIELD_NAMES: Record<string, string> = {
-  folder: 'Folders',
   tags: 'Tags',
   duration: 'Lengths',
   sample_rate: 'Sample rates in hertz',

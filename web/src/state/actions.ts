@@ -43,6 +43,21 @@ export function drag(event: DragEvent, hit: Sound): void {
   carry(event, region ? 'audio/wav' : 'application/octet-stream', region ? regionName(hit.name, hit) : hit.name, address.download(hit.id, region));
 }
 
+/** Where the sound of the query can be played: its region, if it has one; null where there is none. */
+export function queryAudio(): string | null {
+  const { like, upload, start, end } = place.current.query;
+  if (upload) return address.uploadAudio(upload);
+  if (!like) return null;
+  return start !== undefined && end !== undefined ? address.regionAudio(like, { start, end }) : address.segmentAudio(like);
+}
+
+/** Play the query in place of the sound, or the sound again. */
+export function compare(): void {
+  const query = queryAudio();
+  if (query && player.sound) player.compare(query);
+  else messages.say(query ? 'Play a sound first: Q then switches between it and the query.' : 'There is no sound to compare with: search by one.');
+}
+
 /** Whether it can be said why a sound was found: sounds were compared part by part. */
 export function explainable(hit: Sound): hit is Hit {
   const { query } = place.current;

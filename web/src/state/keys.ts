@@ -1,4 +1,5 @@
 /** Every key of the page in one table: the help sheet prints it, `pressed` runs it. */
+import { compare } from './actions';
 import { messages } from './messages.svelte';
 import { VIEWS, place } from './place.svelte';
 import { player } from './player.svelte';
@@ -41,6 +42,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: '4', shown: '4', does: 'Detect', run: view(3) },
       { key: '5', shown: '5', does: 'Health', run: view(4) },
       { key: 'p', shown: 'P', does: 'Play again, or stop', run: () => player.again() },
+      { key: 'q', shown: 'Q', does: 'Switch between the sound and the query (A/B)', run: compare },
       { key: 'h', shown: 'H', does: 'Play on hover, on or off', run: toggleHover },
       { key: 'a', shown: 'A', does: 'Play each sound that the keys walk to, on or off', run: toggleTriage },
       { key: 'd', shown: 'D', does: 'Dark or light', run: () => settings.toggleTheme() },

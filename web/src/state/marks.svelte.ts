@@ -1,6 +1,7 @@
 /** Marked regions of the file in the viewer: what people marked, which the library keeps, and what a detector found. */
 import { api } from '../api/client';
 import type { Annotation, Detector } from '../api/types';
+import type { Aim } from '../lib/aims';
 import { plural } from '../lib/format';
 import { JobWatch } from './job.svelte';
 import { messages } from './messages.svelte';
@@ -13,6 +14,8 @@ class Marks {
   detectors = $state.raw<Detector[]>([]);
   /** The label that was given last: the next region often has the same. */
   label = $state('');
+  /** What came of the last detection in this file. */
+  said = $state('');
   readonly watch = new JobWatch();
   private file = '';
 
@@ -21,6 +24,7 @@ class Marks {
     this.file = id;
     this.kept = [];
     this.detected = detected;
+    this.said = '';
     try {
       const [of, { detectors }] = await Promise.all([api.fileAnnotations(id), api.detectors()]);
       if (this.file !== id) return;
@@ -55,12 +59,15 @@ class Marks {
   }
 
   /** Run a detector over the file. */
-  async detect(name: string): Promise<void> {
+  async detect(name: string, aim: Aim): Promise<void> {
     const file = this.file;
-    if (!(await this.watch.start(() => api.detect(name, { ids: [file] })))) return;
+    this.said = '';
+    if (!(await this.watch.start(() => api.detect(name, { ids: [file], ...aim })))) return;
     const { events } = await api.detections(this.watch.id);
-    if (this.file === file) this.detected = events;
-    messages.say(`${name} found ${plural(events.length, 'region')}`);
+    if (this.file !== file) return;
+    this.detected = events;
+    this.said = events.length ? `${name} found ${plural(events.length, 'region')}` : `${name} found nothing here at this threshold`;
+    messages.speak(this.said);
   }
 
   /** A person says whether a detection is right: it becomes an example, and is no longer asked. */

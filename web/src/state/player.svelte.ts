@@ -11,7 +11,9 @@ const HOVER = 90;
 class Player {
   sound = $state.raw<Hit | null>(null);
   playing = $state(false);
-  /** Part of the sound that was heard, 0 to 1. */
+  /** The query is played in place of the sound that it is compared with. */
+  comparing = $state(false);
+  /** Part of the sound that was played, 0 to 1. */
   progress = $state(0);
   private audio = new Audio();
   private frame = 0;
@@ -41,13 +43,30 @@ class Player {
   }
 
   play(sound: Hit): void {
-    if (this.sound?.id !== sound.id || !this.audio.src) this.audio.src = sound.is_segment === false ? address.fileAudio(sound.id) : address.segmentAudio(sound.id);
+    if (this.sound?.id !== sound.id || this.comparing || !this.audio.src) this.audio.src = source(sound);
+    this.comparing = false;
     this.audio.currentTime = 0;
     this.audio.volume = settings.volume;
     this.sound = sound;
     this.playing = true;
     this.hovered = false;
     this.progress = 0;
+    this.begin();
+  }
+
+  /** Play the query where the sound is now, and the sound again: as engineers compare two takes. */
+  compare(query: string): void {
+    if (!this.sound) return;
+    const at = this.audio.currentTime;
+    this.comparing = !this.comparing;
+    this.audio.src = this.comparing ? query : source(this.sound);
+    this.audio.currentTime = at;
+    this.playing = true;
+    this.hovered = false;
+    this.begin();
+  }
+
+  private begin(): void {
     this.audio.play().catch((cause: unknown) => {
       if (cause instanceof DOMException && cause.name === 'NotAllowedError') {
         this.stop();
@@ -97,5 +116,7 @@ class Player {
     this.progress = duration > 0 ? currentTime / duration : 0;
   }
 }
+
+const source = (sound: Hit): string => (sound.is_segment === false ? address.fileAudio(sound.id) : address.segmentAudio(sound.id));
 
 export const player = new Player();

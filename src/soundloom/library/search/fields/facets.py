@@ -21,6 +21,9 @@ FACETS = ("folder", "tags", "sample_rate", "channels", "bits", "codec", "duratio
 LENGTHS = ((1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (3600, "5 min to 1 h"))
 """Ranges of lengths: the seconds that a file is shorter than, and the name."""
 
+_FOLDERS = 2000
+"""Folders that are named, more than values of other fields: together they are a tree."""
+
 _LONGEST = "1 h or more"
 _BY_VALUE = ("sample_rate", "channels", "bits", "hour", "month")
 """Fields whose values are listed in their own order."""
@@ -47,7 +50,7 @@ def count_facets(fields: FileFields, files: NDArray[np.int64], asked: Sequence[s
         fields: of all files.
         files: numbers of the files that are counted, each once.
         asked: names of fields; those of `FACETS` that are known if none.
-        most: how many values of a field are named; the most frequent, equal ones by name.
+        most: how many values of a field are named, folders apart; the most frequent, equal ones by name.
 
     Raises:
         QueryError: there is no such field.
@@ -66,7 +69,9 @@ def count_facets(fields: FileFields, files: NDArray[np.int64], asked: Sequence[s
             continue
         found = pc.value_counts(column.drop_null())
         pairs = list(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
-        pairs = sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))[:most]
+        pairs = sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))[
+            : max(most, _FOLDERS) if name == "folder" else most
+        ]
         if name in _BY_VALUE:
             pairs.sort()
         counts[asked_name] = {str(value): count for value, count in pairs}

@@ -1,0 +1,1 @@
+var e=[{name:`as likely right as wrong`,aim:{probability:.5}},{name:`90 % of what it finds right`,aim:{precision:.9}},{name:`90 % of all calls found`,aim:{recall:.9}}];export{e as t};
