@@ -3,10 +3,10 @@
     python -m benchmarks.marking [--audio FOLDER] [--recordings 6] [--draws 3] [--json OUT] [--quick]
 
 Recordings are composed as in `benchmarks.composed_recordings`: those in which windows are marked of ESC-50's folds 1
-and 2, those on which the detector is measured of folds 3 and 4. Five windows with a call and five without are drawn to
-begin with. Then a person, played by the known calls, marks as many windows again as are marked already, until 320 are:
-chosen as by ``soundloom detector sample`` (doubt and diversity), or at random. After each round the detector learns
-from all marks, and the windows of the other recordings are scored.
+and 2, those on which the detector is measured of folds 3 and 4, and no two recordings share a call's clip. Five windows
+with a call and five without are drawn to begin with. Then a person, played by the known calls, marks as many windows
+again as are marked already, until 320 are: chosen as by ``soundloom detector sample`` (doubt and diversity), or at
+random. After each round the detector learns from all marks, and the windows of the other recordings are scored.
 
 A window counts as a call's if the call lies in the middle half of it, or half of the call does. Some six seconds a
 window, 30 minutes of marking are 300 windows. Nothing was chosen by these figures, and fold 5 is not used.
@@ -95,7 +95,7 @@ def embedded(folder: Path, folds: tuple[int, int], out: Path, kind: int, count: 
     truth: dict[str, list[np.ndarray]] = {call: [] for call in CALLS}
     for number in range(count):
         file = out / f"{kind}-{number}.flac"
-        calls = composed(folder, folds, file, [0, 2 + kind, number])
+        calls = composed(folder, folds, file, [0, 2 + kind, number], part=(number, count))
         blocks = audio.stream(file, model.sample_rate)
         found = list(embed_stream(model, blocks, origin=0, first=0, sizes=[size], step=step, count=None))
         some = np.concatenate([rows[0] for rows, _ in found])

@@ -5,14 +5,15 @@ frequent the sound is among the unlabelled windows. It gives the precision and r
 thresholds between the scores of few examples differ.
 
 Intervals are those of the draws of the mixture's posterior. The shape of the mixture is an approximation, so that the
-shares of windows above a threshold vary more than the draws do; by how much was chosen on labelled recordings. For a
-number of windows the intervals are of what is found in so many: detections, and sounds that are missed, are drawn as
-well, and where nothing is detected there is no precision. They are meant to cover 95 %.
+shares of windows above a threshold vary more than the draws do, and other recordings differ from those that were
+marked; by how much was chosen on labelled recordings. For a number of windows the intervals are of what is found in so
+many: detections, and sounds that are missed, are drawn as well, and where nothing is detected there is no precision.
+They are meant to cover 95 %.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,9 @@ _REPEATS = 4
 
 _RECALL_SIZE, _FALSE_SHAPE = 40.0, 10.0
 """Windows as many as which the mixture's recall counts, and the shape of the gamma by which its false ones vary."""
+
+_SHIFT = 0.5
+"""Deviation by which the sound scores higher or lower in other recordings than in those that were marked."""
 
 _ODDS = 1.35
 """By how much the odds of the sound are higher than the mixture finds: Platt's intercept (Platt 1999) of labelled clips
@@ -216,8 +220,9 @@ class Calibration:
     ) -> tuple[Float[np.ndarray, " known"], Float[np.ndarray, " draws"]]:
         """Precision and recall of a threshold by the draws of the mixture, and of detections."""
         rng = np.random.default_rng(0)
-        right, wrong = (np.repeat(share[:, 0], _REPEATS) for share in self.mixture.detected(np.array([score])))
-        frequency = np.repeat(self.mixture.frequency, _REPEATS)
+        drawn = self.mixture.repeated(_REPEATS)
+        frequency, moved = drawn.frequency, replace(drawn, mean=drawn.mean + _SHIFT * rng.normal(size=len(drawn.mean)))
+        right, wrong = (share[:, 0] for share in moved.detected(np.array([score])))
         right = rng.beta(_RECALL_SIZE * right + _SMALLEST, _RECALL_SIZE * (1 - right) + _SMALLEST)
         wrong = wrong * rng.gamma(_FALSE_SHAPE, 1 / _FALSE_SHAPE, len(wrong))
         if windows is None:

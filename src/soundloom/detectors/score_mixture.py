@@ -115,6 +115,11 @@ class ScoreMixture:
         found = (share * right).mean(axis=0)
         return found / (found + ((1 - share) * wrong).mean(axis=0)), found / share.mean()
 
+    def repeated(self, times: int) -> ScoreMixture:
+        """The mixture with every draw so many times."""
+        draws = (self.decay, self.mean, self.deviation, self.frequency)
+        return ScoreMixture(self.edge, *(np.repeat(each, times) for each in draws))
+
     def with_share(self, share: float) -> ScoreMixture:
         """The mixture with so many more windows with the sound, as a share of all."""
         frequency = 1 - (1 - self.frequency) * (1 - share)
