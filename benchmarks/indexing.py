@@ -27,8 +27,8 @@ from rich.table import Table
 import soundloom
 from benchmarks.timing import interleaved, machine, write_json
 from soundloom import audio, synth
-from soundloom.embedder import one_thread
 from soundloom.library import Library
+from soundloom.one_thread import one_thread
 
 BASE = "decode + resample"
 TARGET = 1.25

@@ -20,7 +20,8 @@ from soundloom.cli import main
 from soundloom.components import presets
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import AST, ENCODERS, ASTSettings, Encoder, initialise
-from soundloom.engines import Accelerated, EngineWarning, accelerate, accelerating, engine_of, resumed
+from soundloom.engine_choice import accelerating
+from soundloom.engines import Accelerated, EngineWarning, accelerate, resumed
 from soundloom.errors import LibraryError, MissingExtraError, ModelError
 from soundloom.fold_batchnorm import folded
 from soundloom.frontends import Fbank, LogMel
@@ -98,8 +99,8 @@ def test_folding_keeps_every_layer(name: str) -> None:
 def test_an_engine_changes_no_promise(engine: str, layers: tuple[int, ...] | None) -> None:
     model = small(layers)
     fast = accelerate(model, engine)
-    assert engine_of(fast) == engine
-    assert engine_of(model) == "plain"
+    assert fast.engine == engine
+    assert model.engine == "plain"
     for fact in ("name", "sample_rate", "dim", "parts", "frame_dim", "min_samples"):
         assert getattr(fast, fact) == getattr(model, fact)
     assert fast.fingerprint() == model.fingerprint()
@@ -133,7 +134,7 @@ def test_woven_parts_are_accelerated_one_by_one(engine: str) -> None:
     woven = Woven([small(), small_ast(), soundloom.load("logmel")]).eval()
     fast = accelerate(woven, engine)
     assert (fast.parts, fast.fingerprint()) == (woven.parts, woven.fingerprint())
-    assert engine_of(fast) == engine
+    assert fast.engine == engine
     waveforms = noise(2, 20000)
     got, expected = fast(waveforms), woven(waveforms)
     for columns in woven.parts.values():
@@ -143,7 +144,7 @@ def test_woven_parts_are_accelerated_one_by_one(engine: str) -> None:
 
 @onnx_installed
 def test_transformers_stay_with_torch() -> None:
-    assert engine_of(accelerate(small_ast(), "onnxruntime")) == "torch"
+    assert accelerate(small_ast(), "onnxruntime").engine == "torch"
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -254,11 +255,11 @@ def test_without_onnx_runtime_torch_takes_its_place(monkeypatch: pytest.MonkeyPa
     found = onnx_graph.find_spec
     monkeypatch.setattr(onnx_graph, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
     model = soundloom.load("coala", weights="random")
-    assert engine_of(accelerate(model)) == "torch"
+    assert accelerate(model).engine == "torch"
     with pytest.raises(MissingExtraError, match=r"'onnxruntime': pip install 'soundloom\[onnx\]'"):
         accelerate(model, "onnxruntime")
     with pytest.warns(EngineWarning, match=r"made by the engine 'onnxruntime'.* agree to 0.0001 but not to the bit"):
-        assert engine_of(resumed(model, "onnxruntime")) == "torch"
+        assert resumed(model, "onnxruntime").engine == "torch"
 
 
 def test_a_lost_gpu_is_told() -> None:
@@ -267,7 +268,7 @@ def test_a_lost_gpu_is_told() -> None:
     model = soundloom.load("coala", weights="random")
     with pytest.warns(EngineWarning, match="made by the engine 'torch on cuda in half precision'"):
         fast = resumed(model, "torch on cuda in half precision")
-    assert engine_of(fast) == "torch"
+    assert fast.engine == "torch"
     assert resumed(model, "plain") is model
 
 

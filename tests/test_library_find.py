@@ -15,7 +15,6 @@ import torch
 
 from helpers.library_factory import DIM, PARTS, clustered, filled
 from helpers.tagged_corpus import copy_trained
-from soundloom.embedder import one_thread
 from soundloom.errors import ModelMismatchError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
 from soundloom.library.search import finder, query_vectors
@@ -23,6 +22,7 @@ from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
 from soundloom.library.search.tag_query import find_known_words
+from soundloom.one_thread import one_thread
 from soundloom.tags import aligned_tags
 from soundloom.tags.suggestions import suggestion_scores
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from helpers import tiny_transformers
 from helpers.server import API, served
 from soundloom.cli import main
-from soundloom.embedder import one_thread
 from soundloom.errors import ModelMismatchError
 from soundloom.library import Library, LibraryQuery, RowFilter
+from soundloom.one_thread import one_thread
 
 transformers = pytest.importorskip("transformers")
 

@@ -15,12 +15,12 @@ from torch import nn
 import soundloom
 from helpers.tagged_corpus import copy_trained
 from soundloom.cli import main
-from soundloom.embedder import one_thread
 from soundloom.encoders import COALAAudioEncoder, COALATagEncoder, initialise
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.library.search.tag_query import tag_embedding
 from soundloom.models.weights.published_checkpoints import CHECKPOINTS
+from soundloom.one_thread import one_thread
 from soundloom.tags import AlignedTags, aligned_tags
 from test_checkpoints_unpickle import published_scaler, scaler_pickle
 

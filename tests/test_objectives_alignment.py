@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.tiny_encoder import Tiny
-from soundloom.embedder import Stream, Window, one_thread
+from soundloom.embedder import Stream, Window
 from soundloom.encoders import COALAAudioEncoder, initialise
 from soundloom.encoders.audio_decoder import AudioDecoder
 from soundloom.feature_cache import Form, MelEnergies
@@ -26,6 +26,7 @@ from soundloom.objectives.alignment import (
     generalised_kl,
     tag_cross_entropy,
 )
+from soundloom.one_thread import one_thread
 from soundloom.tags.tag_decoder import TagDecoder
 
 

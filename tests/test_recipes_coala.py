@@ -19,11 +19,12 @@ import soundloom
 from helpers.tagged_corpus import beeps_and_hisses, quick
 from soundloom.cli import main
 from soundloom.corpora import CorpusError, clip_table
-from soundloom.embedder import Stream, one_thread
+from soundloom.embedder import Stream
 from soundloom.feature_cache import MelEnergies, prepare
 from soundloom.frontends import LogMel, NormalisedFrontend
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.labels import LabelBatchSampler
+from soundloom.one_thread import one_thread
 from soundloom.recipes import coala
 from soundloom.recipes.coala import PRESETS, tagged
 from soundloom.recipes.max_energy_patches import band_ranges, loudest_starts, shifted

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from helpers.tagged_corpus import beeps_and_hisses
 from soundloom.cli import main
-from soundloom.embedder import one_thread
+from soundloom.one_thread import one_thread
 from soundloom.reproduce.coala import CASES, CoalaSettings, principal_components
 from soundloom.reproduce.coala_tables import CELLS, PAPER_CORRELATIONS, PAPER_TASKS, TITLES, markdown
 

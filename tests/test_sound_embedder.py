@@ -39,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return paths
 
 
-@pytest.mark.filterwarnings("ignore::soundloom.embedder.base.ShortAudioWarning")
+@pytest.mark.filterwarnings("ignore::soundloom.embedding_model.ShortAudioWarning")
 @parametrize_with_checks(
     [SoundEmbedder("mfcc", sample_rate=16000, n_jobs=1)], expected_failed_checks=lambda _: EXPECTED
 )

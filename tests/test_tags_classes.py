@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 import soundloom
-from soundloom.encoders.audioset import audioset_synonyms, yamnet_classes
+from soundloom.audioset import audioset_synonyms, yamnet_classes
 from soundloom.errors import InvalidArgumentError, ModelMismatchError, QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import save_pretrained

@@ -6,6 +6,7 @@ import platform
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["Finding", "diagnose"]
@@ -50,6 +51,8 @@ def _package(name: str) -> Finding:
 
 
 def _torch() -> str:
+    if find_spec("torch") is None:
+        return "not installed; for training, tagging and other models than loom: pip install 'soundloom[torch]'"
     import torch
 
     devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]

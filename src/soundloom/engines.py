@@ -6,8 +6,8 @@
 Only encoders are exchanged: front-ends, windows, fusion and pooling are what they were, so that name, parts and
 fingerprint stay, and embeddings agree to 1e-4 of their largest number, which is checked whenever an engine is made;
 of a recorded encoder once for each version of ONNX Runtime.
-To the last bit the engines differ, so a store of embeddings records the engine with them (``engine_of``) and takes
-the same for later ones (``resumed``).
+To the last bit the engines differ, so a store of embeddings records the engine with them (`EmbeddingModel.engine`) and
+takes the same for later ones (``resumed``).
 
 ONNX Runtime is given to convolutional encoders, where it is faster. Transformers stay with torch under either engine:
 there it is slower (0.8 times as fast for AST). Each call runs on one thread, so that an embedding does not depend on
@@ -24,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
@@ -39,27 +39,21 @@ from soundloom import onnx_graph
 from soundloom.atomic_file import write_atomically
 from soundloom.cache_folder import cache_home
 from soundloom.embedder import Embedder, Frames, Stream
+from soundloom.embedding_model import PLAIN
 from soundloom.encoders.base import Encoder
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.fold_batchnorm import folded
 
 __all__ = [
-    "ENGINES",
-    "PLAIN",
     "TOLERANCE",
     "Accelerated",
     "EngineWarning",
     "accelerate",
-    "accelerating",
-    "engine_of",
+    "accelerated_on",
     "resumed",
 ]
 
-ENGINES = ("auto", "torch", "onnxruntime")
-"""What can be asked for; "auto" is ONNX Runtime where it is installed, else torch, and always torch on a GPU."""
-
-PLAIN = Embedder.engine
-"""The engine of an embedder that was not accelerated."""
+_ENGINES = ("auto", "torch", "onnxruntime")
 
 TOLERANCE = 1e-4
 """How far an engine may be from the encoder it stands for, as a share of the largest number."""
@@ -78,7 +72,8 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
     Args:
         model: left as it is, and shares no weights with the result but the front-end's. On a GPU, its encoder
             runs there.
-        engine: one of ``ENGINES``.
+        engine: "torch", "onnxruntime", or "auto": ONNX Runtime where it is installed, else torch, and always torch
+            on a GPU.
         half: let a GPU compute encoders in half precision where it is safe to, which costs agreement: about three
             digits are left.
 
@@ -90,8 +85,8 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
             the model computes.
         MissingExtraError: the engine is not installed.
     """
-    if engine not in ENGINES:
-        raise ModelError(f"no engine {engine!r}: choose from {', '.join(ENGINES)}")
+    if engine not in _ENGINES:
+        raise ModelError(f"no engine {engine!r}: choose from {', '.join(_ENGINES)}")
     device = _device_of(model)
     if engine == "auto":
         engine = "onnxruntime" if device.type == "cpu" and onnx_graph.available() else "torch"
@@ -114,19 +109,13 @@ def accelerate(model: Embedder, engine: str = "auto", *, half: bool = False) -> 
         model.train(training)
 
 
-def engine_of(model: Embedder) -> str:
-    """What computes a model's encoders, in words that `resumed` understands."""
-    return model.engine
-
-
 def resumed(model: Embedder, engine: str) -> Embedder:
-    """A model on an engine of `engine_of`, if it is available here; else, with a warning, on torch."""
-    if engine == engine_of(model):
+    """A model on an engine of `EmbeddingModel.engine`, if it is available here; else, with a warning, on torch."""
+    if engine == model.engine:
         return model
     name, _, device = engine.removesuffix(_HALF).partition(_ON)
     try:
-        load = accelerating(lambda: model, name, device=device or "cpu", half=engine.endswith(_HALF))
-        return load()
+        return accelerated_on(model, name, device=device or "cpu", half=engine.endswith(_HALF))
     except (MissingExtraError, ModelError) as error:
         warnings.warn(
             f"these embeddings were made by the engine {engine!r}, which cannot be used here ({error}): going on with "
@@ -137,27 +126,17 @@ def resumed(model: Embedder, engine: str) -> Embedder:
         return accelerate(model.to("cpu"), "torch")
 
 
-def accelerating(
-    load: Callable[..., Embedder], engine: str = "auto", *, device: str = "cpu", half: bool = False
-) -> Callable[..., Embedder]:
-    """A loader whose models are accelerated, on the device they will run on.
+def accelerated_on(model: Embedder, engine: str = "auto", *, device: str = "cpu", half: bool = False) -> Embedder:
+    """A model moved to a device, and accelerated there; the arguments are those of `accelerate`.
 
-    Args:
-        load: gives a model; `soundloom.load`, for one.
-        engine: as for `accelerate`.
-        device: torch's name of it, such as "cpu" or "cuda".
-        half: as for `accelerate`.
+    Raises:
+        ModelError: there is no such device; or as for `accelerate`.
     """
-
-    def load_accelerated(*arguments: Any, **options: Any) -> Embedder:
-        model = load(*arguments, **options)
-        try:
-            model = model.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"{model.name!r} cannot be moved to the device {device!r}: {error}") from error
-        return accelerate(model, engine, half=half)
-
-    return load_accelerated
+    try:
+        model = model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"{model.name!r} cannot be moved to the device {device!r}: {error}") from error
+    return accelerate(model, engine, half=half)
 
 
 class Accelerated(Embedder):
@@ -166,8 +145,8 @@ class Accelerated(Embedder):
     Args:
         origin: whose name, parts, settings and fingerprint it keeps.
         inner: what computes.
-        engine: what its encoders run on, as `engine_of` gives it: "torch", "onnxruntime", "torch on cuda", "torch on
-            cuda in half precision".
+        engine: what its encoders run on, as `EmbeddingModel.engine` says it: "torch", "onnxruntime", "torch on cuda",
+            "torch on cuda in half precision".
     """
 
     def __init__(self, origin: Embedder, inner: Embedder, engine: str) -> None:
@@ -225,7 +204,7 @@ def _accelerated(model: Embedder, engine: str, *, half: bool) -> Accelerated:
 
 
 def _exchanged(stream: Stream, engine: str, *, half: bool) -> tuple[Encoder, str]:
-    """A stream's encoder on an engine, and the engine that it runs on, as `engine_of` gives it."""
+    """A stream's encoder on an engine, and the engine that it runs on, as `EmbeddingModel.engine` says it."""
     encoder: Encoder
     if not _is_convolutional(stream.encoder):
         engine, encoder = "torch", deepcopy(stream.encoder)

@@ -18,8 +18,8 @@ from threading import local
 from typing import Generic, TypeVar
 
 from soundloom.audio import AvProcess
-from soundloom.embedder import one_thread
 from soundloom.errors import AudioError, SoundloomError
+from soundloom.one_thread import one_thread
 
 __all__ = ["Failed", "process"]
 

@@ -23,7 +23,7 @@ from jaxtyping import Float, Float32
 from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import DEFAULT, load
-from soundloom.tags.text_tower import TextTower, tower_of_model
+from soundloom.tags.text_towers import TextTower, tower_of_model
 
 __all__ = ["MtebEncoder"]
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from soundloom.errors import MissingExtraError
 
-__all__ = ["OPSET", "Graph", "Session", "available", "record", "require"]
+__all__ = ["OPSET", "Graph", "Session", "available", "record", "record_all", "require"]
 
 OPSET = 18
 """The version of ONNX's operators, of December 2022: the oldest that torch writes, for the sake of old readers."""
@@ -76,24 +76,43 @@ def record(module: nn.Module, example: Tensor, *, free: Mapping[int, str], takes
         takes: the input's name.
         gives: the outputs' names.
     """
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            dynamic_shapes=(dict(free),),
-            input_names=[takes],
-            output_names=list(gives),
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None  # so it is with dynamo=True
+    program = _export(module, (example,), (dict(free),), takes=[takes], gives=gives)
     exported = program.exported_program
     assert exported is not None
     shape = next(node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs)
     ranges = exported.range_constraints
     least = {name: int(ranges[shape.shape[axis].node.expr].lower) for axis, name in free.items()}
     return Graph(program, least)
+
+
+def record_all(module: nn.Module, examples: Mapping[str, Tensor], *, gives: str) -> torch.onnx.ONNXProgram:
+    """Record what a module does with several tensors, whose first axes are free, each on its own.
+
+    Args:
+        module: takes the tensors in order, and gives one.
+        examples: input's name -> what the module is shown, at least two along the first axis.
+        gives: the output's name.
+    """
+    free = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)
+    return _export(module, tuple(examples.values()), free, takes=list(examples), gives=[gives])
+
+
+def _export(
+    module: nn.Module, examples: tuple[Tensor, ...], free: Any, *, takes: Sequence[str], gives: Sequence[str]
+) -> torch.onnx.ONNXProgram:
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            examples,
+            dynamo=True,
+            dynamic_shapes=free,
+            input_names=list(takes),
+            output_names=list(gives),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None  # so it is with dynamo=True
+    return program
 
 
 class Session:

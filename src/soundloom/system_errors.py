@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from soundloom.errors import LibraryDamagedError, ResourceError, SoundloomError
+from soundloom.errors import LibraryDamagedError, MissingExtraError, ResourceError, SoundloomError
 
 __all__ = ["error_number", "first_line", "is_unwritable", "one_line_errors", "reason_of", "translated"]
 
@@ -86,6 +86,8 @@ def translated(
     """
     if isinstance(error, SoundloomError):
         return error
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "julius"):
+        return MissingExtraError("torch", "torch", "training, tagging and every model but the packaged one")
     named = _named(error, path)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return ResourceError(f"{named}there is not enough memory: use fewer --workers, or close other programs")

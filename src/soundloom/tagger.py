@@ -42,8 +42,8 @@ from torch import Tensor, nn
 from soundloom import audio
 from soundloom.components import from_plain
 from soundloom.embedder import Embedder, Source
-from soundloom.embedder.sources import each_sound, sound_blocks
 from soundloom.embedder.threads import alone
+from soundloom.embedding_model import each_sound, sound_blocks
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.models import load

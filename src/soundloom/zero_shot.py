@@ -12,7 +12,7 @@ from soundloom.errors import ModelError
 from soundloom.models import load
 from soundloom.objectives.labels import LabelSettings
 from soundloom.tagger import Tagger
-from soundloom.tags.text_tower import TextTower, text_tower
+from soundloom.tags.text_towers import TextTower, text_tower
 
 __all__ = ["zero_shot_tagger"]
 

@@ -13,7 +13,7 @@ import soundfile
 from filelock import FileLock
 
 from soundloom.corpora import Corpus, clip_table
-from soundloom.embedder import one_thread
+from soundloom.one_thread import one_thread
 from soundloom.recipes.coala import PRESETS, CoalaRecipe
 from soundloom.tags import VocabularySettings
 from sounds import tone

@@ -220,10 +220,11 @@ offline = click.option("--offline", is_flag=True, help="Never fetch weights.")
 
 engine = click.option(
     "--engine",
-    type=click.Choice(("auto", "torch", "onnxruntime")),
+    type=click.Choice(("auto", "packaged", "torch", "onnxruntime")),
     default="auto",
     show_default=True,
-    help="What computes the encoder; auto is onnxruntime where it is installed, else torch. They agree to 1e-4.",
+    help="What computes the embeddings: packaged is the graph of loom, without torch; auto is that for loom, else "
+    "onnxruntime where it is installed, else torch. They agree to 1e-4.",
 )
 
 device = click.option(
@@ -366,6 +367,8 @@ def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:
         ModelError: a file for everything, and more besides.
         QueryError: an address instead of a file.
     """
+    if not texts:
+        return None
     from soundloom.models import MODELS
 
     pairs = [text.partition("=") for text in texts]

@@ -193,8 +193,6 @@ def model_loader(*, offline: bool) -> Callable[..., Embedder]:
 
     The bar is there while something is fetched; show no other bar meanwhile.
     """
-    from soundloom.models import load
-
     bars: list[progress.Progress] = []  # made when something is fetched: rich takes long to import
 
     def advance(reached: TransferProgress) -> None:
@@ -203,6 +201,8 @@ def model_loader(*, offline: bool) -> Callable[..., Embedder]:
         bars[0].update(bars[0].task_ids[0], total=reached.total, completed=reached.done)
 
     def load_with_bar(*arguments: Any, **options: Any) -> Embedder:
+        from soundloom.models import load  # when it is needed: it imports PyTorch
+
         try:
             return load(*arguments, offline=offline, announce=announce, progress=advance, **options)
         finally:

@@ -79,13 +79,13 @@ def command(
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
     common_options.check_window(window, hop)
-    from soundloom.engines import accelerating
+    from soundloom.engine_choice import accelerating
     from soundloom.library.embedding_export import export
-    from soundloom.models import DEFAULT
+    from soundloom.packaged import NAME
 
     load = model_loader(offline=offline)
-    fast = accelerating(load, engine, device=device, half=half)
-    model = fast(name or DEFAULT, weights=common_options.parse_files(files) or "published")
+    fast = accelerating(load, engine, device=device, half=half, whole=not frames)
+    model = fast(name or NAME, weights=common_options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = export(
             sounds,

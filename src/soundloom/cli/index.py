@@ -262,9 +262,9 @@ def open_or_create(
     **engine: Any,
 ) -> Library:
     """The library in the folder; a new one if there is none. ``engine``: as for `accelerating`."""
-    from soundloom.engines import accelerating
+    from soundloom.engine_choice import accelerating
     from soundloom.library import Library
-    from soundloom.models import DEFAULT
+    from soundloom.packaged import NAME
 
     weights = common_options.parse_files(files)
     if (folder / "library.json").exists():
@@ -276,7 +276,7 @@ def open_or_create(
     common_options.check_window(window, hop)
     return Library.create(
         folder,
-        name or DEFAULT,
+        name or NAME,
         window=window,
         hop=hop,
         weights=weights or "published",

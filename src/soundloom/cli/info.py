@@ -87,6 +87,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         ("library", str(folder)),
         ("model", f"{settings.source or settings.model}, fingerprint {settings.fingerprint[:12]}"),
         ("weights", _weights(settings.source or settings.model, settings.weights)),
+        ("engine", settings.engine),
         ("parts", parts),
         ("cut into", cut),
         ("files", f"{files}, {clock(seconds)} of sound"),
@@ -111,6 +112,10 @@ def _decoding(options: DecodeOptions) -> str:
 
 def _weights(model: str, weights: str | dict[str, str]) -> str:
     """Where the weights of a model come from."""
+    from soundloom.packaged import is_packaged
+
+    if is_packaged(model, weights):
+        return "none to fetch"
     from soundloom.cli import listings
 
     if isinstance(weights, str):

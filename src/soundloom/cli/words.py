@@ -31,9 +31,9 @@ def command(text: tuple[str, ...], model: str, offline: bool, json_wanted: bool)
     """
     from soundloom.errors import QueryError
     from soundloom.library.search.tag_query import find_known_words
-    from soundloom.tags import aligned_tags
+    from soundloom.tags.linear_tags import words_of_model
 
-    aligned = aligned_tags(model, offline=offline)
+    aligned = words_of_model(model, offline=offline)
     if aligned is None:
         raise QueryError(f"the model {model!r} knows no words: take loom (the default), coala, or one trained on tags")
     vocabulary = aligned.vocabulary

@@ -24,10 +24,10 @@ from safetensors.numpy import save_file
 
 from soundloom.atomic_file import replacing
 from soundloom.embedder import Embedder
-from soundloom.embedder.threads import one_thread
 from soundloom.errors import DetectorError, InvalidArgumentError
 from soundloom.models import MODELS
 from soundloom.models.saved_model import BACKGROUND, PACKAGED, folder_of, is_saved
+from soundloom.one_thread import one_thread
 
 __all__ = ["Background", "find_background", "standardised", "unit_length"]
 

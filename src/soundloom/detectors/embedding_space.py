@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from soundloom.detectors.background import Background, standardised, unit_length
-from soundloom.embedder.threads import one_thread
+from soundloom.one_thread import one_thread
 
 __all__ = ["FEWEST", "EmbeddingSpace"]
 

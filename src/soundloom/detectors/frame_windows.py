@@ -58,7 +58,7 @@ class FrameTrack:
         """Compute the frames of the next block."""
         model, rate = self._model, self._model.sample_rate
         with alone(model):
-            row = model._padded(model._row(samples), notice=False)
+            row = model._padded(model._row(samples))
             for number, frames in enumerate(model.stream_frames(row)):
                 # A frame at the very end of a block belongs to the next one.
                 kept = max(1, int((frames.times < len(samples) / rate).sum()))

@@ -16,6 +16,7 @@ from soundloom.embedder import Embedder
 from soundloom.errors import DetectorError, InvalidArgumentError, ResourceError
 from soundloom.letter_case import folded
 from soundloom.library import Library
+from soundloom.models import load
 from soundloom.system_errors import reason_of
 
 __all__ = ["FOLDER", "LibraryDetectors"]
@@ -69,8 +70,13 @@ class LibraryDetectors:
         Raises:
             ModelError: it is another one, which cannot be loaded without a network.
         """
-        model = self.library.model
+        model = self._embedder()
         return model if detector.fingerprint in model.fingerprints() else detector.load_model(offline=True)
+
+    def _embedder(self) -> Embedder:
+        """The library's model, or the PyTorch model that it was recorded from: detectors need frames."""
+        model = self.library.model
+        return model if isinstance(model, Embedder) else load(model.name)
 
     def examples(self, labels: Sequence[str], *, by_tags: bool = False, other: Sequence[str] = ()) -> list[Annotation]:
         """The marked regions that a detector of some labels learns from.
@@ -123,7 +129,7 @@ class LibraryDetectors:
         drawn = np.random.default_rng(0).permutation(len(rest))[:_BACKGROUND]
         background = [rest[number] for number in sorted(drawn.tolist())]
         detector = Detector.train(
-            labels, found, background=background, model=self.library.model, window=window, hop=hop,
+            labels, found, background=background, model=self._embedder(), window=window, hop=hop,
             decoding=self.library.settings.decoding, workers=workers, progress=progress,
         )  # fmt: skip
         detector.save(folder)

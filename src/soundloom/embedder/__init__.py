@@ -13,11 +13,11 @@ much of each is sound. And `Embedder.embed` is reproducible to the bit: it compu
 one thread, so that neither order nor company can change a rounding.
 """
 
-from soundloom.embedder.base import BLOCK, Embedder, Frames, ShortAudioWarning, Source
+from soundloom.embedder.base import Embedder, Frames
 from soundloom.embedder.reduction import Reduction
 from soundloom.embedder.stream import Stream, Window
-from soundloom.embedder.threads import one_thread
 from soundloom.embedder.woven import Woven
+from soundloom.embedding_model import BLOCK, ShortAudioWarning, Source
 
 __all__ = [
     "BLOCK",
@@ -29,5 +29,4 @@ __all__ = [
     "Stream",
     "Window",
     "Woven",
-    "one_thread",
 ]

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from soundloom.embedder.threads import one_thread
 from soundloom.errors import InvalidArgumentError
+from soundloom.one_thread import one_thread
 
 __all__ = ["Reduction"]
 

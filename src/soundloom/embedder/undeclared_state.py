@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from soundloom.components import ModuleConfig, Registry, digest_of, from_plain
-from soundloom.embedder.threads import one_thread
 from soundloom.encoders.base import ENCODERS, Encoder
 from soundloom.encoders.init import WithoutDraws
 from soundloom.errors import ComponentError
 from soundloom.frontends.base import Frontend
+from soundloom.one_thread import one_thread
 
 __all__ = ["build_encoder", "check_declared", "is_own", "undeclared_state"]
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.audioset import yamnet_classes
+from soundloom.audioset import yamnet_classes
 from soundloom.encoders.base import register_encoder
 from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.encoders.mobilenet import BLOCKS, STEM, pad_same

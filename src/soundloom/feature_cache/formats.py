@@ -24,11 +24,12 @@ from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundloom.embedder import Stream, Window, one_thread
+from soundloom.embedder import Stream, Window
 from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
 from soundloom.feature_cache.chunks import overlapping
 from soundloom.frontends import EnergyFrontend, Frontend
+from soundloom.one_thread import one_thread
 
 __all__ = ["CHUNK_SECONDS", "Form", "MelEnergies", "Represented", "form_of"]
 

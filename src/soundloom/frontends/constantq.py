@@ -217,7 +217,7 @@ def fold(
     """Squared magnitudes of the filtered, decimated pieces: the method described in ``ConstantQ``."""
     rows = max(group.first + group.spectra.shape[2] for group in groups)
     if torch.compiler.is_compiling():
-        return _fold_in_products(rows_of_rfft(pieces, rows, period), groups)
+        return fold_in_products(rows_of_rfft(pieces, rows, period), groups)
     spectrum = torch.unflatten(torch.fft.rfft(pieces)[:, : rows * period], 1, (rows, period))
     # [period, rows, batch x (re, im)], so that each of the period's products is one small matrix product.
     columns = torch.view_as_real(spectrum.permute(2, 1, 0).contiguous()).flatten(2)
@@ -229,7 +229,7 @@ def fold(
     return squares[..., 0] + squares[..., 1]
 
 
-def _fold_in_products(
+def fold_in_products(
     spectrum: Float[Tensor, "batch rows period 2"], groups: list[Group]
 ) -> Float[Tensor, "batch bins period"]:
     """The same in matrix products of real numbers, as a recorded graph has it."""

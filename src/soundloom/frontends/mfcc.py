@@ -145,16 +145,22 @@ class MFCC(Frontend):
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """Cepstral coefficients, the channel axis being 1."""
         self.check_length(waveforms)
-        decibels = self.mel.compress(self.mel.energies(waveforms))
+        return self.cepstrum(self.mel.energies(waveforms), self.frames(waveforms.shape[-1])).unsqueeze(1)
+
+    def cepstrum(
+        self, energies: Float[Tensor, "batch bands time"], frames: int
+    ) -> Float[Tensor, "batch bins {frames}"]:
+        """Coefficients of the first so many frames of a waveform, from the mel energies of all."""
+        decibels = self.mel.compress(energies)
         # librosa cuts against all frames, the one that whole_hops drops among them.
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
         decibels = torch.maximum(decibels, loudest - self.settings.top_db)
-        coefficients = self.cosines @ decibels[..., : self.frames(waveforms.shape[-1])]
+        coefficients = self.cosines @ decibels[..., :frames]
         if self.settings.with_differences:
             width, ends = self.settings.difference_width, self.settings.difference_ends
             fitted = [differences(coefficients, order=order, width=width, ends=ends) for order in (1, 2)]
             coefficients = torch.cat([coefficients, *fitted], dim=1)
-        return coefficients.unsqueeze(1)
+        return coefficients
 
     def frames(self, samples: int) -> int:
         """How many frames a waveform of so many samples gives."""

@@ -118,7 +118,12 @@ class Texture(Frontend):
         """All statistics of windows of log-mel, joined."""
         settings = self.settings
         third = settings.window // 3
-        short = windows.unfold(-1, third, third // 2)
+        if torch.compiler.is_compiling():
+            # The same; other runtimes gather frame by frame what torch takes as a view.
+            starts = range(0, settings.window - third + 1, third // 2)
+            short = torch.stack([windows[..., start : start + third] for start in starts], dim=-2)
+        else:
+            short = windows.unfold(-1, third, third // 2)
         change = windows.diff(dim=-1)
         rises, falls = change.clamp_min(0), (-change).clamp_min(0)
         parts = [

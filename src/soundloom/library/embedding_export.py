@@ -28,8 +28,7 @@ import numpy as np
 
 from soundloom.atomic_file import replacing
 from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
-from soundloom.embedder import Embedder
-from soundloom.engines import engine_of
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import LibraryError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import FileProgress
@@ -66,7 +65,7 @@ class _NothingEmbeddedError(Exception):
 
 def export(
     sounds: Sequence[str | os.PathLike[str]],
-    model: Embedder,
+    model: EmbeddingModel,
     out: str | os.PathLike[str],
     *,
     frames: bool = False,
@@ -117,12 +116,14 @@ def export(
     return report
 
 
-def _about(model: Embedder, decoding: DecodeOptions, frames: bool, window: float | None, hop: float | None) -> str:
+def _about(
+    model: EmbeddingModel, decoding: DecodeOptions, frames: bool, window: float | None, hop: float | None
+) -> str:
     """What the embeddings are, as JSON."""
     facts = {
         "model": model.name,
         "fingerprint": model.fingerprint(),
-        "engine": engine_of(model),
+        "engine": model.engine,
         "sample_rate": model.sample_rate,
         "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
         "balance": dict(model.balance),
@@ -134,7 +135,7 @@ def _about(model: Embedder, decoding: DecodeOptions, frames: bool, window: float
     return json.dumps(facts)
 
 
-def _frame_embedder(model: Embedder, decoding: DecodeOptions) -> Callable[[FileOnDisk, AvProcess], Embedded]:
+def _frame_embedder(model: EmbeddingModel, decoding: DecodeOptions) -> Callable[[FileOnDisk, AvProcess], Embedded]:
     def embed(file: FileOnDisk, av: AvProcess) -> Embedded:
         notices: list[Notice] = []
         values, times = model.embed_frames(file.path, options=decoding, notices=notices, av=av)

@@ -26,7 +26,7 @@ import pyarrow as pa
 from jaxtyping import Float, Float32
 
 from soundloom.audio import DecodeOptions
-from soundloom.engines import PLAIN
+from soundloom.embedding_model import PLAIN
 from soundloom.errors import LibraryError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk, content_hash

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions, Notice
-from soundloom.embedder import Embedder, Source
+from soundloom.embedding_model import EmbeddingModel, Source
+from soundloom.engine_choice import load_default
 from soundloom.library.duplicates.library_duplicates import Duplicates
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
@@ -34,24 +35,18 @@ from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit, SegmentRef
+from soundloom.library.storage import lifecycle
 from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.lifecycle import (
-    LibraryModel,
-    Loader,
-    Weights,
-    create_library,
-    open_library,
-    upgraded_settings,
-)
+from soundloom.library.storage.lifecycle import LibraryModel, Loader, Weights
 from soundloom.library.storage.root_registry import Presence, RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.library_tags import LibraryTags
 from soundloom.library.tags.tag_table import TagTable
 from soundloom.local_path import library_path
-from soundloom.models import DEFAULT, load
+from soundloom.packaged import NAME as DEFAULT
 
 __all__ = ["Library"]
 
@@ -70,7 +65,9 @@ class Library(LibraryContents):
     ====================  ==============================================================================
     """
 
-    def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader = load) -> None:
+    def __init__(
+        self, folder: Path, settings: LibrarySettings, model: EmbeddingModel | None, loader: Loader = load_default
+    ) -> None:
         self.folder = folder
         self.settings = settings
         self._loader = loader
@@ -92,13 +89,13 @@ class Library(LibraryContents):
     def create(
         cls,
         folder: str | os.PathLike[str],
-        model: str | Embedder = DEFAULT,
+        model: str | EmbeddingModel = DEFAULT,
         *,
         window: float | None = 10.0,
         hop: float | None = None,
         weights: Weights = "published",
         decoding: DecodeOptions = DEFAULT_OPTIONS,
-        loader: Loader = load,
+        loader: Loader = load_default,
     ) -> Self:
         """Make an empty library.
 
@@ -116,16 +113,16 @@ class Library(LibraryContents):
             ModelError: no such model, or its weights cannot be had.
         """
         folder = library_path(folder).resolve()
-        return cls(folder, *create_library(folder, model, window, hop, weights, loader, decoding), loader)
+        return cls(folder, *lifecycle.create_library(folder, model, window, hop, weights, loader, decoding), loader)
 
     @classmethod
     def open(
         cls,
         folder: str | os.PathLike[str],
-        model: str | Embedder | None = None,
+        model: str | EmbeddingModel | None = None,
         *,
         weights: Weights | None = None,
-        loader: Loader = load,
+        loader: Loader = load_default,
     ) -> Self:
         """Open a library.
 
@@ -142,10 +139,10 @@ class Library(LibraryContents):
             ModelError: the model cannot be loaded.
         """
         folder = library_path(folder).resolve()
-        return cls(folder, *open_library(folder, model, weights, loader), loader)
+        return cls(folder, *lifecycle.open_library(folder, model, weights, loader), loader)
 
     @property
-    def model(self) -> Embedder:
+    def model(self) -> EmbeddingModel:
         """The model that fills the library.
 
         Raises:
@@ -199,7 +196,7 @@ class Library(LibraryContents):
 
     def upgrade(
         self,
-        model: str | Embedder | None = None,
+        model: str | EmbeddingModel | None = None,
         *,
         weights: Weights | None = None,
         workers: int | None = None,
@@ -221,7 +218,7 @@ class Library(LibraryContents):
         Raises:
             LibraryError, ModelError: as for `add`; or too many of the files are not there or cannot be embedded.
         """
-        settings, embedder = upgraded_settings(self.settings, model, weights, self._loader)
+        settings, embedder = lifecycle.upgraded_settings(self.settings, model, weights, self._loader)
         if embedder.name == self.settings.model and self.settings.fingerprint in embedder.fingerprints():
             return AddReport(unchanged=len(self._store.files()))
         roots, _ = self.roots.present()
@@ -249,13 +246,14 @@ class Library(LibraryContents):
         """Find the segments that sound most like a sound; a long one by the pieces that the library would cut.
 
         Args:
-            query: a file, or a mono waveform, as `Embedder.embed` takes them; a file is decoded as the library's are.
+            query: a file, or a mono waveform, as `EmbeddingModel.embed` takes them; a file is decoded as
+                the library's are.
             k: how many hits, at most.
             sample_rate: of a waveform, in hertz; that of the model if not given.
             start: where in the query to begin, in seconds.
             end: where in the query to stop; its end if not given.
             weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
-                below 0 looks for the unlike. They multiply the model's own balance (`Embedder.balance`).
+                below 0 looks for the unlike. They multiply the model's own balance (`EmbeddingModel.balance`).
             where: an SQL condition on the fields of files (`soundloom.library.search.fields`), such as sample_rate and
                 recorded, on start, end and tags of segments, and on size, mtime_ns and hash; or a `RowFilter`.
             include_query: whether a query from the library may find itself.

@@ -6,6 +6,7 @@ The names below are loaded when they are first used: what is published, and what
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "load" and find_spec("torch") is None:
+        from soundloom.packaged import load_without_torch
+
+        return load_without_torch
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'model_registry')}"), name)
 
 

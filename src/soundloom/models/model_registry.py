@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from soundloom import packaged
 from soundloom.components import Registry, check_trusted, is_object_name
 from soundloom.embedder import Embedder, Stream, Window, Woven
-from soundloom.embedder.threads import one_thread
 from soundloom.encoders import Encoder
 from soundloom.errors import ComponentError, ModelError, UnknownModelError
 from soundloom.frontends import Frontend
@@ -34,6 +34,7 @@ from soundloom.models.weights.download import Announcement
 from soundloom.models.weights.http_transfer import TransferProgress
 from soundloom.models.weights.published_checkpoints import CHECKPOINTS, Checkpoint, register_checkpoint
 from soundloom.models.weights.weight_source import WeightSource
+from soundloom.one_thread import one_thread
 
 __all__ = [
     "DEFAULT",
@@ -50,7 +51,7 @@ __all__ = [
     "registered_part",
 ]
 
-DEFAULT = "loom"
+DEFAULT = packaged.NAME
 """What `soundloom index`, `search` and `embed` use by default."""
 
 KnownOutput = Callable[[Embedder, Float[np.ndarray, " samples"]], str]

@@ -20,10 +20,10 @@ import torch
 from filelock import FileLock
 from jaxtyping import Bool, Int
 
-from soundloom.embedder import one_thread
 from soundloom.models.weights.download import cache_home
 from soundloom.objectives.distillation_windows import MixtureWindows
 from soundloom.objectives.teachers import Targets, Teacher
+from soundloom.one_thread import one_thread
 
 __all__ = ["TargetTable", "targets_of"]
 

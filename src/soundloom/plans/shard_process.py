@@ -8,18 +8,19 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
 from soundloom.audio import AvProcess
-from soundloom.embedder import Embedder
-from soundloom.engines import engine_of, resumed
+from soundloom.embedding_model import EmbeddingModel
+from soundloom.engine_choice import load_default, load_on
 from soundloom.errors import ModelMismatchError, SoundloomError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import segment_embedder
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.models import check_trusted_name, load
+from soundloom.models import check_trusted_name
 from soundloom.plans.fragment import FileResult
 from soundloom.workers.child import Channel
 
@@ -43,7 +44,7 @@ class ModelSource:
     weights: str | Mapping[str, str] | None = None
     offline: bool = field(default=False, kw_only=True)
 
-    def load(self) -> Embedder:
+    def load(self) -> EmbeddingModel:
         """The model, on the engine of the plan.
 
         Raises:
@@ -53,11 +54,12 @@ class ModelSource:
         settings = self.settings
         name = settings.source or settings.model
         check_trusted_name(name, "the plan")
-        model = resumed(load(name, weights=self.weights or settings.weights, offline=self.offline), settings.engine)
+        loader = partial(load_default, offline=self.offline)
+        model = load_on(settings.engine, loader, name, self.weights or settings.weights)
         settings.check_model(model)
-        if engine_of(model) != settings.engine:
+        if model.engine != settings.engine:
             raise ModelMismatchError(
-                f"the plan's rows are computed by the engine {settings.engine!r}, and here it is {engine_of(model)!r}, "
+                f"the plan's rows are computed by the engine {settings.engine!r}, and here it is {model.engine!r}, "
                 "which rounds differently: install the engine on this machine, or make a plan for a new library with "
                 "--engine torch"
             )

@@ -21,10 +21,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from soundloom.embedder import one_thread
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.frontends import EnergyFrontend
+from soundloom.one_thread import one_thread
 
 __all__ = ["Loudness", "band_ranges", "loudest_starts", "shifted"]
 

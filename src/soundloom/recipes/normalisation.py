@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from soundloom.embedder import Stream, one_thread
+from soundloom.embedder import Stream
 from soundloom.errors import ModelError
 from soundloom.objectives.base import WindowSampler
+from soundloom.one_thread import one_thread
 
 __all__ = ["standardise"]
 

@@ -1,13 +1,22 @@
-"""Free-form tags: from names, tables and files to words, a vocabulary, and the space of the embeddings."""
+"""Free-form tags: from names, tables and files to words, a vocabulary, and the space of the embeddings.
 
-from soundloom.tags.file_metadata import embedded_texts
-from soundloom.tags.lookup import aligned_tags, class_tags
-from soundloom.tags.suggestions import Suggestion, suggest_tags
-from soundloom.tags.tag_model import AlignedTags
-from soundloom.tags.tag_sources import SOURCES, TagFile, words_of
-from soundloom.tags.text_tower import TextTower, text_tower
-from soundloom.tags.tokenise import normalise, words_of_path
-from soundloom.tags.vocabulary import Vocabulary, VocabularySettings
+The names below are loaded when they are first used: words and the texts in files need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundloom.tags.file_metadata import embedded_texts
+    from soundloom.tags.lookup import aligned_tags, class_tags
+    from soundloom.tags.suggestions import Suggestion, suggest_tags
+    from soundloom.tags.tag_model import AlignedTags
+    from soundloom.tags.tag_sources import SOURCES, TagFile, words_of
+    from soundloom.tags.text_towers import TextTower, text_tower
+    from soundloom.tags.tokenise import normalise, words_of_path
+    from soundloom.tags.vocabulary import Vocabulary, VocabularySettings
 
 __all__ = [
     "SOURCES",
@@ -26,3 +35,31 @@ __all__ = [
     "words_of",
     "words_of_path",
 ]
+
+_HOMES = {
+    "AlignedTags": "tag_model",
+    "SOURCES": "tag_sources",
+    "Suggestion": "suggestions",
+    "TagFile": "tag_sources",
+    "TextTower": "text_towers",
+    "Vocabulary": "vocabulary",
+    "VocabularySettings": "vocabulary",
+    "aligned_tags": "lookup",
+    "class_tags": "lookup",
+    "embedded_texts": "file_metadata",
+    "normalise": "tokenise",
+    "suggest_tags": "suggestions",
+    "text_tower": "text_towers",
+    "words_of": "tag_sources",
+    "words_of_path": "tokenise",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

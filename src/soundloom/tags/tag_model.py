@@ -37,6 +37,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
@@ -49,12 +50,11 @@ from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import CONFIG, WEIGHTS, from_pretrained
 from soundloom.models.weights.download import sha256_of
 from soundloom.tags.class_head import ClassHead, TagHead
+from soundloom.tags.linear_tags import TAGS, VOCABULARY
 from soundloom.tags.tag_decoder import TagDecoder
 from soundloom.tags.vocabulary import Vocabulary
 
 __all__ = ["TAGS", "VOCABULARY", "AlignedTags"]
-
-TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 
 _FORMAT = "1"
 _NO_TAGS = "no tags to search by: give one at least"
@@ -152,6 +152,19 @@ class AlignedTags(nn.Module):
             middle = functional.normalize(around, dim=0)
             phi = phi - (phi @ middle) * middle
         return (phi @ self.audio_map.weight).clone()
+
+    def query_direction(
+        self, sample: Float[np.ndarray, "sampled dim"], tags: Sequence[str], not_: Sequence[str] = ()
+    ) -> Float[np.ndarray, " dim"]:
+        """`direction`, from NumPy to NumPy, around what a sample of sounds has in common."""
+        common = self.common(torch.from_numpy(np.ascontiguousarray(sample)))
+        return np.asarray(self.direction(tags, not_, around=common).numpy())
+
+    def probabilities(self, embeddings: Float[np.ndarray, "sounds dim"]) -> Float[np.ndarray, "sounds tags"]:
+        """How probable each tag is for each sound (`soundloom.tags.suggestions`), from NumPy to NumPy."""
+        from soundloom.tags.suggestions import suggestion_scores
+
+        return np.asarray(suggestion_scores(self, torch.from_numpy(embeddings)).numpy())
 
     @property
     def windowed(self) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from soundloom.encoders.audioset import audioset_synonyms
+from soundloom.audioset import audioset_synonyms
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.config_file import read_json
 from soundloom.tags.tokenise import normalise, singular, split

@@ -31,7 +31,7 @@ from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
 from soundloom.remote import file_status, is_there
-from soundloom.tags import embedded_texts
+from soundloom.tags.file_metadata import embedded_texts
 from soundloom.tags.riff_chunks import chunks
 
 __all__ = ["measure_levels", "read_facts", "recorded_in_name", "ucs_category"]

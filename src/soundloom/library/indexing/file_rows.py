@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import AddReport, AddTally
 from soundloom.library.indexing.commit_guard import CommitGuard
@@ -75,7 +75,7 @@ class Embedded:
 
 
 def segment_embedder(
-    model: Embedder,
+    model: EmbeddingModel,
     window: float | None,
     hop: float | None,
     hashes: Mapping[str, str] = MappingProxyType({}),

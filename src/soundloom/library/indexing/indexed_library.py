@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.library.indexing.add_report import AddReport
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.file_facts import read_facts
@@ -58,7 +58,7 @@ class IndexedLibrary:
     def row_writer(
         self,
         store: Store,
-        model: Embedder,
+        model: EmbeddingModel,
         known: Mapping[str, FileState],
         table: FileTags,
         report: AddReport,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from soundloom import audio
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import AddTally
 from soundloom.library.indexing.diff import FileOnDisk
@@ -45,7 +45,7 @@ class _Sound:
 def redecode_files(
     outdated: Mapping[str, tuple[int, float]],
     known: Mapping[str, FileState],
-    model: Embedder,
+    model: EmbeddingModel,
     settings: LibrarySettings,
     writer: RowWriter,
     tally: AddTally,

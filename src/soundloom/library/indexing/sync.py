@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from soundloom.audio import DECODER_VERSION
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
@@ -50,7 +50,7 @@ class Synchroniser:
     def __init__(
         self,
         library: IndexedLibrary,
-        model: Callable[[], Embedder],
+        model: Callable[[], EmbeddingModel],
         *,
         prune: bool = False,
         rehash: bool = False,

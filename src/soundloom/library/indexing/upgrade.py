@@ -17,7 +17,7 @@ from contextlib import closing
 from shlex import quote
 
 from soundloom.counted import counted
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
@@ -54,7 +54,7 @@ class Upgrade:
     def __init__(
         self,
         library: IndexedLibrary,
-        model: Embedder,
+        model: EmbeddingModel,
         *,
         prune: bool = False,
         progress: Callable[[FileProgress], None] | None = None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.audio import DecodeOptions
-    from soundloom.embedder import Source
+    from soundloom.embedding_model import Source
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.segments import SegmentRef
 
@@ -49,7 +49,7 @@ class QuerySound:
     """A sound that hits are like, or unlike.
 
     Attributes:
-        source: a file, or a mono waveform, as `Embedder.embed` takes them.
+        source: a file, or a mono waveform, as `EmbeddingModel.embed` takes them.
         start: where to begin, in seconds.
         end: where to stop; its end if not given.
         sample_rate: of a waveform, in hertz; that of the model if not given.

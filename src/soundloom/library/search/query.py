@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.embedder import Source
+from soundloom.embedding_model import Source
 from soundloom.errors import QueryError
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.remote import absolute_location

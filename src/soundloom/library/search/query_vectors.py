@@ -22,14 +22,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from soundloom import audio
-from soundloom.embedder.sources import sound_blocks
+from soundloom.embedding_model import sound_blocks
 from soundloom.library.hits import Hits
 from soundloom.library.search.query import refuse_embedding
 from soundloom.library.search.search_index import NearestRows
 from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
-    from soundloom.embedder import Embedder, Source
+    from soundloom.embedding_model import EmbeddingModel, Source
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -73,7 +73,7 @@ def mean_of_pieces(index: SearchIndex, pieces: Float[np.ndarray, "pieces dim"]) 
 
 
 def embed_pieces(
-    model: Embedder,
+    model: EmbeddingModel,
     settings: LibrarySettings,
     sound: Source,
     sample_rate: float | None = None,
@@ -87,7 +87,7 @@ def embed_pieces(
     Args:
         model: the library's.
         settings: the library's: its window and hop.
-        sound: a file or a waveform, as for `Embedder.embed`, which takes the arguments below.
+        sound: a file or a waveform, as for `EmbeddingModel.embed`, which takes the arguments below.
         sample_rate: of a waveform, in hertz.
         start: where to begin, in seconds.
         end: where to stop.

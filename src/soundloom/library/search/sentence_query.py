@@ -17,17 +17,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32
 
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.library.search.search_index import NearestRows, SearchIndex
 from soundloom.library.search.vector_index.cells import top_rows
-from soundloom.tags.text_tower import tower_of_model
+from soundloom.packaged import is_packaged
 
 if TYPE_CHECKING:
     from soundloom.library.storage.library_settings import LibrarySettings
-    from soundloom.tags.text_tower import TextTower
+    from soundloom.tags.text_towers import TextTower
 
 __all__ = ["SentenceQueries"]
 
@@ -53,10 +52,15 @@ class SentenceQueries:
         Args:
             offline: never fetch it; without it no sentences are taken.
         """
+        source = self._settings.source or self._settings.model
+        if is_packaged(source):
+            return False
         with self._lock:
             if self._tower is None:
+                from soundloom.tags.text_towers import tower_of_model
+
                 try:
-                    self._tower = tower_of_model(self._settings.source or self._settings.model, offline=offline)
+                    self._tower = tower_of_model(source, offline=offline)
                 except (ModelError, MissingExtraError):
                     return False
             return self._tower is not None
@@ -77,6 +81,8 @@ class SentenceQueries:
 
     def sample_similarity(self, index: SearchIndex, sentence: str) -> Float32[np.ndarray, " sampled"]:
         """The cosines of the sampled rows of the index and a sentence, ascending."""
+        import torch
+
         part, tower = self._chosen()
         sample = torch.from_numpy(index.sample[:, index.parts[part]].astype(np.float32))
         return np.sort(tower.similarities(sample, [sentence])[:, 0].numpy())
@@ -88,6 +94,8 @@ class SentenceQueries:
 
     def _projected(self, index: SearchIndex) -> Projected:
         """Every row of the index in the common space, at unit length."""
+        import torch
+
         part, tower = self._chosen()
         with self._lock:
             if self._rows is None or self._rows[0] != index.version:

@@ -24,22 +24,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from soundloom.engine_choice import load_default
 from soundloom.errors import ModelError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
 from soundloom.library.search.text_match import query_words, word_forms
-from soundloom.models import load
-from soundloom.tags.lookup import aligned_tags
-from soundloom.tags.suggestions import suggestion_scores
+from soundloom.tags.linear_tags import Words, words_of_model
 
 if TYPE_CHECKING:
     from soundloom.library.search.index_cache import IndexCache
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
-    from soundloom.tags import AlignedTags, Vocabulary
+    from soundloom.tags import Vocabulary
 
 __all__ = ["TagQueries", "find_known_words", "nothing_found", "tag_embedding", "tags_of_library"]
 
@@ -62,7 +60,7 @@ class TagQueries:
     def __init__(self, settings: LibrarySettings, index: IndexCache) -> None:
         self._settings = settings
         self._index = index
-        self._aligned: AlignedTags | None = None
+        self._aligned: Words | None = None
         self.sentences = SentenceQueries(settings)
 
     def vocabulary(self, *, offline: bool = False) -> tuple[str, ...]:
@@ -138,7 +136,7 @@ class TagQueries:
         """
         aligned = self._aligned_tags(offline)
         ours = np.ascontiguousarray(embeddings[:, slice(*self._settings.parts[aligned.part])], np.float32)
-        scores = suggestion_scores(aligned, torch.from_numpy(ours)).numpy()
+        scores = aligned.probabilities(ours)
         of_tags = [scores[:, aligned.vocabulary.query([tag]) > 0].max(axis=1) for tag in tags]
         least: Float[np.ndarray, " sounds"] = np.stack(of_tags).min(axis=0)
         return least
@@ -156,15 +154,15 @@ class TagQueries:
             return (), np.zeros((len(embeddings), 0))
         aligned = self._aligned_tags(offline=True)
         ours = np.ascontiguousarray(embeddings[:, slice(*self._settings.parts[aligned.part])], np.float32)
-        return vocabulary, suggestion_scores(aligned, torch.from_numpy(ours)).numpy().astype(np.float64)
+        return vocabulary, aligned.probabilities(ours).astype(np.float64)
 
-    def _aligned_tags(self, offline: bool) -> AlignedTags:
+    def _aligned_tags(self, offline: bool) -> Words:
         if self._aligned is None:
             self._aligned = tags_of_library(self._settings, offline=offline)
         return self._aligned
 
 
-def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> AlignedTags:
+def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Words:
     """The tag model of the model that fills a library.
 
     Raises:
@@ -172,7 +170,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
         ModelError: it cannot be read.
     """
     source = settings.source or settings.model
-    found = aligned_tags(source, weights=settings.weights, offline=offline)
+    found = words_of_model(source, settings.weights, offline=offline)
     if found is None:
         raise QueryError(
             f"the library's model {settings.model!r} knows no tags, so sounds cannot be searched by them: index with "
@@ -182,7 +180,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
     if (
         found.fingerprints
         and settings.fingerprint not in found.fingerprints
-        and settings.fingerprint not in load(source, weights=settings.weights, offline=offline).fingerprints()
+        and settings.fingerprint not in load_default(source, weights=settings.weights, offline=offline).fingerprints()
     ):
         raise _OtherVersionError(
             f"the library was filled by another version of {settings.model!r}, for which the words that it knows now "
@@ -193,7 +191,7 @@ def tags_of_library(settings: LibrarySettings, *, offline: bool = False) -> Alig
 
 
 def tag_embedding(
-    aligned: AlignedTags,
+    aligned: Words,
     settings: LibrarySettings,
     index: SearchIndex,
     tags: Sequence[str],
@@ -223,8 +221,7 @@ def tag_embedding(
     mean, scale = index.scaling
     # A constant column carries no information, and the index leaves it out.
     deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    common = aligned.common(torch.from_numpy(index.sample[:, columns].copy()))
-    direction = aligned.direction(tags, not_, around=common).numpy()
+    direction = aligned.query_direction(index.sample[:, columns], tags, not_)
     standard = np.zeros_like(mean)
     standard[columns] = _unit(direction * deviation[columns])
     if sound is not None:
@@ -235,7 +232,7 @@ def tag_embedding(
     return embedding
 
 
-def _columns(aligned: AlignedTags, settings: LibrarySettings) -> slice:
+def _columns(aligned: Words, settings: LibrarySettings) -> slice:
     """The columns of the library's embeddings that the tag model understands."""
     if aligned.part not in settings.parts:
         raise ModelError(f"the tags are of {aligned.part!r}, but the library's parts are {', '.join(settings.parts)}")

@@ -16,8 +16,7 @@ from typing import Any
 
 from soundloom.atomic_file import write_atomically
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
-from soundloom.embedder import Embedder
-from soundloom.engines import PLAIN, engine_of
+from soundloom.embedding_model import PLAIN, EmbeddingModel
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
 from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
 
@@ -38,15 +37,15 @@ class LibrarySettings:
 
     Attributes:
         model: the model's name.
-        fingerprint: `Embedder.fingerprint` of the model that filled it.
+        fingerprint: `EmbeddingModel.fingerprint` of the model that filled it.
         dim: size of an embedding.
         parts: part name -> (first column, one past the last).
         window: seconds of the segments that long files are cut into; None keeps every file whole.
         hop: seconds from one segment's start to the next.
         source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
         weights: what `soundloom.load` takes as weights, paths absolute.
-        balance: `Embedder.balance` of that model.
-        engine: what computed the embeddings, as `soundloom.engines.engine_of` names it; another one rounds differently.
+        balance: `EmbeddingModel.balance` of that model.
+        engine: what computed the embeddings, as `EmbeddingModel.engine` says it; another one rounds differently.
         decoding: how files become waveforms: channels, track, speed.
         store: name of the folder of the rows, which an upgrade changes (`soundloom.library.storage.store_folders`).
         checksums: whether the store has had checksums from its first commit on, which earlier versions did not write.
@@ -71,7 +70,7 @@ class LibrarySettings:
     @classmethod
     def of(
         cls,
-        model: Embedder,
+        model: EmbeddingModel,
         window: float | None,
         hop: float | None,
         decoding: DecodeOptions = DEFAULT_OPTIONS,
@@ -96,7 +95,7 @@ class LibrarySettings:
             window=window,
             hop=hop,
             balance=dict(model.balance),
-            engine=engine_of(model),
+            engine=model.engine,
             decoding=decoding,
             checksums=True,
         )
@@ -160,7 +159,7 @@ class LibrarySettings:
         data = json.loads(text)
         return "checksum" not in data or text == _text(data)
 
-    def check_model(self, model: Embedder) -> None:
+    def check_model(self, model: EmbeddingModel) -> None:
         """Refuse a model other than the one that filled the library.
 
         Raises:

@@ -8,36 +8,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
-from soundloom.embedder import Embedder
-from soundloom.engines import resumed
+from soundloom.embedding_model import EmbeddingModel
+from soundloom.engine_choice import load_on
 from soundloom.errors import LibraryError, ModelError
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.library.storage.store_folders import next_store
-from soundloom.models import absolute, check_trusted_name
+from soundloom.packaged import is_packaged
 
 __all__ = ["LibraryModel", "Loader", "Weights", "create_library", "open_library", "upgraded_settings"]
 
 Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 """What `soundloom.load` takes as weights."""
 
-Loader = Callable[..., Embedder]
+Loader = Callable[..., EmbeddingModel]
 """`soundloom.load`, or the same with some arguments chosen."""
 
 
 def create_library(
     folder: Path,
-    model: str | Embedder,
+    model: str | EmbeddingModel,
     window: float | None,
     hop: float | None,
     weights: Weights,
     loader: Loader,
     decoding: DecodeOptions = DEFAULT_OPTIONS,
-) -> tuple[LibrarySettings, Embedder]:
+) -> tuple[LibrarySettings, EmbeddingModel]:
     """Make the folder of an empty library; see `Library.create`."""
     embedder = loader(model, weights=weights) if isinstance(model, str) else model
     settings = LibrarySettings.of(embedder, window, hop, decoding)
     if isinstance(model, str):
-        settings = replace(settings, source=absolute(model), weights=_absolute_paths(weights))
+        settings = replace(settings, source=_absolute(model), weights=_absolute_paths(weights))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(entry.name != UNFINISHED for entry in folder.iterdir()):
@@ -49,8 +49,8 @@ def create_library(
 
 
 def open_library(
-    folder: Path, model: str | Embedder | None, weights: Weights | None, loader: Loader
-) -> tuple[LibrarySettings, Embedder | None]:
+    folder: Path, model: str | EmbeddingModel | None, weights: Weights | None, loader: Loader
+) -> tuple[LibrarySettings, EmbeddingModel | None]:
     """Read the settings of a library, and load its model if one is named; see `Library.open`."""
     settings = LibrarySettings.read(folder)
     if model is None and weights is None:
@@ -60,10 +60,10 @@ def open_library(
         return settings, model
     known = settings.source or settings.model
     if model is None:
-        check_trusted_name(known, f"the library {str(folder)!r}")
-    name = known if model is None else absolute(model)
+        _check_trusted(known, f"the library {str(folder)!r}")
+    name = known if model is None else _absolute(model)
     places = _absolute_paths(weights or (settings.weights if name == known else "published"))
-    embedder = resumed(loader(name, weights=places), settings.engine)
+    embedder = load_on(settings.engine, loader, name, places)
     settings.check_model(embedder)
     moved = replace(settings, source=name, weights=places)
     if moved != settings:
@@ -72,16 +72,16 @@ def open_library(
 
 
 def upgraded_settings(
-    settings: LibrarySettings, model: str | Embedder | None, weights: Weights | None, loader: Loader
-) -> tuple[LibrarySettings, Embedder]:
+    settings: LibrarySettings, model: str | EmbeddingModel | None, weights: Weights | None, loader: Loader
+) -> tuple[LibrarySettings, EmbeddingModel]:
     """The settings that a library has after an upgrade, and the model that fills it then; see `Library.upgrade`."""
     known = settings.source or settings.model
     if model is None:
-        check_trusted_name(known, "the library")
+        _check_trusted(known, "the library")
     if model is None or isinstance(model, str):
-        name = known if model is None else absolute(model)
+        name = known if model is None else _absolute(model)
         places = _absolute_paths(weights or (settings.weights if name == known else "published"))
-        model = resumed(loader(name, weights=places), settings.engine)
+        model = load_on(settings.engine, loader, name, places)
     else:
         name, places = None, "published"
     after = LibrarySettings.of(model, settings.window, settings.hop, settings.decoding)
@@ -99,13 +99,13 @@ class LibraryModel:
         loader: as for `Library.open`.
     """
 
-    def __init__(self, folder: Path, settings: LibrarySettings, model: Embedder | None, loader: Loader) -> None:
+    def __init__(self, folder: Path, settings: LibrarySettings, model: EmbeddingModel | None, loader: Loader) -> None:
         self._folder = folder
         self._settings = settings
         self._model = model
         self._loader = loader
 
-    def get(self) -> Embedder:
+    def get(self) -> EmbeddingModel:
         """The model.
 
         Raises:
@@ -117,25 +117,41 @@ class LibraryModel:
         return self._model
 
 
-def _load_model(folder: Path, settings: LibrarySettings, loader: Loader) -> Embedder:
+def _load_model(folder: Path, settings: LibrarySettings, loader: Loader) -> EmbeddingModel:
     """Load the model that filled a library, by what its settings say.
 
     Raises:
         ModelError: it cannot be loaded.
         ModelMismatchError: it is no longer the one that filled the library.
     """
-    check_trusted_name(settings.source or settings.model, f"the library {str(folder)!r}")
+    _check_trusted(settings.source or settings.model, f"the library {str(folder)!r}")
     try:
-        model = loader(settings.source or settings.model, weights=settings.weights)
+        model = load_on(settings.engine, loader, settings.source or settings.model, settings.weights)
     except ModelError as error:
         raise ModelError(
             f"the model of the library {str(folder)!r} cannot be loaded: {error}. "
             "If the model or its weights have moved, say where to: Library.open(folder, model, weights=...), "
             f"or soundloom index SOUNDS -l {folder} --model NAME --weights FILE"
         ) from error
-    model = resumed(model, settings.engine)
     settings.check_model(model)
     return model
+
+
+def _absolute(name: str) -> str:
+    """`soundloom.models.absolute`; the packaged model's name is so already, and the registry takes long to import."""
+    if is_packaged(name):
+        return name
+    from soundloom.models import absolute
+
+    return absolute(name)
+
+
+def _check_trusted(name: str, where: str) -> None:
+    """`soundloom.models.check_trusted_name`, which is not needed for the packaged model."""
+    if not is_packaged(name):
+        from soundloom.models import check_trusted_name
+
+        check_trusted_name(name, where)
 
 
 def _absolute_paths(weights: Weights) -> str | dict[str, str]:

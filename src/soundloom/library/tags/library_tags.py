@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import SegmentRef, Segments
-from soundloom.library.tags.active_learning import ExampleTagging, tagged_by_example
 from soundloom.library.tags.editor import Edit, TagEditor, checked_tag
 from soundloom.library.tags.label_export import export_tags, tag_counts
+
+if TYPE_CHECKING:
+    from soundloom.library.tags.active_learning import ExampleTagging
 
 __all__ = ["LibraryTags"]
 
@@ -119,5 +122,7 @@ class LibraryTags:
         Raises:
             QueryError: no example, one that is both, one that is not in the library, or k below 1.
         """
+        from soundloom.library.tags.active_learning import tagged_by_example
+
         positive, negative = list(yes), list(no)
         return self._index.use(lambda index: tagged_by_example(index, tag, positive, negative, k, above))

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from soundloom.embedder.threads import one_thread
+from soundloom.one_thread import one_thread
 
 __all__ = ["Logistic", "average_precision", "balanced", "fit", "platt", "span"]
 

@@ -18,7 +18,7 @@ def yamnet_classes() -> tuple[str, ...]:
     >>> yamnet_classes()[:2], len(yamnet_classes())
     (('Speech', 'Child speech, kid speaking'), 521)
     """
-    text = files("soundloom.encoders").joinpath("yamnet_classes.txt").read_text(encoding="utf-8")
+    text = files("soundloom.audioset").joinpath("yamnet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
@@ -29,6 +29,6 @@ def audioset_synonyms() -> dict[str, str]:
     >>> audioset_synonyms()["puppy"], audioset_synonyms()["gun"]
     ('Dog', 'Gunshot, gunfire')
     """
-    text = files("soundloom.encoders").joinpath("audioset_synonyms.txt").read_text(encoding="utf-8")
+    text = files("soundloom.audioset").joinpath("audioset_synonyms.txt").read_text(encoding="utf-8")
     rows = (line.partition(": ") for line in text.splitlines())
     return {word: name for name, _, words in rows for word in words.split(", ")}

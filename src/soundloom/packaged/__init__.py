@@ -1,0 +1,14 @@
+"""The default model without PyTorch: NumPy's Fourier transforms before one graph in ONNX Runtime."""
+
+from soundloom.packaged.packaged_model import (
+    ENGINE,
+    FOLDER,
+    GRAPH,
+    NAME,
+    PackagedModel,
+    is_installed,
+    is_packaged,
+    load_without_torch,
+)
+
+__all__ = ["ENGINE", "FOLDER", "GRAPH", "NAME", "PackagedModel", "is_installed", "is_packaged", "load_without_torch"]

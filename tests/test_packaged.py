@@ -1,0 +1,197 @@
+"""The default model as a graph: what the PyTorch model gives, at any length, where PyTorch is not installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import soundloom
+from soundloom import packaged
+from soundloom.embedder import Embedder
+from soundloom.engine_choice import accelerating, load_on
+from soundloom.errors import MissingExtraError, ModelError
+from soundloom.library import Library
+from soundloom.packaged import PackagedModel
+from soundloom.tags import AlignedTags
+from soundloom.tags.linear_tags import LinearTags
+
+onnx_runtime = pytest.importorskip("onnxruntime")
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def graph() -> PackagedModel:
+    return PackagedModel()
+
+
+@pytest.fixture(scope="module")
+def module() -> Embedder:
+    return soundloom.load()
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+def loud_end(samples: int) -> np.ndarray:
+    """Faint but for the last hundredth of each second, which the cut of the cepstrum depends on."""
+    sound = noise(samples) * 1e-4
+    for end in range(RATE, samples + 1, RATE):
+        sound[end - 160 : end] = 0.9
+    return sound
+
+
+SOUNDS = {
+    "shortest": lambda: noise(800),
+    "a frame of a second more": lambda: noise(RATE + 400),
+    "less than a hop more": lambda: noise(2 * RATE + 399),
+    "a window to the sample": lambda: noise(95 * 160 + 400),
+    "swelling": lambda: noise(10 * RATE) * np.linspace(0, 1, 10 * RATE, dtype=np.float32),
+    "offset, then silence": lambda: np.concatenate([noise(30_000) + np.float32(0.2), np.zeros(20_000, np.float32)]),
+    "silence": lambda: np.zeros(RATE, np.float32),
+    "loud ends": lambda: loud_end(3 * RATE),
+    "a tone": lambda: (0.5 * np.sin(2 * np.pi * 440 * np.arange(50_001) / RATE)).astype(np.float32),
+    "a minute": lambda: noise(60 * RATE),
+}
+
+
+# Frames after a loud end hold the filters' own echo, and the bands beside a loud tone nothing but rounding.
+TOLERANCES = {"offset, then silence": 1e-3, "a tone": 5e-3}
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_the_graph_gives_what_the_module_gives(graph: PackagedModel, module: Embedder, kind: str) -> None:
+    sound = SOUNDS[kind]()
+    expected, got = module.embed_samples(sound), graph.embed_samples(sound)
+    for part, columns in module.parts.items():
+        scale = np.abs(expected).max()
+        assert np.abs(expected[columns] - got[columns]).max() < TOLERANCES.get(kind, 1e-4) * scale, part
+
+
+def test_it_is_the_same_model(graph: PackagedModel, module: Embedder) -> None:
+    """Recorded from the weights beside it: another fingerprint says that it was not recorded again."""
+    assert graph.fingerprints() == module.fingerprints()
+    assert graph.settings() == json.loads(json.dumps(module.settings()))
+    for name in ("name", "dim", "sample_rate", "min_samples", "frame_dim", "balance"):
+        assert getattr(graph, name) == getattr(module, name)
+    assert dict(graph.parts) == dict(module.parts)
+    # The weights are in the package once.
+    assert (packaged.FOLDER / packaged.GRAPH).stat().st_size < 4e6
+
+
+def test_the_same_bits_in_any_company(graph: PackagedModel) -> None:
+    sounds = [noise(20_000 + 777 * number, number) for number in range(6)]
+    alone = [graph.embed_samples(sound) for sound in sounds]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(graph.embed_samples, sounds[::-1]))[::-1]
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_short_sounds_are_padded_and_frames_are_refused(graph: PackagedModel) -> None:
+    with pytest.warns(UserWarning, match="shorter than"):
+        padded = graph.embed(noise(100))
+    assert np.array_equal(padded, graph.embed_samples(noise(100)))
+    with pytest.raises(ModelError, match="--engine torch"):
+        graph.embed_frames(noise(RATE))
+
+
+def test_it_is_chosen_for_sounds_embedded_whole(module: Embedder) -> None:
+    load = accelerating(soundloom.load)
+    assert load("loom").engine == load().engine == packaged.ENGINE
+    assert isinstance(accelerating(soundloom.load, whole=False)("loom"), Embedder)
+    assert load("mfcc").engine == "torch"
+    with pytest.raises(ModelError, match="is the graph of 'loom'"):
+        accelerating(soundloom.load, packaged.ENGINE)("mfcc")
+    with pytest.raises(ModelError, match="no engine 'openvino'"):
+        accelerating(soundloom.load, "openvino")
+    assert load_on(packaged.ENGINE, soundloom.load, "loom").fingerprints() == module.fingerprints()
+    assert load_on("plain", soundloom.load, "loom").engine == "plain"
+
+
+def test_without_the_runtime_torch_goes_on_with_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(RATE), RATE)
+    library = Library.create(tmp_path / "a.loom", loader=accelerating(soundloom.load))
+    library.add(tmp_path / "a.wav")
+    monkeypatch.setattr("soundloom.packaged.packaged_model.find_spec", lambda _name: None)
+    with pytest.warns(UserWarning, match="made by the engine 'packaged'"):
+        hits = Library.open(tmp_path / "a.loom").search(noise(RATE), sample_rate=RATE)
+    assert hits[0].similarity > 0.9999
+
+
+def test_linear_tags_are_the_modules(module: Embedder) -> None:
+    linear, aligned = LinearTags.load(packaged.FOLDER), AlignedTags.load(packaged.FOLDER)
+    assert (linear.part, linear.dim, linear.fingerprints) == (aligned.part, aligned.dim, aligned.fingerprints)
+    assert linear.vocabulary == aligned.vocabulary
+    columns = module.parts[linear.part]
+    rows = np.stack([module.embed_samples(noise(RATE, seed))[columns] for seed in range(4)])
+    np.testing.assert_allclose(linear.probabilities(rows), aligned.probabilities(rows), atol=1e-5)
+    for tags, not_ in ((["Dog"], []), (["Dog", "Rain"], ["Wind"]), ([], ["Speech"])):
+        np.testing.assert_allclose(
+            linear.query_direction(rows, tags, not_), aligned.query_direction(rows, tags, not_), atol=1e-5
+        )
+
+
+def test_other_models_need_torch() -> None:
+    assert packaged.load_without_torch().engine == packaged.ENGINE
+    with pytest.raises(MissingExtraError, match=r"the model 'mfcc' needs .*soundloom\[torch\]"):
+        packaged.load_without_torch("mfcc")
+    with pytest.raises(MissingExtraError):
+        packaged.load_without_torch("loom", weights="random")
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from click.testing import CliRunner
+from soundloom.cli import main
+for line in sys.argv[1:]:
+    result = CliRunner().invoke(main, line.split())
+    print(line, "->", result.exit_code, result.output)
+"""
+
+
+def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    for number in range(3):
+        soundfile.write(tmp_path / "sounds" / f"owl {number}.wav", noise(RATE, number), RATE)
+    lines = [
+        "index sounds -l s.loom",
+        "search owl -l s.loom",
+        "search rain -l s.loom --words",
+        "search s.wav -l s.loom --json",
+        "embed sounds -o vectors.npz",
+        "info s.loom",
+        "tag s.wav",
+    ]
+    shutil.copy(tmp_path / "sounds" / "owl 0.wav", tmp_path / "s.wav")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *lines], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert "3 new; 3 segments" in done.stdout, done.stdout + done.stderr
+    assert "owl 2.wav" in done.stdout
+    assert '"similarity": 1.0' in done.stdout or '"similarity": 0.99' in done.stdout
+    assert "3 rows of 560" in done.stdout
+    assert "engine  packaged" in done.stdout
+    assert "tag s.wav -> 1" in done.stdout
+    assert "soundloom[torch]" in done.stdout.partition("tag s.wav")[2]
+
+
+@pytest.mark.slow
+def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) -> None:
+    pytest.importorskip("onnxscript")
+    from soundloom.packaged_graph import record
+
+    shutil.copy(packaged.FOLDER / "model.safetensors", tmp_path)
+    assert record(module, tmp_path) < 1e-4
+    again = PackagedModel(tmp_path)
+    sound = noise(3 * RATE)
+    np.testing.assert_allclose(again.embed_samples(sound), PackagedModel().embed_samples(sound), atol=1e-5)
