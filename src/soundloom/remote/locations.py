@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from soundloom.errors import RemoteFileError
 from soundloom.file_names import os_path, text_path
 from soundloom.remote.remote_files import FileStatus, file_status, is_address, list_objects
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = [
     "REQUESTS", "absolute_location", "check_location", "common_folder", "existing", "inside", "is_file_uri", "is_there",
@@ -25,6 +27,12 @@ __all__ = [
 
 REQUESTS = 16
 """Requests at a time: the answer of a server takes tens of milliseconds."""
+
+
+def _requests() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # when it is needed
+
+    return ThreadPoolExecutor(REQUESTS, thread_name_prefix="soundloom-remote")
 
 
 def absolute_location(location: str | os.PathLike[str]) -> str:
@@ -37,6 +45,8 @@ def absolute_location(location: str | os.PathLike[str]) -> str:
     if is_address(name):
         return text_path(name.rstrip("/"))
     if is_file_uri(name):
+        from urllib.request import url2pathname  # imports ssl and email, which every command would wait for
+
         name = url2pathname(urlsplit(name).path)
     return text_path(os_path(os.path.abspath(Path(name).expanduser())))
 
@@ -112,7 +122,7 @@ def existing(locations: Iterable[str]) -> set[str]:
 
     every = list(locations)
     remote = [location for location in every if is_address(location)]
-    with ThreadPoolExecutor(REQUESTS, thread_name_prefix="soundloom-remote") as pool:
+    with _requests() as pool:
         found = dict(zip(remote, pool.map(there, remote), strict=True))
     return {location for location in every if found.get(location, is_there(location))}
 
@@ -127,7 +137,7 @@ def remote_files(addresses: Iterable[str]) -> Iterator[tuple[str, list[tuple[str
             return error
 
     every = list(addresses)
-    with ThreadPoolExecutor(REQUESTS, thread_name_prefix="soundloom-remote") as pool:
+    with _requests() as pool:
         yield from zip(every, pool.map(listed, every), strict=True)
 
 

@@ -16,7 +16,6 @@ import os
 import weakref
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +125,8 @@ class CheckedFile:
             self._check_blocks(blocks)
             return
         shares = np.array_split(blocks, min(4, os.cpu_count() or 1))
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(shares)) as pool:
             list(pool.map(self._check_blocks, shares))
 

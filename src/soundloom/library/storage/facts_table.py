@@ -13,7 +13,6 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -274,6 +273,8 @@ def update_facts(
     rows = [] if table is None else table.take(pa.array(kept, pa.int64())).to_pylist()
     measured = [row for row in rows if row["peak"] is None and row["hash"] in levels]
     if unread or measured or len(kept) != len(keys):
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max(1, workers), thread_name_prefix="soundloom-facts") as pool:
             fresh = list(pool.map(read, unread))
         rows += [
