@@ -105,7 +105,7 @@ COMMANDS = (
     ("search --after 2024-05 --before 2024-06", 0, "20240514_053000.wav"),
     ("search --after 2024 --before 2025", 0, "20240514_053000.wav"),
     ("search --after 2024-13", 2, "such as 2024-05-31"),
-    ("search --after 2024-05-01 --before 2024-06-01", 0, "20240514_053000.wav"),
+    ("search --after 2024-05-01 --before 2024-06-01", 0, "after 2024-05-01, before 2024-06-01\n"),
     ("search --after yesterday", 2, "such as 2024-05-31"),
     ("search --where 'duration < 2'", 0, "bus.wav"),
     ("search --where 'samplerate = 44100'", 1, "did you mean sample_rate"),

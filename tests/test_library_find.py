@@ -191,6 +191,8 @@ def test_a_long_sound_is_searched_by_its_parts(worded: Library, tmp_path: Path) 
     assert {match.path for match in found} <= {*worded.files()}
     assert worded.find(LibraryQuery(like=(QuerySound(beep, end=0.5),)), remarks=remarks)
     assert len(remarks) == 1
+    worded.find(LibraryQuery(like=(QuerySound(tmp_path / "long.wav"), QuerySound(beep, end=0.5))), remarks=remarks)
+    assert "1 sound longer than the library's window of 1 s: the mean of its parts counts" in remarks[1]
 
 
 def test_parts_are_blended_as_the_module_says(made_up: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +46,9 @@ def play_matches(matches: Sequence[Match]) -> None:
         AudioError: a file cannot be read.
         ResourceError: no player is installed, or it fails, as where there is no sound device.
     """
+    import subprocess
+    import tempfile
+
     import soundfile
 
     from soundloom import audio

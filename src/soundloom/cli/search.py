@@ -13,6 +13,7 @@ from soundloom.cli.console import echo, model_loader, print_json
 from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches
+from soundloom.cli.player import find_player, play_matches
 from soundloom.cli.search_query import (
     check_library,
     parse_time,
@@ -166,16 +167,12 @@ def command(
         return
     matches = _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
     if play:
-        from soundloom.cli.player import play_matches
-
         play_matches(matches)
 
 
 def _check_outputs(picture: Path | None, copy_to: Path | None, library: Path, cut: bool, play: bool) -> None:
     """Refuse what cannot be written or played, before anything is loaded."""
     if play:
-        from soundloom.cli.player import find_player
-
         find_player()
     if picture is not None and picture.suffix.lower() != ".png":
         raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")

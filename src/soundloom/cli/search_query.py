@@ -25,6 +25,8 @@ from soundloom.local_path import local_path
 from soundloom.remote import is_address
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from soundloom.library import LibraryQuery, QuerySound, RowFilter
 
 __all__ = [
@@ -300,14 +302,18 @@ def _limits(given: RowFilter) -> list[str]:
         ("at", given.sample_rate, "Hz"),
         ("at the site", given.site, ""),
         ("in the hours", None if given.hours is None else "{:g}-{:g}".format(*given.hours), ""),
-        ("after", given.after, ""),
-        ("before", given.before, ""),
+        ("after", _day(given.after), ""),
+        ("before", _day(given.before), ""),
     )
     return [
         f"{name} {value:g} {unit}" if isinstance(value, int | float) else f"{name} {value}"
         for name, value, unit in limits
         if value is not None
     ]
+
+
+def _day(moment: date | None) -> str | None:
+    return None if moment is None else str(moment).removesuffix(" 00:00:00")
 
 
 def query_label(query: LibraryQuery) -> str:

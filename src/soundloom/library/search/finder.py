@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
+from soundloom.counted import counted
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
 from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import share_below
@@ -201,15 +202,21 @@ class Finder:
         unlike = [self._embedded_or_stored(index, sound, query) for sound in query.unlike]
         words = bool(query.words or query.not_words)
         found_by = (("sound",) if like or unlike else ()) + (("word",) if words else ())
+        window = self._settings.window
         if len(like) == 1 and not unlike and (len(like[0]) == 1 or not words):
             vectors = like[0]
             if len(vectors) > 1:
                 self._remarks.append(
-                    f"the sound is longer than the library's window of {self._settings.window:g} s: searched "
-                    f"by its {len(vectors)} parts, half by the best and half by the mean of them"
+                    f"the sound is longer than the library's window of {window:g} s: searched by its {len(vectors)} "
+                    "parts, half by the best and half by the mean of them"
                 )
         elif like or unlike:
             vectors = combine_examples(index, like, unlike)[None]
+            if long := sum(len(pieces) > 1 for pieces in (*like, *unlike)):
+                self._remarks.append(
+                    f"{counted(long, 'sound')} longer than the library's window of {window:g} s: the mean of its parts "
+                    "counts beside other sounds or words"
+                )
         else:
             vectors = np.zeros((0, self._settings.dim))
         if not words:
