@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 __all__ = ["ScoreMixture"]
@@ -174,4 +173,6 @@ class _Posterior:
 
 
 def _normal_cdf(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    import torch
+
     return np.asarray(torch.special.ndtr(torch.from_numpy(np.ascontiguousarray(values))).numpy())

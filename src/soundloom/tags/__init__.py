@@ -5,8 +5,9 @@ The names below are loaded when they are first used: words and the texts in file
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from soundloom.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from soundloom.tags.file_metadata import embedded_texts
@@ -54,12 +55,4 @@ _HOMES = {
     "words_of_path": "tokenise",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -15,14 +15,15 @@ When not: more than some thousand examples with as many dimensions; a Newton ste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from soundloom.one_thread import one_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Logistic", "average_precision", "balanced", "fit", "platt", "span"]
 
@@ -58,6 +59,8 @@ def span(
     vectors: Float[np.ndarray, "rows dim"],
 ) -> tuple[Float[np.ndarray, "rows rank"], Float[np.ndarray, "rank dim"]]:
     """Coordinates of vectors in their own span, and the orthonormal directions that these belong to."""
+    import torch
+
     with one_thread:
         left, values, directions = torch.linalg.svd(torch.from_numpy(vectors.astype(np.float64)), full_matrices=False)
     return (left * values).numpy(), directions.numpy()
@@ -89,6 +92,9 @@ def _newton(
     importance: Float[np.ndarray, " rows"],
     ridge: Float[np.ndarray, " dim"],
 ) -> Float[np.ndarray, " dim"]:
+    import torch
+    from torch.nn.functional import logsigmoid
+
     signed = torch.from_numpy(inputs.astype(np.float64) * signs[:, None])
     counts, lasting = torch.from_numpy(importance), torch.from_numpy(ridge)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from soundloom.annotations import Annotation
 from soundloom.cache_folder import cache_home
 from soundloom.counted import counted
-from soundloom.detectors import Aim, DetectionReport, LibraryDetectors
-from soundloom.detectors.detection import scored_windows
-from soundloom.detectors.next_examples import windows_to_mark
+from soundloom.detectors.calibration import Aim
 from soundloom.file_names import text_path
 from soundloom.library import Library, LibraryQuery, RecordingFilter, Segment, SegmentRef, parse_hours
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.field.field_schemas import DetectRequest, FileChoice, SampleRequest, TrainRequest
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.jobs import BackgroundJob
+
+if TYPE_CHECKING:
+    from soundloom.detectors import DetectionReport, LibraryDetectors
 
 __all__ = ["FoundEvents", "MarkingSample", "aim_of", "chosen_files", "detect", "recording_filter", "sample", "train"]
 
@@ -137,6 +139,9 @@ def detect(
 
 def sample(detectors: LibraryDetectors, name: str, paths: list[str], asked: SampleRequest, job: BackgroundJob) -> str:
     """Choose windows of files for somebody to mark; they become the job's result."""
+    from soundloom.detectors.detection import scored_windows
+    from soundloom.detectors.next_examples import windows_to_mark
+
     detector, failed = detectors.get(name), dict[str, str]()
     job.reached(0, 0, "loading the model")
     model, total = detectors.model_of(detector), _seconds(detectors, paths)

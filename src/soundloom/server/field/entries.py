@@ -6,10 +6,10 @@ import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soundloom.annotations import Annotation
-from soundloom.detectors import Aim, Detector, Interval, OperatingPoint
-from soundloom.detectors.detector_folder import rounds_of
+from soundloom.detectors.calibration import Aim, Interval, OperatingPoint
 from soundloom.library import Library, site_and_moment
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.field.field_schemas import (
@@ -21,6 +21,9 @@ from soundloom.server.field.field_schemas import (
     OperatingPointEntry,
     SampledWindow,
 )
+
+if TYPE_CHECKING:
+    from soundloom.detectors import Detector
 
 __all__ = ["RegionEntries", "detector_entry", "estimate", "failed_recordings", "operating_points"]
 
@@ -94,6 +97,8 @@ def detector_entry(name: str, detector: Detector, folder: Path) -> DetectorEntry
         detector: it.
         folder: where it is kept.
     """
+    from soundloom.detectors.detector_folder import rounds_of
+
     half, labels = Aim(probability=0.5), []
     for one in detector.labels:
         point, quality = one.calibration.point(half), one.quality

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from soundloom.annotations import Annotation
-from soundloom.detectors import LibraryDetectors
 from soundloom.detectors.call_density import UNCHECKED, call_density
 from soundloom.server.field import detector_jobs
 from soundloom.server.field.detector_jobs import FoundEvents, MarkingSample
@@ -38,6 +37,10 @@ from soundloom.server.schemas import JobStarted
 from soundloom.server.segment_export import export_annotations
 from soundloom.server.service import Service, ServiceDep
 
+if TYPE_CHECKING:
+    from soundloom.detectors import LibraryDetectors
+    from soundloom.library import Library
+
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["detectors"])
@@ -52,7 +55,7 @@ async def listed(service: ServiceDep) -> DetectorList:
     """The detectors that the library keeps, with how well each finds what was held out."""
 
     def found() -> DetectorList:
-        detectors = LibraryDetectors(service.library)
+        detectors = _of(service.library)
         return DetectorList(detectors=[_entry(detectors, name) for name in detectors.names()])
 
     return await service.run("search", found)
@@ -64,7 +67,7 @@ async def train(service: ServiceDep, asked: TrainRequest) -> JobStarted:
 
     Of an existing name it is another round: the detector that was there is kept beside it, as its former.
     """
-    detectors = LibraryDetectors(service.library)
+    detectors = _of(service.library)
     by_tags = asked.source == "tags"
     await service.run("search", detectors.examples, asked.labels, by_tags=by_tags, other=asked.other)
     return JobStarted(job=service.jobs.start("train", partial(detector_jobs.train, detectors, asked)).id)
@@ -171,13 +174,20 @@ async def density(service: ServiceDep, asked: DensityRequest) -> Density:
     return Density(density=estimate(found), checked=sum(one.present is not None for one in asked.windows))
 
 
+def _of(library: Library) -> LibraryDetectors:
+    """The library's detectors; imports torch."""
+    from soundloom.detectors import LibraryDetectors
+
+    return LibraryDetectors(library)
+
+
 def _with(service: Service, name: str) -> LibraryDetectors:
     """The library's detectors, where there is one of this name.
 
     Raises:
         ApiError: there is none.
     """
-    detectors = LibraryDetectors(service.library)
+    detectors = _of(service.library)
     names = detectors.names()
     if name not in names:
         raise ApiError(404, "no_detector", f"no detector {name!r}: the library has {', '.join(names) or 'none'}")
