@@ -151,6 +151,10 @@ def test_other_models_need_torch() -> None:
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
+try:
+    import soundloom.server.run
+except ModuleNotFoundError as error:
+    assert error.name != "torch", error
 from click.testing import CliRunner
 from soundloom.cli import main
 for line in sys.argv[1:]:
