@@ -111,7 +111,8 @@ def parse(command: str) -> None:
     elif words[:2] == ["python", "-m"] and words[2].startswith("benchmarks"):
         _parse_benchmark(words[2:])
     else:
-        assert words[:3] in (["python", "-m", "pytest"], ["python", "-m", "soundloom.hear_check"]), command
+        modules = ("pytest", "soundloom.hear_check", "soundloom.packaged_graph")
+        assert words[:2] == ["python", "-m"] and words[2] in modules, command
 
 
 def _parse_click(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:

@@ -27,7 +27,7 @@ from jaxtyping import Float, Float32
 
 from soundloom.audio import DecodeOptions
 from soundloom.embedding_model import PLAIN
-from soundloom.errors import LibraryError, ResourceError
+from soundloom.errors import InvalidArgumentError, LibraryError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -199,7 +199,7 @@ def _of_csv(file: Path) -> tuple[dict[str, Any], str]:
     # A column without a name counts the rows, as pandas writes its index.
     others = [place for place, name in enumerate(names) if name and name not in known]
     if short := next((row for row in rows if len(row) != len(names)), None):
-        raise ValueError(f"it has {len(names)} columns, and a row of {len(short)}: {short[:3]} ...")
+        raise InvalidArgumentError(f"it has {len(names)} columns, and a row of {len(short)}: {short[:3]} ...")
     columns: dict[str, Any] = {"path": [csv_text(row[known["path"]]) for row in rows]}
     columns |= {name: [float(row[known[name]]) for row in rows] for name in ("start", "end") if name in known}
     numbers = [_numbers(names[place], [row[place] for row in rows]) for place in others]
@@ -211,4 +211,4 @@ def _numbers(name: str, cells: Sequence[str]) -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
-        raise ValueError(f"all columns but path, start and end are its numbers, and of {name!r} {error}") from None
+        raise InvalidArgumentError(f"all columns but path, start and end are its numbers, and of {name!r} {error}") from None
