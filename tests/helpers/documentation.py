@@ -112,7 +112,8 @@ def parse(command: str) -> None:
         _parse_benchmark(words[2:])
     else:
         modules = ("pytest", "soundloom.hear_check", "soundloom.packaged_graph")
-        assert words[:2] == ["python", "-m"] and words[2] in modules, command
+        assert words[:2] == ["python", "-m"], command
+        assert words[2] in modules, command
 
 
 def _parse_click(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:

@@ -211,4 +211,6 @@ def _numbers(name: str, cells: Sequence[str]) -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
-        raise InvalidArgumentError(f"all columns but path, start and end are its numbers, and of {name!r} {error}") from None
+        raise InvalidArgumentError(
+            f"all columns but path, start and end are its numbers, and of {name!r} {error}"
+        ) from None
