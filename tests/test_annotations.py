@@ -100,7 +100,8 @@ def test_endings_are_checked_first(tmp_path: Path) -> None:
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NAMES = st.text("abcxyz", min_size=1, max_size=3).map(lambda name: f"Own {name}")
-MICROSECONDS = st.integers(0, 10**11).map(lambda count: count / 10**6)
+# Microseconds, and samples at 16 kHz.
+SECONDS = st.integers(0, 10**11).map(lambda count: count / 10**6) | st.integers(0, 10**9).map(lambda n: n / 16_000)
 HERTZ = st.none() | st.floats(0, 3e5, allow_nan=False)
 EVERYTHING = {"label", "score", "low", "high", "annotator", "columns"}
 KEPT = {
@@ -120,14 +121,14 @@ def annotations(draw: st.DrawFn, kept: set[str]) -> list[Annotation]:
     columns = draw(st.lists(NAMES, max_size=2, unique=True)) if "columns" in kept else []
     found = []
     for number in range(draw(st.integers(1, 4))):
-        start, length = draw(MICROSECONDS), draw(MICROSECONDS)
+        start, length = draw(SECONDS), draw(SECONDS)
         limits = sorted((draw(HERTZ), draw(HERTZ)), key=lambda hertz: (hertz is None, hertz))
         path = draw(st.sampled_from(["/s/a.wav", "/s/b c/ü.flac", "e.wav"])) if "columns" in kept else "/s/a.wav"
         texts = {name: draw(TEXT) for name in ("label", "annotator") if name in kept}
         score = draw(st.none() | st.floats(-1e6, 1e6)) if "score" in kept else None
         # A column in which nothing stands is none.
         cells = {name: draw(TEXT) + ("" if number else "x") for name in columns}
-        end = round(start + length, 6)
+        end = round(start + length, 7)
         found.append(Annotation(path, start, end, **texts, score=score, low=limits[0], high=limits[1], columns=cells))
     return found if "columns" in kept else sorted(found, key=lambda one: (one.start, one.end, one.label))
 

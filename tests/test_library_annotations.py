@@ -81,6 +81,16 @@ def test_removed_annotations_stay_removed_until_they_are_added_again(library: Li
     assert len(library.annotations.all()) == 3
 
 
+@pytest.mark.parametrize("ending", [".selections.txt", ".kaleidoscope.csv", ".birdnet.csv", ".csv"])
+def test_a_table_that_comes_back_adds_nothing(library: Library, tmp_path: Path, ending: str) -> None:
+    path = str(tmp_path / "sounds" / NAMES[0])
+    # A sample at 16 kHz, at 44.1 kHz, and a number that nobody writes in full.
+    library.annotations.add(Annotation(path, start, start + 0.5, "crow") for start in (3 / 16_000, 1 / 44_100, 1 / 3))
+    write_annotations(library.annotations.all(), tmp_path / f"back{ending}")
+    report = library.annotations.import_table(tmp_path / f"back{ending}")
+    assert (report.added, report.known) == (0, 3)
+
+
 def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
     with pytest.raises(QueryError, match=r"gone\.wav.*not in the library"):
         library.annotations.add([Annotation("/gone.wav", 0, 1, "crow")])

@@ -9,8 +9,8 @@
     .html                   a table with a player for every region; written only
     a folder                labels for Audacity, a file for each sound
 
-What is read and written again in the same format loses nothing that the format holds: times, limits in frequency,
-labels, scores, annotators, further columns.
+What is read and written again in the same format loses nothing that the format holds: times to the nanosecond, limits
+in frequency, labels, scores, annotators, further columns.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from soundloom.file_tables import column_name
 
 __all__ = ["ColumnMap", "without_empty"]
 
-_DIGITS = 6
+_DIGITS = 9
 """Decimals of an end that is the sum of a start and a duration."""
 
 

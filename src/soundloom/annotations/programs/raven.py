@@ -53,7 +53,7 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
             raise FileTableError(f"has no time in line {line}: a selection has a begin and an end")
         offset = seconds(cells.get("file_offset_(s)", ""), line, _OFFSET)
         if offset is not None:
-            begin, end = offset, round(offset + (end - begin), 6)
+            begin, end = offset, round(offset + (end - begin), 9)
         file = next((cells[name] for name in _PATHS if cells.get(name)), path)
         rest = {name: cell for name, cell in table.rest(row, used).items() if _VIEW.get(name) != cell}
         annotation = Annotation(

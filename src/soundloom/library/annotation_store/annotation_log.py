@@ -40,9 +40,9 @@ class KeptAnnotation:
 
     @property
     def id(self) -> str:
-        """What names it: the same for the same words about the same region of the same content."""
+        """What names it: the same for the same words about the same region, to the microsecond, of the same content."""
         one = self.annotation
-        said = (self.hash, one.start, one.end, one.low, one.high, one.label, one.annotator)
+        said = (self.hash, round(one.start, 6), round(one.end, 6), one.low, one.high, one.label, one.annotator)
         return blake2b(repr(said).encode(), digest_size=8).hexdigest()
 
 
@@ -62,7 +62,8 @@ class AnnotationLog:
         Raises:
             LibraryError: the log is damaged, or cannot be written.
         """
-        known = self.read()
+        # Ids were of times in full once.
+        known = {kept.id for kept in self.read().values()}
         new = {one.id: one for one in annotations if one.id not in known}
         self._append([{"id": number, "hash": one.hash, **asdict(one.annotation)} for number, one in new.items()])
         return len(new)
