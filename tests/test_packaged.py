@@ -20,6 +20,7 @@ from soundloom.engine_choice import accelerating, load_on
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.library import Library
 from soundloom.packaged import PackagedModel
+from soundloom.system_errors import missing_torch
 from soundloom.tags import AlignedTags
 from soundloom.tags.linear_tags import LinearTags
 
@@ -146,6 +147,13 @@ def test_other_models_need_torch() -> None:
         packaged.load_without_torch("mfcc")
     with pytest.raises(MissingExtraError):
         packaged.load_without_torch("loom", weights="random")
+
+
+def test_a_missing_torch_is_named() -> None:
+    missing = missing_torch(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert "pip install 'soundloom[torch]'" in str(missing)
+    assert missing_torch(ModuleNotFoundError("No module named 'x'", name="x")) is None
+    assert missing_torch(ValueError()) is None
 
 
 WITHOUT_TORCH = """

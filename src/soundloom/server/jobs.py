@@ -12,6 +12,7 @@ from typing import Literal
 
 from soundloom.errors import SoundloomError
 from soundloom.server.http.error_responses import ApiError
+from soundloom.system_errors import missing_torch
 
 __all__ = ["BackgroundJob", "Jobs", "Kind"]
 
@@ -135,5 +136,7 @@ def _run(job: BackgroundJob, work: Callable[[BackgroundJob], str]) -> None:
     except SoundloomError as error:
         job.message, job.state = str(error), "failed"
     except Exception as error:
-        _log.exception("the job %s failed", job.id)
-        job.message, job.state = f"a defect of the server ({type(error).__name__}): its log holds the details", "failed"
+        defect = f"a defect of the server ({type(error).__name__}): its log holds the details"
+        if (missing := missing_torch(error)) is None:
+            _log.exception("the job %s failed", job.id)
+        job.message, job.state = str(missing or defect), "failed"
