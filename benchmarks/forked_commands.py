@@ -47,9 +47,8 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server; what it started goes on."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
 
 
 class ForkedChild:

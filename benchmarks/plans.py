@@ -34,8 +34,8 @@ from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
 from soundloom.plans.lease import Leases
-from soundloom.plans.object_storage import ObjectStorage, get_many, open_storage
 from soundloom.plans.plan_file import finished_shards, shard_key
+from soundloom.remote.object_storage import ObjectStorage, get_many, open_storage
 
 __all__ = ["equal_libraries", "local_s3", "main", "make_sounds", "run_kills"]
 

@@ -17,6 +17,7 @@ from soundloom.library import Library, TagTable, segment_id
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.segments import Segments
 from soundloom.library.tags import editor
+from soundloom.library.tags.editor import TagEditor
 
 PATHS = ["/s/a.wav", "/s/b.wav", "/s/deep/it's.wav"]
 
@@ -315,3 +316,17 @@ def test_pieces_are_left_to_who_adds_files(library: Library, monkeypatch: pytest
     library.tags.add("y", [PATHS[1]])
     assert library._store.pieces < pieces
     assert library.tags.counts() == {"old": 4, "x": 4, "y": 4}
+
+
+def test_an_edit_sees_what_was_committed_after_it_had_begun(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = min(library.files()), Library.open(library.folder)
+    apply_pending = TagEditor._apply_pending
+
+    def meanwhile(editor: TagEditor) -> None:
+        monkeypatch.setattr(TagEditor, "_apply_pending", apply_pending)
+        other.tags.add("second", [path])
+
+    library.tags.counts()
+    monkeypatch.setattr(TagEditor, "_apply_pending", meanwhile)
+    library.tags.add("first", [path])
+    assert set(library.tags.counts()) == {"first", "old", "second"} == set(other.tags.counts())

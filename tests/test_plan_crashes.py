@@ -19,10 +19,10 @@ from soundloom.plans import Plan
 from soundloom.plans.embedding_process import EmbeddingProcess
 from soundloom.plans.fragment import FileResult
 from soundloom.plans.lease import Leases, deadly_files, record_death
-from soundloom.plans.object_storage import FolderStorage
 from soundloom.plans.plan_file import Shard
 from soundloom.plans.shard_process import ModelSource
 from soundloom.plans.worker import SERVE, Worker
+from soundloom.remote.object_storage import FolderStorage
 
 RATE = 8000
 COLUMNS = ("path", "start", "end", "duration", "size", "mtime_ns", "hash", "tags", "embedding", "notices", "decoder")

@@ -8,30 +8,10 @@ from pathlib import Path
 
 from soundloom.errors import QueryError
 
-__all__ = ["library_path", "local_path"]
+__all__ = ["local_path"]
 
 # One slash is enough: Path("s3://bucket") has lost the other.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-
-
-def library_path(path: str | os.PathLike[str]) -> Path:
-    """The folder of a library, with ``~`` expanded; as `local_path`, with what can be done instead of an address.
-
-    Raises:
-        QueryError: it is an address such as ``s3://bucket/lib.loom``.
-    """
-    text = os.fspath(path)
-    if (
-        (address := _ADDRESS.match(text)) is not None
-        and address.group(1).lower() != "file"
-        and not os.path.exists(text)
-    ):
-        raise QueryError(
-            f"{text!r} is an address, and a library at {address.group(1)}:// is not supported yet: keep it in a folder "
-            "of this machine. Its sounds can be embedded by many machines, with a plan at s3://: soundloom plan SOUNDS "
-            "-l sounds.loom -o s3://BUCKET/PREFIX"
-        )
-    return local_path(path)
 
 
 def local_path(path: str | os.PathLike[str], *, must_exist: bool = False) -> Path:

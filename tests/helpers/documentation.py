@@ -120,10 +120,12 @@ def _parse_click(command: click.Command, words: list[str], parent: click.Context
     def convert(_type: click.Path, value: object, *_: object) -> object:
         return value
 
-    from soundloom.cli.common_options import LocalPath
+    from soundloom.cli.common_options import LibraryPath, LocalPath
 
-    paths = (mock.patch.object(kind, "convert", convert) for kind in (click.Path, LocalPath))
-    with next(paths), next(paths), contextlib.suppress(click.exceptions.Exit):
+    with contextlib.ExitStack() as stack:
+        for kind in (click.Path, LocalPath, LibraryPath):
+            stack.enter_context(mock.patch.object(kind, "convert", convert))
+        stack.enter_context(contextlib.suppress(click.exceptions.Exit))
         name, *rest = words
         if not isinstance(command, click.Group):
             command.make_context(name, rest, parent=parent)

@@ -11,6 +11,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices, progress_bar
 from soundloom.cli.work import plan_argument
 from soundloom.counted import counted
+from soundloom.library.mirror import shown
 
 __all__ = ["command"]
 
@@ -52,7 +53,7 @@ def command(address: str, folder: Path | None, verbose: bool, json_wanted: bool)
         status = plan.status()
         echo(
             f"{report.new} new, {report.changed} changed; {counted(report.segments, 'segment')}, "
-            f"{clock(report.seconds)} of sound. {library.folder} holds {counted(len(library), 'segment')}; "
+            f"{clock(report.seconds)} of sound. {shown(library.folder)} holds {counted(len(library), 'segment')}; "
             f"{status.committed} of {counted(status.shards, 'shard')} are committed."
         )
     print_notices(report.notices, every=verbose)

@@ -14,7 +14,7 @@ import click
 from soundloom import part_weights
 from soundloom.cli.console import echo
 from soundloom.errors import ModelError
-from soundloom.local_path import library_path, local_path
+from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address
 from soundloom.remote.locations import is_file_uri
 
@@ -41,6 +41,7 @@ __all__ = [
     "hop",
     "library",
     "model",
+    "named_library",
     "offline",
     "parse_files",
     "parse_weights",
@@ -118,11 +119,22 @@ class SoundsPath(LocalPath):
 
 
 class LibraryPath(LocalPath):
-    """The folder of a library."""
+    """The folder of a library, or the local copy of one at an address."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
-        return super().convert(os.fspath(library_path(value)) if os.fspath(value) else value, param, ctx)
+        if is_address(value) or is_file_uri(value):
+            from soundloom.library.mirror import library_path
+
+            value = library_path(value)
+        return super().convert(value, param, ctx)
+
+
+def named_library(name: str) -> Path | None:
+    """The library that an argument names which may be the name of a model, too; None if it names none."""
+    if is_address(name) and not name.startswith("http"):
+        return Path(LibraryPath().convert(name, None, None))
+    return Path(name) if (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom") else None
 
 
 def picture_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
@@ -193,7 +205,7 @@ library = click.option(
     default="sounds.loom",
     show_default=True,
     metavar="FOLDER",
-    help="The library.",
+    help="The library: a folder, or s3://BUCKET/PREFIX.",
 )
 
 sounds = click.argument("sounds", nargs=-1, required=True, type=SoundsPath(), metavar="SOUNDS...")

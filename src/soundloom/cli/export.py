@@ -73,8 +73,8 @@ def command(
         raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx, or LIBRARY OUT.parquet")
     written = out or output
     assert written is not None
-    if (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom"):
-        _export_library(Path(name), written)
+    if (library := common_options.named_library(name)) is not None:
+        _export_library(library, written)
     else:
         _export_model(name, written, files, seconds, offline=offline, json_wanted=json_wanted)
 

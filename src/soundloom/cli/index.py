@@ -28,6 +28,7 @@ from soundloom.cli.console import (
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 from soundloom.file_names import os_path
+from soundloom.library.mirror import shown
 from soundloom.remote import existing, is_address
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -
         echo(f"{counted(len(failed), 'file')} could not be indexed:", err=True)
         print_failures(failed)
     if known:
-        info = f"soundloom info -l {quote(str(library.folder))}"
+        info = f"soundloom info -l {quote(shown(library.folder))}"
         echo(f"{counted(len(known), 'file')} failed as before: {info}", err=True)
     return bool(failed or report.ambiguous)
 
@@ -287,7 +288,7 @@ def open_or_create(
 
 def _refuse_other_settings(context: click.Context, library: Library, window: float | None, hop: float | None) -> None:
     """Refuse options that differ from the settings of an existing library."""
-    folder = str(library.folder)
+    folder = shown(library.folder)
     if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _ENGINE_OPTIONS):
         raise LibraryError(
             f"the library {folder!r} goes on with the engine it was begun with, "
@@ -317,7 +318,7 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
         f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "
-        f"in {clock(seconds)}. {library.folder} holds {counted(len(library), 'segment')}."
+        f"in {clock(seconds)}. {shown(library.folder)} holds {counted(len(library), 'segment')}."
     )
     if tag_file is not None:
         _print_tagged(report, tag_file)
@@ -327,7 +328,7 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         echo(f"{counted(report.padded, 'file')} shorter than {shortest:.3f} s: padded with silence.", err=True)
-    roots = f"soundloom roots -l {quote(str(library.folder))}"
+    roots = f"soundloom roots -l {quote(shown(library.folder))}"
     for root in report.absent:
         echo(
             f"absent, kept as it was: {root}. If it has moved: {roots} relocate {quote(root)} NEW; "

@@ -40,8 +40,8 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
       soundloom info yamnet
       soundloom info hf:owner/name
     """
-    if model is not None and ((Path(model) / "library.json").is_file() or model.rstrip("/").endswith(".loom")):
-        folder, model = Path(model), None
+    if model is not None and (library := common_options.named_library(model)) is not None:
+        folder, model = library, None
     if model is not None and os.path.splitext(model)[1].lower() in AUDIO_SUFFIXES and os.path.isfile(model):
         raise QueryError(
             f"{model!r} is a sound, and libraries and models are described here; what a library knows of it: "

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 
 @click.command("mcp")
-@click.argument("folder", type=common_options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
+@click.argument("folder", type=common_options.LibraryPath(), default="sounds.loom", metavar="[LIBRARY]")
 @click.option(
     "--detectors",
     type=common_options.LocalPath(must_exist=True),

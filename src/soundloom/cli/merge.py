@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("merge")
 @click.argument(
-    "others", nargs=-1, required=True, type=common_options.LocalPath(must_exist=True), metavar="LIBRARIES..."
+    "others", nargs=-1, required=True, type=common_options.LibraryPath(must_exist=True), metavar="LIBRARIES..."
 )
 @common_options.library
 def command(others: tuple[Path, ...], folder: Path) -> None:

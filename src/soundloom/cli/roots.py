@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "roots_table"]
 
 _library = click.option(
-    "-l", "--library", "folder", type=common_options.LocalPath(), metavar="FOLDER", help="The library."
+    "-l", "--library", "folder", type=common_options.LibraryPath(), metavar="FOLDER", help="The library."
 )
 
 
@@ -65,7 +65,7 @@ def _list_roots(folder: Path, *, json_wanted: bool) -> None:
 
 @command.command("relocate")
 @click.argument("old")
-@click.argument("new", type=common_options.LocalPath(must_exist=True))
+@click.argument("new", type=common_options.SoundsPath())
 @_library
 @click.pass_obj
 def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:

@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.argument("folder", type=common_options.LocalPath(), default="sounds.loom", metavar="[LIBRARY]")
+@click.argument("folder", type=common_options.LibraryPath(), default="sounds.loom", metavar="[LIBRARY]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
 @click.option(

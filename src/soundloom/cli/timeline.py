@@ -31,7 +31,7 @@ __all__ = ["command"]
 @click.option("--above", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
               metavar="P", help="Lowest probability of the detector.")  # fmt: skip
 @click.option(
-    "-l", "--library", "folder", type=common_options.LocalPath(must_exist=True), metavar="FOLDER",
+    "-l", "--library", "folder", type=common_options.LibraryPath(must_exist=True), metavar="FOLDER",
     help="Show the annotations and tags of the file in a library.",
 )  # fmt: skip
 @click.option(

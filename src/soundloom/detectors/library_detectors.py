@@ -16,6 +16,7 @@ from soundloom.embedder import Embedder
 from soundloom.errors import DetectorError, InvalidArgumentError, ResourceError
 from soundloom.letter_case import folded
 from soundloom.library import Library
+from soundloom.library.mirror import changing
 from soundloom.models import load
 from soundloom.system_errors import reason_of
 
@@ -132,7 +133,8 @@ class LibraryDetectors:
             labels, found, background=background, model=self._embedder(), window=window, hop=hop,
             decoding=self.library.settings.decoding, workers=workers, progress=progress,
         )  # fmt: skip
-        detector.save(folder)
+        with changing(self.library.folder):
+            detector.save(folder)
         return detector
 
     def remove(self, name: str) -> None:
@@ -144,7 +146,8 @@ class LibraryDetectors:
         """
         folder = self._folder_of(name)
         try:
-            shutil.rmtree(folder)
+            with changing(self.library.folder):
+                shutil.rmtree(folder)
         except OSError as error:
             raise ResourceError(f"cannot delete the detector {name!r}: {reason_of(error)}") from None
 

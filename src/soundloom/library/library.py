@@ -24,6 +24,7 @@ from soundloom.library.indexing.sync import Synchroniser
 from soundloom.library.indexing.upgrade import Upgrade
 from soundloom.library.library_contents import LibraryContents
 from soundloom.library.map.library_map import Maps
+from soundloom.library.mirror import changing, library_path
 from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.finder import Finder
 from soundloom.library.search.index_cache import IndexCache
@@ -45,7 +46,6 @@ from soundloom.library.storage.store import Store
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.library_tags import LibraryTags
 from soundloom.library.tags.tag_table import TagTable
-from soundloom.local_path import library_path
 from soundloom.packaged import NAME as DEFAULT
 
 __all__ = ["Library"]
@@ -100,7 +100,7 @@ class Library(LibraryContents):
         """Make an empty library.
 
         Args:
-            folder: where; must not exist, or be empty.
+            folder: where, or ``s3://BUCKET/PREFIX``; must not exist, or be empty.
             model: a model or its name. A model that is not given by its name has to be given again to `open`.
             window: seconds of the segments that longer files are cut into; None keeps every file whole.
             hop: seconds from one segment's start to the next; the window if not given.
@@ -113,7 +113,8 @@ class Library(LibraryContents):
             ModelError: no such model, or its weights cannot be had.
         """
         folder = library_path(folder).resolve()
-        return cls(folder, *lifecycle.create_library(folder, model, window, hop, weights, loader, decoding), loader)
+        with changing(folder):
+            return cls(folder, *lifecycle.create_library(folder, model, window, hop, weights, loader, decoding), loader)
 
     @classmethod
     def open(
@@ -127,7 +128,7 @@ class Library(LibraryContents):
         """Open a library.
 
         Args:
-            folder: where it lies.
+            folder: where it lies, or ``s3://BUCKET/PREFIX``.
             model: the one that filled the library; by default it is loaded, as the settings say, when first needed.
             weights: where its weights are now, if no longer where they were; as for `soundloom.load`. The library
                 remembers the place, and so it does for a model's name.
@@ -186,11 +187,10 @@ class Library(LibraryContents):
         with self._add_lock.held():
             self._registry.remember(roots)
             exclude = remember_exclusions(self.folder, exclude)
-            synchroniser = Synchroniser(
+            report = Synchroniser(
                 self._indexed(self.settings, workers), self._library_model.get,
                 prune=prune, rehash=rehash, exclude=exclude, progress=progress,
-            )  # fmt: skip
-            report = synchroniser.run(roots, tags)
+            ).run(roots, tags)  # fmt: skip
         report.absent = sorted({*report.absent, *absent} - report.relocated.keys())
         return report
 

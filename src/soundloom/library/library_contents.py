@@ -14,6 +14,7 @@ from soundloom.library.indexing.column_table import ColumnReport, add_columns
 from soundloom.library.indexing.file_facts import measure_levels
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
+from soundloom.library.mirror import refresh
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
@@ -79,25 +80,32 @@ class LibraryContents(SegmentTables):
         """Check that the library's folder is still there; see `require_library`."""
         require_library(self.folder)
 
+    @property
+    def _current(self) -> Store:
+        """The store; of a library at an address as it is there now."""
+        if refresh(self.folder):
+            _ = self._store.version
+        return self._store
+
     def __len__(self) -> int:
         """How many segments the library holds."""
-        return self._store.count
+        return self._current.count
 
     def files(self) -> list[str]:
         """The indexed files, sorted."""
-        return sorted(self._store.files())
+        return sorted(self._current.files())
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, and why."""
-        return self._store.failures()
+        return self._current.failures()
 
     def notices(self) -> list[FileNotice]:
         """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
-        return self._store.notices()
+        return self._current.notices()
 
     def totals(self) -> tuple[int, float]:
         """How many files are indexed, and how many seconds they last together."""
-        durations = self._store.durations()
+        durations = self._current.durations()
         return len(durations), sum(durations.values())
 
     def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -107,7 +115,7 @@ class LibraryContents(SegmentTables):
             columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, decoder (version).
             where: an SQL condition on them.
         """
-        return self._store.sorted_rows(columns, where)
+        return self._current.sorted_rows(columns, where)
 
     def facets(self, fields: Sequence[str] = (), query: str | LibraryQuery = "") -> Facets:
         """How many files have each value of some fields, among those that the text and filters of a query admit.

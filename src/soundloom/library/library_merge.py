@@ -16,13 +16,14 @@ import pyarrow as pa
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.library import Library
+from soundloom.library.mirror import library_path
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.sql import path_is_in
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.store_folders import FIRST_STORE
-from soundloom.local_path import library_path
+from soundloom.remote import is_address
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["MergeReport", "merge_libraries"]
@@ -57,9 +58,9 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
         LibraryError: they are of different models, windows or ways of decoding; or the same.
     """
     source = Library.open(other)
-    target = (
-        _made_alike(library_path(folder).resolve(), source) if not os.path.lexists(folder) else Library.open(folder)
-    )
+    there = library_path(folder).resolve()
+    is_new = not os.path.lexists(there) or (is_address(folder) and not any(there.iterdir()))
+    target = _made_alike(there, source) if is_new else Library.open(folder)
     _check_alike(target, source)
     store = Store(target.folder / target.settings.store, target.settings.dim)
     theirs = Store(source.folder / source.settings.store, source.settings.dim)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import LibraryError, QueryError
+from soundloom.library.mirror import changing
 from soundloom.library.storage.library_lock import require_library
 
 __all__ = ["SavedSearches"]
@@ -60,7 +61,10 @@ class SavedSearches:
         Raises:
             QueryError: the name is empty or too long, the query is too long, or there are too many.
         """
-        name = name.strip()
+        with changing(self._folder):
+            self._save(name.strip(), query)
+
+    def _save(self, name: str, query: str) -> None:
         saved = {other: kept for other, kept in self.all().items() if other != name}
         if not 0 < len(name) <= _LONGEST_NAME:
             raise QueryError(f"the name of a search must have 1 to {_LONGEST_NAME} characters, got {len(name)}")
@@ -76,11 +80,12 @@ class SavedSearches:
         Raises:
             QueryError: there is none of that name.
         """
-        saved = self.all()
-        if name not in saved:
-            raise QueryError(f"there is no saved search {name!r}")
-        del saved[name]
-        self._write(saved)
+        with changing(self._folder):
+            saved = self.all()
+            if name not in saved:
+                raise QueryError(f"there is no saved search {name!r}")
+            del saved[name]
+            self._write(saved)
 
     def _write(self, saved: dict[str, str]) -> None:
         write_atomically(self._file, json.dumps(saved, ensure_ascii=False, indent=2) + "\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from soundloom.errors import SoundloomError
 from soundloom.html_table import facts_table
 from soundloom.library.indexing.library_roots import Roots
+from soundloom.library.mirror import shown
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
@@ -47,8 +48,8 @@ class LibrarySummary:
             facts |= {"hours": f"{sum(durations) / 3600:,.2f}"}
             absent = roots.absent()
         except SoundloomError as error:
-            return cls(str(folder), facts, str(error))
-        return cls(str(folder), facts | ({"absent roots": ", ".join(absent)} if absent else {}))
+            return cls(shown(folder), facts, str(error))
+        return cls(shown(folder), facts | ({"absent roots": ", ".join(absent)} if absent else {}))
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}: {value}" for name, value in self.facts.items())

@@ -9,12 +9,12 @@ from typing import Self
 from soundloom.library import Library
 from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.plans.fragment_commit import commit_fragments
-from soundloom.plans.object_storage import ObjectStorage, open_storage
 from soundloom.plans.plan_creation import PlanReport, create_plan
 from soundloom.plans.plan_file import PlanFile
 from soundloom.plans.plan_status import PlanStatus, plan_status
 from soundloom.plans.shard_process import ModelSource
 from soundloom.plans.worker import Worker, WorkReport
+from soundloom.remote.object_storage import ObjectStorage, open_storage
 
 __all__ = ["Plan"]
 

@@ -22,8 +22,8 @@ from soundloom.library.storage.facts_table import FileFacts, update_facts
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags
 from soundloom.plans.fragment import FileResult, decode_fragment, digest_of
-from soundloom.plans.object_storage import ObjectStorage
 from soundloom.plans.plan_file import PlanFile, differences, finished_shards, read_json, shard_key
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["commit_fragments"]
 

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from soundloom.plans.object_storage import ObjectStorage, get_many
+from soundloom.remote.object_storage import ObjectStorage, get_many
 
 __all__ = ["HeldLease", "Leases", "deadly_files", "lease_key", "record_death"]
 

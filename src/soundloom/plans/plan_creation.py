@@ -16,9 +16,10 @@ from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library import Library
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.scan import FilesLeftOut, files_below, roots_of
+from soundloom.library.mirror import shown
 from soundloom.library.storage.exclusions import remember_exclusions
-from soundloom.plans.object_storage import ObjectStorage
 from soundloom.plans.plan_file import PlanFile, Shard, identity_of
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["PlanReport", "create_plan"]
 
@@ -84,7 +85,7 @@ def create_plan(
     for shard in shards:
         shard.write(storage)
     plan = PlanFile(
-        library=str(library.folder),
+        library=shown(library.folder),
         settings=settings,
         shortest=model.min_samples / model.sample_rate * settings.decoding.speed,
         roots=roots,

@@ -1,6 +1,6 @@
 """Files of a plan: what is to be embedded by which model, cut into shards whose ids are hashes of both; JSON.
 
-A plan is a set of objects (`soundloom.plans.object_storage`):
+A plan is a set of objects (`soundloom.remote.object_storage`):
 
 plan.json                 the settings of the library, with the identity of its model; roots; shards; written last
 shards/ID.json            files of a shard: path, size, modification time
@@ -23,7 +23,7 @@ from soundloom.audio import DECODER_VERSION
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.plans.object_storage import ObjectStorage
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["PlanFile", "Shard", "differences", "finished_shards", "identity_of", "read_json", "shard_key"]
 

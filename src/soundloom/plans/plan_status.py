@@ -10,8 +10,8 @@ from typing import Any
 
 from soundloom.library.storage.table_schema import Failure
 from soundloom.plans.lease import Leases
-from soundloom.plans.object_storage import ObjectStorage, get_many
 from soundloom.plans.plan_file import PlanFile, shard_key
+from soundloom.remote.object_storage import ObjectStorage, get_many
 
 __all__ = ["PlanStatus", "plan_status"]
 

@@ -22,9 +22,9 @@ from soundloom.library.indexing.add_report import FileProgress
 from soundloom.plans.embedding_process import EmbeddingProcess
 from soundloom.plans.fragment import FileResult, digest_of, encode_fragment
 from soundloom.plans.lease import HeldLease, Leases, deadly_files, record_death
-from soundloom.plans.object_storage import ObjectStorage
 from soundloom.plans.plan_file import PlanFile, Shard, finished_shards, shard_key
 from soundloom.plans.shard_process import ModelSource
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["SERVE", "WorkReport", "Worker"]
 

@@ -129,6 +129,7 @@ class Roots:
         if not check_location(target):
             raise LibraryError(f"there is no folder or file {target!r}: give the path where {source!r} is now")
         with self._add_lock.held():
+            _ = self._store.version  # takes in what other processes have committed
             relocate_root(self._store, self._registry, self._tag_editor, source, target)
         return next(root for root in self.all() if is_below(target, [root.path]))
 
@@ -146,6 +147,7 @@ class Roots:
         """
         name = absolute_location(path)
         with self._add_lock.held():
+            _ = self._store.version
             known = {root.path: root.files for root in self.all()}
             if name not in known:
                 raise LibraryError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from soundloom.errors import LibraryAbsentError, LibraryDamagedError
+from soundloom.library.mirror import refresh
 from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.store_checksums import Damage, StoreChecksums
 from soundloom.system_errors import first_line, one_line_errors, translated
@@ -113,6 +114,7 @@ class CheckedTables:
 
     def version(self, name: str) -> int:
         """The current version of a table, which is read from now on."""
+        refresh(self._folder.parent)
         self.check_present()
         if self._opened is None and (latest := self._manifest(name)) is not None:
             return latest[0]

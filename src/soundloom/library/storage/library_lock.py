@@ -9,17 +9,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from soundloom.errors import LibraryAbsentError, LibraryError
+from soundloom.library.mirror import changing
 from soundloom.library.storage.store_folders import remove_replaced, store_folder
 
 __all__ = ["AddLock", "library_lock", "remove_unfinished", "require_library"]
 
-_ADD_LOCK = "add.lock"
+_ADD_LOCK, _TAGS_LOCK = "add.lock", "tags.lock"
+"""Held by a process that changes the library: they surround a change of a library at an address, too."""
 _PROBE_SECONDS = 1.0
 """Seconds to wait for add.lock: a search takes it briefly to test whether files are being added."""
 _ABANDONED_SECONDS = 60.0
@@ -53,7 +55,7 @@ def library_lock(folder: Path, name: str, timeout: float = -1) -> Iterator[None]
         filelock.Timeout: another process holds the lock.
     """
     require_library(folder)
-    with FileLock(folder / name, timeout=timeout):
+    with changing(folder) if name == _TAGS_LOCK else nullcontext(), FileLock(folder / name, timeout=timeout):
         yield
 
 
@@ -75,7 +77,7 @@ class AddLock:
             LibraryError: another process holds it, or the library is no longer there.
         """
         try:
-            with library_lock(self._folder, _ADD_LOCK, timeout=_PROBE_SECONDS):
+            with changing(self._folder), library_lock(self._folder, _ADD_LOCK, timeout=_PROBE_SECONDS):
                 remove_unfinished(self._folder)
                 yield
         except Timeout:

@@ -18,6 +18,7 @@ from soundloom.atomic_file import write_atomically
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedding_model import PLAIN, EmbeddingModel
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
+from soundloom.library.mirror import shown
 from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
@@ -108,10 +109,9 @@ class LibrarySettings:
             LibraryError: there is no library, its settings are damaged, or it is of another version.
         """
         file = folder / _FILE
-        if not folder.exists():
-            raise LibraryError(
-                f"no library at {os.fspath(folder)!r}: make one with: soundloom index SOUNDS -l {folder}"
-            )
+        if not folder.exists() or (shown(folder) != str(folder) and not file.is_file()):
+            name = shown(folder)
+            raise LibraryError(f"no library at {name!r}: make one with: soundloom index SOUNDS -l {name}")
         if not file.is_file():
             raise LibraryError(f"{os.fspath(folder)!r} is not a library: it holds no {_FILE}")
         try:

@@ -17,7 +17,8 @@ An edit is written to the log first and then to the store: if the process is kil
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -158,7 +159,7 @@ class TagEditor:
             changes: the files' hashes before and after.
             files: the files of the library before the commit.
         """
-        with library_lock(self._folder, "tags.lock"):
+        with self._locked():
             self._log.adopt_paths(files)
             decisions = self._log.in_force(files)
             self._log.hand_on(change for change in changes if decisions.concern(change.path, change.before))
@@ -172,7 +173,7 @@ class TagEditor:
         Returns:
             How many rows have other tags now.
         """
-        with library_lock(self._folder, "tags.lock"):
+        with self._locked():
             files = self._store.files()
             self._log.adopt_paths(files)
             decisions = self._log.in_force(files)
@@ -210,7 +211,7 @@ class TagEditor:
 
     def _decide(self, decisions: Sequence[Decision]) -> Edit:
         self._apply_pending()
-        with library_lock(self._folder, "tags.lock"):
+        with self._locked():
             hashes = {row.path: row.hash for row in self._rows({decision.path for decision in decisions})}
             decisions = [decision.of_content(hashes.get(decision.path, "")) for decision in decisions]
             _refuse_contradictions(decisions)
@@ -233,7 +234,7 @@ class TagEditor:
 
         def revert() -> Edit:
             self._apply_pending()
-            with library_lock(self._folder, "tags.lock"):
+            with self._locked():
                 origins = self._log.origins()
                 later = {after for after, before in origins.items() if before & done.hashes}
                 rows = self._rows_of_contents(done.hashes | later)
@@ -246,6 +247,13 @@ class TagEditor:
             return self._edit(undone, back, [row for row in rows if row not in back])
 
         return Edit(number, len(changes), tuple(copies), revert)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of edits, and see what other processes have committed."""
+        with library_lock(self._folder, "tags.lock"):
+            _ = self._store.version
+            yield
 
     def _rows(self, paths: Iterable[str]) -> list[_Row]:
         """The rows of files, as they are in the store now."""

@@ -1,7 +1,7 @@
-"""Object storage of plans: get, put, create if absent, delete, list; by hard links, or S3's conditional writes.
+"""Object storage of plans and libraries: get, put, create if absent, delete, list; in a folder, or an object store.
 
-A plan needs nothing else of the place where it lies, so a folder on a shared file system and an object store serve it
-alike. `ObjectStorage.create` is what exactly-once rests on: of several processes that create one key, one succeeds.
+Plans and libraries need nothing else of the place where they lie. `ObjectStorage.create` is what exactly-once rests on:
+of several processes that create one key, one succeeds: by a hard link, or by a conditional write.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ObjectStorage(Protocol):
     def get(self, key: str) -> bytes | None:
         """The content of an object; None if there is none."""
 
-    def put(self, key: str, content: bytes) -> None:
-        """Write or replace an object, whole or not at all."""
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Write or replace an object, whole or not at all, with some bytes or those of a file."""
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object if there is none; whether it was written. Of several callers one succeeds."""
@@ -76,10 +76,11 @@ class FolderStorage:
             except FileNotFoundError:
                 return None
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes | Path) -> None:
         """See `ObjectStorage`."""
         with one_line_errors(self._folder / key):
-            self._written(key, content).replace(self._folder / key)
+            whole = content.read_bytes() if isinstance(content, Path) else content
+            self._written(key, whole).replace(self._folder / key)
 
     def create(self, key: str, content: bytes) -> bool:
         """See `ObjectStorage`. The complete file gets its name by a hard link, which fails if there is one."""
@@ -125,26 +126,24 @@ def open_storage(address: str | os.PathLike[str]) -> ObjectStorage:
     """The storage at an address; whether there is anything is not looked at.
 
     Args:
-        address: a folder, or ``s3://BUCKET/PREFIX``.
+        address: a folder, or ``s3://BUCKET/PREFIX``; ``gs://`` and ``az://`` are not tested.
 
     Raises:
         InvalidArgumentError: another kind of address, or one without a bucket or prefix.
-        MissingExtraError: the address is in S3 and obstore is not installed.
+        MissingExtraError: the address is in an object store and obstore is not installed.
     """
     text = os.fspath(address)
     if not text:
-        raise InvalidArgumentError("the address of the plan is empty: name a folder, or s3://BUCKET/PREFIX")
+        raise InvalidArgumentError("the address is empty: name a folder, or s3://BUCKET/PREFIX")
     found = _ADDRESS.fullmatch(text)
     if found is None:
         return FolderStorage(local_path(text))
     scheme, place = found[1].lower(), found[2].strip("/")
-    if scheme == "s3":
-        from soundloom.plans.s3_storage import S3Storage
+    if scheme in ("s3", "gs", "az"):
+        from soundloom.remote.bucket_storage import BucketStorage
 
-        return S3Storage(place)
-    raise InvalidArgumentError(
-        f"plans cannot be at {text!r}: name a folder that all workers see, or s3://BUCKET/PREFIX"
-    )
+        return BucketStorage(scheme, place)
+    raise InvalidArgumentError(f"nothing can be kept at {text!r}: name a folder that all see, or s3://BUCKET/PREFIX")
 
 
 def get_many(storage: ObjectStorage, keys: Sequence[str]) -> Mapping[str, bytes]:

@@ -1,4 +1,4 @@
-"""Object storage of plans in S3 and what speaks its protocol, with obstore; created objects by ``If-None-Match``.
+"""Object storage in buckets of S3, Google or Azure, with obstore; objects are created by ``If-None-Match``.
 
 Region, credentials and endpoint come from the environment; see `soundloom.remote.object_stores`.
 """
@@ -6,17 +6,19 @@ Region, credentials and endpoint come from the environment; see `soundloom.remot
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.remote.object_stores import obstore_api, open_object_store, resource_errors
 
-__all__ = ["S3Storage"]
+__all__ = ["BucketStorage"]
 
 
-class S3Storage:
+class BucketStorage:
     """Objects below a prefix of a bucket. The server must honour ``If-None-Match: *``, as S3, MinIO and Ceph do.
 
     Args:
+        scheme: ``s3``, ``gs`` or ``az``.
         place: ``BUCKET/PREFIX``.
 
     Raises:
@@ -24,18 +26,19 @@ class S3Storage:
         MissingExtraError: obstore is not installed.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, scheme: str, place: str) -> None:
         self._bucket, _, self._prefix = place.partition("/")
         if not self._bucket or not self._prefix:
-            raise InvalidArgumentError(f"'s3://{place}' names no place for a plan: write s3://BUCKET/PREFIX")
-        self._api = obstore_api("a plan in S3")
+            raise InvalidArgumentError(f"'{scheme}://{place}' names no prefix: write {scheme}://BUCKET/PREFIX")
+        self._scheme = scheme
+        self._api = obstore_api("a plan or library in an object store")
         self._errors = self._api.exceptions
-        self._store = open_object_store("s3", self._bucket, self._prefix)
+        self._store = open_object_store(scheme, self._bucket, self._prefix)
 
     @property
     def address(self) -> str:
         """Bucket and prefix."""
-        return f"s3://{self._bucket}/{self._prefix}"
+        return f"{self._scheme}://{self._bucket}/{self._prefix}"
 
     def get(self, key: str) -> bytes | None:
         """See `ObjectStorage`."""
@@ -45,7 +48,7 @@ class S3Storage:
             except (FileNotFoundError, self._errors.NotFoundError):
                 return None
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes | Path) -> None:
         """See `ObjectStorage`."""
         with resource_errors(self.address):
             self._api.put(self._store, key, content)
