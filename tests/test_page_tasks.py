@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, Route, expect
@@ -13,6 +14,9 @@ from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, visit
 from soundloom.synth import render
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
+
+LABELS = "labels => labels.map((one) => [one.textContent, [one.x.baseVal[0].value, one.y.baseVal[0].value]])"
+"""Each name on the map, and where it stands."""
 
 MISPLACED = """() => [...document.querySelectorAll('[data-card]')].filter((card) => {
     const image = card.querySelector('img');
@@ -96,6 +100,61 @@ def test_a_hit_is_compared_with_the_query(page: Page) -> None:
     expect(switch).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("q")
     expect(player).not_to_contain_text("The query")
+
+
+def test_the_map_is_labelled_searched_and_kept_in_the_address(page: Page) -> None:
+    page.goto("/?view=map")
+    if not asked(page, "/map/about")["computed"]:
+        page.get_by_role("button", name="Compute the map").click()
+    chart = page.get_by_role("application")
+    expect(chart).to_be_visible(timeout=100_000)
+    expect(chart.locator("text").first).to_be_visible()
+    page.get_by_role("combobox", name="Find").fill("siren")
+    page.get_by_role("combobox", name="Find").press("Enter")
+    expect(page.get_by_text("lit on the map")).to_be_visible()
+    chart.focus()
+    for key in "++++":
+        page.keyboard.press(key)
+    page.wait_for_function("() => /at=[-\\d.]+,[-\\d.]+,[\\d.]+/.test(location.search)")
+    shown = chart.locator("text").evaluate_all(LABELS)
+    page.reload()
+    expect(chart).to_be_visible()
+    page.wait_for_function("() => document.querySelector('[role=application] text')")
+    again = chart.locator("text").evaluate_all(LABELS)
+    assert [name for name, _ in again] == [name for name, _ in shown]
+    assert np.allclose([place for _, place in again], [place for _, place in shown], atol=2)
+    chart.focus()
+    page.keyboard.press("0")
+    page.wait_for_function("() => !location.search.includes('at=')")
+
+
+def test_what_is_chosen_on_the_map_becomes_results_that_can_be_exported(page: Page) -> None:
+    page.goto("/?view=map")
+    if not asked(page, "/map/about")["computed"]:
+        page.get_by_role("button", name="Compute the map").click()
+    page.get_by_role("button", name="field/north").click(timeout=100_000)
+    page.get_by_role("button", name="As results").click()
+    expect(page.get_by_role("heading", name="Chosen on the map")).to_be_visible()
+    expect(page.locator("[data-card] .name")).to_have_text("bell-again.wav")
+    with page.expect_download() as download:
+        page.get_by_label("Export the shown sounds").select_option("csv")
+    assert "bell-again.wav" in Path(download.value.path()).read_text("utf-8")
+    page.get_by_role("button", name="Back to the search").click()
+    expect(page.get_by_role("heading", name="All sounds")).to_be_visible()
+
+
+def test_duplicates_are_found_played_and_shown_as_results(page: Page) -> None:
+    page.goto("/?view=health")
+    page.get_by_role("button", name="Find duplicates").click()
+    groups = page.get_by_role("group", name="Groups of duplicates")
+    expect(groups.get_by_text("bell-again.wav")).to_be_visible(timeout=100_000)
+    group = groups.locator("ul").filter(has_text="bell-again.wav")
+    expect(group.get_by_role("listitem")).to_have_count(2)
+    expect(group.get_by_text("best")).to_have_count(1)
+    copies = groups.get_by_role("listitem").count() - groups.locator("ul").count()
+    page.get_by_role("button", name="All but the best as results").click()
+    expect(page.get_by_role("heading", name="Duplicates beside the best")).to_be_visible()
+    expect(page.locator("[data-card]")).to_have_count(copies)
 
 
 def test_a_folder_is_added_in_the_page(page: Page, tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ describe('a query in the address', () => {
   it('writes view, marks and colours, with commas that can be read', () => {
     const place: Address.Place = {
       view: 'tag', query: { ...address.EMPTY, tags: ['dog'] }, k: 100,
-      naming: { tag: 'bark', yes: ['a', 'b'], no: [] }, colour: { by: 'part', value: 'pitch' },
+      naming: { tag: 'bark', yes: ['a', 'b'], no: [] }, colour: { by: 'part', value: 'pitch' }, frame: { x: 0.25, y: -0.5, zoom: 12 },
     };
-    expect(address.write(place)).toBe('?tag=dog&view=tag&k=100&name=bark&yes=a,b&colour=part&value=pitch');
+    expect(address.write(place)).toBe('?tag=dog&view=tag&k=100&name=bark&yes=a,b&colour=part&at=0.25,-0.5,12&value=pitch');
   });
 });

@@ -19,6 +19,7 @@ from soundloom.server.routes import annotations as annotation_routes
 from soundloom.server.routes import (
     chosen_segments,
     detectors,
+    duplicates,
     jobs,
     map,
     operations,
@@ -36,7 +37,19 @@ __all__ = ["API", "create_app"]
 
 API = "/api/v1"
 
-_RESOURCES = (status, search, segments, uploads, tags, chosen_segments, map, jobs, annotation_routes, detectors)
+_RESOURCES = (
+    status,
+    search,
+    segments,
+    uploads,
+    tags,
+    chosen_segments,
+    map,
+    jobs,
+    annotation_routes,
+    detectors,
+    duplicates,
+)
 
 
 def create_app(library: Library, settings: ServerSettings | None = None) -> FastAPI:

@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from soundloom.server.schemas import RegionEntry, RequestModel, ResponseModel
+from soundloom.server.schemas import FailedFile, RegionEntry, RequestModel, ResponseModel
 
 __all__ = [
     "Completion",
     "Completions",
+    "DuplicateCopy",
+    "DuplicateGroups",
+    "DuplicateRequest",
     "FacetCounts",
     "FacetValue",
     "FoundFile",
@@ -41,6 +44,27 @@ class FoundFiles(ResponseModel):
     remarks: list[str] = Field(description="How the text was understood, where that is not plain.")
     version: str = Field(description="Of the library that was searched; as `/library` gives it.")
     milliseconds: float
+
+
+class DuplicateRequest(RequestModel):
+    """Which duplicates are looked for."""
+
+    exact: bool = Field(default=False, description="Only files of the same content; no file is read then.")
+
+
+class DuplicateCopy(RegionEntry):
+    """A file that is a copy of others."""
+
+    is_segment: bool = Field(description="Whether the file is one segment.")
+    agreement: float = Field(description="Share of the fingerprint in which it agrees with the nearest other one.")
+    exact: bool = Field(description="Whether another file of the group has the same content.")
+
+
+class DuplicateGroups(ResponseModel):
+    """Files that are copies of each other."""
+
+    groups: list[list[DuplicateCopy]] = Field(description="The best file of each group first.")
+    failed: list[FailedFile] = Field(description="Files that could not be compared.")
 
 
 class FacetValue(ResponseModel):

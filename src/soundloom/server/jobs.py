@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from soundloom.errors import SoundloomError
 from soundloom.server.http.error_responses import ApiError
@@ -20,7 +20,9 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 
-Kind = Literal["index", "map", "train", "detect", "sample"]
+Result = TypeVar("Result")
+
+Kind = Literal["index", "map", "train", "detect", "sample", "duplicates"]
 
 
 class _Cancelled(Exception):  # noqa: N818 (the job is)
@@ -116,6 +118,19 @@ class Jobs:
             if identity in self._jobs:
                 return self._jobs[identity]
         raise ApiError(404, "no_job", f"there is no job {identity!r}: jobs are forgotten when the server stops")
+
+    def result(self, identity: str, kind: type[Result]) -> Result:
+        """The result of a job.
+
+        Raises:
+            ApiError: there is no such job, it is of another kind, runs, or has failed.
+        """
+        job = self.get(identity)
+        if isinstance(job.result, kind):
+            return job.result
+        if job.state == "running":
+            raise ApiError(409, "job_running", f"the job {identity} goes on: ask /jobs/{identity} until it is done")
+        raise ApiError(404, "no_result", f"the job {identity} ({job.kind}) has no such result: {job.message}")
 
     def close(self, patience: float = 10.0) -> None:
         """Cancel the running job, and wait some seconds for it to end."""

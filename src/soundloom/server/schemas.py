@@ -332,7 +332,7 @@ class JobStarted(ResponseModel):
 class JobStatus(ResponseModel):
     """How far a job is."""
 
-    kind: Literal["index", "map", "train", "detect", "sample"]
+    kind: Literal["index", "map", "train", "detect", "sample", "duplicates"]
     state: Literal["running", "done", "failed"]
     done: int
     total: int = Field(description="0 while it is not known.")

@@ -113,6 +113,8 @@ export const api = {
   detect: (name: string, wanted: { ids?: string[]; precision?: number; recall?: number; probability?: number }) =>
     post<{ job: string }>(`/detectors/${at(name)}/detect`, wanted),
   detections: (job: string) => get<t.Detections>(`/jobs/${at(job)}/detections`),
+  findDuplicates: (exact: boolean) => post<{ job: string }>('/duplicates', { exact }),
+  duplicates: (job: string) => get<t.DuplicateGroups>(`/jobs/${at(job)}/duplicates`),
   failures: () => get<{ failures: t.Failure[] }>('/failures'),
   notices: () => get<{ notices: t.Notice[] }>('/notices'),
 };

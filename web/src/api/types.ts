@@ -74,6 +74,20 @@ export interface FoundFiles {
   milliseconds: number;
 }
 
+/** A file that is a copy of others. */
+export interface DuplicateCopy extends Segment {
+  is_segment: boolean;
+  agreement: number;
+  /** Whether another file of the group has the same content. */
+  exact: boolean;
+}
+
+export interface DuplicateGroups {
+  /** The best file of each group first. */
+  groups: DuplicateCopy[][];
+  failed: Failure[];
+}
+
 export interface FacetCounts {
   files: number;
   facets: Record<string, { value: string; files: number }[]>;
@@ -155,7 +169,7 @@ export interface MapAbout {
 }
 
 export interface Job {
-  kind: 'index' | 'map' | 'train' | 'detect' | 'sample';
+  kind: 'index' | 'map' | 'train' | 'detect' | 'sample' | 'duplicates';
   state: 'running' | 'done' | 'failed';
   done: number;
   total: number;

@@ -5,6 +5,8 @@ import { place } from '../state/place.svelte';
 import { settings } from '../state/settings.svelte';
 import { tagging } from '../state/tagging.svelte';
 import type { Chart } from './chart.svelte';
+import { shortFolder } from '../lib/format';
+import { sampled } from './labels';
 import { kinds, places, ramp } from './palette';
 
 export interface LegendEntry {
@@ -34,6 +36,17 @@ export class Colouring {
     const sizes = new Uint32Array(names.length);
     for (const index of points[this.kind]) sizes[index]!++;
     return names.map((name, index) => ({ name, index, size: sizes[index]! })).sort((a, b) => b.size - a.size);
+  });
+
+  /** What the map is labelled with: the kinds of the legend, or clusters where colours are amounts; the largest first. */
+  readonly named = $derived.by(() => {
+    const { points, about } = this.chart;
+    if (!points || !about) return [];
+    const by = this.kind ?? 'cluster';
+    const names = by === 'folder' ? about.folders.map(shortFolder) : about.clusters;
+    const all = sampled(points[by], names.length).map((some, index) => ({ name: names[index]!, points: some, size: 0 }));
+    for (const kind of points[by]) all[kind]!.size++;
+    return all.sort((a, b) => b.size - a.size);
   });
 
   /** A place in the palette for every point. */

@@ -3,6 +3,8 @@ import { api } from '../api/client';
 import type { Segment } from '../api/types';
 import { plural } from '../lib/format';
 import { messages } from '../state/messages.svelte';
+import { MOST, place } from '../state/place.svelte';
+import { results } from '../state/results.svelte';
 import { tagging } from '../state/tagging.svelte';
 
 /** So many of them are listed. */
@@ -35,15 +37,27 @@ export class Selection {
   }
 
   async tagAll(): Promise<void> {
-    const ids: string[] = [];
-    const chosen = this.points ?? NONE;
     try {
-      for (let from = 0; from < chosen.length; from += BATCH) {
-        ids.push(...(await api.mapAt([...chosen.slice(from, from + BATCH)])).segments.map(({ id }) => id));
-      }
-      tagging.asking = ids;
+      tagging.asking = (await this.segments()).map(({ id }) => id);
     } catch (cause) {
       messages.fail(cause);
     }
+  }
+
+  /** Show them in Search, where they are exported, sorted and played as what a search has found is. */
+  async show(): Promise<void> {
+    try {
+      results.choose('Chosen on the map', await this.segments(MOST), this.points?.length ?? 0);
+      place.go({ view: 'search' });
+    } catch (cause) {
+      messages.fail(cause);
+    }
+  }
+
+  private async segments(most = Infinity): Promise<Segment[]> {
+    const found: Segment[] = [];
+    const chosen = (this.points ?? NONE).slice(0, most);
+    for (let from = 0; from < chosen.length; from += BATCH) found.push(...(await api.mapAt([...chosen.slice(from, from + BATCH)])).segments);
+    return found;
   }
 }

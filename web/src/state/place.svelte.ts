@@ -30,6 +30,8 @@ export interface Place {
   k: number;
   naming: { tag: string; yes: string[]; no: string[] };
   colour: { by: ColourBy; value: string };
+  /** What part of the map is seen: its centre and how much it is enlarged; null: the bulk of the points. */
+  frame: { x: number; y: number; zoom: number } | null;
 }
 
 /** Fields of a query whose parameter is one value, by the API's name. */
@@ -117,7 +119,15 @@ function read(search: string): Place {
     k: Math.min(MOST, Math.max(PAGE, Number(from.get('k')) || PAGE)),
     naming: { tag: from.get('name') ?? '', yes: listed('yes'), no: listed('no') },
     colour: { by, value: from.get('value') ?? '' },
+    frame: readFrame(from.get('at')),
   };
+}
+
+/** "x,y,zoom" of the map; null where it is none. */
+function readFrame(text: string | null): Place['frame'] {
+  const [x, y, zoom, ...more] = (text ?? '').split(',').map(Number);
+  const known = text && !more.length && [x, y, zoom].every(Number.isFinite) && zoom! > 0;
+  return known ? { x: x!, y: y!, zoom: zoom! } : null;
 }
 
 export function write(place: Place): string {
@@ -128,6 +138,7 @@ export function write(place: Place): string {
   if (place.naming.yes.length) out.set('yes', place.naming.yes.join(','));
   if (place.naming.no.length) out.set('no', place.naming.no.join(','));
   if (place.colour.by !== 'folder') out.set('colour', place.colour.by);
+  if (place.frame) out.set('at', [place.frame.x, place.frame.y, place.frame.zoom].map((value) => Number(value.toFixed(5))).join(','));
   if (place.colour.value) out.set('value', place.colour.value);
   // Commas and colons are legal in a query and easier to read than %2C and %3A.
   const text = out.toString().replaceAll('%2C', ',').replaceAll('%3A', ':');

@@ -41,7 +41,7 @@ class Results {
   /** Files are shown, not segments. */
   files = $state(false);
   /** What is shown: sounds ranked by their likeness, files that a text or fields found, or all. */
-  kind = $state<'nearest' | 'found' | 'all'>('all');
+  kind = $state<'nearest' | 'found' | 'all' | 'chosen'>('all');
   private question = '';
   private asked = '';
   private follower = new Follower<Wish>((wish, signal) => this.answer(wish, signal));
@@ -68,6 +68,23 @@ class Results {
   refresh(query: Query, k: number): void {
     this.asked = '';
     this.follow(query, k);
+  }
+
+  /** Where chosen sounds come from. */
+  title = $state('');
+
+  /** Show sounds that were chosen elsewhere, as on the map, until the next question. */
+  choose(title: string, hits: Hit[], total: number): void {
+    this.title = title;
+    this.follower.cancel();
+    this.asking = this.cancelled = this.steering = this.ranked = this.files = false;
+    this.kind = 'chosen';
+    this.hits = hits;
+    this.total = total;
+    this.remarks = [];
+    this.error = null;
+    this.known = true;
+    picked.clear();
   }
 
   cancel(): void {

@@ -105,7 +105,7 @@ async def sample(service: ServiceDep, name: Name, asked: SampleRequest) -> JobSt
 @routes.get("/jobs/{id}/detections", operation_id="getDetections", responses=documented(404, 409))
 async def detections(service: ServiceDep, identity: JobId) -> Detections:
     """What a detection found, once its job is done."""
-    found = _result(service, identity, FoundEvents)
+    found = service.jobs.result(identity, FoundEvents)
 
     def shown() -> Detections:
         entries = RegionEntries(service.library, service.catalogue())
@@ -134,7 +134,7 @@ async def export(
     format: Annotated[str, Query(max_length=40, description="A name of those that /export lists, but sounds.")] = "csv",
 ) -> Response:
     """What a detection found as a table in the format of a program, or as label tracks in a zip."""
-    found = _result(service, identity, FoundEvents)
+    found = service.jobs.result(identity, FoundEvents)
     file, ending = await service.run("write", export_annotations, found.report.events, format)
     headers = {"Content-Disposition": f'attachment; filename="{found.detector}{ending}"'}
     return file_response(file, request, "application/octet-stream", headers)
@@ -148,7 +148,7 @@ async def export(
 )
 async def windows(service: ServiceDep, identity: JobId) -> SampledWindows:
     """The windows that were chosen to be marked, once the job is done."""
-    found = _result(service, identity, MarkingSample)
+    found = service.jobs.result(identity, MarkingSample)
 
     def shown() -> SampledWindows:
         entries = RegionEntries(service.library, service.catalogue())
@@ -201,17 +201,3 @@ def _chosen(service: Service, name: str, asked: DetectRequest | SampleRequest) -
 
 def _entry(detectors: LibraryDetectors, name: str) -> DetectorEntry:
     return detector_entry(name, detectors.get(name), detectors.folder(name))
-
-
-def _result(service: Service, identity: str, kind: type[Result]) -> Result:
-    """The result of a job.
-
-    Raises:
-        ApiError: there is no such job, it is of another kind, runs, or has failed.
-    """
-    job = service.jobs.get(identity)
-    if isinstance(job.result, kind):
-        return job.result
-    if job.state == "running":
-        raise ApiError(409, "job_running", f"the job {identity} goes on: ask /jobs/{identity} until it is done")
-    raise ApiError(404, "no_result", f"the job {identity} ({job.kind}) has no such result: {job.message}")
