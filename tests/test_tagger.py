@@ -79,7 +79,7 @@ def test_a_long_sound_is_tagged_in_blocks(model: Embedder, tmp_path: Path, monke
     soundfile.write(tmp_path / "x.wav", noise(7.3), 16000)
     tagger = tagger_of(model)
     whole = tagger.tag(tmp_path / "x.wav")
-    monkeypatch.setattr("soundloom.tagger.BLOCK", 2)
+    monkeypatch.setattr("soundloom.sound_tagger.BLOCK", 2)
     parts = tagger.tag(tmp_path / "x.wav")
     np.testing.assert_allclose(parts.seconds, whole.seconds, atol=1e-6)
     assert len(whole.starts) == 8

@@ -52,7 +52,7 @@ def _package(name: str) -> Finding:
 
 def _torch() -> str:
     if find_spec("torch") is None:
-        return "not installed; for training, tagging and other models than loom: pip install 'soundloom[torch]'"
+        return "not installed; for training, detectors and other models than loom: pip install 'soundloom[torch]'"
     import torch
 
     devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,12 +24,13 @@ from torch.nn import functional
 
 from soundloom import fusion, onnx_graph
 from soundloom.embedder import Embedder, Stream
+from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import ModelError
 from soundloom.frontends import MFCC, ConstantQ, Frontend, LogMel, NormalisedFrontend, Texture
 from soundloom.frontends.constantq import filter_groups, fold_in_products
 from soundloom.models import load
-from soundloom.packaged import FOLDER, GRAPH, NAME, PackagedModel
-from soundloom.packaged.spectra import GraphLayout, Inputs, inputs_of
+from soundloom.packaged import FOLDER, GRAPH, NAME, PackagedModel, PackagedPart
+from soundloom.packaged.spectra import GraphLayout, inputs_of, mel_inputs_of
 
 __all__ = ["PieceGraph", "record"]
 
@@ -91,13 +92,13 @@ class PieceGraph(nn.Module):
         constant_q: Float[Tensor, "pieces rows period 2"],
         note_weights: Float[Tensor, " frames"],
     ) -> Float[Tensor, "1 dim"]:
-        """The embedding; the arguments are those of `soundloom.packaged.spectra.Inputs`."""
+        """The embedding; the arguments are what `soundloom.packaged.spectra.inputs_of` gives."""
         energies = self.mel.bank(magnitudes)
         parts = [
             self._pitch(constant_q, note_weights),
             self._timbre(seconds, second_weights),
             self._texture(energies, texture_starts),
-            self._general(energies, general_weights),
+            self.embed_general(energies, general_weights),
         ]
         return torch.cat(parts, dim=1)
 
@@ -121,10 +122,29 @@ class PieceGraph(nn.Module):
         statistics = self.statistics.statistics(self.statistics.mel.compress(windows)[None])[0]
         return _pooled(self.texture, statistics, torch.ones_like(starts, dtype=torch.float32))
 
-    def _general(self, energies: Tensor, weights: Tensor) -> Tensor:
+    def embed_general(self, energies: Tensor, weights: Tensor) -> Tensor:
+        """The general part, from mel energies [windows, 64, frames]."""
         assert self.general.wanted is not None
         layers = self.general.encoder.layers(self.mel.compress(energies).unsqueeze(1), self.general.wanted)
         return _pooled(self.general, fusion.fuse(layers, self.layout.per_window).mT.flatten(0, 1), weights)
+
+
+class GeneralGraph(nn.Module):
+    """The general part alone.
+
+    Args:
+        whole: what it is a part of.
+    """
+
+    def __init__(self, whole: PieceGraph) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(
+        self, magnitudes: Float[Tensor, "windows window 257"], general_weights: Float[Tensor, " vectors"]
+    ) -> Float[Tensor, "1 dim"]:
+        """Its embedding; the arguments are what `soundloom.packaged.spectra.mel_inputs_of` gives."""
+        return self.whole.embed_general(self.whole.mel.bank(magnitudes), general_weights)
 
 
 def record(model: Embedder, folder: Path) -> float:
@@ -143,23 +163,34 @@ def record(model: Embedder, folder: Path) -> float:
     """
     onnx_graph.require("recording a model")
     module = PieceGraph(model).eval()
-    example = {name: torch.from_numpy(value) for name, value in _fed(_noise(9 * model.sample_rate), module).items()}
+    sound = _noise(9 * model.sample_rate)
+    (part,) = (part for part in model.embedders if part.name == module.general.name)
+    _record_one(module, model, inputs_of(sound, module.layout), folder / GRAPH, module.layout)
+    alone = GeneralGraph(module)
+    _record_one(alone, part, mel_inputs_of(sound, module.layout), folder / f"{part.name}.onnx", module.layout)
+    difference = max(_difference(model, PackagedModel(folder)), _difference(part, PackagedPart(part.name, folder)))
+    if not difference <= TOLERANCE:
+        raise ModelError(f"the graph is {difference:.1g} off, and {TOLERANCE:g} is allowed")
+    return difference
+
+
+def _record_one(
+    module: nn.Module, model: Embedder, inputs: Mapping[str, np.ndarray], file: Path, layout: GraphLayout
+) -> None:
+    """Record a module, and write its graph with the facts of the model that it stands for."""
+    example = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
     with torch.no_grad():
         module(*example.values())  # fills what front-ends remember with numbers, before symbols could get there
     program = onnx_graph.record_all(module, example, gives="embedding")
     facts: dict[str, Any] = {
-        "layout": asdict(module.layout),
+        "layout": asdict(layout),
         "fingerprints": model.fingerprints(),
         "settings": model.settings(),
         "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
         "balance": dict(model.balance),
     }
     plain = {"model": model.name, "dim": str(model.dim), "min_samples": str(model.min_samples)}
-    _write(program, folder, plain | {name: json.dumps(value) for name, value in facts.items()})
-    difference = _difference(model, PackagedModel(folder))
-    if not difference <= TOLERANCE:
-        raise ModelError(f"the graph is {difference:.1g} off, and {TOLERANCE:g} is allowed")
-    return difference
+    _write(program, file, plain | {name: json.dumps(value) for name, value in facts.items()})
 
 
 def _within(stream: Stream, kind: type[F]) -> F:
@@ -191,16 +222,11 @@ def _pooled(stream: Stream, frames: Float[Tensor, "time dim"], weights: Float[Te
     return functional.linear(torch.cat(pooled, dim=1) - stream.reduction.centre, stream.reduction.matrix)
 
 
-def _fed(samples: Float[np.ndarray, " samples"], module: PieceGraph) -> dict[str, np.ndarray]:
-    inputs = inputs_of(samples, module.layout)
-    return {field.name: np.ascontiguousarray(getattr(inputs, field.name)) for field in fields(Inputs)}
-
-
 def _noise(samples: int) -> Float[np.ndarray, " samples"]:
     return (np.random.default_rng(0).standard_normal(samples) / 10).astype(np.float32)
 
 
-def _difference(model: Embedder, packaged: PackagedModel) -> float:
+def _difference(model: Embedder, packaged: EmbeddingModel) -> float:
     """The largest difference on noise that swells and on silence, from a tenth of a second to a minute."""
     worst = 0.0
     for samples in (1_700, 16_100, 33_333, 160_000, 960_000):
@@ -210,11 +236,11 @@ def _difference(model: Embedder, packaged: PackagedModel) -> float:
     return worst
 
 
-def _write(program: torch.onnx.ONNXProgram, folder: Path, facts: Mapping[str, str]) -> None:
+def _write(program: torch.onnx.ONNXProgram, file: Path, facts: Mapping[str, str]) -> None:
     """Write a recorded graph, its weights as references to those of ``model.safetensors``."""
     import onnx
 
-    weights = StoredWeights(folder / "model.safetensors")
+    weights = StoredWeights(file.with_name("model.safetensors"))
     model = program.model_proto
     made: list[onnx.NodeProto] = []
     kept: dict[str, onnx.TensorProto] = {}
@@ -240,7 +266,7 @@ def _write(program: torch.onnx.ONNXProgram, folder: Path, facts: Mapping[str, st
     model.graph.node.extend(made + nodes)
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
-    (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
+    file.write_bytes(model.SerializeToString(deterministic=True))
 
 
 class StoredWeights:
@@ -271,7 +297,7 @@ class StoredWeights:
                 return stored
             if weight.shape == values.shape[::-1] and np.array_equal(weight.T, values):
                 return stored
-            of_name = weight.shape == values.shape and values.ndim == 4 and stored.endswith(name.partition(".")[2])
+            of_name = weight.shape == values.shape and values.ndim == 4 and name.endswith(stored.split(".", 2)[-1])
             if of_name and np.allclose(weight * _channel_scale(values, weight), values, rtol=1e-5, atol=1e-9):
                 return stored
         return None

@@ -26,11 +26,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, overload
 
 import numpy as np
 import torch
@@ -39,21 +37,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from soundloom import audio
 from soundloom.components import from_plain
-from soundloom.embedder import Embedder, Source
+from soundloom.embedder import Embedder
 from soundloom.embedder.threads import alone
-from soundloom.embedding_model import each_sound, sound_blocks
 from soundloom.errors import ModelError
-from soundloom.evaluation.analysis.shapley import shapley_values, subsets_of
 from soundloom.models import load
 from soundloom.models.config_file import read_json
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
+from soundloom.sound_tagger import SoundTagger
 from soundloom.tags import AlignedTags, aligned_tags
 from soundloom.tags.suggestions import suggestion_scores
 
-__all__ = ["TAGGER", "WEIGHTS", "Explained", "Tagged", "Tagger", "TaggerConfig"]
+__all__ = ["TAGGER", "WEIGHTS", "Tagger", "TaggerConfig"]
 
 TAGGER = "tagger.json"
 WEIGHTS = "tagger.safetensors"
@@ -64,9 +60,6 @@ FORMAT = 2
 _MEAN = "mean"
 
 Weights = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
-
-# Seconds that are embedded at a time: bounds what a long sound takes in memory.
-BLOCK = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,40 +81,6 @@ class TaggerConfig:
     fingerprint: str
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Explained:
-    """What moved the scores of one sound: of each score, ``average`` and the parts' shares are the sum.
-
-    Attributes:
-        average: scores of the average sound of those that were learned from, [classes].
-        clip: part -> how much it moved the scores of the whole, [classes].
-        seconds: part -> how much it moved those of every second, [seconds, classes].
-    """
-
-    average: Float[np.ndarray, " classes"]
-    clip: Mapping[str, Float[np.ndarray, " classes"]]
-    seconds: Mapping[str, Float[np.ndarray, "seconds classes"]]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Tagged:
-    """The scores of one sound.
-
-    Attributes:
-        clip: of the whole, [classes].
-        seconds: of every second, [seconds, classes].
-        starts: where each begins, in seconds.
-        ends: where each ends.
-        explained: what moved them, if that was asked for.
-    """
-
-    clip: Float[np.ndarray, " classes"]
-    seconds: Float[np.ndarray, "seconds classes"]
-    starts: Float[np.ndarray, " seconds"]
-    ends: Float[np.ndarray, " seconds"]
-    explained: Explained | None = None
-
-
 class _Told(nn.Module):
     """What a model's tags' side says of its embeddings, as a head."""
 
@@ -133,7 +92,7 @@ class _Told(nn.Module):
         return suggestion_scores(self.tags, embeddings)
 
 
-class Tagger:
+class Tagger(SoundTagger):
     """An embedder with a head.
 
     Args:
@@ -157,13 +116,10 @@ class Tagger:
         length: float = 1.0,
         hop: float | None = None,
     ) -> None:
-        self.model = model
+        super().__init__(model, classes, mean, length=length, hop=hop)
+        self.embedder = model
         self.head = head.eval()
         self.settings = settings
-        self.classes = tuple(classes)
-        self.mean = mean
-        self.length = length
-        self.hop = length if hop is None else hop
 
     @classmethod
     def load(cls, name: str | os.PathLike[str], *, weights: Weights = "published", offline: bool = False) -> Tagger:
@@ -255,139 +211,7 @@ class Tagger:
             found: Float[np.ndarray, "rows classes"] = SCORES[self.settings.loss](outputs).numpy()
         return found
 
-    def shares(self, embeddings: Float[np.ndarray, "rows dim"]) -> dict[str, Float[np.ndarray, "rows classes"]]:
-        """How much each part moved the scores of embeddings of seconds from those of the average sound.
-
-        Returns:
-            Part -> its shares, [rows, classes]; those of all parts add up to the scores less the average sound's.
-
-        Raises:
-            ModelError: the tagger does not know the average sound.
-        """
-        mean = self.average()
-
-        def worth(subset: tuple[str, ...]) -> Float[np.ndarray, "rows classes"]:
-            known = np.tile(mean, (len(embeddings), 1))
-            for part in subset:
-                columns = self.model.parts[part]
-                known[:, columns] = embeddings[:, columns]
-            return self.scores(known)
-
-        parts = tuple(self.model.parts)
-        return shapley_values({subset: worth(subset) for subset in [(), *subsets_of(parts)]}, parts)
-
-    @overload
-    def tag(
-        self,
-        source: Source,
-        sample_rate: float | None = None,
-        *,
-        start: float = 0.0,
-        end: float | None = None,
-        explain: bool = False,
-        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
-        notices: list[audio.Notice] | None = None,
-        av: audio.AvProcess | None = None,
-    ) -> Tagged: ...
-
-    @overload
-    def tag(
-        self,
-        source: list[Any] | tuple[Any, ...],
-        sample_rate: float | None = None,
-        *,
-        start: float = 0.0,
-        end: float | None = None,
-        explain: bool = False,
-        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
-        notices: list[audio.Notice] | None = None,
-        av: audio.AvProcess | None = None,
-    ) -> list[Tagged]: ...
-
-    def tag(
-        self,
-        source: Source | list[Any] | tuple[Any, ...],
-        sample_rate: float | None = None,
-        *,
-        start: float = 0.0,
-        end: float | None = None,
-        explain: bool = False,
-        options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
-        notices: list[audio.Notice] | None = None,
-        av: audio.AvProcess | None = None,
-    ) -> Tagged | list[Tagged]:
-        """Tag a sound, or a stretch of it, a minute at a time.
-
-        Args:
-            source: a file or a mono waveform, as `Embedder.embed` takes them; a list of these gives a list.
-            sample_rate: of a waveform, in hertz; that of the model if not given.
-            start: where to begin, in seconds of the sound.
-            end: where to stop, in seconds of the sound; its end if not given.
-            explain: also give the contribution of each part.
-            options: how files are decoded.
-            notices: a list to which is added what is noticed of the sound.
-            av: a child process for the codecs that need one, if several files are tagged at a time.
-
-        Raises:
-            AudioError: the sound cannot be read, or has nothing there.
-            ModelError: the tagger is to explain, and does not know the average sound.
-        """
-        if isinstance(source, list | tuple):
-            how: dict[str, Any] = {"explain": explain, "options": options, "notices": notices, "av": av}
-            return [self.tag(sound, sample_rate, start=start, end=end, **how) for sound in each_sound(source)]
-        blocks = sound_blocks(source, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
-        pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.hop)
-        vectors: list[np.ndarray] = []
-        starts: list[float] = []
-        ends: list[float] = []
-        while block := list(islice(pieces, BLOCK)):
-            vectors.append(self._embedded([piece.samples for piece in block]))
-            starts.extend(piece.start * options.speed + start for piece in block)
-            ends.extend(piece.end * options.speed + start for piece in block)
-        embeddings = np.concatenate(vectors)
-        seconds = self.scores(embeddings)
-        weights = np.asarray(ends) - np.asarray(starts)
-        weights /= weights.sum()
-        return Tagged(
-            clip=(weights @ seconds).astype(np.float32),
-            seconds=seconds,
-            starts=np.asarray(starts),
-            ends=np.asarray(ends),
-            explained=self._explained(embeddings, weights) if explain else None,
-        )
-
-    def highest(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> Iterator[tuple[str, float]]:
-        """The classes with the highest scores: so many at most, none below the least."""
-        for place in np.argsort(-scores, kind="stable")[:top]:
-            if scores[place] >= least:
-                yield self.classes[place], float(scores[place])
-
-    def _explained(
-        self, embeddings: Float[np.ndarray, "seconds dim"], weights: Float[np.ndarray, " seconds"]
-    ) -> Explained:
-        """Shares of seconds, and of the whole: a clip's score is its seconds' mean, and so are its shares."""
-        shares = self.shares(embeddings)
-        return Explained(
-            average=self.scores(self.average()[None])[0],
-            clip={part: (weights @ share).astype(np.float32) for part, share in shares.items()},
-            seconds={part: share.astype(np.float32) for part, share in shares.items()},
-        )
-
-    def average(self) -> Float[np.ndarray, " dim"]:
-        """The mean of the embeddings that the head learned from: what the shares begin at.
-
-        Raises:
-            ModelError: the tagger does not know it.
-        """
-        if self.mean is None:
-            raise ModelError(
-                "this tagger has no average embedding, from which contributions are measured: words of a model "
-                "are scored by one part alone; a tagger of an earlier version gets the average when the command that "
-                "trained it is run again, which keeps the streams and trains the head anew"
-            )
-        return self.mean
-
-    def _embedded(self, pieces: Sequence[np.ndarray]) -> Float[np.ndarray, "pieces dim"]:
+    def embed_pieces(self, pieces: Sequence[np.ndarray]) -> Float[np.ndarray, "pieces dim"]:
         """Embeddings of seconds: whole ones together, the last one, which may be longer or shorter, alone."""
         lengths = [len(piece) for piece in pieces]
         vectors = np.empty((len(pieces), self.model.dim), np.float32)
@@ -395,6 +219,6 @@ class Tagger:
             rows = [row for row, one in enumerate(lengths) if one == length]
             batch = np.stack([pieces[row] for row in rows])
             missing = max(0, self.model.min_samples - length)
-            with alone(self.model):
-                vectors[rows] = self.model(torch.from_numpy(np.pad(batch, ((0, 0), (0, missing))))).numpy()
+            with alone(self.embedder):
+                vectors[rows] = self.embedder(torch.from_numpy(np.pad(batch, ((0, 0), (0, missing))))).numpy()
         return vectors

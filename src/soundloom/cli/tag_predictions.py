@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from soundloom import packaged
 from soundloom.annotations import Annotation, write_annotations
 from soundloom.safe_text import printable
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from soundloom.library.indexing.add_report import FileProgress
     from soundloom.library.indexing.diff import FileOnDisk
     from soundloom.library.indexing.scan import FilesLeftOut
-    from soundloom.tagger import Explained, Tagged, Tagger
+    from soundloom.sound_tagger import Explained, SoundTagger, Tagged
 
 __all__ = ["TagReport", "TagRow", "tag_files", "tag_lines", "write_tags"]
 
@@ -81,7 +82,11 @@ class TagReport:
 
 def _load_tagger(
     run: str | os.PathLike[str], sentences: Sequence[str], weights: str | Mapping[str, str], offline: bool
-) -> Tagger:
+) -> SoundTagger:
+    if not sentences and packaged.is_packaged(run, weights) and packaged.is_installed():
+        from soundloom.packaged_tagger import PackagedTagger
+
+        return PackagedTagger.load()
     from soundloom.tagger import Tagger
     from soundloom.zero_shot import zero_shot_tagger
 
@@ -91,7 +96,7 @@ def _load_tagger(
 
 
 def _tagging(
-    tagger: Tagger, explain: bool, decoding: DecodeOptions | None
+    tagger: SoundTagger, explain: bool, decoding: DecodeOptions | None
 ) -> Callable[[FileOnDisk, AvProcess], tuple[Tagged, list[Notice]]]:
     """The work on one file: its tags, and what was noticed of it."""
     from soundloom.audio import DEFAULT_OPTIONS
@@ -189,7 +194,7 @@ def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> None:
     write_annotations(regions, out, join_labels=True)
 
 
-def _rows(tagger: Tagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:
+def _rows(tagger: SoundTagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:
     for second in range(len(tagged.starts)) if frames else (None,):
         first, last = (0, -1) if second is None else (second, second)
         scores = tagged.clip if second is None else tagged.seconds[second]

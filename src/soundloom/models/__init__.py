@@ -9,10 +9,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from soundloom.packaged import NAME as DEFAULT
+
 if TYPE_CHECKING:
     from soundloom.models.model_card import Card
     from soundloom.models.model_registry import (
-        DEFAULT,
         MODELS,
         Model,
         ModelPart,

@@ -6,9 +6,20 @@ from soundloom.packaged.packaged_model import (
     GRAPH,
     NAME,
     PackagedModel,
+    PackagedPart,
     is_installed,
     is_packaged,
     load_without_torch,
 )
 
-__all__ = ["ENGINE", "FOLDER", "GRAPH", "NAME", "PackagedModel", "is_installed", "is_packaged", "load_without_torch"]
+__all__ = [
+    "ENGINE",
+    "FOLDER",
+    "GRAPH",
+    "NAME",
+    "PackagedModel",
+    "PackagedPart",
+    "is_installed",
+    "is_packaged",
+    "load_without_torch",
+]

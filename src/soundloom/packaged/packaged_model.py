@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,19 @@ from jaxtyping import Float
 
 from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.packaged.spectra import GraphLayout, inputs_of
+from soundloom.packaged.spectra import GraphLayout, inputs_of, mel_inputs_of, seconds_of
 
-__all__ = ["ENGINE", "FOLDER", "GRAPH", "NAME", "PackagedModel", "is_installed", "is_packaged", "load_without_torch"]
+__all__ = [
+    "ENGINE",
+    "FOLDER",
+    "GRAPH",
+    "NAME",
+    "PackagedModel",
+    "PackagedPart",
+    "is_installed",
+    "is_packaged",
+    "load_without_torch",
+]
 
 NAME = "loom"
 """The model that comes with the package."""
@@ -42,11 +51,11 @@ def is_installed() -> bool:
     return find_spec("onnxruntime") is not None
 
 
-class PackagedModel(EmbeddingModel):
-    """The packaged model; its graph runs on one thread, and several threads may embed at a time.
+class _GraphModel(EmbeddingModel):
+    """A model whose graph runs on one thread; several threads may embed at a time.
 
     Args:
-        folder: with ``model.onnx`` and the weights that it refers to.
+        file: the graph, beside the weights that it refers to.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -55,7 +64,7 @@ class PackagedModel(EmbeddingModel):
 
     engine = ENGINE
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, file: Path) -> None:
         if not is_installed():
             raise MissingExtraError("onnxruntime", "onnx", "the packaged model")
         import onnxruntime
@@ -63,12 +72,11 @@ class PackagedModel(EmbeddingModel):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                folder / GRAPH, options, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common class
-            raise ModelError(f"the graph {str(folder / GRAPH)!r} cannot be read: {error}") from error
+            raise ModelError(f"the graph {str(file)!r} cannot be read: {error}") from error
         facts: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
         self._layout = GraphLayout(**json.loads(facts["layout"]))
         self._fingerprints = tuple(json.loads(facts["fingerprints"]))
         self._settings: dict[str, Any] = json.loads(facts["settings"])
@@ -87,14 +95,6 @@ class PackagedModel(EmbeddingModel):
         """Those of the PyTorch model."""
         return self._fingerprints
 
-    def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
-        """Embed one waveform, in one piece, on one thread: what libraries store."""
-        missing = max(0, self.min_samples - len(samples))
-        feed = inputs_of(np.pad(samples, (0, missing)), self._layout)
-        (embedding,) = self._session.run(None, {name: getattr(feed, name) for name in self._inputs})
-        vector: Float[np.ndarray, " dim"] = embedding[0]
-        return vector
-
     def embed_frames_of(
         self,
         samples: Float[np.ndarray, " samples"],  # noqa: ARG002 (the interface)
@@ -109,9 +109,61 @@ class PackagedModel(EmbeddingModel):
             f"(soundloom.load({self.name!r}), or --engine torch)"
         )
 
-    @cached_property
-    def _inputs(self) -> tuple[str, ...]:
-        return tuple(entry.name for entry in self._session.get_inputs())
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> Float[np.ndarray, " dim"]:
+        (embedding,) = self._session.run(None, {name: inputs[name] for name in self._inputs})
+        vector: Float[np.ndarray, " dim"] = embedding[0]
+        return vector
+
+
+class PackagedModel(_GraphModel):
+    """The packaged model.
+
+    Args:
+        folder: with ``model.onnx`` and the weights that it refers to.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        ModelError: the graph cannot be read.
+    """
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        super().__init__(folder / GRAPH)
+
+    def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
+        """Embed one waveform, in one piece, on one thread: what libraries store."""
+        missing = max(0, self.min_samples - len(samples))
+        return self._run(inputs_of(np.pad(samples, (0, missing)), self._layout))
+
+
+class PackagedPart(_GraphModel):
+    """The part of the packaged model that knows words, alone.
+
+    Args:
+        name: of the part.
+        folder: with ``NAME.onnx`` and the weights that it refers to.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        ModelError: the graph cannot be read.
+    """
+
+    def __init__(self, name: str, folder: Path = FOLDER) -> None:
+        super().__init__(folder / f"{name}.onnx")
+
+    @property
+    def window(self) -> float:
+        """Seconds that fill the part's window."""
+        return seconds_of(self._layout.window, self.sample_rate)
+
+    @property
+    def hop(self) -> float:
+        """Seconds from one such window's start to the next, without overlap."""
+        return seconds_of(2 * self._layout.window, self.sample_rate) - self.window
+
+    def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
+        """Embed one waveform, in one piece, on one thread."""
+        missing = max(0, self.min_samples - len(samples))
+        return self._run(mel_inputs_of(np.pad(samples, (0, missing)), self._layout))
 
 
 def is_packaged(name: object, weights: object = "published") -> bool:

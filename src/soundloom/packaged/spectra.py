@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-__all__ = ["GraphLayout", "Inputs", "inputs_of"]
+__all__ = ["GraphLayout", "inputs_of", "mel_inputs_of", "seconds_of"]
 
 _MEL = (512, 400, 160)
 _CEPSTRUM = (2048, 400)
@@ -58,40 +58,55 @@ class GraphLayout:
         return self.kept + 2 * self.halo
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What the graph takes of one sound."""
+def inputs_of(samples: Float[np.ndarray, " samples"], layout: GraphLayout) -> dict[str, np.ndarray]:
+    """What the graph takes of a mono waveform that is not shorter than a hop of the constant-Q transform.
 
-    magnitudes: Float[np.ndarray, "windows window 257"]
-    general_weights: Float[np.ndarray, " vectors"]
-    texture_starts: Int[np.ndarray, " textures"]
-    seconds: Float[np.ndarray, "seconds 41 1025"]
-    second_weights: Float[np.ndarray, " seconds"]
-    constant_q: Float[np.ndarray, "pieces rows period 2"]
-    note_weights: Float[np.ndarray, " frames"]
-
-
-def inputs_of(samples: Float[np.ndarray, " samples"], layout: GraphLayout) -> Inputs:
-    """What the graph takes of a mono waveform that is not shorter than a hop of the constant-Q transform."""
+    Returns:
+        ``magnitudes`` [windows, window, 257], ``general_weights`` [vectors], ``texture_starts`` [textures], ``seconds``
+        [seconds, 41, 1025], ``second_weights`` [seconds], ``constant_q`` [pieces, rows, period, 2], ``note_weights``
+        [frames].
+    """
     samples = _centred(samples)
+    mel = _mel_inputs(samples, layout)
+    last = max(0, _mel_frames(len(samples)) - layout.texture_window)
+    seconds, rests = _seconds(samples, layout.sample_rate)
+    notes = len(samples) // layout.hop
+    pieces = -(-notes // layout.kept)
+    return mel | {
+        "texture_starts": np.array([*range(0, last, layout.texture_hop), last]),
+        "seconds": seconds,
+        "second_weights": rests,
+        "constant_q": _constant_q(samples, pieces, layout),
+        "note_weights": (np.arange(pieces * layout.kept) < notes).astype(np.float32),
+    }
+
+
+def mel_inputs_of(samples: Float[np.ndarray, " samples"], layout: GraphLayout) -> dict[str, np.ndarray]:
+    """What the graph of the general part takes: ``magnitudes`` and ``general_weights`` of `inputs_of`."""
+    return _mel_inputs(_centred(samples), layout)
+
+
+def seconds_of(frames: int, rate: int) -> float:
+    """How long a sound is that gives so many frames of magnitudes."""
+    _, length, hop = _MEL
+    return ((frames - 1) * hop + length) / rate
+
+
+def _mel_inputs(samples: Float[np.ndarray, " samples"], layout: GraphLayout) -> dict[str, np.ndarray]:
     magnitudes = _magnitudes(samples)
     frames = len(magnitudes)
     windows = -(-frames // layout.window)
     padded = np.zeros((windows * layout.window, magnitudes.shape[1]), np.float32)
     padded[:frames] = magnitudes
-    last = max(0, frames - layout.texture_window)
-    seconds, rests = _seconds(samples, layout.sample_rate)
-    notes = len(samples) // layout.hop
-    pieces = -(-notes // layout.kept)
-    return Inputs(
-        magnitudes=padded.reshape(windows, layout.window, -1),
-        general_weights=_shares(frames, layout.stride, windows, layout.window, layout.per_window),
-        texture_starts=np.array([*range(0, last, layout.texture_hop), last]),
-        seconds=seconds,
-        second_weights=rests,
-        constant_q=_constant_q(samples, pieces, layout),
-        note_weights=(np.arange(pieces * layout.kept) < notes).astype(np.float32),
-    )
+    return {
+        "magnitudes": padded.reshape(windows, layout.window, -1),
+        "general_weights": _shares(frames, layout.stride, windows, layout.window, layout.per_window),
+    }
+
+
+def _mel_frames(samples: int) -> int:
+    _, length, hop = _MEL
+    return (samples - length) // hop + 1
 
 
 def _centred(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:

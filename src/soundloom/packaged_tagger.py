@@ -1,0 +1,42 @@
+"""Words of the packaged model for sounds, without PyTorch: the windows that it learned on, scored one by one."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float
+
+from soundloom.packaged import FOLDER, PackagedPart
+from soundloom.sound_tagger import SoundTagger
+from soundloom.tags.linear_tags import LinearTags
+
+__all__ = ["PackagedTagger"]
+
+
+class PackagedTagger(SoundTagger):
+    """A tagger of the words that the packaged model knows; what `soundloom.tagger.Tagger` gives of them, to rounding.
+
+    Args:
+        part: the part that knows words.
+        tags: the words.
+    """
+
+    def __init__(self, part: PackagedPart, tags: LinearTags) -> None:
+        super().__init__(part, tags.vocabulary.tags, length=part.window, hop=part.hop)
+        self.tags = tags
+
+    @classmethod
+    def load(cls) -> Self:
+        """The tagger of the packaged model.
+
+        Raises:
+            MissingExtraError: ONNX Runtime is not installed.
+            ModelError: a file of the model is damaged.
+        """
+        tags = LinearTags.load(FOLDER)
+        return cls(PackagedPart(tags.part), tags)
+
+    def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:
+        """How probable each word is for each embedding."""
+        return self.tags.probabilities(np.asarray(embeddings, np.float32))
