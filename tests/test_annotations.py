@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,7 +74,8 @@ def test_selections_for_raven_go_on_from_file_to_file(tmp_path: Path) -> None:
 
 
 def test_playlists_hold_whole_files_and_regions(tmp_path: Path) -> None:
-    write_annotations([*TWO, Annotation("/s/two\nlines.wav", 0, 1)], tmp_path / "x.m3u8")
+    twice = replace(TWO[0], label="another")
+    write_annotations([*TWO, twice, Annotation("/s/two\nlines.wav", 0, 1)], tmp_path / "x.m3u8")
     assert (tmp_path / "x.m3u8").read_text(encoding="utf-8").splitlines() == [
         "#EXTM3U",
         "#EXTINF:2,owl.wav", "#EXTVLCOPT:start-time=2", "#EXTVLCOPT:stop-time=3.5", "/s/a/owl.wav",

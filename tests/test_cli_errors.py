@@ -22,6 +22,7 @@ from soundloom.atomic_file import replacing
 from soundloom.cli import main
 from soundloom.cli.error_door import Terminated
 from soundloom.errors import LibraryDamagedError, QueryError, ResourceError
+from soundloom.file_pool import Failed, process
 from soundloom.library import Library
 from soundloom.library.map import library_map
 from soundloom.local_path import local_path
@@ -212,6 +213,12 @@ def test_a_path_that_does_not_exist_ends_the_command_before_anything_is_made(
     assert "nowhere" in result.stderr
     assert "unexpected" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_goes_away_while_it_waits_fails_in_words(tmp_path: Path) -> None:
+    [failed] = process([tmp_path / "lost.wav"], lambda file, _av: file.read_bytes(), workers=1)
+    assert isinstance(failed, Failed)
+    assert failed.reason == "no such file or folder"
 
 
 def test_errors_of_the_system_are_translated_where_they_happen(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from helpers.library_factory import clustered, filled
+from helpers.server import write_sound
 from soundloom.cli import main
 from soundloom.errors import LibraryError
 from soundloom.library import Library, verify_library
@@ -59,13 +60,37 @@ def test_a_library_that_does_not_exist_is_made_like_the_first(pair: tuple[Librar
     assert list(verify_library(merged.folder)) == []
 
 
+def test_what_is_known_of_files_is_taken_over_though_they_are_away(tmp_path: Path) -> None:
+    for number, name in enumerate(("a/one.wav", "b/two.wav", "b/three.wav")):
+        write_sound(tmp_path / name, 300 + 100 * number)
+    libraries = []
+    for name, site in (("a", "roof"), ("b", "pond")):
+        (tmp_path / f"{name}.csv").write_text(f"path,site,rank\n{'one' if name == 'a' else 'two'}.wav,{site},1\n")
+        library = Library.create(tmp_path / f"{name}.loom", "logmel")
+        library.add(tmp_path / name, workers=1)
+        library.add_columns(tmp_path / f"{name}.csv")
+        library.index()
+        (tmp_path / name).rename(tmp_path / f"away-{name}")
+        libraries.append(library)
+    (libraries[1].folder / "deployments.csv").write_text("path,site\nb,pond\n")
+    for library in libraries:
+        merge_libraries(tmp_path / "all.loom", library.folder)
+    fields = Library.open(tmp_path / "all.loom").index().fields
+    assert fields.column("sample_rate").to_pylist() == [16000] * 3
+    assert fields.column("peak").null_count == 0
+    assert fields.column("rank").to_pylist() == [1, None, 1]
+    assert [site for site in fields.column("site").to_pylist() if site in ("roof", "pond")] == ["roof", "pond", "pond"]
+    assert (tmp_path / "all.loom" / "deployments.csv").is_file()
+    assert list(verify_library(tmp_path / "all.loom")) == []
+
+
 def test_what_differs_is_refused(pair: tuple[Library, Library]) -> None:
     one, two = pair
     with pytest.raises(LibraryError, match="into itself"):
         merge_libraries(one.folder, one.folder)
     for change, message in (
         ({"fingerprint": "1" * 64}, "differ in their fingerprint"),
-        ({"window": 2.0, "hop": 2.0}, "differ in their window and hop"),
+        ({"window": 2.0, "hop": 2.0}, "differ in their window, hop"),
     ):
         settings = two.settings
         replace(settings, **change).write(two.folder)  # type: ignore[arg-type]

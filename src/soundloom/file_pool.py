@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 from soundloom.audio import AvProcess
 from soundloom.errors import AudioError, SoundloomError
 from soundloom.one_thread import one_thread
+from soundloom.system_errors import reason_of
 
 __all__ = ["Failed", "process"]
 
@@ -62,8 +63,10 @@ def process(
             return work(item, mine.av)
         except AudioError as error:
             return Failed(item, error.reason)
-        except (SoundloomError, OSError) as error:
+        except SoundloomError as error:
             return Failed(item, str(error))
+        except OSError as error:
+            return Failed(item, reason_of(error))
         except Exception as error:
             # A defect of ours or of a codec's must cost one file, not the night's work.
             _log.exception("while working on %r", item)

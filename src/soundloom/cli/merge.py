@@ -19,10 +19,10 @@ __all__ = ["command"]
 )
 @common_options.library
 def command(others: tuple[Path, ...], folder: Path) -> None:
-    """Take the sounds and tags of other libraries over into one; nothing is embedded again, and the others stay.
+    """Take the sounds, fields and tags of other libraries over into one; nothing is embedded, and the others stay.
 
     They must be of one model, window and decoding. A file that both hold keeps its rows, and has the tags of both. A
-    library that does not exist yet is made like the first.
+    library that does not exist yet is made like the first. Detectors, saved searches and maps are not taken over.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Merging of libraries of one model: rows, roots, tags and annotations are taken over; nothing is embedded again.
+"""Merging of libraries of one model: rows, roots, fields, tags and annotations are taken over, nothing is embedded.
 
 A path that both hold keeps the rows of the library that is merged into. Tags become decisions there, so that they
 follow the sounds as those that are given by hand.
@@ -14,9 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from soundloom.errors import LibraryError
+from soundloom.library.indexing.column_table import take_over_columns
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.library import Library
 from soundloom.library.mirror import library_path
+from soundloom.library.storage.facts_table import take_over_facts
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
@@ -48,7 +50,7 @@ class MergeReport:
 
 
 def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> MergeReport:
-    """Take the rows, roots and tags of a library over into another one.
+    """Take the rows, roots, fields, tags and annotations of a library over into another one.
 
     Args:
         folder: the library that grows; made if there is nothing.
@@ -77,6 +79,10 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
             with guard.committing():
                 store.append(rows)
             segments += rows.num_rows
+        hashes, others = ({path: state.hash for path, state in one.files().items()} for one in (store, theirs))
+        take_over_facts(target.folder, source.folder, hashes)
+        take_over_columns(target.folder, hashes, source.folder, others)
+        store.note_contents()
     _take_over_tags(target, source)
     held = set(target.files())
     target.annotations.add(one for one in source.annotations.all() if one.path in held)
@@ -106,7 +112,7 @@ def _check_alike(target: Library, source: Library) -> None:
     if different:
         name = different[0]
         raise LibraryError(
-            f"the libraries differ in their {' and '.join(different)} ({name}: {getattr(mine, name)!r} and "
+            f"the libraries differ in their {', '.join(different)} ({name}: {getattr(mine, name)!r} and "
             f"{getattr(theirs, name)!r}), so their embeddings cannot be compared: index the sounds of "
             f"{str(source.folder)!r} into {str(target.folder)!r}"
         )

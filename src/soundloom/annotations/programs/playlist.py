@@ -15,7 +15,8 @@ __all__ = ["PLAYLIST"]
 
 def _write(annotations: Sequence[Annotation], file: Path) -> None:
     lines = ["#EXTM3U"]
-    for one in annotations:
+    # A region with several labels is played once.
+    for one in {(one.path, one.start, one.end): one for one in annotations}.values():
         name = " ".join(os.path.basename(one.path).split())
         lines.append(f"#EXTINF:{round(one.end - one.start)},{name}")
         whole = one.start == 0 and (one.duration is None or one.end >= one.duration)

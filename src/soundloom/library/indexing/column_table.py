@@ -18,7 +18,7 @@ from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTable, decode_text, read_csv
 from soundloom.library.storage.facts_table import COLUMNS, read_columns, write_columns
 
-__all__ = ["ColumnReport", "add_columns"]
+__all__ = ["ColumnReport", "add_columns", "take_over_columns"]
 
 _RESERVED = {
     *COLUMNS,
@@ -84,6 +84,25 @@ def add_columns(folder: Path, hashes: Mapping[str, str], file: Path) -> ColumnRe
         )
     write_columns(folder, _as_table(values, hashes))
     return report
+
+
+def take_over_columns(folder: Path, hashes: Mapping[str, str], other: Path, others: Mapping[str, str]) -> None:
+    """Add the columns that tables gave to another library's files; where both have a value, this one's stays.
+
+    Args:
+        folder: the library's.
+        hashes: path of every file -> hash of its content.
+        other: the other library's folder.
+        others: as ``hashes``, of its files.
+
+    Raises:
+        ResourceError: the columns cannot be written.
+    """
+    theirs = {path: values for path, values in _known(other, others).items() if path in hashes}
+    if theirs:
+        mine = _known(folder, hashes)
+        values = {path: {**theirs.get(path, {}), **mine.get(path, {})} for path in theirs | mine}
+        write_columns(folder, _as_table(values, hashes))
 
 
 def _known(folder: Path, hashes: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from soundloom.atomic_file import replacing
+from soundloom.atomic_file import replacing, write_atomically
 from soundloom.errors import CacheDamagedError
 from soundloom.remote import is_there
 from soundloom.system_errors import first_line, one_line_errors
@@ -37,6 +37,7 @@ __all__ = [
     "check_facts",
     "read_columns",
     "read_facts_table",
+    "take_over_facts",
     "update_facts",
     "write_columns",
 ]
@@ -285,6 +286,29 @@ def update_facts(
                 row["peak"], row["rms"] = level
         _write(folder / _FILE, pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["path"])), schema=_schema()))
     return len(unread)
+
+
+def take_over_facts(folder: Path, other: Path, hashes: Mapping[str, str]) -> None:
+    """Add what another library's table says of files; where both know a file, this one's row stays.
+
+    Args:
+        folder: the library's.
+        other: the other library's. Its deployments are taken over where this one has none.
+        hashes: path of every file of this library -> hash of its content.
+
+    Raises:
+        ResourceError: the table cannot be written.
+    """
+    import pyarrow as pa
+
+    tables = [table for table in (_read(other / _FILE), _read(folder / _FILE)) if table is not None]
+    current = [table for table in tables if (table.schema.metadata or {}).get(b"format") == _FORMAT]
+    rows = {row["path"]: row for table in current for row in table.to_pylist()}
+    held = [row for path, row in sorted(rows.items()) if hashes.get(path) == row["hash"]]
+    if held:
+        _write(folder / _FILE, pa.Table.from_pylist(held, schema=_schema()))
+    if (other / DEPLOYMENTS_FILE).is_file() and not (folder / DEPLOYMENTS_FILE).exists():
+        write_atomically(folder / DEPLOYMENTS_FILE, (other / DEPLOYMENTS_FILE).read_text(encoding="utf-8"))
 
 
 def _levels_of(table: pa.Table | None) -> dict[str, tuple[float, float]]:
