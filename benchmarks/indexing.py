@@ -1,6 +1,6 @@
 """What indexing costs beside what cannot be saved: decoding and resampling the files.
 
-    python -m benchmarks.indexing [FOLDER] [--model loom] [--files 1000] [--workers 2] [--repeat 3] [--json OUT]
+    python -m benchmarks.indexing [FOLDER] [--model loom] [--engine auto] [--files 1000] [--workers 2]
 
 Six runs over the same files take turns: decoding and resampling alone, embedding alone (of waveforms that are in
 memory), both, writing the rows alone, `Library.add`, and the whole command ``soundloom index`` with the start of its
@@ -27,6 +27,7 @@ from rich.table import Table
 import soundloom
 from benchmarks.timing import interleaved, machine, write_json
 from soundloom import audio, synth
+from soundloom.engine_choice import ENGINES, accelerating
 from soundloom.library import Library
 from soundloom.one_thread import one_thread
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing", description="time the making of a library")
     parser.add_argument("folder", nargs="?", type=Path, help="of sounds (ESC-50, else the synthesiser's)")
     parser.add_argument("--model", default="loom", help="(%(default)s)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="as of soundloom index (%(default)s)")
     parser.add_argument("--files", type=int, default=1000, help="at most so many (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="files at a time (%(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="times each runs (%(default)s)")
@@ -52,10 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as temporary:
         folder = options.folder or example_sounds(Path(temporary))
         chosen = linked(audio.find([folder]), count, Path(temporary) / "chosen")
-        rows = measure(chosen, options.model, options.workers, repeat, Path(temporary))
+        rows = measure(chosen, options.model, options.engine, options.workers, repeat, Path(temporary))
 
     facts = machine()
-    title = f"indexing {len(chosen)} files of {folder} with {options.model}, {options.workers} workers, "
+    title = (
+        f"indexing {len(chosen)} files of {folder} with {options.model} ({options.engine}), {options.workers} workers, "
+    )
     title += f"{facts['processor']}, medians of {repeat}"
     table = Table("what", "seconds", "files/s", "x real time", f"to {BASE}", title=title)
     for row in rows:
@@ -91,10 +95,10 @@ def linked(paths: Iterable[Path], count: int, folder: Path) -> list[Path]:
 
 
 def measure(
-    paths: Sequence[Path], name: str, workers: int, repeat: int, temporary: Path
+    paths: Sequence[Path], name: str, engine: str, workers: int, repeat: int, temporary: Path
 ) -> list[dict[str, str | float]]:
     """A row for each of the runs."""
-    model = soundloom.load(name)
+    model = accelerating(soundloom.load, engine)(name)
     rate = model.sample_rate
     waveforms = each(lambda path: audio.read(path, rate), paths, workers)
     segments = [segment.samples for wave in waveforms for segment in audio.segments([wave], rate, 10.0, 10.0)]
@@ -111,6 +115,7 @@ def measure(
 
     def command() -> None:
         arguments = ["index", str(paths[0].parent), "-l", str(next(libraries)), "-m", name, "-j", str(workers)]
+        arguments += ["--engine", engine]
         subprocess.run([*SOUNDLOOM, *arguments], check=True, capture_output=True)
 
     taken = interleaved(

@@ -32,7 +32,7 @@ from soundloom.models import load
 from soundloom.packaged import FOLDER, GRAPH, NAME, PackagedModel, PackagedPart
 from soundloom.packaged.spectra import GraphLayout, inputs_of, mel_inputs_of
 
-__all__ = ["PieceGraph", "record"]
+__all__ = ["GeneralGraph", "PieceGraph", "StoredWeights", "record"]
 
 F = TypeVar("F", bound=Frontend)
 

@@ -4,7 +4,7 @@ Three short-time transforms serve the model's four parts, at 16 kHz, of a wavefo
 
     magnitudes   512 points of 400 samples every 160, in windows of 96 frames: texture and general
     seconds      2048 points every 400 samples of each second alone, both ends included, squared: timbre
-    constant_q   transforms of overlapping pieces of 4.8 s, from which the graph takes the constant-Q frames: pitch
+    constant_q   transforms of overlapping pieces, from which the graph takes the constant-Q frames: pitch
 
 Everything behind them, filter banks and logarithms too, is in the graph. Frames beyond the end of the sound are zeros,
 and the weights say how much of what comes out is sound, as in `soundloom.embedder.Stream`.
