@@ -91,6 +91,10 @@ def test_names_and_tags_need_neither_torch_nor_the_store(place: Path) -> None:
         assert not set(HEAVY) & loaded
         assert "-o" in arguments or not {"jaxtyping", "ssl", "email", "concurrent.futures", "subprocess"} & loaded
         assert arguments != ("nowhere.wav",) or "pyarrow.compute" not in loaded
+    for word in ("tags", "roots"):
+        done = subprocess.run([sys.executable, "-c", script, word, "-l", "l.loom"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert not {"torch", "pandas"} & set(done.stderr.split())
 
 
 def test_what_is_meant_as_a_file_and_is_none_is_an_error_with_the_nearest_names(place: Path) -> None:

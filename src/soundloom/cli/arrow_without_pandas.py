@@ -13,15 +13,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = ["convert_without_pandas"]
+if TYPE_CHECKING:
+    from soundloom.library import Library
+
+__all__ = ["convert_without_pandas", "open_library"]
 
 
 class _PandasIsAbsent(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002 (importlib's signature)
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is left out", name=fullname)
+
+
+def open_library(folder: Path) -> Library:
+    """Open a library for a command that converts tables; see `Library.open`."""
+    convert_without_pandas()
+    from soundloom.library import Library
+
+    return Library.open(folder)
 
 
 def convert_without_pandas() -> None:

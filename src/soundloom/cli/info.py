@@ -11,6 +11,7 @@ import click
 
 from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.cli import common_options
+from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
 from soundloom.cli.field_options import print_facets
 from soundloom.cli.roots import roots_table
@@ -59,9 +60,7 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
 
 
 def _print_library(folder: Path, *, json_wanted: bool) -> None:
-    from soundloom.library import Library
-
-    library = Library.open(folder)
+    library = open_library(folder)
     settings, failures, roots = library.settings, library.failures(), library.roots.all()
     notices = library.notices()
     files, seconds = library.totals()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.console import clock, echo, print_json
 from soundloom.counted import counted
 
@@ -53,9 +54,7 @@ def list_(parent: Path, folder: Path | None, json_wanted: bool) -> None:
 
 
 def _list_roots(folder: Path, *, json_wanted: bool) -> None:
-    from soundloom.library import Library
-
-    roots = Library.open(folder).roots.all()
+    roots = open_library(folder).roots.all()
     if json_wanted:
         print_json(roots)
     else:
@@ -70,9 +69,7 @@ def _list_roots(folder: Path, *, json_wanted: bool) -> None:
 @click.pass_obj
 def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
     """Say that what was at OLD is at NEW now; nothing is embedded again."""
-    from soundloom.library import Library
-
-    root = Library.open(folder or parent).roots.relocate(old, new)
+    root = open_library(folder or parent).roots.relocate(old, new)
     echo(f"{old} is now {new}; {root.path} holds {counted(root.files, 'file')}, {clock(root.seconds)} of sound.")
 
 
@@ -82,9 +79,7 @@ def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
 @click.pass_obj
 def forget(parent: Path, path: str, folder: Path | None) -> None:
     """Remove the embeddings of what was indexed from PATH; no sound is touched."""
-    from soundloom.library import Library
-
-    removed = Library.open(folder or parent).roots.forget(path)
+    removed = open_library(folder or parent).roots.forget(path)
     echo(f"{path} is forgotten: {counted(removed, 'file')}.")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.console import echo, print_copies, print_json
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.search_query import read_sound
@@ -72,9 +73,7 @@ def list_(parent: Path, folder: Path | None, json_wanted: bool) -> None:
 
 
 def _list_tags(folder: Path, out: Path | None, *, json_wanted: bool) -> None:
-    from soundloom.library import Library
-
-    tags = Library.open(folder).tags
+    tags = open_library(folder).tags
     if out is not None:
         echo(f"{counted(tags.export(out), 'tag')} written to {out}", err=True)
         return
@@ -136,9 +135,7 @@ def remove(
       soundloom tags remove crow --everywhere
     """
     if everywhere:
-        from soundloom.library import Library
-
-        edit = Library.open(folder or parent).tags.delete(tag)
+        edit = open_library(folder or parent).tags.delete(tag)
     else:
         library, segments = _chosen(folder or parent, sounds, given, " or --everywhere")
         edit = library.tags.remove(tag, segments)
@@ -157,9 +154,7 @@ def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
     Examples:
       soundloom tags rename crow "carrion crow"
     """
-    from soundloom.library import Library
-
-    edit = Library.open(folder or parent).tags.rename(old, new)
+    edit = open_library(folder or parent).tags.rename(old, new)
     _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}")
 
 
@@ -167,7 +162,7 @@ def _chosen(
     folder: Path, sounds: Sequence[str], given: dict[str, Any], others: str = ""
 ) -> tuple[Library, list[SegmentRef]]:
     """The library, and the segments that the arguments and options of a command mean."""
-    from soundloom.library import Library, LibraryQuery
+    from soundloom.library import LibraryQuery
 
     lists, text = given.pop("lists"), given.pop("text")
     query = LibraryQuery(text=text or "", filter=pop_filter(given), where=given.pop("where"))
@@ -176,7 +171,7 @@ def _chosen(
         raise click.UsageError(f"say which sounds: files, --files LIST, --text TEXT, filters such as --folder{others}")
     if asked and (sounds or lists):
         raise click.UsageError("name sounds, or describe them by --text and filters, not both at a time")
-    library = Library.open(folder)
+    library = open_library(folder)
     if asked:
         return library, library.select(query)
     return library, [*(ref for sound in sounds for ref in _named(library, sound)), *_listed(lists)]

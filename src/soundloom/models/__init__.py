@@ -5,10 +5,10 @@ The names below are loaded when they are first used: what is published, and what
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from soundloom.lazy_names import lazy_names
 from soundloom.packaged import NAME as DEFAULT
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ __all__ = [
     "save_pretrained",
 ]
 
-_HOMES = {
+_HOMES = dict.fromkeys(__all__, "model_registry") | {
     "Card": "model_card",
     "Checkpoint": "weights.published_checkpoints",
     "PartName": "names",
@@ -63,18 +63,13 @@ _HOMES = {
     "register_checkpoint": "weights.published_checkpoints",
     "save_pretrained": "saved_model",
 }
-"""The modules of names that are not in ``model_registry``."""
+
+_imported, __dir__ = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "load" and find_spec("torch") is None:
         from soundloom.packaged import load_without_torch
 
         return load_without_torch
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'model_registry')}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return _imported(name)
