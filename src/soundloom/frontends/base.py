@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from soundloom.frontends.frames import FramingSettings
     from soundloom.frontends.normalised import NormalisedFrontend
 
-__all__ = ["FRONTENDS", "EnergyFrontend", "Frontend", "register_frontend"]
+__all__ = ["FRONTENDS", "EnergyFrontend", "Frontend", "WrappingFrontend", "register_frontend"]
 
 
 class Frontend(nn.Module, ABC):
@@ -146,6 +146,35 @@ class Frontend(nn.Module, ABC):
     def _get_name(self) -> str:
         # Printed as saved files call it: caches of training clips are keyed by this text.
         return FRONTENDS.name_of(type(self)) or type(self).__name__
+
+
+class WrappingFrontend(Frontend):
+    """A front-end around another, whose rate, frames and settings it has.
+
+    Args:
+        inner: the other one.
+    """
+
+    def __init__(self, inner: Frontend) -> None:
+        super().__init__()
+        self.inner = inner
+        self.sample_rate = inner.sample_rate
+        self.hop = inner.hop
+        self.channels = inner.channels
+        self.bins = inner.bins
+        self.min_samples = inner.min_samples
+
+    def extra_repr(self) -> str:
+        """What decides the front-end within."""
+        return self.inner.extra_repr()
+
+    def frames(self, samples: int) -> int:
+        """How many frames a waveform of so many samples gives."""
+        return self.inner.frames(samples)
+
+    def times(self, frames: int) -> Float[Tensor, " time"]:
+        """Frame centres in seconds."""
+        return self.inner.times(frames)
 
 
 class EnergyFrontend(Frontend):

@@ -11,42 +11,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.base import WrappingFrontend, register_frontend
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["CentredFrontend"]
 
 
 @register_frontend("Centred", wraps="inner", presets={"centred-log-mel": lambda: CentredFrontend(LogMel.yamnet())})
-class CentredFrontend(Frontend):
+class CentredFrontend(WrappingFrontend):
     """``inner`` of waveforms less their mean."""
-
-    def __init__(self, inner: Frontend) -> None:
-        super().__init__()
-        self.inner = inner
-        self.sample_rate = inner.sample_rate
-        self.hop = inner.hop
-        self.channels = inner.channels
-        self.bins = inner.bins
-        self.min_samples = inner.min_samples
-
-    def extra_repr(self) -> str:
-        """What decides the front-end within."""
-        return self.inner.extra_repr()
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The representation of the front-end within."""
         self.check_length(waveforms)
         representation: Tensor = self.inner(_centred(waveforms))
         return representation
-
-    def frames(self, samples: int) -> int:
-        """How many frames a waveform of so many samples gives."""
-        return self.inner.frames(samples)
-
-    def times(self, frames: int) -> Float[Tensor, " time"]:
-        """Frame centres in seconds."""
-        return self.inner.times(frames)
 
 
 def _centred(waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch samples"]:

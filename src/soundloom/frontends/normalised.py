@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.base import Frontend, WrappingFrontend, register_frontend
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["NormalisedFrontend"]
@@ -25,7 +25,7 @@ __all__ = ["NormalisedFrontend"]
     presets={"normalised-log-mel": lambda: NormalisedFrontend(LogMel.coala())},
     aliases=("NormalisedFrontend",),
 )
-class NormalisedFrontend(Frontend):
+class NormalisedFrontend(WrappingFrontend):
     """``inner(x) * scale + shift``, bin by bin.
 
     Attributes:
@@ -37,13 +37,7 @@ class NormalisedFrontend(Frontend):
     shift: Tensor
 
     def __init__(self, inner: Frontend) -> None:
-        super().__init__()
-        self.inner = inner
-        self.sample_rate = inner.sample_rate
-        self.hop = inner.hop
-        self.channels = inner.channels
-        self.bins = inner.bins
-        self.min_samples = inner.min_samples
+        super().__init__(inner)
         self.register_buffer("scale", torch.ones(inner.bins))
         self.register_buffer("shift", torch.zeros(inner.bins))
 
@@ -62,10 +56,6 @@ class NormalisedFrontend(Frontend):
         """Those of the front-end within."""
         return getattr(self.inner, "settings", "")
 
-    def extra_repr(self) -> str:
-        """What decides the front-end within."""
-        return self.inner.extra_repr()
-
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The scaled representation."""
         return self.normalise(self.inner(waveforms))
@@ -75,11 +65,3 @@ class NormalisedFrontend(Frontend):
     ) -> Float[Tensor, "batch channel frequency time"]:
         """From the output of the front-end within to the output of this one."""
         return representation * self.scale[:, None] + self.shift[:, None]
-
-    def frames(self, samples: int) -> int:
-        """How many frames a waveform of so many samples gives."""
-        return self.inner.frames(samples)
-
-    def times(self, frames: int) -> Float[Tensor, " time"]:
-        """Frame centres in seconds."""
-        return self.inner.times(frames)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.base import Frontend, WrappingFrontend, register_frontend
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["PaddedFrontend", "PaddedSettings"]
@@ -46,7 +46,7 @@ class PaddedSettings:
     wraps="inner",
     presets={"padded-log-mel": lambda: PaddedFrontend(LogMel.coala(), PaddedSettings(samples=1024))},
 )
-class PaddedFrontend(Frontend):
+class PaddedFrontend(WrappingFrontend):
     """Another front-end, on waveforms of at least a fixed length.
 
     Attributes:
@@ -56,13 +56,8 @@ class PaddedFrontend(Frontend):
     noise: Tensor
 
     def __init__(self, inner: Frontend, settings: PaddedSettings) -> None:
-        super().__init__()
-        self.inner = inner
+        super().__init__(inner)
         self.settings = settings
-        self.sample_rate = inner.sample_rate
-        self.hop = inner.hop
-        self.channels = inner.channels
-        self.bins = inner.bins
         self.min_samples = 1
         generator = torch.Generator().manual_seed(settings.seed)
         noise = settings.noise * torch.rand(settings.samples, generator=generator, device="cpu")
@@ -89,7 +84,3 @@ class PaddedFrontend(Frontend):
     def frames(self, samples: int) -> int:
         """How many frames a waveform of so many samples gives."""
         return self.inner.frames(max(samples, self.settings.samples))
-
-    def times(self, frames: int) -> Float[Tensor, " time"]:
-        """Frame centres in seconds."""
-        return self.inner.times(frames)

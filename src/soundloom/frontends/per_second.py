@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.frontends.base import Frontend, register_frontend
+from soundloom.frontends.base import Frontend, WrappingFrontend, register_frontend
 from soundloom.frontends.mfcc import MFCC
 
 __all__ = ["PerSecond"]
@@ -28,7 +28,7 @@ __all__ = ["PerSecond"]
     presets={"mfcc-per-second": lambda: PerSecond(MFCC.verma())},
     aliases=("PerSecond",),
 )
-class PerSecond(Frontend):
+class PerSecond(WrappingFrontend):
     """``inner`` of every second alone, joined along time.
 
     Raises:
@@ -36,7 +36,6 @@ class PerSecond(Frontend):
     """
 
     def __init__(self, inner: Frontend) -> None:
-        super().__init__()
         frames = inner.frames(inner.sample_rate)
         if abs(frames * inner.hop - 1) > 1e-9:
             raise InvalidArgumentError(
@@ -44,13 +43,8 @@ class PerSecond(Frontend):
                 "seconds would not follow one another evenly; choose a hop that divides a second, and no frame "
                 "centred on its end"
             )
-        self.inner = inner
+        super().__init__(inner)
         self.second = frames
-        self.sample_rate = inner.sample_rate
-        self.hop = inner.hop
-        self.channels = inner.channels
-        self.bins = inner.bins
-        self.min_samples = inner.min_samples
 
     @property
     def settings(self) -> object:
