@@ -149,6 +149,9 @@ def test_labels_that_differ_in_case_alone_are_one(marked: list[Annotation]) -> N
     assert mixed.identity() == same.identity()
     assert mixed.remarks == {"chirp": "'Chirp' (5 regions) taken for the same label"}
     assert mixed.examples == tuple(other)
+    # Somebody else says the same of the same regions: that is no further evidence.
+    twice = [*marked, *(replace(one, annotator="bob", label=one.label.upper()) for one in marked)]
+    assert Detector.train(["chirp"], twice, model=MODEL, workers=1).identity() == same.identity()
     assert [one.label for one in Detector.train(["CHIRP", "chirp"], other, model=MODEL, workers=1).labels] == ["CHIRP"]
 
 

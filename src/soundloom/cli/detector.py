@@ -291,7 +291,7 @@ def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
         table = read_annotations(path)
         echo(table.said, err=True)
         found += checked(table.annotations)
-    return list({(one.path, one.start, one.end, one.label): one for one in found}.values())
+    return found
 
 
 def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:

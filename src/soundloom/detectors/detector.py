@@ -108,6 +108,7 @@ class Detector:
                 positive, or the hop is longer than the shortest window.
             ModelError: the model cannot be loaded.
         """
+        annotations = _distinct(annotations)
         wanted, marked, remarks = _in_one_case(labels, annotations)
         by_window = _by_window(wanted, marked, window, decoding.speed)
         hop = min(by_window) / 2 if hop is None else hop
@@ -240,6 +241,13 @@ class Detector:
             self, sounds, aim, model=model, where=where, deployments=deployments, workers=workers, journal=journal,
             progress=progress,
         )  # fmt: skip
+
+
+def _distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """The annotations without those that give a region, to the microsecond, a label that it has already."""
+    return list(
+        {(one.path, round(one.start, 6), round(one.end, 6), folded(one.label)): one for one in annotations}.values()
+    )
 
 
 def _by_window(
