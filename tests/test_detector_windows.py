@@ -176,7 +176,12 @@ def test_only_the_hours_that_are_asked_for_are_decoded(
     other = night[0].with_name("POND_20240501_120000.wav")
     other.write_bytes(night[0].read_bytes())
     asked = RecordingFilter(hours=(4, 4 + 50 / 3600), after=date(2024, 5, 1))
-    found = detector.detect([night[0], other], ANY, where=asked, workers=1, journal=tmp_path)
+    reached: list[tuple[float, float]] = []
+    found = detector.detect(
+        [night[0], other], ANY, where=asked, workers=1, journal=tmp_path, progress=lambda *now: reached.append(now)
+    )
+    assert reached[-1] == pytest.approx((found.seconds, 50), abs=2)
+    assert len({total for _, total in reached[:-1]}) == 1
     assert (found.files, found.failed) == (1, {})
     assert 49 < found.seconds < 52
     assert 50 < decoded[night[0].name] / RATE < 100  # three pieces, each with the windows around its own

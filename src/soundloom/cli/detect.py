@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json
+from soundloom.cli.console import clock, echo, print_failures, print_json, step_bar
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soundloom.detectors import DetectionReport
 
-__all__ = ["command"]
+__all__ = ["command", "minutes_of"]
 
 
 @click.command("detect")
@@ -69,14 +72,16 @@ def command(
         raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
     detector = Detector.load(name)
-    report = detector.detect(
-        sounds,
-        aim,
-        model=detector.load_model(offline=offline),
-        **pop_deployed(recording),
-        workers=workers,
-        journal=cache_home() / "detections",
-    )
+    with nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
+        report = detector.detect(
+            sounds,
+            aim,
+            model=detector.load_model(offline=offline),
+            **pop_deployed(recording),
+            workers=workers,
+            journal=cache_home() / "detections",
+            progress=bar and minutes_of(bar),
+        )
     if out is not None:
         write_annotations(report.events, out)
     if json_wanted:
@@ -88,6 +93,11 @@ def command(
 
         print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
         context.exit(1)
+
+
+def minutes_of(bar: Callable[[int, int], None]) -> Callable[[float, float], None]:
+    """Shows seconds of sound that were searched, and all of them, as minutes on a bar."""
+    return lambda done, total: bar(round(done / 60), max(1, round(total / 60)))
 
 
 def _show(report: DetectionReport, out: Path | None) -> None:

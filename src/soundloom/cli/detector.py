@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, print_failures, print_json, progress_bar
+from soundloom.cli.console import echo, print_failures, print_json, progress_bar, step_bar
+from soundloom.cli.detect import minutes_of
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
@@ -193,11 +194,12 @@ def sample(
     detector.column_of(label)
     model, failed = detector.load_model(), dict[str, str]()
     journal = cache_home() / "detections"
-    windows = list(
-        scored_windows(
-            detector, sounds, failed, model=model, workers=workers, journal=journal, **pop_deployed(recording)
-        )
-    )
+    with step_bar("searching", "minutes") as bar:
+        every = scored_windows(
+            detector, sounds, failed, model=model, workers=workers, journal=journal, progress=minutes_of(bar),
+            **pop_deployed(recording),
+        )  # fmt: skip
+        windows = list(every)
     found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
     write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)

@@ -102,7 +102,7 @@ def detect(
     deployments: Deployments | None = None,
     workers: int | None = None,
     journal: str | os.PathLike[str] | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> DetectionReport:
     """Find a detector's sounds in files and folders.
 
@@ -115,7 +115,7 @@ def detect(
         deployments: of the recordings; None: their sites are known by their names.
         workers: how many pieces of recordings at a time; None: one for each processor.
         journal: a folder for what is done, by which a run that was killed goes on; None: nothing is kept.
-        progress: called with the seconds of sound done.
+        progress: called with the seconds of sound done, and of all that is searched.
 
     Raises:
         ModelMismatchError: the model is not the one that the detector was trained with.
@@ -151,7 +151,7 @@ def scored_windows(
     deployments: Deployments | None = None,
     workers: int | None = None,
     journal: str | os.PathLike[str] | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Iterator[ScoredWindows]:
     """The probabilities of windows of files, by file; of each its stretches that are meant, which is all of it if not.
 
@@ -166,7 +166,7 @@ def scored_windows(
         deployments: of the recordings.
         workers: how many pieces at a time.
         journal: a folder for what is done.
-        progress: called with the seconds of sound done.
+        progress: called with the seconds of sound done, and of all that is searched.
     """
     model = detector.load_model() if model is None else model
     times = RecordingTimes(deployments or Deployments(), detector.decoding)
@@ -180,7 +180,7 @@ def scored_windows(
     def work(piece: _Piece, av: audio.AvProcess) -> ScoredWindows | None:
         return _scored(piece, detector, model, folder, av)
 
-    done = 0.0
+    done, total = 0.0, sum(_seconds(piece, detector.hop) for piece in pieces)
     results = process(pieces, work, workers=workers or os.cpu_count() or 1)
     outcomes = zip(pieces, results, strict=True)
     for (path, _), some in groupby(outcomes, key=lambda pair: (pair[0].path, pair[0].stretch)):
@@ -192,7 +192,7 @@ def scored_windows(
                 found.append(outcome)
                 done += outcome.seconds
                 if progress is not None:
-                    progress(done)
+                    progress(done, max(done, total))
         if found and path not in failed:
             yield _joined(found)
 
@@ -240,6 +240,14 @@ def _pieces(
             if not known:
                 break
             first = after
+
+
+def _seconds(piece: _Piece, hop: float) -> float:
+    """About how many seconds of sound a piece has."""
+    start = piece.first * hop
+    if piece.count is not None:
+        return piece.count * hop
+    return max(0.0, min(piece.duration or start, piece.until) - start)
 
 
 def _scored(

@@ -232,7 +232,7 @@ class Detector:
         deployments: Deployments | None = None,
         workers: int | None = None,
         journal: str | os.PathLike[str] | None = None,
-        progress: Callable[[float], None] | None = None,
+        progress: Callable[[float, float], None] | None = None,
     ) -> DetectionReport:
         """Find the sounds in files and folders; see `soundloom.detectors.detection.detect`."""
         from soundloom.detectors.detection import detect

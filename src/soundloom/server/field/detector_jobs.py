@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from soundloom.annotations import Annotation
@@ -119,11 +120,6 @@ def detect(
     """Run a detector over files; what it finds becomes the job's result."""
     detector = detectors.get(name)
     job.reached(0, 0, "loading the model")
-    total = _seconds(detectors, paths)
-
-    def report_progress(done: float) -> None:
-        job.reached(min(round(done), total), total, "seconds of sound searched")
-
     report = detector.detect(
         paths,
         aim,
@@ -131,7 +127,7 @@ def detect(
         where=where,
         deployments=detectors.library.annotations.deployments(),
         journal=cache_home() / "detections",
-        progress=report_progress,
+        progress=partial(_searched, job),
     )
     job.result = FoundEvents(name, report)
     return f"{counted(len(report.events), 'event')} in {counted(report.files, 'file')}"
@@ -144,23 +140,16 @@ def sample(detectors: LibraryDetectors, name: str, paths: list[str], asked: Samp
 
     detector, failed = detectors.get(name), dict[str, str]()
     job.reached(0, 0, "loading the model")
-    model, total = detectors.model_of(detector), _seconds(detectors, paths)
-
-    def report_progress(done: float) -> None:
-        job.reached(min(round(done), total), total, "seconds of sound searched")
-
+    model = detectors.model_of(detector)
     every = scored_windows(
         detector, paths, failed, model=model, where=recording_filter(asked),
         deployments=detectors.library.annotations.deployments(), journal=cache_home() / "detections",
-        progress=report_progress,
+        progress=partial(_searched, job),
     )  # fmt: skip
     found = windows_to_mark(detector, list(every), asked.label, asked.count, by=asked.by, model=model, seed=asked.seed)
     job.result = MarkingSample(name, detector.labels[detector.column_of(asked.label)].label, found, failed)
     return f"{counted(len(found), 'window')} to mark"
 
 
-def _seconds(detectors: LibraryDetectors, paths: list[str]) -> int:
-    """Seconds of sound in some files, at least one."""
-    rows = detectors.library.index().rows
-    durations = dict(zip(rows["path"].to_pylist(), rows["duration"].to_pylist(), strict=True))
-    return max(1, round(sum(float(durations.get(path, 0.0)) for path in paths)))
+def _searched(job: BackgroundJob, done: float, total: float) -> None:
+    job.reached(round(done), max(1, round(total)), "seconds of sound searched")
