@@ -2,8 +2,8 @@
 
     python -m benchmarks.page_viewer [--seconds 3600] [--steps 30] [--quick] [--json OUT]
 
-A headless Chromium as in `benchmarks.page`, and recordings as WAV, FLAC and MP3 behind the real server with an empty
-cache, its decoding processes warm.
+A headless Chromium as in `benchmarks.page`, and recordings as WAV, FLAC, MP3 and Opus behind the real server with an
+empty cache, its decoding processes warm.
 
 * opened: from the wish to view the file to the frame that shows its spectrogram from end to end, by the page's own
   User Timing measure.
@@ -29,7 +29,7 @@ from soundloom.library import Library
 from soundloom.server import ServerSettings, create_app
 
 RATE = 24_000
-ENDINGS = ("wav", "flac", "mp3")
+ENDINGS = ("wav", "flac", "mp3", "opus")
 ZOOM = """async (steps) => {
   const box = document.querySelector('dialog [role=img]');
   const taken = [];
@@ -79,7 +79,16 @@ def recorded(folder: Path, seconds: int) -> None:
     folder.mkdir()
     chance, times = np.random.default_rng(0), np.arange(RATE) / RATE
     call = 0.3 * np.sin(2 * np.pi * (2000 + 3000 * times) * times) * np.exp(-8 * times)
-    files = [soundfile.SoundFile(folder / f"hour-{ending}.{ending}", "w", RATE, 1) for ending in ENDINGS]
+    files = [
+        soundfile.SoundFile(
+            folder / f"hour-{ending}.{ending}",
+            "w",
+            RATE,
+            1,
+            **({"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}),
+        )
+        for ending in ENDINGS
+    ]
     for _ in range(seconds):
         block = call + 0.02 * chance.standard_normal(RATE)
         for file in files:

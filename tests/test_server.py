@@ -676,6 +676,7 @@ OPERATIONS = {
     "importAnnotations",
     "getFileAnnotations", "addFileAnnotations", "listDetectors", "trainDetector", "getDetector", "removeDetector",
     "detect", "sampleWindows", "getDetections", "exportDetections", "getSampledWindows", "estimateDensity",
+    "findDuplicates", "getDuplicates",
 }  # fmt: skip
 
 

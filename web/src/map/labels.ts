@@ -15,7 +15,7 @@ const SHARE = 0.1;
 const LEAST = 4;
 const MOST = 24;
 /** Width of a letter and height of a line, in pixels. */
-const LETTER = 6.6;
+const LETTER = 7.6;
 const LINE = 18;
 /** Longer names are cut. */
 const LETTERS = 24;
