@@ -34,11 +34,8 @@ __all__ = [
     "check_window",
     "decode_options",
     "decoding",
-    "device",
-    "engine",
+    "embedding",
     "files",
-    "half",
-    "hop",
     "library",
     "model",
     "named_library",
@@ -50,7 +47,6 @@ __all__ = [
     "sounds",
     "sounds_if_any",
     "weight_files",
-    "window",
     "workers",
 ]
 
@@ -316,6 +312,14 @@ def query_decoding(command: Command) -> Command:
 def decoding(command: Command) -> Command:
     """The same, and the speed; read by `decode_options`."""
     return query_decoding(_speed(command))
+
+
+def embedding(command: Command) -> Command:
+    """Options of how sounds are embedded: the model, its weights and engine, segments and decoding."""
+    options = (model, weight_files, offline, engine, device, half, window, hop, decoding)
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def decode_options(context: click.Context, base: DecodeOptions | None = None) -> DecodeOptions:

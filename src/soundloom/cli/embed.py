@@ -37,16 +37,8 @@ __all__ = ["command"]
     metavar="FILE",
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
 )
-@common_options.model
-@common_options.weight_files
-@common_options.offline
-@common_options.engine
-@common_options.device
-@common_options.half
 @click.option("--frames", is_flag=True, help="One row a frame of the model, instead of one a segment.")
-@common_options.window
-@common_options.hop
-@common_options.decoding
+@common_options.embedding
 @common_options.workers
 @common_options.as_json
 @click.pass_context

@@ -43,15 +43,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 @click.command("index")
 @common_options.sounds_if_any
 @common_options.library
-@common_options.model
-@common_options.weight_files
-@common_options.offline
-@common_options.engine
-@common_options.device
-@common_options.half
-@common_options.window
-@common_options.hop
-@common_options.decoding
+@common_options.embedding
 @click.option(
     "--tags",
     "tag_file",

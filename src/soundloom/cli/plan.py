@@ -27,15 +27,7 @@ __all__ = ["command"]
     metavar="PLAN",
     help="Where the plan is kept: a folder that all workers see, or s3://BUCKET/PREFIX.",
 )
-@common_options.model
-@common_options.weight_files
-@common_options.offline
-@common_options.engine
-@common_options.device
-@common_options.half
-@common_options.window
-@common_options.hop
-@common_options.decoding
+@common_options.embedding
 @common_options.files
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN", help="Leave out files, now and later, as for index. Repeat it."
