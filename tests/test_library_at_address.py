@@ -118,6 +118,7 @@ def test_commands_take_an_address(address: str, sounds: Path, tmp_path: Path, on
     run("export", "-l", address, "-o", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().count("1.wav") == 2
     run("verify", "-l", address)
+    assert json.loads(run("info", address, "--json"))["library"] == address
 
 
 def test_writers_of_tags_wait_for_each_other(address: str, sounds: Path, on: Callable[[str], None]) -> None:

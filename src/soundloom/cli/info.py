@@ -60,6 +60,8 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
 
 
 def _print_library(folder: Path, *, json_wanted: bool) -> None:
+    from soundloom.library.mirror import shown
+
     library = open_library(folder)
     settings, failures, roots = library.settings, library.failures(), library.roots.all()
     notices = library.notices()
@@ -69,7 +71,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         facts = {"files": files, "segments": len(library), "seconds": seconds, "bytes": size}
         print_json(
             {
-                "library": str(folder),
+                "library": shown(folder),
                 "settings": settings,
                 **facts,
                 "roots": roots,
@@ -83,7 +85,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
     )
     parts = ", ".join(f"{name} ({last - first})" for name, (first, last) in settings.parts.items())
     for label, value in (
-        ("library", str(folder)),
+        ("library", shown(folder)),
         ("model", f"{settings.source or settings.model}, fingerprint {settings.fingerprint[:12]}"),
         ("weights", _weights(settings.source or settings.model, settings.weights)),
         ("engine", settings.engine),

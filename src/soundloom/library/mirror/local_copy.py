@@ -262,7 +262,7 @@ def library_folder(address: str) -> Path:
         ResourceError: the store cannot be reached.
     """
     address = open_storage(address).address
-    place = cache_home() / FOLDER / hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
+    place = cache_home().resolve() / FOLDER / hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
     name = address.rpartition("/")[2]
     with one_line_errors(place):
         (place / name).mkdir(parents=True, exist_ok=True)
