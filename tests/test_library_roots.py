@@ -253,6 +253,19 @@ def test_roots_are_listed_relocated_and_forgotten(library: Library, drive: Path,
     assert "'/nowhere' is no root" in refused.output
 
 
+def test_what_is_known_of_files_moves_with_them(library: Library, drive: Path) -> None:
+    table = drive.with_name("sites.csv")
+    table.write_text("filename,site\n0.wav,hill\n")
+    library.add(drive)
+    library.add_columns(table)
+    before = library.facets(["site", "sample_rate"])
+    assert before.counts
+    elsewhere = drive.with_name("elsewhere")
+    drive.rename(elsewhere)
+    library.roots.relocate(drive, elsewhere)
+    assert library.facets(["site", "sample_rate"]).counts == before.counts
+
+
 def test_relocating_over_rows_that_are_there_already(library: Library, drive: Path) -> None:
     """Both places were indexed, the old one is gone: the double rows and the dead path go."""
     library.add(drive)

@@ -21,7 +21,6 @@ from soundloom.errors import MissingExtraError, ModelError
 from soundloom.library import Library
 from soundloom.packaged import PackagedModel
 from soundloom.packaged_tagger import PackagedTagger
-from soundloom.system_errors import missing_torch
 from soundloom.tagger import Tagger
 from soundloom.tags import AlignedTags
 from soundloom.tags.linear_tags import LinearTags
@@ -166,10 +165,10 @@ def test_other_models_need_torch() -> None:
 
 
 def test_a_missing_torch_is_named() -> None:
-    missing = missing_torch(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    missing = MissingExtraError.of_torch(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert "pip install 'soundloom[torch]'" in str(missing)
-    assert missing_torch(ModuleNotFoundError("No module named 'x'", name="x")) is None
-    assert missing_torch(ValueError()) is None
+    assert MissingExtraError.of_torch(ModuleNotFoundError("No module named 'x'", name="x")) is None
+    assert MissingExtraError.of_torch(ValueError()) is None
 
 
 WITHOUT_TORCH = """

@@ -20,7 +20,7 @@ from soundloom.errors import MissingExtraError, ModelError
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
 
-__all__ = ["ENGINES", "accelerating", "load_default", "load_on"]
+__all__ = ["ENGINES", "accelerating", "check_trusted", "load_default", "load_on"]
 
 ENGINES = ("auto", packaged.ENGINE, "torch", "onnxruntime")
 """What can be asked for; "auto" is the packaged graph for the default model, else ONNX Runtime where it is installed,
@@ -35,6 +35,14 @@ def load_default(*arguments: Any, **options: Any) -> EmbeddingModel:
     from soundloom.models import load
 
     return load(*arguments, **options)
+
+
+def check_trusted(name: str, where: str) -> None:
+    """`soundloom.models.check_trusted_name`; the packaged model's needs no check, and no PyTorch for it."""
+    if not packaged.is_packaged(name):
+        from soundloom.models import check_trusted_name
+
+        check_trusted_name(name, where)
 
 
 def accelerating(

@@ -177,3 +177,10 @@ class MissingExtraError(SoundloomError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'soundloom[{extra}]'")
+
+    @classmethod
+    def of_torch(cls, error: BaseException) -> MissingExtraError | None:
+        """What is said where PyTorch is needed and not installed; None of other errors."""
+        if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "julius"):
+            return cls("torch", "torch", "what is asked for")
+        return None

@@ -8,6 +8,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from soundloom.errors import MissingExtraError
+
 __all__ = ["lazy_names"]
 
 
@@ -22,7 +24,10 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
     def getattribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home = import_module(f"{package}.{homes[name]}")
+        try:
+            home = import_module(f"{package}.{homes[name]}")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of_torch(error) or error from None
         return home if homes[name] == name and not hasattr(home, name) else getattr(home, name)
 
     def directory() -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from soundloom.errors import LibraryDamagedError, MissingExtraError, ResourceError, SoundloomError
 
-__all__ = ["error_number", "first_line", "is_unwritable", "missing_torch", "one_line_errors", "reason_of", "translated"]
+__all__ = ["error_number", "first_line", "is_unwritable", "one_line_errors", "reason_of", "translated"]
 
 _REMEDIES_BY_NAME = {
     "ENOSPC": "the disk is full: make room, or choose a folder on another disk",
@@ -74,13 +74,6 @@ def reason_of(error: OSError) -> str:
     return first_line(error) if number is None else _REMEDIES.get(number, os.strerror(number).lower())
 
 
-def missing_torch(error: BaseException) -> MissingExtraError | None:
-    """What is said where PyTorch is needed and not installed; None of other errors."""
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "julius"):
-        return MissingExtraError("torch", "torch", "all but searching with the packaged model")
-    return None
-
-
 def translated(
     error: BaseException, path: str | os.PathLike[str] | None = None, *, from_engine: bool = False
 ) -> SoundloomError | None:
@@ -93,7 +86,7 @@ def translated(
     """
     if isinstance(error, SoundloomError):
         return error
-    missing = missing_torch(error)
+    missing = MissingExtraError.of_torch(error)
     if missing is not None:
         return missing
     named = _named(error, path)

@@ -102,8 +102,11 @@ class _GraphModel(EmbeddingModel):
         """Refused: the graph pools over time.
 
         Raises:
-            ModelError: always.
+            MissingExtraError: PyTorch, whose model gives them, is not installed.
+            ModelError: it is.
         """
+        if find_spec("torch") is None:
+            raise MissingExtraError("torch", "torch", f"{self.name!r} over time")
         raise ModelError(
             f"the packaged {self.name!r} embeds sounds whole: for vectors over time use the engine torch "
             f"(soundloom.load({self.name!r}), or --engine torch)"
@@ -171,7 +174,16 @@ def is_packaged(name: object, weights: object = "published") -> bool:
     return name == NAME and weights in ("published", None)
 
 
-def load_without_torch(name: str = NAME, *, weights: Any = "published", **_options: Any) -> EmbeddingModel:
+def load_without_torch(
+    name: str = NAME,
+    *,
+    weights: Any = "published",
+    seed: int = 0,  # noqa: ARG001 (those of `soundloom.load`)
+    offline: bool = False,  # noqa: ARG001
+    announce: Any = None,  # noqa: ARG001
+    progress: Any = None,  # noqa: ARG001
+    trust: bool = False,  # noqa: ARG001
+) -> EmbeddingModel:
     """What `soundloom.load` is where PyTorch is not installed: it loads the packaged model alone.
 
     Raises:

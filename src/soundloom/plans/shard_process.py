@@ -13,14 +13,13 @@ from threading import Lock
 
 from soundloom.audio import AvProcess
 from soundloom.embedding_model import EmbeddingModel
-from soundloom.engine_choice import load_default, load_on
+from soundloom.engine_choice import check_trusted, load_default, load_on
 from soundloom.errors import ModelMismatchError, SoundloomError
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_facts import read_facts
 from soundloom.library.indexing.file_rows import segment_embedder
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.models import check_trusted_name
 from soundloom.plans.fragment import FileResult
 from soundloom.workers.child import Channel
 
@@ -53,7 +52,7 @@ class ModelSource:
         """
         settings = self.settings
         name = settings.source or settings.model
-        check_trusted_name(name, "the plan")
+        check_trusted(name, "the plan")
         loader = partial(load_default, offline=self.offline)
         model = load_on(settings.engine, loader, name, self.weights or settings.weights)
         settings.check_model(model)

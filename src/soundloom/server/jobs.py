@@ -10,9 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import MissingExtraError, SoundloomError
 from soundloom.server.http.error_responses import ApiError
-from soundloom.system_errors import missing_torch
 
 __all__ = ["BackgroundJob", "Jobs", "Kind"]
 
@@ -152,6 +151,6 @@ def _run(job: BackgroundJob, work: Callable[[BackgroundJob], str]) -> None:
         job.message, job.state = str(error), "failed"
     except Exception as error:
         defect = f"a defect of the server ({type(error).__name__}): its log holds the details"
-        if (missing := missing_torch(error)) is None:
+        if (missing := MissingExtraError.of_torch(error)) is None:
             _log.exception("the job %s failed", job.id)
         job.message, job.state = str(missing or defect), "failed"

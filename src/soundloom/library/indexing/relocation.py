@@ -15,6 +15,7 @@ from shlex import quote
 
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.storage.facts_table import move_facts
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
@@ -140,6 +141,7 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
             store.write_tags(both)
         store.remove(sorted(doubles))
     registry.relocate(store, old, new)
+    move_facts(store.folder.parent, lambda path: new + path.removeprefix(old) if is_below(path, [old]) else path)
     tag_editor.reconcile()
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "Levels",
     "check_columns",
     "check_facts",
+    "move_facts",
     "read_columns",
     "read_facts_table",
     "take_over_facts",
@@ -309,6 +310,33 @@ def take_over_facts(folder: Path, other: Path, hashes: Mapping[str, str]) -> Non
         _write(folder / _FILE, pa.Table.from_pylist(held, schema=_schema()))
     if (other / DEPLOYMENTS_FILE).is_file() and not (folder / DEPLOYMENTS_FILE).exists():
         write_atomically(folder / DEPLOYMENTS_FILE, (other / DEPLOYMENTS_FILE).read_text(encoding="utf-8"))
+
+
+def move_facts(folder: Path, moved: Callable[[str], str]) -> None:
+    """Give files other paths in the tables; what is known of a path already there stays.
+
+    Args:
+        folder: the library's.
+        moved: a path as it was -> as it is now.
+
+    Raises:
+        ResourceError: a table cannot be written.
+    """
+    import pyarrow as pa
+
+    for name in (_FILE, _COLUMNS_FILE):
+        table = _read(folder / name)
+        if table is None:
+            continue
+        before = table["path"].to_pylist()
+        after = [moved(path) for path in before]
+        if after == before:
+            continue
+        stays = {path for path, same in zip(before, after, strict=True) if path == same}
+        kept = [row for row, path in enumerate(after) if path == before[row] or path not in stays]
+        renamed = table.set_column(table.schema.get_field_index("path"), "path", pa.array(after, pa.string()))
+        order = sorted(kept, key=lambda row: after[row])
+        _write(folder / name, renamed.take(pa.array(order, pa.int64())))
 
 
 def _levels_of(table: pa.Table | None) -> dict[str, tuple[float, float]]:

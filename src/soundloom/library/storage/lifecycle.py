@@ -9,7 +9,7 @@ from pathlib import Path
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedding_model import EmbeddingModel
-from soundloom.engine_choice import load_on
+from soundloom.engine_choice import check_trusted, load_on
 from soundloom.errors import LibraryError, ModelError
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.library.storage.store_folders import next_store
@@ -60,7 +60,7 @@ def open_library(
         return settings, model
     known = settings.source or settings.model
     if model is None:
-        _check_trusted(known, f"the library {str(folder)!r}")
+        check_trusted(known, f"the library {str(folder)!r}")
     name = known if model is None else _absolute(model)
     places = _absolute_paths(weights or (settings.weights if name == known else "published"))
     embedder = load_on(settings.engine, loader, name, places)
@@ -77,7 +77,7 @@ def upgraded_settings(
     """The settings that a library has after an upgrade, and the model that fills it then; see `Library.upgrade`."""
     known = settings.source or settings.model
     if model is None:
-        _check_trusted(known, "the library")
+        check_trusted(known, "the library")
     if model is None or isinstance(model, str):
         name = known if model is None else _absolute(model)
         places = _absolute_paths(weights or (settings.weights if name == known else "published"))
@@ -124,7 +124,7 @@ def _load_model(folder: Path, settings: LibrarySettings, loader: Loader) -> Embe
         ModelError: it cannot be loaded.
         ModelMismatchError: it is no longer the one that filled the library.
     """
-    _check_trusted(settings.source or settings.model, f"the library {str(folder)!r}")
+    check_trusted(settings.source or settings.model, f"the library {str(folder)!r}")
     try:
         model = load_on(settings.engine, loader, settings.source or settings.model, settings.weights)
     except ModelError as error:
@@ -144,14 +144,6 @@ def _absolute(name: str) -> str:
     from soundloom.models import absolute
 
     return absolute(name)
-
-
-def _check_trusted(name: str, where: str) -> None:
-    """`soundloom.models.check_trusted_name`, which is not needed for the packaged model."""
-    if not is_packaged(name):
-        from soundloom.models import check_trusted_name
-
-        check_trusted_name(name, where)
 
 
 def _absolute_paths(weights: Weights) -> str | dict[str, str]:

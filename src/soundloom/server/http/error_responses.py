@@ -18,6 +18,7 @@ from soundloom.errors import (
     InvalidArgumentError,
     LibraryAbsentError,
     LibraryError,
+    MissingExtraError,
     ModelError,
     QueryError,
     SoundloomError,
@@ -25,7 +26,6 @@ from soundloom.errors import (
 from soundloom.option_hints import hints_for_page
 from soundloom.server.http.validation_messages import describe
 from soundloom.server.schemas import ErrorResponse
-from soundloom.system_errors import missing_torch
 
 __all__ = ["ApiError", "add_handlers", "documented", "error_response"]
 
@@ -110,7 +110,7 @@ def add_handlers(app: FastAPI, check_present: Callable[[], None]) -> None:
     @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> Response:
         absent = absence()
-        known = absent or missing_torch(error)
+        known = absent or MissingExtraError.of_torch(error)
         if known is not None:
             return _known(known)
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
