@@ -486,9 +486,11 @@ def test_ffmpeg_itself_opens_no_other_file(tmp_path: Path) -> None:
 
 
 def test_an_address_is_no_path() -> None:
-    for address in ("ftp://127.0.0.1:9/a.wav", "s3://bucket", "file:///etc/passwd"):
+    for address in ("ftp://127.0.0.1:9/a.wav", "file:///etc/passwd"):
         with pytest.raises(AudioError, match="this is an address, and only http, https, s3, gs and az are read"):
             read(address, RATE)
+    with pytest.raises(AudioError, match="this names a whole bucket"):
+        read("s3://bucket", RATE)
 
 
 def test_whole_files_need_no_second_look(tmp_path: Path) -> None:

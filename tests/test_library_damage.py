@@ -164,7 +164,7 @@ def test_a_full_disk_that_emptied_the_number_of_the_latest_version_costs_nothing
 
 def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
-    library._registry.remember([Path("/s")])
+    library._registry.remember(["/s"])
     library.tags.add("cat", [PATHS[6]])
     update_facts(library.folder, {__file__: "1"}, lambda _: FACTS)  # of any file that is there
     search(library)

@@ -44,7 +44,7 @@ def test_a_library_says_what_it_holds(library: Library) -> None:
 
 
 def test_absent_roots_are_named(library: Library, tmp_path: Path) -> None:
-    library._registry.remember([tmp_path / "sounds", tmp_path / "drive"])
+    library._registry.remember([str(tmp_path / "sounds"), str(tmp_path / "drive")])
     assert repr(library).endswith(f"absent roots: {tmp_path / 'drive'}>")
     assert str(tmp_path / "drive") in library._repr_html_()
     assert str(tmp_path / "sounds") not in repr(library)

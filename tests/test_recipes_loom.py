@@ -17,12 +17,13 @@ from safetensors.torch import load_file
 import soundloom
 import soundloom.library.map.library_map
 from soundloom.corpora import Corpus, CorpusError, clip_table
-from soundloom.embedder import Woven, one_thread
+from soundloom.embedder import Woven
 from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, YAMNet, initialise
 from soundloom.errors import QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import PACKAGED, save_pretrained
 from soundloom.objectives.distillation import DistillationSettings
+from soundloom.one_thread import one_thread
 from soundloom.recipes import loom, pitch
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
 from soundloom.recipes.tag_alignment import AligningSettings, align

@@ -92,7 +92,8 @@ def load_corpora(where: Sequence[str], *, check: str = "sample") -> list[Corpus]
 
     if not where:
         raise click.UsageError("say what to measure on: --on CORPUS=ROOT, such as --on esc50=/data/ESC-50-master")
-    partial = click.get_current_context().meta.get(_PARTIAL, False)
+    context = click.get_current_context(silent=True)
+    partial = context is not None and context.meta.get(_PARTIAL, False)
     loaded = []
     for text in where:
         name, separator, root = text.partition("=")
