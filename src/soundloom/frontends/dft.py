@@ -17,12 +17,20 @@ from torch import Tensor
 __all__ = ["angles_table", "inverse_dft", "rfft2_magnitude", "rows_of_rfft"]
 
 
-@lru_cache(maxsize=32)
 def angles_table(first: int, second: int, period: int) -> tuple[Tensor, Tensor]:
     """Cosine and sine of 2 pi j k / period for j below ``first`` and k below ``second``, as ``[first, second]``."""
-    # In whole numbers first, so that no angle is large; in NumPy, whose numbers no recording takes for its own.
+    # Tensors are made at each call: one that a recording had made would be none outside of it.
+    cosines, sines = _angles(first, second, period)
+    return torch.from_numpy(cosines), torch.from_numpy(sines)
+
+
+@lru_cache(maxsize=32)
+def _angles(
+    first: int, second: int, period: int
+) -> tuple[Float[np.ndarray, "{first} {second}"], Float[np.ndarray, "{first} {second}"]]:
+    # In whole numbers first, so that no angle is large.
     angles = 2 * np.pi * (np.outer(np.arange(first), np.arange(second)) % period) / period
-    return torch.from_numpy(np.cos(angles).astype(np.float32)), torch.from_numpy(np.sin(angles).astype(np.float32))
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
 def rows_of_rfft(
