@@ -205,7 +205,7 @@ def test_the_end_of_what_is_shown_is_said(page: Page) -> None:
         };""")
     page.goto("/?k=2000")
     expect(page.get_by_text(re.compile(r"^These are the first [12],\d+ of 9,999 sounds"))).to_be_attached(
-        timeout=30_000
+        timeout=90_000
     )
 
 

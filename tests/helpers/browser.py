@@ -127,7 +127,14 @@ def names(page: Page, label: str = "Sounds") -> list[str]:
 
 
 def asked(page: Page, path: str, **parameters: str) -> dict[str, Any]:
-    answer: dict[str, Any] = page.request.get(f"/api/v1{path}", params=parameters).json()
+    answer: dict[str, Any] = {}
+    for _ in range(20):
+        response = page.request.get(f"/api/v1{path}", params=parameters)
+        answer = response.json()
+        if response.status != 503:  # busy: the machine has other work
+            break
+        page.wait_for_timeout(1000)
+    assert "error" not in answer, answer
     return answer
 
 
