@@ -169,6 +169,27 @@ def run_kills(
     plan = Plan.create(
         library, folder / "sounds", address or folder / "plan", shard_files=max(5, files // 500), lease_seconds=5.0
     )
+    killed, issued = _kill_at_random(plan, workers, kills, seed, pause, began + limit)
+    plan.work(workers=workers)
+    plan.commit()
+    return {
+        "files": files,
+        "kills": sum(killed.values()),
+        **{f"kills of a {kind}": count for kind, count in killed.items()},
+        "shards issued again": issued,
+        **_outcome(plan, Library.open(library.folder), expected),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _kill_at_random(
+    plan: Plan, workers: int, kills: int, seed: int, pause: float, until: float
+) -> tuple[dict[str, int], int]:
+    """Run workers and a committer, and kill them, until so many were killed or the time has come.
+
+    Returns:
+        Kind of process -> how many were killed; how many shards were issued again.
+    """
     storage, rng, server = open_storage(plan.address), random.Random(seed), ForkServer()
     running = [_Process(server, "work", plan.address, "-j", "1", "--offline") for _ in range(workers)]
     committer = _Process(server, "commit", plan.address)
@@ -176,7 +197,7 @@ def run_kills(
     holders: dict[str, str] = {}
     leases = Leases(storage, plan.file.lease_seconds, "benchmark")
     try:
-        while sum(killed.values()) < kills and time.monotonic() - began < limit:
+        while sum(killed.values()) < kills and time.monotonic() < until:
             time.sleep(rng.uniform(0.1, pause))
             committer.restart_if_ended()
             for process in running:
@@ -198,16 +219,7 @@ def run_kills(
         for process in [*running, committer]:
             process.stop()
         server.close()
-    plan.work(workers=workers)
-    plan.commit()
-    return {
-        "files": files,
-        "kills": sum(killed.values()),
-        **{f"kills of a {kind}": count for kind, count in killed.items()},
-        "shards issued again": issued,
-        **_outcome(plan, Library.open(library.folder), expected),
-        "seconds": time.monotonic() - began,
-    }
+    return killed, issued
 
 
 def _outcome(plan: Plan, found: Library, expected: Library) -> dict[str, Any]:
