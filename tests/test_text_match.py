@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pytest
 
 from soundloom.errors import QueryError
-from soundloom.library.search.text_match import match_text, query_words
+from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.search.text_match import query_words, word_forms
 
 Tags = Mapping[str, Sequence[Sequence[str]]]
 
@@ -19,6 +23,30 @@ def table(*paths: str, tags: Tags | None = None) -> pa.Table:
     rows = [(path, list(some)) for path in sorted(paths) for some in (tags or {}).get(path, ([], []))]
     types = {"path": pa.string(), "tags": pa.list_(pa.string())}
     return pa.table([[path for path, _ in rows], [some for _, some in rows]], schema=pa.schema(types))
+
+
+@dataclass(frozen=True)
+class Found:
+    path: str
+    score: float
+    found_by: tuple[str, ...]
+    rows: tuple[int, ...]
+
+
+def match_text(rows: pa.Table, text: str, titles: Mapping[str, str] | None = None) -> list[Found]:
+    """What the text index finds, file by file."""
+    facts = {"path": list(titles), "title": list(titles.values()), "category": [""] * len(titles)} if titles else None
+    fields = FileFields(rows, pa.table(facts) if facts else None)
+    matches = fields.text_index.match(text)
+    return [
+        Found(
+            fields.paths[file].as_py(),
+            float(matches.scores[place]),
+            matches.found_by(place),
+            tuple(row for row in fields.rows_of_file(file) if matches.rows[row]),
+        )
+        for place, file in enumerate(matches.files.tolist())
+    ]
 
 
 def found(rows: pa.Table, text: str) -> list[str]:
@@ -80,6 +108,52 @@ def test_a_tag_means_the_rows_that_have_it() -> None:
 def test_titles_are_searched() -> None:
     rows = table("/s/a.wav", "/s/b.wav")
     assert [match.path for match in match_text(rows, "ocean", {"/s/b.wav": "Waves of the Ocean"})] == ["/s/b.wav"]
+
+
+def merit(word: str, text: str) -> float:
+    """How well a text in ASCII holds a word, by definition."""
+    known = re.findall("[a-z]+|[0-9]+", re.sub("([a-z])([A-Z])", r"\1 \2", text).lower())
+    if any(word_forms(word) & word_forms(each) for each in known):
+        return 1.0
+    return 0.8 if any(each.startswith(word) for each in known) else 0.5 if word in "".join(known) else 0.0
+
+
+def test_the_index_finds_what_a_comparison_of_every_text_finds() -> None:
+    chance = random.Random(1)
+    parts = ["dog", "Dogs", "house", "12", "wolf", "wolves", "a", "rain", "Rainy", "boxes", "box", "x9"]
+
+    def name(most: int) -> str:
+        return chance.choice(["", "_", " ", "-"]).join(chance.choice(parts) for _ in range(chance.randint(1, most)))
+
+    paths = sorted({f"/all/{name(1)}/{name(3)}.wav" for _ in range(300)})
+    rows = table(*paths, tags={path: ([name(2)] if chance.random() < 0.4 else [], [name(1)]) for path in paths})
+    row_tags = rows["tags"].to_pylist()
+    for query in ("dog", "rain box", "wolf 1", "hous", "x dog", "in", "og 2"):
+        words = query_words(query)
+        expected = {}
+        for number, path in enumerate(paths):
+            folder, stem = path.split("/")[2], path.split("/")[3][:-4]
+            texts = {"name": (stem, 1.0), "folder": (folder, 0.6)}
+            fixed = {word: {by: merit(word, text) * weight for by, (text, weight) in texts.items()} for word in words}
+            tags = {
+                word: [max((0.95 * merit(word, tag) for tag in row_tags[row]), default=0.0) for row in pair]
+                for word in words
+                for pair in [(2 * number, 2 * number + 1)]
+            }
+            meant = [row for row in (0, 1) if all(max(fixed[word].values()) or tags[word][row] for word in words)]
+            if meant:
+                best = [{**fixed[word], "tag": max(tags[word][row] for row in meant)} for word in words]
+                expected[path] = (
+                    {max(one, key=lambda by: one[by]) for one in best},
+                    sum(max(one.values()) for one in best) / len(words),
+                    tuple(2 * number + row for row in meant),
+                )
+        got = match_text(rows, query)
+        assert {one.path: (set(one.found_by), one.rows) for one in got} == {
+            path: (by, rows_) for path, (by, _, rows_) in expected.items()
+        }
+        assert all(0.95 * expected[one.path][1] <= one.score <= expected[one.path][1] + 1e-9 for one in got)
+        assert [(-one.score, one.path) for one in got] == sorted((-one.score, one.path) for one in got)
 
 
 def test_nothing_to_search_for() -> None:

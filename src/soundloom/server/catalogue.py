@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -69,10 +70,28 @@ class Catalogue:
             self._notices[notice.path].append(hints_for_page(notice.text))
 
     @cached_property
-    def names(self) -> dict[str, int]:
-        """The names of files without their endings, and how many files have each, in alphabetical order."""
-        paths = self._rows["path"].unique().to_pylist()
-        return dict(sorted(Counter(os.path.splitext(os.path.basename(path))[0] for path in paths).items()))
+    def _names(self) -> tuple[pa.Array, pa.Array, pa.Array]:
+        """The names of files without their endings in alphabetical order, without case, and how many files have each.
+
+        In Arrow, which compares a million names in the time of a key stroke and leaves other threads at work.
+        """
+        names = pc.replace_substring_regex(self._rows["path"].unique(), r"(?s)^.*/|([^/])\.[^./]*$", r"\1")
+        counts = pc.value_counts(names)
+        counts = counts.take(pc.sort_indices(counts.field("values")))
+        names = counts.field("values")
+        if pc.all(pc.string_is_ascii(names), min_count=0).as_py():
+            return names, pc.ascii_lower(names), counts.field("counts")
+        return names, pa.array([name.casefold() for name in names.to_pylist()]), counts.field("counts")
+
+    def names_holding(self, text: str, most: int) -> dict[str, int]:
+        """Some names of files that hold a text in any case, without their endings, and how many files have each.
+
+        Those that begin with it come first; otherwise in alphabetical order.
+        """
+        names, folded, counts = self._names
+        places = pc.find_substring(folded, text.casefold()).to_numpy()
+        kept = np.concatenate([np.flatnonzero(places == 0)[:most], np.flatnonzero(places > 0)[:most]])[:most]
+        return dict(zip(names.take(kept).to_pylist(), counts.take(kept).to_pylist(), strict=True))
 
     @cached_property
     def folder_places(self) -> tuple[list[str], NDArray[np.uint16]]:

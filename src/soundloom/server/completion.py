@@ -42,8 +42,8 @@ def complete(
         *tagged,
         *known_words,
         *(
-            Completion(kind="name", value=name, count=catalogue.names[name])
-            for name in islice(_holding(catalogue.names, wanted), limit)
+            Completion(kind="name", value=name, count=files)
+            for name, files in catalogue.names_holding(wanted, limit).items()
         ),
     ]
 

@@ -100,8 +100,11 @@ class Service:
 
     def catalogue(self) -> Catalogue:
         """The rows of the library as it is now."""
-        version = self.library.index().version
-        catalogue = self._catalogues.get(version, partial(Catalogue, self.library))
+        index = self.library.index()
+        catalogue = self._catalogues.get(index.version, partial(Catalogue, self.library))
+        if self._latest[1] is not catalogue:
+            # Meanwhile, so that the first text need not wait for it.
+            self._pools["embed"].submit(lambda: index.fields.text_index)
         self._latest = time.monotonic(), catalogue
         return catalogue
 

@@ -19,7 +19,6 @@ from soundloom.library.search.fields.facets import Facets, count_facets
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
 from soundloom.library.search.row_filter import RowFilter
-from soundloom.library.search.text_match import match_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,11 +147,7 @@ def match_names(
         mask = allowed if mask is None else mask & allowed
     found: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]
     if query.text:
-        found = [(match.rows, match.found_by) for match in match_text(fields.rows, query.text, fields.titles)]
-        if query.sort:
-            files = fields.file_of_row[[some[0] for some, _ in found]] if found else np.zeros(0, np.int64)
-            of_file = dict(zip(files.tolist(), found, strict=True))
-            found = [of_file[file] for file in fields.order(np.sort(files), query.sort).tolist()]
+        found = _rows_by_match(fields, query.text, query.sort)
     else:
         found = ((some, ()) for some in _rows_by_file(fields, mask, query.sort))
     matches: list[Match] = []
@@ -240,10 +235,20 @@ def _selected(fields: FileFields, query: LibraryQuery, in_store: StoreMask | Non
 
 def rows_of_text(fields: FileFields, text: str) -> NDArray[np.bool_]:
     """The rows whose texts hold a text."""
-    mask = np.zeros(fields.rows.num_rows, np.bool_)
-    for match in match_text(fields.rows, text, fields.titles):
-        mask[list(match.rows)] = True
-    return mask
+    return fields.text_index.match(text).rows
+
+
+def _rows_by_match(
+    fields: FileFields, text: str, sort: Sequence[str]
+) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
+    """The rows of every file that holds a text, and what holds it, the best first or in the order of some fields."""
+    matches = fields.text_index.match(text)
+    files = fields.order(np.sort(matches.files), sort) if sort else matches.files
+    place = dict(zip(matches.files.tolist(), range(len(files)), strict=True)) if sort else None
+    for rank, file in enumerate(files.tolist()):
+        rows = fields.rows_of_file(file)
+        meant = rows.start + np.flatnonzero(matches.rows[rows.start : rows.stop])
+        yield tuple(meant.tolist()), matches.found_by(rank if place is None else place[file])
 
 
 def _rows_by_file(fields: FileFields, mask: NDArray[np.bool_] | None, sort: Sequence[str]) -> Iterator[tuple[int, ...]]:

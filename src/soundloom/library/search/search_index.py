@@ -19,6 +19,7 @@ from the store (`soundloom.library.search.index_cache`).
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ class SearchIndex:
         self.version: int = manifest["version"]
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
         self.rows: pa.Table = files.rows()
+        self._paths = self.rows["path"].combine_chunks()
         self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
         self._by_row_id = np.argsort(self._row_ids)
@@ -215,9 +217,9 @@ class SearchIndex:
 
     def rows_of_file(self, path: str) -> Int[np.ndarray, " n"]:
         """The positions of a file's rows, which follow each other because rows are ordered by path."""
-        import pyarrow.compute as pc
-
-        return np.flatnonzero(pc.equal(self.rows["path"], path).to_numpy())
+        paths, every = self._paths, range(len(self))
+        first = bisect_left(every, path, key=lambda row: paths[row].as_py())
+        return np.arange(first, bisect_right(every, path, first, key=lambda row: paths[row].as_py()))
 
     @property
     def fields(self) -> FileFields:

@@ -9,17 +9,21 @@ plural), as the beginning of a word, or inside the text with its separators remo
 
 A file's score is the mean over the words of the best that each was found by: names count most, then tags, titles and
 descriptions, folders. The part of the folders that all files of the library share is not searched.
+
+Names, folders, titles and tags are cut into words once for a version of the library: an inverted index from words to
+texts. A query then compares the distinct words, in Arrow, and every score is a NumPy array over files or rows.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.remote.locations import common_folder
@@ -27,40 +31,24 @@ from soundloom.remote.locations import common_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TextMatch", "fold", "match_text", "query_words", "shared_folder", "word_forms"]
+    from soundloom.library.search.fields.file_fields import FileFields
+
+__all__ = ["TextIndex", "TextMatches", "fold", "query_words", "shared_folder", "word_forms"]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 """Combining marks of Latin, Greek and Cyrillic; those of other scripts make other letters."""
-_SEPARATORS = r"[\s_\-.,;:!()\[\]{}'&+]+"
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
 )
 _WHOLE, _BEGINNING, _INSIDE = 1.0, 0.8, 0.5
 _FIELDS = {"name": 1.0, "tag": 0.95, "title": 0.7, "folder": 0.6}
-"""What finds a file, and how much it counts."""
+"""What finds a file, and how much it counts: no two products with a word's merit are equal."""
 _IRREGULAR = {
     "children": "child", "feet": "foot", "geese": "goose", "men": "man", "mice": "mouse", "people": "person",
     "teeth": "tooth", "women": "woman",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TextMatch:
-    """A file whose texts hold all words of a query.
-
-    Attributes:
-        path: the file.
-        score: how well they fit, in (0, 1].
-        found_by: which texts hold them: name, tag, title, folder.
-        rows: the rows of the file that are meant: those with the tags, if a tag was needed; otherwise all.
-    """
-
-    path: str
-    score: float
-    found_by: tuple[str, ...]
-    rows: tuple[int, ...]
 
 
 def fold(text: str) -> str:
@@ -110,127 +98,173 @@ def word_forms(word: str) -> frozenset[str]:
     return frozenset(forms)
 
 
-def match_text(rows: pa.Table, text: str, titles: Mapping[str, str] | None = None) -> list[TextMatch]:
+@dataclass(frozen=True)
+class TextMatches:
     """The files whose texts hold all words of a query, the best first, equals in the order of their paths.
 
-    Args:
-        rows: path and tags of every segment, ordered by path.
-        text: the query.
-        titles: path -> title, description and category of the file, where there are any.
-
-    Raises:
-        QueryError: the query holds no word.
+    Attributes:
+        files: their numbers in the order of paths.
+        scores: how well they fit, in (0, 1].
+        rows: the rows that are meant: those with the tags, if a tag was needed; otherwise all of these files.
     """
-    words, titles = query_words(text), titles or {}
-    candidates = _candidates(rows, words, titles)
-    paths = rows["path"].take(candidates).to_pylist()
-    tags = rows["tags"].take(candidates).to_pylist()
-    shared = shared_folder(rows)
-    by_path: dict[str, list[tuple[int, Sequence[str]]]] = {}
-    for row, path, some in zip(candidates.to_pylist(), paths, tags, strict=True):
-        by_path.setdefault(path, []).append((row, some or ()))
-    found = [
-        match
-        for path, tagged in by_path.items()
-        if (match := _matched(path, tagged, words, titles.get(path, ""), shared)) is not None
-    ]
-    return sorted(found, key=lambda match: (-match.score, match.path))
+
+    files: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    rows: NDArray[np.bool_]
+    _by: NDArray[np.bool_]
+
+    def found_by(self, place: int) -> tuple[str, ...]:
+        """Which texts of a match hold the words: name, tag, title, folder."""
+        return tuple(field for field, holds in zip(_FIELDS, self._by[:, place], strict=True) if holds)
 
 
-def _matched(
-    path: str, tagged: Sequence[tuple[int, Sequence[str]]], words: Sequence[str], title: str, shared: str
-) -> TextMatch | None:
-    """How the texts of one file hold the words; None if one of the words is in none of them."""
-    folder, name = os.path.split(path)
-    stem = name.rpartition(".")[0] or name
-    fixed = {"name": stem, "folder": folder.removeprefix(shared), "title": title}
-    scores, fields = [], set()
-    rows = {row for row, _ in tagged}
-    by_tag = _scores_of_tags(tagged, words)
-    for word in words:
-        best = {field: _FIELDS[field] * _score(word, text) for field, text in fixed.items() if text}
-        best["tag"] = _FIELDS["tag"] * max(by_tag[word].values(), default=0.0)
-        field = max(best, key=lambda name: best[name])
-        if not best[field]:
-            return None
-        scores.append(best[field])
-        fields.add(field)
-        if not any(score for name, score in best.items() if name != "tag"):
-            rows &= by_tag[word].keys()
-    if not rows:  # the words are tags of different stretches
-        return None
-    # Of two names with the same words, the one with fewer others comes first; numbers say nothing.
-    excess = 1 / (1 + sum(not word.isdigit() for word in set(_words(stem)) - set(words)))
-    score = sum(scores) / len(scores) * (0.95 + 0.05 * excess)
-    return TextMatch(path, score, tuple(field for field in _FIELDS if field in fields), tuple(sorted(rows)))
+class TextIndex:
+    """Words of the names, tags, titles and folders of a library's files. Safe to share between threads.
+
+    Args:
+        fields: of the files.
+    """
+
+    def __init__(self, fields: FileFields) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stems = pc.replace_substring_regex(fields.column("name"), r"(?s)^(.+)\.[^.]*$", r"\1")
+        titles = fields.titles
+        given, self._tag_of, self._tagged_row = fields.tags_of_rows
+        known = self._tag_of >= 0
+        self._tag_of, self._tagged_row = self._tag_of[known], self._tagged_row[known]
+        self._names = _Texts(stems)
+        self._folders = _Texts(fields.column("folder"))
+        self._titles = _Texts(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()])) if titles else None
+        self._tags = _Texts(pa.array(given, pa.string()))
+        self._file_of_row = fields.file_of_row
+        self._first_rows = np.flatnonzero(np.diff(fields.file_of_row, prepend=-1))
+
+    def match(self, text: str) -> TextMatches:
+        """The files whose texts hold all words of a query.
+
+        Raises:
+            QueryError: the query holds no word.
+        """
+        words = query_words(text)
+        fixed = [self._scores_of_files(word) for word in words]
+        tagged = [self._scores_of_rows(word) for word in words]
+        rows = np.ones(len(self._file_of_row), np.bool_)
+        for in_file, in_row in zip(fixed, tagged, strict=True):
+            rows &= np.any(in_file, axis=0)[self._file_of_row] | (in_row > 0)
+        files = np.unique(self._file_of_row[rows]).astype(np.int64)
+        scores, by = np.zeros(len(files)), np.zeros((len(_FIELDS), len(files)), np.bool_)
+        for in_file, in_row in zip(fixed, tagged, strict=True):
+            every = in_file[:, files]
+            if len(files) and in_row.any():
+                every[list(_FIELDS).index("tag")] = np.maximum.reduceat(in_row * rows, self._first_rows)[files]
+            best = every.argmax(axis=0)
+            by[best, np.arange(len(files))] = True
+            scores += every.max(axis=0)
+        # Of two names with the same words, the one with fewer others comes first; numbers say nothing.
+        excess = 1 / (1 + self._names.words_besides(words)[files])
+        scores = scores / len(words) * (0.95 + 0.05 * excess)
+        order = np.argsort(-scores, kind="stable")
+        return TextMatches(files[order], scores[order], rows, by[:, order])
+
+    def _scores_of_files(self, word: str) -> NDArray[np.float64]:
+        """How well the texts of every file but its tags hold a word, weighted."""
+        texts = {"name": self._names, "title": self._titles, "folder": self._folders}
+        scores = np.zeros((len(_FIELDS), len(self._first_rows)))
+        for place, (field, weight) in enumerate(_FIELDS.items()):
+            if (some := texts.get(field)) is not None:
+                scores[place] = weight * some.scores(word)
+        return scores
+
+    def _scores_of_rows(self, word: str) -> NDArray[np.float64]:
+        """How well the best tag of every row holds a word, weighted."""
+        of_rows = np.zeros(len(self._file_of_row))
+        of_tags = self._tags.scores(word)[self._tag_of]
+        for merit in (_INSIDE, _BEGINNING, _WHOLE):  # the best is written last
+            of_rows[self._tagged_row[of_tags == merit]] = merit * _FIELDS["tag"]
+        return of_rows
 
 
-def _scores_of_tags(tagged: Sequence[tuple[int, Sequence[str]]], words: Sequence[str]) -> dict[str, dict[int, float]]:
-    """For every word, the rows whose tags hold it, and how well."""
-    found: dict[str, dict[int, float]] = {word: {} for word in words}
-    for row, tags in tagged:
-        for word in words:
-            score = max((_score(word, tag) for tag in tags), default=0.0)
-            if score:
-                found[word][row] = score
-    return found
+class _Texts:
+    """An inverted index of texts: their distinct words, and which texts hold each.
+
+    Args:
+        texts: strings, none of them null.
+    """
+
+    def __init__(self, texts: pa.Array) -> None:
+        import pyarrow.compute as pc
+
+        distinct = texts.dictionary_encode()
+        self._text_of: NDArray[np.int64] = distinct.indices.to_numpy()
+        apart = _words_apart(distinct.dictionary)
+        self._joined = pc.replace_substring(apart, " ", "")
+        lists = pc.split_pattern(apart, " ")
+        words = pc.list_flatten(lists).dictionary_encode()
+        pairs = np.stack([words.indices.to_numpy(), pc.list_parent_indices(lists).to_numpy()])
+        # A word that a text holds twice counts once.
+        self._word_of_pair, self._text_of_pair = np.unique(pairs, axis=1) if pairs.size else pairs.astype(np.int64)
+        self._words: pa.Array = words.dictionary
+        self._counted = ~_filled(pc.or_(pc.utf8_is_digit(self._words), pc.equal(self._words, "")))
+
+    def scores(self, word: str) -> NDArray[np.float64]:
+        """How well each text holds a word; 0 if it does not."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        scores = np.where(_filled(pc.match_substring(self._joined, word)), _INSIDE, 0.0)
+        beginning = pc.starts_with(self._words, word)
+        whole = pc.is_in(self._words, value_set=pa.array(sorted(_same_words(word)), pa.string()))
+        for held, merit in ((beginning, _BEGINNING), (whole, _WHOLE)):
+            scores[self._text_of_pair[_filled(held)[self._word_of_pair]]] = merit
+        return np.asarray(scores[self._text_of])
+
+    def words_besides(self, words: list[str]) -> NDArray[np.int64]:
+        """How many words each text holds besides some, without numbers."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        others = self._counted & ~_filled(pc.is_in(self._words, value_set=pa.array(words, pa.string())))
+        pairs = self._text_of_pair[others[self._word_of_pair]]
+        return np.asarray(np.bincount(pairs, minlength=len(self._joined))[self._text_of])
 
 
-def _score(word: str, text: str) -> float:
-    """How well a text holds a word; 0 if it does not."""
+def _filled(mask: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _same_words(word: str) -> set[str]:
+    """All words of which a form is a form of a word: what its singular and its plural may be written as."""
     forms = word_forms(word)
-    known = _words(text)
-    if any(forms & word_forms(each) for each in known):
-        return _WHOLE
-    if any(each.startswith(word) for each in known):
-        return _BEGINNING
-    return _INSIDE if word in "".join(known) else 0.0
+    written = set(forms)
+    for form in forms:
+        written |= {form + "s", form + "es", form[:-1] + "ies", form[:-1] + "ves", form[:-2] + "ves"}
+        written |= {plural for plural, one in _IRREGULAR.items() if one == form}
+    return {other for other in written if word_forms(other) & forms}
 
 
-@lru_cache(maxsize=2**14)
 def _words(text: str) -> tuple[str, ...]:
     # Cut at capitals before case is folded.
     apart = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text))
     return tuple(_WORD.findall(fold(apart)))
 
 
-def _candidates(rows: pa.Table, words: Sequence[str], titles: Mapping[str, str]) -> pa.Array:
-    """The rows of which every word may be in the path, a tag or the title: a quick look before the exact one."""
+def _words_apart(texts: pa.Array) -> pa.Array:
+    """Texts as their words with a space between two."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    paths = rows["path"].combine_chunks().dictionary_encode()
-    spelled = _plain(paths.dictionary)
-    titled = _plain(pa.array([titles.get(path, "") for path in paths.dictionary.to_pylist()])) if titles else None
-    tags = pc.fill_null(pc.binary_join(rows["tags"].combine_chunks(), " "), "")
-    distinct = tags.dictionary_encode()
-    plain_tags = _plain(distinct.dictionary)
-    mask = None
-    for word in words:
-        stem = _stem(word)
-        in_path = pc.match_substring(spelled, stem)
-        if titled is not None:
-            in_path = pc.or_(in_path, pc.match_substring(titled, stem))
-        found = pc.or_(in_path.take(paths.indices), pc.match_substring(plain_tags, stem).take(distinct.indices))
-        mask = found if mask is None else pc.and_(mask, found)
-    return pc.indices_nonzero(mask)
-
-
-def _stem(word: str) -> str:
-    """The beginning that a word shares with its singular and its plural."""
-    forms = word_forms(word) | {plural for plural, one in _IRREGULAR.items() if one in word_forms(word)}
-    return re.sub("(y|fe?)$", "", os.path.commonprefix(sorted(forms)))  # noqa: RUF071 (letters, not folders)
-
-
-def _plain(texts: pa.Array) -> pa.Array:
-    """Texts as `fold` has them, as far as words are written in both ways, without separators."""
-    import pyarrow.compute as pc
-
-    if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
-        bare = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFKD"), _ACCENTS.pattern, "")
-        texts = pc.replace_substring(pc.utf8_normalize(pc.utf8_lower(bare), form="NFKC"), "ß", "ss")
-        texts = pc.replace_substring(texts, "ς", "\u03c3")
-    return pc.replace_substring_regex(pc.utf8_lower(texts), _SEPARATORS, "")
+    plain = pc.string_is_ascii(texts)
+    if not pc.all(plain, min_count=0).as_py():
+        others = pa.array([" ".join(_words(text)) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
+        ascii_only = _words_apart(texts.filter(plain))
+        place = np.where(_filled(plain), np.cumsum(_filled(plain)) - 1, len(ascii_only))
+        place[~_filled(plain)] += np.arange(len(others))
+        return pa.concat_arrays([ascii_only, others]).take(pa.array(place))
+    for pattern, written in (("([a-z])([A-Z])", r"\1 \2"), ("[^A-Za-z0-9]+", " "), ("([A-Za-z]+|[0-9]+)", r"\1 ")):
+        texts = pc.replace_substring_regex(texts, pattern, written)
+    return pc.ascii_trim_whitespace(pc.replace_substring_regex(pc.ascii_lower(texts), " +", " "))
 
 
 def shared_folder(rows: pa.Table) -> str:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
-from soundloom.library.search.text_match import shared_folder
+from soundloom.library.search.text_match import TextIndex, shared_folder
 from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
 
 if TYPE_CHECKING:
@@ -112,6 +112,20 @@ class FileFields:
     def _counts(self) -> NDArray[np.int64]:
         """How many segments each file has; they follow each other."""
         return np.bincount(self.file_of_row, minlength=len(self.paths))
+
+    @cached_property
+    def _first_rows(self) -> NDArray[np.int64]:
+        """The first segment of each file, and after them how many segments there are."""
+        return np.concatenate([[0], np.cumsum(self._counts)])
+
+    def rows_of_file(self, file: int) -> range:
+        """The segments of a file, by its number."""
+        return range(int(self._first_rows[file]), int(self._first_rows[file + 1]))
+
+    @cached_property
+    def text_index(self) -> TextIndex:
+        """Words of names, tags, titles and folders, for searches by text."""
+        return TextIndex(self)
 
     def of_files(self, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         """Some fields of some files, by the names that were asked for.
