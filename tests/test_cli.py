@@ -20,6 +20,7 @@ from helpers.installed_package import run_python
 from soundloom.cli import listings, main
 from soundloom.cli.common_options import ListOption, parse_weights
 from soundloom.cli.field_options import parse_names
+from soundloom.components.own_listings import FILE, own_listings
 from soundloom.errors import QueryError
 from soundloom.server.queries import parse_weights as parse_server_weights
 
@@ -84,7 +85,6 @@ def test_help_is_quick_and_shows_examples() -> None:
 
 def test_help_and_lists_import_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
-    listings._own()  # kept from now on
     converted = tmp_path / "checkpoints" / "yamnet" / "0123456789abcdef.safetensors"
     converted.parent.mkdir(parents=True)
     converted.touch()
@@ -133,32 +133,11 @@ def test_everyday_commands_do_not_import_torch(library: Path, sounds: Path, tmp_
     assert run_python(script).stdout.split() == ["0", "0", "0", "0", "False"]
 
 
-def test_kept_listings_are_those_of_the_registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path))
-    made = listings._own()
-    (path,) = (tmp_path / "listings").iterdir()
-    with monkeypatch.context() as patch:
-        patch.delattr(listings, "_from_registries")  # what is kept is not made again
-        assert listings._own() == made
-    assert made.models["loom"].default
-    assert made.recipes["triplet"] == listings.recipe("triplet")
-    assert made.models == {name: listings.models()[name] for name in made.models}
-    whole = path.read_text()
-    for damaged in (whole[:-9], "[]", whole.replace('"sources": "', '"sources": "0'), whole.replace('"switch"', '"s"')):
-        path.write_text(damaged)
-        assert listings._own() == made
-        assert path.read_text() == whole
-
-
-def test_listings_follow_the_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package = tmp_path / "soundloom" / "recipes"
-    package.mkdir(parents=True)
-    (package / "new.py").write_text("1")
-    monkeypatch.setattr(listings, "_package", lambda: package.parent)
-    before = listings._sources()
-    assert listings._sources() == before
-    (package / "new.py").write_text("22")
-    assert listings._sources() != before
+def test_kept_listings_are_those_of_the_registries() -> None:
+    """If not: python -m soundloom.cli.listings."""
+    assert FILE.read_text(encoding="utf-8") == listings.from_registries().to_json()
+    assert own_listings() == listings.from_registries()
+    assert own_listings().models["loom"].default
 
 
 def test_index_tells_what_it_did(library: Path, sounds: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import soundloom
 from soundloom import packaged
 from soundloom.embedder import Embedder
 from soundloom.engine_choice import accelerating, load_on
-from soundloom.errors import MissingExtraError, ModelError
+from soundloom.errors import MissingExtraError, ModelError, UnknownModelError
 from soundloom.library import Library
+from soundloom.models import without_torch
 from soundloom.packaged import PackagedModel
 from soundloom.packaged_tagger import PackagedTagger
 from soundloom.tagger import Tagger
@@ -157,11 +159,25 @@ def test_the_words_of_a_sound_are_those_of_the_module() -> None:
 
 
 def test_other_models_need_torch() -> None:
-    assert packaged.load_without_torch().engine == packaged.ENGINE
-    with pytest.raises(MissingExtraError, match=r"the model 'mfcc' needs .*soundloom\[torch\]"):
-        packaged.load_without_torch("mfcc")
+    assert without_torch.load().engine == packaged.ENGINE
+    for name in ("mfcc", "loom#2+mfcc", "hf:owner/name", "my_package:mine", "onnx:x.onnx"):
+        with pytest.raises(MissingExtraError, match=rf"the model '{re.escape(name)}' needs .*soundloom\[torch\]"):
+            without_torch.load(name)
     with pytest.raises(MissingExtraError):
-        packaged.load_without_torch("loom", weights="random")
+        without_torch.load("loom", weights="random")
+
+
+def test_a_mistake_in_a_name_is_known_without_torch() -> None:
+    for name, message in (
+        ("lom", "did you mean 'loom'"),
+        ("loom+mfc", "did you mean 'mfcc'"),
+        ("a b", "should be a word"),
+    ):
+        for call in (without_torch.load, without_torch.absolute):
+            with pytest.raises(UnknownModelError, match=message):
+                call(name)
+        with pytest.raises(UnknownModelError, match=message):
+            without_torch.check_trusted_name(name, "settings")
 
 
 def test_a_missing_torch_is_named() -> None:
@@ -172,6 +188,7 @@ def test_a_missing_torch_is_named() -> None:
 
 
 WITHOUT_TORCH = """
+import shlex
 import sys
 sys.modules["torch"] = None
 try:
@@ -181,7 +198,7 @@ except ModuleNotFoundError as error:
 from click.testing import CliRunner
 from soundloom.cli import main
 for line in sys.argv[1:]:
-    result = CliRunner().invoke(main, line.split())
+    result = CliRunner().invoke(main, shlex.split(line))
     print(line, "->", result.exit_code, result.output)
 """
 
@@ -198,6 +215,10 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
         "embed sounds -o vectors.npz",
         "info s.loom",
         "tag s.wav",
+        "models",
+        "info loom",
+        "info lom",
+        "tag examples --tag hoot -l s.loom --yes 'sounds/owl 0.wav' --no 'sounds/owl 1.wav'",
         "train triplet sounds --out run",
     ]
     shutil.copy(tmp_path / "sounds" / "owl 0.wav", tmp_path / "s.wav")
@@ -210,6 +231,10 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
     assert "3 rows of 560" in done.stdout
     assert "engine  packaged" in done.stdout
     assert "tag s.wav -> 0" in done.stdout
+    assert "The others need PyTorch" in done.stdout
+    assert "general (256)" in done.stdout
+    assert "did you mean 'loom'" in done.stdout
+    assert "most probably hoot" in done.stdout
     assert "soundloom[torch]" in done.stdout.partition("train triplet")[2]
 
 

@@ -1,4 +1,4 @@
-"""The cache folder: where fetched weights, prepared clips, embeddings and listings are kept between runs."""
+"""The cache folder: where fetched weights, prepared clips and embeddings are kept between runs."""
 
 from __future__ import annotations
 

@@ -69,9 +69,10 @@ def accelerating(
             )
         if fits and whole and (engine == packaged.ENGINE or (engine == "auto" and packaged.is_installed())):
             return packaged.PackagedModel()
+        model = _as_embedder(load(name, **options))
         from soundloom.engines import accelerated_on
 
-        return accelerated_on(_as_embedder(load(name, **options)), engine, device=device, half=half)
+        return accelerated_on(model, engine, device=device, half=half)
 
     return load_accelerated
 
@@ -95,9 +96,10 @@ def load_on(engine: str, load: Loader, name: str, weights: Any = "published") ->
             return packaged.PackagedModel()
         except (MissingExtraError, ModelError):
             pass  # said below
+    model = _as_embedder(load(name, weights=weights))
     from soundloom.engines import resumed
 
-    return resumed(_as_embedder(load(name, weights=weights)), engine)
+    return resumed(model, engine)
 
 
 def _as_embedder(model: EmbeddingModel) -> Embedder:

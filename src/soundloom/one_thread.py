@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sys
 import threading
+from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
-__all__ = ["one_thread"]
+__all__ = ["one_blas_thread", "one_thread"]
 
 
-class _OneThread:
-    """While anyone is inside, torch computes on one thread in every thread that enters.
+class _OneThread(ABC):
+    """While anyone is inside, a library computes on one thread in every thread that enters.
 
-    The setting is partly the process's and partly the thread's, so only the last one out puts it back. Where torch is
-    not imported there is nothing to set.
+    The setting is partly the process's and partly the thread's, so only the last one out puts it back.
     """
 
     def __init__(self) -> None:
@@ -24,26 +25,60 @@ class _OneThread:
         self._inside = 0
         self._before: int | None = None
 
+    @abstractmethod
+    def _threads(self) -> int:
+        """How many the library takes; 1 where it is not loaded."""
+
+    @abstractmethod
+    def _take(self, threads: int) -> None:
+        """Let it take so many."""
+
     def __enter__(self) -> None:
-        torch: Any = sys.modules.get("torch")
         with self._lock:
             self._inside += 1
-            if torch is None:
-                return
-            threads = torch.get_num_threads()
-            if self._before is None:
-                self._before = threads
-            if threads != 1:
-                torch.set_num_threads(1)
+            if (threads := self._threads()) != 1:
+                self._before = self._before or threads
+                self._take(1)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0 and self._before is not None:
-                before, self._before = self._before, None
-                if before != 1:
-                    sys.modules["torch"].set_num_threads(before)
+                self._take(self._before)
+                self._before = None
 
 
-one_thread = _OneThread()
+class _OneTorchThread(_OneThread):
+    """PyTorch, where it is imported."""
+
+    def _threads(self) -> int:
+        torch: Any = sys.modules.get("torch")
+        return 1 if torch is None else int(torch.get_num_threads())
+
+    def _take(self, threads: int) -> None:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+class _OneBlasThread(_OneThread):
+    """The linear algebra of NumPy."""
+
+    @cached_property
+    def _libraries(self) -> list[Any]:
+        import numpy as np  # noqa: F401 (loads the libraries that are looked for)
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+        return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+    def _threads(self) -> int:
+        return max((library.num_threads for library in self._libraries), default=1)
+
+    def _take(self, threads: int) -> None:
+        for library in self._libraries:
+            library.set_num_threads(threads)
+
+
+one_thread = _OneTorchThread()
 """Enter it around many `EmbeddingModel.embed_samples` calls, so that the setting is not changed for each."""
+
+one_blas_thread = _OneBlasThread()
+"""Enter it around products and decompositions of matrices in NumPy whose bits are promised."""

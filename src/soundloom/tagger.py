@@ -38,11 +38,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from soundloom.components import from_plain
+from soundloom.components.config_file import read_json
 from soundloom.embedder import Embedder
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.models import load
-from soundloom.models.config_file import read_json
 from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.sound_tagger import SoundTagger

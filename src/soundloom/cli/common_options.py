@@ -385,10 +385,11 @@ def parse_files(texts: Sequence[str]) -> str | dict[str, str] | None:
     """
     if not texts:
         return None
-    from soundloom.models import MODELS
+    from soundloom.cli import listings
 
+    known = listings.models()
     pairs = [text.partition("=") for text in texts]
-    named = {word: file for word, _, file in pairs if word in MODELS and file}
+    named = {word: file for word, _, file in pairs if word in known and file}
     for file in named.values() if named else texts:
         local_path(file)
     if len(named) == len(texts):

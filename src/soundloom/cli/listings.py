@@ -1,97 +1,32 @@
-"""Listings of recipes and models for help and tables, kept in the cache so that showing them imports no torch.
+"""Listings of recipes and models for help and tables: soundloom's own as the package keeps them, without PyTorch.
 
-A listing is what the registries say of soundloom's own components, as plain data. It is made once for each
-installation, and anew when a source file of soundloom has changed. Components of installed packages are never kept:
-where there are any, the registries are read.
+Where a registry is loaded, or an installed package adds to it, the registry is read.
+
+    python -m soundloom.cli.listings        writes what the package keeps; after a change of a recipe or model
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
-import soundloom
 from soundloom.atomic_file import write_atomically
-from soundloom.cache_folder import cache_home
-from soundloom.components.registry import GROUP
+from soundloom.components.own_listings import (
+    FILE,
+    Listings,
+    ModelListing,
+    RecipeListing,
+    SettingListing,
+    own_listings,
+)
+from soundloom.components.registry import is_extended
 
 if TYPE_CHECKING:
     from soundloom.models import Model
     from soundloom.recipes.recipe import RecipeComponent
 
-__all__ = ["ModelListing", "RecipeListing", "SettingListing", "models", "recipe", "recipes"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SettingListing:
-    """A setting of a recipe, as a flag.
-
-    Attributes:
-        name: the flat name, which the flag's value is passed under.
-        names: the flag's names without the leading hyphens.
-        switch: whether it is on or off.
-        several: whether its value is a list.
-        section: of the help.
-        help: what it means, and its values in the presets.
-    """
-
-    name: str
-    names: list[str]
-    switch: bool
-    several: bool
-    section: str
-    help: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeListing:
-    """A recipe, as a command.
-
-    Attributes:
-        title: what it does, in a line.
-        examples: command lines that show it.
-        presets: their names; the first is the default.
-        settings: its flags.
-    """
-
-    title: str
-    examples: list[str]
-    presets: list[str]
-    settings: list[SettingListing]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelListing:
-    """A model that can be named.
-
-    Attributes:
-        title: what it is, in a line.
-        source: a paper, a checkpoint.
-        licence: by SPDX name; empty if it is not stated.
-        default: whether it is taken where none is named.
-        checkpoint: name, filename, licence, citation, address, bytes, digest, sha256, md5 and size of the published
-            weights; None if it has none.
-    """
-
-    title: str
-    source: str
-    licence: str
-    default: bool
-    checkpoint: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class _Listings:
-    recipes: dict[str, RecipeListing]
-    models: dict[str, ModelListing]
+__all__ = ["from_registries", "models", "recipe", "recipes"]
 
 
 def recipes() -> dict[str, RecipeListing]:
@@ -100,7 +35,7 @@ def recipes() -> dict[str, RecipeListing]:
         from soundloom.recipes import RECIPES
 
         return {name: _recipe(row) for name, row in RECIPES.items()}
-    return _own().recipes
+    return own_listings().recipes
 
 
 def recipe(name: str) -> RecipeListing:
@@ -110,7 +45,7 @@ def recipe(name: str) -> RecipeListing:
         TrainingError: there is none.
         ComponentError: the object cannot be imported, or is no objective or recipe.
     """
-    if "soundloom.recipes" not in sys.modules and name in (own := _own().recipes):
+    if "soundloom.recipes" not in sys.modules and name in (own := own_listings().recipes):
         return own[name]
     from soundloom.recipes import find_recipe
 
@@ -123,56 +58,23 @@ def models() -> dict[str, ModelListing]:
         from soundloom.models import MODELS
 
         return {name: _model(name, row) for name, row in MODELS.items()}
-    return _own().models
+    return own_listings().models
 
 
 def _only_own(module: str) -> bool:
-    """Whether the cache can stand for a registry: its module is not loaded, and no installed package adds to it."""
-    return module not in sys.modules and not entry_points(group=GROUP)
+    """Whether what is kept can stand for a registry: its module is not loaded, and no installed package adds to it."""
+    return module not in sys.modules and not is_extended()
 
 
-def _own() -> _Listings:
-    """Soundloom's own recipes and models: from the cache, or else from the registries, and then kept."""
-    sources = _sources()
-    path = cache_home() / "listings" / f"{hashlib.sha256(str(_package()).encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["sources"] == sources:
-            return _Listings(
-                recipes={name: _recipe_of_plain(plain) for name, plain in kept["recipes"].items()},
-                models={name: ModelListing(**plain) for name, plain in kept["models"].items()},
-            )
-    listings = _from_registries()
-    # A cache that cannot be written costs time, not the help.
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"sources": sources, **asdict(listings)}))
-    return listings
-
-
-def _from_registries() -> _Listings:
+def from_registries() -> Listings:
+    """What the registries say of soundloom's own components."""
     from soundloom.models import MODELS
     from soundloom.recipes import RECIPES
 
-    return _Listings(
+    return Listings(
         recipes={name: _recipe(row) for name, row in RECIPES.items() if RECIPES.is_own(name)},
         models={name: _model(name, row) for name, row in MODELS.items() if MODELS.is_own(name)},
     )
-
-
-def _package() -> Path:
-    return Path(soundloom.__file__).parent
-
-
-def _sources() -> str:
-    """A hash of soundloom's version, and of name, size and time of every source file."""
-    digest = hashlib.sha256(soundloom.__version__.encode())
-    for folder, folders, names in os.walk(_package()):
-        folders.sort()
-        for name in sorted(name for name in names if name.endswith(".py")):
-            status = os.stat(os.path.join(folder, name))
-            digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def _recipe(row: RecipeComponent) -> RecipeListing:
@@ -192,10 +94,6 @@ def _recipe(row: RecipeComponent) -> RecipeListing:
         for setting in settings_of(row.kind).values()
     ]
     return RecipeListing(title=row.title, examples=list(row.examples), presets=list(row.presets), settings=settings)
-
-
-def _recipe_of_plain(plain: Mapping[str, Any]) -> RecipeListing:
-    return RecipeListing(**{**plain, "settings": [SettingListing(**setting) for setting in plain["settings"]]})
 
 
 def _in_presets(values: Mapping[str, object]) -> str:
@@ -240,3 +138,7 @@ def _model(name: str, row: Model) -> ModelListing:
         default=name == DEFAULT,
         checkpoint=checkpoint,
     )
+
+
+if __name__ == "__main__":
+    write_atomically(FILE, from_registries().to_json())

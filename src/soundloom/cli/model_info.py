@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from soundloom.cli.console import echo, model_loader, print_json
@@ -35,6 +37,9 @@ class PartInfo:
 
 def print_model(name: str, *, offline: bool, json_wanted: bool) -> None:
     """Print what a model is. Published weights are not fetched: sizes are those of the network without them."""
+    if find_spec("torch") is None:
+        _print_listed(name, json_wanted=json_wanted)
+        return
     from soundloom.models import model_parts
 
     parts = model_parts(name, offline=offline)
@@ -47,6 +52,43 @@ def print_model(name: str, *, offline: bool, json_wanted: bool) -> None:
         print_json({"model": name, **facts, "parts": about})
         return
     echo(f"{'model':>10}  {name}, {model.dim} numbers at {model.sample_rate} Hz, {facts['parameters']:,} weights")
+    _print_parts(about)
+    for stream in facts["streams"]:
+        layers = f", layers {', '.join(map(str, stream['layers']))}" if len(stream["layers"]) > 1 else ""
+        echo(f"{'stream':>10}  {stream['name']} ({stream['dim']}): {stream['frontend']}, {stream['encoder']}{layers}")
+        if stream["classes"]:
+            echo(f"{'classes':>10}  {len(stream['classes'])}: {', '.join(stream['classes'][:5])} ...")
+
+
+def _print_listed(name: str, *, json_wanted: bool) -> None:
+    """Print what is known of a model where PyTorch is not installed: its listing, and sizes of the packaged one."""
+    from soundloom.cli import listings
+    from soundloom.models.without_torch import refusal
+    from soundloom.packaged import PackagedModel, is_packaged
+
+    listing = listings.models().get(name)
+    if listing is None:
+        raise refusal(name)
+    weights = "{address}, {size}, {digest}".format_map(listing.checkpoint) if listing.checkpoint else ""
+    about = [
+        PartInfo(
+            name=name, licence=listing.licence or None, title=listing.title, source=listing.source, weights=weights
+        )
+    ]
+    model = PackagedModel() if is_packaged(name) else None
+    facts = {"dim": model.dim, "sample_rate": model.sample_rate} if model is not None else {}
+    if json_wanted:
+        print_json({"model": name, **facts, "parts": about})
+        return
+    sizes = f", {model.dim} numbers at {model.sample_rate} Hz" if model is not None else ""
+    echo(f"{'model':>10}  {name}{sizes}")
+    _print_parts(about)
+    for part, columns in model.parts.items() if model is not None else ():
+        echo(f"{'stream':>10}  {part} ({columns.stop - columns.start})")
+    echo(f"{'more':>10}  layers and classes are shown where PyTorch is installed: pip install 'soundloom[torch]'")
+
+
+def _print_parts(about: Sequence[PartInfo]) -> None:
     for part in about:
         for label, value in (
             ("part" if len(about) > 1 else "", part.name),
@@ -57,11 +99,6 @@ def print_model(name: str, *, offline: bool, json_wanted: bool) -> None:
         ):
             if label and value:
                 echo(f"{label:>10}  {value}")
-    for stream in facts["streams"]:
-        layers = f", layers {', '.join(map(str, stream['layers']))}" if len(stream["layers"]) > 1 else ""
-        echo(f"{'stream':>10}  {stream['name']} ({stream['dim']}): {stream['frontend']}, {stream['encoder']}{layers}")
-        if stream["classes"]:
-            echo(f"{'classes':>10}  {len(stream['classes'])}: {', '.join(stream['classes'][:5])} ...")
 
 
 def _part_info(part: ModelPart) -> PartInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -57,7 +58,8 @@ def command(json_wanted: bool) -> None:
         about.add_row(name, model.title, model.source, model.licence or "not stated")
     console.print(about)
     default = next(name for name, model in known.items() if model.default)
-    echo(f"\nThe default is {default}. Weights, fetched when a model is first used:\n")
+    others = "" if find_spec("torch") else " The others need PyTorch: pip install 'soundloom[torch]'."
+    echo(f"\nThe default is {default}.{others} Weights, fetched when a model is first used:\n")
     width = max(map(len, published))
     for name, checkpoint in published.items():
         facts = _facts(checkpoint)

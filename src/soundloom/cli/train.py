@@ -14,7 +14,7 @@ from soundloom.cli.evaluate_options import PARTIAL, load_corpora
 from soundloom.errors import CorpusError, TrainingError
 
 if TYPE_CHECKING:
-    from soundloom.cli.listings import RecipeListing, SettingListing
+    from soundloom.components.own_listings import RecipeListing, SettingListing
     from soundloom.corpora import Corpus
     from soundloom.recipes import Recipe
     from soundloom.training import Run

@@ -29,7 +29,7 @@ from typing import TypeVar
 from soundloom.components.object_names import import_object, is_object_name
 from soundloom.errors import ComponentError, SoundloomError
 
-__all__ = ["GROUP", "ComponentWarning", "Registry"]
+__all__ = ["GROUP", "ComponentWarning", "Registry", "is_extended"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,11 @@ GROUP = "soundloom.components"
 """The entry-point group in which an installed package names the modules that register its components."""
 
 _OWN = "soundloom."
+
+
+def is_extended() -> bool:
+    """Whether an installed package says that it adds components."""
+    return bool(entry_points(group=GROUP))
 
 
 class ComponentWarning(UserWarning):

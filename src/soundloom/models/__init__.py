@@ -5,6 +5,7 @@ The names below are loaded when they are first used: what is published, and what
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,6 @@ _imported, __dir__ = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load" and find_spec("torch") is None:
-        from soundloom.packaged import load_without_torch
-
-        return load_without_torch
+    if name in ("absolute", "check_trusted_name", "load") and find_spec("torch") is None:
+        return getattr(import_module("soundloom.models.without_torch"), name)
     return _imported(name)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from soundloom.components import ModuleConfig, Registry
+from soundloom.components.config_file import read_json
 from soundloom.encoders import ENCODERS, Encoder, TransformersAudio
 from soundloom.encoders.onnx_encoder import OnnxFile
 from soundloom.frontends import FRONTENDS
-from soundloom.models.config_file import read_json
 from soundloom.models.model_config import ModelConfig
 from soundloom.models.model_registry import name_parts, registered_part
 from soundloom.models.names import PartName, SavedName

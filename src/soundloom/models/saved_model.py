@@ -29,10 +29,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundloom.atomic_file import usual_permissions
+from soundloom.components.config_file import check_safetensors, one_line, read_json
 from soundloom.embedder import Embedder, Woven
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
-from soundloom.models.config_file import check_safetensors, one_line, read_json
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig
 from soundloom.models.onnx_file import is_onnx, load_onnx, path_of

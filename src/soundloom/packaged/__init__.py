@@ -9,7 +9,6 @@ from soundloom.packaged.packaged_model import (
     PackagedPart,
     is_installed,
     is_packaged,
-    load_without_torch,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "PackagedPart",
     "is_installed",
     "is_packaged",
-    "load_without_torch",
 ]

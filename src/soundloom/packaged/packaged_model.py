@@ -30,7 +30,6 @@ __all__ = [
     "PackagedPart",
     "is_installed",
     "is_packaged",
-    "load_without_torch",
 ]
 
 NAME = "loom"
@@ -172,23 +171,3 @@ class PackagedPart(_GraphModel):
 def is_packaged(name: object, weights: object = "published") -> bool:
     """Whether a model, by its name and weights, is the one that comes as a graph."""
     return name == NAME and weights in ("published", None)
-
-
-def load_without_torch(
-    name: str = NAME,
-    *,
-    weights: Any = "published",
-    seed: int = 0,  # noqa: ARG001 (those of `soundloom.load`)
-    offline: bool = False,  # noqa: ARG001
-    announce: Any = None,  # noqa: ARG001
-    progress: Any = None,  # noqa: ARG001
-    trust: bool = False,  # noqa: ARG001
-) -> EmbeddingModel:
-    """What `soundloom.load` is where PyTorch is not installed: it loads the packaged model alone.
-
-    Raises:
-        MissingExtraError: another model was asked for.
-    """
-    if not is_packaged(name, weights):
-        raise MissingExtraError("torch", "torch", f"the model {name!r}")
-    return PackagedModel()

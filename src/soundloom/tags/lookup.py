@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from soundloom.components.config_file import read_json
 from soundloom.embedder import Embedder
 from soundloom.encoders import COALA_DIM, ENCODERS
 from soundloom.errors import ModelError
 from soundloom.models import MODELS, from_pretrained, load
-from soundloom.models.config_file import read_json
 from soundloom.models.model_config import ModelConfig
 from soundloom.models.saved_model import CONFIG, PACKAGED, folder_of, is_saved
 from soundloom.models.transformers_folder import is_transformers

@@ -23,11 +23,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundloom.components.config_file import read_json
 from soundloom.embedder.threads import alone
 from soundloom.encoders.transformers_audio import transformers_library
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import MODELS
-from soundloom.models.config_file import read_json
 from soundloom.models.hub import is_address, name_of
 from soundloom.models.saved_model import CONFIG, folder_of, is_saved
 from soundloom.models.transformers_folder import stream_name

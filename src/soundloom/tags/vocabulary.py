@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.audioset import audioset_synonyms
+from soundloom.components.config_file import read_json
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
-from soundloom.models.config_file import read_json
 from soundloom.tags.tokenise import normalise, singular, split
 
 __all__ = ["Vocabulary", "VocabularySettings"]

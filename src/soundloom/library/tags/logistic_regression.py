@@ -15,15 +15,11 @@ When not: more than some thousand examples with as many dimensions; a Newton ste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from soundloom.one_thread import one_thread
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from soundloom.one_thread import one_blas_thread
 
 __all__ = ["Logistic", "average_precision", "balanced", "fit", "platt", "span"]
 
@@ -59,11 +55,9 @@ def span(
     vectors: Float[np.ndarray, "rows dim"],
 ) -> tuple[Float[np.ndarray, "rows rank"], Float[np.ndarray, "rank dim"]]:
     """Coordinates of vectors in their own span, and the orthonormal directions that these belong to."""
-    import torch
-
-    with one_thread:
-        left, values, directions = torch.linalg.svd(torch.from_numpy(vectors.astype(np.float64)), full_matrices=False)
-    return (left * values).numpy(), directions.numpy()
+    with one_blas_thread:
+        left, values, directions = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
+    return left * values, directions
 
 
 def fit(
@@ -92,23 +86,19 @@ def _newton(
     importance: Float[np.ndarray, " rows"],
     ridge: Float[np.ndarray, " dim"],
 ) -> Float[np.ndarray, " dim"]:
-    import torch
-    from torch.nn.functional import logsigmoid
+    signed = inputs.astype(np.float64) * signs[:, None]
 
-    signed = torch.from_numpy(inputs.astype(np.float64) * signs[:, None])
-    counts, lasting = torch.from_numpy(importance), torch.from_numpy(ridge)
+    def loss(at: Float[np.ndarray, " dim"]) -> float:
+        return float(importance @ np.logaddexp(0, -(signed @ at)) + 0.5 * ridge @ at**2)
 
-    def loss(at: Tensor) -> float:
-        return float(-counts @ logsigmoid(signed @ at) + 0.5 * lasting @ at**2)
-
-    solution = torch.zeros(inputs.shape[1], dtype=torch.float64)
-    with one_thread:
+    solution = np.zeros(inputs.shape[1])
+    with one_blas_thread:
         current = loss(solution)
         for _ in range(_STEPS):
-            doubt = torch.sigmoid(-(signed @ solution))  # the probability given to the other kind
-            gradient = lasting * solution - signed.T @ (counts * doubt)
-            curvature = signed.T @ (signed * (counts * doubt * (1 - doubt))[:, None]) + torch.diag(lasting + 1e-12)
-            step = torch.linalg.solve(curvature, gradient)
+            doubt = np.exp(-np.logaddexp(0, signed @ solution))  # the probability given to the other kind
+            gradient = ridge * solution - signed.T @ (importance * doubt)
+            curvature = signed.T @ (signed * (importance * doubt * (1 - doubt))[:, None]) + np.diag(ridge + 1e-12)
+            step = np.linalg.solve(curvature, gradient)
             length, new = 1.0, loss(solution - step)
             while new > current and length > _SHORTEST:
                 length /= 2
@@ -116,7 +106,7 @@ def _newton(
             if current - new <= _ENOUGH * abs(current):
                 break
             solution, current = solution - length * step, new
-    return solution.numpy()
+    return solution
 
 
 def platt(
