@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
+import soundloom
 from soundloom import audio
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
 from soundloom.detectors import Aim, Detector, detection, frame_windows
 from soundloom.detectors.next_examples import windows_to_mark
+from soundloom.frontends import FRONTENDS
 from soundloom.library import RecordingFilter
 
 RATE = 16_000
-MODEL = "mfcc"
+MODEL = "logmel"
 LABELS = {"chirp": 0.5, "whistle": 4.0}
 ANY = Aim(probability=0.01)
 
@@ -117,6 +120,58 @@ def test_a_window_around_another_lies_within_the_recording() -> None:
         assert last - first == sizes[1]
         middle = (start + end - sizes[1]) // 2
         assert first == min(max(0, middle), len(samples) - sizes[1])
+
+
+def test_no_event_colours_what_lies_far_from_it() -> None:
+    """Front-ends that share frames are local; the others depend on their loudest sound, or embed windows alone."""
+    shared = []
+    for name, component in FRONTENDS.items():
+        for preset in (component.presets or {}).values():
+            frontend = preset().local
+            if frontend is None:
+                continue
+            shared.append(name)
+            quiet, loud = (torch.from_numpy(sound)[None] for sound in quiet_and_loud(frontend.sample_rate, 8))
+            with torch.inference_mode():
+                before, after = frontend(quiet), frontend(loud)
+            far = frontend.times(before.shape[-1]) > 4.5
+            assert float((before - after)[..., far].abs().max()) < 1e-3 * float(before.std()), name
+    assert {"LogMel", "Centred", "ConstantQ", "Texture", "BySecond", "Scaled"} <= set(shared)
+    assert not {"MFCC", "PeakMap", "PeakLogMel", "Padded"} & set(shared)
+
+
+@pytest.mark.parametrize("name", ["loom", "logmel+mfcc"])
+def test_windows_share_frames_wherever_an_event_or_a_block_ends(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = soundloom.load(name)
+    quiet, loud = quiet_and_loud(RATE, 52)
+    step = RATE // 2
+
+    def rows(sound: np.ndarray) -> np.ndarray:
+        blocks = np.array_split(sound, 9)
+        some = frame_windows.embed_stream(model, blocks, origin=0, first=0, sizes=[3 * RATE], step=step, count=None)
+        return np.concatenate([vectors[0] for vectors, _ in some])
+
+    alone = rows(quiet)
+    far = np.arange(len(alone)) * step > 4.5 * RATE
+    apart = np.abs(alone - rows(loud))
+    monkeypatch.setattr(frame_windows, "BLOCK", 48.0)
+    moved = np.abs(alone - rows(quiet))
+    for part, columns in model.parts.items():
+        scale = float(alone[:, columns].std())
+        assert apart[far, columns].max() < 1e-2 * scale, part
+        assert moved[:, columns].max() < 1e-2 * scale, part
+    if "mfcc" in model.parts:
+        # A part that cannot share frames embeds windows alone.
+        whole = model.embed_samples(quiet[10 * step :][: 3 * RATE])
+        np.testing.assert_array_equal(alone[10, model.parts["mfcc"]], whole[model.parts["mfcc"]])
+
+
+def quiet_and_loud(rate: int, seconds: int) -> list[np.ndarray]:
+    """Faint noise, and the same with a loud tone and a shift of its mean in its third second."""
+    quiet = (1e-3 * np.random.default_rng(0).normal(size=seconds * rate)).astype(np.float32)
+    loud, times = quiet.copy(), np.arange(rate) / rate
+    loud[2 * rate : 3 * rate] += 0.2 + 0.5 * np.sin(2 * np.pi * 700 * times) * np.hanning(rate)
+    return [quiet, loud.astype(np.float32)]
 
 
 def test_folders_of_the_version_before_are_read(marked: list[Annotation], tmp_path: Path) -> None:

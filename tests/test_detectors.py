@@ -29,7 +29,7 @@ from soundloom.library.tags.logistic_regression import average_precision
 from soundloom.models.saved_model import BACKGROUND, PACKAGED
 
 RATE = 16_000
-MODEL = "mfcc"
+MODEL = "logmel"
 
 
 def recording(path: Path, calls: list[float], *, seconds: int = 60, seed: int = 0) -> list[Annotation]:
@@ -132,15 +132,15 @@ def test_a_run_that_was_killed_goes_on_within_the_file(
     path, detector = night[0], replace(detector, frames=frames)
     whole = detector.detect([path])
     model = soundloom.load(MODEL)
-    name, count = ("stream_frames", 12) if frames else ("embed_samples", round(60 / detector.hop))
+    name, count = ("shared_frames", 12) if frames else ("embed_samples", round(60 / detector.hop))
     compute = getattr(model, name)
 
-    def until_killed(samples: np.ndarray) -> np.ndarray:
+    def until_killed(*samples: Any) -> Any:
         nonlocal count
         count -= 1
         if count < 0:
             raise AudioError(path, "killed")
-        return compute(samples)
+        return compute(*samples)
 
     monkeypatch.setattr(model, name, until_killed)
     assert detector.detect([path], model=model, journal=tmp_path, workers=1).failed == {str(path): "killed"}
@@ -173,27 +173,28 @@ def test_windows_that_share_frames_are_those_of_segments(seconds: float, size: f
         # From a later window on: the same bits.
         origin = round(frame_windows.BLOCK * RATE)
         first = -(-origin // lengths["step"])
-        again = frame_windows.embed_stream(model, [samples[origin:]], origin=origin, first=first, count=3, **lengths)
+        rest = samples[origin - round(frame_windows.LEAD * RATE) :]
+        again = frame_windows.embed_stream(model, [rest], origin=origin, first=first, count=3, **lengths)
         np.testing.assert_array_equal(np.concatenate([vectors[0] for vectors, _ in again]), rows[first : first + 3])
 
 
 def test_overlapping_windows_cost_what_they_add(monkeypatch: pytest.MonkeyPatch) -> None:
     model = soundloom.load("loom")
     seen = 0
-    compute = model.stream_frames
+    compute = model.shared_frames
 
-    def counted(waveforms: torch.Tensor) -> object:
+    def counted(waveforms: torch.Tensor, lead: float) -> object:
         nonlocal seen
         seen += waveforms.shape[1]
-        return compute(waveforms)
+        return compute(waveforms, lead)
 
-    monkeypatch.setattr(model, "stream_frames", counted)
+    monkeypatch.setattr(model, "shared_frames", counted)
     samples = np.random.default_rng(0).normal(0, 0.1, 30 * RATE).astype(np.float32)
     found = frame_windows.embed_stream(
         model, [samples], origin=0, first=0, sizes=[3 * RATE], step=RATE // 2, count=None
     )  # fmt: skip
     assert sum(vectors.shape[1] for vectors, _ in found) == 55
-    assert seen == len(samples)
+    assert seen == len(samples) + round((frame_windows.LEAD + frame_windows.MARGIN) * RATE)
 
 
 def test_what_is_found_does_not_depend_on_pieces_and_workers(

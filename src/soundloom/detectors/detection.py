@@ -22,7 +22,7 @@ from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.detectors.calibration import Aim, OperatingPoint
 from soundloom.detectors.events import ScoredWindows, events
-from soundloom.detectors.frame_windows import BLOCK, embed_stream, lookback, reach
+from soundloom.detectors.frame_windows import BLOCK, LEAD, MARGIN, embed_stream, lookback, reach
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
@@ -305,11 +305,11 @@ def _embedded(
     """Embeddings of windows that follow each other, some at a time, and the sample at which the last of these ends."""
     rate, speed = model.sample_rate, detector.decoding.speed
     # Whole blocks, so that what a window gives does not depend on its piece.
-    block = round(BLOCK * rate)
+    block, lead, margin = (round(seconds * rate) for seconds in (BLOCK, LEAD, MARGIN))
     start = max(0, first * step - lookback(sizes)) // block * block
-    end = None if count is None else ceil(((first + count - 1) * step + reach(sizes)) / block) * block
+    end = None if count is None else ceil(((first + count - 1) * step + reach(sizes)) / block) * block + margin
     blocks = audio.stream(
-        os_path(path), rate, start=start / rate * speed, end=None if end is None else end / rate * speed,
+        os_path(path), rate, start=max(0, start - lead) / rate * speed, end=None if end is None else end / rate * speed,
         av=av, options=detector.decoding,
     )  # fmt: skip
     yield from embed_stream(

@@ -24,7 +24,7 @@ from soundloom.annotations import Annotation
 from soundloom.counted import counted
 from soundloom.detectors.background import find_background
 from soundloom.detectors.calibration import Aim
-from soundloom.detectors.frame_windows import shares_frames
+from soundloom.detectors.frame_windows import SHARING
 from soundloom.detectors.label_detector import LabelDetector, learn_labels
 from soundloom.detectors.training_windows import (
     MOST_UNLABELLED,
@@ -132,7 +132,7 @@ class Detector:
             found |= {one.label: one for one in learned}
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
-            frames=shares_frames(embedder), labels=tuple(found[label] for label in wanted),
+            frames=embedder.shares_frames, labels=tuple(found[label] for label in wanted),
             examples=tuple(annotations), failed=failed, remarks={**beyond_ends(annotations, lengths), **remarks},
         )  # fmt: skip
 
@@ -196,7 +196,7 @@ class Detector:
     def identity(self) -> str:
         """A hash of all that decides the probability of a window."""
         digest = hashlib.sha256(
-            repr((self.fingerprint, self.windows, self.hop, self.decoding.to_data(), self.frames)).encode()
+            repr((self.fingerprint, self.windows, self.hop, self.decoding.to_data(), self.frames and SHARING)).encode()
         )
         for one in self.labels:
             space = one.space

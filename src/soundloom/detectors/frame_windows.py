@@ -1,13 +1,17 @@
 """Embeddings of overlapping windows that share their frames: streamed in blocks, pooled window by window.
 
 A sound goes through a model's front-ends and encoders once, in blocks of 24 s, and the embedding of a window is pooled
-from the frames whose centres lie in it. A window more then costs a pooling, not an embedding. The embedding is not that
-of the window alone: frames at its edges have seen what lies beyond, and a detector is trained by windows embedded in
-the same way, with a second of the recording on either side.
+from the frames whose centres lie in it. A window more then costs a pooling, not an embedding. A frame depends on a
+second of sound before and after it alone (`soundloom.embedder.Embedder.shared_frames`), so no event colours windows
+further away, and frames are the same wherever blocks begin and end. What depends on a window as a whole, such as how
+loud a frame is beside the loudest one, is applied when it is pooled. Parts of a model that have no such frames embed
+every window by itself.
+
+The embedding is not that of the window alone: frames at its edges have seen what lies beyond, and a detector is trained
+by windows embedded in the same way, with a second of the recording on either side.
 
 Blocks begin at multiples of 24 s of the sound, whatever is asked of it, so that a window's embedding does not depend on
-where a run began. Where a model has parts that are no streams, the samples are kept in place of the frames, and every
-window is embedded by itself.
+where a run began.
 
 Windows of several lengths follow one grid: those of the shortest length, and around the middle of each the longer ones,
 moved where they would reach beyond the sound.
@@ -25,90 +29,114 @@ from jaxtyping import Float
 from soundloom.embedder import Embedder, Frames
 from soundloom.embedder.threads import alone
 
-__all__ = ["BLOCK", "MARGIN", "FrameTrack", "embed_stream", "lookback", "reach", "shares_frames"]
+__all__ = ["BLOCK", "LEAD", "MARGIN", "SHARING", "WindowTrack", "embed_stream", "lookback", "reach"]
 
 BLOCK = 24.0
-"""Seconds, as the model takes them, that go through it at once."""
+"""Seconds, as the model takes them, whose frames are computed at once."""
+
+LEAD = 2.0
+"""Seconds before a block that go through the model with it."""
 
 MARGIN = 1.0
-"""Seconds on either side of a window to learn from that go through the model with it."""
+"""Seconds after a block, and on either side of a window to learn from, that go through the model with it."""
 
 
-def shares_frames(model: Embedder) -> bool:
-    """Whether a model's windows can share frames: all its parts are streams."""
-    return len(model.streams) == len(model.embedders)
+SHARING = 2
+"""To be raised when shared frames give windows other embeddings than before."""
 
 
-class FrameTrack:
-    """The frames of a stretch of sound, block by block.
+class WindowTrack:
+    """A stretch of a sound that grows at its end, of which windows are embedded.
 
     Args:
-        model: the embedder, whose parts are streams.
+        model: the embedder.
         start: the sample of the sound at which the first block begins.
+        first: the sample of the sound at which what is added begins, before ``start`` by `LEAD` or less.
+        shared: whether windows share frames; if not, each is embedded by itself.
+
+    Attributes:
+        end: the sample of the sound up to which windows can be embedded.
     """
 
-    def __init__(self, model: Embedder, start: int) -> None:
-        self._model = model
-        self._values: list[list[torch.Tensor]] = [[] for _ in model.streams]
-        self._times: list[list[torch.Tensor]] = [[] for _ in model.streams]
-        self._weights: list[list[torch.Tensor]] = [[] for _ in model.streams]
+    def __init__(self, model: Embedder, start: int, first: int | None = None, *, shared: bool = True) -> None:
+        self._model, self._shared = model, shared and model.shares_frames
+        self._starts: list[int] = []
+        self._blocks: list[tuple[Frames | None, ...]] = []
+        self._first, self._samples = start if first is None else first, np.zeros(0, np.float32)
         self.end = start
 
-    def add(self, samples: Float[np.ndarray, " samples"]) -> None:
-        """Compute the frames of the next block."""
-        model, rate = self._model, self._model.sample_rate
-        with alone(model):
-            row = model._padded(model._row(samples))
-            for number, frames in enumerate(model.stream_frames(row)):
-                # A frame at the very end of a block belongs to the next one.
-                kept = max(1, int((frames.times < len(samples) / rate).sum()))
-                self._values[number].append(frames.values[..., :kept])
-                self._times[number].append(frames.times[:kept] + self.end / rate)
-                self._weights[number].append(frames.weights[:kept])
-        self.end += len(samples)
+    def add(self, samples: Float[np.ndarray, " samples"], *, last: bool = False) -> None:
+        """Append what follows; the frames of a block are computed as soon as there are enough samples.
+
+        Args:
+            samples: the next ones.
+            last: whether nothing follows them.
+        """
+        self._samples = np.concatenate([self._samples, samples])
+        received, rate = self._first + len(self._samples), self._model.sample_rate
+        if not self._shared:
+            self.end = received
+            return
+        block, beyond = round(BLOCK * rate), round(MARGIN * rate)
+        while self.end + block + beyond <= received:
+            self._compute(self.end + block)
+        while last and self.end < received:
+            self._compute(min(self.end + block, received))
 
     def forget(self, before: int) -> None:
-        """Drop the blocks that end before a sample."""
-        limit = before / self._model.sample_rate
-        for values, times, weights in zip(self._values, self._times, self._weights, strict=True):
-            while len(times) > 1 and float(times[1][0]) <= limit:
-                del values[0], times[0], weights[0]
+        """Drop what no window from a sample on needs."""
+        rate = self._model.sample_rate
+        while len(self._blocks) > 1 and self._starts[1] <= before:
+            del self._blocks[0], self._starts[0]
+        kept = before if not self._shared else min(before, self.end - round(LEAD * rate))
+        gone = max(0, min(kept, self.end) - self._first)
+        self._samples, self._first = self._samples[gone:].copy(), self._first + gone
 
     def embed(self, start: int, end: int) -> Float[np.ndarray, " dim"]:
         """The embedding of a window of the sound, in samples."""
+        samples = self._samples[start - self._first : end - self._first]
+        if not self._shared:
+            return self._model.embed_samples(samples.copy())
         rate = self._model.sample_rate
-        chosen = []
-        for values, times, weights in zip(self._values, self._times, self._weights, strict=True):
-            every = torch.cat(times)
-            first, last = (int(torch.searchsorted(every, sample / rate)) for sample in (start, end))
-            if first == last:
-                # Frames are farther apart than the window is long: the nearest of the block.
-                middle = (start + end) / 2 / rate
-                first = int(torch.searchsorted(every, middle // BLOCK * BLOCK)) if middle >= BLOCK else 0
-                first += int((every[first:] - middle).abs().argmin()) if first < len(every) else -1
-                last = first + 1
-            chosen.append(Frames(_part(values, first, last), every[first:last], _part(weights, first, last)))
+        frames = [_between(some, start / rate, end / rate) for some in zip(*self._blocks, strict=True)]
         with alone(self._model):
-            return np.asarray(self._model.pool_frames(chosen)[0].cpu().numpy())
+            window = self._model._padded(self._model._row(samples))
+            return np.asarray(self._model.pool_shared(frames, window)[0].cpu().numpy())
+
+    def _compute(self, end: int) -> None:
+        """Add the frames of the block from `end` on to a sample."""
+        model, rate = self._model, self._model.sample_rate
+        first = max(self._first, self.end - round(LEAD * rate))
+        samples = self._samples[first - self._first : end + round(MARGIN * rate) - self._first]
+        with alone(model):
+            every = model.shared_frames(model._padded(model._row(samples)), (self.end - first) / rate)
+        self._starts.append(self.end)
+        self._blocks.append(tuple(one and _block_of(one, self.end / rate, (end - self.end) / rate) for one in every))
+        self.end = end
 
 
-class _SampleTrack:
-    """The samples of a stretch of sound, with the operations of a `FrameTrack`: every window is embedded by itself."""
+def _block_of(frames: Frames, start: float, seconds: float) -> Frames:
+    """The frames centred within a block, on the times of the sound; one of a block that is shorter than a frame."""
+    # A frame at the very end of a block belongs to the next one, up to rounding.
+    kept = max(1, int(torch.searchsorted(frames.times, seconds - 1e-6)))
+    return Frames(frames.values[..., :kept], frames.times[:kept] + start, frames.weights[:kept])
 
-    def __init__(self, model: Embedder, start: int) -> None:
-        self._model, self._start, self.end = model, start, start
-        self._samples = np.zeros(0, np.float32)
 
-    def add(self, samples: Float[np.ndarray, " samples"]) -> None:
-        self._samples = np.concatenate([self._samples, samples])
-        self.end += len(samples)
-
-    def forget(self, before: int) -> None:
-        gone = max(0, min(before, self.end) - self._start)
-        self._samples, self._start = self._samples[gone:].copy(), self._start + gone
-
-    def embed(self, start: int, end: int) -> Float[np.ndarray, " dim"]:
-        return self._model.embed_samples(self._samples[start - self._start : end - self._start].copy())
+def _between(blocks: Sequence[Frames | None], start: float, end: float) -> Frames | None:
+    """The frames of a part that are centred in a window, in seconds; the nearest of its block if there are none."""
+    known = [block for block in blocks if block is not None]
+    if not known:
+        return None
+    times = torch.cat([block.times for block in known])
+    first, last = (int(torch.searchsorted(times, second)) for second in (start, end))
+    if first == last:
+        # Frames are farther apart than the window is long.
+        middle = (start + end) / 2
+        first = int(torch.searchsorted(times, middle // BLOCK * BLOCK)) if middle >= BLOCK else 0
+        first += int((times[first:] - middle).abs().argmin()) if first < len(times) else -1
+        last = first + 1
+    values, weights = ([getattr(block, name) for block in known] for name in ("values", "weights"))
+    return Frames(_part(values, first, last), times[first:last], _part(weights, first, last))
 
 
 def lookback(sizes: Sequence[int]) -> int:
@@ -138,8 +166,9 @@ def embed_stream(
 
     Args:
         model: the embedder.
-        blocks: the sound from ``origin`` on, at the model's rate.
+        blocks: the sound at the model's rate; beyond the last window asked for by `MARGIN`, or to its end.
         origin: a sample at which a block begins (`BLOCK`), before the first window by `lookback` or at the beginning.
+            The sound is given from `LEAD` before it on, or from its beginning.
         first: the number of the first window wanted.
         sizes: samples of a window of each length, the shortest first.
         step: samples from one window to the next.
@@ -149,7 +178,7 @@ def embed_stream(
     Yields:
         Rows of every size, and the sample at which the last of these windows ends.
     """
-    track: FrameTrack | _SampleTrack = FrameTrack(model, origin) if shared else _SampleTrack(model, origin)
+    track = WindowTrack(model, origin, max(0, origin - round(LEAD * model.sample_rate)), shared=shared)
     size, ahead = sizes[0], reach(sizes)
     number, last = first, None if count is None else first + count
     # A window that is asked for by number is followed by another; of the others that has to be seen.
@@ -164,8 +193,8 @@ def embed_stream(
             number += 1
         return some
 
-    for block in _even(blocks, round(BLOCK * model.sample_rate)):
-        track.add(block)
+    for block, is_last in _with_last(blocks):
+        track.add(block, last=is_last)
         if some := whole(max(enough, ahead)):
             yield np.stack(some, axis=1), (number - 1) * step + size
         if number == last:
@@ -177,9 +206,7 @@ def embed_stream(
         yield np.stack([_around(track, number * step, track.end, sizes)], axis=1), track.end
 
 
-def _around(
-    track: FrameTrack | _SampleTrack, start: int, end: int, sizes: Sequence[int]
-) -> list[Float[np.ndarray, " dim"]]:
+def _around(track: WindowTrack, start: int, end: int, sizes: Sequence[int]) -> list[Float[np.ndarray, " dim"]]:
     """The embeddings of a window of the grid, and of those of the other sizes around it."""
     found = [track.embed(start, end)]
     for longer in sizes[1:]:
@@ -199,18 +226,14 @@ def _part(blocks: list[torch.Tensor], first: int, last: int) -> torch.Tensor:
     return found[0].contiguous() if len(found) == 1 else torch.cat(found, dim=-1)
 
 
-def _even(blocks: Iterable[Float[np.ndarray, " samples"]], size: int) -> Iterator[Float[np.ndarray, " samples"]]:
-    """A sound in blocks of one length, and a rest."""
-    held: list[np.ndarray] = []
-    length = 0
+def _with_last(
+    blocks: Iterable[Float[np.ndarray, " samples"]],
+) -> Iterator[tuple[Float[np.ndarray, " samples"], bool]]:
+    """Blocks, and of each whether it is the last one."""
+    waiting = None
     for block in blocks:
-        held.append(block)
-        length += len(block)
-        if length >= size:
-            whole = np.concatenate(held)
-            for first in range(0, length - size + 1, size):
-                yield whole[first : first + size]
-            rest = whole[length // size * size :]
-            held, length = ([rest.copy()], len(rest)) if len(rest) else ([], 0)
-    if length:
-        yield np.concatenate(held)
+        if waiting is not None:
+            yield waiting, False
+        waiting = block
+    if waiting is not None:
+        yield waiting, True

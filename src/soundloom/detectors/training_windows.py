@@ -18,7 +18,7 @@ from jaxtyping import Float
 from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.counted import counted
-from soundloom.detectors.frame_windows import MARGIN, FrameTrack, shares_frames
+from soundloom.detectors.frame_windows import MARGIN, WindowTrack
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
@@ -197,18 +197,15 @@ def embed_windows(
     for number, window in enumerate(windows):
         by_path[window.path].append(number)
 
-    rate, margin = model.sample_rate, MARGIN * decoding.speed if shares_frames(model) else 0.0
+    rate, margin = model.sample_rate, MARGIN * decoding.speed if model.shares_frames else 0.0
 
     def work(path: str, av: audio.AvProcess) -> list[Float[np.ndarray, " dim"]]:
         found = []
         for one in (windows[number] for number in by_path[path]):
             start, end = max(0.0, one.start - margin), min(one.end + margin, lengths[path])
             samples = audio.read(os_path(path), rate, start=start, end=end, av=av, options=decoding)
-            if not margin:
-                found.append(model.embed_samples(samples))
-                continue
-            track = FrameTrack(model, 0)
-            track.add(samples)
+            track = WindowTrack(model, 0)
+            track.add(samples, last=True)
             first, last = (round((second - start) / decoding.speed * rate) for second in (one.start, one.end))
             found.append(track.embed(first, last))
         return found

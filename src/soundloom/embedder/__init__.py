@@ -15,7 +15,8 @@ one thread, so that neither order nor company can change a rounding.
 
 from soundloom.embedder.base import Embedder, Frames
 from soundloom.embedder.reduction import Reduction
-from soundloom.embedder.stream import Stream, Window
+from soundloom.embedder.stream import Stream
+from soundloom.embedder.window import Window
 from soundloom.embedder.woven import Woven
 from soundloom.embedding_model import BLOCK, ShortAudioWarning, Source
 

@@ -77,17 +77,38 @@ class Embedder(nn.Module, EmbeddingModel):
         """Names of the outputs of `class_layer`, in order; empty without one."""
         return ()
 
-    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:  # noqa: ARG002
-        """Fused frames of every stream, before pooling, each on times of its own; `pool_frames` takes them.
+    @property
+    def shares_frames(self) -> bool:
+        """Whether windows of a long sound can share the frames of a part or more."""
+        return False
 
-        Raises:
-            ModelError: a part is of a class of one's own, and no stream.
+    def shared_frames(
+        self,
+        waveforms: Float[Tensor, "batch samples"],  # noqa: ARG002
+        lead: float = 0.0,  # noqa: ARG002
+    ) -> tuple[Frames | None, ...]:
+        """The frames of every part that windows of a long sound can share, each on times of its own, for `pool_shared`.
+
+        A frame depends on the sound within a second of it alone. A part without such frames gives None.
+
+        Args:
+            waveforms: a stretch of the sound.
+            lead: seconds at its beginning whose frames are not wanted: up to 2 s, for what comes after to depend on.
         """
-        raise ModelError(f"{self.name!r} is no stream: it has no frames before pooling")
+        return (None,) * len(self.embedders)
 
-    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:  # noqa: ARG002
-        """The embedding of a stretch of sound, from the frames of every stream in it; raises as `stream_frames`."""
-        raise ModelError(f"{self.name!r} is no stream: it has no frames before pooling")
+    def pool_shared(
+        self,
+        frames: Sequence[Frames | None],  # noqa: ARG002
+        waveforms: Float[Tensor, "batch samples"],
+    ) -> Float[Tensor, "batch dim"]:
+        """The embedding of a window, from the frames of `shared_frames` in it.
+
+        Args:
+            frames: of every part; a part without frames embeds the waveforms.
+            waveforms: of the window, not shorter than ``min_samples``.
+        """
+        return self._embed_equal(waveforms)
 
     def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:  # noqa: ARG002
         """Other layers of the same weights; see `Stream.with_layers`.

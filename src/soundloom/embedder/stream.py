@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -16,55 +15,17 @@ from soundloom import fusion
 from soundloom.embedder.base import MIN_SAMPLES, Embedder, Frames
 from soundloom.embedder.reduction import Reduction
 from soundloom.embedder.undeclared_state import undeclared_state
+from soundloom.embedder.window import Window
 from soundloom.encoders.base import Encoder
 from soundloom.errors import ModelError
 from soundloom.frontends.base import Frontend
 
-__all__ = ["Stream", "Window"]
+__all__ = ["Stream"]
 
+_LOCAL = 1.0
+"""Seconds of the longest window whose frames count as local."""
 
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """How much an encoder takes at once, in frames of the front-end.
-
-    Attributes:
-        frames: the most it takes.
-        fixed: whether it takes exactly so many, so that a shorter rest must be filled; else a rest is
-            embedded at its own length.
-        fill: what a rest is filled with, in the representation; None fills the waveform with silence.
-        hop: frames from one window's start to the next, of fixed windows; None: ``frames``, so that windows do not
-            overlap.
-        drop: leave out the frames after the last whole window, where there is one; of fixed windows.
-
-    Raises:
-        ModelError: the hop is not from 1 to ``frames``, or windows overlap, or drop a rest, that are not fixed.
-    """
-
-    frames: int
-    fixed: bool
-    fill: float | None = None
-    hop: int | None = None
-    drop: bool = False
-
-    def __post_init__(self) -> None:
-        if self.drop and not self.fixed:
-            raise ModelError("only windows of a fixed length can drop a rest: leave out drop")
-        if self.hop is None:
-            return
-        if not 1 <= self.hop <= self.frames:
-            raise ModelError(f"windows of {self.frames} frames have a hop from 1 to {self.frames}, got {self.hop}")
-        if not self.fixed:
-            raise ModelError("only windows of a fixed length can overlap: leave out the hop")
-
-    def __repr__(self) -> str:
-        # Fingerprints count it: without a hop, and without drop, it reads as it did before there were any.
-        more = ("" if self.hop is None else f", hop={self.hop}") + (", drop=True" if self.drop else "")
-        return f"Window(frames={self.frames}, fixed={self.fixed}, fill={self.fill!r}{more})"
-
-    @property
-    def step(self) -> int:
-        """Frames from one window's start to the next."""
-        return self.hop or self.frames
+_ROUNDING = 1e-6
 
 
 class Stream(Embedder):
@@ -163,14 +124,42 @@ class Stream(Embedder):
         values = torch.unflatten(self._pooled(alone, torch.ones(1)), 0, (len(waveforms), -1)).movedim(-1, 1)
         return Frames(values=values, times=fused.times, weights=fused.weights)
 
-    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:
-        """Its fused frames, before pooling."""
-        return (self._fused(waveforms),)
+    @property
+    def local(self) -> Stream | None:
+        """The same for long sounds, each frame of the second before and after it alone; None: it has no such form.
 
-    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:
-        """The embedding of a stretch of sound, from its fused frames."""
+        Of an encoder of windows of a second at most any will do; of another one its `Encoder.local` form.
+        """
+        frontend, encoder = self.frontend.local, self._local_encoder
+        return None if frontend is None or encoder is None else self.with_frontend(frontend).with_encoder(encoder)
+
+    @property
+    def shares_frames(self) -> bool:
+        """Whether it has a `local` form."""
+        return self.local is not None
+
+    def shared_frames(self, waveforms: Float[Tensor, "batch samples"], lead: float = 0.0) -> tuple[Frames | None, ...]:
+        """Its fused frames in the `local` form."""
+        local = self.local
+        if local is None:
+            return (None,)
+        # Windows of the encoder go on through the lead.
+        period = self._seconds(1 if self.window is None else self.window.step)
+        before = period * int(lead / period + _ROUNDING)
+        fused = local._fused(waveforms[:, round((lead - before) * self.sample_rate) :])
+        # Of an end that no frame is centred in, the last one.
+        first = min(int(torch.searchsorted(fused.times, before - _ROUNDING)), len(fused.times) - 1)
+        return (Frames(fused.values[..., first:], fused.times[first:] - before, fused.weights[first:]),)
+
+    def pool_shared(
+        self, frames: Sequence[Frames | None], waveforms: Float[Tensor, "batch samples"]
+    ) -> Float[Tensor, "batch dim"]:
+        """The embedding of a window, from its fused frames, if it has any, or its waveform."""
         (own,) = frames
-        return self._pooled(own.values, own.weights)
+        if own is None:
+            return self._embed_equal(waveforms)
+        encoder = self._local_encoder or self.encoder
+        return self._pooled(encoder.finish(own.values), own.weights)
 
     def _fused(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         frames = self.frontend.frames(waveforms.shape[1])
@@ -280,6 +269,14 @@ class Stream(Embedder):
         if count * size < frames:
             first = max(0, count) * size
             yield first, representation[..., first:].unsqueeze(1)
+
+    @property
+    def _local_encoder(self) -> Encoder | None:
+        brief = self.window is not None and self.window.fixed and self._seconds(self.window.frames) <= _LOCAL
+        return self.encoder if brief else self.encoder.local
+
+    def _seconds(self, frames: int) -> float:
+        return frames * self.frontend.hop
 
     def _too_short(self, frames: int) -> bool:
         """Whether the encoder cannot take so few frames."""

@@ -90,18 +90,28 @@ class Woven(Embedder):
             aligned.append(frames.values[..., nearest.to(frames.values.device)])
         return Frames(values=torch.cat(aligned, dim=1), times=grid.times, weights=grid.weights)
 
-    def stream_frames(self, waveforms: Float[Tensor, "batch samples"]) -> tuple[Frames, ...]:
-        """Fused frames of every stream, in order.
+    @property
+    def shares_frames(self) -> bool:
+        """Whether a part does."""
+        return any(embedder.shares_frames for embedder in self.embedders)
 
-        Raises:
-            ModelError: a part is no stream.
-        """
-        return tuple(chain.from_iterable(part.stream_frames(resampled) for part, resampled in self._each(waveforms)))
+    def shared_frames(self, waveforms: Float[Tensor, "batch samples"], lead: float = 0.0) -> tuple[Frames | None, ...]:
+        """The frames of every part that shares them, in order."""
+        return tuple(
+            chain.from_iterable(part.shared_frames(resampled, lead) for part, resampled in self._each(waveforms))
+        )
 
-    def pool_frames(self, frames: Sequence[Frames]) -> Float[Tensor, "batch dim"]:
-        """The embedding of a stretch of sound, from the frames of every stream in it."""
-        pairs = zip(self.embedders, frames, strict=True)
-        return torch.cat([part.pool_frames((own,)) for part, own in pairs], dim=1)
+    def pool_shared(
+        self, frames: Sequence[Frames | None], waveforms: Float[Tensor, "batch samples"]
+    ) -> Float[Tensor, "batch dim"]:
+        """The embedding of a window, from the frames that its parts share, and its waveform."""
+        every = zip(self.embedders, self._resamplers, frames, strict=True)
+        pooled = [
+            # What its frames are known of is not resampled again.
+            part.pool_shared((own,), waveforms if own is not None else _resampled(part, resampler, waveforms))
+            for part, resampler, own in every
+        ]
+        return torch.cat(pooled, dim=1)
 
     def undeclared_state(self) -> dict[str, str]:
         """That of every part.
@@ -125,9 +135,14 @@ class Woven(Embedder):
     def _each(self, waveforms: Tensor) -> Iterator[tuple[Embedder, Tensor]]:
         """Every part with the waveforms at its own rate, at least as long as it needs."""
         for embedder, resampler in zip(self.embedders, self._resamplers, strict=True):
-            resampled = resampler(waveforms)
-            missing = embedder.min_samples - resampled.shape[1]
-            yield embedder, nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled
+            yield embedder, _resampled(embedder, resampler, waveforms)
+
+
+def _resampled(embedder: Embedder, resampler: nn.Module, waveforms: Tensor) -> Tensor:
+    """Waveforms at the rate of a part, at least as long as it needs."""
+    resampled: Tensor = resampler(waveforms)
+    missing = embedder.min_samples - resampled.shape[1]
+    return nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled
 
 
 def _resampler(old: int, new: int) -> nn.Module:

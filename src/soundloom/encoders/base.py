@@ -79,6 +79,18 @@ class Encoder(nn.Module, ABC):
         raise InvalidArgumentError(f"{type(self).__name__} has no map to align its embeddings by")
 
     @property
+    def local(self) -> Encoder | None:
+        """The same for long sounds, encoding every frame alone; None: a frame's layers depend on others.
+
+        What depends on a window as a whole is left to `finish`.
+        """
+        return None
+
+    def finish(self, frames: Float[Tensor, "batch dim time"]) -> Float[Tensor, "batch dim time"]:
+        """Of a `local` encoder: the fused frames of a window as the encoder gives them for the window alone."""
+        return frames
+
+    @property
     def alignment_map(self) -> nn.Sequential | None:
         """The linear map of `align`, its first module being linear; None without one."""
         return None

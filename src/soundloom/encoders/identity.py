@@ -23,6 +23,11 @@ class Identity(Encoder):
     available = (1,)
     stride = 1
 
+    @property
+    def local(self) -> Identity:
+        """Itself."""
+        return self
+
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
     ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:

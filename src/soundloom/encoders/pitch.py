@@ -13,6 +13,7 @@ When not: chords, of which it gives the strongest note or several; noise, over w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import log
 
@@ -57,6 +58,7 @@ class PitchEncoder(Encoder):
 
     available = (1,)
     stride = 1
+    relative = True
 
     def __init__(self, settings: PitchEncoderSettings | None = None) -> None:
         super().__init__()
@@ -74,10 +76,26 @@ class PitchEncoder(Encoder):
         """The settings, under the name that stored fingerprints count."""
         return repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
 
+    @property
+    def local(self) -> PitchEncoder:
+        """The same without the division by the loudest frame, which `finish` makes up for."""
+        twin = copy(self)
+        twin.relative = False
+        return twin
+
+    def finish(self, frames: Float[Tensor, "batch dim time"]) -> Float[Tensor, "batch dim time"]:
+        """The frames of a window weighed by its loudest one; the squares of a frame add up to its loudness."""
+        if self.relative:
+            return frames
+        loudest = frames.square().sum(dim=1, keepdim=True).amax(dim=2, keepdim=True)
+        return frames / loudest.clamp_min(torch.finfo(frames.dtype).tiny).sqrt()
+
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
     ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
         """Roots of the notes' shares of every frame; these add up to how loud the frame is beside the loudest.
+
+        Of the `local` form they add up to how loud the frame is.
 
         Raises:
             InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
@@ -92,7 +110,7 @@ class PitchEncoder(Encoder):
         near = self.near(relative.flatten(0, 1)[:, None])
         notes = torch.einsum("fci,cio->fo", near, self._toeplitz()).softmax(dim=1).reshape(frames.shape)
         loudness = frames.square().sum(dim=2, keepdim=True).clamp_min(tiny).sqrt()
-        shares = notes * (loudness / loudness.amax(dim=1, keepdim=True))
+        shares = notes * (loudness / loudness.amax(dim=1, keepdim=True) if self.relative else loudness)
         roots = shares.clamp_min(tiny).sqrt()
         return [roots.transpose(1, 2).unsqueeze(1) for _ in wanted]
 

@@ -84,6 +84,14 @@ class Frontend(nn.Module, ABC):
         return None
 
     @property
+    def local(self) -> Frontend | None:
+        """The same for long sounds, each frame of the second before and after it alone; None: it has no such form.
+
+        Windows of a long sound share the frames of such front-ends (`soundloom.embedder.Embedder.shared_frames`).
+        """
+        return None
+
+    @property
     def of_task(self) -> bool:
         """Whether evaluation normalises its values by those of the task (`normalised_by`)."""
         return False

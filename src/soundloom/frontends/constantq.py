@@ -13,6 +13,7 @@ for their ripples below zero hertz. Magnitudes only: phases are not kept, and th
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Self
@@ -147,6 +148,7 @@ class ConstantQ(Frontend):
 
     channels = 1
     exports_any_length = False
+    longest = LONGEST
 
     def __init__(self, settings: ConstantQSettings | None = None) -> None:
         super().__init__()
@@ -166,6 +168,19 @@ class ConstantQ(Frontend):
             sparsity: see ``ConstantQSettings``; librosa's default, which the paper will have used, is 0.01.
         """
         return cls(ConstantQSettings(sparsity=sparsity))
+
+    @property
+    def local(self) -> ConstantQ | None:
+        """The same in pieces of a second; None where filters are too long for these.
+
+        A piece's rounding, and what its circular filters echo, is that of its loudest sound.
+        """
+        second = round(1 / self.hop)
+        if 2 * self.halo > second:
+            return None
+        twin = copy(self)
+        twin.longest = second + self.halo
+        return twin
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """Magnitudes, the channel axis being 1."""
@@ -203,8 +218,8 @@ class ConstantQ(Frontend):
 
     def _cut(self, frames: int) -> Piece:
         """Equal pieces with a period that the Fourier transform likes; alone, a piece needs no frames before it."""
-        count = math.ceil(frames / (LONGEST - 2 * self.halo))
-        if frames + self.halo <= LONGEST:
+        count = math.ceil(frames / (self.longest - 2 * self.halo))
+        if frames + self.halo <= self.longest:
             count = 1
         keep = math.ceil(frames / count)
         lead = self.halo if count > 1 else 0

@@ -55,6 +55,11 @@ class WaveformPatches(Frontend):
         self.bins = self.settings.length
         self.min_samples = self.settings.length
 
+    @property
+    def local(self) -> WaveformPatches:
+        """Itself: no frame depends on others."""
+        return self
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The pieces, the channel axis being 1."""
         self.check_length(waveforms)

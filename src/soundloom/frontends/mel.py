@@ -211,6 +211,11 @@ class LogMel(EnergyFrontend):
             )
         )
 
+    @property
+    def local(self) -> LogMel:
+        """Itself: no frame depends on others."""
+        return self
+
     def energies(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch bins time"]:
         """Mel energies (or magnitudes), before the logarithm.
 

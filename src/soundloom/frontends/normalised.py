@@ -56,6 +56,16 @@ class NormalisedFrontend(WrappingFrontend):
         """Those of the front-end within."""
         return getattr(self.inner, "settings", "")
 
+    @property
+    def local(self) -> Frontend | None:
+        """The same around the local form of the front-end within."""
+        inner = self.inner.local
+        if inner is None or inner is self.inner:
+            return None if inner is None else self
+        twin = NormalisedFrontend(inner)
+        twin.scale, twin.shift = self.scale, self.shift
+        return twin
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The scaled representation."""
         return self.normalise(self.inner(waveforms))

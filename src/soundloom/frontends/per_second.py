@@ -51,6 +51,11 @@ class PerSecond(WrappingFrontend):
         """Those of the front-end within."""
         return getattr(self.inner, "settings", "")
 
+    @property
+    def local(self) -> PerSecond:
+        """Itself: every second is transformed alone."""
+        return self
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The seconds' representations, one after another."""
         self.check_length(waveforms)

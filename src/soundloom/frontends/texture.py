@@ -97,6 +97,11 @@ class Texture(Frontend):
         pairs = settings.groups * (settings.groups - 1) // 2
         self.bins = 5 * bands + cells * 2 * (bands // settings.patch_bands) + pairs
 
+    @property
+    def local(self) -> Texture:
+        """Itself: no frame depends on others."""
+        return self
+
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channel frequency time"]:
         """The statistics, the channel axis being 1."""
         self.check_length(waveforms)

@@ -9,9 +9,8 @@ from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.detectors.background import standardised, unit_length
-from soundloom.detectors.frame_windows import embed_stream, shares_frames
+from soundloom.detectors.frame_windows import embed_stream
 from soundloom.embedder import Embedder
-from soundloom.errors import ModelError
 
 __all__ = ["similarity_over_time"]
 
@@ -41,10 +40,7 @@ def similarity_over_time(
 
     Raises:
         AudioError: it cannot be read.
-        ModelError: a part of the model is no stream.
     """
-    if not shares_frames(model):
-        raise ModelError(f"{model.name!r} has parts that are no streams: name another model for the similarity")
     rate = model.sample_rate
     size, step = (max(1, round(seconds * rate / options.speed)) for seconds in (window, hop))
     blocks = audio.stream(path, rate, options=options)
