@@ -151,17 +151,30 @@ def test_codes_are_really_used_and_checked(
         again.search(embeddings[5], 10, {"left": 1, "right": 1})
 
 
-def test_an_index_that_an_earlier_version_built_has_no_codes(tmp_path: Path, store: Store) -> None:
-    SearchIndex.build(tmp_path, store, PARTS, exact_bytes=0)
+def test_embeddings_are_restored_to_the_precision_of_the_index(
+    index: SearchIndex, embeddings: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_store", None)  # they are not read from there
+    restored = index.restored_embeddings(index.segments.at([3, 2000]))
+    assert list(restored) == [("/00003.wav", 0.0), ("/02000.wav", 0.0)]
+    assert np.allclose(np.stack(list(restored.values())), embeddings[[3, 2000]], rtol=1e-5, atol=1e-5)
+
+
+def test_an_index_that_an_earlier_version_built_has_no_codes_and_no_norms(
+    tmp_path: Path, store: Store, embeddings: np.ndarray
+) -> None:
+    built = SearchIndex.build(tmp_path, store, PARTS, exact_bytes=0)
+    missing = ("codes.faiss", "norms.npy", "failures.arrow")
     manifest = read_manifest(tmp_path)
     assert manifest is not None
-    known = {name: checksum for name, checksum in manifest.pop("files").items() if name != "codes.faiss"}
-    (tmp_path / "codes.faiss").unlink()
-    (tmp_path / "index.json").unlink()
+    known = {name: checksum for name, checksum in manifest.pop("files").items() if name not in missing}
+    for name in ("index.json", *missing):
+        (tmp_path / name).unlink()
     write_manifest(tmp_path, {key: value for key, value in manifest.items() if key not in ("codes", "format")}, known)
     index = SearchIndex.open(tmp_path, store)
     assert index is not None
     assert (index.has_cells, index.has_codes) == (True, False)
+    assert np.array_equal(index.restored_embeddings(built.segments.at([7]))["/00007.wav", 0.0], embeddings[7])
 
 
 def test_copies_of_one_sound_count_as_found(tmp_path: Path) -> None:

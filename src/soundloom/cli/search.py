@@ -325,15 +325,15 @@ class _Search:
 
     def _records(self, matches: list[Match]) -> list[dict[str, object]]:
         """Matches as JSON has them: with the notices of their files, and percentiles by part if these are asked for."""
+        from soundloom.library.search.current_rows import StoredTables
         from soundloom.library.storage.library_settings import LibrarySettings
         from soundloom.library.storage.store import Store
         from soundloom.library.storage.store_folders import store_folder
 
         records = [asdict(match) for match in matches]
         noticed: dict[str, list[dict[str, str]]] = {}
-        for notice in (
-            Store(store_folder(self._folder), LibrarySettings.read(self._folder).dim).notices() if records else ()
-        ):
+        store = Store(store_folder(self._folder), LibrarySettings.read(self._folder).dim)
+        for notice in StoredTables(self._folder, store).notices() if records else ():
             noticed.setdefault(notice.path, []).append({"code": notice.code, "text": hints_as_flags(notice.text)})
         for record, match in zip(records, matches, strict=True):
             record["notices"] = noticed.get(match.path, [])

@@ -15,6 +15,7 @@ from soundloom.library.indexing.file_facts import measure_levels
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.mirror import refresh
+from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
@@ -87,9 +88,14 @@ class LibraryContents(SegmentTables):
             _ = self._store.version
         return self._store
 
+    @property
+    def _tables(self) -> StoredTables:
+        """What the store says of the files, without opening it if the search index says the same."""
+        return StoredTables(self.folder, self._current)
+
     def __len__(self) -> int:
         """How many segments the library holds."""
-        return self._current.count
+        return self._tables.segments
 
     def files(self) -> list[str]:
         """The indexed files, sorted."""
@@ -97,15 +103,15 @@ class LibraryContents(SegmentTables):
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, and why."""
-        return self._current.failures()
+        return self._tables.failures()
 
     def notices(self) -> list[FileNotice]:
         """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
-        return self._current.notices()
+        return self._tables.notices()
 
     def totals(self) -> tuple[int, float]:
         """How many files are indexed, and how many seconds they last together."""
-        durations = self._current.durations()
+        durations = self._tables.durations()
         return len(durations), sum(durations.values())
 
     def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:

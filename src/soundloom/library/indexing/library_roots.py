@@ -8,6 +8,7 @@ from pathlib import Path
 
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.relocation import relocate_root
+from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, parents_of, totals_by_root
 from soundloom.library.storage.root_registry import RootEntry, RootRegistry
@@ -71,7 +72,7 @@ class Roots:
         Raises:
             LibraryError: the list of folders is damaged.
         """
-        durations = self._store.durations()
+        durations = StoredTables(self._folder, self._store).durations()
         entries = self._registry.entries() or [RootEntry.of(path) for path in parents_of(durations)]
         lookup = RootLookup(entry.path for entry in entries)
         totals = totals_by_root((entry.path for entry in entries), durations, lookup.root_of)

@@ -101,7 +101,7 @@ def _words(index: SearchIndex, members: list[Int[np.ndarray, " _n"]], scores: Wo
     """The most characteristic words of each cluster."""
     sampled = [rows[np.linspace(0, len(rows) - 1, min(_SAMPLED, len(rows))).astype(int)] for rows in members]
     segments = [index.segments.at(rows) for rows in sampled]
-    known = index.embeddings([segment for some in segments for segment in some])
+    known = index.restored_embeddings([segment for some in segments for segment in some])
     vocabulary, everywhere = scores(index.sample)
     if not vocabulary:
         return [()] * len(members)

@@ -1,7 +1,7 @@
-"""Rows of a library's search index and fields of its files, read without the store while the index is up to date.
+"""Rows of a library's search index and what they say of its files, read without LanceDB while the index is up to date.
 
 Whether an index was built from the store as it is can be seen without opening that: the index holds the version and the
-checksum of the manifest that it was built from.
+checksum of the manifest that it was built from. LanceDB takes a second to import.
 """
 
 from __future__ import annotations
@@ -16,11 +16,57 @@ from soundloom.library.search.vector_index.index_files import IndexFiles, read_m
 from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.store_folders import store_folder
+from soundloom.library.storage.table_schema import Failure, FileNotice, read_notices
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["current_fields", "current_rows"]
+    from soundloom.library.storage.store import Store
+
+__all__ = ["StoredTables", "current_fields", "current_rows"]
+
+
+class StoredTables:
+    """What a library's tables say of its files: from the store if it is open or the search index is older than it.
+
+    Args:
+        folder: the library's.
+        store: its rows.
+
+    Raises:
+        LibraryDamagedError: a file of the store is not as it was written.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._store = store
+        store.check_changed()
+        self._index = None if store.is_open else _current_index(folder)
+        self._rows = _table(self._index, "rows.arrow")
+
+    @property
+    def segments(self) -> int:
+        """How many segments there are."""
+        return self._store.count if self._rows is None else int(self._rows.num_rows)
+
+    def durations(self) -> dict[str, float]:
+        """The length of every indexed file in seconds, by path."""
+        if self._rows is None:
+            return self._store.durations()
+        return dict(zip(self._rows["path"].to_pylist(), self._rows["duration"].to_pylist(), strict=True))
+
+    def notices(self) -> list[FileNotice]:
+        """What was noticed of the files when they were decoded, by path."""
+        if self._rows is None or "notices" not in self._rows.column_names:
+            return self._store.notices()
+        noticed = self._rows.select(["path", "notices"]).filter(self._rows["notices"].is_valid())
+        return read_notices(dict(zip(noticed["path"].to_pylist(), noticed["notices"].to_pylist(), strict=True)))
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, by path."""
+        index = self._index
+        known = index is not None and index.manifest.get("failures") == self._store.failures_identity
+        table = _table(index, "failures.arrow") if known else None
+        return self._store.failures() if table is None else [Failure(**row) for row in table.to_pylist()]
 
 
 def current_fields(folder: Path) -> FileFields | None:
@@ -34,7 +80,7 @@ def current_fields(folder: Path) -> FileFields | None:
 
 
 def current_rows(folder: Path) -> pa.Table | None:
-    """Path, start, end, duration and tags of every segment, ordered by path and start.
+    """Path, start, end, duration, tags and notices of every segment, ordered by path and start.
 
     Args:
         folder: the library's.
@@ -43,6 +89,11 @@ def current_rows(folder: Path) -> pa.Table | None:
         None where there is no such library, or its index is missing, damaged or older than its store: open the library
         then.
     """
+    return _table(_current_index(folder), "rows.arrow")
+
+
+def _current_index(folder: Path) -> IndexFiles | None:
+    """The files of the index; None where it is missing, damaged or older than the store."""
     try:
         latest = latest_manifest(store_folder(folder) / "segments.lance")
         manifest = read_manifest(folder / "index")
@@ -51,6 +102,14 @@ def current_rows(folder: Path) -> pa.Table | None:
         version, file = latest
         if (manifest["version"], manifest["store"]) != (version, f"{zlib.crc32(file.read_bytes()):08x}"):
             return None
-        return IndexFiles(folder / "index", manifest).rows()
+    except (OSError, ValueError, CacheDamagedError):
+        return None
+    return IndexFiles(folder / "index", manifest)
+
+
+def _table(index: IndexFiles | None, name: str) -> pa.Table | None:
+    """A table of the index; None where it is damaged."""
+    try:
+        return None if index is None else index.table(name)
     except (OSError, ValueError, CacheDamagedError):
         return None

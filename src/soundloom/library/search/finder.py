@@ -137,7 +137,7 @@ class Finder:
 
     def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
         """What text found, and after it what the model finds by those of its words that it knows."""
-        # Imports torch: text that finds enough by itself does without.
+        # Where text finds enough by itself, the words are not needed.
         from soundloom.library.search.tag_query import find_known_words, nothing_found
 
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
@@ -182,7 +182,7 @@ class Finder:
 
     def _with_probabilities(self, index: SearchIndex, query: LibraryQuery, matches: list[Match]) -> list[Match]:
         """Matches of words with their probabilities, and a remark where even the highest is low."""
-        embeddings = index.embeddings(matches)
+        embeddings = index.restored_embeddings(matches)
         known = [match for match in matches if (match.path, match.start) in embeddings]
         if not known:
             return matches

@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +37,12 @@ from soundloom.library.search.matches import Match
 from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import Cells, top_rows
+from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
 from soundloom.library.search.vector_index.codes import Codes
 from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
-from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
+from soundloom.library.search.vector_index.nearest_rows import NearestRows
+from soundloom.library.search.vector_index.standardisation import embedding_matrix, restored, standardised
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
@@ -51,21 +52,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["NearestRows", "SearchIndex"]
-
-
-@dataclass(frozen=True)
-class NearestRows:
-    """The best rows of a search, best first.
-
-    Attributes:
-        rows: positions in the index.
-        similarity: weighted mean of the parts' cosines, in [-1, 1].
-        parts: part name -> that part's cosine.
-    """
-
-    rows: Int[np.ndarray, " k"]
-    similarity: Float[np.ndarray, " k"]
-    parts: dict[str, Float[np.ndarray, " k"]]
 
 
 class SearchIndex:
@@ -91,7 +77,7 @@ class SearchIndex:
         self._store = store
         self.version: int = manifest["version"]
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
-        self.rows: pa.Table = files.rows()
+        self.rows: pa.Table = files.table("rows.arrow")
         self._paths = self.rows["path"].combine_chunks()
         self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
@@ -101,10 +87,9 @@ class SearchIndex:
         scaling = files.arrays("scaling.npz")
         self._mean, self._scale = scaling["mean"], scaling["scale"]
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
-        self._file, self._vectors = files.vectors()
-        self._row_bytes = self._vectors.itemsize * self._vectors.shape[1]
-        self._header_bytes = manifest["files"]["vectors.npy"]["bytes"] - self._vectors.nbytes
-        self._similarities = SimilarityCache(self._vectors, self.parts)
+        self._vectors = CheckedMatrix(files.open("vectors.npy"))
+        self._norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None
+        self._similarities = SimilarityCache(self._vectors.mapped, self.parts)
         self._cells: Cells | None = None
         if manifest["cells"] is not None:
             self._cells = Cells(files.open("cells.faiss"), *manifest["cells"])
@@ -164,8 +149,7 @@ class SearchIndex:
         Raises:
             CacheDamagedError: they are not as they were written.
         """
-        self._file.check_all()
-        return self._vectors
+        return self._vectors.checked()
 
     @property
     def has_cells(self) -> bool:
@@ -183,7 +167,9 @@ class SearchIndex:
         Raises:
             CacheDamagedError: one differs.
         """
-        self._file.check_all()
+        for matrix in (self._vectors, self._norms):
+            if matrix is not None:
+                matrix.checked()
         for file in (self._cells, self._codes):
             if file is not None:
                 file.check()
@@ -204,7 +190,7 @@ class SearchIndex:
     ) -> dict[str, Float[np.ndarray, "queries n"]]:
         """The cosines of some rows to raw embeddings, by part."""
         standard = standardised(queries.astype(np.float32), self._mean, self._scale, self.parts)
-        vectors = self._vectors_of(rows)
+        vectors = self._vectors.at(rows)
         return {name: standard[:, columns] @ vectors[:, columns].T for name, columns in self.parts.items()}
 
     def positions(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " _found"]:
@@ -258,6 +244,20 @@ class SearchIndex:
     def embeddings(self, segments: Sequence[Segment]) -> dict[tuple[str, float], Float32[np.ndarray, " dim"]]:
         """The raw embeddings of all segments of these segments' files, by path and start, from the store."""
         return self._store.embeddings(segment.path for segment in segments)
+
+    def restored_embeddings(self, segments: Sequence[Segment]) -> dict[tuple[str, float], Float32[np.ndarray, " dim"]]:
+        """As `embeddings`, to the precision of the index, without the store, which takes a second to open.
+
+        Raises:
+            CacheDamagedError: the index is not as it was written.
+        """
+        if self._norms is None:
+            return self.embeddings(segments)
+        files = sorted({segment.path for segment in segments})
+        rows = np.concatenate([np.zeros(0, np.int64), *(self.rows_of_file(path) for path in files)])
+        raw = restored(self._vectors.at(rows), self._norms.at(rows), self._mean, self._scale, self.parts)
+        keys = (self.rows[name].take(rows).to_pylist() for name in ("path", "start"))
+        return dict(zip(zip(*keys, strict=True), raw, strict=True))
 
     def stored_embeddings(self) -> Iterator[tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n dim"]]]:
         """The raw embeddings of all rows from the store, batch by batch, with their positions in the index."""
@@ -334,7 +334,7 @@ class SearchIndex:
         for name, columns in self.parts.items():
             weighted[columns] = standard[columns] * np.float32(weights[name] / total)
         rows = self._best(standard, weights, weighted, k, mask)
-        near = self._vectors_of(rows)
+        near = self._vectors.at(rows)
         parts = {name: near[:, columns] @ standard[columns] for name, columns in self.parts.items()}
         similarity = near @ weighted
         order = np.lexsort((rows, -similarity))
@@ -368,13 +368,13 @@ class SearchIndex:
             if len(found) == k:
                 return found
         if (looked_at := self._candidates(weighted, k, mask, count)) is not None and len(looked_at) >= k:
-            return np.asarray(looked_at[top_rows(self._vectors_of(looked_at) @ weighted, k)])
+            return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
         if mask is None:
             return top_rows(self._all_similarities(standard, weights), k)
         candidates = np.flatnonzero(mask)
         if count > len(self) // 4:  # gathering a row costs as much as reading several in order
             return np.asarray(candidates[top_rows(self._all_similarities(standard, weights)[candidates], k)])
-        return np.asarray(candidates[top_rows(self._vectors_of(candidates) @ weighted, k)])
+        return np.asarray(candidates[top_rows(self._vectors.at(candidates) @ weighted, k)])
 
     def _candidates(
         self, weighted: Float32[np.ndarray, " dim"], k: int, mask: Bool[np.ndarray, " rows"] | None, count: int
@@ -389,11 +389,5 @@ class SearchIndex:
     def _all_similarities(
         self, standard: Float32[np.ndarray, " dim"], weights: Mapping[str, float]
     ) -> Float[np.ndarray, " rows"]:
-        self._file.check_all()
+        self._vectors.checked()
         return self._similarities.weighted_similarity(standard, weights)
-
-    def _vectors_of(self, rows: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
-        """The vectors of some rows, checked."""
-        first = self._header_bytes + rows * self._row_bytes
-        self._file.check_ranges(first, first + self._row_bytes)
-        return np.asarray(self._vectors[rows])

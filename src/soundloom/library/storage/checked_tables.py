@@ -75,6 +75,11 @@ class CheckedTables:
                     self._opened = self._open(self._schemas)
             return self._opened
 
+    @property
+    def are_open(self) -> bool:
+        """Whether the tables have been opened."""
+        return self._opened is not None
+
     def _manifest(self, name: str) -> tuple[int, Path] | None:
         return latest_manifest(self._folder / f"{name}.lance")
 

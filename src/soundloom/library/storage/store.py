@@ -32,6 +32,9 @@ from soundloom.library.storage.table_schema import (
     FileNotice,
     FileState,
     failure_schema,
+    failure_table,
+    notice_lines,
+    read_notices,
     segment_schema,
 )
 from soundloom.system_errors import first_line, one_line_errors
@@ -61,7 +64,7 @@ class Store:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self._dim = dim
-        self._folder = folder
+        self.folder = folder
         self._tables = CheckedTables(folder, {_SEGMENTS: segment_schema(dim), _FAILURES: failure_schema()})
 
     _segments = property(lambda self: self._tables[_SEGMENTS])
@@ -77,24 +80,32 @@ class Store:
     @property
     def columns(self) -> list[str]:
         """The names of the columns of the segments."""
-        names: list[str] = self._segments.schema.names
-        return names
+        return list(self._segments.schema.names)
 
     @property
     def version(self) -> int:
         """A number that changes with every change of the segments."""
-        with one_line_errors(self._folder, from_engine=True):
+        with one_line_errors(self.folder, from_engine=True):
             return self._tables.version(_SEGMENTS)
-
-    @property
-    def folder(self) -> Path:
-        """Where the tables lie."""
-        return self._folder
 
     @property
     def identity(self) -> str:
         """Checksum of the segments' current manifest; differs between stores also where their versions are the same."""
         return self._tables.identity(_SEGMENTS)
+
+    @property
+    def failures_identity(self) -> str:
+        """As `identity`, of the table of failures."""
+        return self._tables.identity(_FAILURES)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether LanceDB has opened the tables, which they are when first read or changed."""
+        return self._tables.are_open
+
+    def check_changed(self) -> None:
+        """As `check_files`, once per process, the files whose size or time has changed."""
+        self._tables.check_changed()
 
     def check_files(self) -> None:
         """Compare every file of the store with its checksum.
@@ -115,7 +126,7 @@ class Store:
     @property
     def count(self) -> int:
         """How many segments there are."""
-        with one_line_errors(self._folder, from_engine=True):
+        with one_line_errors(self.folder, from_engine=True):
             return int(self._segments.count_rows())
 
     @property
@@ -147,13 +158,13 @@ class Store:
         """
         self._tables.check_changed()
         batch_size = max(1, _BATCH_FLOATS // self._dim) if "embedding" in columns else _BATCH_ROWS
-        with one_line_errors(self._folder, from_engine=True):
+        with one_line_errors(self.folder, from_engine=True):
             query = self._segments.search().select(list(columns)).limit(max(1, self.count))
         query = query.with_row_id(row_ids)
         if where is not None:
             query = query.where(check_condition(where))
         try:
-            with one_line_errors(self._folder, from_engine=True):
+            with one_line_errors(self.folder, from_engine=True):
                 yield from query.to_batches(batch_size)
         except (LibraryDamagedError, RuntimeError, ValueError) as error:
             if where is None:
@@ -274,11 +285,7 @@ class Store:
         found: dict[str, str] = {}
         for batch in self.scan(["path", "notices"], "notices IS NOT NULL"):
             found.update(zip(batch["path"].to_pylist(), batch["notices"].to_pylist(), strict=True))
-        return [
-            FileNotice(path, *line.split(": ", 1))
-            for path, lines in sorted(found.items())
-            for line in lines.split("\n")
-        ]
+        return read_notices(found)
 
     def write_decoding(self, notices: Mapping[str, Sequence[Notice]], version: int) -> None:
         """Record of known files, whose embeddings stay, the version of decoding and what it noticed, in one commit."""
@@ -287,7 +294,7 @@ class Store:
         rows = pa.Table.from_batches(
             [batch for some in _chunks(sorted(notices)) for batch in self.scan(["path", "start"], path_is_in(some))]
         )
-        lines = [_notice_lines(notices[path]) for path in rows["path"].to_pylist()]
+        lines = [notice_lines(notices[path]) for path in rows["path"].to_pylist()]
         rows = rows.append_column("decoder", pa.array([version] * len(lines), pa.int32()))
         rows = rows.append_column("notices", pa.array(lines, pa.string()))
         with self._tables.committing():
@@ -301,7 +308,7 @@ class Store:
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, sorted by path."""
-        with one_line_errors(self._folder, from_engine=True):
+        with one_line_errors(self.folder, from_engine=True):
             rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
         return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
 
@@ -323,11 +330,8 @@ class Store:
 
     def set_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the list of files that could not be indexed."""
-        import pyarrow as pa
-
-        columns = [[failure.path for failure in failures], [failure.reason for failure in failures]]
         with self._tables.committing():
-            self._failures.add(pa.table(columns, schema=failure_schema()), mode="overwrite")
+            self._failures.add(failure_table(failures), mode="overwrite")
 
     def record_failures(self, failed: Mapping[str, str], roots: Sequence[str]) -> None:
         """Keep the files that failed now, beside those outside some roots that failed before.
@@ -380,7 +384,7 @@ def segment_rows(
         [list(tags)] * count,
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
         [DECODER_VERSION] * count,
-        [_notice_lines(notices)] * count,
+        [notice_lines(notices)] * count,
     ]
     return pa.table(columns, schema=segment_schema(dim))
 
@@ -388,11 +392,6 @@ def segment_rows(
 def store_damages(folder: Path) -> list[Damage]:
     """Everything that is wrong with a store, found by reading all its files and all its rows; writes nothing."""
     return table_damages(folder, (_SEGMENTS, _FAILURES))
-
-
-def _notice_lines(notices: Sequence[Notice]) -> str | None:
-    """Notices as they are stored: a line each, code and text."""
-    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -6,11 +6,14 @@ same in all of the file's rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from soundloom.audio import Notice
 
 __all__ = [
     "ADDED_COLUMNS",
@@ -18,6 +21,9 @@ __all__ = [
     "FileNotice",
     "FileState",
     "failure_schema",
+    "failure_table",
+    "notice_lines",
+    "read_notices",
     "segment_schema",
 ]
 
@@ -78,3 +84,21 @@ def failure_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+
+
+def failure_table(failures: Sequence[Failure]) -> pa.Table:
+    """The table of files that could not be indexed."""
+    import pyarrow as pa
+
+    columns = [[failure.path for failure in failures], [failure.reason for failure in failures]]
+    return pa.table(columns, schema=failure_schema())
+
+
+def notice_lines(notices: Sequence[Notice]) -> str | None:
+    """Notices as they are stored: a line each, code and text."""
+    return "\n".join(f"{notice.code}: {' '.join(notice.text.split())}" for notice in notices) or None
+
+
+def read_notices(lines: Mapping[str, str]) -> list[FileNotice]:
+    """The notices of files, sorted by path, from what `notice_lines` gave of each."""
+    return [FileNotice(path, *line.split(": ", 1)) for path, some in sorted(lines.items()) for line in some.split("\n")]

@@ -22,10 +22,15 @@ from soundloom.library.search.vector_index.index_files import (
     create_vectors,
     read_manifest,
     write_manifest,
-    write_rows,
+    write_table,
 )
 from soundloom.library.search.vector_index.recall import RecallSample
-from soundloom.library.search.vector_index.standardisation import column_scaling, embedding_matrix, standardised
+from soundloom.library.search.vector_index.standardisation import (
+    column_scaling,
+    embedding_matrix,
+    standardised_with_norms,
+)
+from soundloom.library.storage.table_schema import failure_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,11 +61,12 @@ def build_index(folder: Path, store: Store, parts: Mapping[str, slice], *, exact
         OSError: the folder cannot be written.
     """
     store.check_files()
-    identity, version = store.identity, store.version
+    identity, version, failures = store.identity, store.version, store.failures_identity
     dim = max(columns.stop for columns in parts.values())
     with _replacing(folder) as temporary:
         rows = _sorted_rows(store)
-        write_rows(temporary, rows)
+        write_table(temporary / "rows.arrow", rows)
+        write_table(temporary / "failures.arrow", failure_table(store.failures()))
         mean, scale = column_scaling(store, dim, rows.num_rows)
         np.savez(temporary / "scaling.npz", mean=mean, scale=scale)
         vectors = _write_vectors(temporary, store, rows, mean, scale, parts)
@@ -74,6 +80,7 @@ def build_index(folder: Path, store: Store, parts: Mapping[str, slice], *, exact
             {
                 "version": version,
                 "store": identity,
+                "failures": failures,
                 "parts": {name: [columns.start, columns.stop] for name, columns in parts.items()},
                 "cells": None if cells is None else list(cells),
                 "codes": codes,
@@ -107,7 +114,7 @@ def refresh_tags(folder: Path, store: Store, rows: pa.Table) -> bool:
         for file in folder.iterdir():
             if file.name not in ("rows.arrow", MANIFEST):
                 _link_or_copy(file, temporary / file.name)
-        write_rows(temporary, refreshed)
+        write_table(temporary / "rows.arrow", refreshed)
         known = {name: checksum for name, checksum in manifest["files"].items() if name != "rows.arrow"}
         facts = {key: value for key, value in manifest.items() if key not in ("format", "files")}
         write_manifest(temporary, facts | {"version": version, "store": identity}, known)
@@ -119,10 +126,12 @@ def _sorted_rows(store: Store) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    batches = list(store.scan(_COLUMNS, row_ids=True))
+    batches = list(store.scan(_COLUMNS + [name for name in ("notices",) if name in store.columns], row_ids=True))
     if not batches:
         names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "duration": pa.float64()}
-        return pa.schema({**names, "tags": pa.list_(pa.string()), "_rowid": pa.uint64()}).empty_table()
+        return pa.schema(
+            {**names, "tags": pa.list_(pa.string()), "notices": pa.string(), "_rowid": pa.uint64()}
+        ).empty_table()
     rows = pa.Table.from_batches(batches)
     return rows.take(pc.sort_indices(rows, sort_keys=[("path", "ascending"), ("start", "ascending")]))
 
@@ -135,18 +144,20 @@ def _write_vectors(
     scale: np.ndarray,
     parts: Mapping[str, slice],
 ) -> np.ndarray:
-    """Write the vectors, which are returned, and the sample."""
+    """Write the vectors, which are returned, with the norms of their parts, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
     order = np.argsort(row_ids)
     vectors = create_vectors(folder, rows.num_rows, len(mean))
+    norms = np.zeros((rows.num_rows, len(parts)), np.float32)
     step = max(1, rows.num_rows // _SAMPLE_ROWS)
     sample = np.zeros((len(range(0, rows.num_rows, step)), len(mean)), np.float32)
     for batch in store.scan(["embedding"], row_ids=True):
         positions = order[np.searchsorted(row_ids, batch["_rowid"].to_numpy(), sorter=order)]
         raw = embedding_matrix(batch, len(mean))
-        vectors[positions] = standardised(raw, mean, scale, parts)
+        vectors[positions], norms[positions] = standardised_with_norms(raw, mean, scale, parts)
         chosen = positions % step == 0
         sample[positions[chosen] // step] = raw[chosen]
+    np.save(folder / "norms.npy", norms)
     np.save(folder / "sample.npy", sample)
     if isinstance(vectors, np.memmap):
         vectors.flush()

@@ -1,10 +1,12 @@
 """The files of a search index on disk, with a manifest of what they were built from, their lengths and checksums.
 
     index.json     format, store, parts, the length and block checksums of every other file, and its own checksum
-    rows.arrow     path, start, end, duration, tags and row id of every row
+    rows.arrow     path, start, end, duration, tags, notices and row id of every row
+    failures.arrow path and reason of every file that could not be read
     scaling.npz    mean and inverse deviation of every column
     sample.npy     raw embeddings of every n-th row
     vectors.npy    standardised embeddings of all rows
+    norms.npy      lengths of their parts before these had unit length; not there if an earlier version built the index
     cells.faiss    inverted file, for large libraries with clusters
     codes.faiss    product codes, for large libraries; not there if an earlier version built the index
 
@@ -30,7 +32,15 @@ from soundloom.library.storage.block_checksums import CheckedFile, FileChecksum
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT", "IndexFiles", "check_index", "create_vectors", "read_manifest", "write_manifest", "write_rows"]
+__all__ = [
+    "FORMAT",
+    "IndexFiles",
+    "check_index",
+    "create_vectors",
+    "read_manifest",
+    "write_manifest",
+    "write_table",
+]
 
 FORMAT = 3
 """Version of the folder's layout; an index of another version is rebuilt."""
@@ -65,28 +75,17 @@ class IndexFiles:
         except (OSError, ValueError, KeyError, TypeError, CacheDamagedError) as error:
             raise CacheDamagedError(f"{str(self._folder / name)!r} cannot be opened ({error})") from None
 
-    def rows(self) -> pa.Table:
-        """``rows.arrow``, checked whole."""
+    def table(self, name: str) -> pa.Table:
+        """A table, checked whole."""
         import pyarrow as pa
 
-        file = self.open("rows.arrow")
+        file = self.open(name)
         file.check_all()
         return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file.buffer()))).read_all()
 
     def arrays(self, name: str) -> Any:
         """An array or an archive of arrays, checked whole."""
         return np.load(io.BytesIO(self.open(name).content()), allow_pickle=False)
-
-    def vectors(self) -> tuple[CheckedFile, NDArray[np.float32]]:
-        """``vectors.npy`` as a memory map, of which only the header is checked, and the file to check the rest by."""
-        file = self.open("vectors.npy")
-        file.check(0, 1)
-        buffer = file.buffer()
-        header = io.BytesIO(buffer[: 2**12])
-        np.lib.format.read_magic(header)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(header)
-        vectors = np.frombuffer(buffer, dtype, offset=header.tell()).reshape(shape)
-        return file, vectors
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -141,12 +140,12 @@ def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any]
         file.write(text)
 
 
-def write_rows(folder: Path, rows: pa.Table) -> None:
-    """Write ``rows.arrow``."""
+def write_table(file: Path, table: pa.Table) -> None:
+    """Write a table of an index."""
     import pyarrow as pa
 
-    with pa.OSFile(str(folder / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows)
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
 
 
 def create_vectors(folder: Path, rows: int, dim: int) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from soundloom.library.storage.store import Store
 
-__all__ = ["column_scaling", "embedding_matrix", "standardised"]
+__all__ = ["column_scaling", "embedding_matrix", "restored", "standardised", "standardised_with_norms"]
 
 _MIN_ROWS = 20
 """With fewer rows than this the columns' deviations say nothing, and embeddings stay as they are."""
@@ -64,10 +64,45 @@ def standardised(
         scale: inverse deviation of every column, 0 for a constant one.
         parts: part name -> its columns.
     """
+    return standardised_with_norms(embeddings, mean, scale, parts)[0]
+
+
+def standardised_with_norms(
+    embeddings: Float[np.ndarray, "rows dim"],
+    mean: Float[np.ndarray, " dim"],
+    scale: Float[np.ndarray, " dim"],
+    parts: Mapping[str, slice],
+) -> tuple[Float32[np.ndarray, "rows dim"], Float32[np.ndarray, "rows parts"]]:
+    """As `standardised`, and the length that every part had, by which `restored` has the embeddings again."""
     # In double precision: a column may vary little about a large mean.
     standard = (embeddings - mean) * scale
-    for columns in parts.values():
+    norms = np.zeros((len(standard), len(parts)), np.float32)
+    for number, columns in enumerate(parts.values()):
         part = standard[:, columns]
         norm = np.linalg.norm(part, axis=1, keepdims=True)
         np.divide(part, norm, out=part, where=norm > 0)
-    return np.asarray(standard, np.float32)
+        norms[:, number] = norm[:, 0]
+    return np.asarray(standard, np.float32), norms
+
+
+def restored(
+    vectors: Float32[np.ndarray, "rows dim"],
+    norms: Float32[np.ndarray, "rows parts"],
+    mean: Float[np.ndarray, " dim"],
+    scale: Float[np.ndarray, " dim"],
+    parts: Mapping[str, slice],
+) -> Float32[np.ndarray, "rows dim"]:
+    """Raw embeddings from standardised ones, to the precision of these; a constant column is its mean.
+
+    Args:
+        vectors: standardised.
+        norms: of their parts before they had unit length.
+        mean: of every column.
+        scale: inverse deviation of every column, 0 for a constant one.
+        parts: part name -> its columns.
+    """
+    deviation = np.divide(1.0, scale, out=np.zeros(len(scale)), where=scale > 0)
+    raw = vectors * deviation
+    for number, columns in enumerate(parts.values()):
+        raw[:, columns] *= norms[:, number : number + 1]
+    return np.asarray(raw + mean, np.float32)
