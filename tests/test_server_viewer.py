@@ -6,12 +6,13 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.image
 import numpy as np
 import pytest
 import soundfile
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from helpers.server import API, by_name, refused, served
@@ -79,10 +80,28 @@ def test_an_outline_has_the_least_and_greatest_samples(client: TestClient, one: 
     about = client.get(f"{API}/segments/{one['id']}/outline", params={"start": 45, "end": 55, "points": 10}).json()
     assert np.allclose(about["greatest"], [0.5] * 5 + [0.05] * 5, atol=2e-3)
     assert np.allclose(about["least"], [-0.5] * 5 + [-0.05] * 5, atol=2e-3)
-    message = refused(
-        client.get(f"{API}/segments/{one['id']}/outline", params={"start": 0, "end": 100}), 422, "bad_query"
-    )
-    assert "at most 90 s, got 100 s" in message
+
+
+def test_excerpts_of_a_long_stretch_are_decoded_once_for_every_look(
+    client: TestClient, one: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = cast(FastAPI, client.app).state.service.files._pool
+    tasks: list[str] = []
+    do = pool.do
+
+    def noted(task: str, *arguments: Any, **details: Any) -> dict[str, Any]:
+        tasks.append(task)
+        done: dict[str, Any] = do(task, *arguments, **details)
+        return done
+
+    monkeypatch.setattr(pool, "do", noted)
+    stretch = {"start": 0, "end": 99, "excerpts": 20}
+    for look in ({"gain": 0}, {"gain": 10}, {"scale": "mel"}, {"theme": "light"}):
+        tile(client, one, **stretch, **look)
+    about = client.get(f"{API}/segments/{one['id']}/outline", params=stretch).json()
+    assert (tasks.count("excerpts"), tasks.count("region_picture"), len(about["greatest"])) == (1, 4, 20)
+    assert np.allclose(about["greatest"], [0.5] * 10 + [0.05] * 10, atol=2e-3)
+    assert np.allclose(about["least"], [-0.5] * 10 + [-0.05] * 10, atol=2e-3)
 
 
 def test_the_file_of_a_segment_has_all_its_segments(client: TestClient, one: dict[str, Any]) -> None:

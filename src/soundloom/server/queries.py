@@ -15,9 +15,11 @@ from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.schemas import Identity, Tag
 
-__all__ = ["FacetQuery", "FileFilter", "FileQuery", "Query", "Tile", "parse_weights"]
+__all__ = ["Excerpts", "FacetQuery", "FileFilter", "FileQuery", "Query", "Tile", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
+
+Excerpts = Annotated[int, Field(ge=16, le=512, description="How many are decoded of a stretch longer than 90 s.")]
 
 
 class Query(BaseModel):
@@ -95,6 +97,7 @@ class Tile(BaseModel):
     height: Annotated[int, Field(ge=16, le=1024)] = 256
     low: Annotated[float, Field(ge=0, lt=1e6, description="Hertz at the bottom.")] = 0.0
     high: Annotated[float, Field(ge=0, lt=1e6, description="Hertz at the top; 0: half the file's rate.")] = 0.0
+    excerpts: Excerpts = 128
     scale: Literal["linear", "mel"] = "linear"
     gain: Annotated[float, Field(ge=-60, le=120, description="Decibels by which all is raised.")] = 0.0
     theme: Literal["dark", "light"] = "dark"

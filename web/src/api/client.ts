@@ -68,8 +68,8 @@ export const api = {
   segment: (id: string) => get<t.Segment>(`/segments/${at(id)}`),
   peaks: (id: string, points: number) => get<t.Peaks>(`/segments/${at(id)}/peaks?points=${points}`),
   file: (id: string) => get<t.FileEntry>(`/segments/${at(id)}/file`),
-  outline: (id: string, start: number, end: number, points: number, signal?: AbortSignal) =>
-    get<t.Outline>(`/segments/${at(id)}/outline?start=${start}&end=${end}&points=${points}`, signal),
+  outline: (id: string, region: { start: number; end: number; points: number; excerpts?: number }, signal?: AbortSignal) =>
+    get<t.Outline>(`/segments/${at(id)}/outline?${new URLSearchParams(Object.entries(region).map(([name, value]) => [name, String(value)]))}`, signal),
   reveal: (id: string) => ask(`/segments/${at(id)}/reveal`, { method: 'POST' }),
   async upload(file: Blob, name: string, signal: AbortSignal): Promise<t.Upload> {
     const body = new FormData();

@@ -39,7 +39,8 @@ class Viewer {
   private frame = 0;
 
   constructor() {
-    this.audio.preload = 'auto';
+    // Not before it is played: for browsers that do not play a format, the server makes a file of all of it.
+    this.audio.preload = 'none';
     this.audio.addEventListener('ended', () => this.pause());
     this.audio.addEventListener('error', () => {
       if (!this.hit || !this.audio.hasAttribute('src')) return;

@@ -8,8 +8,10 @@ What is drawn and what is embedded is the sound at the speed that the options na
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from jaxtyping import Float32
 from soundloom import audio
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError, SoundloomError
+from soundloom.file_names import os_path
 from soundloom.pictures import Excerpt
 from soundloom.server.media import region_picture as viewer
 from soundloom.server.media.thumbnail import thumbnail
@@ -37,7 +40,7 @@ Options = Mapping[str, Any]
 
 def codec(path: str, options: Options) -> dict[str, Any]:
     """Container and codec of a file, as `soundloom.audio.info` gives them."""
-    about = audio.info(path, options=_played(options))
+    about = _about(path, _played(options))
     return {"codec": about.codec, "sample_rate": about.sample_rate, "channels": about.channels}
 
 
@@ -76,16 +79,35 @@ def picture(
     return {}
 
 
+def excerpts(path: str, out: str, start: float, end: float, excerpts: int, options: Options) -> dict[str, Any]:
+    """Decode excerpts of a long stretch, to be drawn by `region_picture` in any scale."""
+    decoding = _played(options)
+    about = _about(path, decoding)
+    viewer.write_stretches(viewer.region_samples(path, start, end, excerpts, about, decoding), out)
+    return {}
+
+
 def region_picture(
-    path: str, out: str, start: float, end: float, gain: float, options: Options, **details: Any
+    path: str,
+    out: str,
+    start: float,
+    end: float,
+    gain: float,
+    options: Options,
+    decoded: str | None = None,
+    **details: Any,
 ) -> dict[str, Any]:
     """Draw a tile of a viewer to a PNG.
 
-    Details are those of `region_picture.spectrogram`, of which ``high`` may be 0 for half the file's rate.
+    Details are those of `region_picture.spectrogram`, of which ``high`` may be 0 for half the file's rate; ``decoded``
+    is what `excerpts` wrote of a long stretch.
     """
     decoding = _played(options)
-    about = audio.info(path, options=decoding)
-    stretches = viewer.region_samples(path, start, end, about, decoding)
+    about = _about(path, decoding)
+    if decoded is None:
+        stretches = viewer.region_samples(path, start, end, 1, about, decoding)
+    else:
+        stretches = viewer.read_stretches(decoded)
     details["high"] = details["high"] or about.sample_rate / 2
     with open(out, "wb") as file:
         file.write(viewer.spectrogram(stretches, about.sample_rate, gain=gain, **details))
@@ -95,7 +117,7 @@ def region_picture(
 def region_outline(path: str, start: float, end: float, points: int, options: Options) -> dict[str, Any]:
     """The least and the greatest sample of each of so many stretches of a region."""
     decoding = _played(options)
-    rate = audio.info(path, options=decoding).sample_rate
+    rate = _about(path, decoding).sample_rate
     samples = audio.read(path, rate, start=start, end=end, options=decoding)
     least, greatest = viewer.least_and_greatest(samples, points)
     return {"least": least, "greatest": greatest}
@@ -152,9 +174,23 @@ def _played(options: Options) -> DecodeOptions:
     return replace(DecodeOptions.from_data(options), speed=1.0)
 
 
+def _about(path: str, decoding: DecodeOptions) -> audio.AudioInfo:
+    """What a file is; remembered while it stays the same, as the length of an MP3 takes a walk over its frames."""
+    try:
+        status = os.stat(os_path(path))
+    except (OSError, ValueError):  # at an address
+        return audio.info(path, options=decoding)
+    return _about_of(path, status.st_size, status.st_mtime_ns, decoding)
+
+
+@lru_cache(maxsize=64)
+def _about_of(path: str, size: int, modified: int, decoding: DecodeOptions) -> audio.AudioInfo:  # noqa: ARG001
+    return audio.info(path, options=decoding)
+
+
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
-    for task in (codec, peaks, picture, region_picture, region_outline, transcode, samples, decode_upload)
+    for task in (codec, peaks, picture, excerpts, region_picture, region_outline, transcode, samples, decode_upload)
 }
 
 

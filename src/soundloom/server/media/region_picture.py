@@ -2,7 +2,8 @@
 
 Tiles of one file must fit together, so levels are decibels below full scale (a sine of amplitude 1 is at 0) and not
 relative to the loudest of a tile, and the frequencies are those asked for, up to half the file's own rate. A stretch
-that is too long to be read whole is sampled: a short excerpt for each column.
+that is too long to be read whole is sampled: short excerpts at equal distances, which are kept apart from the picture
+(`write_stretches`), so that another scale, another gain and the waveform need no decoding.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ from soundloom.audio import DecodeOptions
 from soundloom.pictures.excerpt import mel
 from soundloom.server.media.thumbnail import levels_png
 
-__all__ = ["WHOLE_SECONDS", "Stretch", "least_and_greatest", "region_samples", "spectrogram"]
+__all__ = [
+    "WHOLE_SECONDS",
+    "Stretch",
+    "least_and_greatest",
+    "outline_of_stretches",
+    "read_stretches",
+    "region_samples",
+    "spectrogram",
+    "write_stretches",
+]
 
 WHOLE_SECONDS = 90.0
 """Seconds of a stretch that is read whole."""
-_EXCERPTS = 128
-"""Excerpts of a longer one."""
 _WINDOW_SECONDS = 0.023
 _FRAMES_EACH = 4
 """Frames of a column, at most: their loudest is shown."""
@@ -49,7 +57,7 @@ class Stretch:
 
 
 def region_samples(
-    path: str, start: float, end: float, about: audio.AudioInfo, options: DecodeOptions
+    path: str, start: float, end: float, excerpts: int, about: audio.AudioInfo, options: DecodeOptions
 ) -> list[Stretch]:
     """A stretch in one piece, or excerpts of it at equal distances, at the file's own rate.
 
@@ -57,6 +65,7 @@ def region_samples(
         path: the file.
         start: where the stretch begins, in seconds.
         end: where it stops.
+        excerpts: how many, of a stretch longer than `WHOLE_SECONDS`.
         about: what the file is.
         options: how it is decoded.
     """
@@ -64,7 +73,7 @@ def region_samples(
         regions = [(start, end)]
     else:
         seconds = 2 * _WINDOW_SECONDS
-        regions = [(at, at + seconds) for at in np.linspace(start, end - seconds, _EXCERPTS).tolist()]
+        regions = [(at, at + seconds) for at in np.linspace(start, end - seconds, excerpts).tolist()]
     rate, around = about.sample_rate, []
     for first, last in regions:
         after = last + _WINDOW_SECONDS if about.duration is None else min(last + _WINDOW_SECONDS, about.duration)
@@ -75,6 +84,28 @@ def region_samples(
             audio.read_regions(path, rate, around, options=options), around, regions, strict=True
         )
     ]
+
+
+def write_stretches(stretches: list[Stretch], path: str) -> None:
+    """Keep stretches in a file, for `read_stretches`."""
+    bounds = np.array([(len(one.samples), one.first, one.last) for one in stretches], np.int64)
+    with open(path, "wb") as file:
+        np.savez(file, samples=np.concatenate([one.samples for one in stretches]), bounds=bounds)
+
+
+def read_stretches(path: str) -> list[Stretch]:
+    """The stretches that `write_stretches` kept."""
+    with np.load(path, allow_pickle=False) as kept:
+        samples, bounds = kept["samples"], kept["bounds"]
+    pieces = np.split(samples, np.cumsum(bounds[:-1, 0]))
+    return [Stretch(piece, int(first), int(last)) for piece, (_, first, last) in zip(pieces, bounds, strict=True)]
+
+
+def outline_of_stretches(stretches: list[Stretch]) -> tuple[list[float], list[float]]:
+    """The least and the greatest sample of each stretch."""
+    inside = [one.samples[one.first : max(one.last, one.first + 1)] for one in stretches]
+    each = [(float(one.min()), float(one.max())) if len(one) else (0.0, 0.0) for one in inside]
+    return [round(least, 4) for least, _ in each], [round(greatest, 4) for _, greatest in each]
 
 
 def spectrogram(

@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -27,6 +28,7 @@ from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import TRANSCODED, playable
+from soundloom.server.media.region_picture import WHOLE_SECONDS, outline_of_stretches, read_stretches
 
 __all__ = ["Playable", "SoundFiles", "open_sound", "saved_name"]
 
@@ -115,25 +117,52 @@ class SoundFiles:
 
         return self._cache.open(key, draw)
 
-    def region_picture(self, segment: Segment, start: float, end: float, **details: Any) -> BinaryIO:
+    def region_picture(self, segment: Segment, start: float, end: float, *, excerpts: int, **details: Any) -> BinaryIO:
         """A tile of a viewer of the segment's file, as a PNG; errors as for `part`.
 
         Args:
             segment: of the file.
             start: where the tile begins in the file, in seconds.
             end: where it stops.
+            excerpts: how many are drawn of a tile that is too long to be read whole.
             details: as for `soundloom.server.media.region_picture.spectrogram`.
         """
         details |= {"start": start, "end": end}
-        key = ["tile", *self._look(segment.path), details, self._pool.options.to_data()]
+        sampled = end - start > WHOLE_SECONDS
+        key = ["tile", *self._look(segment.path), details, sampled and excerpts, self._pool.options.to_data()]
 
         def draw(out: str) -> None:
-            self._pool.do("region_picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+            with self._excerpts(segment, start, end, excerpts) if sampled else nullcontext() as decoded:
+                details["decoded"] = None if decoded is None else decoded.name
+                self._pool.do("region_picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
 
         return self._cache.open(key, draw)
 
-    def region_outline(self, segment: Segment, start: float, end: float, points: int) -> dict[str, Any]:
-        """The least and greatest samples of stretches of a region of the segment's file; errors as for `part`."""
+    def _excerpts(self, segment: Segment, start: float, end: float, excerpts: int) -> BinaryIO:
+        """Excerpts of a long stretch of the segment's file, decoded once for every look of its picture."""
+        details = {"start": start, "end": end, "excerpts": excerpts}
+
+        def decode(out: str) -> None:
+            self._pool.do("excerpts", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+
+        return self._cache.open(["excerpts", *self._look(segment.path), details, self._pool.options.to_data()], decode)
+
+    def region_outline(
+        self, segment: Segment, start: float, end: float, *, points: int, excerpts: int
+    ) -> dict[str, Any]:
+        """The least and greatest samples of stretches of a region of the segment's file; errors as for `part`.
+
+        Args:
+            segment: of the file.
+            start: where the region begins in the file, in seconds.
+            end: where it stops.
+            points: how many stretches.
+            excerpts: how many, of a region that is too long to be read whole: those that `region_picture` draws.
+        """
+        if end - start > WHOLE_SECONDS:
+            with self._excerpts(segment, start, end, excerpts) as decoded:
+                least, greatest = outline_of_stretches(read_stretches(decoded.name))
+            return {"least": least, "greatest": greatest}
         details = {"start": start, "end": end, "points": points}
 
         def compute(out: str) -> None:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.http.security import from_this_machine
-from soundloom.server.media.region_picture import WHOLE_SECONDS
 from soundloom.server.media.reveal import reveal
 from soundloom.server.media.sound_files import saved_name
 from soundloom.server.queries import Tile
@@ -133,17 +132,16 @@ async def outline(
     start: Annotated[float, Query(ge=0, lt=1e9)],
     end: Annotated[float, Query(gt=0, lt=1e9)],
     points: Annotated[int, Query(ge=1, le=4000)] = 800,
+    excerpts: Annotated[int, Query(ge=16, le=512)] = 128,
 ) -> Outline:
-    """The least and greatest samples of equal stretches of a region of the segment's file, for a waveform."""
+    """The least and greatest samples of equal stretches of a region of the segment's file, for a waveform.
+
+    A region longer than 90 s is not decoded whole: these are of excerpts, those of its picture.
+    """
     _check_region(start, end)
-    if end - start > WHOLE_SECONDS:
-        raise ApiError(
-            422,
-            "bad_query",
-            f"a region of at most {WHOLE_SECONDS:g} s, got {end - start:g} s: /peaks gives the whole file",
-        )
     one = await service.segment(identity)
-    return Outline(**await service.run("view", service.files.region_outline, one, start, end, points))
+    outline = partial(service.files.region_outline, one, start, end, points=points, excerpts=excerpts)
+    return Outline(**await service.run("view", outline))
 
 
 def _check_region(start: float, end: float) -> None:
