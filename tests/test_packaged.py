@@ -125,7 +125,8 @@ def test_it_is_chosen_for_sounds_embedded_whole(module: Embedder) -> None:
 
 def test_without_the_runtime_torch_goes_on_with_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(RATE), RATE)
-    library = Library.create(tmp_path / "a.loom", loader=accelerating(soundloom.load))
+    library = Library.create(tmp_path / "a.loom")
+    assert library.settings.engine == packaged.ENGINE
     library.add(tmp_path / "a.wav")
     monkeypatch.setattr("soundloom.packaged.packaged_model.find_spec", lambda _name: None)
     with pytest.warns(UserWarning, match="made by the engine 'packaged'"):

@@ -20,7 +20,7 @@ from soundloom.errors import MissingExtraError, ModelError
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
 
-__all__ = ["ENGINES", "accelerating", "check_trusted", "load_default", "load_on"]
+__all__ = ["ENGINES", "accelerating", "check_trusted", "load_default", "load_light", "load_on"]
 
 ENGINES = ("auto", packaged.ENGINE, "torch", "onnxruntime")
 """What can be asked for; "auto" is the packaged graph for the default model, else ONNX Runtime where it is installed,
@@ -35,6 +35,13 @@ def load_default(*arguments: Any, **options: Any) -> EmbeddingModel:
     from soundloom.models import load
 
     return load(*arguments, **options)
+
+
+def load_light(name: str = packaged.NAME, **options: Any) -> EmbeddingModel:
+    """`load_default`, but of the default model the packaged graph where ONNX Runtime is installed."""
+    if packaged.is_packaged(name, options.get("weights")) and packaged.is_installed():
+        return packaged.PackagedModel()
+    return load_default(name, **options)
 
 
 def check_trusted(name: str, where: str) -> None:

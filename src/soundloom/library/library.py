@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions, Notice
 from soundloom.embedding_model import EmbeddingModel, Source
-from soundloom.engine_choice import load_default
+from soundloom.engine_choice import load_default, load_light
 from soundloom.library.duplicates.library_duplicates import Duplicates
 from soundloom.library.hits import Hits
 from soundloom.library.indexing.add_report import AddReport, FileProgress
@@ -95,7 +95,7 @@ class Library(LibraryContents):
         hop: float | None = None,
         weights: Weights = "published",
         decoding: DecodeOptions = DEFAULT_OPTIONS,
-        loader: Loader = load_default,
+        loader: Loader | None = None,
     ) -> Self:
         """Make an empty library.
 
@@ -106,7 +106,8 @@ class Library(LibraryContents):
             hop: seconds from one segment's start to the next; the window if not given.
             weights: as for `soundloom.load`, for a model given by its name.
             decoding: how its files, and the files it is searched by, become waveforms: channels, track, speed.
-            loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``.
+            loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``. If not given,
+                the default model is the packaged graph, as on the command line, and others come from `soundloom.load`.
 
         Raises:
             LibraryError: the folder is not empty or cannot be made, or window and hop make no sense.
@@ -114,7 +115,8 @@ class Library(LibraryContents):
         """
         folder = library_path(folder).resolve()
         with changing(folder):
-            return cls(folder, *lifecycle.create_library(folder, model, window, hop, weights, loader, decoding), loader)
+            made = lifecycle.create_library(folder, model, window, hop, weights, loader or load_light, decoding)
+            return cls(folder, *made, loader or load_default)
 
     @classmethod
     def open(
@@ -132,7 +134,7 @@ class Library(LibraryContents):
             model: the one that filled the library; by default it is loaded, as the settings say, when first needed.
             weights: where its weights are now, if no longer where they were; as for `soundloom.load`. The library
                 remembers the place, and so it does for a model's name.
-            loader: as for `create`.
+            loader: `soundloom.load`, or the same with some arguments chosen, such as ``offline=True``.
 
         Raises:
             LibraryError: there is no library there, or it is damaged.
