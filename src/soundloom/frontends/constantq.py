@@ -6,8 +6,8 @@ filter's length. Verma 2023, section 3.1 uses 80 bins from 40 Hz, 12 an octave, 
 
 librosa works octave by octave on ever more decimated waveforms and drops filter coefficients (its
 ``sparsity``); here one Fourier transform of the whole waveform serves all bins, so that the two agree to a
-correlation of 0.9995, not to rounding. With ``sparsity`` the filters are librosa's own, octave by octave, but
-for their ripples below zero hertz. Magnitudes only: phases are not kept, and there is no inverse.
+correlation of 0.9995, not to rounding. With ``sparsity`` it is done as librosa does it
+(`soundloom.frontends.octaves`). Magnitudes only: phases are not kept, and there is no inverse.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from torch.nn import functional
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend, register_frontend
 from soundloom.frontends.dft import inverse_dft, rows_of_rfft
+from soundloom.frontends.octaves import Octave, filtered_octaves, octave_power, samples_reached
 
 __all__ = ["ConstantQ", "ConstantQSettings"]
 
 # Half the width of the band kept of each filter's spectrum, in units of 1 / (filter length): a Hann window has
 # 3e-8 of its energy beyond. After a loud sound's end its echo through the cut is 104 dB weaker, or fainter.
 REACH = 12
-# The same where coefficients are left out: what is left is a sharp cut in frequency, whose ripples reach further.
-SPARSE_REACH = 48
 # Bins that share one range of rows.
 GROUP = 20
 # Frames of one Fourier transform at most; longer waveforms are cut into overlapping pieces.
@@ -55,7 +54,7 @@ class ConstantQSettings:
         bins_per_octave: of them.
         fmin: the lowest bin's frequency in hertz.
         sparsity: librosa's: the share of each filter's spectrum, by absolute sum, that is left out, smallest values
-            first, on the grid of librosa's own transform of each octave; 0 leaves out nothing.
+            first, octave by octave on decimated waveforms; 0 leaves out nothing and decimates nothing.
     """
 
     sample_rate: int = 16000
@@ -175,6 +174,9 @@ class ConstantQ(Frontend):
 
         A piece's rounding, and what its circular filters echo, is that of its loudest sound.
         """
+        if self.settings.sparsity:  # frame by frame, on waveforms that were decimated by short filters
+            reach = samples_reached(octaves_of(self.settings, torch.device("cpu")))
+            return self if reach <= self.settings.sample_rate else None
         second = round(1 / self.hop)
         if 2 * self.halo > second:
             return None
@@ -196,6 +198,8 @@ class ConstantQ(Frontend):
         self.check_length(waveforms)
         batch, samples = waveforms.shape
         frames = self.frames(samples)
+        if self.settings.sparsity:
+            return octave_power(waveforms, octaves_of(self.settings, waveforms.device), frames)
         piece = self._cut(frames)
         hop = self.settings.hop_length
         whole = ((piece.number - 1) * piece.keep + piece.period) * hop
@@ -269,21 +273,31 @@ def filter_groups(settings: ConstantQSettings, period: int, device: torch.device
         row_width = settings.sample_rate / settings.hop_length
         groups = []
         bins = zip(torch.split(settings.frequencies, GROUP), torch.split(settings.lengths, GROUP), strict=True)
-        for first_bin, (frequencies, lengths) in zip(range(0, settings.bins, GROUP), bins, strict=True):
-            reach = (SPARSE_REACH if settings.sparsity else REACH) * settings.sample_rate / lengths
+        for frequencies, lengths in bins:
+            reach = REACH * settings.sample_rate / lengths
             first = max(0, math.floor(float((frequencies - reach).min()) / row_width))
             last = min(settings.hop_length // 2, math.ceil(float((frequencies + reach).max()) / row_width))
             points = torch.arange(first * period, last * period, dtype=torch.float64) / (period * settings.hop_length)
-            if settings.sparsity:
-                some = range(first_bin, first_bin + len(frequencies))
-                spectra = torch.stack([sparse_spectrum(settings, number, points) for number in some])
-            else:
-                offsets = points - frequencies[:, None] / settings.sample_rate
-                spectra = hann_spectrum(offsets, lengths[:, None]) / hann_spectrum(torch.zeros(1), lengths[:, None])
+            offsets = points - frequencies[:, None] / settings.sample_rate
+            spectra = hann_spectrum(offsets, lengths[:, None]) / hann_spectrum(torch.zeros(1), lengths[:, None])
             spectra = spectra * lengths[:, None].sqrt() / settings.hop_length
             by_column = torch.unflatten(spectra, 1, (last - first, period)).permute(2, 0, 1)
             groups.append(Group(first, by_column.float().contiguous().to(device)))
     return groups
+
+
+@lru_cache(maxsize=KEPT)
+def octaves_of(settings: ConstantQSettings, device: torch.device) -> list[Octave]:
+    """The filters with coefficients left out."""
+    with torch.inference_mode(False):
+        made = filtered_octaves(
+            settings.frequencies / settings.sample_rate,
+            settings.lengths,
+            bins_per_octave=settings.bins_per_octave,
+            hop=settings.hop_length,
+            sparsity=settings.sparsity,
+        )
+        return [Octave(octave.hop, octave.spectra.to(device)) for octave in made]
 
 
 def hann_spectrum(frequency: Tensor, length: Tensor) -> Tensor:
@@ -298,40 +312,6 @@ def hann_spectrum(frequency: Tensor, length: Tensor) -> Tensor:
         return torch.where(at_zero, samples, ratio)
 
     return rectangle(frequency) / 2 + (rectangle(frequency - 1 / length) + rectangle(frequency + 1 / length)) / 4
-
-
-def sparse_spectrum(
-    settings: ConstantQSettings, number: int, points: Float[Tensor, " points"]
-) -> Float[Tensor, " points"]:
-    """A filter's spectrum as librosa has it, without its smallest coefficients, at frequencies in cycles a sample.
-
-    librosa transforms each octave, from the highest down, at half the rate of the one above as long as the hop is even,
-    by the power of two that holds the octave's longest filter. Of n samples of a spectrum B, those that are left make
-
-        H(f) = sum_k B[k] D(f - k / n),        D(x) = sin(pi n x) / (n sin(pi x)).
-    """
-    octave = (settings.bins - 1 - number) // settings.bins_per_octave
-    rate_divisor = 2 ** min(octave, (settings.hop_length & -settings.hop_length).bit_length() - 1)
-    lowest = max(0, settings.bins - (octave + 1) * settings.bins_per_octave)
-    size = 2 ** math.ceil(math.log2(float(settings.lengths[lowest]) / rate_divisor))
-    length = settings.lengths[number] / rate_divisor
-    centre = float(settings.frequencies[number]) / settings.sample_rate * rate_divisor
-    grid = torch.arange(size // 2 + 1, dtype=torch.float64) / size
-    # librosa's filter: a periodic Hann window over whole samples of the octave, zero at its first, so that it is
-    # symmetric about half a sample before or after the frame's centre, which magnitudes hardly notice.
-    count = math.floor(length / 2) - math.floor(-length / 2)
-    times = torch.arange(count, dtype=torch.float64) - count / 2
-    window = torch.cos(math.pi * times / count).square()
-    spectrum = torch.cos(2 * math.pi * (grid[:, None] - centre) * times) @ (window / window.sum())
-    magnitudes, order = spectrum.abs().sort()
-    shares = (magnitudes / magnitudes.sum()).cumsum(0)
-    kept = order[int((shares < settings.sparsity).sum()) :]
-    distances = math.pi * (points[:, None] * rate_divisor - grid[kept])
-    sines = size * torch.sin(distances)
-    close = sines.abs() < 1e-9
-    kernels = torch.where(close, 1.0, torch.sin(size * distances) / torch.where(close, 1.0, sines))
-    # Above half its rate the octave that librosa transforms holds nothing.
-    return torch.where(points * rate_divisor <= 0.5, kernels @ spectrum[kept], 0.0)
 
 
 def smooth(least: int) -> int:
