@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -34,10 +35,13 @@ class Found:
 
 
 def match_text(rows: pa.Table, text: str, titles: Mapping[str, str] | None = None) -> list[Found]:
-    """What the text index finds, file by file."""
+    """What the text index finds, file by file; that of the files that may hold the words finds the same."""
     facts = {"path": list(titles), "title": list(titles.values()), "category": [""] * len(titles)} if titles else None
     fields = FileFields(rows, pa.table(facts) if facts else None)
+    once = fields.match_text(text)
     matches = fields.text_index.match(text)
+    for name in ("files", "scores", "rows", "_by"):
+        assert np.array_equal(getattr(matches, name), getattr(once, name)), name
     return [
         Found(
             fields.paths[file].as_py(),
@@ -69,11 +73,18 @@ def test_better_matches_come_first() -> None:
         ("boxes", "box"), ("glass", "glass"), ("bus", "Bus 5"), ("48k", "tone_48kHz"), ("straße", "STRASSE"),
         ("über", unicodedata.normalize("NFD", "Über")), ("鳥", "森の鳥"), ("سلام", "سلام"), ("БАРАБАН", "барабан"),
         ("the dog in a barn", "barn dog"), ("vogel", "VÖGEL 3"), ("Vögel", "vogel"), ("café", "CAFE"), ("ガ", "ガ 1"),
+        ("voegel", "Vögel 2"), ("Vögel", "voegel"), ("frueh", unicodedata.normalize("NFD", "Früh")),
+        ("smorrebrod", "Smørrebrød"), ("aal", "ål"), ("strasse", "Große Straße"),
     ],
 )  # fmt: skip
 def test_words_are_found_however_they_are_written(query: str, name: str) -> None:
     rows = table(f"/s/{name}.wav", "/s/other.wav")
     assert found(rows, query) == [f"/s/{name}.wav"]
+
+
+def test_umlauts_are_two_letters_only_where_they_are_meant() -> None:
+    assert found(table("/s/blue.wav", "/s/blu.wav"), "blue") == ["/s/blue.wav"]
+    assert found(table("/s/Vogel.wav", "/s/Voegel.wav"), "voegel") == ["/s/Voegel.wav"]
 
 
 def test_marks_that_make_other_letters_count() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
+
+# Threads of OpenBLAS wait for work by counting to 2^26 when NumPy is imported: a third of what that costs.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 
 def main() -> None:

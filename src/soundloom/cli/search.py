@@ -195,14 +195,15 @@ def _query(
     **given: Any,
 ) -> LibraryQuery:
     """The query that the arguments and options of the command line describe."""
-    from soundloom.library import LibraryQuery
-
     sounds, named = read_arguments(arguments, library)
     sounds += [read_sound(sound, library) for sound in like]
+    unwanted = [read_sound(sound, library) for sound in unlike]
+    from soundloom.library import LibraryQuery  # after what is no file is refused: it takes as long as that
+
     return LibraryQuery(
         text=" ".join(filter(None, (named, text))),
         like=tuple(_with_region(sounds, start, end)),
-        unlike=tuple(read_sound(sound, library) for sound in unlike),
+        unlike=tuple(unwanted),
         filter=pop_filter(given),
         weights=common_options.parse_weights(weights),
         **given,

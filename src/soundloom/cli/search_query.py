@@ -45,6 +45,7 @@ _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
 _NEAREST = 3
+_ALIKE = 0.6
 _FEW_ROWS = 2**16
 _TOLERANCE = 0.1
 _MOST_NAMES = 200_000
@@ -136,19 +137,23 @@ def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> 
     Raises:
         QueryError: there is no such file, or several of the library are called so; a folder, a pipe or a device.
     """
-    from soundloom.library import QuerySound
-
     name, start, end = _split_region(argument)
-    if is_address(name):
-        return QuerySound(name, start=start, end=end)
+    source = name if is_address(name) else _sound_file(name, folder, remedy)
+    from soundloom.library import QuerySound  # imports NumPy
+
+    return QuerySound(source, start=start, end=end)
+
+
+def _sound_file(name: str, folder: Path, remedy: str) -> Path:
+    """A file of this machine, or of the library by its name there."""
     path = local_path(name)
     if path.is_dir():
         raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
     if not path.exists():
-        path = Path(_sound_of_library(name, folder, remedy))
-    elif not path.is_file():
+        return Path(_sound_of_library(name, folder, remedy))
+    if not path.is_file():
         raise QueryError(f"{name!r} is not a regular file, such as a pipe: write the sound to a file first")
-    return QuerySound(path, start=start, end=end)
+    return path
 
 
 def _split_region(argument: str) -> tuple[str, float, float | None]:
@@ -206,7 +211,9 @@ def _sound_of_library(name: str, folder: Path, remedy: str) -> str:
     column = rows["path"]
     few = len(column) < _FEW_ROWS  # unique() imports pyarrow.compute, which takes as long as a start of Python
     paths = list(dict.fromkeys(column.to_pylist())) if few else column.unique().to_pylist()
-    found = FileMatcher(paths, [name]).match(name)
+    beginning = _stem(name) if name.isascii() and "\\" not in name else ""
+    alike = [path for path in paths if os.path.basename(path).casefold().startswith(beginning)]
+    found = FileMatcher(alike, [name]).match(name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -229,7 +236,10 @@ def _nearest(name: str, paths: Sequence[str]) -> list[str]:
         beside = []
     # By their names without the ending, which most have in common.
     known = {_stem(path): path for path in (*map(os.path.basename, paths[:_MOST_NAMES]), *beside)}
-    return [known[near] for near in difflib.get_close_matches(_stem(wanted), known, n=_NEAREST, cutoff=0.6)]
+    stem = _stem(wanted)
+    # Of other lengths none is alike: the ratio is at most 2 min(a, b) / (a + b).
+    possible = [one for one in known if 2 * min(len(one), len(stem)) >= _ALIKE * (len(one) + len(stem))]
+    return [known[near] for near in difflib.get_close_matches(stem, possible, n=_NEAREST, cutoff=_ALIKE)]
 
 
 def _stem(path: str) -> str:

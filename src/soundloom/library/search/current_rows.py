@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
 from soundloom.library.storage.contents import latest_manifest
-from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.store_folders import store_folder
 from soundloom.library.storage.table_schema import Failure, FileNotice, read_notices
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from soundloom.library.search.fields.file_fields import FileFields
     from soundloom.library.storage.store import Store
 
 __all__ = ["StoredTables", "current_fields", "current_rows"]
@@ -75,6 +74,9 @@ def current_fields(folder: Path) -> FileFields | None:
     Args:
         folder: the library's.
     """
+    from soundloom.library.search.fields.file_fields import FileFields  # rows alone do without
+    from soundloom.library.storage.facts_table import read_facts_table
+
     rows = current_rows(folder)
     return None if rows is None else FileFields(rows, read_facts_table(folder))
 

@@ -235,14 +235,14 @@ def _selected(fields: FileFields, query: LibraryQuery, in_store: StoreMask | Non
 
 def rows_of_text(fields: FileFields, text: str) -> NDArray[np.bool_]:
     """The rows whose texts hold a text."""
-    return fields.text_index.match(text).rows
+    return fields.match_text(text).rows
 
 
 def _rows_by_match(
     fields: FileFields, text: str, sort: Sequence[str]
 ) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
     """The rows of every file that holds a text, and what holds it, the best first or in the order of some fields."""
-    matches = fields.text_index.match(text)
+    matches = fields.match_text(text)
     files = fields.order(np.sort(matches.files), sort) if sort else matches.files
     place = dict(zip(matches.files.tolist(), range(len(files)), strict=True)) if sort else None
     for rank, file in enumerate(files.tolist()):

@@ -1,9 +1,10 @@
 """Search of file names, folders, tags and descriptions by words, without a model.
 
 A query and every text are cut into words: runs of letters or of digits, also at a change from lower to upper case, in
-Unicode's compatibility form (NFKC) and without regard to case and accents: Vogel finds Vögel. Every word of the query
-must be found in some text of a file; a few function words need not be. A word is found as a whole (in singular or
-plural), as the beginning of a word, or inside the text with its separators removed, in this order of merit:
+Unicode's compatibility form (NFKC) and without regard to case and accents: Vogel and Voegel find Vögel, and Vögel
+finds both. Every word of the query must be found in some text of a file; a few function words need not be. A word is
+found as a whole (in singular or plural), as the beginning of a word, or inside the text with its separators removed, in
+this order of merit:
 
     dog   ->   dog_bark.wav, Dogs.wav   before   doghouse.wav   before   bulldog.wav
 
@@ -11,11 +12,13 @@ A file's score is the mean over the words of the best that each was found by: na
 descriptions, folders. The part of the folders that all files of the library share is not searched.
 
 Names, folders, titles and tags are cut into words once for a version of the library: an inverted index from words to
-texts. A query then compares the distinct words, in Arrow, and every score is a NumPy array over files or rows.
+texts. A query then compares the distinct words, in Arrow, and every score is a NumPy array over files or rows. For a
+single query the index is made of the files alone that may hold its words (`may_hold`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -33,12 +36,16 @@ if TYPE_CHECKING:
 
     from soundloom.library.search.fields.file_fields import FileFields
 
-__all__ = ["TextIndex", "TextMatches", "fold", "query_words", "shared_folder", "word_forms"]
+__all__ = ["TextIndex", "TextMatches", "fold", "may_hold", "query_words", "shared_folder", "word_forms"]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 """Combining marks of Latin, Greek and Cyrillic; those of other scripts make other letters."""
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "\u0131": "i"})
+"""Letters that decomposition leaves as they are, as they are written without them."""
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+"""How German and the Nordic languages are written without their letters."""
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
 )
@@ -51,15 +58,23 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
-def fold(text: str) -> str:
+def fold(text: str, *, written_out: bool = False) -> str:
     """A text in lower case, in compatibility form and without accents, for comparison.
 
-    >>> fold("VÖGEL"), fold("Straße"), fold("ガ")
-    ('vogel', 'strasse', 'ガ')
+    >>> fold("VÖGEL"), fold("VÖGEL", written_out=True), fold("Straße"), fold("ガ")
+    ('vogel', 'voegel', 'strasse', 'ガ')
+
+    Args:
+        text: in any form.
+        written_out: write umlauts as two letters.
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
+    text = text.casefold()
+    if written_out:
+        text = unicodedata.normalize("NFC", text).translate(_WRITTEN_OUT)
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.translate(_LETTERS)))
+    return unicodedata.normalize("NFKC", bare)
 
 
 def query_words(text: str) -> list[str]:
@@ -147,9 +162,9 @@ class TextIndex:
         Raises:
             QueryError: the query holds no word.
         """
-        words = query_words(text)
-        fixed = [self._scores_of_files(word) for word in words]
-        tagged = [self._scores_of_rows(word) for word in words]
+        words, spellings = query_words(text), _spellings(text)
+        fixed = [self._scores_of_files(spellings[word]) for word in words]
+        tagged = [self._scores_of_rows(spellings[word]) for word in words]
         rows = np.ones(len(self._file_of_row), np.bool_)
         for in_file, in_row in zip(fixed, tagged, strict=True):
             rows &= np.any(in_file, axis=0)[self._file_of_row] | (in_row > 0)
@@ -168,7 +183,7 @@ class TextIndex:
         order = np.argsort(-scores, kind="stable")
         return TextMatches(files[order], scores[order], rows, by[:, order])
 
-    def _scores_of_files(self, word: str) -> NDArray[np.float64]:
+    def _scores_of_files(self, word: frozenset[str]) -> NDArray[np.float64]:
         """How well the texts of every file but its tags hold a word, weighted."""
         texts = {"name": self._names, "title": self._titles, "folder": self._folders}
         scores = np.zeros((len(_FIELDS), len(self._first_rows)))
@@ -177,7 +192,7 @@ class TextIndex:
                 scores[place] = weight * some.scores(word)
         return scores
 
-    def _scores_of_rows(self, word: str) -> NDArray[np.float64]:
+    def _scores_of_rows(self, word: frozenset[str]) -> NDArray[np.float64]:
         """How well the best tag of every row holds a word, weighted."""
         of_rows = np.zeros(len(self._file_of_row))
         of_tags = self._tags.scores(word)[self._tag_of]
@@ -208,15 +223,18 @@ class _Texts:
         self._words: pa.Array = words.dictionary
         self._counted = ~_filled(pc.or_(pc.utf8_is_digit(self._words), pc.equal(self._words, "")))
 
-    def scores(self, word: str) -> NDArray[np.float64]:
-        """How well each text holds a word; 0 if it does not."""
+    def scores(self, word: frozenset[str]) -> NDArray[np.float64]:
+        """How well each text holds a word in one of its spellings; 0 if it does not."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        scores = np.where(_filled(pc.match_substring(self._joined, word)), _INSIDE, 0.0)
-        beginning = pc.starts_with(self._words, word)
-        whole = pc.is_in(self._words, value_set=pa.array(sorted(_same_words(word)), pa.string()))
-        for held, merit in ((beginning, _BEGINNING), (whole, _WHOLE)):
+        scores = np.zeros(len(self._joined))
+        forms = sorted(form for spelling in word for form in _same_words(spelling))
+        for spelling in word:
+            scores[_filled(pc.match_substring(self._joined, spelling))] = _INSIDE
+        beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in word]
+        whole = pc.is_in(self._words, value_set=pa.array(forms, pa.string()))
+        for held, merit in (*beginnings, (whole, _WHOLE)):
             scores[self._text_of_pair[_filled(held)[self._word_of_pair]]] = merit
         return np.asarray(scores[self._text_of])
 
@@ -244,10 +262,22 @@ def _same_words(word: str) -> set[str]:
     return {other for other in written if word_forms(other) & forms}
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _words(text: str, *, written_out: bool = False) -> tuple[str, ...]:
     # Cut at capitals before case is folded.
     apart = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text))
-    return tuple(_WORD.findall(fold(apart)))
+    return tuple(_WORD.findall(fold(apart, written_out=written_out)))
+
+
+def _spellings(text: str) -> dict[str, frozenset[str]]:
+    """Every word of a query -> the ways in which it may be written: one, or two with umlauts."""
+    written_out = _words(text, written_out=True)
+    return {word: frozenset(both) for word, *both in zip(_words(text), _words(text), written_out, strict=True)}
+
+
+def _words_to_index(text: str) -> str:
+    """The words of a text that is not all ASCII, each also as it is written out, with a space between two."""
+    plain = _words(text)
+    return " ".join((*plain, *(word for word in _words(text, written_out=True) if word not in plain)))
 
 
 def _words_apart(texts: pa.Array) -> pa.Array:
@@ -257,7 +287,7 @@ def _words_apart(texts: pa.Array) -> pa.Array:
 
     plain = pc.string_is_ascii(texts)
     if not pc.all(plain, min_count=0).as_py():
-        others = pa.array([" ".join(_words(text)) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
+        others = pa.array([_words_to_index(text) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
         ascii_only = _words_apart(texts.filter(plain))
         place = np.where(_filled(plain), np.cumsum(_filled(plain)) - 1, len(ascii_only))
         place[~_filled(plain)] += np.arange(len(others))
@@ -265,6 +295,49 @@ def _words_apart(texts: pa.Array) -> pa.Array:
     for pattern, written in (("([a-z])([A-Z])", r"\1 \2"), ("[^A-Za-z0-9]+", " "), ("([A-Za-z]+|[0-9]+)", r"\1 ")):
         texts = pc.replace_substring_regex(texts, pattern, written)
     return pc.ascii_trim_whitespace(pc.replace_substring_regex(pc.ascii_lower(texts), " +", " "))
+
+
+def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
+    """The files whose texts may hold all words of a query, and some that do not: a quick look.
+
+    Raises:
+        QueryError: the query holds no word.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    given, tag_of, tagged_row = fields.tags_of_rows
+    titles = fields.titles
+    texts = [_joined(fields.paths)]
+    texts += [_joined(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()]))] if titles else []
+    tags, known = _joined(pa.array(given, pa.string())), tag_of >= 0
+    tagged_file, tag_of = fields.file_of_row[tagged_row[known]], tag_of[known]
+    possible = np.ones(len(fields.paths), np.bool_)
+    spellings = _spellings(text)
+    for word in query_words(text):
+        held = np.zeros(len(fields.paths), np.bool_)
+        for spelling in spellings[word]:
+            beginning = os.path.commonprefix(sorted(_same_words(spelling)))  # noqa: RUF071 (letters, not folders)
+            for some in texts:
+                held |= _filled(pc.match_substring(some, beginning))
+            held[tagged_file[_filled(pc.match_substring(tags, beginning))[tag_of]]] = True
+        possible &= held
+    return possible
+
+
+def _joined(texts: pa.Array) -> pa.Array:
+    """Texts as `_Texts` joins their words."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+        return pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9]+", "")
+    return pa.array(
+        [
+            "".join(_WORD.findall(text.lower() if text.isascii() else _words_to_index(text)))
+            for text in texts.to_pylist()
+        ]
+    )
 
 
 def shared_folder(rows: pa.Table) -> str:

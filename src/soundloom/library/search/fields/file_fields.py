@@ -16,6 +16,7 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
-from soundloom.library.search.text_match import TextIndex, shared_folder
+from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold, shared_folder
 from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class FileFields:
     Args:
         rows: path, duration and tags of every segment, ordered by path.
         facts: of the files, where there are any.
+        shared: the folder that names of folders leave out; that of all files if not given.
 
     Attributes:
         rows: as given.
@@ -49,11 +51,13 @@ class FileFields:
         file_of_row: for every segment the number of its file.
     """
 
-    def __init__(self, rows: pa.Table, facts: pa.Table | None = None) -> None:
+    def __init__(self, rows: pa.Table, facts: pa.Table | None = None, shared: str | None = None) -> None:
         paths = rows["path"].combine_chunks().dictionary_encode()
         self.paths: pa.Array = paths.dictionary
         self.file_of_row: NDArray[np.int32] = paths.indices.to_numpy()
         self.rows, self.facts = rows, facts
+        self._shared = shared
+        self._was_searched = False
         self._columns: dict[str, pa.Array] = {}
         self._made: dict[str, Callable[[], pa.Array]] = {
             "path": lambda: self.paths,
@@ -126,6 +130,23 @@ class FileFields:
     def text_index(self) -> TextIndex:
         """Words of names, tags, titles and folders, for searches by text."""
         return TextIndex(self)
+
+    def match_text(self, text: str) -> TextMatches:
+        """The files whose texts hold all words of a query; the first is answered without an index of all texts.
+
+        Raises:
+            QueryError: the query holds no word.
+        """
+        if self._was_searched or "text_index" in vars(self):
+            return self.text_index.match(text)
+        self._was_searched = True
+        possible = may_hold(self, text)
+        of_rows = self.of_rows(possible)
+        some = FileFields(self.rows.filter(of_rows), self.facts, shared_folder(self.rows))
+        found = some.text_index.match(text)
+        rows = np.zeros(len(of_rows), np.bool_)
+        rows[np.flatnonzero(of_rows)[found.rows]] = True
+        return replace(found, files=np.flatnonzero(possible)[found.files], rows=rows)
 
     def of_files(self, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         """Some fields of some files, by the names that were asked for.
@@ -231,7 +252,7 @@ class FileFields:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        shared = shared_folder(self.rows)
+        shared = shared_folder(self.rows) if self._shared is None else self._shared
         folders = pc.replace_substring_regex(self.paths, f"{re.escape(os.sep)}[^{re.escape(os.sep)}]*$", "")
         distinct = folders.dictionary_encode()
         below = [folder.removeprefix(shared).lstrip(os.sep) or "." for folder in distinct.dictionary.to_pylist()]
