@@ -262,6 +262,9 @@ class Ranking(ResponseModel):
 
     ranked: list[SegmentEntry]
     doubtful: list[SegmentEntry] = Field(description="Those the classifier is least sure of: mark them next.")
+    at_least: list[int] = Field(
+        description="How many segments have a probability of at least 0.50, 0.51 ... 0.99, of the first 10,000."
+    )
     quality: RankingQuality
 
 

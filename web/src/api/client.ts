@@ -88,8 +88,9 @@ export const api = {
   applyTag: (tag: string, add: string[], remove: string[] = []) =>
     post<{ edit: string; changed: number }>('/tags/apply', { tag, add, remove }),
   undoTag: (edit: string) => post<{ changed: number }>('/tags/undo', { edit }),
-  examples: (tag: string, yes: string[], no: string[], k: number, signal: AbortSignal) =>
-    post<t.Examples>('/examples', { tag, yes, no, k }, signal),
+  /** The k most probable are described, all are counted. */
+  examples: ({ tag, yes, no }: { tag: string; yes: string[]; no: string[] }, k: number, signal?: AbortSignal) =>
+    post<t.Examples>('/examples', { tag: tag || 'unnamed', yes, no, k }, signal),
   /** There is a map for every set of weights that was computed: these calls take which one. */
   mapAbout: (weights: string) => get<t.MapAbout>(`/map/about${weighed(weights)}`),
   map: async (weights: string) => (await ask(`/map${weighed(weights)}`)).arrayBuffer(),

@@ -156,6 +156,8 @@ export interface Quality {
 export interface Examples {
   ranked: Ranked[];
   doubtful: Ranked[];
+  /** How many have a probability of at least 0.50, 0.51 ... 0.99. */
+  at_least: number[];
   quality: Quality;
 }
 

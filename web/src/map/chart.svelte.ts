@@ -27,7 +27,15 @@ export class Chart {
   async load(wanted = untrack(() => this.wanted)): Promise<void> {
     this.since = performance.now();
     try {
-      const [bytes, about] = await Promise.all([api.map(wanted), api.mapAbout(wanted)]);
+      const about = await api.mapAbout(wanted);
+      if (!about.computed) {
+        // Asked first, as a map that is not there is an error for the browser's console.
+        if (wanted) return await this.load('');
+        this.missing = true;
+        this.error = '';
+        return;
+      }
+      const bytes = await api.map(wanted);
       this.arranged = wanted;
       this.about = about;
       this.points = readPoints(bytes);

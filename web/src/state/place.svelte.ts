@@ -24,11 +24,18 @@ export interface Query {
   fields: string[];
 }
 
+/** A tag, and sounds that it fits and does not fit. */
+export interface Naming {
+  tag: string;
+  yes: string[];
+  no: string[];
+}
+
 export interface Place {
   view: View;
   query: Query;
   k: number;
-  naming: { tag: string; yes: string[]; no: string[] };
+  naming: Naming;
   colour: { by: ColourBy; value: string };
   /** What part of the map is seen: its centre and how much it is enlarged; null: the bulk of the points. */
   frame: { x: number; y: number; zoom: number } | null;

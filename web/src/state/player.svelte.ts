@@ -1,6 +1,7 @@
 /** One voice: whatever plays stops what played before. */
 import { address } from '../api/client';
 import type { Hit } from '../api/types';
+import { levelOf, matched } from '../lib/loudness';
 import { connection } from './connection.svelte';
 import { messages } from './messages.svelte';
 import { settings } from './settings.svelte';
@@ -15,6 +16,10 @@ class Player {
   comparing = $state(false);
   /** Part of the sound that was played, 0 to 1. */
   progress = $state(0);
+  /** By what the sound that plays is multiplied, so that it is as loud as the one that it is compared with. */
+  gain = $state(1);
+  /** The query that the sound was compared with last. */
+  private query = '';
   private audio = new Audio();
   private frame = 0;
   private hovering: ReturnType<typeof setTimeout> | undefined;
@@ -45,8 +50,9 @@ class Player {
   play(sound: Hit): void {
     if (this.sound?.id !== sound.id || this.comparing || !this.audio.src) this.audio.src = source(sound);
     this.comparing = false;
+    this.query = '';
+    this.setGain(1);
     this.audio.currentTime = 0;
-    this.audio.volume = settings.volume;
     this.sound = sound;
     this.playing = true;
     this.hovered = false;
@@ -61,9 +67,24 @@ class Player {
     this.comparing = !this.comparing;
     this.audio.src = this.comparing ? query : source(this.sound);
     this.audio.currentTime = at;
+    this.query = query;
+    void this.match();
     this.playing = true;
     this.hovered = false;
     this.begin();
+  }
+
+  /** Have both sounds of a comparison as loud as the softer one, or each as it is. */
+  async match(): Promise<void> {
+    const { sound, query } = this;
+    if (!settings.match || !sound || !query) return this.setGain(1);
+    const [ofSound, ofQuery] = matched(...(await Promise.all([levelOf(source(sound)), levelOf(query)])));
+    if (settings.match && this.sound === sound && this.query === query) this.setGain(this.comparing ? ofQuery : ofSound);
+  }
+
+  private setGain(gain: number): void {
+    this.gain = gain;
+    this.audio.volume = settings.volume * gain;
   }
 
   private begin(): void {
@@ -107,7 +128,7 @@ class Player {
 
   setVolume(volume: number): void {
     settings.volume = volume;
-    this.audio.volume = volume;
+    this.setGain(this.gain);
   }
 
   private follow(): void {

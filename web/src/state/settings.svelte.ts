@@ -19,19 +19,22 @@ class Settings {
   /** A sound that keys walk to is played. */
   triage = $state(false);
   volume = $state(0.8);
+  /** Two sounds that are compared are played equally loud. */
+  match = $state(true);
   /** Results are a table, and no cards. */
   table = $state(false);
   columns = $state.raw<readonly string[]>(USUAL);
   private system = $state<'dark' | 'light'>('dark');
 
   constructor() {
-    const { theme, hover, triage, volume, table, columns } = stored();
+    const { theme, hover, triage, volume, match, table, columns } = stored();
     if (typeof table === 'boolean') this.table = table;
     if (Array.isArray(columns) && columns.includes('name')) this.columns = columns.filter((name) => typeof name === 'string');
     if (theme === 'dark' || theme === 'light') this.theme = theme;
     if (typeof hover === 'boolean') this.hover = hover;
     if (typeof triage === 'boolean') this.triage = triage;
     if (typeof volume === 'number' && volume >= 0 && volume <= 1) this.volume = volume;
+    if (typeof match === 'boolean') this.match = match;
     const light = matchMedia('(prefers-color-scheme: light)');
     const follow = () => (this.system = light.matches ? 'light' : 'dark');
     light.addEventListener('change', follow);
@@ -49,10 +52,10 @@ class Settings {
 
   /** Call inside an effect: writes what changed. */
   keep(): void {
-    const { theme, hover, triage, volume, table, columns } = this;
+    const { theme, hover, triage, volume, match, table, columns } = this;
     document.documentElement.dataset['theme'] = this.shown;
     try {
-      localStorage.setItem(KEY, JSON.stringify({ theme, hover, triage, volume, table, columns }));
+      localStorage.setItem(KEY, JSON.stringify({ theme, hover, triage, volume, match, table, columns }));
     } catch {
       // Private windows may refuse storage: the settings then last as long as the page.
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -24,6 +25,9 @@ from soundloom.server.service import Service, ServiceDep
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["tags"])
+
+_COUNTED = 10_000
+"""Segments that are counted by their probability, however few of them are sent."""
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 
@@ -81,11 +85,13 @@ def _tags(service: Service, prefix: str, limit: int) -> TagList:
 
 def _ranking(service: Service, asked: ExamplesRequest) -> Ranking:
     catalogue = service.catalogue()
-    learned = service.library.tags.by_example(asked.tag, asked.yes, asked.no, asked.k)
+    learned = service.library.tags.by_example(asked.tag, asked.yes, asked.no, _COUNTED)
     quality = learned.quality
+    probabilities = np.array([segment.probability for segment in learned.ranked])
     return Ranking(
-        ranked=catalogue.show(learned.ranked),
-        doubtful=catalogue.show(learned.doubtful),
+        ranked=catalogue.show(learned.ranked[: asked.k]),
+        doubtful=catalogue.show(learned.doubtful[: asked.k]),
+        at_least=[int(np.count_nonzero(probabilities >= percent / 100)) for percent in range(50, 100)],
         quality=RankingQuality(
             accuracy=quality.accuracy,
             low=quality.low,
