@@ -56,8 +56,9 @@ page:
 	npm --prefix web ci
 	npm --prefix web run build
 
-# Lint, types and unit tests of the page's sources, and the page built again: it must be the one that ships.
-web-check:
+# Types of the API, lint and unit tests of the page's sources, and the page built again: it must be the one that ships.
+web-check: $(VENV)/.installed-dev
+	$(BIN)/python web/build/api_types.py --check
 	npm --prefix web ci --no-audit --no-fund
 	npm --prefix web run lint
 	npm --prefix web test

@@ -4,7 +4,7 @@ import { downloadUrl, regionName } from '../src/lib/dragging';
 import { COLUMNS, USUAL, sorted } from '../src/lib/table';
 
 const hit = (name: string, duration: number, similarity?: number): Hit => ({
-  id: name, path: `/a/${name}`, name, folder: 'a', start: 0, end: duration, duration, tags: [], ...(similarity !== undefined && { similarity }),
+  id: name, path: `/a/${name}`, name, folder: 'a', start: 0, end: duration, duration, tags: [], absent: false, notices: [], ...(similarity !== undefined && { similarity }),
 });
 
 describe('the table of results', () => {

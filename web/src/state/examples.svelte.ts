@@ -1,12 +1,13 @@
 /** Tagging by examples: which sounds were marked, and what the server learned from them. */
 import { api } from '../api/client';
+import { limits } from '../api/schemas';
 import type { Examples, Segment } from '../api/types';
 import { Follower } from '../lib/follower';
 import { messages } from './messages.svelte';
 import { type Naming, place } from './place.svelte';
 
 /** So many sounds can be accepted at a time. */
-export const MOST = 10_000;
+export const MOST = limits.ExamplesRequest.k;
 /** So many of the ranked are shown. */
 export const SHOWN = 60;
 /** Milliseconds for which an answer to earlier marks may still come. */

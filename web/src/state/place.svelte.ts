@@ -1,5 +1,7 @@
 /** Where the person is: view, question, marks and colours, all of it in the address bar and nowhere else. */
 
+import { limits } from '../api/schemas';
+
 export const VIEWS = ['search', 'map', 'tag', 'detect', 'health'] as const;
 export type View = (typeof VIEWS)[number];
 export type ColourBy = 'folder' | 'cluster' | 'tag' | 'part';
@@ -46,7 +48,7 @@ const TEXTS = { like: 'like', upload: 'upload', text: 'text', folder: 'folder', 
 const NUMBERS = { start: 'start', end: 'end', min_duration: 'minDuration', max_duration: 'maxDuration' } as const;
 export const PAGE = 50;
 /** So many results are shown; the rest needs another question. */
-export const MOST = 2000;
+export const MOST = limits.search.k;
 
 export const EMPTY: Query = { tags: [], not: [], weights: {}, fields: [] };
 

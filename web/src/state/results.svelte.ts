@@ -1,5 +1,6 @@
 /** The answer to the question in the address bar. Old results stay until new ones are here: nothing blinks. */
 import { ApiError, api } from '../api/client';
+import { limits } from '../api/schemas';
 import type { Found, Hit } from '../api/types';
 import { Follower } from '../lib/follower';
 import { plural } from '../lib/format';
@@ -10,7 +11,7 @@ import { picked } from './picked.svelte';
 import { type Query, compares, findParameters, findsFiles, parameters, ranks } from './place.svelte';
 
 /** The server finds at most so many files at a time. */
-const MOST_FILES = 500;
+const MOST_FILES = limits.find.k;
 
 interface Wish {
   parameters: string;
