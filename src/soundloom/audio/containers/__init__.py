@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from soundloom.audio.containers.au import inspect_au
 from soundloom.audio.containers.boxes import (
+    ASF,
     inspect_asf,
     inspect_avi,
     inspect_flv,
@@ -30,14 +32,12 @@ from soundloom.audio.containers.layout import Layout, Missing, Part, Source
 from soundloom.audio.containers.mpeg import inspect_adts, inspect_mpeg, is_adts, is_mpeg, is_regular
 from soundloom.audio.containers.nist import inspect_nist
 from soundloom.audio.containers.ogg import inspect_ogg
-from soundloom.audio.containers.riff import W64_RIFF, inspect_riff, inspect_w64
+from soundloom.audio.containers.riff import RIFF, W64_RIFF, inspect_riff, inspect_w64
 from soundloom.audio.containers.voc import VOC, inspect_voc
 from soundloom.audio.file_view import FileView, Span
 
 __all__ = ["Layout", "Missing", "Part", "inspect", "is_regular_mpeg"]
 
-RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
-ASF = bytes.fromhex("3026b2758e66cf11")
 NUT = b"nut/multimedia container\0"
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"skip", b"free")
 # M3U, PLS, FFmpeg's scripts, cue sheets, session descriptions, and XML (XSPF, SMIL, MPEG-DASH, ASX).
@@ -48,6 +48,44 @@ PLAYLIST = re.compile(
 )
 LONGEST_WALK = 1 << 26
 MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga", ".m1a", ".m2a")
+
+
+Starts = Callable[[bytes], bool]
+"""Whether a file's first bytes are those of a container."""
+
+
+def _has(*words: bytes, at: int = 0) -> Starts:
+    return lambda head: head.startswith(words, at)
+
+
+def _form(*kinds: bytes, of: tuple[bytes, ...]) -> Starts:
+    """The name of a chunk's form stands behind its size."""
+    return lambda head: head.startswith(of) and head.startswith(kinds, 8)
+
+
+_AFTER_TAGS: tuple[tuple[Starts, Callable[[Source, int], Layout]], ...] = (
+    (_form(b"WAVE", of=RIFF), inspect_riff),
+    (_has(b"OggS"), inspect_ogg),
+    (_has(b"fLaC"), inspect_flac),
+    (_form(b"AIFF", b"AIFC", b"8SVX", b"16SV", of=(b"FORM",)), inspect_iff),
+)
+"""Containers that writers also put behind ID3v2 tags."""
+
+_WHOLE: tuple[tuple[Starts, Callable[[Source], Layout | None]], ...] = (
+    (_form(b"AVI ", of=(b"RIFF",)), inspect_avi),
+    (_has(b".snd", b"dns."), inspect_au),
+    (_has(b"caff"), inspect_caf),
+    (_has(W64_RIFF), inspect_w64),
+    (_has(VOC), inspect_voc),
+    (_has(b"NIST_1A"), inspect_nist),
+    (_has(*MP4_BOXES, at=4), inspect_mp4),
+    (_has(b"\x1aE\xdf\xa3"), inspect_matroska),
+    (_has(b".RMF"), inspect_rm),
+    (_has(b"FLV\1"), inspect_flv),
+    (_has(b"WS", at=1), inspect_swf),
+    (_has(NUT), inspect_nut),
+    (_has(ASF), inspect_asf),
+)
 
 
 def inspect(path: str) -> Layout:
@@ -92,52 +130,22 @@ def is_regular_mpeg(path: str) -> bool:
 def _inspected(source: Source, base: int, suffix: str) -> Layout:
     """The layout by the container's first bytes."""
     head = source.head[:64] if base == 0 else source.read(base, 64)
-    magic, kind = head[:4], head[8:12]
-    if magic in RIFF and kind == b"WAVE":
-        return inspect_riff(source, base)
-    if magic == b"OggS":
-        return inspect_ogg(source, base)
-    if magic == b"fLaC":
-        return inspect_flac(source, base)
-    if magic == b"FORM" and kind in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
-        return inspect_iff(source, base)
-    if magic == b"RIFF" and kind == b"AVI ":
-        return inspect_avi(source)
-    if base == 0:
-        if magic in (b".snd", b"dns."):
-            return inspect_au(source)
-        if magic == b"caff":
-            return inspect_caf(source)
-        if head[:16] == W64_RIFF:
-            return inspect_w64(source)
-        if head[: len(VOC)] == VOC:
-            return inspect_voc(source)
-        if head[:7] == b"NIST_1A":
-            return inspect_nist(source)
-        if head[4:8] in MP4_BOXES:
-            return inspect_mp4(source)
-        if magic == b"\x1aE\xdf\xa3":
-            return inspect_matroska(source)
-        if magic == b".RMF":
-            return inspect_rm(source)
-        if magic == b"FLV\1":
-            return inspect_flv(source)
-        if head[1:3] == b"WS" and (film := inspect_swf(source)) is not None:
-            return film
-        if head.startswith(NUT):
-            return inspect_nut(source)
-        if head[:8] == ASF:
-            return inspect_asf(source)
+    for starts, inspect_after_tags in _AFTER_TAGS:
+        if starts(head):
+            return inspect_after_tags(source, base)
+    for starts, inspect_whole in _WHOLE if base == 0 else ():
+        if starts(head) and (layout := inspect_whole(source)) is not None:
+            return layout
     if is_adts(source, base):
         return inspect_adts(source, base)
-    if magic[:1] == b"\xff" or base or suffix in MPEG_SUFFIXES:
+    # libsndfile asks libmpg123, which may know frames that are not known here, or prints what it does not find.
+    maybe_mpeg = head[:1] == b"\xff" or base > 0 or suffix in MPEG_SUFFIXES
+    if maybe_mpeg:
         begin = is_mpeg(source, base)
         if begin is not None:
             return inspect_mpeg(source, begin)
     known = (inspect_mat(source) or inspect_fixed_header(source) or inspect_sized(source)) if base == 0 else None
-    # libsndfile asks libmpg123, which may know frames that are not known here, or prints what it does not find.
-    asked = head[:1] == b"\xff" or base or suffix in MPEG_SUFFIXES
-    return known or Layout(parts=(Part(isolated=bool(asked)),))
+    return known or Layout(parts=(Part(isolated=maybe_mpeg),))
 
 
 def _tags_in_front(source: Source) -> int:

@@ -12,6 +12,7 @@ from soundloom.audio.containers.samples import is_placeholder
 from soundloom.audio.notices import Notice
 
 __all__ = [
+    "ASF",
     "asf_length",
     "inspect_asf",
     "inspect_avi",
@@ -24,6 +25,7 @@ __all__ = [
     "matroska_length",
 ]
 
+ASF = bytes.fromhex("3026b2758e66cf11")
 MOST_BOXES = 100_000
 CUT = Missing(present=None, promised=None)
 UNCOUNTED = (Part(library="pyav", counted=False),)

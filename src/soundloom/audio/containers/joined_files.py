@@ -11,24 +11,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from soundloom.audio.containers.au import au_length
-from soundloom.audio.containers.boxes import asf_length, matroska_length
+from soundloom.audio.containers.boxes import ASF, asf_length, matroska_length
 from soundloom.audio.containers.caf import caf_length
 from soundloom.audio.containers.fixed_headers import fixed_header, mat_length
 from soundloom.audio.containers.layout import Layout, Missing, Part, Slice, Source
 from soundloom.audio.containers.nist import nist_length
-from soundloom.audio.containers.riff import W64_RIFF
+from soundloom.audio.containers.riff import RIFF, W64_RIFF
 from soundloom.audio.containers.voc import VOC, voc_length
 from soundloom.audio.file_view import FileView, Span
 from soundloom.audio.notices import Notice
 
 __all__ = ["inspect_joined"]
 
-RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 MOST_FILES, MOST_BLOCKS = 100_000, 1_000_000
 # Fewer bytes are no file with sound in it.
 SMALLEST = 44
 UNKNOWN = 0xFFFFFFFF
-ASF = bytes.fromhex("3026b2758e66cf11")
 
 
 def inspect_joined(source: Source, base: int, inspect_one: Callable[[Source], Layout]) -> Layout | None:

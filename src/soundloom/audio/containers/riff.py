@@ -11,7 +11,7 @@ from soundloom.audio.containers.layout import Layout, Part, Source
 from soundloom.audio.containers.samples import SampleFormat
 from soundloom.audio.file_view import FileView, Span
 
-__all__ = ["inspect_riff", "inspect_w64"]
+__all__ = ["RIFF", "W64_RIFF", "inspect_riff", "inspect_w64"]
 
 # Format tags whose bytes are samples; what WAVE_FORMAT_EXTENSIBLE names is in the first bytes of its GUID.
 KINDS = {1: "i", 3: "f", 6: "l", 7: "l"}
@@ -22,6 +22,7 @@ STREAM_TAGS = {*MPEG_TAGS, 0xFF, 0x1600, 0x1602, 0x2000, 0x2001, 0x704F, 0x674F,
 MOST_CHUNKS = 1000
 UNKNOWN = 0xFFFF_FFFF
 W64_GUID = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
