@@ -2,6 +2,7 @@
 
     python -m benchmarks.detectors [--audio FOLDER] [--classes 20] [--draws 20] [--test 5] [--background none]
                                    [--json OUT] [--quick]
+    python -m benchmarks.detectors --test 1 2 3 4 --draws 5 [--examples 20]
 
 Of each of 20 ESC-50 classes, drawn from all 50, five clips and five clips of other classes are drawn from the folds
 that are not tested, 20 times. The other clips of these folds are unlabelled background, some 27 of the class among
@@ -16,7 +17,9 @@ The calibration error of few probabilities is mostly chance: of one draw some fi
 ten bins. So it is computed over all draws together, and beside it what it would be if the probabilities were exact.
 
 Embeddings are the default model's, one a clip, kept in a cache folder between runs. Whatever was chosen by experiment
-was chosen with a fold of 1 to 4 as the test; fold 5 is tested for the figures in docs/measurements.md alone.
+was chosen with a fold of 1 to 4 as the test (the second command; of 20 examples, too); fold 5 is tested for the figures
+in docs/measurements.md alone. Draws of a class have the same clips to find, so that shares of draws are as uncertain as
+so few classes are: their intervals are of classes drawn with replacement.
 """
 
 from __future__ import annotations
@@ -43,7 +46,6 @@ from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import BLENDS, Examples, learn
 from soundloom.library.tags.logistic_regression import average_precision
 
-YES, NO = 5, 5
 AIM = Aim(precision=0.9)
 BINS = 10
 
@@ -72,8 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description="measure detectors")
     parser.add_argument("--audio", type=Path, help="the folder of ESC-50")
     parser.add_argument("--classes", type=int, default=20, help="how many classes (%(default)s)")
+    parser.add_argument("--examples", type=int, default=5, help="clips of the class, and of others (%(default)s)")
     parser.add_argument("--draws", type=int, default=20, help="draws of examples for each (%(default)s)")
-    parser.add_argument("--test", type=int, default=5, help="the fold that is tested (%(default)s)")
+    parser.add_argument("--test", type=int, nargs="+", default=[5], help="the folds that are tested, in turn (5)")
     parser.add_argument(
         "--background", choices=("folds", "none"), default="folds", help="the unlabelled clips, or none (%(default)s)"
     )
@@ -90,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in sorted(names):
         rng = np.random.default_rng([7, int(np.flatnonzero(np.unique(clips.kinds) == name)[0])])
         found = [
-            measured(clips, name, options.test, rng, background=options.background == "folds") for _ in range(draws)
+            measured(clips, name, test, rng, count=options.examples, background=options.background == "folds")
+            for test in options.test
+            for _ in range(draws)
         ]
         rows.append({"class": str(name), "draws": found, **means(found)})
     report(rows)
@@ -117,12 +122,14 @@ def embedded(folder: Path) -> Clips:
     )
 
 
-def measured(clips: Clips, name: str, test: int, rng: np.random.Generator, *, background: bool) -> dict[str, float]:
+def measured(
+    clips: Clips, name: str, test: int, rng: np.random.Generator, *, count: int, background: bool
+) -> dict[str, float]:
     """One draw: what detector and means reach on the tested fold."""
     # Fold 5 is never learned from: with another fold as the test it plays no part.
     tested, learned = clips.folds == test, np.flatnonzero(~np.isin(clips.folds, (test, 5)))
-    yes = rng.choice(learned[clips.kinds[learned] == name], YES, replace=False)
-    no = rng.choice(learned[clips.kinds[learned] != name], NO, replace=False)
+    yes = rng.choice(learned[clips.kinds[learned] == name], count, replace=False)
+    no = rng.choice(learned[clips.kinds[learned] != name], count, replace=False)
     rest = np.setdiff1d(learned, np.concatenate([yes, no])) if background else learned[:0]
     model = soundloom_parts()
     decorrelated, vectors = vectors_of(clips, learned if background else learned[:0])
@@ -131,7 +138,7 @@ def measured(clips: Clips, name: str, test: int, rng: np.random.Generator, *, ba
         Examples(vectors[yes], groups[yes], vectors[no], groups[no], vectors[rest], groups[rest], decorrelated)
     )
     # The examples were taken out of the clips that are unlabelled.
-    marked = Marked(np.ones(YES, np.bool_), np.ones(NO, np.bool_)) if background else None
+    marked = Marked(np.ones(count, np.bool_), np.ones(count, np.bool_)) if background else None
     calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, marked=marked)
     truth, scores = clips.kinds[tested] == name, score.scores(vectors[tested])
     found = {
@@ -252,10 +259,8 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
         f"detector over the plain mean: {gains.mean():+.3f} on average, {gains.min():+.3f} in the worst class, "
         f"{int((gains < -0.01).sum())} of {len(gains)} classes below it by more than 0.01"
     )
-    draws = list(draws_of(rows))
     for name in ("precision", "recall"):
-        known = [one[f"{name}_within"] for one in draws if not np.isnan(one[f"{name}_within"])]
-        print(f"{name} within the stated interval: {np.mean(known):.1%} of {len(known)} draws")
+        print(f"{name} within the stated interval: {share_of_draws(rows, f'{name}_within')}")
     probabilities, truth = (np.concatenate(each) for each in zip(*PROBABILITIES, strict=True))
     exact = np.random.default_rng(0).random(len(truth)) < probabilities
     for lowest in (0.0, 0.05):
@@ -264,6 +269,20 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
         print(f"calibration error over all draws, p >= {lowest}: {found:.3f}; of exact probabilities {chance:.3f}")
     alone = [calibration_error(some[some > 0.05], truth[some > 0.05]) for some, truth in simulated(PROBABILITIES)]
     print(f"calibration error of one draw, p > 0.05, of exact probabilities: {np.mean(alone):.3f}")
+
+
+def share_of_draws(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """The share of draws of which something holds, and its interval by the classes; draws that have none are left out.
+
+    Args:
+        rows: of the classes, each with its draws.
+        name: of a number of every draw, 1 where it holds, NaN where there is none.
+    """
+    by_class = [[one[name] for one in row["draws"] if not np.isnan(one[name])] for row in rows]
+    sums, counts = (np.array([of(some) for some in by_class], float) for of in (sum, len))
+    drawn = np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))
+    low, high = np.nanquantile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [0.025, 0.975])
+    return f"{sums.sum() / counts.sum():.1%} of {counts.sum():.0f} draws ({low:.0%} to {high:.0%} by classes)"
 
 
 def simulated(draws: Sequence[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -279,12 +298,6 @@ COLUMNS = [
     ("recall", "recall"), ("within", "recall_within"), ("width", "recall_width"), ("calibration", "calibration"),
     ("likely ones", "calibration_likely"),
 ]  # fmt: skip
-
-
-def draws_of(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, float]]:
-    """Every draw of every class."""
-    for row in rows:
-        yield from row["draws"]
 
 
 if __name__ == "__main__":

@@ -204,6 +204,19 @@ def test_columns_of_a_plain_table_are_guessed_and_said(tmp_path: Path) -> None:
     assert table.annotations == (Annotation("a.wav", 62.5, 63.0, "owl", low=300, columns={"Mood": "calm"}),)
     assert "'Onset' for the start" in table.said
     assert "'Species' for the label" in table.said
+    german = read(tmp_path, "mein.csv", "Datei;Beginn;Ende;Art\na.wav;1,5;2;owl\n")
+    assert german == [Annotation("a.wav", 1.5, 2, "owl")]
+    # Raven's users name the column of labels as they like.
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\t{}\n1\t1\t2\ta.wav\towl\n"
+    (tmp_path / "a.selections.txt").write_text(header.format("Species code"))
+    table = read_annotations(tmp_path / "a.selections.txt")
+    assert [one.label for one in table.annotations] == ["owl"]
+    assert table.said.endswith("taking 'Species code' for the label")
+    (tmp_path / "a.selections.txt").write_text(header.format("Remark"))
+    assert (
+        "nothing in it has a label, its columns are ['Selection'"
+        in read_annotations(tmp_path / "a.selections.txt").said
+    )
 
 
 def test_names_stand_for_files(tmp_path: Path) -> None:

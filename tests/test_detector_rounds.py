@@ -99,7 +99,7 @@ def test_a_detector_goes_to_the_hub_and_comes_from_it(
 
     class Api:
         def __init__(self, token: str | None = None) -> None:
-            assert token == "secret"
+            assert token in ("secret", None)
 
         def create_repo(self, repository: str, *, private: bool | None, exist_ok: bool) -> str:
             assert (private, exist_ok) == (True, True)
@@ -113,6 +113,10 @@ def test_a_detector_goes_to_the_hub_and_comes_from_it(
     marks = read_annotations(recordings / "truth.csv").annotations
     detector = Detector.train(["chirp"], marks, model="mfcc", workers=1)
     assert detector.push_to_hub("someone/chirp", private=True, token="secret") == "https://hub/someone/chirp"
+    shutil.rmtree(published)
+    detector.save(tmp_path / "chirp.detector")
+    words = ["detector", "push", str(tmp_path / "chirp.detector"), "someone/chirp", "--private"]
+    assert CliRunner().invoke(main, words).output == "https://hub/someone/chirp\n"
     assert str(recordings) not in (published / "examples.csv").read_text()
     again = Detector.load("hf:someone/chirp")
     assert again.identity() == detector.identity()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,10 @@ def test_commands_take_hours(
         return str(result.output)
 
     run("detect", str(night[0]), "-d", "both", "--above", "0.01", "-o", "found.csv")
+    with open("found.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            begun = datetime(2024, 5, 1, 3, 59) + timedelta(seconds=float(row["start"]))
+            assert (row["site"], row["recorded"]) == ("POND", begun.isoformat())
     run("detector", "sample", str(night[0]), "-d", "both", "--label", "WHISTLE", "-n", "6", "-o", "next.csv")
     for name in ("found.csv", "next.csv"):
         regions = read_annotations(name).annotations

@@ -24,7 +24,6 @@ from pathlib import Path
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import FORMATS, AnnotationFormat
 from soundloom.annotations.delimited_text import TextTable, read_table
-from soundloom.annotations.programs.plain_csv import guessed_columns
 from soundloom.atomic_file import replacing
 from soundloom.audio import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
@@ -139,9 +138,10 @@ def read_annotations(
     except InvalidArgumentError as error:
         raise FileTableError(f"{str(file)!r} {error}") from None
     said = f"{file.name}: {FORMATS[name].title}"
-    if name == _GUESSED:
-        guessed = guessed_columns(text).items()
-        said += ", taking " + ", ".join(f"{column!r} for the {attribute}" for attribute, column in guessed)
+    if guessed := (guess := FORMATS[name].guess) and guess(text):
+        said += ", taking " + ", ".join(f"{column!r} for the {attribute}" for attribute, column in guessed.items())
+    if found and not any(one.label for one in found):
+        said += f"; nothing in it has a label, its columns are {list(text.header)}"
     beside = file.parent if content is None else None
     return AnnotationTable(tuple(_located(found, beside, [text_path(one) for one in sounds])), name, said)
 

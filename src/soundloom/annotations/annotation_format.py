@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class AnnotationFormat:
         write: writes it; None for a format that is only read.
         recognise: whether a table is of this format; None for one that is only written.
         read: reads it; None for one that is only written.
+        guess: attribute -> the column of a table, as it is written, that is taken for it, where that is to be said.
     """
 
     title: str
@@ -39,6 +40,7 @@ class AnnotationFormat:
     write: Writer | None = None
     recognise: Recogniser | None = None
     read: TableReader | None = None
+    guess: Callable[[TextTable], Mapping[str, str]] | None = None
 
 
 FORMATS: Registry[AnnotationFormat] = Registry(

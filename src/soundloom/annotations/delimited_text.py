@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _DELIMITERS = ",;|"
+_LABELS = frozenset(("label", "labels", "species", "annotation", "class", "taxon", "tag", "vocalization"))
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
 
 
@@ -54,6 +55,12 @@ class TextTable:
     def has(self, *names: str) -> bool:
         """Whether all these columns are there, as `names` spells them."""
         return set(names) <= set(self.names)
+
+    def label_column(self, usual: Sequence[str]) -> str:
+        """The compared name of the column of labels: a usual one, else the first that speaks of them; empty: none."""
+        return next((name for name in usual if name in self.names), "") or next(
+            (name for name in self.names if _LABELS & set(name.split("_"))), ""
+        )
 
     def records(self) -> Iterable[tuple[int, dict[str, str]]]:
         """The line and the cells by compared name of every row; of columns called alike the first."""

@@ -1,4 +1,4 @@
-"""``soundloom detector``: train, list and describe detectors."""
+"""``soundloom detector``: train, list, describe and push detectors, and choose what to mark next."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def command() -> None:
       soundloom detector density check.csv --label crow
       soundloom detector list
       soundloom detector info crow
+      soundloom detector push crow me/crow                               for others, as hf:me/crow
     """
 
 
@@ -158,6 +159,25 @@ def describe(name: str, json_wanted: bool) -> None:
         print_json(_plain(detector, folder))
     else:
         echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
+
+
+@command.command("push")
+@click.argument("name", metavar="DETECTOR")
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--private/--public", default=None, help="Of a new repository.  [default: the owner's]")
+def push(name: str, repository: str, private: bool | None) -> None:
+    """Put a detector on the Hugging Face hub, where others name it hf:OWNER/NAME.
+
+    Of its examples the names of files are kept, without their folders. Log in with hf auth login first.
+
+    \b
+    Examples:
+      soundloom detector push crow me/crow
+      soundloom detect recordings -d hf:me/crow
+    """
+    from soundloom.detectors import Detector
+
+    echo(Detector.load(name).push_to_hub(repository, private=private))
 
 
 @command.command("sample")

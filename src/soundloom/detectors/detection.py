@@ -53,7 +53,8 @@ class DetectionReport:
     """What was found.
 
     Attributes:
-        events: by file and start; the score of each is the highest probability of its windows.
+        events: by file and start; the score of each is the highest probability of its windows. Where their site, or the
+            time of recording, is known, it is among their columns.
         points: label -> its threshold, and the precision and recall that it is expected to reach.
         files: how many files were searched.
         seconds: of sound, in them.
@@ -135,6 +136,7 @@ def detect(
         found += events(stretch, labels, thresholds)
         searched.add(stretch.path)
         seconds, computed = seconds + stretch.seconds, computed + stretch.again
+    found = RecordingTimes(deployments or Deployments(), detector.decoding).of(found)
     # The thresholds stay; the intervals become those of as many windows as there were.
     windows = max(1, round(seconds / detector.hop))
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}

@@ -73,6 +73,6 @@ def events(windows: ScoredWindows, labels: Sequence[str], thresholds: Sequence[f
         changes = np.flatnonzero(above[1:] != above[:-1])
         for first, after in zip(changes[::2], changes[1::2], strict=True):
             start, end = (round(float(edges[number]), 6) for number in (first, after))
-            score = float(probabilities[first:after].max())
+            score = round(float(probabilities[first:after].max()), 6)
             found.append(Annotation(windows.path, start, end, label, score, windows.duration))
     return sorted(found, key=lambda one: (one.start, one.end, one.label))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import inf
 
 from soundloom import audio
 from soundloom.annotations import Annotation
+from soundloom.annotations.column_map import without_empty
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
 from soundloom.library.annotation_store.library_annotations import site_and_moment
@@ -45,6 +48,19 @@ class RecordingTimes:
         site, begun = site_and_moment(Annotation(path, 0.0, 0.0), self._deployments, self._times(path))
         length = _LONGEST if seconds is None else max(seconds, 1e-3)
         return [(start, inf if end >= length else end) for start, end in where.spans(site, begun, length)]
+
+    def of(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Annotations with the time of recording of each (``recorded``) and its ``site`` as columns, where known.
+
+        Without a table of deployments folders count as sites where the times of recording are known.
+        """
+        found = []
+        for one in annotations:
+            site, moment = site_and_moment(one, self._deployments, self._times(one.path))
+            known = moment is not None or bool(self._deployments.rows)
+            columns = {"site": site if known else "", "recorded": "" if moment is None else moment.isoformat()}
+            found.append(replace(one, columns={**one.columns, **columns}))
+        return without_empty(found)
 
     def _times(self, path: str) -> dict[str, datetime]:
         if path not in self._read:

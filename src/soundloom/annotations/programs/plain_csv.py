@@ -19,19 +19,21 @@ __all__ = ["PLAIN_CSV", "guessed_columns"]
 
 USUAL: Mapping[str, Sequence[str]] = {
     "path": (*NAME_COLUMNS, "audiofilename", "audio_file", "recording", "recording_filename", "sound", "sound_file",
-             "wav", "begin_path", "begin_file", "in_file", "soundfile"),
+             "wav", "begin_path", "begin_file", "in_file", "soundfile", "datei", "fichier", "archivo"),
     "start": ("start", "start_s", "start_(s)", "start_time", "start_time_s", "start_time_(s)", "start_sec",
               "start_seconds", "begin", "begin_s", "begin_time", "begin_time_(s)", "onset", "onset_s", "offset_s",
-              "offset", "window_start", "from", "t_min", "tmin", "time_start", "minimum_time"),
+              "offset", "window_start", "from", "t_min", "tmin", "time_start", "minimum_time", "beginn", "début",
+              "inicio"),
     "end": ("end", "end_s", "end_(s)", "end_time", "end_time_s", "end_time_(s)", "end_sec", "end_seconds", "stop",
-            "stop_s", "window_end", "to", "t_max", "tmax", "time_end", "maximum_time"),
+            "stop_s", "window_end", "to", "t_max", "tmax", "time_end", "maximum_time", "ende", "fin"),
     "length": ("duration", "duration_s", "length", "length_s", "duration_(s)"),
     "low": ("low", "low_hz", "low_freq", "low_freq_(hz)", "low_frequency", "freq_low", "min_freq", "freq_min", "fmin",
             "f_min", "minimum_freq", "frequency_min", "lower"),
     "high": ("high", "high_hz", "high_freq", "high_freq_(hz)", "high_frequency", "freq_high", "max_freq", "freq_max",
              "fmax", "f_max", "maximum_freq", "frequency_max", "upper"),
     "label": ("label", "labels", "tag", "class", "species", "species_name", "common_name", "event_label", "category",
-              "annotation", "call_type", "code", "label:species", "label:default_classifier"),
+              "annotation", "call_type", "code", "label:species", "label:default_classifier", "art", "espèce",
+              "especie"),
     "score": ("score", "certainty", "confidence", "probability", "logit", "logits", "similarity"),
     "annotator": ("annotator", "annotated_by", "user", "observer", "reviewer"),
 }  # fmt: skip
@@ -44,6 +46,9 @@ def guessed_columns(table: TextTable) -> dict[str, str]:
     written = dict(reversed(list(zip(table.names, table.header, strict=True))))
     for attribute, usual in USUAL.items():
         name = next((name for name in usual if name in written and written[name] not in found.values()), None)
+        if name is None and attribute == "label":
+            guess = table.label_column(())
+            name = guess if guess in written and written[guess] not in found.values() else None
         if name is not None and not (attribute == "length" and "end" in found):
             found[attribute] = written[name]
     return found
@@ -82,5 +87,8 @@ def _cell(value: Any) -> Any:
 
 
 PLAIN_CSV = register_format(
-    "csv", AnnotationFormat(title="plain CSV", ending=".csv", write=_write, recognise=_recognise, read=_read)
+    "csv",
+    AnnotationFormat(
+        title="plain CSV", ending=".csv", write=_write, recognise=_recognise, read=_read, guess=guessed_columns
+    ),
 )

@@ -41,8 +41,14 @@ def _recognise(table: TextTable) -> bool:
     return table.has("selection", "begin_time_(s)", "end_time_(s)")
 
 
+def _guess(table: TextTable) -> dict[str, str]:
+    """The column of labels, where it has none of the usual names."""
+    name = table.label_column(_LABELS)
+    return {"label": table.header[table.names.index(name)]} if name and name not in _LABELS else {}
+
+
 def _read(table: TextTable, path: str) -> list[Annotation]:
-    label = next((name for name in _LABELS if name in table.names), "")
+    label = table.label_column(_LABELS)
     score = next((name for name in _SCORES if name in table.names), "")
     found: dict[str, tuple[bool, Annotation]] = {}
     used = {"selection", "begin_time_(s)", "end_time_(s)", "low_freq_(hz)", "high_freq_(hz)", "file_offset_(s)"}
@@ -114,6 +120,11 @@ def _begins(annotations: Sequence[Annotation]) -> dict[str, float]:
 RAVEN = register_format(
     "raven",
     AnnotationFormat(
-        title="Raven's selection table", ending=".selections.txt", write=_write, recognise=_recognise, read=_read
+        title="Raven's selection table",
+        ending=".selections.txt",
+        write=_write,
+        recognise=_recognise,
+        read=_read,
+        guess=_guess,
     ),
 )
