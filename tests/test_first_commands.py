@@ -116,6 +116,8 @@ COMMANDS = (
     ("search --sort lenght", 1, "did you mean length"),
     ("search --facets folder", 0, "birds"),
     ("search --facets colour", 1, "no field 'colour'"),
+    ("search --facets codec --sort duration", 2, "leave out --sort"),
+    ("search --facets codec -k 3", 2, "leave out --top"),
     ("info --facets", 0, "sample_rate:"),
     # Results for other programs
     ("search dog --names --out hits.csv", 0, "1 hit written to hits.csv"),
@@ -127,6 +129,12 @@ COMMANDS = (
     ("search owl.wav --picture hits.pdf", 2, "end its name in .png"),
     ("embed sounds/birds -o e.parquet -m mfcc", 0, "rows of"),
     ("embed sounds/birds -o e.xlsx -m mfcc", 1, "end it in .parquet"),
+    ("embed sounds/birds -o e.npy", 1, "end it in .parquet, .csv, .npz, which holds the array"),
+    ("clusters -o clusters.csv", 0, "written to clusters.csv"),
+    ("tags delete night", 2, "Did you mean soundloom tags remove?"),
+    ("roots rm sounds", 2, "Did you mean soundloom roots forget?"),
+    ("tags frob", 2, "Commands: add, list, remove, rename."),
+    ("owl", 2, "To search for it: soundloom search owl"),
     # Tags and duplicates
     ("tags", 0, "night"),
     ("tags list", 0, "night"),

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from helpers.library_factory import DIM, PARTS, clustered, filled
+from soundloom.annotations import read_annotations
 from soundloom.cli import main
 from soundloom.errors import InvalidArgumentError, LibraryError, QueryError, SoundloomError
 from soundloom.library import AddReport, Library, LibraryQuery, RowFilter
@@ -52,6 +53,9 @@ def test_clusters_have_names_words_and_an_example(tmp_path: Path, monkeypatch: p
     assert [cluster.example.split("/")[2] for cluster in found if cluster.name == "bark"] == ["dog"]
     shown = CliRunner().invoke(main, ["clusters", "-l", str(library.folder)])
     assert (shown.exit_code, "bark" in shown.stdout, "rain" in shown.stdout) == (0, True, True)
+    table = tmp_path / "clusters.csv"
+    assert CliRunner().invoke(main, ["clusters", "-l", str(library.folder), "-o", str(table)]).exit_code == 0
+    assert sorted(one.label for one in read_annotations(table).annotations) == ["bark"] * 10 + ["rain"] * 10
     single = filled(tmp_path / "one.loom", PATHS[:1], np.zeros((1, DIM), np.float32))
     assert [cluster.segments for cluster in single.maps.clusters()] == [1]
     assert Library.create(tmp_path / "empty.loom", "mfcc").maps.clusters() == []

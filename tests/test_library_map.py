@@ -243,13 +243,18 @@ def test_clusters_are_named_by_what_sets_them_apart() -> None:
     )
     assert cluster_labels(rows, np.array([0, 0, 1, 1, 2, 2])) == ("dog", "y", "z")
     assert cluster_labels(rows, np.array([0, 0, 0, 1, 0, 1])) == ("dog", "y")
-    assert cluster_labels(rows, np.zeros(6, np.int64)) == ("cluster 1",)
+    assert cluster_labels(rows, np.zeros(6, np.int64)) == ("unnamed 1",)
+    assert cluster_labels(rows, np.zeros(6, np.int64), [("Dog, bark", "Rain")]) == ("Dog, Rain",)
     assert cluster_labels(rows.slice(0, 0), np.zeros(0, np.int64)) == ()
     twice = pa.table({"path": ["/p/a/1", "/q/a/2", "/r/b/3"], "tags": pa.array([[], [], []], pa.list_(pa.string()))})
     assert cluster_labels(twice, np.array([0, 1, 2])) == ("a", "a (2)", "b")
     # A folder names a cluster that has at least half of it there.
     three = pa.table({"path": [f"/s/{one}/1" for one in "abcd"], "tags": pa.array([[]] * 4, pa.list_(pa.string()))})
-    assert cluster_labels(three, np.array([0, 0, 0, 1])) == ("cluster 1", "d")
+    assert cluster_labels(three, np.array([0, 0, 0, 1])) == ("unnamed 1", "d")
+    # Of a folder that names several clusters, words of the names of files go before it; codes and numbers are none.
+    names = ["/s/esc/rain_a1.wav", "/s/esc/rain2.wav", "/s/esc/12-dog.wav", "/s/esc/dog_x.wav", "/s/other/dog.wav"]
+    words = pa.table({"path": names, "tags": pa.array([[]] * 5, pa.list_(pa.string()))})
+    assert cluster_labels(words, np.array([0, 0, 1, 1, 2])) == ("rain", "dog", "other")
 
 
 def test_only_the_latest_maps_are_kept(tmp_path: Path) -> None:

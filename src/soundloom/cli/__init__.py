@@ -8,13 +8,16 @@ well, 1 when something did not, 2 when the command was not understood, 130 after
 from __future__ import annotations
 
 import os
+import shlex
 from collections import UserDict
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
 import soundloom
+from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.common_options import ARGUMENTS
 from soundloom.cli.console import tolerate_encodings
 from soundloom.cli.error_door import hint_at_files, one_line, show_notices
@@ -61,8 +64,14 @@ class _Commands(UserDict[str, click.Command]):
         return command
 
 
-class _Group(click.Group):
+class _Group(CommandGroup):
     """Commands whose errors are shown in a line, without a traceback, in any encoding of the terminal."""
+
+    synonyms = _SYNONYMS
+
+    def hint(self, name: str, known: Sequence[str]) -> str:  # noqa: ARG002 (see `CommandGroup`)
+        """See `CommandGroup`."""
+        return f"To search for it: soundloom search {shlex.quote(name)}"
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         tolerate_encodings()
@@ -75,14 +84,6 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with show_notices(), one_line(debug=ctx.params["debug"]), hint_at_files(ctx.meta[ARGUMENTS]):
             return super().invoke(ctx)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            if (meant := _SYNONYMS.get(args[0].lower())) is not None:
-                raise click.UsageError(f"No such command {args[0]!r}. Did you mean soundloom {meant}?", ctx) from error
-            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """In the order of use rather than of the alphabet."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_json, table_console
 from soundloom.cli.filter_options import pop_recording, recorded
 from soundloom.counted import counted
@@ -41,7 +42,7 @@ def _where(given: dict[str, Any]) -> AnnotationFilter:
     return AnnotationFilter(label=given["label"], annotator=given["annotator"], **pop_recording(dict(given)))
 
 
-@click.group("annotations")
+@click.group("annotations", cls=CommandGroup)
 def command() -> None:
     """Keep annotations with a library, where they follow the sounds when these move.
 

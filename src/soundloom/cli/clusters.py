@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 from soundloom.counted import counted
 from soundloom.safe_text import printable
+
+if TYPE_CHECKING:
+    from soundloom.library import Segment
 
 __all__ = ["command"]
 
@@ -19,21 +24,28 @@ __all__ = ["command"]
 @click.option(
     "--weights", cls=common_options.ListOption, metavar="PART=W,...", help="How much each part counts; 0 leaves it out."
 )
+@common_options.region_file
 @common_options.as_json
-def command(folder: Path, weights: str | None, json_wanted: bool) -> None:
+def command(folder: Path, weights: str | None, out: Path | None, json_wanted: bool) -> None:
     """List the clusters of a library, the largest first: name, words of the model, and the sound nearest the middle.
 
-    They are the clusters of soundloom map, and need no map. A name is a tag or folder that sets a cluster apart.
+    They are the clusters of soundloom map, and need no map. A name is what sets a cluster apart: tags, a folder, words
+    of file names, or words of the model. --out writes every segment with the name of its cluster.
 
     \b
     Examples:
       soundloom clusters -l sounds.loom
       soundloom clusters --weights timbre=0
       soundloom clusters --json
+      soundloom clusters -o clusters.csv
     """
     from soundloom.library import Library
 
-    found = Library.open(folder).maps.clusters(common_options.parse_weights(weights))
+    maps, steered = Library.open(folder).maps, common_options.parse_weights(weights)
+    if out is not None:
+        _write(maps.members(steered), out)
+        return
+    found = maps.clusters(steered)
     if json_wanted:
         print_json(found)
         return
@@ -41,6 +53,18 @@ def command(folder: Path, weights: str | None, json_wanted: bool) -> None:
     if found:
         echo("segments  files  name: words  (example)")
     for cluster in found:
-        words = f": {', '.join(cluster.words)}" if cluster.words else ""
+        named = cluster.name.split(", ")
+        others = [word for word in cluster.words if word.partition(",")[0] not in named]
+        words = f": {', '.join(others)}" if others else ""
         example = printable(Path(cluster.example).name)
         echo(f"{cluster.segments:>8}  {cluster.files:>5}  {printable(cluster.name)}{words}  ({example})")
+
+
+def _write(members: Sequence[tuple[Segment, str]], out: Path) -> None:
+    """Write every segment as a region whose label is the name of its cluster."""
+    from soundloom.annotations import Annotation, write_annotations
+
+    regions = [Annotation(one.path, one.start, one.end, name, None, one.duration) for one, name in members]
+    write_annotations(regions, out)
+    names = {name for _, name in members}
+    echo(f"{counted(len(regions), 'segment')} of {counted(len(names), 'cluster')} written to {out}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_failures, print_json, progress_bar, step_bar
 from soundloom.cli.detect import minutes_of
 from soundloom.cli.filter_options import deployed, pop_deployed
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("detector")
+@click.group("detector", cls=CommandGroup)
 def command() -> None:
     """Detectors: find in any recordings what was marked in some.
 

@@ -71,8 +71,10 @@ def command(
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
     common_options.check_window(window, hop)
+    from soundloom.library.embedding_export import check_embedding_file, export
+
+    check_embedding_file(out)
     from soundloom.engine_choice import accelerating
-    from soundloom.library.embedding_export import export
     from soundloom.packaged import NAME
 
     load = model_loader(offline=offline)

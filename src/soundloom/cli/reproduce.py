@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import click
 
+from soundloom.cli.command_group import CommandGroup
+
 __all__ = ["PAPERS", "Paper", "command"]
 
 
@@ -36,7 +38,7 @@ PAPERS: Mapping[str, Paper] = MappingProxyType(
 """Paper -> its command; imported when it is wanted."""
 
 
-class _Papers(click.Group):
+class _Papers(CommandGroup):
     """A command a paper."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)

@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.arrow_without_pandas import open_library
+from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import clock, echo, print_json
 from soundloom.counted import counted
 
@@ -22,7 +23,7 @@ _library = click.option(
 )
 
 
-@click.group("roots", invoke_without_command=True)
+@click.group("roots", cls=CommandGroup, invoke_without_command=True)
 @common_options.library
 @common_options.as_json
 @click.pass_context

@@ -22,6 +22,7 @@ from soundloom.cli.search_query import (
     read_arguments,
     read_sound,
     refuse_unused,
+    refuse_with_facets,
     regions_cut,
 )
 from soundloom.counted import counted
@@ -149,7 +150,6 @@ def command(
       soundloom search --folder birds --facets month,sample_rate
       soundloom search --tag crow -k 1000 --out crows.selections.txt
       soundloom search rain --copy-to picked --cut
-      soundloom search rain -k 5 --play
       soundloom search note.wav --weights timbre=0,texture=0,general=0
       soundloom search dog.wav --where "duration < 5" --explain --picture hits.png
 
@@ -163,6 +163,7 @@ def command(
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
     query.check(count)
     if facets:
+        refuse_with_facets(context)
         print_facets(folder, facets, query, json_wanted=outputs["json_wanted"])
         return
     matches = _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)

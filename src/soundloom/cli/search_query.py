@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from soundloom.errors import LibraryError, QueryError
 from soundloom.local_path import local_path
@@ -37,6 +38,7 @@ __all__ = [
     "read_arguments",
     "read_sound",
     "refuse_unused",
+    "refuse_with_facets",
     "regions_cut",
 ]
 
@@ -266,6 +268,19 @@ def refuse_unused(query: LibraryQuery, share: float) -> None:
         raise click.UsageError("--weights says how much parts of a similarity count: give a sound, text or --word")
     if query.include_query and not query.like:
         raise click.UsageError("--include-query lets a sound find itself: give a sound")
+
+
+def refuse_with_facets(context: click.Context) -> None:
+    """Refuse options of how hits are listed, where files are counted instead.
+
+    Raises:
+        click.UsageError: one was given.
+    """
+    listing = ("count", "sort", "columns", "every_segment", "names_only", "out", "copy_to", "play")
+    given = [name for name in listing if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        flag = next(option.opts[-1] for option in context.command.params if option.name == given[0])
+        raise click.UsageError(f"--facets counts files and lists none: leave out {flag}, or --facets")
 
 
 def regions_cut(query: LibraryQuery) -> list[str]:

@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.arrow_without_pandas import open_library
+from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_copies, print_json
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.search_query import read_sound
@@ -28,7 +29,7 @@ _text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders
 _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
 
 
-@click.group("tags", invoke_without_command=True)
+@click.group("tags", cls=CommandGroup, invoke_without_command=True)
 @common_options.library
 @common_options.region_file
 @common_options.as_json

@@ -41,7 +41,9 @@ from soundloom.remote.locations import common_folder, relative_name
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
 
-__all__ = ["ExportReport", "export"]
+__all__ = ["ExportReport", "check_embedding_file", "export"]
+
+_ENDINGS = (".parquet", ".csv", ".npz")
 
 
 @dataclass
@@ -148,11 +150,23 @@ def _frame_embedder(model: EmbeddingModel, decoding: DecodeOptions) -> Callable[
     return embed
 
 
+def check_embedding_file(out: Path) -> None:
+    """Refuse a file that embeddings are not written to, before anything is decoded.
+
+    Raises:
+        LibraryError: its ending is of another kind.
+    """
+    if out.suffix and out.suffix not in _ENDINGS:
+        array = ", which holds the array, its paths and times" if out.suffix == ".npy" else ""
+        raise LibraryError(
+            f"cannot write embeddings to {str(out)!r}: end it in {', '.join(_ENDINGS)}{array}, or name a folder"
+        )
+
+
 @contextmanager
 def _sink(out: Path, dim: int, files: Sequence[FileOnDisk], about: str) -> Iterator[_Sink]:
-    kinds = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}
-    if out.suffix and out.suffix not in kinds:
-        raise LibraryError(f"cannot write embeddings to {str(out)!r}: end it in {', '.join(kinds)}, or name a folder")
+    kinds = dict(zip(_ENDINGS, (_parquet, _csv, _npz), strict=True))
+    check_embedding_file(out)
     try:
         if not out.suffix:
             out.mkdir(parents=True, exist_ok=True)

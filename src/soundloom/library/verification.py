@@ -14,7 +14,7 @@ from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import CacheDamagedError, LibraryError
-from soundloom.library.map.library_map import check_maps
+from soundloom.library.map.kept_map import check_maps
 from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.facts_table import check_columns, check_facts

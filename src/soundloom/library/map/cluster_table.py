@@ -1,8 +1,8 @@
 """Table of the clusters of a library: their sizes, names, words of the model, and the file nearest their middle.
 
-Clusters are those of the map: k-means of the principal components of the vectors that searches compare. A name is a tag
-or folder that sets the cluster apart (`cluster_labels`); words are those of the model that describe its sounds better
-than the library's, by p log(p / q) with the mean probabilities p in the cluster and q in the library.
+Clusters are those of the map: k-means of the principal components of the vectors that searches compare. Names are those
+of `cluster_labels`; words are those of the model that describe a cluster's sounds better than the library's, by
+p log(p / q) with the mean probabilities p in the cluster and q in the library.
 
 When not: as classes; clusters have no truth, and their number is a rule of thumb.
 """
@@ -21,7 +21,7 @@ from soundloom.library.map.cluster_labels import cluster_labels
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
 
-__all__ = ["Cluster", "WordScores", "describe_clusters"]
+__all__ = ["Cluster", "WordScores", "describe_clusters", "name_clusters"]
 
 WordScores = Callable[[Float[np.ndarray, "sounds dim"]], tuple[tuple[str, ...], Float[np.ndarray, "sounds words"]]]
 """The words of a model, and how probable each is for some embeddings; no words where it knows none."""
@@ -39,7 +39,7 @@ class Cluster:
 
     Attributes:
         number: of the cluster, from 0.
-        name: the tags or the folder that set it apart, or its number.
+        name: what sets it apart: tags, a folder, words of file names or of the model; else "unnamed".
         segments: how many there are in it.
         files: of how many files.
         words: of the model, the most characteristic first; none if it knows none.
@@ -67,12 +67,12 @@ def describe_clusters(
         scale: of every column, as the map weights it.
         scores: the model's words for embeddings.
     """
-    names = cluster_labels(index.rows, clusters)
+    members = _members(clusters)
+    words = _words(index, members, scores)
+    names = cluster_labels(index.rows, clusters, words)
     paths = index.rows["path"].combine_chunks().dictionary_encode()
     file_of_row, starts = paths.indices.to_numpy(), index.rows["start"].to_numpy()
-    members = [np.flatnonzero(clusters == number) for number in range(len(names))]
     middles = [_middle(index, rows, scale) for rows in members]
-    words = _words(index, members, scores)
     described = [
         Cluster(
             number,
@@ -89,6 +89,15 @@ def describe_clusters(
     return sorted(described, key=lambda cluster: (-cluster.segments, cluster.number))
 
 
+def name_clusters(index: SearchIndex, clusters: Int[np.ndarray, " rows"], scores: WordScores) -> tuple[str, ...]:
+    """The names of the clusters, by their numbers; the arguments are those of `describe_clusters`."""
+    return cluster_labels(index.rows, clusters, _words(index, _members(clusters), scores))
+
+
+def _members(clusters: Int[np.ndarray, " rows"]) -> list[Int[np.ndarray, " _n"]]:
+    return [np.flatnonzero(clusters == number) for number in range(int(clusters.max(initial=-1)) + 1)]
+
+
 def _middle(index: SearchIndex, rows: Int[np.ndarray, " n"], scale: Float[np.ndarray, " dim"]) -> int:
     """The row of a cluster that is nearest to its mean."""
     if not len(rows):
@@ -99,12 +108,12 @@ def _middle(index: SearchIndex, rows: Int[np.ndarray, " n"], scale: Float[np.nda
 
 def _words(index: SearchIndex, members: list[Int[np.ndarray, " _n"]], scores: WordScores) -> list[tuple[str, ...]]:
     """The most characteristic words of each cluster."""
-    sampled = [rows[np.linspace(0, len(rows) - 1, min(_SAMPLED, len(rows))).astype(int)] for rows in members]
-    segments = [index.segments.at(rows) for rows in sampled]
-    known = index.restored_embeddings([segment for some in segments for segment in some])
     vocabulary, everywhere = scores(index.sample)
     if not vocabulary:
         return [()] * len(members)
+    sampled = [rows[np.linspace(0, len(rows) - 1, min(_SAMPLED, len(rows))).astype(int)] for rows in members]
+    segments = [index.segments.at(rows) for rows in sampled]
+    known = index.restored_embeddings([segment for some in segments for segment in some])
     usual = everywhere.mean(axis=0)
     chosen: list[tuple[str, ...]] = []
     for some in segments:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock
@@ -27,24 +27,30 @@ from jaxtyping import Bool, Float, Float32, Int, UInt64
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import CacheDamagedError, QueryError
-from soundloom.library.map.cluster_labels import cluster_labels
-from soundloom.library.map.cluster_table import Cluster, describe_clusters
-from soundloom.library.map.umap_layout import ANCHORS, interpolate_points, k_means, principal_components, umap_points
+from soundloom.library.map.cluster_table import Cluster, describe_clusters, name_clusters
+from soundloom.library.map.kept_map import KeptMap, read_map, spelled
+from soundloom.library.map.umap_layout import (
+    ANCHORS,
+    check_umap,
+    interpolate_points,
+    k_means,
+    principal_components,
+    umap_points,
+)
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.library.storage.store import Store
-from soundloom.system_errors import first_line, is_unwritable
+from soundloom.system_errors import is_unwritable
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.search.tag_query import TagQueries
-    from soundloom.library.segments import Segments
+    from soundloom.library.segments import Segment, Segments
 
-__all__ = ["Map", "MapProgress", "Maps", "check_maps"]
+__all__ = ["Map", "MapProgress", "Maps"]
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1
 _KEPT = 8
 """Maps kept in a library, the latest used."""
 _SHARES = {
@@ -74,7 +80,7 @@ class Map:
     Attributes:
         coordinates: a point for every segment, in no particular unit.
         clusters: the number of every segment's cluster, from 0.
-        names: what each cluster is called, by the tags or the folder that set it apart.
+        names: what each cluster is called, by what sets it apart (`cluster_labels`).
         weights: part name -> weight, as asked for and completed.
         version: the version of the index whose rows these are.
         placed: how many segments were not there when the map was computed, and were placed among their neighbours.
@@ -131,15 +137,34 @@ class Maps:
         """
         return self._index.use(lambda index: self._clusters(index, weights))
 
+    def members(self, weights: Mapping[str, float] | None = None) -> list[tuple[Segment, str]]:
+        """Every segment with the name of its cluster, in the order of their paths; as for `clusters`."""
+        return self._index.use(lambda index: self._members(index, weights))
+
     def _clusters(self, index: SearchIndex, weights: Mapping[str, float] | None) -> list[Cluster]:
         if not len(index):
             return []
+        clusters, scale = self._assigned(index, weights)
+        return describe_clusters(index, clusters, scale, self._words.word_scores)
+
+    def _members(self, index: SearchIndex, weights: Mapping[str, float] | None) -> list[tuple[Segment, str]]:
+        if not len(index):
+            return []
+        clusters = self._assigned(index, weights)[0]
+        names = name_clusters(index, clusters, self._words.word_scores)
+        return [
+            (one, names[number]) for one, number in zip(index.segments.at(range(len(index))), clusters, strict=True)
+        ]
+
+    def _assigned(
+        self, index: SearchIndex, weights: Mapping[str, float] | None
+    ) -> tuple[Int[np.ndarray, " rows"], Float[np.ndarray, " dim"]]:
+        """The cluster of every row, and the scale of every column by which they were found."""
         scale = _column_scale(index, apply_balance(_map_weights(index, weights), self._balance))
         kept, report = self._kept(index, weights), _reporter(None)
-        clusters = (
-            k_means(principal_components(index.vectors, scale, report), report) if kept is None else kept.clusters
-        )
-        return describe_clusters(index, clusters, scale, self._words.word_scores)
+        if kept is not None:
+            return kept.clusters, scale
+        return k_means(principal_components(index.vectors, scale, report), report), scale
 
     def get(
         self,
@@ -190,7 +215,13 @@ class Maps:
         else:
             coordinates, clusters = coordinates[places], clusters[places]
         return Map(
-            coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version, placed=placed, gone=gone
+            coordinates,
+            clusters,
+            name_clusters(index, clusters, self._words.word_scores),
+            every,
+            index.version,
+            placed=placed,
+            gone=gone,
         )
 
     def _get(
@@ -209,14 +240,15 @@ class Maps:
         every = _map_weights(index, weights)
         report = _reporter(progress)
         if len(index):
+            check_umap(len(index))
             reduced = principal_components(
                 index.vectors, _column_scale(index, apply_balance(every, self._balance)), report
             )
             coordinates, clusters = umap_points(reduced, report), k_means(reduced, report)
         else:
             coordinates, clusters = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        self._write(every, _KeptMap(coordinates, clusters, index.segments.numbers, _spelled(every)))
-        return Map(coordinates, clusters, cluster_labels(index.rows, clusters), every, index.version)
+        self._write(every, KeptMap(coordinates, clusters, index.segments.numbers, spelled(every)))
+        return Map(coordinates, clusters, name_clusters(index, clusters, self._words.word_scores), every, index.version)
 
     def _place_new(
         self,
@@ -238,25 +270,25 @@ class Maps:
         clusters[new] = _nearest_labels(coordinates[new], coordinates[anchors], clusters[anchors])
 
     def _file(self, weights: dict[str, float]) -> Path:
-        return self._folder / f"{blake2b(_spelled(weights).encode(), digest_size=8).hexdigest()}.npz"
+        return self._folder / f"{blake2b(spelled(weights).encode(), digest_size=8).hexdigest()}.npz"
 
-    def _read(self, weights: dict[str, float]) -> _KeptMap | None:
+    def _read(self, weights: dict[str, float]) -> KeptMap | None:
         file = self._file(weights)
         try:
-            kept = _read_map(file)
+            kept = read_map(file)
         except FileNotFoundError:
             return None
         except CacheDamagedError as damage:
             _log.warning("%s: the map is computed anew", damage)
             return None
-        if kept.weights != _spelled(weights):
+        if kept.weights != spelled(weights):
             return None
         # The time says which maps were used last; a library that cannot be written keeps all of them.
         with suppress(OSError):
             file.touch()
         return kept
 
-    def _write(self, weights: dict[str, float], kept: _KeptMap) -> None:
+    def _write(self, weights: dict[str, float], kept: KeptMap) -> None:
         """Keep a map, whole or not at all, and drop those not used for longest."""
         file = self._file(weights)
         try:
@@ -276,69 +308,6 @@ class Maps:
             _log.warning("the map cannot be kept in %s: %s", self._folder, error.strerror)
 
 
-@dataclass(frozen=True, eq=False)
-class _KeptMap:
-    """A map as a file holds it: a point, a cluster and a segment number for every segment, and the weights."""
-
-    coordinates: Float32[np.ndarray, "rows 2"]
-    clusters: Int[np.ndarray, " rows"]
-    numbers: UInt64[np.ndarray, " rows"]
-    weights: str
-
-    def arrays(self) -> dict[str, Any]:
-        """The arrays as they are written."""
-        return {
-            "coordinates": self.coordinates,
-            "clusters": self.clusters.astype(np.uint16),
-            "numbers": self.numbers,
-        }
-
-    def about(self) -> dict[str, Any]:
-        """Format, weights and checksum."""
-        digest = blake2b(self.weights.encode(), digest_size=16)
-        for array in self.arrays().values():
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return {"format": _FORMAT, "weights": self.weights, "checksum": digest.hexdigest()}
-
-
-def check_maps(folder: Path) -> Iterator[tuple[Path, CacheDamagedError]]:
-    """The damaged ones among the maps kept in a folder, and what is wrong with each."""
-    for file in sorted(folder.glob("*.npz")):
-        try:
-            _read_map(file)
-        except CacheDamagedError as damage:
-            yield file, damage
-
-
-def _read_map(file: Path) -> _KeptMap:
-    """Read a kept map.
-
-    Raises:
-        FileNotFoundError: there is none.
-        CacheDamagedError: it cannot be read, or is not as it was written.
-    """
-    try:
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            kept = _KeptMap(
-                arrays["coordinates"], arrays["clusters"].astype(np.int64), arrays["numbers"], str(about["weights"])
-            )
-        if about["format"] != _FORMAT or ("checksum" in about and about != kept.about()):
-            raise CacheDamagedError("it is not as it was written")
-        count = len(kept.numbers)
-        if kept.coordinates.shape != (count, 2) or kept.clusters.shape != (count,) or kept.numbers.dtype != np.uint64:
-            raise CacheDamagedError("its arrays are of different lengths")
-        if kept.coordinates.dtype != np.float32 or not np.isfinite(kept.coordinates).all():
-            raise CacheDamagedError("its points are not finite")
-        return kept
-    except FileNotFoundError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise CacheDamagedError(f"{str(file)!r} is damaged ({first_line(error)})") from error
-
-
 def _column_scale(index: SearchIndex, weights: dict[str, float]) -> Float[np.ndarray, " dim"]:
     scale = np.zeros(index.vectors.shape[1])
     for name, columns in index.parts.items():
@@ -351,12 +320,6 @@ def _map_weights(index: SearchIndex, weights: Mapping[str, float] | None) -> dic
     if min(every.values()) < 0:
         raise QueryError(f"a map cannot be drawn by weights below 0, got {every}: 0 leaves a part out")
     return every
-
-
-def _spelled(weights: dict[str, float]) -> str:
-    """Weights that steer alike, spelled alike: shares of the whole to a thousandth."""
-    total = sum(weights.values())
-    return json.dumps({name: round(weight / total, 3) for name, weight in sorted(weights.items())})
 
 
 def _aligned(

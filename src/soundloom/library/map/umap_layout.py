@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ from jaxtyping import Float, Float32, Int
 
 from soundloom.errors import MissingExtraError
 
-__all__ = ["ANCHORS", "interpolate_points", "k_means", "principal_components", "umap_points"]
+__all__ = ["ANCHORS", "check_umap", "interpolate_points", "k_means", "principal_components", "umap_points"]
+
+_UMAP = "umap-learn", "serve", "the map of a library"
 
 ANCHORS = 50_000
 """Vectors that UMAP itself runs on, at most."""
@@ -114,6 +117,16 @@ def umap_points(reduced: Float32[np.ndarray, "rows components"], report: Report)
     return points
 
 
+def check_umap(count: int) -> None:
+    """Refuse, before anything is computed, a map of so many segments where it needs what is not installed.
+
+    Raises:
+        MissingExtraError: umap-learn is not installed.
+    """
+    if count > NEIGHBOURS and find_spec("umap") is None:
+        raise MissingExtraError(*_UMAP)
+
+
 def _umap(reduced: Float32[np.ndarray, "rows components"], start: Points, report: Report) -> Points:
     report("starting UMAP", 0.0)
     umap = _import_umap()
@@ -139,7 +152,7 @@ def _import_umap() -> Any:
             warnings.simplefilter("ignore", ImportWarning)
             import umap.umap_
     except ImportError:
-        raise MissingExtraError("umap-learn", "serve", "the map of a library") from None
+        raise MissingExtraError(*_UMAP) from None
     return umap.umap_
 
 

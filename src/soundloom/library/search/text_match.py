@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from soundloom.library.search.fields.file_fields import FileFields
 
-__all__ = ["TextIndex", "TextMatches", "fold", "may_hold", "query_words", "shared_folder", "word_forms"]
+__all__ = ["TextIndex", "TextMatches", "fold", "may_hold", "query_words", "shared_folder", "word_forms", "words_of"]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
@@ -90,6 +90,15 @@ def query_words(text: str) -> list[str]:
     if not words:
         raise QueryError(f"{text!r} holds no word to search for: write it in letters or digits, such as: dog")
     return [word for word in words if word not in _FUNCTION_WORDS] or words
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, each once, without function words.
+
+    >>> words_of("The_DogBark in Rain-02")
+    ['dog', 'bark', 'rain', '02']
+    """
+    return [word for word in dict.fromkeys(_words(text)) if word not in _FUNCTION_WORDS]
 
 
 @lru_cache(maxsize=2**12)

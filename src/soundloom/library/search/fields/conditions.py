@@ -6,8 +6,8 @@
 
 Comparisons, IN, LIKE, BETWEEN, IS NULL, AND, OR, NOT, parentheses, and the functions of `_FUNCTIONS`, as in SQL: a
 comparison with what is not known holds for nothing. Fields of files are compared once for each file and not for each of
-its segments. A condition on size, mtime_ns, hash, notices or decoder, where these are not at hand, or one in other SQL
-is left to the store.
+its segments. A condition on size, mtime_ns, hash, notices or decoder, where these are not at hand, or one with other
+functions, operators or words of SQL is left to the store; what is no SQL is refused here.
 """
 
 from __future__ import annotations
@@ -30,8 +30,15 @@ __all__ = ["condition_mask"]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|(?P<name>\"[^\"]+\"|`[^`]+`|[^\W\d]\w*)"
-    r"|(?P<sign><=|>=|<>|!=|==|[=<>(),-]))"
+    r"|(?P<sign><=|>=|<>|!=|==|[=<>(),-])|(?P<other>::|\|\||[+*/%\[\].]))"
 )
+_MISTAKEN = {
+    "=<": "<=", "=>": ">=", "><": "<>", "≤": "<=", "≥": ">=", "≠": "<>", "!": "NOT or <>", "&&": "AND", "&": "AND",
+    "~": "LIKE",
+}  # fmt: skip
+"""What other languages write -> what SQL writes."""
+_OTHER_WORDS = frozenset(["CASE", "CAST", "CEIL", "DISTINCT", "ESCAPE", "EXTRACT", "INTERVAL", "REGEXP", "SIMILAR"])
+"""Words of SQL that only the store reads."""
 _WORDS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"])
 _OF_STORE = frozenset(("size", "mtime_ns", "hash", "notices", "decoder"))
 _OF_ROWS = ("start", "end", "tags")
@@ -43,7 +50,11 @@ _FUNCTIONS = ("array_has", "starts_with", "ends_with", "contains", "lower", "upp
 
 
 class _OtherSqlError(Exception):
-    """The condition is in a part of SQL that is read here not at all."""
+    """The condition is in a part of SQL that is not read here."""
+
+
+class _MistakeError(Exception):
+    """The condition is no SQL; the message says why."""
 
 
 def condition_mask(
@@ -66,7 +77,7 @@ def condition_mask(
         mask = _Parser(check_condition(where), fields, stored).parse()
     except (_OtherSqlError, RecursionError):
         return None
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, _MistakeError) as error:
         reason = str(error).partition("\n")[0]
         raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}") from None
     found = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
@@ -79,24 +90,33 @@ class _Parser:
     def __init__(self, where: str, fields: FileFields, stored: Callable[[str], pa.Array] | None) -> None:
         self._fields = fields
         self._stored = stored
-        self._tokens: list[tuple[str, str]] = []
-        place = 0
-        while where[place:].strip():
-            found = _TOKEN.match(where, place)
-            if found is None:
-                raise _OtherSqlError
-            kind = str(found.lastgroup)
-            text = found[kind]
-            self._tokens.append(("word", text.upper()) if kind == "name" and text.upper() in _WORDS else (kind, text))
-            place = found.end()
-        self._tokens.append(("end", ""))
+        self._tokens = _tokens(where)
         self._place = 0
 
     def parse(self) -> pa.Array:
         mask = self._either()
         if self._tokens[self._place][0] != "end":
-            raise _OtherSqlError
+            raise self._unread()
         return mask
+
+    def _unread(self) -> Exception:
+        """Why the next token cannot be read."""
+        if any(
+            kind == "other"
+            or (kind == "name" and text.upper() in _OTHER_WORDS)
+            or (kind == "name" and after == "(" and text.lower() not in _FUNCTIONS)
+            or (before in ("name", "number") and text == "-")
+            for (before, _), (kind, text), (_, after) in zip(
+                [("", ""), *self._tokens], self._tokens, [*self._tokens[1:], ("", "")], strict=False
+            )
+        ):
+            return _OtherSqlError()
+        kind, text = self._tokens[min(self._place, len(self._tokens) - 1)]
+        where = "ends too early" if kind == "end" else f"cannot be read from {text!r} on"
+        return _MistakeError(
+            f"it {where}: write comparisons such as duration < 5, codec = 'FLAC' or name LIKE '%rain%', joined by AND, "
+            "OR and NOT"
+        )
 
     def _take(self, *wanted: str) -> str | None:
         """The next token, if it is one of some words or signs."""
@@ -108,7 +128,7 @@ class _Parser:
 
     def _expect(self, wanted: str) -> None:
         if self._take(wanted) is None:
-            raise _OtherSqlError
+            raise self._unread()
 
     def _either(self) -> pa.Array:
         import pyarrow.compute as pc
@@ -142,7 +162,9 @@ class _Parser:
         value = self._operand()
         if (sign := self._take(*_COMPARISONS)) is not None:
             compare: Callable[..., Any] = getattr(pc, _COMPARISONS[sign])
-            return self._whole(compare(*self._alike(value, self._operand())))
+            other = self._operand()
+            _check_types(value, other)
+            return self._whole(compare(*self._alike(value, other)))
         if self._take("IS"):
             inverted = self._take("NOT")
             self._expect("NULL")
@@ -151,7 +173,7 @@ class _Parser:
         mask = self._membership(value)
         if mask is None:
             if inverted or not (isinstance(value, pa.Array) and pa.types.is_boolean(value.type)):
-                raise _OtherSqlError
+                raise self._unread()
             return value
         return pc.invert(mask) if inverted else mask
 
@@ -161,7 +183,7 @@ class _Parser:
         import pyarrow.compute as pc
 
         if not isinstance(value, pa.Array):
-            raise _OtherSqlError
+            raise self._unread()
         if self._take("IN"):
             self._expect("(")
             among = [self._operand()]
@@ -191,13 +213,14 @@ class _Parser:
         if kind == "word" and text in ("TRUE", "FALSE"):
             return text == "TRUE"
         if kind != "name":
-            raise _OtherSqlError
+            self._place -= 1
+            raise self._unread()
         return self._function(text.lower()) if self._take("(") else self._column(text.strip('"`'))
 
     def _text(self) -> str:
         value = self._operand()
         if not isinstance(value, str):
-            raise _OtherSqlError
+            raise self._unread()
         return value
 
     def _function(self, name: str) -> pa.Array:
@@ -238,7 +261,13 @@ class _Parser:
             if self._stored is None:
                 raise _OtherSqlError
             return self._stored(name)
-        return self._fields.column(name)
+        try:
+            return self._fields.column(name)
+        except QueryError as error:
+            before = self._tokens[self._place - 2] if self._place > 1 else ("", "")
+            if before[1] in _COMPARISONS:
+                raise QueryError(f"{error}. Text stands in quotes: {before[1]} '{name}'") from None
+            raise
 
     def _alike(self, one: Any, other: Any) -> tuple[Any, Any]:
         """Two values that can be compared: both for each file, or both for each segment."""
@@ -262,3 +291,55 @@ class _Parser:
         import pyarrow as pa
 
         return mask if isinstance(mask, pa.Array) else pa.array([mask.as_py()] * len(self._fields.paths), pa.bool_())
+
+
+def _tokens(where: str) -> list[tuple[str, str]]:
+    """The tokens of a condition, each with its kind, and one of the kind "end".
+
+    Raises:
+        _MistakeError: a sign that SQL does not have, or a quote that is not closed.
+    """
+    found: list[tuple[str, str]] = []
+    place = 0
+    while where[place:].strip():
+        token = _TOKEN.match(where, place)
+        if token is None:
+            raise _mistake(where[place:].lstrip())
+        kind = str(token.lastgroup)
+        text = token[kind]
+        found.append(("word", text.upper()) if kind == "name" and text.upper() in _WORDS else (kind, text))
+        place = token.end()
+        if len(found) > 1 and (pair := found[-2][1] + text) in _MISTAKEN and found[-2][0] == "sign":
+            raise _MistakeError(f"SQL has no sign {pair!r}: write {_MISTAKEN[pair]}")
+        if kind == "number" and where[place : place + 1].strip() and re.match(r"[\w:]", where[place:]):
+            written = re.split(r"[\s,()<>=]", where[token.start(kind) :])[0]
+            raise _MistakeError(f"{written!r} is no number: write seconds, hertz and the like without a unit")
+    return [*found, ("end", "")]
+
+
+def _mistake(rest: str) -> _MistakeError:
+    """What is wrong with the beginning of some text that is no token."""
+    if rest[0] in "'\"`":
+        return _MistakeError(f"the quote in {rest!r} is not closed")
+    sign = next((sign for sign in sorted(_MISTAKEN, key=len, reverse=True) if rest.startswith(sign)), rest[0])
+    hint = f": write {_MISTAKEN[sign]}" if sign in _MISTAKEN else ""
+    return _MistakeError(f"SQL has no sign {sign!r}{hint}")
+
+
+def _check_types(one: Any, other: Any) -> None:
+    """Refuse the comparison of a field with a literal of another type.
+
+    Raises:
+        _MistakeError: says how it is written.
+    """
+    import pyarrow as pa
+
+    column, literal = (one, other) if isinstance(one, pa.Array) else (other, one)
+    if not isinstance(column, pa.Array) or isinstance(literal, pa.Array):
+        return
+    if pa.types.is_list(column.type):
+        raise _MistakeError(f"it compares a list: write array_has(tags, {literal!r}), or use the filter of tags")
+    if pa.types.is_string(column.type) and not isinstance(literal, str):
+        raise _MistakeError(f"it compares text with a number: write {str(literal)!r} in quotes")
+    if isinstance(literal, str) and not pa.types.is_string(column.type):
+        raise _MistakeError(f"it compares a number with text: write {literal} without quotes")
