@@ -155,7 +155,9 @@ class IndexCache:
         reason = "read-only"
         if writable:
             try:
-                index = SearchIndex.build(self._folder, self._store, self._parts, *self._of_library)
+                index = SearchIndex.build(
+                    self._folder, self._store, self._parts, *self._of_library, anew=self._damage is not None
+                )
             except Exception as error:
                 if not is_unwritable(error):
                     raise translated(error, self._folder) or error from error

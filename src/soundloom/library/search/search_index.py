@@ -10,10 +10,10 @@ which is one inner product with the query's parts scaled by w: weights steer a s
 
 Small libraries are compared row by row. For large ones FAISS looks only at the cells nearest the query
 (`vector_index.cells`); where there are no clusters, and for weights below zero, codes of all rows show which to compare
-(`vector_index.codes`). Of a filter that leaves few rows every one is compared.
+(`vector_index.codes`). Beyond a gigabyte vectors are kept in half precision, and lists of codes in cells of the parts
+show which to compare (`vector_index.part_lists`). Of a filter that leaves few rows every one is compared.
 
-Conditions are evaluated in memory (`soundloom.library.search.fields`). The index is a cache: it can always be rebuilt
-from the store (`soundloom.library.search.index_cache`).
+Conditions are evaluated in memory (`soundloom.library.search.fields`). The index is a cache (`index_cache`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,9 @@ from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
 from soundloom.library.search.vector_index.codes import Codes
 from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
+from soundloom.library.search.vector_index.list_search import ListSearch
 from soundloom.library.search.vector_index.nearest_rows import NearestRows
+from soundloom.library.search.vector_index.row_vectors import RowVectors
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, restored, standardised
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
@@ -81,21 +84,20 @@ class SearchIndex:
         self._paths = self.rows["path"].combine_chunks()
         self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
-        self._by_row_id = np.argsort(self._row_ids)
-        self._sorted_row_ids = self._row_ids[self._by_row_id]
         self._masks = FieldMasks(self.rows, store, self.positions, facts)
         scaling = files.arrays("scaling.npz")
         self._mean, self._scale = scaling["mean"], scaling["scale"]
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
-        self._vectors = CheckedMatrix(files.open("vectors.npy"))
+        self._vectors = RowVectors(files)
         self._norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None
-        self._similarities = SimilarityCache(self._vectors.mapped, self.parts)
+        self._similarities: SimilarityCache | None = None
         self._cells: Cells | None = None
         if manifest["cells"] is not None:
             self._cells = Cells(files.open("cells.faiss"), *manifest["cells"])
         self._codes: Codes | None = None
         if manifest.get("codes") is not None:
             self._codes = Codes(files.open("codes.faiss"), manifest["codes"])
+        self._lists = ListSearch(files, self._vectors) if manifest.get("lists") is not None else None
 
     @classmethod
     def open(
@@ -132,9 +134,11 @@ class SearchIndex:
         facts: FactsReader | None = None,
         *,
         exact_bytes: int | None = None,
+        large_bytes: int | None = None,
+        anew: bool = False,
     ) -> SearchIndex:
         """Build the index of a store in a folder and open it; see `build_index` and `open`."""
-        build_index(folder, store, parts, exact_bytes=exact_bytes)
+        build_index(folder, store, parts, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew)
         if (manifest := read_manifest(folder)) is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
         return cls(folder, manifest, store, presence, facts)
@@ -143,18 +147,23 @@ class SearchIndex:
         return int(self.rows.num_rows)
 
     @property
-    def vectors(self) -> Float32[np.ndarray, "rows dim"]:
+    def vectors(self) -> Float[np.ndarray, "rows dim"]:
         """Every row's standardised embedding: columns centred and scaled, parts of unit length.
 
         Raises:
             CacheDamagedError: they are not as they were written.
         """
-        return self._vectors.checked()
+        return self._vectors.all()
 
     @property
     def has_cells(self) -> bool:
         """Whether searches use an inverted file."""
         return self._cells is not None
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether vectors are in half precision, and searches use lists of product codes in cells of the parts."""
+        return self._lists is not None
 
     @property
     def has_codes(self) -> bool:
@@ -167,10 +176,7 @@ class SearchIndex:
         Raises:
             CacheDamagedError: one differs.
         """
-        for matrix in (self._vectors, self._norms):
-            if matrix is not None:
-                matrix.checked()
-        for file in (self._cells, self._codes):
+        for file in (self._vectors, self._norms, self._cells, self._codes, self._lists):
             if file is not None:
                 file.check()
 
@@ -198,8 +204,15 @@ class SearchIndex:
         if not len(self):
             return np.zeros(0, np.int64)
         # Not by ``sorter``: row ids that ascend, as the store gives them, then read memory in order.
-        near = np.minimum(np.searchsorted(self._sorted_row_ids, row_ids), len(self) - 1)
-        return np.asarray(self._by_row_id[near[self._sorted_row_ids[near] == row_ids]])
+        by_row_id, ordered = self._by_row_id
+        near = np.minimum(np.searchsorted(ordered, row_ids), len(self) - 1)
+        return np.asarray(by_row_id[near[ordered[near] == row_ids]])
+
+    @cached_property
+    def _by_row_id(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows in the order of their row ids, and these."""
+        by_row_id = np.argsort(self._row_ids)
+        return by_row_id, self._row_ids[by_row_id]
 
     def rows_of_file(self, path: str) -> Int[np.ndarray, " n"]:
         """The positions of a file's rows, which follow each other because rows are ordered by path."""
@@ -361,13 +374,16 @@ class SearchIndex:
         k = min(k, count)
         if k == 0:
             return np.zeros(0, np.int64)
+        if self._lists is not None:
+            return self._lists.best(weights, weighted, k, mask)
         # Similar rows share cells; a search for dissimilar ones, or among few, cannot use them.
         exhaustive = min(weights.values()) < 0 or count <= len(self) // 10
         if self._cells is not None and not exhaustive:
             found = self._cells.search(weighted, k, mask)
             if len(found) == k:
                 return found
-        if (looked_at := self._candidates(weighted, k, mask, count)) is not None and len(looked_at) >= k:
+        looked_at = None if self._codes is None else self._codes.rows_to_compare(weighted, k, len(self), mask)
+        if looked_at is not None and len(looked_at) >= k:
             return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
         if mask is None:
             return top_rows(self._all_similarities(standard, weights), k)
@@ -376,18 +392,9 @@ class SearchIndex:
             return np.asarray(candidates[top_rows(self._all_similarities(standard, weights)[candidates], k)])
         return np.asarray(candidates[top_rows(self._vectors.at(candidates) @ weighted, k)])
 
-    def _candidates(
-        self, weighted: Float32[np.ndarray, " dim"], k: int, mask: Bool[np.ndarray, " rows"] | None, count: int
-    ) -> Int[np.ndarray, " _n"] | None:
-        """The rows that codes say may be among the k best; None without codes, or where they save nothing."""
-        wanted = None if self._codes is None else self._codes.candidates(k, len(self), count)
-        if self._codes is None or wanted is None:
-            return None
-        rows = np.sort(self._codes.search(weighted, wanted))
-        return rows if mask is None else np.asarray(rows[mask[rows]])
-
     def _all_similarities(
         self, standard: Float32[np.ndarray, " dim"], weights: Mapping[str, float]
     ) -> Float[np.ndarray, " rows"]:
-        self._vectors.checked()
+        if self._similarities is None:
+            self._similarities = SimilarityCache(self._vectors.all(), self.parts)
         return self._similarities.weighted_similarity(standard, weights)

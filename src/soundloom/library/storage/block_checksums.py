@@ -30,8 +30,8 @@ __all__ = ["BLOCK_BYTES", "CheckedFile", "FileChecksum"]
 BLOCK_BYTES = 64 * 2**10
 """Size of a block: small enough that a search reads little besides what it needs."""
 
-_PARALLEL_BLOCKS = 256
-"""From this many blocks on, several threads compute checksums; zlib releases the interpreter's lock."""
+_PARALLEL_BYTES = 2**24
+"""From this many bytes on, several threads compute checksums; zlib releases the interpreter's lock."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +40,31 @@ class FileChecksum:
 
     Attributes:
         bytes: length of the file.
-        blocks: CRC-32 of every block of `BLOCK_BYTES`, the last one shorter.
+        blocks: CRC-32 of every block, the last one shorter.
+        block_bytes: size of a block, a divisor of `BLOCK_BYTES`.
     """
 
     bytes: int
     blocks: NDArray[np.uint32]
+    block_bytes: int = BLOCK_BYTES
 
     @classmethod
-    def of(cls, file: Path) -> FileChecksum:
+    def of(cls, file: Path, block_bytes: int = BLOCK_BYTES) -> FileChecksum:
         """Read a file and compute its checksums.
+
+        Args:
+            file: its path.
+            block_bytes: small for a file of which a search reads a few rows here and there.
 
         Raises:
             OSError: it cannot be read.
         """
         sums = []
         with open(file, "rb", buffering=0) as stream:
-            while block := _read_full(stream, BLOCK_BYTES):
-                sums.append(zlib.crc32(block))
-            return cls(stream.tell(), np.array(sums, np.uint32))
+            while data := _read_full(stream, BLOCK_BYTES):
+                view = memoryview(data)
+                sums += [zlib.crc32(view[first : first + block_bytes]) for first in range(0, len(data), block_bytes)]
+            return cls(stream.tell(), np.array(sums, np.uint32), block_bytes)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FileChecksum:
@@ -67,13 +74,15 @@ class FileChecksum:
             CacheDamagedError, ValueError, KeyError, TypeError: the data are not what `to_json` gives.
         """
         length, blocks = data["bytes"], np.frombuffer(bytes.fromhex(data["crc32"]), ">u4").astype(np.uint32)
-        if not isinstance(length, int) or len(blocks) != -(-length // BLOCK_BYTES):
+        block_bytes = data.get("block", BLOCK_BYTES)
+        if not isinstance(length, int) or len(blocks) != -(-length // block_bytes):
             raise CacheDamagedError(f"{len(blocks)} checksums for {length} bytes")
-        return cls(length, blocks)
+        return cls(length, blocks, block_bytes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"bytes": self.bytes, "crc32": self.blocks.astype(">u4").tobytes().hex()}
+        data: dict[str, Any] = {"bytes": self.bytes, "crc32": self.blocks.astype(">u4").tobytes().hex()}
+        return data if self.block_bytes == BLOCK_BYTES else data | {"block": self.block_bytes}
 
 
 class CheckedFile:
@@ -116,12 +125,17 @@ class CheckedFile:
         """Compare the blocks that hold any of several ranges of bytes; see `check`."""
         if self._intact.all():
             return
-        wanted = np.zeros(len(self._intact) + 1, np.int64)
         some = stop > first
-        np.add.at(wanted, first[some] // BLOCK_BYTES, 1)
-        np.add.at(wanted, -(-stop[some] // BLOCK_BYTES), -1)
-        blocks = np.flatnonzero((np.cumsum(wanted[:-1]) > 0) & ~self._intact)
-        if len(blocks) < _PARALLEL_BLOCKS:
+        begin, end = first[some] // self._expected.block_bytes, -(-stop[some] // self._expected.block_bytes)
+        if len(begin) and (end - begin).max() <= 2:
+            blocks = np.unique(np.concatenate([begin, end - 1]))
+        else:
+            wanted = np.zeros(len(self._intact) + 1, np.int64)
+            np.add.at(wanted, begin, 1)
+            np.add.at(wanted, end, -1)
+            blocks = np.flatnonzero(np.cumsum(wanted[:-1]) > 0)
+        blocks = blocks[~self._intact[blocks]]
+        if len(blocks) * self._expected.block_bytes < _PARALLEL_BYTES:
             self._check_blocks(blocks)
             return
         shares = np.array_split(blocks, min(4, os.cpu_count() or 1))
@@ -145,9 +159,10 @@ class CheckedFile:
 
     def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
         for block in blocks.tolist():
-            data = os.pread(self._descriptor, BLOCK_BYTES, block * BLOCK_BYTES)
+            data = os.pread(self._descriptor, self._expected.block_bytes, block * self._expected.block_bytes)
             if zlib.crc32(data) != self._expected.blocks[block]:
-                raise CacheDamagedError(f"{str(self.path)!r} is damaged at byte {block * BLOCK_BYTES:,} or after it")
+                first = block * self._expected.block_bytes
+                raise CacheDamagedError(f"{str(self.path)!r} is damaged at byte {first:,} or after it")
             self._intact[block] = True
 
 

@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio import DECODER_VERSION, Notice
+from soundloom.audio import Notice
 from soundloom.errors import LibraryDamagedError, QueryError
 from soundloom.library.storage.checked_tables import CheckedTables, table_damages
 from soundloom.library.storage.root_paths import is_below
@@ -35,6 +35,7 @@ from soundloom.library.storage.table_schema import (
     failure_table,
     notice_lines,
     read_notices,
+    segment_rows,
     segment_schema,
 )
 from soundloom.system_errors import first_line, one_line_errors
@@ -172,6 +173,26 @@ class Store:
             names = ", ".join(name for name in self.columns if name != "embedding")
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
+
+    def row_ids(self) -> NDArray[np.uint64]:
+        """The row ids of this version of the table, in no particular order."""
+        batches = [batch["_rowid"].to_numpy() for batch in self.scan(["start"], row_ids=True)]
+        return np.concatenate(batches) if batches else np.zeros(0, np.uint64)
+
+    def rows_by_id(self, row_ids: NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
+        """Rows by their ids, in the order asked for, with a column ``_rowid``.
+
+        Args:
+            row_ids: of this version of the table.
+            columns: which columns.
+        """
+        import pyarrow as pa
+
+        self._tables.check_changed()
+        with one_line_errors(self.folder, from_engine=True):
+            query = self._segments.take_row_ids(row_ids.tolist()).select(list(columns)).with_row_id()
+            rows = query.to_arrow()
+        return rows.take(pa.array(np.argsort(rows["_rowid"].to_numpy())[np.argsort(np.argsort(row_ids))]))
 
     def sorted_rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         """Columns of the rows, ordered by path and start; see `Library.rows`."""
@@ -350,43 +371,6 @@ class Store:
         self._tables.check_changed()
         with self._tables.committing(removed=True):
             self._segments.optimize(cleanup_older_than=timedelta(days=1))
-
-
-def segment_rows(
-    state: FileState,
-    starts: Sequence[float],
-    ends: Sequence[float],
-    embeddings: NDArray[np.float32],
-    tags: Sequence[str],
-    notices: Sequence[Notice] = (),
-) -> pa.Table:
-    """The rows of one file, as the segment table takes them.
-
-    Args:
-        state: the file.
-        starts: where its segments begin, in seconds.
-        ends: where they end.
-        embeddings: ``[segments, dim]``.
-        tags: the file's tags.
-        notices: what was noticed when it was decoded.
-    """
-    import pyarrow as pa
-
-    count, dim = embeddings.shape
-    columns: list[Any] = [
-        [state.path] * count,
-        list(starts),
-        list(ends),
-        [max(ends)] * count,
-        [state.size] * count,
-        [state.mtime_ns] * count,
-        [state.hash] * count,
-        [list(tags)] * count,
-        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
-        [DECODER_VERSION] * count,
-        [notice_lines(notices)] * count,
-    ]
-    return pa.table(columns, schema=segment_schema(dim))
 
 
 def store_damages(folder: Path) -> list[Damage]:

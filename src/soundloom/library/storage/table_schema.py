@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundloom.audio import DECODER_VERSION, Notice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +29,7 @@ __all__ = [
     "failure_table",
     "notice_lines",
     "read_notices",
+    "segment_rows",
     "segment_schema",
 ]
 
@@ -102,3 +108,40 @@ def notice_lines(notices: Sequence[Notice]) -> str | None:
 def read_notices(lines: Mapping[str, str]) -> list[FileNotice]:
     """The notices of files, sorted by path, from what `notice_lines` gave of each."""
     return [FileNotice(path, *line.split(": ", 1)) for path, some in sorted(lines.items()) for line in some.split("\n")]
+
+
+def segment_rows(
+    state: FileState,
+    starts: Sequence[float],
+    ends: Sequence[float],
+    embeddings: NDArray[np.float32],
+    tags: Sequence[str],
+    notices: Sequence[Notice] = (),
+) -> pa.Table:
+    """The rows of one file, as the segment table takes them.
+
+    Args:
+        state: the file.
+        starts: where its segments begin, in seconds.
+        ends: where they end.
+        embeddings: ``[segments, dim]``.
+        tags: the file's tags.
+        notices: what was noticed when it was decoded.
+    """
+    import pyarrow as pa
+
+    count, dim = embeddings.shape
+    columns: list[Any] = [
+        [state.path] * count,
+        list(starts),
+        list(ends),
+        [max(ends)] * count,
+        [state.size] * count,
+        [state.mtime_ns] * count,
+        [state.hash] * count,
+        [list(tags)] * count,
+        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
+        [DECODER_VERSION] * count,
+        [notice_lines(notices)] * count,
+    ]
+    return pa.table(columns, schema=segment_schema(dim))

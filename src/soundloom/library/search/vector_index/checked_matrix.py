@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Int
 
 from soundloom.library.storage.block_checksums import CheckedFile
 
@@ -32,10 +32,14 @@ class CheckedMatrix:
         np.lib.format.read_magic(header)
         shape, _, dtype = np.lib.format.read_array_header_1_0(header)
         self._file, self._first = file, header.tell()
-        self.mapped: Float32[np.ndarray, "rows dim"] = np.frombuffer(buffer, dtype, offset=self._first).reshape(shape)
+        self.mapped: Float[np.ndarray, "rows dim"] = np.frombuffer(buffer, dtype, offset=self._first).reshape(shape)
         self._row_bytes = self.mapped.itemsize * self.mapped.shape[1]
 
-    def checked(self) -> Float32[np.ndarray, "rows dim"]:
+    def check(self) -> None:
+        """Compare all rows with their checksums; see `checked`."""
+        self._file.check_all()
+
+    def checked(self) -> Float[np.ndarray, "rows dim"]:
         """All rows, as a memory map.
 
         Raises:
@@ -44,7 +48,7 @@ class CheckedMatrix:
         self._file.check_all()
         return self.mapped
 
-    def at(self, rows: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
+    def at(self, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
         """A copy of some rows.
 
         Raises:

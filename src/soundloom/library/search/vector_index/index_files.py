@@ -10,6 +10,13 @@
     cells.faiss    inverted file, for large libraries with clusters
     codes.faiss    product codes, for large libraries; not there if an earlier version built the index
 
+Libraries beyond a gigabyte have no norms.npy, cells.faiss and codes.faiss, and vectors in half precision:
+
+    cells.npz      centroids of the parts' cells, and how many rows each cell has (`part_lists`)
+    lists-N.faiss  shards of the cells' lists of product codes
+    added.npy      vectors of rows that were added since
+    slots.npy      for every row where its vector is, in vectors.npy and then added.npy; not there if in that order
+
 Small files are checked when they are opened, codes when they are first used. ``vectors.npy`` and ``cells.faiss`` are
 mapped into memory and checked block by block when a search first uses a block.
 """
@@ -27,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.storage.block_checksums import CheckedFile, FileChecksum
+from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +53,9 @@ FORMAT = 3
 """Version of the folder's layout; an index of another version is rebuilt."""
 
 MANIFEST = "index.json"
+
+_ROW_BLOCK = 4096
+"""Bytes of a checked block of vectors in half precision, of which a search reads a thousand anywhere."""
 
 
 class IndexFiles:
@@ -133,7 +143,11 @@ def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any]
         known: checksums of files that have not changed.
     """
     names = sorted(entry.name for entry in folder.iterdir())
-    files = {name: (known or {}).get(name) or FileChecksum.of(folder / name).to_json() for name in names}
+    files = {
+        name: (known or {}).get(name)
+        or FileChecksum.of(folder / name, _ROW_BLOCK if _is_half(folder / name) else BLOCK_BYTES).to_json()
+        for name in names
+    }
     whole = {**manifest, "format": FORMAT, "files": files}
     text = json.dumps({**whole, "checksum": _checksum(whole)})
     with open(folder / MANIFEST, "w", encoding="utf-8") as file:
@@ -148,7 +162,9 @@ def write_table(file: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def create_vectors(folder: Path, rows: int, dim: int) -> NDArray[np.float32]:
+def create_vectors(
+    folder: Path, rows: int, dim: int, dtype: type[np.float32] | type[np.float16] = np.float32
+) -> NDArray[np.floating[Any]]:
     """``vectors.npy`` as a writable memory map, with its space on the disk allocated.
 
     Raises:
@@ -157,15 +173,22 @@ def create_vectors(folder: Path, rows: int, dim: int) -> NDArray[np.float32]:
     path = folder / "vectors.npy"
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
-            file, {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False,
-                   "shape": (rows, dim)}
-        )  # fmt: skip
+            file,
+            {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (rows, dim)},
+        )
         file.flush()
         offset = file.tell()
-        _allocate(file.fileno(), offset, rows * dim * 4)
+        _allocate(file.fileno(), offset, rows * dim * np.dtype(dtype).itemsize)
     if not rows:
-        return np.zeros((0, dim), np.float32)
-    return np.memmap(path, np.float32, mode="r+", offset=offset, shape=(rows, dim))
+        return np.zeros((0, dim), dtype)
+    return np.memmap(path, dtype, mode="r+", offset=offset, shape=(rows, dim))
+
+
+def _is_half(file: Path) -> bool:
+    """Whether a file is a matrix in half precision."""
+    if file.name not in ("vectors.npy", "added.npy"):
+        return False
+    return bool(np.load(file, mmap_mode="r").dtype == np.float16)
 
 
 def _allocate(descriptor: int, offset: int, size: int) -> None:

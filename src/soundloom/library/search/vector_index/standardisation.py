@@ -11,17 +11,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Integer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.library.storage.store import Store
 
-__all__ = ["column_scaling", "embedding_matrix", "restored", "standardised", "standardised_with_norms"]
+__all__ = [
+    "column_scaling",
+    "embedding_matrix",
+    "restored",
+    "sampled_scaling",
+    "standardised",
+    "standardised_with_norms",
+]
 
 _MIN_ROWS = 20
 """With fewer rows than this the columns' deviations say nothing, and embeddings stay as they are."""
+_SAMPLED, _BATCH = 2**17, 2**15
+"""Rows of a large library from which deviations are computed, to half a percent, and how many are read at a time."""
 
 
 def embedding_matrix(batch: pa.RecordBatch, dim: int) -> Float32[np.ndarray, "rows dim"]:
@@ -44,10 +53,32 @@ def column_scaling(store: Store, dim: int, count: int) -> tuple[Float[np.ndarray
         mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
     for batch in store.scan(["embedding"]):
         deviations += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
-    deviations = np.sqrt(deviations)
+    return _inverse(mean, np.sqrt(deviations))
+
+
+def sampled_scaling(
+    store: Store, row_ids: Integer[np.ndarray, " rows"], dim: int
+) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+    """The same from some rows of a large library, ten gigabytes of which need not be read for it.
+
+    Args:
+        store: the library's rows.
+        row_ids: of all rows, in a fixed order.
+        dim: size of an embedding.
+    """
+    some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
+    read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
+    rows = np.concatenate([embedding_matrix(batch, dim) for table in read for batch in table.to_batches()])
+    return _inverse(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
+
+
+def _inverse(
+    mean: Float[np.ndarray, " dim"], deviations: Float[np.ndarray, " dim"]
+) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+    """The mean and the inverse deviation of every column, 0 for one that is constant."""
     # A column that is the same for every sound carries no information; dividing by its deviation would amplify noise.
     informative = deviations > 1e-5 * np.maximum(1e-3, np.abs(mean))
-    return mean, np.divide(1.0, deviations, out=np.zeros(dim), where=informative)
+    return mean, np.divide(1.0, deviations, out=np.zeros(len(mean)), where=informative)
 
 
 def standardised(
