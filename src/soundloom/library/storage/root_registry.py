@@ -14,6 +14,7 @@ The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ class RootRegistry:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "roots.json"
+        self._last_read: tuple[bytes, str | None, list[RootEntry]] | None = None
 
     def entries(self) -> list[RootEntry]:
         """The roots, sorted by path.
@@ -88,20 +90,21 @@ class RootRegistry:
 
     def record(self, scanned: Iterable[str], missing: Iterable[str]) -> None:
         """Note that roots were indexed just now, and which of their files were missing and kept."""
-        scanned, missing = list(scanned), sorted(missing)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         library, entries = self._read()
-        after = []
-        for entry in entries:
-            kept = [path for path in entry.missing if not is_below(path, scanned)]
-            whole = is_below(entry.path, scanned)
-            after.append(
-                replace(
-                    entry,
-                    missing=_below(entry, [*kept, *missing]),
-                    indexed=now if whole else entry.indexed,
-                )
+        just_scanned, roots = RootLookup(scanned), RootLookup(entry.path for entry in entries)
+        kept = [path for entry in entries for path in entry.missing if just_scanned.root_of(path) is None]
+        by_root: dict[str | None, set[str]] = {}
+        for path in [*kept, *missing]:
+            by_root.setdefault(roots.root_of(path), set()).add(path)
+        after = [
+            replace(
+                entry,
+                missing=tuple(sorted(by_root.get(entry.path.rstrip(os.sep) or os.sep, ()))),
+                indexed=entry.indexed if just_scanned.root_of(entry.path) is None else now,
             )
+            for entry in entries
+        ]
         self._write(library, after)
 
     def relocate(self, store: Store, old: str, new: str) -> None:
@@ -148,8 +151,20 @@ class RootRegistry:
         self._read()
 
     def _read(self) -> tuple[str | None, list[RootEntry]]:
+        """The library's id and its roots."""
         try:
-            data = json.loads(self._file.read_text(encoding="utf-8"))
+            content = self._file.read_bytes()
+            # Every commit asks which library this is, which of many thousand files named one by one takes a while.
+            if self._last_read is None or self._last_read[0] != content:
+                self._last_read = (content, *self._parsed(content))
+            _, library, entries = self._last_read
+            return library, list(entries)
+        except FileNotFoundError:
+            return None, []
+
+    def _parsed(self, content: bytes) -> tuple[str | None, list[RootEntry]]:
+        try:
+            data = json.loads(content)
             if "format" not in data:
                 return None, [RootEntry.of(str(Path(path))) for path in data["roots"]]
             if data["format"] != _FORMAT:
@@ -160,8 +175,6 @@ class RootRegistry:
             if data.pop("checksum") != _checksum(data):
                 raise InvalidArgumentError("its checksum does not fit")
             return data["library"], [RootEntry(**{**one, "missing": tuple(one["missing"])}) for one in data["roots"]]
-        except FileNotFoundError:
-            return None, []
         except (ValueError, KeyError, TypeError) as error:
             raise LibraryError(
                 f"the list of folders {str(self._file)!r} is damaged ({error}): remove it, and name the folders when "
