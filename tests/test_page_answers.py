@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from helpers.browser import AXE, NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, serving, until, visit
+from helpers.browser import NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, serving, until, violations, visit
 from soundloom.synth import render
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -431,15 +431,10 @@ def test_buttons_are_large_enough_for_a_finger_and_results_come_first(address: s
 def test_viewer_and_table_have_no_accessibility_violation(page: Page, theme: Literal["dark", "light"]) -> None:
     page.emulate_media(color_scheme=theme)
     visit(page, f"/?like={segment(page, 0.0)['id']}")
-    axe = (
-        AXE.read_text("utf-8")
-        + ";axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, "
-        + ("...nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary)]))")
-    )
     page.get_by_role("button", name="Table").click()
     page.get_by_text("Columns", exact=True).click()
-    assert page.evaluate(axe) == []
+    assert violations(page) == []
     page.get_by_role("button", name="Table").click()
     page.get_by_role("button", name="View the sound").click()
     until(page, "() => Number(document.querySelector('[data-tiles]')?.dataset.tiles) > 0")
-    assert page.evaluate(axe) == []
+    assert violations(page) == []

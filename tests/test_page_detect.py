@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from helpers.browser import AXE, NEEDS_CHROMIUM, asked, first, serving, until, visit
+from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, until, violations, visit
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -68,13 +68,11 @@ def test_a_detector_is_trained_from_tags_run_and_told_what_is_right(page: Page) 
     expect(page.get_by_text("Precision", exact=True)).to_be_visible()
     visit(page, "/?view=detect")
     expect(page.get_by_role("heading", name="siren", exact=True)).to_be_visible()
-    assert (
-        page.evaluate(AXE.read_text("utf-8") + ";axe.run().then(({ violations }) => violations.map(({ id }) => id))")
-        == []
-    )
+    assert violations(page) == []
     page.get_by_role("button", name="Detect", exact=True).click()
     events = page.get_by_role("group", name="Detections").locator("tbody tr")
     expect(events.first).to_be_visible(timeout=60_000)
+    assert violations(page) == []
     events.first.get_by_role("button", name="siren").click()
     detections = page.get_by_role("dialog").get_by_role("region", name="Detections")
     detections.get_by_role("button", name="is right").first.click()

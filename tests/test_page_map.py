@@ -134,6 +134,12 @@ def test_the_sound_under_the_pointer_is_told_and_heard(map_: Page) -> None:
     expect(player).to_contain_text(name)
     page.mouse.move(0, 0)
     expect(player.get_by_role("button", name="Stop")).to_have_count(0)
+    # What it stood on has moved on when the map is zoomed.
+    page.mouse.move(*spot, steps=3)
+    expect(tip).to_be_visible()
+    page.mouse.wheel(0, -600)
+    expect(tip).to_have_count(0)
+    page.keyboard.press("0")
     # What is clicked plays on.
     page.mouse.click(*spot)
     page.mouse.move(0, 0)

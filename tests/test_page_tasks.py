@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, Route, expect
 
-from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, visit
+from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, violations, visit
+from soundloom.library import Library
 from soundloom.synth import render
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -27,13 +29,13 @@ MISPLACED = """() => [...document.querySelectorAll('[data-card]')].filter((card)
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a page over forty-eight sounds is served, and over a copy of two in folders below others."""
+    """Where a page over forty-eight sounds and a copy of two in other folders is served, and an empty library."""
     folder = tmp_path_factory.mktemp("tasks")
     for place, name in (("field/north", "bell"), ("field/south", "rain")):
         sound = render(name, 0)
         (folder / "sounds" / place).mkdir(parents=True)
         soundfile.write(folder / "sounds" / place / f"{name}-again.wav", sound.samples, sound.sample_rate)
-    with serving(folder) as address:
+    with serving(folder, [Library.create(folder / "empty.loom")]) as address:
         yield address
 
 
@@ -73,6 +75,7 @@ def test_folders_are_a_tree_that_counts_what_the_question_admits(page: Page) -> 
     folders = page.get_by_role("region", name="Folders")
     expect(folders.get_by_role("button", name="field 2")).to_be_visible()
     folders.get_by_role("button", name="Folders in field").click()
+    assert violations(page) == []
     folders.get_by_role("button", name="north 1").click()
     page.wait_for_function("() => location.search.includes('folder=field%2Fnorth')")
     expect(page.locator("[data-card]")).to_have_count(1)
@@ -92,20 +95,38 @@ def test_a_hit_is_compared_with_the_query(page: Page) -> None:
     visit(page, f"/?like={like}")
     player = page.get_by_role("contentinfo")
     page.keyboard.press("g")
+    page.keyboard.press("End")  # the first hit may be a copy
     page.keyboard.press("Space")
     switch = player.get_by_role("button", name="Play the query instead")
     with page.expect_request(lambda request: f"/segments/{like}/audio" in request.url):
         switch.click()
     expect(player).to_contain_text("The query")
     expect(switch).to_have_attribute("aria-pressed", "true")
+    assert violations(page) == []
     page.keyboard.press("q")
     expect(player).not_to_contain_text("The query")
+    # The louder of the two is turned down to the other.
+    matched = player.get_by_role("button", name="Play both equally loud")
+    said = set()
+    for _ in range(20):
+        page.keyboard.press("q")
+        page.wait_for_timeout(200)
+        said.add(matched.inner_text())
+        if len(said) == 2:
+            break
+    assert "Match levels" in said
+    assert any(re.fullmatch(r"\N{MINUS SIGN}\d+\.\d dB", text) for text in said)
+    matched.click()
+    expect(matched).to_have_text("Match levels")
 
 
 def test_the_map_is_labelled_searched_and_kept_in_the_address(page: Page) -> None:
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     page.goto("/?view=map")
     if not asked(page, "/map/about")["computed"]:
         page.get_by_role("button", name="Compute the map").click()
+        assert refused == []  # a map that is not there is not asked for
     chart = page.get_by_role("application")
     expect(chart).to_be_visible(timeout=100_000)
     expect(chart.locator("text").first).to_be_visible()
@@ -151,10 +172,27 @@ def test_duplicates_are_found_played_and_shown_as_results(page: Page) -> None:
     group = groups.locator("ul").filter(has_text="bell-again.wav")
     expect(group.get_by_role("listitem")).to_have_count(2)
     expect(group.get_by_text("best")).to_have_count(1)
+    assert violations(page) == []
     copies = groups.get_by_role("listitem").count() - groups.locator("ul").count()
     page.get_by_role("button", name="All but the best as results").click()
     expect(page.get_by_role("heading", name="Duplicates beside the best")).to_be_visible()
     expect(page.locator("[data-card]")).to_have_count(copies)
+
+
+def test_the_page_switches_between_the_libraries_of_a_server(page: Page) -> None:
+    visit(page)
+    chosen = page.get_by_role("combobox", name="Library")
+    expect(chosen.locator("option")).to_have_text(["page", "empty"])
+    chosen.select_option("empty")
+    page.wait_for_url("**/libraries/empty/")
+    # The advice names the library that is empty, and not the first one.
+    expect(page.get_by_text("soundloom index sounds/ -l empty.loom")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("link", name="Health").click()
+    page.wait_for_url("**/libraries/empty/?view=health")
+    page.get_by_role("combobox", name="Library").select_option("page")
+    page.wait_for_function("() => location.pathname === '/'")
+    expect(page.locator("[data-card]").first).to_be_visible()
 
 
 def test_a_folder_is_added_in_the_page(page: Page, tmp_path: Path) -> None:

@@ -544,6 +544,11 @@ def test_a_tag_is_learned_from_examples(client: TestClient) -> None:
     assert {hit["name"] for hit in learned["ranked"]} <= {"low-4.wav", "low-5.wav", "long.wav"}
     assert learned["ranked"][0]["probability"] > 0.5
     assert len(learned["doubtful"]) == 2
+    # Of all it is counted how many are how probable, however few are sent.
+    assert len(learned["at_least"]) == 50
+    assert learned["at_least"] == sorted(learned["at_least"], reverse=True)
+    every = client.post(f"{API}/examples", json={"tag": "low", "yes": yes, "no": no, "k": 100}).json()["ranked"]
+    assert learned["at_least"][30] == sum(hit["probability"] >= 0.8 for hit in every)
     assert learned["quality"]["message"]
     refused(client.post(f"{API}/examples", json={"tag": "low", "yes": []}), 422, "bad_query")
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -45,8 +45,8 @@ def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The address of the page over a library of forty-eight sounds."""
+def serving(folder: Path, beside: Sequence[Library] = ()) -> Iterator[str]:
+    """The address of the page over a library of forty-eight sounds, and over others beside it."""
     write_set(folder / "sounds", count=3)
     library = Library.create(folder / "page.loom")
     library.add(folder / "sounds")
@@ -54,7 +54,7 @@ def serving(folder: Path) -> Iterator[str]:
         patch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        application = create_app(library, ServerSettings(port=port, cache=folder / "cache"))
+        application = create_app(library, ServerSettings(port=port, cache=folder / "cache"), beside=beside)
         server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -102,6 +102,15 @@ def watched(context: BrowserContext, address: str) -> Iterator[Page]:
 def visit(page: Page, place: str = "/") -> None:
     page.goto(place)
     expect(page.locator("[data-ready=true]")).to_be_visible(timeout=PATIENCE)
+
+
+def violations(page: Page) -> list[object]:
+    """What axe finds wrong with the accessibility of what is shown, with some of the elements."""
+    found: list[object] = page.evaluate(
+        AXE.read_text("utf-8") + ";axe.run().then(({ violations }) => violations.map(({ id, nodes }) => "
+        "[id, ...nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary)]))"
+    )
+    return found
 
 
 def drop(page: Page, name: str, content: bytes) -> None:

@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.argument("folder", type=common_options.LibraryPath(), default="sounds.loom", metavar="[LIBRARY]")
+@click.argument("folders", type=common_options.LibraryPath(), nargs=-1, metavar="[LIBRARY]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
 @click.option(
@@ -37,7 +37,7 @@ __all__ = ["command"]
 @click.option("--log-json", is_flag=True, help="Log requests and errors as lines of JSON on standard error.")
 @common_options.offline
 def command(
-    folder: Path,
+    folders: tuple[Path, ...],
     host: str,
     port: int,
     token: str | None,
@@ -46,7 +46,7 @@ def command(
     log_json: bool,
     offline: bool,
 ) -> None:
-    """Search, map and tag a library in the browser.
+    """Search, map and tag a library in the browser; of several, the page switches between them.
 
     Only this machine can reach the page, unless --host says otherwise; then clients need the token, which is part of
     the address that is printed. The API is at /api/v1, described by /api/v1/openapi.json; /health, /ready and /metrics
@@ -56,6 +56,7 @@ def command(
     Examples:
       soundloom serve sounds.loom
       soundloom serve sounds.loom --port 9000 --no-open
+      soundloom serve field.loom effects.loom
       soundloom serve sounds.loom --host 0.0.0.0
     """
     from soundloom.library import Library
@@ -69,16 +70,19 @@ def command(
     except ValueError as error:
         raise QueryError(str(error)) from None
     loader = model_loader(offline=offline)
-    library = Library.open(folder, loader=loader)
-    _ = library.model
-    # Fetched now, if it can be: the server itself fetches nothing.
-    library.tags.vocabulary(offline=offline)
+    folders = folders or (Path("sounds.loom"),)
+    libraries = [Library.open(folder, loader=loader) for folder in dict.fromkeys(folders)]
+    for library in libraries:
+        _ = library.model
+        # Fetched now, if it can be: the server itself fetches nothing.
+        library.tags.vocabulary(offline=offline)
 
     def ready(address: str) -> None:
-        echo(f"{folder} is at {address}  (Ctrl-C stops)")
+        verb = "is" if len(libraries) == 1 else "are"
+        echo(f"{' and '.join(map(str, dict.fromkeys(folders)))} {verb} at {address}  (Ctrl-C stops)")
         if opened:
             webbrowser.open(address)
 
     # So it ends by SIGTERM as well, once the requests being answered have ended.
     with suppress(KeyboardInterrupt):
-        serve(library, settings, ready=ready)
+        serve(libraries[0], settings, beside=libraries[1:], ready=ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -26,33 +26,42 @@ _FILES_ASIDE = 512
 
 
 def serve(
-    library: Library, settings: ServerSettings | None = None, *, ready: Callable[[str], None] | None = None
+    library: Library,
+    settings: ServerSettings | None = None,
+    *,
+    beside: Sequence[Library] = (),
+    ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve a library until interrupted.
+    """Serve a library, and others beside it, until interrupted.
 
     The model is loaded and the search index built before the first request, so that what is wrong shows at once.
 
     Args:
         library: what is served.
         settings: address, token and limits.
+        beside: as for `create_app`.
         ready: called with the page's address, token included, when requests are taken.
 
     Raises:
         SoundloomError: the address cannot be listened on, or the library cannot be used.
     """
-    server, listening = prepare(library, settings or ServerSettings(), ready)
+    server, listening = prepare(library, settings or ServerSettings(), ready, beside)
     with listening:
         server.run(sockets=[listening])
 
 
 def prepare(
-    library: Library, settings: ServerSettings, ready: Callable[[str], None] | None = None
+    library: Library,
+    settings: ServerSettings,
+    ready: Callable[[str], None] | None = None,
+    beside: Sequence[Library] = (),
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server that does not run yet and the socket that it is to listen on; as `serve`."""
     if settings.log_json:
         log_json()
-    _ = library.model
-    library.index()
+    for one in (library, *beside):
+        _ = one.model
+        one.index()
     listening = _listening(settings)
     port = listening.getsockname()[1]
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
@@ -60,7 +69,7 @@ def prepare(
     _allow_open_files(3 * settings.connections + _FILES_ASIDE)
     connections = ConnectionPool(settings)
     config = uvicorn.Config(
-        connections.track(create_app(library, settings)),
+        connections.track(create_app(library, settings, beside=beside)),
         http=cast(type[asyncio.Protocol], connections.protocol),
         interface="asgi3",
         ws="none",

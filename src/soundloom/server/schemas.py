@@ -93,6 +93,13 @@ class Folder(ResponseModel):
     files: int
 
 
+class ServedLibrary(ResponseModel):
+    """A library of the server."""
+
+    name: str
+    address: str = Field(description="The path below which its page and its API are.")
+
+
 class LibraryInfo(ResponseModel):
     """What a library holds."""
 
@@ -112,6 +119,7 @@ class LibraryInfo(ResponseModel):
     folders_left_out: int = Field(description="How many small folders are not listed.")
     can_add_folders: bool = Field(description="Whether this client may add folders of the server's disk.")
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
+    libraries: list[ServedLibrary] = Field(description="All libraries of this server, this one among them.")
 
 
 class RegionEntry(ResponseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Annotated, ParamSpec, TypeVar, cast
@@ -20,6 +20,7 @@ from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
+from soundloom.server.schemas import ServedLibrary
 from soundloom.server.search import Search
 from soundloom.server.settings import ServerSettings
 from soundloom.server.tag_edits import TagEdits
@@ -43,9 +44,11 @@ class Service:
     Args:
         library: what is served.
         settings: the server's.
+        served: all libraries of the server, this one among them.
 
     Attributes:
         library: what is served.
+        served: as given.
         settings: the server's.
         files: what is served of the library's files.
         uploads: the sounds that were brought as queries.
@@ -56,8 +59,9 @@ class Service:
         in_progress: for each pool, how many pieces of work are being done or wait.
     """
 
-    def __init__(self, library: Library, settings: ServerSettings) -> None:
+    def __init__(self, library: Library, settings: ServerSettings, served: Sequence[ServedLibrary] = ()) -> None:
         self.library = library
+        self.served = served
         self.settings = settings
         # Two pools: uploads neither delay the library's own sounds nor are decoded beside them.
         self._decoders = (

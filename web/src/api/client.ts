@@ -1,7 +1,9 @@
 /** The calls of the HTTP API, typed. Every failure arrives as one ApiError whose message a person can act on. */
 import type * as t from './types';
 
-const ROOT = '/api/v1';
+/** Of several libraries each is below a path of its own. */
+export const BASE = /^\/libraries\/[^/]+/.exec(globalThis.location?.pathname ?? '')?.[0] ?? '';
+const ROOT = `${BASE}/api/v1`;
 
 export class ApiError extends Error {
   constructor(

@@ -437,6 +437,8 @@ export interface LibraryInfo {
   can_add_folders: boolean;
   /** Whether this client may open folders in the server's file manager. */
   can_reveal: boolean;
+  /** All libraries of this server, this one among them. */
+  libraries: ServedLibrary[];
 }
 
 /** A part of the model's embedding: a slider. */
@@ -662,6 +664,13 @@ export interface SegmentIds {
 /** Some segments. */
 export interface SegmentList {
   segments: SegmentEntry[];
+}
+
+/** A library of the server. */
+export interface ServedLibrary {
+  name: string;
+  /** The path below which its page and its API are. */
+  address: string;
 }
 
 /** A tag and how many segments have it. */

@@ -1,10 +1,13 @@
 /** What the library is, and the parts whose weights can be moved. */
-import { ApiError, api } from '../api/client';
+import { ApiError, BASE, api } from '../api/client';
 import type { Library } from '../api/types';
 
 class LibraryState {
   about = $state.raw<Library | null>(null);
   error = $state.raw<ApiError | null>(null);
+
+  /** The path below which this library is, among those of the server. */
+  readonly address = BASE + '/';
 
   get parts() {
     return this.about?.parts ?? [];

@@ -1,5 +1,5 @@
 /** Tags written to the library, each change with its way back. */
-import { ApiError, api } from '../api/client';
+import { ApiError, BASE, api } from '../api/client';
 import { plural } from '../lib/format';
 import { messages } from './messages.svelte';
 import { place } from './place.svelte';
@@ -8,7 +8,7 @@ import { results } from './results.svelte';
 /** The tag that makes a sound a favourite: kept, exported and undone as every tag is. */
 export const FAVOURITE = 'favourite';
 
-const MEMORY = 'tag edits';
+const MEMORY = `tag edits ${BASE}`;
 /** So many changes can be undone; the server remembers as many. */
 const MOST = 1000;
 

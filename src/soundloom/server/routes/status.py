@@ -44,6 +44,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         folders_left_out=catalogue.left_out,
         can_add_folders=here,
         can_reveal=here and can_reveal(),
+        libraries=list(service.served),
     )
 
 
