@@ -239,6 +239,17 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
     assert "soundloom[torch]" in done.stdout.partition("train triplet")[2]
 
 
+def test_silence_beside_a_sound_says_nothing_of_it() -> None:
+    tagger = PackagedTagger.load()
+    padded = tagger.tag(np.concatenate([noise(2 * RATE), np.zeros(6 * RATE, np.float32)]), RATE)
+    silence = tagger.classes.index("Silence")
+    assert padded.seconds[-1][silence] == padded.seconds[-1].max()
+    np.testing.assert_allclose(padded.clip, padded.seconds[padded.starts < 2].mean(axis=0), atol=1e-6)
+    assert "Silence" not in dict(tagger.describing(padded.clip, 10, 0.05))
+    nothing = tagger.tag(np.zeros(3 * RATE, np.float32), RATE)
+    assert tagger.describing(nothing.clip, 3, 0.1)[0][0] == "Silence"
+
+
 @pytest.mark.slow
 def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) -> None:
     pytest.importorskip("onnxscript")

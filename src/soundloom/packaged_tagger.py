@@ -23,7 +23,7 @@ class PackagedTagger(SoundTagger):
     """
 
     def __init__(self, part: PackagedPart, tags: LinearTags) -> None:
-        super().__init__(part, tags.vocabulary.tags, length=part.window, hop=part.hop)
+        super().__init__(part, tags.vocabulary.tags, length=part.window, hop=part.hop, skip_silence=True)
         self.tags = tags
 
     @classmethod

@@ -23,6 +23,12 @@ __all__ = ["Explained", "SoundTagger", "Tagged"]
 
 # Seconds that are embedded at a time: bounds what a long sound takes in memory.
 BLOCK = 60
+_SILENCE = "Silence"
+"""The class of AudioSet for what holds no sound."""
+_QUIET = 1e-2
+"""A stretch of so much less amplitude than the loudest, 40 dB, says nothing of a sound by words."""
+_DESCRIBES = 0.1
+"""Score from which another class describes a sound better than silence does."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,6 +74,7 @@ class SoundTagger(ABC):
         mean: of the embeddings that were learned from, [dim]; without it nothing can be explained.
         length: seconds that are tagged at a time.
         hop: seconds from the start of one such stretch to the next; the length if not given.
+        skip_silence: leave stretches that are almost silent beside the loudest out of the scores of the whole.
     """
 
     def __init__(
@@ -78,12 +85,14 @@ class SoundTagger(ABC):
         *,
         length: float = 1.0,
         hop: float | None = None,
+        skip_silence: bool = False,
     ) -> None:
         self.model = model
         self.classes = tuple(classes)
         self.mean = mean
         self.length = length
         self.hop = length if hop is None else hop
+        self.skip_silence = skip_silence
 
     @abstractmethod
     def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:
@@ -180,13 +189,17 @@ class SoundTagger(ABC):
         vectors: list[np.ndarray] = []
         starts: list[float] = []
         ends: list[float] = []
+        levels: list[float] = []
         while block := list(islice(pieces, BLOCK)):
+            levels.extend(float(np.sqrt(np.mean(np.square(piece.samples, dtype=np.float64)))) for piece in block)
             vectors.append(self.embed_pieces([piece.samples for piece in block]))
             starts.extend(piece.start * options.speed + start for piece in block)
             ends.extend(piece.end * options.speed + start for piece in block)
         embeddings = np.concatenate(vectors)
         seconds = self.scores(embeddings)
         weights = np.asarray(ends) - np.asarray(starts)
+        if self.skip_silence:
+            weights *= np.asarray(levels) >= _QUIET * max(levels)
         weights /= weights.sum()
         return Tagged(
             clip=(weights @ seconds).astype(np.float32),
@@ -201,6 +214,12 @@ class SoundTagger(ABC):
         for place in np.argsort(-scores, kind="stable")[:top]:
             if scores[place] >= least:
                 yield self.classes[place], float(scores[place])
+
+    def describing(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> list[tuple[str, float]]:
+        """As `highest`, for a whole sound: Silence only where no other class describes it."""
+        found = list(self.highest(scores, top + 1, least))
+        sounding = [(name, score) for name, score in found if name != _SILENCE]
+        return (sounding if sounding and sounding[0][1] >= _DESCRIBES else found)[:top]
 
     def _explained(
         self, embeddings: Float[np.ndarray, "seconds dim"], weights: Float[np.ndarray, " seconds"]

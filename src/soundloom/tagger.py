@@ -163,7 +163,9 @@ class Tagger(SoundTagger):
                 hop = stream.window.step * stream.frontend.hop
             else:
                 length = max(length, stream.window.frames * stream.frontend.hop)
-        return cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
+        tagger = cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
+        tagger.skip_silence = True
+        return tagger
 
     @classmethod
     def _beside(cls, folder: Path) -> Tagger:

@@ -63,7 +63,8 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
     """
     path = local_path(out)
     if path.suffix and _written_format(path) is None:
-        endings = [one.ending for one in FORMATS.values() if one.write is not None]
+        writable = (one.ending for one in FORMATS.values() if one.write is not None)
+        endings = sorted(writable, key=lambda ending: (ending.count("."), ending))
         raise InvalidArgumentError(
             f"cannot write to {os.fspath(out)!r}: end it in {', '.join(endings)}, or name a folder for Audacity's "
             "labels"

@@ -198,7 +198,8 @@ def _rows(tagger: SoundTagger, path: str, tagged: Tagged, *, frames: bool, top: 
     for second in range(len(tagged.starts)) if frames else (None,):
         first, last = (0, -1) if second is None else (second, second)
         scores = tagged.clip if second is None else tagged.seconds[second]
-        for tag, score in tagger.highest(scores, top, least):
+        described = tagger.describing if second is None else tagger.highest
+        for tag, score in described(scores, top, least):
             shares = _shares(tagged.explained, second, tagger.classes.index(tag))
             yield TagRow(path, float(tagged.starts[first]), float(tagged.ends[last]), tag, score, shares)
 

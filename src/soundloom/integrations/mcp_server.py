@@ -167,7 +167,7 @@ class _Tools:
         tagger: Tagger = self._kept["tagger"]
         query = self._sound(sound, start, end)
         scores = tagger.tag(query.source, start=query.start, end=query.end, options=self.library.settings.decoding).clip
-        return [SoundTag(tag=word, score=score) for word, score in tagger.highest(scores, k, 0.0)]
+        return [SoundTag(tag=word, score=score) for word, score in tagger.describing(scores, k, 0.0)]
 
     def detect(
         self,

@@ -123,6 +123,9 @@ def _words(index: SearchIndex, members: list[Int[np.ndarray, " _n"]], scores: Wo
             continue
         inside = scores(np.stack(stacked))[1].mean(axis=0)
         gain = inside * np.log(np.maximum(inside, 1e-9) / np.maximum(usual, 1e-9))
-        best = [place for place in np.argsort(-gain, kind="stable")[:_WORDS] if gain[place] > 0]
-        chosen.append(tuple(vocabulary[place] for place in best if inside[place] >= _LEAST))
+        best = [place for place in np.argsort(-gain, kind="stable")[: _WORDS + 1] if gain[place] > 0]
+        words = [vocabulary[place] for place in best if inside[place] >= _LEAST]
+        # Clips are filled up with silence; that describes what holds nothing else.
+        sounding = [word for word in words if word != "Silence"]
+        chosen.append(tuple((sounding or words)[:_WORDS]))
     return chosen
