@@ -162,7 +162,10 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
             others = [other for other in (*asked, *marked) if other is not one and other.path == one.path]
             assert all(one.end <= other.start or other.end <= one.start for other in others)
     fill_in("doubt.csv")
-    run("train", "chirp", "--from", "chirp.detector", "--from", "doubt.csv", "-m", "mfcc", "-j", "1")
+    window = Detector.load("chirp.detector").windows[0]
+    # Model and windows are those of the detector before: marked windows are longer than the calls in them.
+    run("train", "chirp", "--from", "chirp.detector", "--from", "doubt.csv", "-j", "1")
+    assert (Detector.load("chirp.detector").windows, Detector.load("chirp.detector").model_name) == ((window,), "mfcc")
     described = json.loads(run("info", "chirp", "--json"))
     assert described["examples"] == 6 + 7  # one was left unclear
     card = run("info", "chirp")

@@ -21,6 +21,7 @@ from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.annotations import Annotation
+    from soundloom.audio import DecodeOptions
     from soundloom.detectors import Detector
 
 __all__ = ["command"]
@@ -58,7 +59,12 @@ def command() -> None:
 )  # fmt: skip
 @click.option("-o", "--out", type=common_options.LocalPath(), metavar="FOLDER", help="[default: LABEL.detector]")
 @common_options.model
-@click.option("--window", type=float, metavar="SECONDS", help="Looked at together.  [default: what suits the calls]")
+@click.option(
+    "--window",
+    type=float,
+    metavar="SECONDS",
+    help="Looked at together.  [default: that of a detector it learns from, or what suits the calls]",
+)
 @click.option("--hop", type=float, metavar="SECONDS", help="From one window to the next.  [default: half a window]")
 @common_options.decoding
 @common_options.workers
@@ -83,7 +89,7 @@ def train(
     The more recordings the regions are of, the better; ten are a beginning. Regions with other labels, and those of
     --no, are examples of other sounds; stretches of the same recordings of which nothing is said, and the background,
     are presumed to be mostly without the label. The figures shown are of examples that were held out, with 95 %
-    intervals.
+    intervals. A detector among --from passes on its model, windows and speed where these are not given.
 
     \b
     Examples:
@@ -92,31 +98,30 @@ def train(
       soundloom detector train bat --from calls.csv --speed 0.1 --window 0.5
     """
     from soundloom.detectors import Detector
-    from soundloom.detectors.detector_folder import FORMER, SETTINGS, SUFFIX, card, rounds_of
+    from soundloom.detectors.detector_folder import FORMER, SETTINGS, SUFFIX
     from soundloom.models import DEFAULT
 
     if (yes or no) and len(labels) > 1:
         raise click.UsageError("--yes and --no mark one label: name one, or give a table with --from")
+    former = [Detector.load(path) for path in tables if (path / SETTINGS).is_file()]
     marks = [*_table_marks(tables), *_sound_marks(yes, labels[0]), *_sound_marks(no, "")]
     with nullcontext() if json_wanted else progress_bar("embedding") as bar:
         detector = Detector.train(
             labels,
             marks,
             background=background,
-            model=name or DEFAULT,
-            window=window,
+            model=name or (former[-1].model_name if former else DEFAULT),
+            window=window or {label: seconds for one in former for label, seconds in one.window_of.items()},
             hop=hop,
-            decoding=common_options.decode_options(context),
+            decoding=_decoding(context, former),
             workers=workers,
             progress=bar and _advance(bar),
         )
     folder = out or Path(f"{'-'.join(labels)}{SUFFIX}")
     replaced = (folder / SETTINGS).is_file()
     folder = detector.save(folder)
-    if json_wanted:
-        print_json(_plain(detector, folder))
-    else:
-        echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
+    _describe(detector, folder, as_json=json_wanted)
+    if not json_wanted:
         echo(f"kept in {folder}", err=True)
         if replaced:
             echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
@@ -152,14 +157,10 @@ def list_detectors(folder: Path, json_wanted: bool) -> None:
 def describe(name: str, json_wanted: bool) -> None:
     """Describe a detector: what it finds, how well, and what it learned from."""
     from soundloom.detectors import Detector
-    from soundloom.detectors.detector_folder import SUFFIX, card, folder_of_detector, rounds_of
+    from soundloom.detectors.detector_folder import folder_of_detector
 
     folder = folder_of_detector(name)
-    detector = Detector.load(folder)
-    if json_wanted:
-        print_json(_plain(detector, folder))
-    else:
-        echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
+    _describe(Detector.load(folder), folder, as_json=json_wanted)
 
 
 @command.command("push")
@@ -235,6 +236,7 @@ def density(table: Path, label: str, json_wanted: bool) -> None:
     """Estimate in how many of all windows a call is, from a table of soundloom detector sample that was filled in."""
     from soundloom.annotations import read_annotations
     from soundloom.detectors.call_density import UNCHECKED, call_density
+    from soundloom.letter_case import folded
 
     found = read_annotations(table).annotations
     share = call_density(found, label)
@@ -244,6 +246,9 @@ def density(table: Path, label: str, json_wanted: bool) -> None:
     else:
         interval = f"{share.value:.1%} of windows ({share.low:.1%} to {share.high:.1%})"
         echo(f"{printable(label)}: in {interval}, {marked} checked")
+    names = {one.label for one in found} - {UNCHECKED, ""}
+    if names and not any(folded(one) == folded(label) for one in names):
+        echo(f"no window is marked {label!r}: what is marked is {', '.join(sorted(map(repr, names)))}", err=True)
 
 
 @command.command("background")
@@ -317,6 +322,14 @@ def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
     return found
 
 
+def _decoding(context: click.Context, former: list[Detector]) -> DecodeOptions:
+    """How recordings are decoded: as asked for, else as by the last of some detectors."""
+    from soundloom.audio import DEFAULT_OPTIONS
+
+    asked = common_options.decode_options(context)
+    return former[-1].decoding if former and asked == DEFAULT_OPTIONS else asked
+
+
 def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
     """Regions marked on the command line; a file alone is meant whole."""
     from soundloom import audio
@@ -338,6 +351,15 @@ def _advance(bar: Any) -> Any:
     from soundloom.library.indexing.add_report import FileProgress
 
     return lambda done, total: bar(FileProgress(done, total, 0.0, ""))
+
+
+def _describe(detector: Detector, folder: Path, *, as_json: bool) -> None:
+    from soundloom.detectors.detector_folder import SUFFIX, card, rounds_of
+
+    if as_json:
+        print_json(_plain(detector, folder))
+    else:
+        echo(card(detector, folder.name.removesuffix(SUFFIX), rounds_of(folder)))
 
 
 def _plain(detector: Detector, folder: Path) -> dict[str, Any]:

@@ -28,11 +28,11 @@ _CANDIDATES = 300
 _REPEATS = 4
 """How often detections are drawn for each draw of the mixture."""
 
-_SHIFT, _FALSE, _FREEDOM = 0.95, 0.45, 3.0
-"""By how much sounds that are searched score higher or lower than those that were marked, for one sound; by how much
-the logarithm of the share of false detections varies; both as scales of Student's t, and its degrees of freedom: most
+_SHIFT, _FALSE = (0.8, 2.0), (0.45, 3.0)
+"""By how much sounds that are searched score higher or lower than those that were marked, for one sound, and by how
+much the logarithm of the share of false detections varies; as scales of Student's t and its degrees of freedom: most
 recordings are much like the others, and some not at all. What detectors of 5 and of 20 examples detect in ESC-50's
-folds 1 to 4, each searched by those of the other three, is likeliest with these."""
+folds 1 to 4, each searched by those of the other three, is likeliest with about these."""
 
 _ODDS = 1.35
 """By how much the odds of the sound are higher than the mixture finds: Platt's intercept (Platt 1999) of labelled clips
@@ -225,13 +225,13 @@ class Calibration:
         sounds = None if windows is None else np.maximum(1, rng.binomial(windows, frequency))
         # Both the mean of the marked sounds and that of the others vary, as those of so many drawn from all.
         spread = np.sqrt(1 / len(self.positive) + (0 if sounds is None else 1 / sounds))
-        shift = _SHIFT * spread * rng.standard_t(_FREEDOM, len(frequency))
-        moved = replace(drawn, mean=drawn.mean + shift)
+        shift, false = (scale * rng.standard_t(freedom, len(frequency)) for scale, freedom in (_SHIFT, _FALSE))
+        moved = replace(drawn, mean=drawn.mean + spread * shift)
         right, wrong = (share[:, 0] for share in moved.detected(np.array([score])))
-        wrong = np.minimum(1, wrong * np.exp(_FALSE * rng.standard_t(_FREEDOM, len(wrong))))
+        wrong = np.minimum(1, wrong * np.exp(false))
         if windows is None or sounds is None:
-            found, false = frequency * right, (1 - frequency) * wrong
-            return found / np.maximum(found + false, _SMALLEST), right
+            found, wrong = frequency * right, (1 - frequency) * wrong
+            return found / np.maximum(found + wrong, _SMALLEST), right
         hits, false = rng.binomial(sounds, right), rng.poisson((windows - np.minimum(sounds, windows)) * wrong)
         some = hits + false > 0
         return (hits / np.maximum(1, hits + false))[some] if some.any() else np.array([0.0, 1.0]), hits / sounds

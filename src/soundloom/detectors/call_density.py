@@ -101,8 +101,8 @@ def call_density(sample: Sequence[Annotation], label: str) -> Interval:
     missing = [bin_ for bin_ in facts if not bins[bin_]]
     if missing or not facts:
         raise InvalidArgumentError(
-            f"of the bins {missing} no region is checked: write {label!r} as the label where the call is, and nothing "
-            "where it is not"
+            f"of the bins {sorted(missing)} no region is checked: write {label!r} as the label where the call is, and "
+            "nothing where it is not"
         )
     rng = np.random.default_rng(0)
     value, draws = 0.0, np.zeros(_DRAWS)

@@ -82,7 +82,7 @@ class Detector:
         *,
         background: Iterable[str | os.PathLike[str]] = (),
         model: str | Embedder = DEFAULT,
-        window: float | None = None,
+        window: float | Mapping[str, float] | None = None,
         hop: float | None = None,
         decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
         workers: int | None = None,
@@ -97,15 +97,15 @@ class Detector:
                 none of the labels.
             background: recordings of which nothing is known, such as those that the detector is meant for.
             model: the embedder, or its name.
-            window: seconds that are looked at together; None: for each label what suits its marked regions.
+            window: seconds that are looked at together, or those of some labels, such as `window_of` a detector whose
+                windows were marked; None: for each label what suits its marked regions, as for others than these.
             hop: seconds from one window to the next; None: half the shortest window.
             decoding: how recordings are decoded.
             workers: how many files at a time; None: one for each processor.
             progress: called with the files done and their number, once for all windows of one length.
 
         Raises:
-            InvalidArgumentError: a label is not marked anywhere; there are no other sounds; window or hop are not
-                positive, or the hop is longer than the shortest window.
+            InvalidArgumentError: a label is marked nowhere; there are no other sounds; a hop that no window allows.
             ModelError: the model cannot be loaded.
         """
         annotations = _distinct(annotations)
@@ -193,6 +193,11 @@ class Detector:
         """Seconds of the windows, of every length, the shortest first: one of each is around the same middle."""
         return tuple(sorted({one.window for one in self.labels}))
 
+    @property
+    def window_of(self) -> dict[str, float]:
+        """Label, as labels are compared -> seconds of its window."""
+        return {folded(one.label): one.window for one in self.labels}
+
     def identity(self) -> str:
         """A hash of all that decides the probability of a window."""
         digest = hashlib.sha256(
@@ -251,12 +256,13 @@ def _distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
 
 
 def _by_window(
-    labels: Sequence[str], marked: Sequence[Annotation], window: float | None, speed: float
+    labels: Sequence[str], marked: Sequence[Annotation], window: float | Mapping[str, float] | None, speed: float
 ) -> dict[float, list[str]]:
     """Seconds of a window -> the labels that are looked for in such windows."""
     found: dict[float, list[str]] = defaultdict(list)
     for label in labels:
-        suiting = fitting_window([one for one in marked if one.label == label], speed) if window is None else window
+        known = window.get(folded(label)) if isinstance(window, Mapping) else window
+        suiting = fitting_window([one for one in marked if one.label == label], speed) if known is None else known
         found[suiting].append(label)
     return found
 

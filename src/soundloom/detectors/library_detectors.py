@@ -11,7 +11,7 @@ import numpy as np
 
 from soundloom.annotations import Annotation
 from soundloom.detectors.detector import Detector
-from soundloom.detectors.detector_folder import SUFFIX, find_detectors
+from soundloom.detectors.detector_folder import SETTINGS, SUFFIX, find_detectors
 from soundloom.embedder import Embedder
 from soundloom.errors import DetectorError, InvalidArgumentError, ResourceError
 from soundloom.letter_case import folded
@@ -130,12 +130,17 @@ class LibraryDetectors:
         drawn = np.random.default_rng(0).permutation(len(rest))[:_BACKGROUND]
         background = [rest[number] for number in sorted(drawn.tolist())]
         detector = Detector.train(
-            labels, found, background=background, model=self._embedder(), window=window, hop=hop,
-            decoding=self.library.settings.decoding, workers=workers, progress=progress,
+            labels, found, background=background, model=self._embedder(), window=window or self._windows(folder),
+            hop=hop, decoding=self.library.settings.decoding, workers=workers, progress=progress,
         )  # fmt: skip
         with changing(self.library.folder):
             detector.save(folder)
         return detector
+
+    @staticmethod
+    def _windows(folder: Path) -> dict[str, float]:
+        """The windows of the labels of a detector that is there already: somebody marked such, not the calls alone."""
+        return Detector.load(folder).window_of if (folder / SETTINGS).is_file() else {}
 
     def remove(self, name: str) -> None:
         """Delete a detector.
