@@ -25,8 +25,9 @@ export class LearnedTag {
 
   /** Call inside an effect: learn from these marks, once there is one of each. */
   follow(naming: Naming): void {
-    this.asking = naming.yes.length > 0 && naming.no.length > 0;
-    if (this.asking) this.follower.want(naming);
+    const both = naming.yes.length > 0 && naming.no.length > 0;
+    this.asking = both;
+    if (both) this.follower.want(naming);
     else {
       this.follower.cancel();
       this.found = null;
