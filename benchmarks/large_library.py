@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from soundloom.audio import DECODER_VERSION
 from soundloom.library import Library
 from soundloom.library.storage.table_schema import segment_schema
 
-__all__ = ["CHUNK", "fill", "new_rows", "path_of"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CHUNK", "fill", "more_recordings", "new_rows", "path_of"]
 
 CHUNK = 1000
 """Recordings made at a time."""
@@ -62,7 +66,20 @@ def new_rows(rows: int, count: int) -> np.ndarray:
     return Hierarchy(rows // SEGMENTS).rows(10**6, count)[::SEGMENTS]
 
 
-def _table(numbers: np.ndarray, recordings: int, embeddings: np.ndarray) -> object:
+def more_recordings(rows: int, count: int, number: int) -> pa.Table:
+    """Rows of recordings that a library of a size does not hold.
+
+    Args:
+        rows: of the library.
+        count: recordings.
+        number: another one gives other recordings.
+    """
+    embeddings = Hierarchy(rows // SEGMENTS).rows(10**7 + number, count)
+    numbers = 10**7 + number * count + np.arange(count)
+    return _table(numbers, int(numbers[-1]) + 1, embeddings)
+
+
+def _table(numbers: np.ndarray, recordings: int, embeddings: np.ndarray) -> pa.Table:
     import pyarrow as pa
 
     count, dim = embeddings.shape
