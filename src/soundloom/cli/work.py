@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_json, progress_bar
 from soundloom.counted import counted
+
+if TYPE_CHECKING:
+    from soundloom.plans import WorkReport
 
 __all__ = ["command", "plan_argument"]
 
@@ -23,10 +27,24 @@ plan_argument = click.argument("address", type=common_options.Name(), metavar="P
     type=click.IntRange(min=1),
     help="Processes, each of which embeds a file at a time.  [default: one for each processor]",
 )
+@click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS",
+    help="Work on a cluster of Ray: ray://HOST:PORT, auto for the running one, local for this machine. "
+    "-j is then how many actors.",
+)
 @common_options.weight_files
 @common_options.offline
 @common_options.as_json
-def command(address: str, workers: int | None, files: tuple[str, ...], offline: bool, json_wanted: bool) -> None:
+def command(
+    address: str,
+    workers: int | None,
+    cluster: str | None,
+    files: tuple[str, ...],
+    offline: bool,
+    json_wanted: bool,
+) -> None:
     """Embed shards of a plan until all are done, together with all others that work on it.
 
     Start it as often and wherever you like, and stop it at any moment: it gives its shards back, and those of a worker
@@ -37,12 +55,23 @@ def command(address: str, workers: int | None, files: tuple[str, ...], offline: 
     Examples:
       soundloom work plan -j 4
       soundloom work s3://bucket/plans/1 -j 16 --offline
+      soundloom work s3://bucket/plans/1 --ray ray://head:10001
     """
     from soundloom.plans import Plan
 
     weights = common_options.parse_files(files)
+    if cluster is not None:
+        from soundloom.plans.ray_workers import work_on_ray
+
+        report = work_on_ray(Plan.open(address), cluster, actors=workers, weights=weights, offline=offline)
+        _print(report, address, json_wanted=json_wanted)
+        return
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = Plan.open(address).work(workers=workers, weights=weights, offline=offline, progress=progress)
+    _print(report, address, json_wanted=json_wanted)
+
+
+def _print(report: WorkReport, address: str, *, json_wanted: bool) -> None:
     if json_wanted:
         print_json(report)
         return
