@@ -47,7 +47,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
     with pytest.raises(ComponentError, match=r"no thing 'tow': did you mean 'two'\? There are one, two"):
         made().find("tow")
     corpora: Registry[Row] = Registry("corpus", (), error=UnknownModelError, hint=" (see: soundloom corpora)")
-    with pytest.raises(UnknownModelError, match=r"no corpus 'x': There are  \(see: soundloom corpora\)"):
+    with pytest.raises(UnknownModelError, match=r"no corpus 'x': there are  \(see: soundloom corpora\)"):
         corpora.find("x")
 
 

@@ -294,7 +294,7 @@ def test_a_refused_protocol_does_not_cost_the_others(sounds, run):
 
 def test_mistakes_are_told(sounds, run):
     corpus, model = corpora.load(sounds), load("logmel")
-    with pytest.raises(EvaluationError, match=r"no protocol lineer: choose from .*linear"):
+    with pytest.raises(EvaluationError, match=r"no protocol lineer: did you mean 'linear'\? Choose from .*linear"):
         evaluate(model, corpus, "lineer")
     with pytest.raises(EvaluationError, match="settings of 'knn' are a KNNSettings, got a LinearProbeSettings"):
         evaluate(model, corpus, "knn", settings={"knn": LinearProbeSettings()})

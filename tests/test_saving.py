@@ -51,7 +51,7 @@ from soundloom.frontends import (
 )
 from soundloom.library import Library
 from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
-from soundloom.models.saved_model import COMPANIONS, push_to_hub
+from soundloom.models.saved_model import COMPANIONS, config_of, push_to_hub
 from soundloom.models.weights.download import Announcement, sha256_of
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.class_head import TagHead
@@ -295,7 +295,7 @@ def edit(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda data: data["parts"][0]["window"].update(fixed=1), r"window\.fixed should be bool, got 1"),
         (
             lambda data: data["parts"][0]["encoder"].update(type="RNN"),
-            r"encoder\.type: no encoder 'RNN': There are",
+            r"encoder\.type: no encoder 'RNN': .*here are",
         ),
         (lambda data: data["parts"][0]["encoder"]["settings"].update(width=13), "width must be even, got 13"),
         (lambda data: data["parts"][0]["encoder"]["settings"].update(bins=25), r"of another shape: parts\.0\.encoder"),
@@ -594,6 +594,9 @@ def test_hub_errors(shelf: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
         patch.setattr("huggingface_hub.model_info", unreachable)
         with pytest.raises(ModelError, match=r"cannot fetch hf:someone/mine: \[Errno -2\]"):
             soundloom.load("hf:someone/mine")
+        patch.setattr("huggingface_hub.snapshot_download", unreachable)
+        with pytest.raises(ModelError, match=r"cannot fetch config.json of hf:someone/mine: \[Errno -2\]"):
+            config_of("hf:someone/mine")
     real = builtins.__import__
 
     def without(name: str, *arguments: Any, **more: Any) -> Any:

@@ -16,6 +16,7 @@ from helpers import tiny_transformers
 from soundloom.cli import main
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import save_pretrained
+from soundloom.tagger import Tagger
 from soundloom.tags import text_tower
 from soundloom.zero_shot import zero_shot_tagger
 
@@ -64,12 +65,20 @@ def test_zero_shot_scores_are_the_softmax_of_scaled_cosines(clap: Path, tmp_path
     assert scores == pytest.approx(dict(zip(SENTENCES, expected.tolist(), strict=True)), abs=1e-4)
 
 
-def test_what_takes_no_sentences_says_so(clap: Path, tmp_path: Path) -> None:
+def test_what_takes_no_sentences_says_so(clap: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     save_pretrained(soundloom.load("logmel"), tmp_path / "mine")
-    for name in ("loom", str(tmp_path / "mine"), str(tmp_path / "none"), f"{clap}#2"):
+    for name in ("loom", str(tmp_path / "mine"), f"{clap}#2"):
         with pytest.raises(ModelError, match="takes no sentences: choose a CLAP model"):
             text_tower(name)
+    for name in (str(tmp_path / "none"), f"{clap}+{tmp_path}/none#2"):
+        with pytest.raises(ModelError, match="none': there is no such folder"):
+            text_tower(name)
+        with pytest.raises(ModelError, match="none': there is no such folder"):
+            Tagger.load(name)
+    with pytest.raises(ModelError, match="say which sentences to score"):
+        Tagger.load(clap)
     tower = text_tower(clap)
+    assert "Loading" not in capfd.readouterr().err
     with pytest.raises(InvalidArgumentError, match="not empty"):
         tower.embed_text([" "])
     with pytest.raises(InvalidArgumentError, match=r"embeddings of 128, got 3"):

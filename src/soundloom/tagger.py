@@ -43,11 +43,12 @@ from soundloom.embedder import Embedder
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.models import load
-from soundloom.models.saved_model import folder_of, from_pretrained, is_saved
+from soundloom.models.saved_model import check_there, folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.sound_tagger import SoundTagger
 from soundloom.tags import AlignedTags, aligned_tags
 from soundloom.tags.suggestions import suggestion_scores
+from soundloom.tags.text_towers import clap_folder
 
 __all__ = ["TAGGER", "WEIGHTS", "Tagger", "TaggerConfig"]
 
@@ -139,6 +140,9 @@ class Tagger(SoundTagger):
             return cls._beside(folder)
         tags = aligned_tags(name, weights=weights, offline=offline)
         if tags is None:
+            check_there(name)
+            if clap_folder(name, offline=offline) is not None:
+                raise ModelError(f"{name!r} knows no words of its own: say which sentences to score, as --words TEXT")
             raise ModelError(
                 f"no tagger in {name!r}: there is no {TAGGER}, nor are there words that it knows. Models that tag are "
                 "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train labels, or coala"

@@ -17,7 +17,6 @@ fails to import is left out with a `ComponentWarning`; the error is repeated whe
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import threading
 import warnings
@@ -28,6 +27,7 @@ from typing import TypeVar
 
 from soundloom.components.object_names import import_object, is_object_name
 from soundloom.errors import ComponentError, SoundloomError
+from soundloom.letter_case import suggestion
 
 __all__ = ["GROUP", "ComponentWarning", "Registry", "is_extended"]
 
@@ -133,10 +133,9 @@ class Registry(Mapping[str, T]):
 
     def unknown(self, name: str) -> SoundloomError:
         """The error for a name that is not there: suggests the nearest, lists all, and packages that failed."""
-        near = difflib.get_close_matches(name, [*self, *self._aliases], n=1)
-        suggestion = f"did you mean {near[0]!r}? " if near else ""
+        known = suggestion(name, [*self, *self._aliases], f"there are {', '.join(self)}")
         failed = "".join(f". {failure}" for failure in _INSTALLED.failures.values())
-        return self._error(f"no {self.kind} {name!r}: {suggestion}There are {', '.join(self)}{self._hint}{failed}")
+        return self._error(f"no {self.kind} {name!r}: {known}{self._hint}{failed}")
 
     def registered(self, name: str) -> T | None:
         """The component registered under that name so far; for modules that register, and may run again."""

@@ -21,6 +21,7 @@ from soundloom.corpora.adapter import CORPORA, CorpusAdapter, register_corpus
 from soundloom.corpora.clips import clip_table
 from soundloom.corpora.dataset_reader import read_copy
 from soundloom.corpora.table import Corpus, CorpusError, Summary
+from soundloom.letter_case import suggestion
 
 Source = CorpusAdapter
 """Former name of `CorpusAdapter`."""
@@ -78,8 +79,8 @@ def load(
         elif path.is_dir():
             name, root = "hear" if (path / "task_metadata.json").is_file() else "folder", path
         else:
-            known = ", ".join(names())
-            raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus; the corpora are {known}")
+            known = suggestion(name.partition("=")[0], names(), f"the corpora are {', '.join(names())}")
+            raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus: {known}")
     source = CORPORA.find(name, adapt=_adapted)
     if root is None:
         raise CorpusError(

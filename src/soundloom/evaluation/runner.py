@@ -36,6 +36,7 @@ from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
+from soundloom.letter_case import suggestion
 
 __all__ = [
     "GROUPS",
@@ -68,7 +69,8 @@ def protocol_names(protocol: str | Sequence[str]) -> list[str]:
     asked = [protocol] if isinstance(protocol, str) else list(protocol)
     unknown = [name for name in asked if not is_object_name(name) and name not in protocol_choices()]
     if unknown or not asked:
-        raise EvaluationError(f"no protocol {', '.join(unknown)}: choose from {', '.join(protocol_choices())}")
+        choose = suggestion(", ".join(unknown), protocol_choices(), f"choose from {', '.join(protocol_choices())}")
+        raise EvaluationError(f"no protocol {', '.join(unknown)}: {choose}")
     return list(dict.fromkeys(each for name in asked for each in GROUPS.get(name, (name,))))
 
 

@@ -19,7 +19,7 @@ from types import ModuleType
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.models.weights.download import Announcement, PublishedFile, is_offline
 
-__all__ = ["is_address", "name_of", "push", "snapshot"]
+__all__ = ["is_address", "is_repository", "name_of", "push", "snapshot"]
 
 _PREFIX = "hf:"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -100,7 +100,7 @@ def single_file(address: str, file: str, *, offline: bool) -> Path:
         folder = client.snapshot_download(
             repo_id=repository, revision=revision or None, allow_patterns=[file], local_files_only=cached
         )
-    except (OSError, ValueError, client.errors.HfHubHTTPError) as error:
+    except _failures(client) as error:
         raise ModelError(f"cannot fetch {file} of {address}: {error}") from error
     return Path(folder) / file
 
@@ -167,9 +167,15 @@ def push(repository: str, save: Callable[[Path], object], *, private: bool | Non
     return str(page)
 
 
+def is_repository(text: str) -> bool:
+    """Whether a text is written as the hub's repositories are, ``owner/name``."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
 def _check(repository: str) -> None:
-    if not _REPOSITORY.fullmatch(repository):
-        raise ModelError(f"{repository!r} is no place on the Hugging Face hub: it should be owner/name")
+    if not is_repository(repository):
+        hint = "it should be owner/name; a folder is written without hf:"
+        raise ModelError(f"{repository!r} is no place on the Hugging Face hub: {hint}")
 
 
 def _failures(client: ModuleType) -> tuple[type[Exception], ...]:

@@ -79,7 +79,7 @@ def parse(name: str) -> tuple[PartName, ...]:
             )
         layers = tuple(int(number) for number in match[2].split("#")[1:])
         if len(set(layers)) < len(layers):
-            raise UnknownModelError(f"{name!r} names a layer twice in {text!r}")
+            raise UnknownModelError(f"{name!r} names a layer twice")
         parts.append(PartName(match[1], layers))
     if len(set(parts)) < len(parts):
         raise UnknownModelError(f"{name!r} names the same part twice")

@@ -35,6 +35,7 @@ from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import hub
 from soundloom.models.model_card import Card
 from soundloom.models.model_config import ModelConfig
+from soundloom.models.names import SavedName
 from soundloom.models.onnx_file import is_onnx, load_onnx, path_of
 from soundloom.models.transformers_folder import EXTRACTORS, TOKENISERS, is_transformers, load_folder
 from soundloom.models.weights.download import Announcement, sha256_of
@@ -46,6 +47,7 @@ __all__ = [
     "PACKAGED",
     "WEIGHTS",
     "check_savable",
+    "check_there",
     "from_pretrained",
     "is_saved",
     "push_to_hub",
@@ -212,6 +214,29 @@ def config_of(source: str, *, offline: bool = False) -> Path:
     return Path(source).expanduser() / CONFIG
 
 
+def _absent(folder: Path) -> ModelError:
+    """The error for a saved model whose folder is not there."""
+    place = folder.as_posix()
+    hint = f"; a model on the Hugging Face hub is written hf:{place}" if hub.is_repository(place) else ""
+    return ModelError(f"no saved model in {os.fspath(folder)!r}: there is no such folder{hint}")
+
+
+def check_there(name: str) -> None:
+    """Refuse the name of a model, part by part, if one is a path where nothing is.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+    if os.path.exists(os.path.expanduser(name)):
+        return
+    for part in name.split("+"):
+        place = SavedName.of(part.strip()).place
+        if is_saved(place) and not hub.is_address(place) and not is_onnx(place):
+            folder = Path(place).expanduser()
+            if not folder.exists():
+                raise _absent(folder)
+
+
 def _read(folder: Path, trust: bool, name: str) -> Embedder:
     """The model in a folder; a name is what one is called whose folder does not say."""
     config_file, weights_file = folder / CONFIG, folder / WEIGHTS
@@ -219,8 +244,9 @@ def _read(folder: Path, trust: bool, name: str) -> Embedder:
         return load_folder(folder, config, name).eval()
     for file in (config_file, weights_file):
         if not file.is_file():
-            hint = "" if folder.is_dir() else f"; a model on the Hugging Face hub is written hf:{folder.as_posix()}"
-            raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}{hint}")
+            if not folder.is_dir():
+                raise _absent(folder)
+            raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}")
     try:
         return _build(config_file, weights_file, folder, trust)
     except ModelError as error:

@@ -30,7 +30,7 @@ from soundloom.encoders.transformers_audio import audio_tower, transformers_libr
 from soundloom.errors import ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
 
-__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder", "stream_name"]
+__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder", "quiet", "stream_name"]
 
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 """Files that may hold the feature extractor's settings."""
@@ -72,7 +72,7 @@ def load_folder(folder: Path, config: Mapping[str, Any], name: str) -> Stream:
             f"no weights in {str(folder)!r}: there is no model.safetensors, and weights of any other form are not "
             "read. On the Hugging Face hub a converted copy often is a revision: hf:OWNER/NAME@refs/pr/NUMBER"
         )
-    with _quiet(transformers), _explained(folder):
+    with quiet(transformers), _explained(folder):
         extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
         whole, found = transformers.AutoModel.from_pretrained(
             folder,
@@ -208,7 +208,7 @@ def _explained(folder: Path) -> Any:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Any:
+def quiet(transformers: Any) -> Any:
     """Keep the library's bars and reports of unused weights off the terminal."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Any
 
@@ -10,6 +9,7 @@ from soundloom.components.own_listings import own_listings
 from soundloom.components.registry import is_extended
 from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import MissingExtraError, SoundloomError, UnknownModelError
+from soundloom.letter_case import suggestion
 from soundloom.models.names import parse
 from soundloom.packaged import NAME, PackagedModel, is_packaged
 
@@ -66,8 +66,6 @@ def _mistake(name: str) -> UnknownModelError | None:
         return error
     for word in (part.word for part in parts):
         if ":" not in word and word not in known:
-            near = difflib.get_close_matches(word, known, n=1)
-            suggestion = f"did you mean {near[0]!r}? " if near else ""
-            every = ", ".join(known)
-            return UnknownModelError(f"no model {word!r}: {suggestion}There are {every} (see: soundloom models)")
+            every = suggestion(word, known, f"there are {', '.join(known)}")
+            return UnknownModelError(f"no model {word!r}: {every} (see: soundloom models)")
     return None

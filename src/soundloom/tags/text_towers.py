@@ -29,10 +29,10 @@ from soundloom.encoders.transformers_audio import transformers_library
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import MODELS
 from soundloom.models.hub import is_address, name_of
-from soundloom.models.saved_model import CONFIG, folder_of, is_saved
-from soundloom.models.transformers_folder import stream_name
+from soundloom.models.saved_model import CONFIG, check_there, folder_of, is_saved
+from soundloom.models.transformers_folder import quiet, stream_name
 
-__all__ = ["TextTower", "text_tower", "tower_of_model"]
+__all__ = ["TextTower", "clap_folder", "text_tower", "tower_of_model"]
 
 _CLAP = "clap"
 _REMEMBERED = 4096
@@ -121,16 +121,18 @@ def text_tower(name: str | os.PathLike[str], *, offline: bool = False) -> TextTo
         MissingExtraError: transformers is not installed.
     """
     name = os.fspath(name)
-    folder = _clap_folder(name, offline)
+    folder = clap_folder(name, offline=offline)
     if folder is None:
+        check_there(name)
         raise ModelError(
             f"the model {name!r} takes no sentences: choose a CLAP model, such as hf:laion/clap-htsat-unfused"
         )
     transformers = transformers_library()
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
-        model = transformers.ClapModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **local)
+        with quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+            model = transformers.ClapModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **local)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"the text tower in {str(folder)!r} cannot be loaded: {reason}") from error
@@ -154,13 +156,13 @@ def tower_of_model(name: str, *, offline: bool = False) -> tuple[str, TextTower]
     # A path may itself hold a '+'.
     parts = [name] if os.path.isdir(os.path.expanduser(name)) else [part.strip() for part in name.split("+")]
     for part in parts:
-        folder = _clap_folder(part, offline)
+        folder = clap_folder(part, offline=offline)
         if folder is not None:
             return stream_name(name_of(part) if is_address(part) else folder.resolve().name), text_tower(folder)
     return None
 
 
-def _clap_folder(name: str, offline: bool) -> Path | None:
+def clap_folder(name: str, *, offline: bool = False) -> Path | None:
     """The folder of a CLAP model; None of any other, and of one with layers chosen."""
     if name in MODELS or not is_saved(name) or not (is_address(name) or Path(name).expanduser().is_dir()):
         return None

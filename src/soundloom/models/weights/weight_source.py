@@ -92,9 +92,10 @@ class WeightSource:
         if isinstance(self.weights, Mapping):
             unknown = sorted(set(self.weights) - set(words))
             if unknown:
-                raise ModelError(f"weights for {unknown}, but the parts of {model!r} with weights are {words}")
+                has = f"of {', '.join(words)}" if words else "of no part"
+                raise ModelError(f"weights of {', '.join(unknown)} are given, but {model!r} takes weights {has}")
         elif self.weights not in ("published", "random"):
             if not words:
                 raise ModelError(f"{model!r} has no weights to load: leave out {os.fspath(self.weights)!r}")
             if len(words) > 1:
-                raise ModelError(f"one file of weights for several parts: give one for each of {words}")
+                raise ModelError(f"one file of weights for several parts: give one for each of {', '.join(words)}")
