@@ -134,7 +134,8 @@ def spectrogram(
         theme: as for `thumbnail`.
     """
     window = 1 << max(5, round(np.log2(_WINDOW_SECONDS * rate)))
-    columns = max(1, width // len(stretches))
+    # An excerpt stands for much more than it holds: its own course would be taken for that.
+    columns = width if len(stretches) == 1 else 1
     decibels = np.concatenate([_frames(stretch, window, columns) for stretch in stretches])
     rows = _rows(decibels, np.fft.rfftfreq(window, 1 / rate), _edges(height, low, high, scale))
     chosen = np.linspace(0, len(rows), width, endpoint=False).astype(int)
