@@ -119,6 +119,7 @@ def test_a_tag_means_the_rows_that_have_it() -> None:
 def test_titles_are_searched() -> None:
     rows = table("/s/a.wav", "/s/b.wav")
     assert [match.path for match in match_text(rows, "ocean", {"/s/b.wav": "Waves of the Ocean"})] == ["/s/b.wav"]
+    assert match_text(rows, "desert", {"/s/b.wav": "Waves of the Ocean"}) == []
 
 
 def merit(word: str, text: str) -> float:

@@ -84,6 +84,9 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         files = [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
         if files:
             error.message += f" If the file {files[0]!r} is meant, write ./{files[0]}, or -- before it."  # type: ignore[misc]  # as above
+        words = [word[1:] for word in arguments if len(word) > 3 and word[0] == "-" and word[1:].isalpha()]
+        if words and "search" in arguments[:1] and not files:
+            error.message += f" What the hits should not sound like: --not {words[0]}"  # type: ignore[misc]  # as above
         raise
     except click.UsageError as error:
         libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]

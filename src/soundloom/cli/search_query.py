@@ -276,7 +276,7 @@ def refuse_with_facets(context: click.Context) -> None:
     Raises:
         click.UsageError: one was given.
     """
-    listing = ("count", "sort", "columns", "every_segment", "names_only", "out", "copy_to", "play")
+    listing = ("count", "sort", "columns", "every_segment", "out", "copy_to", "play")
     given = [name for name in listing if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
         flag = next(option.opts[-1] for option in context.command.params if option.name == given[0])

@@ -160,7 +160,11 @@ class TextIndex:
         self._tag_of, self._tagged_row = self._tag_of[known], self._tagged_row[known]
         self._names = _Texts(stems)
         self._folders = _Texts(fields.column("folder"))
-        self._titles = _Texts(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()])) if titles else None
+        self._titles = (
+            _Texts(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()], pa.string()))
+            if titles
+            else None
+        )
         self._tags = _Texts(pa.array(given, pa.string()))
         self._file_of_row = fields.file_of_row
         self._first_rows = np.flatnonzero(np.diff(fields.file_of_row, prepend=-1))
@@ -318,7 +322,9 @@ def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
     given, tag_of, tagged_row = fields.tags_of_rows
     titles = fields.titles
     texts = [_joined(fields.paths)]
-    texts += [_joined(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()]))] if titles else []
+    texts += (
+        [_joined(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()], pa.string()))] if titles else []
+    )
     tags, known = _joined(pa.array(given, pa.string())), tag_of >= 0
     tagged_file, tag_of = fields.file_of_row[tagged_row[known]], tag_of[known]
     possible = np.ones(len(fields.paths), np.bool_)
@@ -332,6 +338,13 @@ def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
             held[tagged_file[_filled(pc.match_substring(tags, beginning))[tag_of]]] = True
         possible &= held
     return possible
+
+
+def _titles(fields: FileFields) -> pa.Array:
+    """The title of every file, empty where there is none."""
+    import pyarrow as pa
+
+    return pa.array([fields.titles.get(path, "") for path in fields.paths.to_pylist()], pa.string())
 
 
 def _joined(texts: pa.Array) -> pa.Array:

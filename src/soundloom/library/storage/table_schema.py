@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio import DECODER_VERSION, Notice
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -129,6 +127,8 @@ def segment_rows(
         notices: what was noticed when it was decoded.
     """
     import pyarrow as pa
+
+    from soundloom.audio import DECODER_VERSION  # searches of names do without
 
     count, dim = embeddings.shape
     columns: list[Any] = [

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FileFields"]
 
-_OTHER_NAMES = {"rate": "sample_rate", "length": "duration", "file": "name", "time": "recorded"}
+_OTHER_NAMES = {
+    "rate": "sample_rate",
+    "length": "duration",
+    "file": "name",
+    "time": "recorded",
+    "loudness": "rms",
+    "level": "rms",
+}
 
 
 class FileFields:
