@@ -30,7 +30,10 @@ from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError, ModelError
 
-__all__ = ["load_scaler", "load_torch"]
+__all__ = ["GET_AGAIN", "load_scaler", "load_torch"]
+
+GET_AGAIN = "Get the file again; of a copy in the cache, delete it to have it fetched"
+"""The remedy for a damaged file, which may be one of the user's own: nobody is told to delete that."""
 
 
 class _Inert:
@@ -131,7 +134,7 @@ def load_torch(path: Path) -> object:
             raise _refusal(path, name) from error
         raise ModelError(
             f"{path} is not a whole torch checkpoint ({_reason(error)}): it may be cut short or be something else. "
-            "Delete it and fetch it again"
+            f"{GET_AGAIN}"
         ) from error
 
 
@@ -155,7 +158,7 @@ def load_scaler(path: Path) -> dict[str, Tensor]:
     except _ForbiddenError as error:
         raise _refusal(path, error.name) from error
     except Exception as error:
-        raise ModelError(f"{path} is not a pickled scaler ({_reason(error)}). Delete it and fetch it again") from error
+        raise ModelError(f"{path} is not a pickled scaler ({_reason(error)}). {GET_AGAIN}") from error
     return arrays
 
 

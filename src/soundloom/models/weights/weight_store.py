@@ -31,7 +31,7 @@ from soundloom.errors import ModelError
 from soundloom.models.weights.download import Announcement, cache_home, converted_path, known, obtain, sha256_of
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
 from soundloom.models.weights.published_checkpoints import Checkpoint, State, extract, find
-from soundloom.models.weights.unpickle import load_scaler, load_torch
+from soundloom.models.weights.unpickle import GET_AGAIN, load_scaler, load_torch
 
 __all__ = ["fetch", "fetch_vocabulary"]
 
@@ -158,7 +158,7 @@ def _tensors(path: Path) -> State:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file ({error}). Delete it and fetch it again") from error
+        raise ModelError(f"{path} is not a whole safetensors file ({error}). {GET_AGAIN}") from error
 
 
 def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: str) -> State:
