@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "parse_mark"]
 
 _ID = re.compile("[0-9a-f]{16}")
-_REGION = re.compile(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+_REGION = re.compile(r"(.+)[:@](\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 @click.command("examples")
@@ -95,10 +95,10 @@ def command(
 
 
 def parse_mark(text: str) -> str | tuple[str, float, float]:
-    """Read ``FILE`` or ``FILE:FROM-TO``, seconds; a file whose name looks like the latter is meant by it.
+    """Read ``FILE``, or ``FILE:FROM-TO`` or ``FILE@FROM-TO`` in seconds; a file that is called so is meant by it.
 
-    >>> parse_mark("b.wav:3.0-5.0"), parse_mark("a.wav")
-    (('b.wav', 3.0, 5.0), 'a.wav')
+    >>> parse_mark("b.wav:3.0-5.0"), parse_mark("b.wav@3-5"), parse_mark("a.wav")
+    (('b.wav', 3.0, 5.0), ('b.wav', 3.0, 5.0), 'a.wav')
     """
     region = _REGION.fullmatch(text)
     if region is None or os.path.exists(text):

@@ -9,6 +9,8 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo
+from soundloom.cli.tag_examples import parse_mark
+from soundloom.local_path import local_path
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -34,14 +36,12 @@ __all__ = ["command"]
     "-l", "--library", "folder", type=common_options.LibraryPath(must_exist=True), metavar="FOLDER",
     help="Show the annotations and tags of the file in a library.",
 )  # fmt: skip
-@click.option(
-    "--like", type=common_options.LocalPath(must_exist=True), metavar="SOUND", help="Show the similarity to it."
-)
+@click.option("--like", metavar="SOUND", help="Show the similarity to it: FILE, or FILE@FROM-TO.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of a column.  [default: what fits]")
 @click.option("--indices", type=common_options.LocalPath(), metavar="CSV", help="Write the indices of every column.")
 def command(
     sound: Path, out: Path | None, tables: tuple[Path, ...], detector: str | None, above: float, folder: Path | None,
-    like: Path | None, seconds: float | None, indices: Path | None,
+    like: str | None, seconds: float | None, indices: Path | None,
 ) -> None:  # fmt: skip
     """Draw hours of a recording: spectrogram, long-term average spectrum, false colours, detections, similarity.
 
@@ -51,6 +51,7 @@ def command(
     \b
     Examples:
       soundloom timeline night.wav --detector crow --like crow.wav
+      soundloom timeline night.wav --like dawn.wav@12.5-14
       soundloom timeline night.wav --detections night.csv --seconds 60 --indices night.indices.csv
     """
     import soundloom
@@ -58,12 +59,13 @@ def command(
     from soundloom.library.indexing.file_facts import read_facts
     from soundloom.timeline import long_spectrum, similarity_over_time, timeline_picture
 
+    wanted = None if like is None else _checked(parse_mark(like))
     spectrum = long_spectrum(sound, seconds=seconds)
     regions = [*_of_tables(sound, tables), *_of_library(sound, folder), *_of_detector(sound, detector, above)]
     similarity = None
-    if like is not None:
+    if wanted is not None:
         model = soundloom.load()
-        similarity = similarity_over_time(sound, model.embed(like), model)
+        similarity = similarity_over_time(sound, model.embed(wanted[0], start=wanted[1], end=wanted[2]), model)
     facts = read_facts(text_path(sound))
     recorded = None if facts.recorded_by in ("", "file") else facts.recorded
     out = out or Path(f"{sound.name}.timeline.png")
@@ -85,6 +87,12 @@ def command(
             writer.writeheader()
             writer.writerows(rows)
         echo(f"indices written to {indices}", err=True)
+
+
+def _checked(mark: str | tuple[str, float, float]) -> tuple[Path, float, float | None]:
+    """A file that is there, and the seconds of it that are meant."""
+    name, start, end = (mark, 0.0, None) if isinstance(mark, str) else mark
+    return local_path(name, must_exist=True), start, end
 
 
 def _of_tables(sound: Path, tables: tuple[Path, ...]) -> list[Annotation]:
