@@ -103,3 +103,5 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert float(rows[0]["level"]) < 0
+    for region, code in ((f"{path.name}@1-3", 0), ("none.wav@1-3", 1)):
+        assert CliRunner().invoke(main, ["timeline", path.name, "--like", region]).exit_code == code
