@@ -33,7 +33,7 @@ from soundloom.errors import InvalidArgumentError, ModelError
 __all__ = ["GET_AGAIN", "load_scaler", "load_torch"]
 
 GET_AGAIN = "Get the file again; of a copy in the cache, delete it to have it fetched"
-"""The remedy for a damaged file, which may be one of the user's own: nobody is told to delete that."""
+"""The remedy for a damaged file, which may be one of the user's own: deleting it is not the remedy."""
 
 
 class _Inert:
