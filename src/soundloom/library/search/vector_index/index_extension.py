@@ -196,7 +196,8 @@ def _write_update(
         rows, order = _merged(rows, changes.added)
         slots = np.concatenate([slots, vectors.slots + np.arange(len(changes.added))])[order]
         matrix = np.concatenate([matrix, changes.vectors])
-    write_table(target / "rows.arrow", rows)
+    # In one piece, which readers use where it is mapped; several they would have to join in memory.
+    write_table(target / "rows.arrow", rows.combine_chunks())
     np.save(target / "slots.npy", slots.astype(np.uint32)[:, None])
     np.save(target / "added.npy", matrix)
 
