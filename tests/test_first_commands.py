@@ -133,6 +133,7 @@ COMMANDS = (
     ("clusters -o clusters.csv", 0, "written to clusters.csv"),
     ("tags delete night", 2, "Did you mean soundloom tags remove?"),
     ("roots rm sounds", 2, "Did you mean soundloom roots forget?"),
+    ("roots add sounds", 2, "Did you mean soundloom index"),
     ("tags frob", 2, "Commands: add, list, remove, rename."),
     ("owl", 2, "To search for it: soundloom search owl"),
     # Tags and duplicates

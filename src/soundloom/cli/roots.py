@@ -23,7 +23,13 @@ _library = click.option(
 )
 
 
-@click.group("roots", cls=CommandGroup, invoke_without_command=True)
+class _Roots(CommandGroup):
+    """The commands of roots; folders are added by indexing them."""
+
+    synonyms = dict.fromkeys(("add", "new"), "index SOUNDS -l LIBRARY")
+
+
+@click.group("roots", cls=_Roots, invoke_without_command=True)
 @common_options.library
 @common_options.as_json
 @click.pass_context
