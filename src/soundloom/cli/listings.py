@@ -67,13 +67,15 @@ def _only_own(module: str) -> bool:
 
 
 def from_registries() -> Listings:
-    """What the registries say of soundloom's own components."""
-    from soundloom.models import MODELS
+    """What the registries say of soundloom's own components: the default first, then by name."""
+    from soundloom.models import DEFAULT, MODELS
     from soundloom.recipes import RECIPES
 
+    # A registry is in the order in which its modules were imported, which differs from process to process.
+    models = sorted(filter(MODELS.is_own, MODELS), key=lambda name: (name != DEFAULT, name))
     return Listings(
-        recipes={name: _recipe(row) for name, row in RECIPES.items() if RECIPES.is_own(name)},
-        models={name: _model(name, row) for name, row in MODELS.items() if MODELS.is_own(name)},
+        recipes={name: _recipe(RECIPES[name]) for name in sorted(filter(RECIPES.is_own, RECIPES))},
+        models={name: _model(name, MODELS[name]) for name in models},
     )
 
 
