@@ -39,6 +39,8 @@ def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -
         findings = []
         for text in names:
             name, _, file = text.partition("=")
+            if not file and os.path.exists(os.path.expanduser(name)):
+                raise click.UsageError(f"whose weights are {name!r}? Write --weights NAME=FILE, as yamnet={name}")
             place = os.path.expanduser(file) if file else None
             found = check_weights(name, place)
             findings += found if len(names) == 1 else [replace(one, subject=f"{name} {one.subject}") for one in found]

@@ -43,7 +43,13 @@ _SHARE = 0.5
 @common_options.library
 @click.option("--like", multiple=True, metavar="SOUND", help="A sound that the hits are like; can be repeated.")
 @click.option("--unlike", multiple=True, metavar="SOUND", help="A sound that they are not like; can be repeated.")
-@click.option("--text", metavar="TEXT", help="Text of names, folders and tags, also where it looks like a file.")
+@click.option(
+    "--text",
+    multiple=True,
+    metavar="TEXT",
+    callback=lambda _context, _option, texts: " ".join(texts) or None,
+    help="Text of names, folders and tags, also where it looks like a file; given again, it adds to it.",
+)
 @click.option(
     "--word", "words", multiple=True, metavar="WORD", help="What the model takes the hits for; can be repeated."
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.console import echo, print_json
 
 __all__ = ["command"]
@@ -14,10 +16,13 @@ __all__ = ["command"]
 
 @click.command("words")
 @click.argument("text", required=False, nargs=-1)
-@click.option("-m", "--model", default="loom", show_default=True, help="Model; see: soundloom models.")
+@click.option("-m", "--model", help="Model; see: soundloom models.  [default: loom, or the library's]")
+@click.option(
+    "-l", "--library", "folder", type=common_options.LibraryPath(), metavar="FOLDER", help="Of this library's model."
+)
 @common_options.offline
 @common_options.as_json
-def command(text: tuple[str, ...], model: str, offline: bool, json_wanted: bool) -> None:
+def command(text: tuple[str, ...], model: str | None, folder: Path | None, offline: bool, json_wanted: bool) -> None:
     """List the words that a model knows, with the everyday words that stand for them.
 
     With TEXT, only the words that it means, and those that have it in one of their names.
@@ -28,11 +33,16 @@ def command(text: tuple[str, ...], model: str, offline: bool, json_wanted: bool)
       soundloom words rain
       soundloom words a crying baby
       soundloom words -m yamnet --json
+      soundloom words -l sounds.loom
     """
     from soundloom.errors import QueryError
     from soundloom.library.search.tag_query import find_known_words
     from soundloom.tags.linear_tags import words_of_model
 
+    if model is None and folder is not None:
+        settings = open_library(folder).settings
+        model = settings.source or settings.model
+    model = model or "loom"
     aligned = words_of_model(model, offline=offline)
     if aligned is None:
         raise QueryError(f"the model {model!r} knows no words: take loom (the default), coala, or one trained on tags")
