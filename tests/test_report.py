@@ -68,7 +68,7 @@ class Page(HTMLParser):
 def measured(protocol="linear", values=(0.5, 0.6, 0.7), metric="accuracy", details=None):
     per_class = {0: 0.9, 1: 0.1, 3: 0.5}
     score = summarise(protocol, metric, values, seed=0, per_class=per_class, details=details)
-    return Measurement(score=score, clips=40, settings={"runs": 3}, config="c0ffee", seconds=1.5)
+    return Measurement(score=score, clips=40, tested=8, settings={"runs": 3}, config="c0ffee", seconds=1.5)
 
 
 def result(model="vggish", corpus="esc50", **changes):
@@ -292,7 +292,7 @@ def test_the_table_has_models_down_and_what_was_measured_across():
     assert table.rows[1].cells[4].text == "60.0 ± 24.8 (49.8)"
     assert table.rows[0].cells[4] is None
     assert (table.best(0), table.best(1)) == (0.9, None)
-    assert table.counts(0) == ["40 clips, 1 x", "40 clips, 3 x"]
+    assert table.counts(0) == ["8 tested of 40 clips, 1 x", "8 tested of 40 clips, 3 x"]
 
 
 def test_numbers_are_written_in_percent():

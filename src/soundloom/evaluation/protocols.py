@@ -76,6 +76,13 @@ class Protocol:
         splits = [splits_of(own.corpus, targets, seed=seed)] if self.splits else []
         return self.function(*data, *splits, settings=settings, seed=seed)
 
+    def tested(self, features: Sequence[Features], *, seed: int) -> int | None:
+        """How many clips are tested at a time, in the smallest of the splits; None if it needs no splits."""
+        if not self.splits:
+            return None
+        corpus = features[0].corpus
+        return min(len(split.test) for split in splits_of(corpus, targets_of(corpus), seed=seed))
+
 
 PROTOCOLS: Registry[Protocol] = Registry(
     "protocol",

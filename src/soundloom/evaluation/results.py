@@ -54,6 +54,8 @@ class Measurement:
     Attributes:
         score: the numbers.
         clips: how many clips took part.
+        tested: how many of them are tested at a time, in the smallest split; None if there are no splits, or in files
+            of earlier versions.
         settings: the protocol's settings, as plain data.
         config: a hash of model, corpus, protocol, settings and seed.
         seconds: how long the protocol took, without embedding.
@@ -64,6 +66,7 @@ class Measurement:
     settings: Mapping[str, Any]
     config: str
     seconds: float
+    tested: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

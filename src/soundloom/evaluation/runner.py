@@ -165,7 +165,10 @@ def evaluate_features(
         plain, took = _plain(chosen.get(name)), time.monotonic() - began
         config = _hash([metadata.version("soundloom"), fingerprint, digest, name, plain, seed])
         clips = len(features[name][0].corpus)
-        measurements[name] = Measurement(score=score, clips=clips, settings=plain, config=config, seconds=took)
+        tested = protocol.tested(features[name], seed=seed)
+        measurements[name] = Measurement(
+            score=score, clips=clips, tested=tested, settings=plain, config=config, seconds=took
+        )
         if scored is not None:
             scored(score, took)
     if not measurements:

@@ -164,7 +164,11 @@ class CorrelationProtocol(Protocol):
 PROTOCOLS.register(
     "correlation",
     CorrelationProtocol(
-        function=correlation_analysis, settings=None, details=CorrelationDetails, paper="Favory 2020, 3.3"
+        function=correlation_analysis,
+        settings=None,
+        details=CorrelationDetails,
+        paper="Favory 2020, 3.3",
+        splits=False,
     ),
     definition=correlation_analysis,
 )

@@ -64,9 +64,14 @@ class Table:
         return max(means) if len(means) > 1 else None
 
     def counts(self, column: int) -> list[str]:
-        """On how many clips, and on how many runs, folds or draws, a column rests."""
+        """On how many clips, tested and in all, and on how many runs, folds or draws, a column rests."""
         held = [cell.measurement for row in self.rows if (cell := row.cells[column]) is not None]
-        return sorted({f"{each.clips} clips, {len(each.score.values)} x" for each in held})
+        return sorted({f"{_clips(each)}, {len(each.score.values)} x" for each in held})
+
+
+def _clips(measurement: Measurement) -> str:
+    tested = "" if measurement.tested is None else f"{measurement.tested} tested of "
+    return f"{tested}{measurement.clips} clips"
 
 
 def percent(share: float) -> str:
