@@ -20,7 +20,7 @@ import random
 import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,9 +72,8 @@ def local_s3(bucket: str) -> Iterator[str]:
     before = {name: os.environ.get(name) for name in chosen}
     os.environ.update(chosen)
     try:
-        boto3.client("s3", endpoint_url=chosen["AWS_ENDPOINT_URL"], region_name="us-east-1").create_bucket(
-            Bucket=bucket
-        )
+        with closing(boto3.client("s3", endpoint_url=chosen["AWS_ENDPOINT_URL"], region_name="us-east-1")) as client:
+            client.create_bucket(Bucket=bucket)
         yield f"s3://{bucket}"
     finally:
         server.stop()

@@ -280,6 +280,8 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     visit(page)
     saved.get_by_role("button", name="all bells", exact=True).click()
     until(page, "() => location.search === '?text=bell&folder=bell'")
+    # The cards of the search before stand there until the answer is.
+    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'false'")
     expect(page.locator("[data-card]").first).to_be_visible()
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +147,12 @@ def asked(address: str, **headers: str) -> Any:
 @pytest.mark.slow
 def test_it_logs_lines_of_json_and_ends_by_sigterm_after_its_answers(library: Library, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with running(library, log, "--log-json") as (process, port):
+    with (
+        running(library, log, "--log-json") as (process, port),
+        closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection,
+    ):
         asked(f"http://127.0.0.1:{port}/health?token={TOKEN}", **{"X-Request-Id": "r1"})
         # A request of which half has arrived when the signal comes is answered.
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         body = json.dumps({"note": "x" * 1000}).encode()
         connection.putrequest("POST", f"{API}/nothing")
         connection.putheader("Authorization", f"Bearer {TOKEN}")

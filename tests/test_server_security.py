@@ -376,8 +376,9 @@ def test_the_command_serves_until_it_is_interrupted(library: Library) -> None:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["segments"] == 16
-        with pytest.raises(urllib.error.HTTPError, match="401"):
+        with pytest.raises(urllib.error.HTTPError, match="401") as refused:
             urllib.request.urlopen(f"{address[1]}{API}/library", timeout=30)
+        refused.value.close()
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 0
     finally:

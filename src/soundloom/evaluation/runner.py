@@ -155,22 +155,17 @@ def evaluate_features(
     measurements, refused = {}, {}
     for name, protocol in protocols.items():
         features[name] = [extract(extractor) for extractor in protocol.extractors(model)]
-        began = time.monotonic()
         try:
-            score = _score(name, protocol, features[name], model.parts, chosen.get(name), seed)
+            measured = _measured(
+                name, protocol, features[name], model.parts, chosen.get(name), seed=seed, of=(fingerprint, digest)
+            )
         except EvaluationError as error:
             # One protocol that a corpus does not allow must not cost the others.
             refused[name] = str(error)
             continue
-        plain, took = _plain(chosen.get(name)), time.monotonic() - began
-        config = _hash([metadata.version("soundloom"), fingerprint, digest, name, plain, seed])
-        clips = len(features[name][0].corpus)
-        tested = protocol.tested(features[name], seed=seed)
-        measurements[name] = Measurement(
-            score=score, clips=clips, tested=tested, settings=plain, config=config, seconds=took
-        )
+        measurements[name] = measured
         if scored is not None:
-            scored(score, took)
+            scored(measured.score, measured.seconds)
     if not measurements:
         raise EvaluationError("; ".join(refused.values()))
     shown = project(extract(extraction.clip_extractor(model)), seed=seed) if projection else None
@@ -200,6 +195,30 @@ def _plain(settings: Any | None) -> dict[str, Any]:
     """Settings as JSON will have them, so that results read again are the same; none if there are none."""
     plain: dict[str, Any] = {} if settings is None else json.loads(json.dumps(dataclasses.asdict(settings)))
     return plain
+
+
+def _measured(
+    name: str,
+    protocol: Protocol,
+    features: Sequence[Features],
+    parts: Mapping[str, slice],
+    settings: Any,
+    *,
+    seed: int,
+    of: tuple[str, str],
+) -> Measurement:
+    """The measurement of one protocol on its features, of a model and a corpus by their hashes."""
+    began = time.monotonic()
+    score = _score(name, protocol, features, parts, settings, seed)
+    plain = _plain(settings)
+    return Measurement(
+        score=score,
+        clips=len(features[0].corpus),
+        tested=protocol.tested(features, seed=seed),
+        settings=plain,
+        config=_hash([metadata.version("soundloom"), *of, name, plain, seed]),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _score(
