@@ -180,6 +180,20 @@ def test_examples_attract_and_repel(worded: Library) -> None:
         assert np.mean([name.startswith(prefix) for name in names(found)]) > 0.8
 
 
+def test_an_example_counts_by_its_weight(worded: Library) -> None:
+    beep, hiss = (QuerySound(next(path for path in worded.files() if kind in path)) for kind in ("beep", "hiss"))
+
+    def found(*like: QuerySound) -> list[tuple[str, float | None]]:
+        query = LibraryQuery(like=like, include_query=True)
+        return [(match.path, round(match.similarity or 0, 4)) for match in worded.find(query, k=6)]
+
+    assert found(replace(beep, weight=2), hiss) == found(beep, beep, hiss)
+    assert found(replace(beep, weight=2), replace(hiss, weight=2)) == found(beep, hiss)
+    assert found(replace(beep, weight=2), hiss) != found(beep, hiss)
+    with pytest.raises(QueryError, match="the weight of an example must be above 0, got -1"):
+        found(replace(beep, weight=-1), hiss)
+
+
 def test_a_long_sound_is_searched_by_its_parts(worded: Library, tmp_path: Path) -> None:
     beep, hiss = (next(path for path in worded.files() if kind in path) for kind in ("beep", "hiss"))
     sounds = [soundfile.read(path) for path in (hiss, beep, hiss)]

@@ -41,15 +41,9 @@ _SHARE = 0.5
 @click.command("search")
 @click.argument("arguments", nargs=-1, metavar="[QUERY]...")
 @common_options.library
-@click.option("--like", multiple=True, metavar="SOUND", help="A sound that the hits are like; can be repeated.")
+@click.option("--like", multiple=True, metavar="SOUND", help="A sound that hits are like; repeated, also as a.wav=2.")
 @click.option("--unlike", multiple=True, metavar="SOUND", help="A sound that they are not like; can be repeated.")
-@click.option(
-    "--text",
-    multiple=True,
-    metavar="TEXT",
-    callback=lambda _context, _option, texts: " ".join(texts) or None,
-    help="Text of names, folders and tags, also where it looks like a file; given again, it adds to it.",
-)
+@click.option("--text", multiple=True, metavar="TEXT", help="Text of names, folders and tags, also if it is a file's.")
 @click.option(
     "--word", "words", multiple=True, metavar="WORD", help="What the model takes the hits for; can be repeated."
 )
@@ -195,7 +189,7 @@ def _query(
     /,
     like: tuple[str, ...],
     unlike: tuple[str, ...],
-    text: str | None,
+    text: tuple[str, ...],
     start: float,
     end: float | None,
     weights: str | None,
@@ -208,7 +202,7 @@ def _query(
     from soundloom.library import LibraryQuery  # after what is no file is refused: it takes as long as that
 
     return LibraryQuery(
-        text=" ".join(filter(None, (named, text))),
+        text=" ".join(filter(None, (named, *text))),
         like=tuple(_with_region(sounds, start, end)),
         unlike=tuple(unwanted),
         filter=pop_filter(given),

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
+_WEIGHT = re.compile(r"(.+)=([0-9]+(?:\.[0-9]+)?)")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
@@ -139,11 +140,20 @@ def read_sound(argument: str, folder: Path, remedy: str = "as text: --text") -> 
     Raises:
         QueryError: there is no such file, or several of the library are called so; a folder, a pipe or a device.
     """
+    argument, weight = _split_weight(argument)
     name, start, end = _split_region(argument)
     source = name if is_address(name) else _sound_file(name, folder, remedy)
     from soundloom.library import QuerySound  # imports NumPy
 
-    return QuerySound(source, start=start, end=end)
+    return QuerySound(source, start=start, end=end, weight=weight)
+
+
+def _split_weight(argument: str) -> tuple[str, float]:
+    """A sound and how much it counts beside others, as in ``dog.wav=2``; a file whose own name looks so is itself."""
+    found = _WEIGHT.fullmatch(argument)
+    if found is None or os.path.exists(os.path.expanduser(argument)):
+        return argument, 1.0
+    return found[1], float(found[2])
 
 
 def _sound_file(name: str, folder: Path, remedy: str) -> Path:
@@ -314,9 +324,9 @@ def query_title(query: LibraryQuery) -> str:
 
 def _name(sound: QuerySound) -> str:
     """A sound as it is written on the command line."""
-    if not sound.start and sound.end is None:
-        return str(sound.source)
-    return f"{sound.source}@{sound.start:g}-" + ("" if sound.end is None else f"{sound.end:g}")
+    region = "" if sound.end is None else f"{sound.end:g}"
+    written = f"{sound.source}@{sound.start:g}-{region}" if sound.start or region else str(sound.source)
+    return written if sound.weight == 1 else f"{written}={sound.weight:g}"
 
 
 def _limits(given: RowFilter) -> list[str]:

@@ -211,7 +211,11 @@ class Finder:
                     "parts, half by the best and half by the mean of them"
                 )
         elif like or unlike:
-            vectors = combine_examples(index, like, unlike)[None]
+            weights_of = {
+                "like_weights": [sound.weight for sound in query.like],
+                "unlike_weights": [sound.weight for sound in query.unlike],
+            }
+            vectors = combine_examples(index, like, unlike, **weights_of)[None]
             if long := sum(len(pieces) > 1 for pieces in (*like, *unlike)):
                 self._remarks.append(
                     f"{counted(long, 'sound')} longer than the library's window of {window:g} s: the mean of its parts "

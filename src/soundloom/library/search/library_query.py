@@ -6,6 +6,7 @@ the index and nothing else. `soundloom.library.search.finder` answers the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -52,12 +53,14 @@ class QuerySound:
         start: where to begin, in seconds.
         end: where to stop; its end if not given.
         sample_rate: of a waveform, in hertz; that of the model if not given.
+        weight: how much it counts beside other examples of its kind.
     """
 
     source: Source
     start: float = field(default=0.0, kw_only=True)
     end: float | None = field(default=None, kw_only=True)
     sample_rate: float | None = field(default=None, kw_only=True)
+    weight: float = field(default=1.0, kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +114,18 @@ class LibraryQuery:
         """Refuse what cannot be answered, before anything is loaded.
 
         Raises:
-            QueryError: k below 1, a share outside [0, 1], or a region that ends before it begins.
+            QueryError: k below 1, a share outside [0, 1], a weight that is not above 0, or a region that ends before it
+                begins.
         """
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
         if not 0 <= self.share <= 1:
             raise QueryError(f"the share of the words beside a sound must be from 0 to 1, got {self.share}")
         for sound in (*self.like, *self.unlike):
+            if not 0 < sound.weight < math.inf:
+                raise QueryError(
+                    f"the weight of an example must be above 0, got {sound.weight:g}: --unlike turns it round"
+                )
             if sound.end is not None and not sound.start < sound.end:
                 raise QueryError(f"a region must end after it begins, got {sound.start:g} to {sound.end:g} s")
 

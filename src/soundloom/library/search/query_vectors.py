@@ -49,6 +49,9 @@ def combine_examples(
     index: SearchIndex,
     like: Sequence[Float[np.ndarray, "_pieces dim"]],
     unlike: Sequence[Float[np.ndarray, "_pieces dim"]] = (),
+    *,
+    like_weights: Sequence[float] | None = None,
+    unlike_weights: Sequence[float] | None = None,
 ) -> Float[np.ndarray, " dim"]:
     """One embedding, raw as the model's are, that stands for several examples.
 
@@ -56,12 +59,16 @@ def combine_examples(
         index: of the library.
         like: the embeddings of each example, a row a piece.
         unlike: those of examples that hits are not like.
+        like_weights: how much each of `like` counts beside the others of them; all the same if not given.
+        unlike_weights: the same of `unlike`.
     """
     mean, scale = index.scaling
     standard = np.zeros_like(mean)
-    for examples, weight in ((like, 1.0), (unlike, -_UNLIKE if like else -1.0)):
-        for pieces in examples:
-            standard += weight / len(examples) * standardised(pieces, mean, scale, index.parts).mean(axis=0)
+    kinds = ((like, like_weights, 1.0), (unlike, unlike_weights, -_UNLIKE if like else -1.0))
+    for examples, weights, together in kinds:
+        counts = np.ones(len(examples)) if weights is None else np.asarray(weights, np.float64)
+        for pieces, count in zip(examples, together * counts / max(1e-12, counts.sum()), strict=True):
+            standard += count * standardised(pieces, mean, scale, index.parts).mean(axis=0)
     deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
     return embedding
