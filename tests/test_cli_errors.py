@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from click.testing import CliRunner, Result
 from helpers.library_factory import clustered, filled
 from soundloom.atomic_file import replacing
 from soundloom.cli import main
-from soundloom.cli.error_door import Terminated
+from soundloom.cli.error_door import Terminated, show_notices
 from soundloom.errors import LibraryDamagedError, QueryError, ResourceError
 from soundloom.file_pool import Failed, process
 from soundloom.library import Library
@@ -271,3 +272,11 @@ def test_verify_accepts_the_store_as_it_is_when_told(tmp_path: Path) -> None:
     assert run("verify", "-l", library.folder).exit_code == 1
     assert run("verify", "-l", library.folder, "--renew").output == "whole\n"
     assert run("verify", "-l", library.folder).exit_code == 0
+
+
+def test_warnings_are_notes_without_python_s_source_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with show_notices():
+            warnings.warn("a sound is\nshort", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "note: a sound is short\n"

@@ -16,10 +16,11 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -97,19 +98,33 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def show_notices() -> Iterator[None]:
-    """Print the warnings of soundloom's modules on standard error, a line each."""
+    """Print the warnings of soundloom's modules on standard error, a line each, without the source line of Python's."""
     handler = _Notices(logging.WARNING)
     logger = logging.getLogger("soundloom")
     logger.addHandler(handler)
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, UserWarning):
+            _note(str(message))
+        else:
+            before(message, category, *place, **rest)
+
+    warnings.showwarning = show
     try:
         yield
     finally:
+        warnings.showwarning = before
         logger.removeHandler(handler)
 
 
 class _Notices(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"note: {printable(hints_as_flags(' '.join(record.getMessage().split())))}", err=True)
+        _note(record.getMessage())
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {printable(hints_as_flags(' '.join(text.split())))}", err=True)
 
 
 def _end(*, terminated: bool) -> NoReturn:

@@ -360,7 +360,7 @@ class _Search:
                 label,
                 match.similarity,
                 match.duration,
-                {"percentile": match.percentile, "found_by": "+".join(match.found_by), "tags": match.tags, **values},
+                {**_score_columns(match), "found_by": "+".join(match.found_by), "tags": match.tags, **values},
             )
             for match, values in zip(matches, fields, strict=True)
         ]
@@ -392,3 +392,9 @@ def _draw(
         raise QueryError("a picture is of a file")
     draw_hits(picture, sound.source, sound.start, sound.end, matches, sample_rate, decoding, hits_decoding)
     echo(f"drawn to {picture}", err=True)
+
+
+def _score_columns(match: Match) -> dict[str, float | None]:
+    """What a written hit has beside its similarity; a probability only where words were asked for."""
+    probability = {} if match.probability is None else {"probability": match.probability}
+    return {"percentile": match.percentile, **probability}
