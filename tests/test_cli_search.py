@@ -126,6 +126,9 @@ def test_regions_of_sounds(place: Path) -> None:
     assert "owl" in found("owl.wav@0-0.5", "-k", 6)  # its other half
     assert "must end after it begins" in run("owl.wav@3-2").stderr
     assert "is no time" in run("owl.wav", "--start", "soon").stderr
+    for mistyped in ("owl.wav@abc", "owl.wav@", "owl.wav@1:-2"):
+        assert "is no region of owl.wav: write owl.wav@START-END" in run(mistyped).stderr
+    assert found("owl@0-0.5", "-k", 6) == found("owl.wav@0-0.5", "-k", 6)
     assert "searched by 0.5 to" in run("owl.wav@0.5-60").stderr
     assert "searched by" not in run("owl.wav@0-0.5").stderr
     assert run("owl.wav", "bus.wav", "--start", "0.1").exit_code == 2

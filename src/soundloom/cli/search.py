@@ -89,7 +89,7 @@ _SHARE = 0.5
     default=_SHARE,
     show_default=True,
     metavar="B",
-    help="How much --word counts beside a sound.",
+    help="How much --word counts beside a sound in the part that knows words; other parts compare the sound.",
 )
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
 @click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually similar.")

@@ -191,8 +191,11 @@ def _split_region(argument: str) -> tuple[str, float, float | None]:
 
 def _is_meant_as_file(argument: str) -> bool:
     name = _split_region(argument)[0]
-    if os.path.isfile(os.path.expanduser(name)) or os.sep in name or "/" in name:
+    if name != argument or os.path.isfile(os.path.expanduser(name)) or os.sep in name or "/" in name:
         return True
+    before, at, region = name.rpartition("@")
+    if at and _ends_as_sound(before):
+        raise QueryError(f"{region!r} is no region of {before}: write {before}@START-END, in seconds or as 1:30")
     return _ends_as_sound(name)
 
 
