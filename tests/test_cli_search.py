@@ -128,6 +128,7 @@ def test_regions_of_sounds(place: Path) -> None:
     assert "is no time" in run("owl.wav", "--start", "soon").stderr
     for mistyped in ("owl.wav@abc", "owl.wav@", "owl.wav@1:-2"):
         assert "is no region of owl.wav: write owl.wav@START-END" in run(mistyped).stderr
+    assert found("--text", "owl.wav", "--names") == found("--text", "owl", "--names")
     assert found("owl@0-0.5", "-k", 6) == found("owl.wav@0-0.5", "-k", 6)
     assert "searched by 0.5 to" in run("owl.wav@0.5-60").stderr
     assert "searched by" not in run("owl.wav@0-0.5").stderr

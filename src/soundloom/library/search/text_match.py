@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import QueryError
 from soundloom.remote.locations import common_folder
 
@@ -46,6 +47,8 @@ _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d
 """Letters that decomposition leaves as they are, as they are written without them."""
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 """How German and the Nordic languages are written without their letters."""
+_ENDING = re.compile(r"(?<=\w)\.\w+(?=\s|$)")
+"""Of a file, whose name is found without it."""
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
 )
@@ -78,18 +81,22 @@ def fold(text: str, *, written_out: bool = False) -> str:
 
 
 def query_words(text: str) -> list[str]:
-    """The words of a query, without function words where others remain.
+    """The words of a query, without endings of sound files, and without function words where others remain.
 
-    >>> query_words("A dog_bark in the Rain, 48k")
-    ['dog', 'bark', 'rain', '48', 'k']
+    >>> query_words("A dog_bark in the Rain, 48k"), query_words("owl 07.wav")
+    (['dog', 'bark', 'rain', '48', 'k'], ['owl', '07'])
 
     Raises:
         QueryError: it holds neither a letter nor a digit.
     """
-    words = list(dict.fromkeys(_words(text)))
+    words = list(dict.fromkeys(_words(_ENDING.sub(_unless_of_sound, text))))
     if not words:
         raise QueryError(f"{text!r} holds no word to search for: write it in letters or digits, such as: dog")
     return [word for word in words if word not in _FUNCTION_WORDS] or words
+
+
+def _unless_of_sound(ending: re.Match[str]) -> str:
+    return "" if ending[0].lower() in AUDIO_SUFFIXES else ending[0]
 
 
 def words_of(text: str) -> list[str]:
