@@ -276,7 +276,8 @@ def test_embed_writes_the_same_vectors_in_every_form(sounds: Path, tmp_path: Pat
     with (tmp_path / "e.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0][:4] == ["path", "start", "end", "e0"]
-    np.testing.assert_array_equal(np.array([row[3:] for row in rows[1:]], np.float32), vectors)
+    np.testing.assert_array_equal(np.array([row[3:-1] for row in rows[1:]], np.float32), vectors)
+    assert [bool(row[-1]) for row in rows] == [True, True, *([False] * (len(vectors) - 1))]
     with np.load(tmp_path / "folder" / "tone-2.wav.npz") as arrays:
         np.testing.assert_array_equal(arrays["embedding"], vectors[2:3])
         np.testing.assert_allclose(arrays["timestamps"], [10000 / 16000 / 2])

@@ -39,7 +39,7 @@ def test_how_sounds_were_decoded_comes_along(sounds: Path) -> None:
     assert Library.open("slow.loom").settings.decoding.speed == 0.5
 
 
-@pytest.mark.parametrize("ending", ["parquet", "npz"])
+@pytest.mark.parametrize("ending", ["parquet", "npz", "csv"])
 def test_what_embed_wrote_is_searched_as_if_it_had_been_indexed(sounds: Path, ending: str) -> None:
     out = f"e.{ending}"
     assert run("embed", sounds, "-o", out, "-m", "mfcc", "--window", "0.5", "-j", "1").exit_code == 0

@@ -1,12 +1,13 @@
 """Export of embeddings to Parquet, CSV and NPZ files.
 
     .parquet    path, start, end, embedding (list<float32>): opens in embedding browsers, pandas, datasets
-    .csv        path, start, end, then one column a dimension
+    .csv        path, start, end, then one column a dimension, and ``about``
     .npz        arrays path, start, end, embedding of all rows
     a folder    an .npz for every sound, in the sounds' own folders: ``embedding`` [time, dim] and
                 ``timestamps`` [time], the second that each row stands for
 
-Parquet has the model in its metadata, under ``soundloom``, and an .npz in the array ``about``: a JSON object with name,
+Parquet has the model in its metadata, under ``soundloom``, an .npz in the array ``about``, a .csv in the first row of
+that column: a JSON object with name,
 fingerprint, parts, engine, sample rate, decoding, window and hop, from which `embedding_import` makes a library.
 
 Rows come in the order of the files, so the same sounds give the same file. A file is written beside its
@@ -23,8 +24,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
+from jaxtyping import Float
 
 from soundloom.atomic_file import replacing
 from soundloom.audio import DEFAULT_OPTIONS, AvProcess, DecodeOptions, Notice
@@ -41,7 +44,7 @@ from soundloom.remote.locations import common_folder, relative_name
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
 
-__all__ = ["ExportReport", "check_embedding_file", "export"]
+__all__ = ["CsvRows", "ExportReport", "check_embedding_file", "export"]
 
 _ENDINGS = (".parquet", ".csv", ".npz")
 
@@ -163,6 +166,26 @@ def check_embedding_file(out: Path) -> None:
         )
 
 
+class CsvRows:
+    """Writes embeddings as rows of CSV; the first says what made them.
+
+    Args:
+        stream: the open file.
+        dim: numbers of an embedding.
+        about: the model, as JSON.
+    """
+
+    def __init__(self, stream: TextIO, dim: int, about: str) -> None:
+        self._writer = csv.writer(stream)
+        self._about = about
+        self._writer.writerow(["path", "start", "end", *(f"e{column}" for column in range(dim)), "about"])
+
+    def write(self, path: str, start: float, end: float, vector: Float[np.ndarray, " dim"]) -> None:
+        """One row."""
+        self._writer.writerow([csv_cell(path), start, end, *vector.tolist(), self._about])
+        self._about = ""
+
+
 @contextmanager
 def _sink(out: Path, dim: int, files: Sequence[FileOnDisk], about: str) -> Iterator[_Sink]:
     kinds = dict(zip(_ENDINGS, (_parquet, _csv, _npz), strict=True))
@@ -210,14 +233,13 @@ def _parquet(file: Path, dim: int, about: str) -> Iterator[_Sink]:
 
 
 @contextmanager
-def _csv(file: Path, dim: int, _about: str) -> Iterator[_Sink]:
+def _csv(file: Path, dim: int, about: str) -> Iterator[_Sink]:
     with open(file, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["path", "start", "end", *(f"e{column}" for column in range(dim))])
+        rows = CsvRows(stream, dim, about)
 
         def write(result: Embedded) -> None:
             for start, end, vector in zip(result.starts, result.ends, result.embeddings, strict=True):
-                writer.writerow([csv_cell(result.path), start, end, *vector.tolist()])
+                rows.write(result.path, start, end, vector)
 
         yield write
 

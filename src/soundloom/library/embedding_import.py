@@ -2,7 +2,7 @@
 
     .parquet    columns path, embedding (lists of numbers), and start and end in seconds
     .npz        arrays path, embedding [rows, dim], start, end
-    .csv        columns path, start, end; the other columns, all of numbers, are the embedding
+    .csv        columns path, start, end, about; the other columns, all of numbers, are the embedding
 
 Parquet and .npz may have tags as well: lists of texts, or each list as JSON. Other columns are left out.
 
@@ -195,7 +195,7 @@ def _of_csv(file: Path) -> tuple[dict[str, Any], str]:
         reader = csv.reader(stream)
         names = next(reader, [])
         rows = [row for row in reader if row]
-    known = {name: names.index(name) for name in ("path", "start", "end") if name in names}
+    known = {name: names.index(name) for name in ("path", "start", "end", "about") if name in names}
     # A column without a name counts the rows, as pandas writes its index.
     others = [place for place, name in enumerate(names) if name and name not in known]
     if short := next((row for row in rows if len(row) != len(names)), None):
@@ -204,7 +204,7 @@ def _of_csv(file: Path) -> tuple[dict[str, Any], str]:
     columns |= {name: [float(row[known[name]]) for row in rows] for name in ("start", "end") if name in known}
     numbers = [_numbers(names[place], [row[place] for row in rows]) for place in others]
     columns["embedding"] = np.array(numbers, np.float32).T
-    return columns, ""
+    return columns, rows[0][known["about"]] if rows and "about" in known else ""
 
 
 def _numbers(name: str, cells: Sequence[str]) -> list[float]:
@@ -212,5 +212,5 @@ def _numbers(name: str, cells: Sequence[str]) -> list[float]:
         return [float(cell) for cell in cells]
     except ValueError as error:
         raise InvalidArgumentError(
-            f"all columns but path, start and end are its numbers, and of {name!r} {error}"
+            f"all columns but path, start, end and about are its numbers, and of {name!r} {error}"
         ) from None

@@ -2,15 +2,14 @@
 
     .parquet    path, start, end, duration, tags, embedding, and every fact and column that the library has of its files
     .npz        arrays path, start, end, tags (each a JSON list), embedding
-    .csv        path, start, end, then one column a dimension
+    .csv        path, start, end, then one column a dimension, about
 
-Parquet and .npz say which model made the embeddings, as files that `embedding_export` writes do: name, fingerprint,
+All say which model made the embeddings, as files that `embedding_export` writes do: name, fingerprint,
 engine, sample rate, parts, balance, decoding, window and hop. Rows come in the order of paths and starts.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterator
@@ -23,10 +22,10 @@ from pyarrow import parquet
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError, ModelError, ModelMismatchError
+from soundloom.library.embedding_export import CsvRows
 from soundloom.library.library import Library
 from soundloom.library.storage.sql import path_is_in
 from soundloom.local_path import local_path
-from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
 
 __all__ = ["export_library"]
@@ -128,12 +127,11 @@ def _write_npz(library: Library, tables: Iterator[pa.Table], file: Path) -> None
 
 def _write_csv(library: Library, tables: Iterator[pa.Table], file: Path) -> None:
     with open(file, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["path", "start", "end", *(f"e{column}" for column in range(library.settings.dim))])
+        rows = CsvRows(stream, library.settings.dim, _about(library))
         for table in tables:
             columns = table.select(["path", "start", "end"]).to_pydict().values()
             for (path, start, end), vector in zip(zip(*columns, strict=True), _matrix(table), strict=True):
-                writer.writerow([csv_cell(path), start, end, *vector.tolist()])
+                rows.write(path, start, end, vector)
 
 
 def _matrix(table: pa.Table) -> np.ndarray:
