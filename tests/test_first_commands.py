@@ -168,7 +168,7 @@ COMMANDS = (
     ("export -l sounds.loom -o all.npz", 0, "6 segments of 6 files"),
     ("export sounds.loom all.xlsx", 1, ".parquet, .npz, .csv"),
     ("export nowhere.loom all.parquet", 1, "nowhere.loom"),
-    ("import sites.csv -l other.loom", 1, "all columns but path, start and end are its numbers, and of 'site'"),
+    ("import sites.csv -l other.loom", 1, "all columns but path, start, end and about are its numbers, and of 'site'"),
     ("corpora esc50=sounds", 1, "The root is the folder with meta/esc50.csv"),
     ("train triplet lost --out run", 1, "the corpora are audioset, "),
     ("watch -l nowhere.loom", 1, "nowhere.loom"),

@@ -35,6 +35,10 @@ def held() -> list[str]:
 
 def test_patterns_count_from_then_on(sounds: Path) -> None:
     done = index("sounds", "--exclude", "*_draft.wav")
+    assert (
+        "left out  *_draft.wav (take one back in sounds.loom/exclude.txt)" in CliRunner().invoke(main, ["info"]).stdout
+    )
+    assert "a pattern of files to leave out is empty" in index("sounds", "--exclude", " ").stderr
     assert done.exit_code == 0, done.stderr
     assert held() == ["a", "b", "c", "d"]
     assert index().exit_code == 0

@@ -16,6 +16,8 @@ from soundloom.cli.console import clock, echo, print_failures, print_json, print
 from soundloom.cli.field_options import print_facets
 from soundloom.cli.roots import roots_table
 from soundloom.errors import QueryError
+from soundloom.library.mirror import shown
+from soundloom.library.storage.exclusions import read_exclusions
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -60,8 +62,6 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
 
 
 def _print_library(folder: Path, *, json_wanted: bool) -> None:
-    from soundloom.library.mirror import shown
-
     library = open_library(folder)
     settings, failures, roots = library.settings, library.failures(), library.roots.all()
     notices = library.notices()
@@ -75,6 +75,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
                 "settings": settings,
                 **facts,
                 "roots": roots,
+                "exclude": read_exclusions(folder),
                 "notices": notices,
                 "failures": failures,
             }
@@ -95,6 +96,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         ("segments", str(len(library))),
         ("on disk", f"{size / 1e6:.1f} MB"),
         ("decoding", _decoding(settings.decoding)),
+        ("left out", _exclusions(folder)),
         ("noticed", str(len(notices))),
         ("failed", str(len(failures))),
     ):
@@ -103,6 +105,13 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         echo(line)
     print_notices(notices, every=True)
     print_failures(failures)
+
+
+def _exclusions(folder: Path) -> str:
+    patterns = read_exclusions(folder)
+    return (
+        f"{', '.join(patterns)} (take one back in {shown(folder)}/exclude.txt)" if patterns else "nothing by --exclude"
+    )
 
 
 def _decoding(options: DecodeOptions) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
+from soundloom.errors import LibraryError
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["read_exclusions", "remember_exclusions"]
@@ -36,8 +37,14 @@ def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
     """Add patterns to those of a library. Returns all of them.
 
     Raises:
+        LibraryError: a pattern is empty.
         ResourceError: they cannot be written.
     """
+    patterns = list(patterns)
+    if not all(pattern.strip() for pattern in patterns):
+        raise LibraryError(
+            f"a pattern of files to leave out is empty: write one, such as *_draft.wav; others are in {folder / _FILE}"
+        )
     known = read_exclusions(folder)
     every = list(dict.fromkeys([*known, *patterns]))
     if every != known:
