@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 
 import soundloom
 from soundloom.cli import console, main, progress_lines, tag_predictions
-from soundloom.library import FileProgress
+from soundloom.cli.match_table import written_region
+from soundloom.library import FileProgress, Match
 from soundloom.objectives.labels import LabelHead, LabelSettings
 from soundloom.tagger import Tagger
 
@@ -124,3 +126,16 @@ def test_progress_is_printed_with_the_time_left_where_there_is_no_terminal(
         "indexing: 31 of 100 files, 1:06 left",
     ]
     assert len(lines) == 2 * 3
+
+
+def test_a_written_match_has_what_the_table_shows() -> None:
+    match = Match("/s/owl.wav", 1.0, 2.0, 3.0, ["night"], similarity=0.5, percentile=0.9)
+    plain = {"percentile": 0.9, "found_by": "filter", "tags": ["night"], "codec": "pcm"}
+    assert written_region(match, "owl", {"codec": "pcm"}).columns == plain
+    asked = replace(match, probability=0.25, found_by=("word",))
+    assert written_region(asked, "owl", {}).columns == {
+        "percentile": 0.9,
+        "probability": 0.25,
+        "found_by": "word",
+        "tags": ["night"],
+    }

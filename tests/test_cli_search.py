@@ -155,7 +155,8 @@ def test_sounds_text_and_filters_together(place: Path) -> None:
     assert found("owl.wav", "--folder", "birds") == ["robin"]
     assert len(found("--like", "owl.wav", "--like", "bus.wav", "--unlike", "robin.wav")) == 3
     assert "owl.wav@0-0.5=2 and like" in run("--like", "owl.wav@0-0.5=2", "--like", "bus.wav").stdout
-    assert "must be above 0" in run("--like", "owl.wav=0", "--like", "bus.wav").stderr
+    for weight in ("0", "-1", "nan"):
+        assert "must be above 0" in run("--like", f"owl.wav={weight}", "--like", "bus.wav").stderr
     assert found("owl.wav", "--tag", "night", "--include-query") == ["owl"]
     segments = found("bus.wav", "--every-segment", "-k", 12)
     assert (len(segments), len(set(segments))) == (10, 5)

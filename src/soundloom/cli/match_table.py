@@ -1,4 +1,4 @@
-"""Matches of a query as lines of a terminal: whole names within its width, and what found each.
+"""Matches of a query as lines of a terminal and as regions of files: whole names within its width, and what found each.
 
 A line is never broken within a name: folders are left out in the middle of the path, and a name that is wider than the
 terminal goes on in the next line as the terminal wraps it. Where standard output is no terminal, paths are whole.
@@ -17,9 +17,10 @@ from soundloom.cli.console import Styled, can_print, echo
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
+    from soundloom.annotations import Annotation
     from soundloom.library import Explanation, Match
 
-__all__ = ["field_text", "fit_path", "print_matches"]
+__all__ = ["field_text", "fit_path", "print_matches", "written_region"]
 
 
 def print_matches(
@@ -100,7 +101,7 @@ def _cells(rank: int, match: Match, compared: bool, asked: bool) -> list[str]:
         ]
     if asked:
         scores.append("" if match.probability is None else percent(match.probability))
-    return [str(rank), *scores, "+".join(match.found_by) or "filter", f"{match.start:.1f}-{match.end:.1f}"]
+    return [str(rank), *scores, _found_by(match), f"{match.start:.1f}-{match.end:.1f}"]
 
 
 def field_text(value: Any) -> str:
@@ -143,3 +144,18 @@ def _columns(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(shown)
+
+
+def written_region(match: Match, label: str, fields: Mapping[str, Any]) -> Annotation:
+    """A match as files of regions have it, with what the table shows of it, and fields of its file."""
+    from soundloom.annotations import Annotation
+
+    columns: dict[str, Any] = {"percentile": match.percentile}
+    if match.probability is not None:
+        columns["probability"] = match.probability
+    columns |= {"found_by": _found_by(match), "tags": match.tags, **fields}
+    return Annotation(match.path, match.start, match.end, label, match.similarity, match.duration, columns)
+
+
+def _found_by(match: Match) -> str:
+    return "+".join(match.found_by) or "filter"

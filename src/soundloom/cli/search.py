@@ -12,7 +12,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, model_loader, print_json
 from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
-from soundloom.cli.match_table import print_matches
+from soundloom.cli.match_table import print_matches, written_region
 from soundloom.cli.player import find_player, play_matches
 from soundloom.cli.search_query import (
     check_library,
@@ -346,24 +346,13 @@ class _Search:
         return records
 
     def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
-        from soundloom.annotations import Annotation, write_annotations
+        from soundloom.annotations import write_annotations
         from soundloom.library.region_copies import copy_regions
         from soundloom.library.storage.root_registry import RootRegistry
 
         label = query_label(self._query)
         fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
-        regions = [
-            Annotation(
-                match.path,
-                match.start,
-                match.end,
-                label,
-                match.similarity,
-                match.duration,
-                {**_score_columns(match), "found_by": "+".join(match.found_by), "tags": match.tags, **values},
-            )
-            for match, values in zip(matches, fields, strict=True)
-        ]
+        regions = [written_region(match, label, values) for match, values in zip(matches, fields, strict=True)]
         if out is not None:
             write_annotations(regions, out)
             echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
@@ -392,9 +381,3 @@ def _draw(
         raise QueryError("a picture is of a file")
     draw_hits(picture, sound.source, sound.start, sound.end, matches, sample_rate, decoding, hits_decoding)
     echo(f"drawn to {picture}", err=True)
-
-
-def _score_columns(match: Match) -> dict[str, float | None]:
-    """What a written hit has beside its similarity; a probability only where words were asked for."""
-    probability = {} if match.probability is None else {"probability": match.probability}
-    return {"percentile": match.percentile, **probability}

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
-_WEIGHT = re.compile(r"(.+)=([0-9]+(?:\.[0-9]+)?)")
+_WEIGHT = re.compile(r"(.+)=(-?[0-9]+(?:\.[0-9]+)?|nan|inf)")
 _ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
