@@ -41,6 +41,14 @@ def counts(library: Library) -> dict[str, int]:
     return Library.open(library.folder).tags.counts()
 
 
+def test_a_folder_of_the_library_is_named_from_anywhere(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = library.folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert "6 segments have the tag 'found' now" in run("add", "found", "birds", "-l", "../l.loom").stdout
+    assert "no sound of that name" in run("add", "found", "bird.wav", "-l", "../l.loom").stderr
+
+
 def test_tags_are_listed_with_how_often_they_are_given(library: Library) -> None:
     library.tags.add("rain", ["city/bus.wav"])
     shown = run("-l", "l.loom")

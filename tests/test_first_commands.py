@@ -145,6 +145,7 @@ COMMANDS = (
     ("tags remove night owl.wav", 0, "no longer has the tag 'night'"),
     ("tags remove night", 2, "or --everywhere"),
     ("tags remove nigth --everywhere", 1, "did you mean 'night'"),
+    ("tags remove nigth owl.wav", 1, "did you mean 'night'"),
     ("tags -o tags.csv", 0, "written to tags.csv"),
     ("duplicates", 0, "1 group of duplicates, 2 files"),
     ("duplicates --exact", 0, "exact"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from soundloom.cli.console import echo, print_copies, print_json
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.search_query import read_sound
 from soundloom.counted import counted
+from soundloom.errors import QueryError
 from soundloom.file_names import os_path
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ def remove(
     else:
         library, segments = _chosen(folder or parent, sounds, given, " or --everywhere")
         edit = library.tags.remove(tag, segments)
+        if not edit.changed:
+            library.tags.require(tag)
     _report(edit, ("no longer has", "no longer have"), f"the tag {tag!r}")
 
 
@@ -184,7 +188,12 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
 
     if Path(sound).expanduser().is_dir():
         return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
-    found = read_sound(sound, library.folder, "to see what the library has of that name: soundloom search --names")
+    try:
+        found = read_sound(sound, library.folder, "to see what the library has of that name: soundloom search --names")
+    except QueryError:
+        with suppress(QueryError):  # or a folder of the library by its name there
+            return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
+        raise
     path = str(found.source)
     if not found.start and found.end is None:
         return [path]

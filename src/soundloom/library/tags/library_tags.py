@@ -78,6 +78,10 @@ class LibraryTags:
         segments = self._index.current().segments
         return self._editor.edit(segments, {tag: ((), self._with_tag(segments, tag))})
 
+    def require(self, tag: str) -> None:
+        """Raise as `rename` if no segment has the tag."""
+        self._with_tag(self._index.current().segments, tag)
+
     def _with_tag(self, segments: Segments, tag: str) -> list[SegmentRef]:
         tagged = segments.with_tag(tag)
         if not tagged.any():
