@@ -22,6 +22,7 @@ from soundloom.annotations import Annotation, read_annotations, write_annotation
 from soundloom.cli import main
 from soundloom.detectors import Aim, Detector, detection, frame_windows
 from soundloom.detectors.next_examples import windows_to_mark
+from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.frontends import FRONTENDS
 from soundloom.library import RecordingFilter
 
@@ -283,3 +284,51 @@ def test_commands_take_hours(
 def run_train(table: str, folder: Path) -> str:
     words = ["detector", "train", "chirp", "--from", "both.detector", "--from", table, "-m", MODEL, "-j", "1"]
     return str(CliRunner().invoke(main, words, catch_exceptions=False).output)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_windows_to_learn_from_go_through_the_model_once_where_they_lie_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    path = tmp_path / "a.wav"
+    recording(path, {"chirp": [5, 31.2, 79], "whistle": [12, 100]}, seconds=120, seed=3)
+    model = soundloom.load(MODEL)
+    if not shared:
+        monkeypatch.setattr(type(model), "shares_frames", False)
+    near = [(start, start + size) for start in np.arange(20.0, 60.0, 0.7) for size in (1.0, 5.0)]
+    windows = [TrainingWindow(str(path), start, end, None) for start, end in [(100.0, 105.0), *near, (119.5, 120.0)]]
+    seconds: list[float] = []
+    through = type(model).shared_frames
+
+    def counted(self: Any, waveforms: torch.Tensor, lead: float = 0.0) -> Any:
+        seconds.append(waveforms.shape[1] / RATE)
+        return through(self, waveforms, lead)
+
+    monkeypatch.setattr(type(model), "shared_frames", counted)
+    done: list[tuple[int, int]] = []
+    found = embed_windows(
+        [*windows, windows[0]], model, {str(path): 120.0}, decoding=audio.DEFAULT_OPTIONS, workers=2,
+        progress=lambda *each: done.append(each),
+    )  # fmt: skip
+    assert found.windows == tuple(windows)
+    assert done[-1] == (len(windows), len(windows))
+    # From 19 s to 65.9 s, at the second block 3 s again, and the two that lie apart with a second on either side.
+    assert sum(seconds) == pytest.approx((46.9 + 3 + 7 + 1.5) if shared else 0)
+    sound = audio.read(path, RATE)
+    for window, row in zip(windows, found.embeddings, strict=True):
+        track = frame_windows.WindowTrack(model, 0)
+        track.add(sound, last=True)
+        expected = track.embed(round(window.start * RATE), round(window.end * RATE))
+        np.testing.assert_allclose(row, expected, rtol=0, atol=(1e-2 if shared else 0) * np.abs(expected).max())
+    some = found.only([windows[3], windows[1]])
+    assert some.windows == (windows[3], windows[1])
+    np.testing.assert_array_equal(some.embeddings, found.embeddings[[3, 1]])
+
+
+def test_a_recording_of_which_a_stretch_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    recording(path, {}, seconds=20, seed=3)
+    windows = [TrainingWindow(str(path), start, start + 1, None) for start in (2.0, 60.0)]
+    found = embed_windows(windows, soundloom.load(MODEL), {str(path): 70.0}, decoding=audio.DEFAULT_OPTIONS, workers=1)
+    assert found.windows == ()
+    assert list(found.failed) == [str(path)]

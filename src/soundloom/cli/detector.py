@@ -12,7 +12,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
-from soundloom.cli.console import echo, print_failures, print_json, progress_bar, step_bar
+from soundloom.cli.console import echo, print_failures, print_json, step_bar
 from soundloom.cli.detect import minutes_of
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.tag_examples import parse_mark
@@ -105,7 +105,7 @@ def train(
         raise click.UsageError("--yes and --no mark one label: name one, or give a table with --from")
     former = [Detector.load(path) for path in tables if (path / SETTINGS).is_file()]
     marks = [*_table_marks(tables), *_sound_marks(yes, labels[0]), *_sound_marks(no, "")]
-    with nullcontext() if json_wanted else progress_bar("embedding") as bar:
+    with nullcontext() if json_wanted else step_bar("embedding", "windows") as bar:
         detector = Detector.train(
             labels,
             marks,
@@ -115,7 +115,7 @@ def train(
             hop=hop,
             decoding=_decoding(context, former),
             workers=workers,
-            progress=bar and _advance(bar),
+            progress=bar,
         )
     folder = out or Path(f"{'-'.join(labels)}{SUFFIX}")
     replaced = (folder / SETTINGS).is_file()
@@ -345,12 +345,6 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
             end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
         found.append(Annotation(text_path(path), start, end, label, duration=length))
     return found
-
-
-def _advance(bar: Any) -> Any:
-    from soundloom.library.indexing.add_report import FileProgress
-
-    return lambda done, total: bar(FileProgress(done, total, 0.0, ""))
 
 
 def _describe(detector: Detector, folder: Path, *, as_json: bool) -> None:

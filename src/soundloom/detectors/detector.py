@@ -13,6 +13,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from soundloom.detectors.frame_windows import SHARING
 from soundloom.detectors.label_detector import LabelDetector, learn_labels
 from soundloom.detectors.training_windows import (
     MOST_UNLABELLED,
+    TrainingWindow,
     beyond_ends,
     embed_windows,
     file_lengths,
@@ -102,7 +104,7 @@ class Detector:
             hop: seconds from one window to the next; None: half the shortest window.
             decoding: how recordings are decoded.
             workers: how many files at a time; None: one for each processor.
-            progress: called with the files done and their number, once for all windows of one length.
+            progress: called with the windows embedded and their number.
 
         Raises:
             InvalidArgumentError: a label is marked nowhere; there are no other sounds; a hop that no window allows.
@@ -120,15 +122,15 @@ class Detector:
         sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
         population = set(files) if set(files) - {one.path for one in marked} else set(lengths)
         found: dict[str, LabelDetector] = {}
+        windows = _windows_by_length(by_window, marked, files, lengths, hop)
+        workers = workers or os.cpu_count() or 1
+        every = embed_windows(
+            chain(*windows.values()), embedder, lengths, decoding=decoding, workers=workers, progress=progress
+        )
+        failed.update(every.failed)
         for seconds, some in by_window.items():
-            parts = [one for one in marked if one.label in some], [one for one in marked if one.label not in some]
-            vectors = embed_windows(
-                training_windows(*parts, files, lengths, seconds, hop), embedder, lengths,
-                decoding=decoding, workers=workers or os.cpu_count() or 1, progress=progress,
-            )  # fmt: skip
-            failed.update(vectors.failed)
             drawn = min(1.0, MOST_UNLABELLED * seconds / max(seconds, sum(lengths.values())))
-            learned = learn_labels(some, seconds, vectors, embedder, sounds, population, drawn)
+            learned = learn_labels(some, seconds, every.only(windows[seconds]), embedder, sounds, population, drawn)
             found |= {one.label: one for one in learned}
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
@@ -264,6 +266,21 @@ def _by_window(
         known = window.get(folded(label)) if isinstance(window, Mapping) else window
         suiting = fitting_window([one for one in marked if one.label == label], speed) if known is None else known
         found[suiting].append(label)
+    return found
+
+
+def _windows_by_length(
+    by_window: Mapping[float, Sequence[str]],
+    marked: Sequence[Annotation],
+    files: Sequence[str],
+    lengths: Mapping[str, float],
+    hop: float,
+) -> dict[float, list[TrainingWindow]]:
+    """Seconds of a window -> the windows of that length to learn its labels from."""
+    found = {}
+    for seconds, some in by_window.items():
+        parts = [one for one in marked if one.label in some], [one for one in marked if one.label not in some]
+        found[seconds] = training_windows(*parts, files, lengths, seconds, hop)
     return found
 
 

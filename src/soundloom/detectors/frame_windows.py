@@ -29,7 +29,7 @@ from jaxtyping import Float
 from soundloom.embedder import Embedder, Frames
 from soundloom.embedder.threads import alone
 
-__all__ = ["BLOCK", "LEAD", "MARGIN", "SHARING", "WindowTrack", "embed_stream", "lookback", "reach"]
+__all__ = ["BLOCK", "LEAD", "MARGIN", "SHARING", "WindowTrack", "embed_stream", "lookback", "reach", "with_last"]
 
 BLOCK = 24.0
 """Seconds, as the model takes them, whose frames are computed at once."""
@@ -193,7 +193,7 @@ def embed_stream(
             number += 1
         return some
 
-    for block, is_last in _with_last(blocks):
+    for block, is_last in with_last(blocks):
         track.add(block, last=is_last)
         if some := whole(max(enough, ahead)):
             yield np.stack(some, axis=1), (number - 1) * step + size
@@ -226,7 +226,7 @@ def _part(blocks: list[torch.Tensor], first: int, last: int) -> torch.Tensor:
     return found[0].contiguous() if len(found) == 1 else torch.cat(found, dim=-1)
 
 
-def _with_last(
+def with_last(
     blocks: Iterable[Float[np.ndarray, " samples"]],
 ) -> Iterator[tuple[Float[np.ndarray, " samples"], bool]]:
     """Blocks, and of each whether it is the last one."""

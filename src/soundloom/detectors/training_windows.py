@@ -3,6 +3,9 @@
 A region that is not longer than the window is embedded in a window around its middle, or a little off it as when
 recordings are searched; a longer one in as many windows as it takes. Unlabelled windows are drawn evenly over the rest
 of the marked recordings and over the background; none of them touches a region that anything was said of.
+
+Windows of all lengths that lie near each other are of one *stretch* of their recording, which goes through the model
+once, as when it is searched (`soundloom.detectors.frame_windows`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from jaxtyping import Float
 from soundloom import audio
 from soundloom.annotations import Annotation
 from soundloom.counted import counted
-from soundloom.detectors.frame_windows import MARGIN, WindowTrack
+from soundloom.detectors.frame_windows import MARGIN, WindowTrack, with_last
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
@@ -37,6 +40,12 @@ __all__ = [
 
 MOST_UNLABELLED = 1200
 """Unlabelled windows that are drawn."""
+
+_GAP = 4.0
+"""Seconds, as the model takes them, between windows of one stretch: going through them costs less than another one."""
+
+_STRETCH = 600.0
+"""Seconds, as the model takes them, after which a stretch takes no more windows, so that all workers share a file."""
 
 _SHORTEST, _LONGEST = 1.0, 10.0
 _ROOM = 1.25
@@ -74,6 +83,12 @@ class WindowVectors:
     windows: tuple[TrainingWindow, ...]
     embeddings: Float[np.ndarray, "windows dim"]
     failed: Mapping[str, str]
+
+    def only(self, windows: Iterable[TrainingWindow]) -> WindowVectors:
+        """Some of the windows, in the order given; without those that could not be embedded."""
+        row = {window: number for number, window in enumerate(self.windows)}
+        found = [window for window in windows if window in row]
+        return WindowVectors(tuple(found), self.embeddings[[row[window] for window in found]], self.failed)
 
 
 def fitting_window(annotations: Sequence[Annotation], speed: float = 1.0) -> float:
@@ -175,7 +190,7 @@ def _free(marked: Sequence[Annotation], window: float, length: float) -> list[tu
 
 
 def embed_windows(
-    windows: Sequence[TrainingWindow],
+    windows: Iterable[TrainingWindow],
     model: Embedder,
     lengths: Mapping[str, float],
     *,
@@ -183,45 +198,80 @@ def embed_windows(
     workers: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowVectors:
-    """Embed windows file by file: as recordings are searched (`soundloom.detectors.frame_windows`), or each by itself.
+    """Embed windows stretch by stretch: as recordings are searched, or each by itself where windows share no frames.
 
     Args:
-        windows: what to embed.
+        windows: what to embed; the same one is embedded once.
         model: the embedder.
         lengths: file -> its seconds.
         decoding: how files are decoded.
-        workers: how many files at a time.
-        progress: called with the files done and their number.
+        workers: how many stretches at a time.
+        progress: called with the windows done and their number.
     """
-    by_path: dict[str, list[int]] = defaultdict(list)
-    for number, window in enumerate(windows):
-        by_path[window.path].append(number)
+    wanted = list(dict.fromkeys(windows))
+    speed = decoding.speed
+    margin = MARGIN * speed if model.shares_frames else 0.0
+    stretches = _stretches(wanted, _GAP * speed + 2 * margin, _STRETCH * speed)
 
-    rate, margin = model.sample_rate, MARGIN * decoding.speed if model.shares_frames else 0.0
+    def work(stretch: Sequence[TrainingWindow], av: audio.AvProcess) -> list[Float[np.ndarray, " dim"]]:
+        return _embed_stretch(stretch, model, lengths, margin, decoding, av)
 
-    def work(path: str, av: audio.AvProcess) -> list[Float[np.ndarray, " dim"]]:
-        found = []
-        for one in (windows[number] for number in by_path[path]):
-            start, end = max(0.0, one.start - margin), min(one.end + margin, lengths[path])
-            samples = audio.read(os_path(path), rate, start=start, end=end, av=av, options=decoding)
-            track = WindowTrack(model, 0)
-            track.add(samples, last=True)
-            first, last = (round((second - start) / decoding.speed * rate) for second in (one.start, one.end))
-            found.append(track.embed(first, last))
-        return found
-
-    rows: dict[int, Float[np.ndarray, " dim"]] = {}
+    rows: dict[TrainingWindow, Float[np.ndarray, " dim"]] = {}
     failed: dict[str, str] = {}
-    for done, (path, result) in enumerate(zip(by_path, process(by_path, work, workers=workers), strict=True), start=1):
+    done = 0
+    for stretch, result in zip(stretches, process(stretches, work, workers=workers), strict=True):
         if isinstance(result, Failed):
-            failed[path] = result.reason
+            failed[stretch[0].path] = result.reason
         else:
-            rows.update(zip(by_path[path], result, strict=True))
+            rows.update(zip(stretch, result, strict=True))
+        done += len(stretch)
         if progress is not None:
-            progress(done, len(by_path))
-    order = sorted(rows)
-    vectors = np.stack([rows[number] for number in order]) if order else np.zeros((0, model.dim), np.float32)
-    return WindowVectors(tuple(windows[number] for number in order), vectors, failed)
+            progress(done, len(wanted))
+    # A file is taken whole or not at all.
+    kept = tuple(window for window in wanted if window.path not in failed)
+    vectors = np.stack([rows[window] for window in kept]) if kept else np.zeros((0, model.dim), np.float32)
+    return WindowVectors(kept, vectors, failed)
+
+
+def _stretches(windows: Iterable[TrainingWindow], gap: float, longest: float) -> list[list[TrainingWindow]]:
+    """Windows of one file that begin up to a gap after the others have ended, in order."""
+    found: list[list[TrainingWindow]] = []
+    end = 0.0
+    for window in sorted(windows, key=lambda one: (one.path, one.start, one.end)):
+        last = found[-1] if found else []
+        if last and last[0].path == window.path and window.start <= min(end + gap, last[0].start + longest):
+            last.append(window)
+            end = max(end, window.end)
+        else:
+            found.append([window])
+            end = window.end
+    return found
+
+
+def _embed_stretch(
+    stretch: Sequence[TrainingWindow],
+    model: Embedder,
+    lengths: Mapping[str, float],
+    margin: float,
+    decoding: audio.DecodeOptions,
+    av: audio.AvProcess,
+) -> list[Float[np.ndarray, " dim"]]:
+    """Embeddings of the windows of a stretch, by their starts; ``margin`` seconds on either side belong to it."""
+    path, rate = stretch[0].path, model.sample_rate
+    begin = max(0.0, stretch[0].start - margin)
+    end = min(max(one.end for one in stretch) + margin, lengths[path])
+    places = [
+        tuple(round((second - begin) / decoding.speed * rate) for second in (one.start, one.end)) for one in stretch
+    ]
+    track, found = WindowTrack(model, 0), list[Float[np.ndarray, " dim"]]()
+    blocks = audio.stream(os_path(path), rate, start=begin, end=end, av=av, options=decoding)
+    for block, is_last in with_last(blocks):
+        track.add(block, last=is_last)
+        while len(found) < len(places) and (is_last or track.end >= places[len(found)][1]):
+            found.append(track.embed(*places[len(found)]))
+        if len(found) < len(places):
+            track.forget(places[len(found)][0])
+    return found
 
 
 def file_lengths(paths: Iterable[str], decoding: audio.DecodeOptions) -> tuple[dict[str, float], dict[str, str]]:

@@ -106,7 +106,7 @@ def train(detectors: LibraryDetectors, asked: TrainRequest, job: BackgroundJob) 
         other=asked.other,
         window=asked.window,
         hop=asked.hop,
-        progress=lambda done, total: job.reached(done, total, f"embedded {counted(done, 'file')}"),
+        progress=lambda done, total: job.reached(done, total, f"embedded {counted(done, 'window')}"),
     )
     reached = ", ".join(
         f"{one.label}: average precision {one.quality.average_precision or 'not measured'}" for one in detector.labels
