@@ -592,7 +592,7 @@ def test_layers_of_a_saved_model(tmp_path):
     np.testing.assert_array_equal(fused.embed(samples), load("coala#2#4", weights="random").embed(samples))
     assert fused.name == "coala#2#4"
     assert all_layers(load(str(tmp_path / "mine"))).wanted == MODELS["coala"].layers
-    with pytest.raises(ModelError, match="has layers"):
+    with pytest.raises(ModelError, match="there is no layer"):
         load(f"{tmp_path / 'mine'}#99")
 
 

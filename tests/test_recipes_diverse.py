@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 
 import soundloom
 from soundloom import corpora
+from soundloom.cli.reproduce_verma import FoldRange
 from soundloom.cli.reproduce_verma import command as reproduce_command
 from soundloom.cli.tag_predictions import tag_files, write_tags
 from soundloom.corpora import Corpus, CorpusError
@@ -304,9 +306,9 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
 def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
     small = replace(TINY, streams=("pitch", "timbre"))
     told: list[str] = []
-    found = reproduce(corpus, tmp_path, small, folds=1, report=told.append)
-    assert told == ["tones, fold-1: 6 clips to learn from, 6 to test"]
-    assert found.folds == ("fold-1",)
+    found = reproduce(corpus, tmp_path, small, folds=slice(1, 2), report=told.append)
+    assert told == ["tones, fold-2: 6 clips to learn from, 6 to test"]
+    assert found.folds == ("fold-2",)
     text = write(found, tmp_path)
     assert "| pitch | 27.2 | " in text
     assert "| pitch+timbre | - | " in text
@@ -316,7 +318,7 @@ def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Co
     assert (tmp_path / "subsets.png").stat().st_size > 1000
     kept = sorted(tmp_path.glob("*/outputs-*.npz"))
     stamps = [path.stat().st_mtime_ns for path in kept]
-    again = reproduce(corpus, tmp_path, small, folds=1)
+    again = reproduce(corpus, tmp_path, small, folds=slice(1, 2))
     assert markdown(again) == text
     assert [path.stat().st_mtime_ns for path in kept] == stamps
 
@@ -326,6 +328,19 @@ def test_a_corpus_without_a_test_part_is_refused(corpus: Corpus, tmp_path: Path)
         reproduce(corpus.filter(fold=1), tmp_path, TINY)
     refused = CliRunner().invoke(reproduce_command, ["--on", "a", "--on", "b", "--out", str(tmp_path)])
     assert "one corpus at a time, got 2" in refused.output
+    with pytest.raises(CorpusError, match="tones has 2 test parts, which are none of those asked for"):
+        reproduce(corpus, tmp_path, TINY, folds=slice(2, 3))
+
+
+@pytest.mark.parametrize(("text", "meant"), [("3", slice(0, 3)), ("3-5", slice(2, 5)), ("2-2", slice(1, 2))])
+def test_folds_are_the_first_ones_or_a_range(text: str, meant: slice) -> None:
+    assert FoldRange().convert(text, None, None) == meant
+
+
+@pytest.mark.parametrize("text", ["0", "5-3", "-3", "3-", "a", "1.5", "0-2", ""])
+def test_what_is_no_range_of_folds_is_refused(text: str) -> None:
+    with pytest.raises(click.UsageError, match="are no folds: give 3 for the first three, or 3-5"):
+        FoldRange().convert(text, None, None)
 
 
 def test_the_papers_numbers_are_of_its_streams() -> None:

@@ -65,6 +65,16 @@ def test_published_weights_pass(good: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert all(well for well, _ in found.values()), found
 
 
+def test_another_published_form_of_the_same_weights_passes(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = CHECKPOINTS["yamnet"]
+    sha256, _ = file_hashes(row.source, good)
+    source = replace(row.source, other_forms={sha256: "of 8 bits"})
+    monkeypatch.setitem(CHECKPOINTS._rows, "yamnet", replace(row, source=source))
+    well, told = by_subject("yamnet", good)["file"]
+    assert well
+    assert "as published in another form, of 8 bits" in told
+
+
 def test_other_files_and_other_outputs_are_told(good: Path, tmp_path: Path) -> None:
     well, told = by_subject("yamnet", good)["file"]
     assert not well

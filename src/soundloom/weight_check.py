@@ -87,6 +87,9 @@ def _hashes(checkpoint: Checkpoint, path: Path) -> Finding:
     source = checkpoint.source
     sha256, md5 = file_hashes(source, path)
     size = path.stat().st_size
+    if sha256 in source.other_forms:
+        form = source.other_forms[sha256]
+        return Finding("file", True, f"{path}, {size:,} bytes, sha256 {sha256}: as published in another form, {form}")
     if source.accepts(sha256, md5) and source.bytes in (None, size):
         return Finding("file", True, f"{path}, {size:,} bytes, sha256 {sha256}: as published")
     published = f"{source.filename} has {source.size}, {source.digest}"

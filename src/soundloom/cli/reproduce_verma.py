@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,13 +13,34 @@ from soundloom.cli.console import echo
 __all__ = ["command"]
 
 
+class FoldRange(click.ParamType):
+    """``3``, the first three folds; ``3-5``, the third to the fifth."""
+
+    name = "N|A-B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
+        """The folds' places, counted from zero."""
+        if isinstance(value, slice):
+            return value
+        first, dash, last = str(value).rpartition("-")
+        places = [int(place) for place in ([first, last] if dash else ["1", last]) if place.isdecimal()]
+        if len(places) < 2 or not 1 <= places[0] <= places[1]:
+            self.fail(f"'{value}' are no folds: give 3 for the first three, or 3-5 for those from 3 to 5", param, ctx)
+        return slice(places[0] - 1, places[1])
+
+
 @click.command("verma")
 @evaluate_options.on
 @reproduce_options.out("verma", "Runs, results.json, tables.md and subsets.png.")
-@click.option("--folds", type=click.IntRange(min=1), metavar="N", help="Test the first N folds.  [default: all]")
+@click.option(
+    "--folds",
+    type=FoldRange(),
+    default=slice(None),
+    help="Test the first N folds, or those from A to B, as where several machines share them.  [default: all]",
+)
 @reproduce_options.preset("diverse")
 @reproduce_options.config("diverse")
-def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, config: Path | None) -> None:
+def command(where: tuple[str, ...], out: Path, folds: slice, preset: str, config: Path | None) -> None:
     """Train four streams and every linear model over them, and print the paper's tables beside.
 
     Streams are trained on all but the clips that are tested: fold by fold, or on the official split. What was stopped
@@ -27,6 +49,7 @@ def command(where: tuple[str, ...], out: Path, folds: int | None, preset: str, c
     \b
     Examples:
       soundloom reproduce verma --on esc50=/data/ESC-50-master --preset small --folds 1 --out runs/verma
+      soundloom reproduce verma --on esc50=/data/ESC-50-master --folds 3-5 --out runs/verma-rest
       soundloom reproduce verma --on fsd50k=/data/FSD50K --out runs/verma-fsd50k
     """
     from soundloom.cli.progress_bars import followed

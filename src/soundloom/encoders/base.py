@@ -7,7 +7,7 @@ An encoder of one's own is a subclass in one file, registered beside its definit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from jaxtyping import Float
@@ -104,9 +104,8 @@ class Encoder(nn.Module, ABC):
         """Refuse layers that this encoder does not have."""
         unknown = [layer for layer in wanted if layer not in self.available]
         if unknown or not wanted:
-            raise InvalidArgumentError(
-                f"{type(self).__name__} has layers {list(self.available)}, asked for {list(wanted)}"
-            )
+            fault = f"there is no layer {_listed(unknown)}" if unknown else "no layer is asked for"
+            raise InvalidArgumentError(f"{fault}: those of {type(self).__name__} are {_listed(self.available)}")
 
     @classmethod
     def registry(cls) -> Registry[ModuleComponent[Encoder]]:
@@ -143,3 +142,7 @@ def register_encoder(
         ComponentError: the name is taken, the class is no encoder, or its settings are no frozen dataclass.
     """
     return register_class(ENCODERS, name, settings=settings, wraps=None, presets=presets, aliases=aliases)
+
+
+def _listed(layers: Iterable[int]) -> str:
+    return ", ".join(map(str, layers))

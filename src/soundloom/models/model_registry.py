@@ -184,7 +184,7 @@ def published_stream(
 
 
 def load(
-    name: str = DEFAULT,
+    name: str | os.PathLike[str] = DEFAULT,
     *,
     weights: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] = "published",
     seed: int = 0,
@@ -206,7 +206,7 @@ def load(
     imported. With layers, ``./runs/mine#2#4``, their fusion.
 
     Args:
-        name: the model's name, such as ``cnn14#3#6+logmel``.
+        name: the model's name, such as ``cnn14#3#6+logmel``, or the folder of a saved one.
         weights: "published" fetches them once and keeps them; "random" draws them from the seed; else a
             file of weights; or, for a model of several parts, part word -> any of these.
         seed: what random weights are drawn from.
@@ -217,11 +217,14 @@ def load(
             (`soundloom.components.trust`).
 
     Raises:
-        UnknownModelError: no such model, or no such layer.
+        UnknownModelError: no such model, or no such layer; or the name is no text.
         ModelError: the weights cannot be had, or are of another model; a saved model is missing, damaged, or
             needs code that is not trusted.
         ComponentError: ``package.module:object`` cannot be imported.
     """
+    if not isinstance(name, (str, os.PathLike)):
+        raise UnknownModelError(f"a model is named by text, such as {DEFAULT!r}, or by its folder; got {name!r}")
+    name = os.fspath(name)
     source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
     parts = name_parts(name)
     rows = [registered_part(part) if isinstance(part, PartName) else None for part in parts]

@@ -48,6 +48,9 @@ _CHECKPOINT = Checkpoint(
         filename="yamnet.h5",
         bytes=15_296_092,
         sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
+        other_forms={
+            "687f226c147a2caab4706fbbab5e9cecb14b9a368264bf61108078b1fddf68f5": "yamnet.tflite, weights of 8 bits",
+        },
     ),
     format="other",
     licence="Apache-2.0",

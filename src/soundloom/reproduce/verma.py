@@ -88,7 +88,7 @@ def reproduce(
     out: Path,
     recipe: DiverseRecipe,
     *,
-    folds: int | None = None,
+    folds: slice = slice(None),
     progress: Callable[[TrainingProgress], None] | None = None,
     preparing: Callable[[CacheProgress], None] | None = None,
     report: Callable[[str], None] | None = None,
@@ -99,7 +99,8 @@ def reproduce(
         corpus: labelled sounds with folds or an official test part.
         out: where runs and results are kept.
         recipe: of the streams and the linear model.
-        folds: how many folds to test, from the first on; all if not given.
+        folds: which of the folds to test, in their order: ``slice(3)`` the first three, ``slice(2, 5)`` the third to
+            the fifth.
         progress: called after every step of training.
         preparing: called after every clip that is decoded.
         report: called with a line for each stage.
@@ -109,7 +110,10 @@ def reproduce(
         TrainingError: a stream cannot be trained.
     """
     found, names, parameters = [], [], {}
-    for name, learned, tested in _partings(corpus)[:folds]:
+    partings = _partings(corpus)
+    if not partings[folds]:
+        raise CorpusError(f"{corpus.name} has {len(partings)} test parts, which are none of those asked for")
+    for name, learned, tested in partings[folds]:
         if report is not None:
             report(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
         folder = out / name

@@ -18,8 +18,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -64,6 +64,7 @@ class PublishedFile:
         bytes: its size, where known.
         sha256: its hash, or the leading digits of it that are published (eight or more).
         md5: its hash where no sha256 is published.
+        other_forms: sha256 -> what it is, of files in which the same weights are published too.
     """
 
     address: str
@@ -72,6 +73,7 @@ class PublishedFile:
     bytes: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    other_forms: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for address in (self.address, *self.mirrors):

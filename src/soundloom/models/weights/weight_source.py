@@ -80,14 +80,15 @@ class WeightSource:
         return path if path.is_dir() else path.parent
 
     def check_used(self, words: list[str], model: str) -> None:
-        """Refuse weights that no part asked for, or that several would share.
+        """Refuse weights that no part asked for, that several would share, or that are not there.
 
         Args:
             words: the parts that take weights.
             model: the model's name.
 
         Raises:
-            ModelError: a file was given for a model without weights, or one file for several parts.
+            ModelError: a file was given for a model without weights, or one file for several parts, or there is no such
+                file.
         """
         if isinstance(self.weights, Mapping):
             unknown = sorted(set(self.weights) - set(words))
@@ -99,3 +100,7 @@ class WeightSource:
                 raise ModelError(f"{model!r} has no weights to load: leave out {os.fspath(self.weights)!r}")
             if len(words) > 1:
                 raise ModelError(f"one file of weights for several parts: give one for each of {', '.join(words)}")
+        for word in words:
+            chosen = self.chosen(word)
+            if chosen not in ("published", "random") and not os.path.exists(chosen):
+                raise ModelError(f"no file {os.fspath(chosen)}, which should hold the weights of {word}")
