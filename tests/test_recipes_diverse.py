@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 import soundloom
 from soundloom import corpora
-from soundloom.cli.reproduce_verma import FoldRange
 from soundloom.cli.reproduce_verma import command as reproduce_command
+from soundloom.cli.reproduce_verma import fold_range
 from soundloom.cli.tag_predictions import tag_files, write_tags
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import clip_table
@@ -334,13 +334,13 @@ def test_a_corpus_without_a_test_part_is_refused(corpus: Corpus, tmp_path: Path)
 
 @pytest.mark.parametrize(("text", "meant"), [("3", slice(0, 3)), ("3-5", slice(2, 5)), ("2-2", slice(1, 2))])
 def test_folds_are_the_first_ones_or_a_range(text: str, meant: slice) -> None:
-    assert FoldRange().convert(text, None, None) == meant
+    assert fold_range(text) == meant
 
 
 @pytest.mark.parametrize("text", ["0", "5-3", "-3", "3-", "a", "1.5", "0-2", ""])
 def test_what_is_no_range_of_folds_is_refused(text: str) -> None:
     with pytest.raises(click.UsageError, match="are no folds: give 3 for the first three, or 3-5"):
-        FoldRange().convert(text, None, None)
+        fold_range(text)
 
 
 def test_the_papers_numbers_are_of_its_streams() -> None:

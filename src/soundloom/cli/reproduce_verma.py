@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,20 +12,20 @@ from soundloom.cli.console import echo
 __all__ = ["command"]
 
 
-class FoldRange(click.ParamType):
-    """``3``, the first three folds; ``3-5``, the third to the fifth."""
+def fold_range(text: str) -> slice:
+    """The folds that a text means, their places counted from zero.
 
-    name = "N|A-B"
+    >>> fold_range("3"), fold_range("3-5")
+    (slice(0, 3, None), slice(2, 5, None))
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
-        """The folds' places, counted from zero."""
-        if isinstance(value, slice):
-            return value
-        first, dash, last = str(value).rpartition("-")
-        places = [int(place) for place in ([first, last] if dash else ["1", last]) if place.isdecimal()]
-        if len(places) < 2 or not 1 <= places[0] <= places[1]:
-            self.fail(f"'{value}' are no folds: give 3 for the first three, or 3-5 for those from 3 to 5", param, ctx)
-        return slice(places[0] - 1, places[1])
+    Raises:
+        click.BadParameter: it is neither a number nor a range of numbers.
+    """
+    first, dash, last = text.rpartition("-")
+    places = [int(place) for place in ([first, last] if dash else ["1", last]) if place.isdecimal()]
+    if len(places) < 2 or not 1 <= places[0] <= places[1]:
+        raise click.BadParameter(f"'{text}' are no folds: give 3 for the first three, or 3-5 for those from 3 to 5")
+    return slice(places[0] - 1, places[1])
 
 
 @click.command("verma")
@@ -34,8 +33,8 @@ class FoldRange(click.ParamType):
 @reproduce_options.out("verma", "Runs, results.json, tables.md and subsets.png.")
 @click.option(
     "--folds",
-    type=FoldRange(),
-    default=slice(None),
+    metavar="N|A-B",
+    callback=lambda _context, _parameter, text: slice(None) if text is None else fold_range(text),
     help="Test the first N folds, or those from A to B, as where several machines share them.  [default: all]",
 )
 @reproduce_options.preset("diverse")
