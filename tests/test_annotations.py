@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -71,6 +73,26 @@ def test_selections_for_raven_go_on_from_file_to_file(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [row["Begin Path"] for row in rows] == ["/s/a/owl.wav", "/s/b/=ü <b>.wav", "/s/a/owl.wav"]
     assert [row["Score"] for row in rows] == ["0.900000", "", "0.500000"]
+
+
+def begins(file: Path) -> list[str]:
+    with open(file, encoding="utf-8", newline="") as stream:
+        return [row["Begin Time (s)"] for row in csv.DictReader(stream, delimiter="\t")]
+
+
+def test_selections_for_raven_go_on_where_a_file_ends_and_not_its_last_region(tmp_path: Path) -> None:
+    for name, seconds in (("a.wav", 12), ("b.flac", 3)):
+        soundfile.write(tmp_path / name, np.zeros(seconds * 8000), 8000)
+    regions = [Annotation(str(tmp_path / name), 1.0, 2.0, "owl") for name in ("a.wav", "b.flac", "gone.wav")]
+    out = tmp_path / "x.selections.txt"
+    write_annotations(regions, out)
+    assert begins(out) == ["1.000000", "13.000000", "16.000000"]
+    with pytest.warns(UserWarning, match=r"length of '.*gone\.wav' is not known"):
+        write_annotations([regions[2], *regions[:2]], out)
+    assert begins(out) == ["1.000000"] * 3
+    assert [one.start for one in read_annotations(out).annotations] == [1.0] * 3
+    write_annotations([], out)
+    assert begins(out) == []
 
 
 def test_playlists_hold_whole_files_and_regions(tmp_path: Path) -> None:
@@ -135,6 +157,7 @@ def annotations(draw: st.DrawFn, kept: set[str]) -> list[Annotation]:
     return found if "columns" in kept else sorted(found, key=lambda one: (one.start, one.end, one.label))
 
 
+@pytest.mark.filterwarnings("ignore:the length of .* is not known")
 @pytest.mark.parametrize("name", KEPT)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)

@@ -18,6 +18,7 @@ import soundfile
 
 from soundloom.audio import AvProcess, DecodeOptions, info, read, stream
 from soundloom.errors import AudioError
+from soundloom.file_pool import process
 from sounds import tone, write_silent_film, write_with_av
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops processes by POSIX signals")
@@ -249,3 +250,24 @@ def test_mpeg_audio_is_the_same_in_a_child(tmp_path: Path) -> None:
             np.testing.assert_array_equal(read(file, 44100, av=av, **region), read(file, 44100, **region))
         loudest = DecodeOptions(channels="loudest")
         np.testing.assert_array_equal(read(file, 16000, av=av, options=loudest), read(file, 16000, options=loudest))
+
+
+def test_files_in_work_are_left_when_nobody_wants_the_outcomes(tmp_path: Path) -> None:
+    for name, seconds in (("short.wav", 1), ("long.wav", 600)):
+        soundfile.write(tmp_path / name, np.zeros(seconds * 8000), 8000)
+    reached: list[int] = []
+    begun = threading.Event()
+
+    def work(name: str, av: AvProcess) -> int:
+        for block in stream(tmp_path / name, 8000, av=av):
+            if name == "long.wav":
+                reached.append(len(block))
+                begun.set()
+                time.sleep(0.02)
+        return 0
+
+    outcomes = process(["short.wav", "long.wav"], work, workers=2)
+    assert next(outcomes) == 0
+    assert begun.wait(20)
+    outcomes.close()
+    assert 0 < sum(reached) < 600 * 8000 / 2

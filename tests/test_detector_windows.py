@@ -267,11 +267,13 @@ def test_commands_take_hours(
         assert result.exit_code == 0, result.output
         return str(result.output)
 
-    run("detect", str(night[0]), "-d", "both", "--above", "0.01", "-o", "found.csv")
+    said = run("detect", str(night[0]), "-d", "both", "--above", "0.01", "-o", "found.csv")
     with open("found.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             begun = datetime(2024, 5, 1, 3, 59) + timedelta(seconds=float(row["start"]))
-            assert (row["site"], row["recorded"]) == ("POND", begun.isoformat())
+            assert (row["site"], datetime.fromisoformat(row["recorded"])) == ("POND", begun)
+            assert len(row["recorded"]) in (19, 23)  # seconds, or milliseconds
+    assert "\nsites by the names of files and folders: POND; otherwise: --deployments" in said
     run("detector", "sample", str(night[0]), "-d", "both", "--label", "WHISTLE", "-n", "6", "-o", "next.csv")
     for name in ("found.csv", "next.csv"):
         regions = read_annotations(name).annotations

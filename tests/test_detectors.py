@@ -451,7 +451,7 @@ def test_commands(marked: list[Annotation], night: tuple[Path, list[Annotation]]
     assert "expected precision" in said
     found = read_annotations("found.selections.txt").annotations
     assert any(one.start < 5.5 and one.end > 5.0 for one in found)
-    assert "was done before" in run("detect", str(night[0]), "--detector", "chirp", "--above", "0.5")
+    assert "of it done before)" in run("detect", str(night[0]), "--detector", "chirp", "--above", "0.5")
 
 
 def test_marking_what_is_doubtful_does_not_make_a_detector_too_sure() -> None:

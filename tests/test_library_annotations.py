@@ -91,6 +91,32 @@ def test_a_table_that_comes_back_adds_nothing(library: Library, tmp_path: Path, 
     assert (report.added, report.known) == (0, 3)
 
 
+def test_the_same_call_of_tables_that_say_more_or_less_counts_once(library: Library, tmp_path: Path) -> None:
+    path, annotations = str(tmp_path / "sounds" / NAMES[0]), library.annotations
+    bare = Annotation(path, 0.25, 0.5, "crow", columns={"note": "far"})
+    bounded = Annotation(path, 0.25, 0.5, "crow", low=500.0, high=2000.0, columns={"box": "1"})
+    named = Annotation(path, 0.25, 0.5, "crow", annotator="ada", score=0.75)
+    assert annotations.add([bare]) == 1
+    assert annotations.add([bounded, named]) == 0
+    whole = Annotation(
+        path, 0.25, 0.5, "crow", 0.75, low=500.0, high=2000.0, annotator="ada", columns={"note": "far", "box": "1"}
+    )
+    assert annotations.all() == [whole]
+    before = (library.folder / LOG).read_bytes()
+    assert annotations.add([named, bounded, bare, whole]) == 0
+    assert (library.folder / LOG).read_bytes() == before
+    # What contradicts it is another annotation: another person, other limits, other times.
+    others = [
+        Annotation(path, 0.25, 0.5, "crow", annotator="eve"),
+        Annotation(path, 0.25, 0.5, "crow", low=3000.0, high=4000.0, annotator="zoe"),
+        Annotation(path, 0.25, 0.6, "crow"),
+    ]
+    assert annotations.add(others) == 3
+    assert annotations.add([bare, *others]) == 0
+    assert len(Library.open(library.folder).annotations.all()) == 4
+    assert annotations.remove(AnnotationFilter(annotator="ada")) == 1
+
+
 def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
     with pytest.raises(QueryError, match=r"gone\.wav.*not in the library"):
         library.annotations.add([Annotation("/gone.wav", 0, 1, "crow")])
@@ -200,6 +226,10 @@ def test_commands(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "POND": [0] * 22 + [1, 0]
     }
     assert json.loads(run("counts", "--label", "none such", "-o", "empty.png", "--json"))["sites"] == {}
+    for label, said in (("none such", "nothing was counted"), ("crow", "")):
+        counted = CliRunner().invoke(main, ["annotations", "counts", "-l", "sounds.loom", "--label", label])
+        assert said in counted.stderr
+        assert "by the names of files" not in counted.stderr  # a table says where they were
     assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
     run("export", "out.selections.txt", "--label", "crow")
     assert len(read_annotations("out.selections.txt").annotations) == 2

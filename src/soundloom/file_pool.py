@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from threading import local
+from threading import Event, local
 from typing import Generic, TypeVar
 
 from soundloom.audio import AvProcess
@@ -47,7 +47,8 @@ def process(
     """Do the work on several items at a time, yielding outcomes in the items' order.
 
     An item that cannot be read, or on which the work fails, gives `Failed` in its place. Few items are in
-    flight, so memory does not grow with their number.
+    flight, so memory does not grow with their number. When nobody takes the outcomes any more, as after Ctrl-C, the
+    files in work are left at their next block.
 
     Args:
         items: what to work on.
@@ -55,10 +56,15 @@ def process(
         workers: how many items at a time.
     """
     mine = local()
+    every: list[AvProcess] = []
+    closing = Event()
 
     def attempt(item: Item) -> Outcome | Failed[Item]:
         if not hasattr(mine, "av"):
             mine.av = AvProcess()
+            every.append(mine.av)
+            if closing.is_set():
+                mine.av.stop()
         try:
             return work(item, mine.av)
         except AudioError as error:
@@ -83,4 +89,8 @@ def process(
                 yield pending.popleft().result()
                 pending.extend(executor.submit(attempt, item) for item in islice(remaining, 1))
         finally:
+            # Items that are in work end soon where nobody waits for them any more.
+            closing.set()
+            for av in every:
+                av.stop()
             executor.shutdown(wait=True, cancel_futures=True)

@@ -22,7 +22,7 @@ class Annotation:
         end: where it ends, not before ``start``.
         label: what is said of it, in a few words.
         score: how sure that is: an annotator's certainty, or a program's score; None where nothing was said.
-        duration: length of the file in seconds, which Raven's tables of several files need; the end if not given.
+        duration: length of the file in seconds, which Raven's tables of several files need; None: its header says it.
         columns: further facts, by name; the same names for every annotation of a file.
         low: the lower limit in hertz of the file; None where there is none.
         high: the upper limit in hertz, not below ``low``.

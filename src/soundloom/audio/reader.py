@@ -146,6 +146,7 @@ def stream(
         first, last = _region(decoder, name, native, wanted, start, end)
         before, after = energy or Energy(), Energy()
         for block in resampled(decoder, native, wanted, first, last, before):
+            _check_wanted(name, av)
             if len(block):
                 after.add(block)
                 yield block
@@ -153,6 +154,12 @@ def stream(
             raise AudioError(name, _no_region(start, end, decoder.seconds))
         if notices is not None:
             notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options)]
+
+
+def _check_wanted(path: str, av: AvProcess | None) -> None:
+    """Refuse to go on with a file that nobody wants any more."""
+    if av is not None and av.stopped:
+        raise AudioError(path, "was not read to its end: the work on it was stopped")
 
 
 def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeOptions:

@@ -187,7 +187,12 @@ def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool
     shown = Table("site", *(f"{hour:02d}" for hour in range(24)), "all", box=None, pad_edge=False)
     for site, hours in by_site.items():
         shown.add_row(printable(site), *(str(count or "") for count in hours), str(sum(hours)))
-    table_console(140).print(shown)
+    if by_site:
+        table_console(140).print(shown)
+    elif not timeless:
+        echo("nothing was counted: there are no such annotations, or none of these recordings", err=True)
+    if by_site and not deployments.rows:
+        echo("sites are by the names of files and folders; otherwise: soundloom annotations deploy sites.csv", err=True)
     if timeless:
         echo(
             f"{timeless} left out, as neither the file's name nor its header says when it was recorded: rename the "

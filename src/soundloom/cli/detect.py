@@ -72,12 +72,13 @@ def command(
         raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
     detector = Detector.load(name)
+    meant = pop_deployed(recording)
     with nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
         report = detector.detect(
             sounds,
             aim,
             model=detector.load_model(offline=offline),
-            **pop_deployed(recording),
+            **meant,
             workers=workers,
             journal=cache_home() / "detections",
             progress=bar and minutes_of(bar),
@@ -88,6 +89,8 @@ def command(
         print_json(asdict(report))
     else:
         _show(report, out)
+        if "deployments" not in meant:
+            _show_sites(report)
     if report.failed:
         from soundloom.library.storage.table_schema import Failure
 
@@ -113,11 +116,24 @@ def _show(report: DetectionReport, out: Path | None) -> None:
             f"{point.recall}{missed}",
             err=True,
         )
-    written = f" written to {out}" if out is not None else ""
     resumed = report.seconds - report.computed
-    gone_on = f", of which {clock(resumed)} was done before" if resumed > 1 else ""
+    gone_on = f" ({clock(resumed)} of it done before)" if resumed > 1 else ""
     echo(
         f"{counted(len(report.events), 'event')} in {counted(report.files, 'file')}, {clock(report.seconds)} of sound"
-        f"{gone_on}{written}",
+        f"{gone_on}",
         err=True,
     )
+    if out is not None:
+        echo(f"written to {out}", err=True)
+
+
+def _show_sites(report: DetectionReport) -> None:
+    """Name the sites that files' names gave."""
+    sites = sorted({str(one.columns["site"]) for one in report.events if one.columns.get("site")})
+    if sites:
+        more = ", ..." if len(sites) > 3 else ""
+        echo(
+            f"sites by the names of files and folders: {', '.join(map(printable, sites[:3]))}{more}; otherwise: "
+            "--deployments sites.csv",
+            err=True,
+        )

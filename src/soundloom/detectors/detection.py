@@ -183,6 +183,8 @@ def scored_windows(
         return _scored(piece, detector, model, folder, av)
 
     done, total = 0.0, sum(_seconds(piece, detector.hop) for piece in pieces)
+    if progress is not None:
+        progress(done, total)
     results = process(pieces, work, workers=workers or os.cpu_count() or 1)
     outcomes = zip(pieces, results, strict=True)
     for (path, _), some in groupby(outcomes, key=lambda pair: (pair[0].path, pair[0].stretch)):

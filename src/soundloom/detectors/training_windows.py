@@ -219,6 +219,8 @@ def embed_windows(
     rows: dict[TrainingWindow, Float[np.ndarray, " dim"]] = {}
     failed: dict[str, str] = {}
     done = 0
+    if progress is not None:
+        progress(done, len(wanted))
     for stretch, result in zip(stretches, process(stretches, work, workers=workers), strict=True):
         if isinstance(result, Failed):
             failed[stretch[0].path] = result.reason

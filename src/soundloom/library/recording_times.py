@@ -58,7 +58,7 @@ class RecordingTimes:
         for one in annotations:
             site, moment = site_and_moment(one, self._deployments, self._times(one.path))
             known = moment is not None or bool(self._deployments.rows)
-            columns = {"site": site if known else "", "recorded": "" if moment is None else moment.isoformat()}
+            columns = {"site": site if known else "", "recorded": "" if moment is None else _text(moment)}
             found.append(replace(one, columns={**one.columns, **columns}))
         return without_empty(found)
 
@@ -69,3 +69,7 @@ class RecordingTimes:
             if facts.recorded and facts.recorded_by != "file":
                 self._begun[path] = datetime.fromisoformat(facts.recorded)
         return self._begun
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")

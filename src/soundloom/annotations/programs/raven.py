@@ -1,16 +1,19 @@
 """Raven's selection tables: tabs, a selection a row, of any number of files (Raven Pro 1.6 user's manual).
 
 Raven takes the files of a table as one sound: its times go on where the file before ends, and ``File Offset (s)`` is
-the time in the file. Raven writes a row for each view of a selection; one of them is read, the spectrogram's if there
+the time in the file. Where the length of a file that others follow is not known, all times are written as those in the
+files, with a warning. Raven writes a row for each view of a selection; one of them is read, the spectrogram's if there
 is one. Ends of regions are rounded to the microsecond where a table has offsets.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from soundloom import audio
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import AnnotationFormat, register_format
 from soundloom.annotations.column_map import without_empty
@@ -24,7 +27,8 @@ from soundloom.annotations.delimited_text import (
     seconds,
     write_table,
 )
-from soundloom.errors import FileTableError
+from soundloom.errors import AudioError, FileTableError
+from soundloom.file_names import os_path
 
 __all__ = ["RAVEN"]
 
@@ -106,15 +110,33 @@ def _write(annotations: Sequence[Annotation], file: Path) -> None:
 
 def _begins(annotations: Sequence[Annotation]) -> dict[str, float]:
     """The second of the joined sound at which every file begins."""
-    lengths: dict[str, float] = {}
+    known: dict[str, float | None] = dict.fromkeys(one.path for one in annotations)
     for one in annotations:
-        length = one.end if one.duration is None else one.duration
-        lengths[one.path] = max(length, lengths.get(one.path, 0.0))
+        if one.duration is not None:
+            known[one.path] = max(one.duration, known[one.path] or 0.0)
     begins, total = {}, 0.0
-    for path, length in lengths.items():
-        begins[path] = total
+    *before, last = known or [""]
+    for path in before:
+        begins[path], duration = total, known[path]
+        length = _length(path) if duration is None else duration
+        if length is None:
+            warnings.warn(
+                f"the length of {path!r} is not known, so Begin Time (s) is the time in each file: open the files one "
+                "by one in Raven, or write the table where they are",
+                UserWarning,
+                stacklevel=4,
+            )
+            return dict.fromkeys(known, 0.0)
         total += length
-    return begins
+    return {**begins, last: total}
+
+
+def _length(path: str) -> float | None:
+    """Seconds of a file by its header; None where it cannot be read, or does not say."""
+    try:
+        return audio.info(os_path(path)).duration
+    except (AudioError, OSError):
+        return None
 
 
 RAVEN = register_format(

@@ -74,6 +74,7 @@ class AvProcess:
         if not timeout > 0:
             raise InvalidArgumentError(f"timeout is {timeout} s: it must be positive, 60 for instance")
         self.timeout = timeout
+        self.stopped = False
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._child: ChildProcess | None = None
@@ -85,6 +86,10 @@ class AvProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """Have every sound that is streamed with this process end at its next block, as nobody wants it any more."""
+        self.stopped = True
 
     @property
     def pid(self) -> int | None:

@@ -4,15 +4,18 @@
     {"remove": ["3f0c9a..."]}
 
 An annotation is about a content: it holds for every file with that hash, whatever its name. Its id follows from what it
-says, so one that is written twice counts once. A last line without its end, of a process that was killed, is dropped.
+says, so one that is written twice counts once, and one that says more of a region (limits in frequency, an annotator)
+than another with its label takes that one's place. A last line without its end, of a process that was killed, is
+dropped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,26 @@ class KeptAnnotation:
         said = (self.hash, round(one.start, 6), round(one.end, 6), one.low, one.high, one.label, one.annotator)
         return blake2b(repr(said).encode(), digest_size=8).hexdigest()
 
+    @property
+    def region(self) -> tuple[str, float, float, str]:
+        """The content, the seconds and the label; another annotation with the same may say more, or something else."""
+        one = self.annotation
+        return self.hash, round(one.start, 6), round(one.end, 6), one.label
+
+    def joined(self, other: KeptAnnotation) -> KeptAnnotation | None:
+        """What this and another of its region say together; None where they contradict each other."""
+        one, two = self.annotation, other.annotation
+        bounds = [(each.low, each.high) for each in (one, two) if (each.low, each.high) != (None, None)]
+        annotators = {one.annotator, two.annotator} - {""}
+        if len(set(bounds)) > 1 or len(annotators) > 1:
+            return None
+        low, high = bounds[0] if bounds else (None, None)
+        said = replace(
+            one, low=low, high=high, annotator="".join(annotators), columns={**two.columns, **one.columns},
+            score=two.score if one.score is None else one.score,
+        )  # fmt: skip
+        return KeptAnnotation(self.hash, said)
+
 
 class AnnotationLog:
     """The log in one file. The caller makes sure that nobody else writes to it meanwhile.
@@ -59,14 +82,39 @@ class AnnotationLog:
     def add(self, annotations: Iterable[KeptAnnotation]) -> int:
         """Write annotations that are not there yet; returns how many these were.
 
+        One that says more than one that is there is written in its place, and counts as known.
+
         Raises:
             LibraryError: the log is damaged, or cannot be written.
         """
-        # Ids were of times in full once.
-        known = {kept.id for kept in self.read().values()}
-        new = {one.id: one for one in annotations if one.id not in known}
-        self._append([{"id": number, "hash": one.hash, **asdict(one.annotation)} for number, one in new.items()])
-        return len(new)
+        there = self.read()
+        written = {kept.id: number for number, kept in there.items()}  # ids were of times in full once
+        held = {kept.id: kept for kept in there.values()}
+        of_region: dict[tuple[str, float, float, str], list[str]] = defaultdict(list)
+        for number, kept in held.items():
+            of_region[kept.region].append(number)
+        new = 0
+        for one in annotations:
+            if one.id in held:
+                continue
+            beside = of_region[one.region]
+            whole = one
+            for number in beside:
+                if joined := held[number].joined(one):
+                    whole = joined
+                    beside.remove(number)
+                    del held[number]
+                    break
+            else:
+                new += 1
+            if whole.id not in held:
+                held[whole.id] = whole
+                beside.append(whole.id)
+        gone = [{"remove": [number]} for identity, number in written.items() if identity not in held]
+        said = [{"id": name, "hash": one.hash, **asdict(one.annotation)} for name, one in held.items()
+                if name not in written]  # fmt: skip
+        self._append([*gone, *said])
+        return new
 
     def remove(self, ids: Sequence[str]) -> None:
         """Write that some no longer count; raises as `add`."""

@@ -230,17 +230,20 @@ def hour_counts(
 ) -> tuple[dict[str, list[int]], int]:
     """How many annotations begin in each hour of the day, by site, and how many are of files whose time is not known.
 
+    Sites that differ in case alone are one, spelled as they are first.
+
     Args:
         annotations: regions.
         deployments: of the recordings.
         recorded: file -> when its recording began.
     """
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
+    spelled: dict[str, str] = {}
     timeless = 0
     for one in annotations:
         site, moment = site_and_moment(one, deployments, recorded)
         if moment is None:
             timeless += 1
         else:
-            counts[site][moment.hour] += 1
+            counts[spelled.setdefault(folded(site), site)][moment.hour] += 1
     return dict(sorted(counts.items())), timeless

@@ -5,7 +5,8 @@ it unique, or the beginning of the files' names. The longest one that fits a fil
 the last that began before the recording. Columns that are called otherwise in the field are understood.
 
 Where no table says it, the site is what stands before the date in a file's name (``SITE1`` of
-``SITE1_20240501_053000.wav``), or else the file's folder.
+``SITE1_20240501_053000.wav``), unless that is the number of an AudioMoth, or else the file's folder, or the one above
+if that is a date.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ _COLUMNS = {
     "start": ("start", "deployed", "begin", "start_time", "date"),
 }
 _DATE = re.compile(r"[-_. ]*(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d{3,}).*")
+
+_SERIAL = re.compile(r"(?=.*\d)(?:[0-9A-F]{8}|[0-9A-F]{16})")
+"""The number of an AudioMoth, which goes from site to site."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +148,17 @@ def site_by_name(file: str) -> str:
 
     >>> site_by_name("/r/june/SITE1_20240501_053000.wav"), site_by_name("/r/pond/20240501_053000.wav")
     ('SITE1', 'pond')
+    >>> site_by_name("/r/pond/24F31901_20240501_053000.wav"), site_by_name("/r/pond/20240501/053000.wav")
+    ('pond', 'pond')
     """
     folder, name = os.path.split(file)
     stem = os.path.splitext(name)[0]
     before = _DATE.sub("", stem)
-    return before if before and before != stem else os.path.basename(folder)
+    if before and before != stem and not _SERIAL.fullmatch(before):
+        return before
+    while os.path.basename(folder) and not _DATE.sub("", os.path.basename(folder)):
+        folder = os.path.dirname(folder)
+    return os.path.basename(folder)
 
 
 def _deployment(table: Path, row: Sequence[str], line: int, numbers: dict[str, int | None]) -> Deployment:
