@@ -120,6 +120,56 @@ def test_sounds_of_the_library_may_be_named_by_the_end_of_their_paths(place: Pat
     assert "owl" not in found("owl.wav")
 
 
+def test_a_name_with_a_digit_or_an_underscore_is_the_sound_and_a_word_is_text(place: Path) -> None:
+    named = run("dog_bark_1", "--json", "-k", 5)
+    assert (
+        named.stdout == run("dog_bark_1.wav", "--json", "-k", 5).stdout == run("DOG_bark_1", "--json", "-k", 5).stdout
+    )
+    assert "dog_bark_1.wav; as text: --text 'dog_bark_1'" in named.stderr
+    assert found("rec7", "birds") == found("rec7.wav", "birds")
+    assert found("dog_bark_1", "--names") == found("--text", "dog_bark_1", "--names") == ["dog_bark_1"]
+    word = run("owl", "--names", "-k", 1)
+    assert ("found by" in word.stdout, word.stderr) == (True, "")
+    assert "'owl' is taken as text: for what sounds like the file of that name, write owl.wav" in run("owl").stderr
+
+
+def test_a_name_of_several_sounds_is_text(tmp_path: Path) -> None:
+    library = Library.create(tmp_path / "l.loom", "mfcc")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        noise = 0.1 * np.random.default_rng(len(folder)).normal(size=8000)
+        soundfile.write(tmp_path / folder / "rec_7.wav", noise, 16000)
+    library.add([tmp_path / "one", tmp_path / "two"], workers=1)
+    remarks: list[str] = []
+    assert [match.found_by for match in library.find("rec_7", k=2, remarks=remarks)] == [("name",)] * 2
+    assert remarks == [
+        "2 sounds are called 'rec_7', taken as text: for what sounds like one, write more of its path, as one/rec_7.wav"
+    ]
+    assert [match.path for match in library.find("one/rec_7")] == [str(tmp_path / "two/rec_7.wav")]
+    with pytest.raises(QueryError, match=r"as text: LibraryQuery\(text='zebra.wav'\)"):
+        library.find("zebra.wav")
+
+
+def test_a_file_that_could_not_be_indexed_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/broken_1.wav").write_bytes(b"RIFF" + bytes(60))
+    soundfile.write(tmp_path / "in/whole.wav", np.ones(8000) / 2, 16000)
+    Library.create(tmp_path / "l.loom", "mfcc").add(tmp_path / "in", workers=1)
+    for query in (["broken_1.wav"], ["in/broken_1"], ["broken_1"], ["broken_1", "--names"]):
+        result = CliRunner().invoke(main, ["search", *query, "-l", str(tmp_path / "l.loom")])
+        assert result.exit_code == ("--names" not in query)
+        assert "broken_1.wav' is not in the library, as it could not be indexed: " in result.stderr
+
+
+def test_tables_and_pipes_are_no_sounds(place: Path) -> None:
+    (place / "hits.csv").write_text("path\nowl.wav\n")
+    assert "soundloom tags add TAG --files hits.csv" in run("hits.csv").stderr
+    assert "no sound of that name" in run("other.csv").stderr
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(place / "pipe")
+        assert "is not a regular file" in run("pipe").stderr
+
+
 def test_regions_of_sounds(place: Path) -> None:
     whole = run("owl.wav@0-0.5", "--json")
     assert whole.stdout == run("owl.wav", "--start", "0", "--end", "0:00.5", "--json").stdout

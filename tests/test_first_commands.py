@@ -49,7 +49,8 @@ COMMANDS = (
     ("search 'dog bark'", 0, "dog_bark_1.wav"),
     ("search dog bark --names", 0, "dog_bark_1.wav"),
     ("search DOG --names", 0, "dog_bark_1.wav"),
-    ("search dog_bark_1", 0, "dog_bark_1.wav"),
+    ("search dog_bark_1", 0, "as text: --text 'dog_bark_1'"),
+    ("search --text dog_bark_1", 0, "found by"),
     ("search dog --names --folder Vögel", 1, "lies in a folder 'Vögel'"),
     ("search 'dog -owl'", 1, "write --not owl; as words: --text 'dog -owl'"),
     ("search 'dog NOT owl'", 1, "write --not owl"),
@@ -81,7 +82,7 @@ COMMANDS = (
     ("search owl.wav --every-segment", 0, "similar"),
     ("search owl.wav --explain", 0, "because of"),
     ("search owl.wav --weights pitch=2", 1, "pitch"),
-    ("search list.txt", 1, "is text, not audio"),
+    ("search list.txt", 1, "soundloom tags add TAG --files list.txt"),
     # By words of a model that knows none
     ("search --word rain", 1, "knows no tags"),
     ("search siren", 1, "knows no words"),

@@ -213,6 +213,25 @@ def test_files_are_found_by_text(client: TestClient) -> None:
     assert "rate" in refused(client.get(f"{API}/find", params={"text": "low", "rate": 0}), 422, "invalid")
 
 
+def test_queries_name_sounds_of_the_library_and_no_file_of_the_machine(
+    shared: tuple[Library, TestClient], tmp_path: Path
+) -> None:
+    library, client = shared
+    answer = client.get(f"{API}/find", params={"query": ["low-0", "low"], "k": 5}).json()
+    found = [one["name"] for one in answer["files"]]
+    assert "low-0.wav; as text: " in answer["remarks"][0]
+    assert found == [Path(match.path).name for match in library.find(library.read_query("low-0", "low"), k=5)]
+    assert "low-0.wav" not in found
+    assert (
+        client.get(f"{API}/find", params={"query": "low-0.wav", "text": "low", "k": 5}).json()["files"]
+        == answer["files"]
+    )
+    write_sound(tmp_path / "other.wav", 440)
+    assert library.find(str(tmp_path / "other.wav"))
+    message = refused(client.get(f"{API}/find", params={"query": str(tmp_path / "other.wav")}), 422, "bad_query")
+    assert "no sound of that name" in message
+
+
 def test_files_are_found_by_sounds_filters_and_pages(client: TestClient) -> None:
     def names(**query: object) -> list[str]:
         return [file["name"] for file in client.get(f"{API}/find", params=query).json()["files"]]  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import re
 __all__ = ["hints_as_flags", "hints_for_page"]
 
 _HINT = re.compile(r"DecodeOptions\((accept_truncated|channels|track|speed)=([^()]*)\)")
+_TEXT = re.compile(r"""LibraryQuery\(text=('[^']*'|"[^"]*")\)""")
 _FLAG = re.compile(r"(?<!indexed with )--(?:accept-truncated|channels|track|speed)\b(?: [\d.]+)?")
 
 
@@ -23,8 +24,10 @@ def hints_as_flags(text: str) -> str:
     ('--speed 0.1 slows it down', '--track')
     >>> hints_as_flags("Pass partial=True to take the copy as it is")
     'Pass --partial to take the copy as it is'
+    >>> hints_as_flags("as text: LibraryQuery(text='a_1')")
+    "as text: --text 'a_1'"
     """
-    return _HINT.sub(_flag, text).replace(" partial=True ", " --partial ")
+    return _TEXT.sub(r"--text \1", _HINT.sub(_flag, text)).replace(" partial=True ", " --partial ")
 
 
 def hints_for_page(text: str) -> str:

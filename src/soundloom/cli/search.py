@@ -16,17 +16,18 @@ from soundloom.cli.match_table import print_matches, written_region
 from soundloom.cli.player import find_player, play_matches
 from soundloom.cli.search_query import (
     check_library,
+    failures,
     parse_time,
     query_label,
+    query_terms,
     query_title,
-    read_arguments,
-    read_sound,
     refuse_unused,
     refuse_with_facets,
     regions_cut,
 )
 from soundloom.counted import counted
 from soundloom.errors import QueryError
+from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.option_hints import hints_as_flags
 
 if TYPE_CHECKING:
@@ -196,22 +197,25 @@ def _query(
     **given: Any,
 ) -> LibraryQuery:
     """The query that the arguments and options of the command line describe."""
-    sounds, named = read_arguments(arguments, library)
-    sounds += [read_sound(sound, library) for sound in like]
-    unwanted = [read_sound(sound, library) for sound in unlike]
+    terms = query_terms(library, names_only=given["names_only"])
+    sounds, named = terms.read(arguments)
+    sounds = (*sounds, *map(terms.sound, like))
+    unwanted = tuple(map(terms.sound, unlike))
+    for remark in terms.remarks:
+        echo(remark, err=True)
     from soundloom.library import LibraryQuery  # after what is no file is refused: it takes as long as that
 
     return LibraryQuery(
         text=" ".join(filter(None, (named, *text))),
-        like=tuple(_with_region(sounds, start, end)),
-        unlike=tuple(unwanted),
+        like=_with_region(sounds, start, end),
+        unlike=unwanted,
         filter=pop_filter(given),
         weights=common_options.parse_weights(weights),
         **given,
     )
 
 
-def _with_region(sounds: list[QuerySound], start: float, end: float | None) -> list[QuerySound]:
+def _with_region(sounds: tuple[QuerySound, ...], start: float, end: float | None) -> tuple[QuerySound, ...]:
     """The sounds, the only one cut to a region that the options give."""
     from dataclasses import replace
 
@@ -219,7 +223,7 @@ def _with_region(sounds: list[QuerySound], start: float, end: float | None) -> l
         return sounds
     if len(sounds) != 1:
         raise click.UsageError("--start and --end are a region of one sound: write others as dog.wav@12.5-14")
-    return [replace(sounds[0], start=start, end=end)]
+    return (replace(sounds[0], start=start, end=end),)
 
 
 class _Search:
@@ -265,6 +269,8 @@ class _Search:
         elif matches:
             print_matches(matches, query_title(self._query), self._reasons, self._fields)
         else:
+            if self._query.names_only and (failed := failed_file(self._query.text, failures(self._folder))):
+                echo(failed, err=True)
             itself = " besides the sound itself (--include-query)" if self._query.like else ""
             echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
         if out is not None or copy_to is not None:
@@ -313,12 +319,14 @@ class _Search:
         library = Library.open(self._folder, loader=loader)
         decoding = common_options.decode_options(self._context, library.settings.decoding)
         query = replace(self._query, decoding=decoding)
-        matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
         sound = query.like[0] if query.like else None
+        try:
+            matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
+        finally:
+            for remark in (*(notice.text for notice in notices), *remarks):
+                echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
         if explained and sound is not None:
             self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
-        for remark in (*(notice.text for notice in notices), *remarks):
-            echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
         for remark in regions_cut(query):
             echo(remark, err=True)
         if picture is not None and sound is not None and matches:

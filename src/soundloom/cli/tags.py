@@ -14,7 +14,7 @@ from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_copies, print_json
 from soundloom.cli.filter_options import filters, pop_filter
-from soundloom.cli.search_query import read_sound
+from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path
@@ -189,7 +189,8 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
     if Path(sound).expanduser().is_dir():
         return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
     try:
-        found = read_sound(sound, library.folder, "to see what the library has of that name: soundloom search --names")
+        remedy = f"to see what the library has of that name: soundloom search --names {sound!r}"
+        found = query_terms(library.folder).sound(sound, remedy)
     except QueryError:
         with suppress(QueryError):  # or a folder of the library by its name there
             return library.select(LibraryQuery(filter=RowFilter(folder=sound)))

@@ -57,7 +57,7 @@ class Library(LibraryContents):
     ====================  ==============================================================================
     make and fill         `create`, `open`, `add`, `upgrade`, `check_present`; `folder`, `settings`, `model`
     contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`; `annotations`
-    search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
+    search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`; `read_query`
     segments              `index`: by id, reference and filter, their vectors and embeddings
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by
     maps, duplicates      `maps`: compute, and show the one kept; `duplicates`: find copies of files
@@ -248,19 +248,18 @@ class Library(LibraryContents):
         """Find the segments that sound most like a sound; a long one by the pieces that the library would cut.
 
         Args:
-            query: a file, or a mono waveform, as `EmbeddingModel.embed` takes them; a file is decoded as
-                the library's are.
+            query: a file, which is decoded as the library's are, or a mono waveform, as for `EmbeddingModel.embed`.
             k: how many hits, at most.
             sample_rate: of a waveform, in hertz; that of the model if not given.
             start: where in the query to begin, in seconds.
             end: where in the query to stop; its end if not given.
-            weights: part name -> how much that part counts; 1 for parts not named, 0 leaves a part out,
-                below 0 looks for the unlike. They multiply the model's own balance (`EmbeddingModel.balance`).
-            where: an SQL condition on the fields of files (`soundloom.library.search.fields`), such as sample_rate and
-                recorded, on start, end and tags of segments, and on size, mtime_ns and hash; or a `RowFilter`.
+            weights: part name -> how much it counts; 1 if not named, 0 leaves it out, below 0 looks for the unlike.
+                They multiply the model's own balance (`EmbeddingModel.balance`).
+            where: an SQL condition on fields of files (`soundloom.library.search.fields`), on start, end and tags of
+                segments, and on size, mtime_ns and hash; or a `RowFilter`.
             include_query: whether a query from the library may find itself.
             decoding: how the query is decoded, if not as the library's files are.
-            notices: a list to which is added what is noticed of the query, such as silence.
+            notices: gets what is noticed of the query, such as silence.
 
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
@@ -349,7 +348,7 @@ class Library(LibraryContents):
         """Find files by text, sounds, tags that the model knows and filters; see `soundloom.library.search.finder`.
 
         Args:
-            query: text, or a `LibraryQuery`. Text finds names, tags, titles, folders, then what the model takes for it.
+            query: a `LibraryQuery`; or what `read_query` takes: a file, a region, the name of a sound, or text.
             k: how many matches, at most; one for each file, unless the query asks for every segment.
             offline: never fetch the tags of a published model.
             notices: a list to which is added what is noticed of the query's sounds, such as silence.
@@ -359,8 +358,9 @@ class Library(LibraryContents):
             QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
         """
         parts = (self.settings, self._library_model, self._tag_queries)
-        finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks)
-        return self._index_cache.use(lambda index: finder.find(index, LibraryQuery.of(query), k))
+        finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks, failures=self.failures)
+        asked = query if isinstance(query, LibraryQuery) else self.read_query(query, remarks=remarks)
+        return self._index_cache.use(lambda index: finder.find(index, asked, k))
 
     def select(self, query: str | LibraryQuery) -> list[SegmentRef]:
         """Everything that the text and the filters of a query admit, as `tags` and `maps` take it; no model is asked.

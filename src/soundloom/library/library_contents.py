@@ -19,6 +19,8 @@ from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery, facets
+from soundloom.library.search.terms.query_terms import QueryTerms
+from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.library.segment_table import SegmentTables
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -135,6 +137,27 @@ class LibraryContents(SegmentTables):
         """
         asked = LibraryQuery.of(query)
         return self._index_cache.use(lambda index: facets(index.fields, asked, fields, index.mask))
+
+    def read_query(
+        self, *terms: str, files: bool = True, names_only: bool = False, remarks: list[str] | None = None
+    ) -> LibraryQuery:
+        """The query of terms as people write them: sounds, regions, names of sounds of the library, and text.
+
+        Args:
+            terms: what `soundloom search` takes; see `soundloom.library.search.terms.query_terms`.
+            files: whether a term may be a file of this machine, too.
+            names_only: as for `LibraryQuery`.
+            remarks: a list to which is added how a name was taken.
+
+        Raises:
+            QueryError: a term that is meant as a sound, and is none.
+        """
+        names = SoundNames(self.folder, lambda: self._index_cache.current().rows["path"], self.failures)
+        reader = QueryTerms(names, files=files, names_only=names_only)
+        sounds, text = reader.read(terms)
+        if remarks is not None:
+            remarks += reader.remarks
+        return LibraryQuery(like=sounds, text=text, names_only=names_only)
 
     def add_columns(self, table: str | os.PathLike[str]) -> ColumnReport:
         """Join the columns of a CSV, such as site or weather, to the files; see `column_table.add_columns`.

@@ -155,6 +155,14 @@ class FacetQuery(FileFilter):
 class FileQuery(FileFilter):
     """What files are called, tagged, taken for, or sound like, and among which; named as by ``soundloom search``."""
 
+    query: Annotated[
+        list[Annotated[str, Field(max_length=1000)]],
+        Field(
+            max_length=20,
+            description="As soundloom search takes it: the name of a sound of the library, a region of one, or text.",
+            examples=[["dog_07"], ["dogs/dog_07.wav@1-2.5", "forest"]],
+        ),
+    ] = []
     like: Annotated[list[Identity], Field(max_length=20, description="Segments that the files sound like.")] = []
     unlike: Annotated[list[Identity], Field(max_length=20, description="Segments that they do not sound like.")] = []
     upload: Annotated[
@@ -180,6 +188,7 @@ class FileQuery(FileFilter):
     def asked(
         self,
         catalogue: Catalogue,
+        read: LibraryQuery,
         sound: Callable[[Segment, float, float | None], QuerySound],
         uploaded: Callable[[str, float, float | None], QuerySound],
     ) -> LibraryQuery:
@@ -187,6 +196,7 @@ class FileQuery(FileFilter):
 
         Args:
             catalogue: of the library.
+            read: what ``query`` says: text, and sounds of the library by their names, which are decoded.
             sound: decodes a region of a segment's file.
             uploaded: finds a region of an upload, which is decoded.
 
@@ -194,17 +204,21 @@ class FileQuery(FileFilter):
             ApiError: nothing is asked for, or there is no such segment, upload or folder.
         """
         chosen = self.row_filter(catalogue)
-        compared = self.like or self.unlike or self.upload or self.word or self.without
-        if not (self.text.strip() or compared or chosen or self.where or self.sort):
-            raise ApiError(422, "bad_query", "nothing to search for: give text=, like=, word=, a filter or sort=")
+        text = " ".join(filter(None, (read.text, self.text.strip())))
+        compared = read.like or self.like or self.unlike or self.upload or self.word or self.without
+        if not (text or compared or chosen or self.where or self.sort):
+            raise ApiError(
+                422, "bad_query", "nothing to search for: give query=, text=, like=, word=, a filter or sort="
+            )
         like = [catalogue.segment(one) for one in self.like]
         regions: list[tuple[float, float | None]] = [(one.start, one.end) for one in like]
         regions += [(0.0, None)] * len(self.upload)
         if regions and (self.start is not None or self.end is not None):
             regions[0] = self.start or 0.0, self.end
         return LibraryQuery(
-            text=self.text.strip(),
+            text=text,
             like=(
+                *read.like,
                 *(sound(one, *region) for one, region in zip(like, regions, strict=False)),
                 *(uploaded(one, *region) for one, region in zip(self.upload, regions[len(like) :], strict=True)),
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +150,12 @@ class Search:
         began = time.perf_counter()
         catalogue = self._catalogue()
         remarks: list[str] = []
-        asked = query.asked(catalogue, self._sound, self._uploaded)
+        read = self._library.read_query(*query.query, files=False, names_only=query.names_only, remarks=remarks)
         # The sounds of the query are samples here, and would find themselves.
         own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}
+        own |= {str(sound.source) for sound in read.like}
+        read = replace(read, like=tuple(map(self._named, read.like)))
+        asked = query.asked(catalogue, read, self._sound, self._uploaded)
         found = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
         found = [match for match in found if match.path not in own][query.offset : query.offset + query.k]
         # A region of several segments has the id of its first, which is known to the other routes.
@@ -193,6 +197,13 @@ class Search:
         """A region of a segment's file as the sound of a query, decoded in a process of its own."""
         rate = self._library.model.sample_rate
         return QuerySound(self._files.samples(segment, start, end, rate), sample_rate=rate)
+
+    def _named(self, sound: QuerySound) -> QuerySound:
+        """A sound of the library, or a region of one, as the sound of a query."""
+        index = self._library.index()
+        row = int(index.rows_in_region(str(sound.source), 0.0, float("inf"))[0])
+        segment = index.segments.at([row])[0]
+        return replace(self._sound(segment, sound.start, sound.end), weight=sound.weight)
 
     def _uploaded(self, identity: str, start: float, end: float | None) -> QuerySound:
         """A region of an upload as the sound of a query.

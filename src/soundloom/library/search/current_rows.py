@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from soundloom.library.search.fields.file_fields import FileFields
     from soundloom.library.storage.store import Store
 
-__all__ = ["StoredTables", "current_fields", "current_rows"]
+__all__ = ["StoredTables", "current_failures", "current_fields", "current_rows"]
 
 
 class StoredTables:
@@ -62,10 +62,21 @@ class StoredTables:
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, by path."""
-        index = self._index
-        known = index is not None and index.manifest.get("failures") == self._store.failures_identity
-        table = _table(index, "failures.arrow") if known else None
-        return self._store.failures() if table is None else [Failure(**row) for row in table.to_pylist()]
+        found = _failures(self._index, self._store.failures_identity)
+        return self._store.failures() if found is None else found
+
+
+def current_failures(folder: Path) -> list[Failure] | None:
+    """The files that could not be indexed, by path; None where the index is missing, damaged or older than the store.
+
+    Args:
+        folder: the library's.
+    """
+    try:
+        latest = latest_manifest(store_folder(folder) / "failures.lance")
+        return None if latest is None else _failures(_current_index(folder), _checksum(latest[1]))
+    except OSError:
+        return None
 
 
 def current_fields(folder: Path) -> FileFields | None:
@@ -102,11 +113,22 @@ def _current_index(folder: Path) -> IndexFiles | None:
         if latest is None or manifest is None:
             return None
         version, file = latest
-        if (manifest["version"], manifest["store"]) != (version, f"{zlib.crc32(file.read_bytes()):08x}"):
+        if (manifest["version"], manifest["store"]) != (version, _checksum(file)):
             return None
     except (OSError, ValueError, CacheDamagedError):
         return None
     return IndexFiles(folder / "index", manifest)
+
+
+def _checksum(manifest: Path) -> str:
+    return f"{zlib.crc32(manifest.read_bytes()):08x}"
+
+
+def _failures(index: IndexFiles | None, identity: str) -> list[Failure] | None:
+    """The failures that the index holds, if it is of their table as it is."""
+    known = index is not None and index.manifest.get("failures") == identity
+    table = _table(index, "failures.arrow") if known else None
+    return None if table is None else [Failure(**row) for row in table.to_pylist()]
 
 
 def _table(index: IndexFiles | None, name: str) -> pa.Table | None:

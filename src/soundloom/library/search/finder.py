@@ -7,7 +7,7 @@ sounds, or words for the model, text says among which files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from soundloom.library.search.library_query import (
 )
 from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
+from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.remote import is_there
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.lifecycle import LibraryModel
+    from soundloom.library.storage.table_schema import Failure
 
 __all__ = ["Finder"]
 
@@ -57,6 +59,7 @@ class Finder:
         offline: never fetch the words of a published model.
         notices: a list to which is added what is noticed of the sounds, such as silence.
         remarks: a list to which is added how the query was understood, where that is not plain.
+        failures: gives the files that could not be indexed, for which a text may ask.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Finder:
         offline: bool = False,
         notices: list[audio.Notice] | None = None,
         remarks: list[str] | None = None,
+        failures: Callable[[], Iterable[Failure]] = tuple,
     ) -> None:
         self._settings = settings
         self._model = model
@@ -76,6 +80,7 @@ class Finder:
         self._offline = offline
         self._notices = notices
         self._remarks = [] if remarks is None else remarks
+        self._failures = failures
 
     def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         """The k best matches in the library as it is now; see `Library.find`."""
@@ -87,6 +92,8 @@ class Finder:
         allowed = None if query.where is None else index.mask(query.where)
         if not query.is_compared:
             found = match_names(index.fields, query, allowed, absent=index.segments.absent, most=k)
+            if query.text and not found:
+                self._remarks += filter(None, [failed_file(query.text, self._failures())])
             if not query.text or query.names_only or len(found) >= k:
                 return found
             return self._by_model(index, query, found, allowed, k)

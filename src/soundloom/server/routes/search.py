@@ -55,7 +55,7 @@ async def find(service: ServiceDep, query: Annotated[FileQuery, InQuery()]) -> F
     Beside segments of the library, or words for the model, text says among which files. Filters alone list files.
     """
     return await service.run(
-        "embed" if query.like or query.unlike or query.upload else "search", service.search.find, query
+        "embed" if query.query or query.like or query.unlike or query.upload else "search", service.search.find, query
     )
 
 

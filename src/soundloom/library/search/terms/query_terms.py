@@ -1,0 +1,166 @@
+"""The terms of a query: which of them are sounds, and which are text.
+
+    dog.wav, ~/sounds/dog.wav     a file
+    dog.wav@12.5-14, d.wav@1:30-  a region of one
+    dog_07.wav, birds/dog_07      no file here, but one of the library's, by the end of its path
+    dog_07                        the name of one sound of the library, with a digit or an underscore
+    dog, "dog barking"            anything else is text
+
+What has the ending of a sound or a separator of folders is meant as a file: if there is none, that is an error, which
+names the nearest. A plain word is text even where one sound is called so, which is said. Nothing here needs a model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundloom.errors import QueryError
+from soundloom.library.search.terms.sound_names import SoundNames
+from soundloom.library.search.terms.term_syntax import (
+    ends_as_sound,
+    is_written_as_region,
+    split_region,
+    split_weight,
+)
+from soundloom.local_path import local_path
+from soundloom.remote import is_address
+
+if TYPE_CHECKING:
+    from soundloom.library.search.library_query import QuerySound
+
+__all__ = ["QueryTerms"]
+
+_OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
+_NAME = re.compile(r"[\d_]")
+"""What names of files have and words have not."""
+_TABLES = frozenset((".csv", ".html", ".json", ".m3u", ".m3u8", ".npy", ".npz", ".parquet", ".tsv", ".txt"))
+
+
+class QueryTerms:
+    """Reads the terms of queries of one library.
+
+    Args:
+        names: of the library's sounds.
+        files: whether a term may be a file of this machine, too.
+        names_only: whether text is looked for in names alone: then a name is text.
+    """
+
+    def __init__(self, names: SoundNames, *, files: bool = True, names_only: bool = False) -> None:
+        self._names = names
+        self._files = files
+        self._names_only = names_only
+        self.remarks: list[str] = []
+
+    def read(self, terms: Iterable[str]) -> tuple[tuple[QuerySound, ...], str]:
+        """The sounds among some terms, and the others as one text; how a name was taken is added to the remarks.
+
+        Raises:
+            QueryError: a term that is meant as a file, and is none; or text as no search takes it.
+        """
+        sounds, words = [], []
+        for term in terms:
+            if not term.strip():
+                raise QueryError("an argument is empty: write what to search for, or leave it out to list files")
+            if self._files and os.path.isfile(os.path.join(term, "library.json")):
+                raise QueryError(f"{term!r} is a library: say what to search for in it, with -l {term}")
+            if self._is_meant_as_file(term):
+                sounds.append(self.sound(term))
+            elif (path := self._named(term)) is not None:
+                sounds.append(_query_sound(Path(path)))
+            else:
+                _refuse_operators(term)
+                words.append(term)
+        return tuple(sounds), " ".join(words)
+
+    def sound(self, term: str, remedy: str = "") -> QuerySound:
+        """A sound: a file, one at an address, a region of one, or one of the library.
+
+        Args:
+            term: how it is written.
+            remedy: what is offered where there is no such file, and none of a similar name.
+
+        Raises:
+            QueryError: there is no such file, or several of the library are called so; a folder, a pipe, a device or a
+                table.
+        """
+        term, weight = split_weight(term)
+        name, start, end = split_region(term)
+        if self._files and is_address(name):
+            return _query_sound(name, start, end, weight)
+        return _query_sound(self._file(name, remedy or f"as text: {_as_text(name)}"), start, end, weight)
+
+    def _file(self, name: str, remedy: str) -> Path:
+        """A file of this machine, or of the library by its name there."""
+        if not self._files:
+            return Path(self._names.find(name, remedy))
+        path = local_path(name)
+        if path.is_dir():
+            raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
+        if not path.exists():
+            return Path(self._names.find(name, remedy))
+        if path.is_file() and path.suffix.lower() in _TABLES:
+            raise QueryError(
+                f"{name!r} is a table or a list and no sound: search by a sound that it names; for all of them "
+                f"soundloom tags add TAG --files {name}, or soundloom index --files {name}"
+            )
+        if not path.is_file():
+            raise QueryError(f"{name!r} is not a regular file, such as a pipe: write the sound to a file first")
+        return path
+
+    def _is_meant_as_file(self, term: str) -> bool:
+        if is_written_as_region(term) or os.sep in term or "/" in term:
+            return True
+        there = self._files and os.path.exists(os.path.expanduser(term))
+        table = os.path.splitext(term)[1].lower() in _TABLES and " " not in term
+        # A folder may be called as a word is: text finds what lies in it.
+        return ends_as_sound(term) or table or (there and not os.path.isdir(os.path.expanduser(term)))
+
+    def _named(self, term: str) -> str | None:
+        """The sound whose name a term is, if it is no plain word."""
+        called = [] if self._names_only else self._names.called(term)
+        if not called:
+            return None
+        sound, is_word = os.path.basename(called[0]), not _NAME.search(term)
+        if len(called) == 1 and not is_word:
+            self.remarks.append(f"{term!r} is the sound {called[0]}; as text: {_as_text(term)}")
+            return called[0]
+        if len(called) == 1:
+            self.remarks.append(f"{term!r} is taken as text: for what sounds like the file of that name, write {sound}")
+        elif not is_word:
+            nearer = os.path.join(os.path.basename(os.path.dirname(called[0])), sound)
+            self.remarks.append(
+                f"{len(called)} sounds are called {term!r}, taken as text: for what sounds like one, write more of its "
+                f"path, as {nearer}"
+            )
+        return None
+
+
+def _query_sound(source: Path | str, start: float = 0.0, end: float | None = None, weight: float = 1.0) -> QuerySound:
+    from soundloom.library.search.library_query import QuerySound  # imports NumPy, which no mistake waits for
+
+    return QuerySound(source, start=start, end=end, weight=weight)
+
+
+def _as_text(term: str) -> str:
+    return f"LibraryQuery(text={term!r})"
+
+
+def _refuse_operators(text: str) -> None:
+    """Refuse a text that excludes or combines words as web searches do: here all words of a text must be found.
+
+    Raises:
+        QueryError: it has ``-word``, ``NOT`` or ``OR``; says how that is written.
+    """
+    found = _OPERATOR.search(text)
+    if found is None or text == text.upper():
+        return
+    literal = f"as words: {_as_text(text)}"
+    if found[0] == "OR":
+        raise QueryError(
+            f"all words of a text are searched for, and OR is no operator: search for each alone; {literal}"
+        )
+    raise QueryError(f"{found[0]!r} leaves out nothing in a text: write --not {found[1]}; {literal}")

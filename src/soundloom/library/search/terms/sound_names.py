@@ -1,0 +1,124 @@
+"""The sounds of a library by their names: the end of a path, a file's name, or that without its ending."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundloom.errors import QueryError
+from soundloom.library.search.terms.term_syntax import ends_as_sound, stem_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from soundloom.library.storage.table_schema import Failure
+
+__all__ = ["SoundNames", "failed_file"]
+
+_NEAREST = 3
+_ALIKE = 0.6
+_FEW_ROWS = 2**16
+_MOST_NAMES = 200_000
+"""Names among which the nearest are looked for: more take seconds."""
+
+
+class SoundNames:
+    """The names of a library's sounds, read when they are first asked for.
+
+    Args:
+        folder: the library's.
+        column: gives the path of every segment.
+        failures: gives the files that could not be indexed.
+    """
+
+    def __init__(
+        self, folder: Path, column: Callable[[], pa.ChunkedArray], failures: Callable[[], Iterable[Failure]]
+    ) -> None:
+        self._folder = folder
+        self._read = column
+        self._failures = failures
+        self._column: pa.ChunkedArray | None = None
+
+    def called(self, name: str) -> list[str]:
+        """The paths of the sounds whose whole name is this, with or without its ending, in any case."""
+        wanted = name.casefold()
+        return [path for path in self._paths(wanted) if wanted in (stem_of(path), os.path.basename(path).casefold())]
+
+    def find(self, name: str, remedy: str) -> str:
+        """The path of the sound that a name stands for.
+
+        Args:
+            name: the end of its path, with or without the file's ending.
+            remedy: what is offered where there is no such sound, and none of a similar name.
+
+        Raises:
+            QueryError: none, or several.
+        """
+        from soundloom.file_tables import FileMatcher
+
+        beginning = stem_of(name) if name.isascii() and "\\" not in name else ""
+        alike = [path for path in self._paths() if os.path.basename(path).casefold().startswith(beginning)]
+        found = FileMatcher(alike, [name]).match(name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = ", ".join(map(repr, found[:_NEAREST]))
+            raise QueryError(
+                f"{len(found)} sounds of the library are called {name!r}: write more of the path ({shown})"
+            )
+        if failed := failed_file(name, self._failures()):
+            raise QueryError(failed)
+        near = self._nearest(name)
+        raise QueryError(
+            f"there is no file or folder {name!r}, and no sound of that name in {str(self._folder)!r}: "
+            + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"check the path; {remedy}")
+        )
+
+    def _nearest(self, name: str) -> list[str]:
+        """The files beside a missing one, and the sounds of the library, that are called most like it."""
+        folder, wanted = os.path.split(os.path.expanduser(name))
+        try:
+            sounds = [entry for entry in sorted(os.listdir(folder or ".")) if ends_as_sound(entry)]
+            beside = [os.path.join(os.path.dirname(name), entry) for entry in sounds]
+        except OSError:
+            beside = []
+        # By their names without the ending, which most have in common.
+        paths = self._paths()[:_MOST_NAMES]
+        known = {stem_of(path): path for path in (*map(os.path.basename, paths), *beside)}
+        stem = stem_of(wanted)
+        # Of other lengths none is alike: the ratio is at most 2 min(a, b) / (a + b).
+        possible = [one for one in known if 2 * min(len(one), len(stem)) >= _ALIKE * (len(one) + len(stem))]
+        return [known[near] for near in difflib.get_close_matches(stem, possible, n=_NEAREST, cutoff=_ALIKE)]
+
+    def _paths(self, part: str = "") -> Sequence[str]:
+        """The paths of the files; of many those that hold a text in any case."""
+        if self._column is None:
+            self._column = self._read()
+        if len(self._column) < _FEW_ROWS:  # pyarrow.compute takes as long to import as a start of Python
+            return list(dict.fromkeys(self._column.to_pylist()))
+        import pyarrow.compute as pc
+
+        some = self._column
+        if part.isascii():
+            some = some.filter(pc.match_substring(some, part, ignore_case=True))
+        return list(some.unique().to_pylist())
+
+
+def failed_file(name: str, failures: Iterable[Failure]) -> str | None:
+    """What is said of a name that stands for a file which could not be indexed; None if it stands for none.
+
+    Args:
+        name: the end of its path, with or without the file's ending.
+        failures: the files that could not be indexed.
+    """
+    from soundloom.file_tables import FileMatcher
+
+    reasons = {failure.path: failure.reason for failure in failures}
+    found = FileMatcher(reasons, [name]).match(name) if reasons else ()
+    if not found:
+        return None
+    more = f", as could not {len(found) - 1} more of that name" if len(found) > 1 else ""
+    return f"{found[0]!r} is not in the library, as it could not be indexed{more}: {reasons[found[0]]}"
