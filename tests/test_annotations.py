@@ -257,6 +257,11 @@ def test_names_stand_for_files(tmp_path: Path) -> None:
         ("path,start,end\na.wav,3,2\n", "line 2.*ends after its start"),
         ("path,start,end,low,high\na.wav,1,2,900,100\n", "line 2.*upper limit"),
         ("path,mood\na.wav,calm\n", "is of no format that is known"),
+        (
+            "file,begin,label\na.wav,5,crow\n",
+            r"no column for the end of a region.*'file' for the path, 'begin' for the start, 'label' for the label",
+        ),
+        ("file,stop,label\na.wav,5,crow\n", "no column for the start of a region"),
         ("", "is empty"),
     ],
 )

@@ -13,7 +13,9 @@ import soundfile
 from click.testing import CliRunner
 
 import soundloom
+import soundloom.timeline
 from soundloom.annotations import Annotation, write_annotations
+from soundloom.audio import DecodeOptions
 from soundloom.cli import main
 from soundloom.errors import InvalidArgumentError
 from soundloom.timeline import long_spectrum, similarity_over_time, timeline_picture
@@ -64,8 +66,22 @@ def test_indices_distinguish_pulses_from_a_steady_tone(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_too_short_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"take 0\.256 s or more"):
-        long_spectrum(tone(tmp_path / "a.wav", 16_000, 3000, 2), seconds=0.1)
+    with pytest.raises(InvalidArgumentError, match=r"take 0\.064 s or more"):
+        long_spectrum(tone(tmp_path / "a.wav", 16_000, 3000, 2), seconds=0.05)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(250, 1200), (16_000, 2), (16_000, 20), (16_000, 600), (384_000, 1)])
+def test_columns_are_fine_enough_for_calls(tmp_path: Path, rate: int, seconds: int) -> None:
+    """A call of a hundredth of the recording is not smeared over several of its lengths."""
+    path = tone(tmp_path / "a.wav", rate, rate / 8, seconds, offset=0.5 * seconds)
+    spectrum = long_spectrum(path)
+    assert min(240, seconds * rate // 1024 - 1) <= len(spectrum.average) <= 1200
+    assert spectrum.duration == pytest.approx(seconds)
+    assert spectrum.frequencies[-1] == rate / 2
+    loud = spectrum.average.max(axis=1) > -30
+    assert (loud.argmax() * spectrum.seconds) == pytest.approx(seconds / 2, abs=spectrum.seconds)
+    peak = spectrum.frequencies[spectrum.mean_spectrum().argmax()]
+    assert peak == pytest.approx(rate / 8, abs=rate / 128)
 
 
 def test_the_similarity_is_highest_where_the_sound_is(tmp_path: Path) -> None:
@@ -75,6 +91,16 @@ def test_the_similarity_is_highest_where_the_sound_is(tmp_path: Path) -> None:
     times, similarity = similarity_over_time(path, query, model)
     assert len(times) == len(similarity) == 38
     assert np.median(similarity[times > 32]) > np.quantile(similarity[times < 28], 0.9) + 0.1
+
+
+def test_the_similarity_of_ultrasound_is_that_of_the_slowed_sound(tmp_path: Path) -> None:
+    model, options = soundloom.load("mfcc"), DecodeOptions(speed=0.1)
+    path = tone(tmp_path / "a.wav", 256_000, 45_000, 4, offset=3)
+    query = model.embed(tone(tmp_path / "q.wav", 256_000, 45_000, 0.3), options=options)
+    times, similarity = similarity_over_time(path, query, model, options=options)
+    assert np.diff(times)[0] == pytest.approx(0.1)
+    assert times[-1] < 4
+    assert np.median(similarity[times > 3.2]) > np.quantile(similarity[times < 2.8], 0.9) + 0.1
 
 
 def test_a_picture_shows_what_was_found(tmp_path: Path) -> None:
@@ -103,5 +129,24 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert float(rows[0]["level"]) < 0
+    assert "in columns of 4.99 s" in result.output
     for region, code in ((f"{path.name}@1-3", 0), ("none.wav@1-3", 1)):
         assert CliRunner().invoke(main, ["timeline", path.name, "--like", region]).exit_code == code
+
+
+def test_the_command_decodes_as_it_is_asked_to_and_else_as_the_library_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tone(tmp_path / "sounds.wav", 16_000, 3000, 20)
+    library = soundloom.Library.create("bats.loom", "mfcc", decoding=DecodeOptions(speed=0.5))
+    library.add(path, workers=1)
+    speeds: list[float] = []
+    monkeypatch.setattr(
+        soundloom.timeline, "similarity_over_time",
+        lambda *_, options: speeds.append(options.speed) or (np.arange(2.0), np.arange(2.0)),
+    )  # fmt: skip
+    for words in ([], ["-l", "bats.loom"], ["-l", "bats.loom", "--speed", "0.25"]):
+        result = CliRunner().invoke(main, ["timeline", path.name, "--like", path.name, *words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert speeds == [1.0, 0.5, 0.25]

@@ -170,6 +170,15 @@ def _recognised(table: TextTable) -> str:
         recognise = known[name].recognise
         if recognise is not None and recognise(table):
             return name
+    guess = FORMATS[_GUESSED].guess
+    columns = guess(table) if guess is not None else {}
+    missing = [name for name, held in (("start", {"start"}), ("end", {"end", "length"})) if not held & set(columns)]
+    if len(missing) == 1:
+        taken = ", ".join(f"{column!r} for the {attribute}" for attribute, column in columns.items())
+        raise FileTableError(
+            f"has no column for the {missing[0]} of a region: its columns are {list(table.header)}, of which are taken "
+            f"{taken}; call the one that is meant {missing[0]!r}"
+        )
     titles = ", ".join(one.title for one in known.values())
     raise FileTableError(
         f"is of no format that is known ({titles}), its columns are {list(table.header)}: call those that "

@@ -15,6 +15,7 @@ from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.annotations import Annotation
+    from soundloom.audio import DecodeOptions
 
 __all__ = ["command"]
 
@@ -39,19 +40,24 @@ __all__ = ["command"]
 @click.option("--like", metavar="SOUND", help="Show the similarity to it: FILE, or FILE@FROM-TO.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of a column.  [default: what fits]")
 @click.option("--indices", type=common_options.LocalPath(), metavar="CSV", help="Write the indices of every column.")
+@common_options.decoding
+@click.pass_context
 def command(
-    sound: Path, out: Path | None, tables: tuple[Path, ...], detector: str | None, above: float, folder: Path | None,
+    context: click.Context, /, sound: Path, out: Path | None, tables: tuple[Path, ...], detector: str | None,
+    above: float, folder: Path | None,
     like: str | None, seconds: float | None, indices: Path | None,
 ) -> None:  # fmt: skip
     """Draw hours of a recording: spectrogram, long-term average spectrum, false colours, detections, similarity.
 
-    Times and frequencies are the file's own, from 250 Hz to 500 kHz of sample rate. The false colours are acoustic
+    Times and frequencies are the file's own, from 250 Hz to 500 kHz of sample rate; --speed is for --like, which is
+    otherwise taken at the speed of the library or the detector. The false colours are acoustic
     complexity, entropy and events, of each frequency in each column (Towsey 2014).
 
     \b
     Examples:
       soundloom timeline night.wav --detector crow --like crow.wav
       soundloom timeline night.wav --like dawn.wav@12.5-14
+      soundloom timeline bats.wav --like bat.wav --speed 0.1
       soundloom timeline night.wav --detections night.csv --seconds 60 --indices night.indices.csv
     """
     import soundloom
@@ -60,12 +66,14 @@ def command(
     from soundloom.timeline import long_spectrum, similarity_over_time, timeline_picture
 
     wanted = None if like is None else _checked(parse_mark(like))
-    spectrum = long_spectrum(sound, seconds=seconds)
+    decoding = _decoding(context, folder, detector)
+    spectrum = long_spectrum(sound, seconds=seconds, options=decoding)
     regions = [*_of_tables(sound, tables), *_of_library(sound, folder), *_of_detector(sound, detector, above)]
     similarity = None
     if wanted is not None:
         model = soundloom.load()
-        similarity = similarity_over_time(sound, model.embed(wanted[0], start=wanted[1], end=wanted[2]), model)
+        query = model.embed(wanted[0], start=wanted[1], end=wanted[2], options=decoding)
+        similarity = similarity_over_time(sound, query, model, options=decoding)
     facts = read_facts(text_path(sound))
     recorded = None if facts.recorded_by in ("", "file") else facts.recorded
     out = out or Path(f"{sound.name}.timeline.png")
@@ -75,7 +83,7 @@ def command(
         spectrum, out, title=printable(sound.name), regions=regions, similarity=similarity,
         recorded=None if recorded is None else datetime.fromisoformat(recorded),
     )  # fmt: skip
-    echo(f"written to {out}", err=True)
+    echo(f"written to {out}, in columns of {spectrum.seconds:.3g} s", err=True)
     if indices is not None:
         import csv
 
@@ -87,6 +95,20 @@ def command(
             writer.writeheader()
             writer.writerows(rows)
         echo(f"indices written to {indices}", err=True)
+
+
+def _decoding(context: click.Context, folder: Path | None, detector: str | None) -> DecodeOptions:
+    """How sounds are decoded: as the library or the detector does, but for what is asked for."""
+    base = None
+    if detector is not None:
+        from soundloom.detectors import Detector
+
+        base = Detector.load(detector).decoding
+    if folder is not None:
+        from soundloom.library import Library
+
+        base = Library.open(folder).settings.decoding
+    return common_options.decode_options(context, base)
 
 
 def _checked(mark: str | tuple[str, float, float]) -> tuple[Path, float, float | None]:

@@ -1,7 +1,8 @@
 """Spectra of long recordings, with acoustic indices of every column and frequency (Towsey 2014).
 
 A recording at its own rate is cut into frames of 512 samples under a Hann window, and these into columns of some
-seconds. Of each frequency in a column:
+seconds; of 256 or 128 samples where eight of them are to fit a column of a short recording. Of each frequency in a
+column:
 
     average   mean power in decibels; over all columns the long-term average spectrum
     aci       acoustic complexity: changes of the amplitude from frame to frame, over its sum (Pieretti 2011)
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -25,10 +26,13 @@ from soundloom.errors import AudioError, InvalidArgumentError
 
 __all__ = ["FRAME", "LongSpectrum", "long_spectrum"]
 
-FRAME = 512
-"""Samples of a frame."""
+FRAME, _SHORTEST_FRAME = 512, 128
+"""Samples of a frame, and of the shortest."""
 
-_COLUMNS = 1200
+_LONGEST = 60.0
+_FEWEST, _COLUMNS = 400, 1200
+"""Columns of a recording; more of one that is longer than 20 hours."""
+
 _FEWEST_FRAMES = 8
 _RISE, _SMOOTHED = 6.0, 3
 _FLOOR = 1e-12
@@ -59,7 +63,7 @@ class LongSpectrum:
     @property
     def frequencies(self) -> Float[np.ndarray, " bins"]:
         """Of the bins, in hertz."""
-        return np.arange(self.average.shape[1]) * self.sample_rate / FRAME
+        return np.linspace(0, self.sample_rate / 2, self.average.shape[1])
 
     def mean_spectrum(self) -> Float[np.ndarray, " bins"]:
         """The long-term average spectrum, in decibels."""
@@ -100,25 +104,28 @@ def long_spectrum(
 
     Args:
         path: the file.
-        seconds: of a column; None: 60 s, or less where the recording is shorter than 20 hours.
+        seconds: of a column; None: what eight frames take, or more or less, so that there are 400 to 1200 columns.
         options: how it is decoded; it is taken at its own speed.
 
     Raises:
         AudioError: it cannot be read.
-        InvalidArgumentError: columns are shorter than eight frames.
+        InvalidArgumentError: columns are shorter than eight frames of 128 samples.
     """
+    options = replace(options, speed=1.0)
     about = audio.info(path, options=options)
     if about.sample_rate is None:
         raise AudioError(path, "its sample rate is not known")
     rate = about.sample_rate
-    if seconds is None:
-        seconds = 60.0 if about.duration is None else min(60.0, about.duration / _COLUMNS)
-        seconds = max(seconds, 2 * _FEWEST_FRAMES * FRAME / rate)
-    frames = round(seconds * rate / FRAME)
+    least = _FEWEST_FRAMES * _SHORTEST_FRAME / rate
+    seconds = max(least, _fitting_seconds(about.duration, rate)) if seconds is None else seconds
+    frame = FRAME
+    while frame > _SHORTEST_FRAME and seconds * rate < _FEWEST_FRAMES * frame:
+        frame //= 2
+    frames = round(seconds * rate / frame)
     if frames < _FEWEST_FRAMES:
         raise InvalidArgumentError(
-            f"columns of {seconds:g} s are {frames} frames of {FRAME} samples at {rate:g} Hz: take "
-            f"{_FEWEST_FRAMES * FRAME / rate:.3g} s or more"
+            f"columns of {seconds:g} s are {frames} frames of {frame} samples at {rate:g} Hz: take {least:.3g} s or "
+            "more"
         )
     samples = 0
 
@@ -128,13 +135,23 @@ def long_spectrum(
             samples += len(block)
             yield block
 
-    columns = [_indices(column, rate) for column in _columns(counted(), frames * FRAME)]
+    columns = [_indices(column, rate, frame) for column in _columns(counted(), frames * frame, _FEWEST_FRAMES * frame)]
     average, aci, entropy, events = (np.stack(each) for each in zip(*columns, strict=True))
-    return LongSpectrum(frames * FRAME / rate, samples / rate, rate, average, aci, entropy, events)
+    return LongSpectrum(frames * frame / rate, samples / rate, rate, average, aci, entropy, events)
 
 
-def _columns(blocks: Iterator[Float[np.ndarray, " samples"]], size: int) -> Iterator[Float[np.ndarray, " samples"]]:
-    """A sound in columns; a rest shorter than the fewest frames is left out, unless it is all there is."""
+def _fitting_seconds(duration: float | None, rate: float) -> float:
+    """Seconds of a column of a recording of that length."""
+    if duration is None:
+        return _LONGEST
+    usual = _FEWEST_FRAMES * FRAME / rate
+    return min(_LONGEST, max(duration / _COLUMNS, min(usual, duration / _FEWEST)))
+
+
+def _columns(
+    blocks: Iterator[Float[np.ndarray, " samples"]], size: int, fewest: int
+) -> Iterator[Float[np.ndarray, " samples"]]:
+    """A sound in columns; a rest shorter than the fewest samples is left out, unless it is all there is."""
     held: list[np.ndarray] = []
     length, some = 0, False
     for block in blocks:
@@ -146,15 +163,15 @@ def _columns(blocks: Iterator[Float[np.ndarray, " samples"]], size: int) -> Iter
                 yield whole[first : first + size]
                 some = True
             held, length = [whole[length // size * size :].copy()], length % size
-    if length >= _FEWEST_FRAMES * FRAME or (length and not some):
+    if length >= fewest or (length and not some):
         rest = np.concatenate(held)
-        yield np.pad(rest, (0, max(0, _FEWEST_FRAMES * FRAME - length)))
+        yield np.pad(rest, (0, max(0, fewest - length)))
 
 
-def _indices(samples: Float[np.ndarray, " samples"], rate: float) -> tuple[Float[np.ndarray, " bins"], ...]:
+def _indices(samples: Float[np.ndarray, " samples"], rate: float, frame: int) -> tuple[Float[np.ndarray, " bins"], ...]:
     """Average, complexity, entropy and events of one column."""
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
-    window = np.hanning(FRAME)
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    window = np.hanning(frame)
     amplitude = np.abs(np.fft.rfft(frames * window, axis=1)) * 2 / window.sum()
     power = amplitude**2 / 2
     total = power.sum(axis=0)
@@ -163,7 +180,7 @@ def _indices(samples: Float[np.ndarray, " samples"], rate: float) -> tuple[Float
     sums = np.cumsum(np.pad(power, ((1, 0), (0, 0))), axis=0)
     smoothed = np.maximum(sums[_SMOOTHED:] - sums[:-_SMOOTHED], _FLOOR)
     above = smoothed > np.median(smoothed, axis=0) * 10 ** (_RISE / 10)
-    events = (above[1:] & ~above[:-1]).sum(axis=0) / (len(frames) * FRAME / rate)
+    events = (above[1:] & ~above[:-1]).sum(axis=0) / (len(frames) * frame / rate)
     aci = np.abs(np.diff(amplitude, axis=0)).sum(axis=0) / np.maximum(amplitude.sum(axis=0), _FLOOR)
     average = 10 * np.log10(np.maximum(power.mean(axis=0), _FLOOR))
     return average, aci, np.clip(1 - entropy, 0, 1), events

@@ -15,6 +15,7 @@ from soundloom.embedder import Embedder
 __all__ = ["similarity_over_time"]
 
 _SMALLEST = 1e-9
+_WINDOW = 3.0
 
 
 def similarity_over_time(
@@ -22,8 +23,8 @@ def similarity_over_time(
     query: Float[np.ndarray, " dim"],
     model: Embedder,
     *,
-    window: float = 3.0,
-    hop: float = 1.0,
+    window: float | None = None,
+    hop: float | None = None,
     options: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
 ) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
     """The middles of windows in seconds of the file, and how similar each is to a sound.
@@ -34,14 +35,16 @@ def similarity_over_time(
         path: the recording.
         query: the sound's embedding.
         model: the embedder.
-        window: seconds of the file that are compared at once.
-        hop: seconds from one window to the next.
+        window: seconds of the file that are compared at once; None: 3 s of the sound as the model takes it.
+        hop: seconds from one window to the next; None: a third of the window.
         options: how the recording is decoded.
 
     Raises:
         AudioError: it cannot be read.
     """
     rate = model.sample_rate
+    window = _WINDOW * options.speed if window is None else window
+    hop = window / 3 if hop is None else hop
     size, step = (max(1, round(seconds * rate / options.speed)) for seconds in (window, hop))
     blocks = audio.stream(path, rate, options=options)
     found = list(embed_stream(model, blocks, origin=0, first=0, sizes=[size], step=step, count=None))

@@ -81,8 +81,11 @@ def _draw_spectra(figure: Any, upper: Any, lower: Any, spectrum: LongSpectrum) -
     extent = (0, len(spectrum.average) * spectrum.seconds, 0, spectrum.sample_rate / 2)
     unit, scale = ("kHz", 1000.0) if spectrum.sample_rate >= 4000 else ("Hz", 1.0)
     low, high = np.quantile(spectrum.average, [0.05, 0.995])
-    upper.imshow(spectrum.average.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=low, vmax=high)
-    lower.imshow(spectrum.false_colours().transpose(1, 0, 2), origin="lower", aspect="auto", extent=extent)
+    # Columns that are wider than a pixel keep their edges.
+    sharp = "nearest" if len(spectrum.average) <= DPI * (_WIDTH - _LEFT - _RIGHT) else None
+    shape: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": extent, "interpolation": sharp}
+    upper.imshow(spectrum.average.T, cmap="magma", vmin=low, vmax=high, **shape)
+    lower.imshow(spectrum.false_colours().transpose(1, 0, 2), **shape)
     for panel in (upper, lower):
         ticks = [tick for tick in panel.get_yticks() if tick <= spectrum.sample_rate / 2]
         panel.set_yticks(ticks, [f"{tick / scale:g}" for tick in ticks])
