@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -50,21 +51,28 @@ def command(json_wanted: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    about = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "what it is", "where it comes from", "licence"):
-        about.add_column(heading, overflow="fold")
+    about = Table(box=None, show_header=False, pad_edge=False)
+    about.add_column(style="bold", no_wrap=True)
+    about.add_column(overflow="fold")
     for name, model in known.items():
-        about.add_row(name, model.title, model.source, model.licence or "not stated")
-    console.print(about)
+        lines = [model.title, f"{model.source}; licence {model.licence or 'not stated'}"]
+        if name in published:
+            lines.append(_weights(published[name]))
+        about.add_row(name, "\n".join(lines))
+    Console(highlight=False).print(about)
     default = next(name for name, model in known.items() if model.default)
     others = "" if find_spec("torch") else " The others need PyTorch: pip install 'soundloom[torch]'."
-    echo(f"\nThe default is {default}.{others} Weights, fetched when a model is first used:\n")
-    width = max(map(len, published))
-    for name, checkpoint in published.items():
-        facts = _facts(checkpoint)
-        here = _HERE[facts["cached_weights"]]
-        echo(f"{name:<{width}}  {facts['licence']}, {checkpoint['size']}, {here}\n{'':<{width}}  {facts['address']}")
+    echo(
+        f"\nThe default is {default}.{others} Weights are fetched when a model is first used; "
+        "--json has their addresses."
+    )
+
+
+def _weights(checkpoint: Mapping[str, Any]) -> str:
+    """Licence and size of a checkpoint, what of it is here, and who serves it."""
+    facts = _facts(checkpoint)
+    host = urlsplit(facts["address"]).hostname
+    return f"weights: licence {facts['licence']}, {checkpoint['size']} from {host}, {_HERE[facts['cached_weights']]}"
 
 
 def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
