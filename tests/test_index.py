@@ -14,13 +14,15 @@ from soundloom.library import Library
 from soundloom.library.search import similarity_cache
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.search.vector_index import index_builder, list_search, part_lists
+from soundloom.library.search.vector_index import index_builder, list_builder
 from soundloom.library.search.vector_index.cells import top_rows
 from soundloom.library.search.vector_index.index_files import read_manifest, write_manifest
-from soundloom.library.search.vector_index.part_lists import packed_codes
+from soundloom.library.search.vector_index.list_builder import build_lists, packed_codes
+from soundloom.library.search.vector_index.part_lists import open_lists
 from soundloom.library.search.vector_index.recall import RecallSample
+from soundloom.library.storage.block_checksums import CheckedFile, FileChecksum
 from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.table_schema import FileState, whole_column
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 
@@ -60,9 +62,8 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(autouse=True)
 def few_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists serve these small libraries, in several shards."""
-    monkeypatch.setattr(list_search, "_FEW", 16)
-    monkeypatch.setattr(part_lists, "_SHARD_ROWS", 1000)
+    """The lists of these small libraries are written some at a time."""
+    monkeypatch.setattr(list_builder, "_ROWS_AT_ONCE", 1000)
 
 
 def slow_search(
@@ -133,6 +134,13 @@ def test_rows_stand_in_the_order_of_their_paths(index: SearchIndex, store: Store
     assert sorted(index.positions(ids).tolist()) == [0, 1, 2]
 
 
+def test_columns_of_the_rows_are_used_where_they_are_mapped(index: SearchIndex) -> None:
+    for name in ("path", "tags"):
+        whole, (chunk,) = whole_column(index.rows, name), index.rows[name].chunks
+        assert [one and one.address for one in whole.buffers()] == [one and one.address for one in chunk.buffers()]
+    assert whole_column(pa.table({"a": pa.chunked_array([[1], [2]])}), "a").to_pylist() == [1, 2]
+
+
 def test_cells_are_really_used(tmp_path: Path, store: Store) -> None:
     index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
     assert index.has_cells
@@ -175,13 +183,15 @@ def test_lists_are_really_used_and_checked(tmp_path: Path, store: Store, embeddi
     index = SearchIndex.build(tmp_path / "index", store, PARTS, large_bytes=0)
     assert (index.has_lists, index.has_cells, index.has_codes) == (True, False, False)
     assert index.vectors.dtype == np.float16
-    assert len(list((tmp_path / "index").glob("lists-*.faiss"))) == 3
+    assert len(list((tmp_path / "index").glob("lists-*"))) == len(PARTS)
     read: list[int] = []
     at = index._vectors.at
     index._vectors.at = lambda rows: read.append(len(rows)) or at(rows)  # type: ignore[method-assign]
     assert index.search(embeddings[5], 10, {"left": 1, "right": 1}).rows[0] == 5
     assert max(read) < 400
-    for name in ("lists-1.faiss", "vectors.npy", "cells.npz"):
+    if (maps := Path("/proc/self/maps")).exists():  # in the files, not in the memory of the process
+        assert all(f"{tmp_path}/index/lists-{part}.bin" in maps.read_text() for part in range(len(PARTS)))
+    for name in ("lists-1.bin", "vectors.npy", "cells.npz"):
         intact = (tmp_path / "index" / name).read_bytes()
         damaged = bytearray(intact)
         damaged[len(damaged) // 2] ^= 1
@@ -189,6 +199,39 @@ def test_lists_are_really_used_and_checked(tmp_path: Path, store: Store, embeddi
         with pytest.raises(CacheDamagedError):
             SearchIndex.open(tmp_path / "index", store).check()  # type: ignore[union-attr]
         (tmp_path / "index" / name).write_bytes(intact)
+
+
+@pytest.mark.parametrize("dim", [16, 15])
+def test_lists_hold_every_row_once_in_each_part_and_compare_its_codes(tmp_path: Path, dim: int) -> None:
+    rng = np.random.default_rng(3)
+    vectors, parts = rng.normal(size=(2500, dim)).astype(np.float16), {"left": slice(0, 8), "right": slice(8, dim)}
+    settings = build_lists(vectors, parts, np.arange(2500), tmp_path)
+    arrays = dict(np.load(tmp_path / "cells.npz"))
+    files = [CheckedFile(file, FileChecksum.of(file)) for file in sorted(tmp_path.glob("lists-*.bin"))]
+    lists = open_lists(arrays, parts, files, settings)
+    codewords = arrays["codewords"].reshape(-1, 16, 2)
+    pairs = np.pad(vectors.astype(np.float32), ((0, 0), (0, dim % 2))).reshape(2500, -1, 1, 2)
+    nearest = np.square(pairs - codewords).sum(axis=3).argmin(axis=2)
+    decoded = codewords[np.arange(len(codewords)), nearest].reshape(2500, -1)[:, :dim]
+    for weights in ({"left": 1, "right": 0}, {"left": 0, "right": 1}, {"left": 1, "right": 1}):
+        query = rng.normal(size=dim).astype(np.float32)
+        for name, columns in parts.items():
+            query[columns] *= weights[name]
+        found = lists.search(query, 2500, 1.0)
+        assert sorted(found.tolist()) == list(range(2500))
+        assert np.diff((decoded @ query)[found]).max() < 0.02 * np.abs(decoded @ query).max()  # of 8 bits a pair
+
+
+def test_a_search_steered_by_one_part_scans_the_lists_of_that_part(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(2, 64, 8))
+    own = rng.integers(64, size=(2, 6000))
+    vectors = np.concatenate([centres[part, own[part]] for part in (0, 1)], axis=1) + 0.2 * rng.normal(size=(6000, 16))
+    parts = {"left": slice(0, 8), "right": slice(8, 16)}
+    shares = build_lists(vectors.astype(np.float16), parts, np.arange(6000), tmp_path)["shares"]
+    # Neighbours by one part are in its own cluster, of 64, however the other part is.
+    assert shares["one"][0] < 3 / 64
+    assert shares["one"][0] < shares["all"][0] < 0.5
 
 
 def test_codes_are_packed_as_faiss_packs_them() -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
+from soundloom.library.storage.table_schema import whole_column
 from soundloom.remote import is_address
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Segments:
         """Which segments have a tag."""
         import pyarrow.compute as pc
 
-        tags = self._rows["tags"].combine_chunks()
+        tags = whole_column(self._rows, "tags")
         tagged = np.zeros(len(self), np.bool_)
         if len(tags):
             equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
@@ -198,7 +199,7 @@ class Segments:
         Args:
             mask: which rows.
         """
-        paths = self._rows["path"].combine_chunks().dictionary_encode()
+        paths = whole_column(self._rows, "path").dictionary_encode()
         file = paths.indices.to_numpy()
         names = paths.dictionary.to_pylist()
         chosen = np.bincount(file[mask], minlength=len(names))

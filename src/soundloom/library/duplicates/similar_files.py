@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soundloom.library.search.vector_index.pairwise import pairs_above
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ def similar_files(
         limit: the least similarity of corresponding segments.
         coverage: least share of the longer file's segments that must have one in the other.
     """
-    paths = index.rows["path"].combine_chunks().dictionary_encode()
+    paths = whole_column(index.rows, "path").dictionary_encode()
     file_of_row, names = paths.indices.to_numpy(), paths.dictionary.to_pylist()
     segments = np.bincount(file_of_row, minlength=len(names))
     best: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from soundloom.library.search.text_match import words_of
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +77,7 @@ def _tag_pairs(rows: pa.Table, clusters: Int[np.ndarray, " rows"]) -> tuple[list
     """Every tag of every row, and its row's cluster."""
     import pyarrow.compute as pc
 
-    tags = rows["tags"].combine_chunks()
+    tags = whole_column(rows, "tags")
     return pc.list_flatten(tags).to_pylist(), clusters[pc.list_parent_indices(tags).to_numpy()]
 
 

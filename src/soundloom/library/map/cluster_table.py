@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from soundloom.library.map.cluster_labels import cluster_labels
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
@@ -70,7 +71,7 @@ def describe_clusters(
     members = _members(clusters)
     words = _words(index, members, scores)
     names = cluster_labels(index.rows, clusters, words)
-    paths = index.rows["path"].combine_chunks().dictionary_encode()
+    paths = whole_column(index.rows, "path").dictionary_encode()
     file_of_row, starts = paths.indices.to_numpy(), index.rows["start"].to_numpy()
     middles = [_middle(index, rows, scale) for rows in members]
     described = [

@@ -1,8 +1,7 @@
 """Nearest-neighbour search over a library's standardised embeddings: exact up to a size, by inverted file beyond it.
 
 The store keeps embeddings as the model gave them; the index keeps a copy standardised by column and of unit length by
-part (`vector_index.standardisation`). The similarity of two sounds is the weighted mean of their parts'
-cosines,
+part (`vector_index.standardisation`). The similarity of two sounds is the weighted mean of their parts' cosines,
 
     s(q, x) = sum_p w_p cos(q_p, x_p) / sum_p |w_p|,
 
@@ -10,7 +9,7 @@ which is one inner product with the query's parts scaled by w: weights steer a s
 
 Small libraries are compared row by row. For large ones FAISS looks only at the cells nearest the query
 (`vector_index.cells`); where there are no clusters, and for weights below zero, codes of all rows show which to compare
-(`vector_index.codes`). Beyond a gigabyte vectors are kept in half precision, and lists of codes in cells of the parts
+(`vector_index.codes`). Beyond a gigabyte vectors are kept in half precision, and lists of codes in cells of each part
 show which to compare (`vector_index.part_lists`). Of a filter that leaves few rows every one is compared.
 
 Conditions are evaluated in memory (`soundloom.library.search.fields`). The index is a cache (`index_cache`).
@@ -50,6 +49,7 @@ from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ class SearchIndex:
         self.version: int = manifest["version"]
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
         self.rows: pa.Table = files.table("rows.arrow")
-        self._paths = self.rows["path"].combine_chunks()
+        self._paths = whole_column(self.rows, "path")
         self.segments = Segments(self.rows, self.version, presence)
         self._row_ids = self.rows["_rowid"].to_numpy()
         self._masks = FieldMasks(self.rows, store, self.positions, facts)
@@ -97,7 +97,7 @@ class SearchIndex:
         self._codes: Codes | None = None
         if manifest.get("codes") is not None:
             self._codes = Codes(files.open("codes.faiss"), manifest["codes"])
-        self._lists = ListSearch(files, self._vectors) if manifest.get("lists") is not None else None
+        self._lists = ListSearch(files, self.parts, self._vectors) if manifest.get("lists") is not None else None
 
     @classmethod
     def open(

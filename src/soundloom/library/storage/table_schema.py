@@ -29,6 +29,7 @@ __all__ = [
     "read_notices",
     "segment_rows",
     "segment_schema",
+    "whole_column",
 ]
 
 ADDED_COLUMNS = {"decoder": "int", "notices": "string"}
@@ -145,3 +146,14 @@ def segment_rows(
         [notice_lines(notices)] * count,
     ]
     return pa.table(columns, schema=segment_schema(dim))
+
+
+def whole_column(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece; one that is in one piece already is not copied, which Arrow's `combine_chunks` would do.
+
+    Args:
+        table: such as the rows of a search index, which are mapped into memory.
+        name: of the column.
+    """
+    column = table[name]
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.storage.sql import check_condition
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -256,7 +257,7 @@ class _Parser:
     def _column(self, name: str) -> pa.Array:
         """A value for each segment, or, of what is one for all segments of a file, for each file."""
         if name in _OF_ROWS:
-            return self._fields.rows[name].combine_chunks()
+            return whole_column(self._fields.rows, name)
         if name in _OF_STORE and name not in self._fields.names:
             if self._stored is None:
                 raise _OtherSqlError

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,14 @@ from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold, shared_folder
 from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
+from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["FileFields"]
+
+T = TypeVar("T", bound=np.generic)
 
 _OTHER_NAMES = {
     "rate": "sample_rate",
@@ -59,9 +62,12 @@ class FileFields:
     """
 
     def __init__(self, rows: pa.Table, facts: pa.Table | None = None, shared: str | None = None) -> None:
-        paths = rows["path"].combine_chunks().dictionary_encode()
-        self.paths: pa.Array = paths.dictionary
-        self.file_of_row: NDArray[np.int32] = paths.indices.to_numpy()
+        import pyarrow.compute as pc
+
+        runs = pc.run_end_encode(whole_column(rows, "path"))
+        self.paths: pa.Array = runs.values
+        self._counts: NDArray[np.int64] = np.diff(runs.run_ends.to_numpy(), prepend=0).astype(np.int64)
+        self.file_of_row: NDArray[np.int32] = self.of_rows(np.arange(len(self.paths), dtype=np.int32))
         self.rows, self.facts = rows, facts
         self._shared = shared
         self._was_searched = False
@@ -115,14 +121,9 @@ class FileFields:
             self._columns[name] = self._made[name]() if name in self._made else self._fact(name)
         return self._columns[name]
 
-    def of_rows(self, of_files: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask of files as one of their segments."""
+    def of_rows(self, of_files: NDArray[T]) -> NDArray[T]:
+        """A value for each file, such as a mask, as one for each of their segments, which follow each other."""
         return np.repeat(of_files, self._counts)
-
-    @cached_property
-    def _counts(self) -> NDArray[np.int64]:
-        """How many segments each file has; they follow each other."""
-        return np.bincount(self.file_of_row, minlength=len(self.paths))
 
     @cached_property
     def _first_rows(self) -> NDArray[np.int64]:
@@ -207,15 +208,16 @@ class FileFields:
         return moments, ~np.isnat(moments) & stated
 
     @cached_property
-    def tags_of_rows(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
+    def tags_of_rows(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int32]]:
         """The tags that were given, by name; and for every tag of a segment its number in them, and the segment's."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = self.rows["tags"].combine_chunks()
+        column = whole_column(self.rows, "tags")
         encoded = pc.list_flatten(column).cast(pa.string()).dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy()
-        return encoded.dictionary.to_pylist(), codes, pc.list_parent_indices(column).to_numpy()
+        counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        return encoded.dictionary.to_pylist(), codes, np.repeat(np.arange(len(column), dtype=np.int32), counts)
 
     @cached_property
     def titles(self) -> dict[str, str]:

@@ -22,7 +22,7 @@ from soundloom.library.search.vector_index.index_files import (
     write_manifest,
     write_table,
 )
-from soundloom.library.search.vector_index.part_lists import build_lists
+from soundloom.library.search.vector_index.list_builder import build_lists
 from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.search.vector_index.standardisation import (
     column_scaling,
@@ -30,7 +30,7 @@ from soundloom.library.search.vector_index.standardisation import (
     sampled_scaling,
     standardised_with_norms,
 )
-from soundloom.library.storage.table_schema import failure_table
+from soundloom.library.storage.table_schema import failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,7 +150,7 @@ def _file_numbers(rows: pa.Table) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    paths = rows["path"].combine_chunks()
+    paths = whole_column(rows, "path")
     if len(paths) < 2:
         return np.zeros(len(paths), np.int32)
     begins = pc.not_equal(paths[1:], paths[:-1])

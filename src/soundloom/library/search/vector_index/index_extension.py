@@ -33,7 +33,7 @@ from soundloom.library.search.vector_index.index_files import (
 )
 from soundloom.library.search.vector_index.row_vectors import RowVectors
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
-from soundloom.library.storage.table_schema import failure_table
+from soundloom.library.storage.table_schema import failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -169,8 +169,8 @@ def _keys(rows: pa.Table) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    starts = pc.cast(rows["start"].combine_chunks(), pa.string())
-    return pc.binary_join_element_wise(rows["path"].combine_chunks(), starts, "\0")
+    starts = pc.cast(whole_column(rows, "start"), pa.string())
+    return pc.binary_join_element_wise(whole_column(rows, "path"), starts, "\0")
 
 
 def _write_update(
@@ -206,7 +206,7 @@ def _merged(rows: pa.Table, new: pa.Table) -> tuple[pa.Table, Int[np.ndarray, " 
     """Rows in their order with new ones among them, and the place of each in both tables, one after the other."""
     import pyarrow as pa
 
-    paths, starts = rows["path"].combine_chunks(), rows["start"].to_numpy()
+    paths, starts = whole_column(rows, "path"), rows["start"].to_numpy()
 
     class Keys:
         """Path and start of the rows, read where a search by halves looks."""

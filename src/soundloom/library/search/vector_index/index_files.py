@@ -12,8 +12,8 @@
 
 Libraries beyond a gigabyte have no norms.npy, cells.faiss and codes.faiss, and vectors in half precision:
 
-    cells.npz      centroids of the parts' cells, and how many rows each cell has (`part_lists`)
-    lists-N.faiss  shards of the cells' lists of product codes
+    cells.npz      centroids of the cells of each part and of the codes, and how many rows each cell has (`part_lists`)
+    lists-N.bin    lists of product codes in the cells of a part
     added.npy      vectors of rows that were added since
     slots.npy      for every row where its vector is, in vectors.npy and then added.npy; not there if in that order
 
@@ -49,7 +49,7 @@ __all__ = [
     "write_table",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout; an index of another version is rebuilt."""
 
 MANIFEST = "index.json"

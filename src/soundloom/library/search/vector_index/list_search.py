@@ -14,8 +14,8 @@ from soundloom.library.search.vector_index.row_vectors import RowVectors
 
 __all__ = ["ListSearch"]
 
-_FEW = 2**14
-"""Rows up to which every one is compared."""
+_SCANNED = 256
+"""Codes that are scanned in the time in which a row anywhere in the file is read and compared."""
 _MASKS = 16
 """Filters whose bits are kept: a byte for eight rows each."""
 
@@ -25,16 +25,17 @@ class ListSearch:
 
     Args:
         files: of the index.
+        parts: part name -> its columns.
         vectors: of its rows.
 
     Raises:
         CacheDamagedError: a file is not as it was written.
     """
 
-    def __init__(self, files: IndexFiles, vectors: RowVectors) -> None:
+    def __init__(self, files: IndexFiles, parts: Mapping[str, slice], vectors: RowVectors) -> None:
         settings = files.manifest["lists"]
-        shards = [files.open(f"lists-{number}.faiss") for number in range(settings["shards"])]
-        self._lists = open_lists(files.arrays("cells.npz"), shards, settings)
+        lists = [files.open(f"lists-{number}.bin") for number in range(len(parts))]
+        self._lists = open_lists(files.arrays("cells.npz"), parts, lists, settings)
         self._vectors = vectors
         self._bits: dict[int, tuple[Bool[np.ndarray, " rows"], UInt8[np.ndarray, " bytes"]]] = {}
 
@@ -65,12 +66,12 @@ class ListSearch:
             CacheDamagedError: the index is not as it was written.
         """
         count = len(self._vectors) if mask is None else int(np.count_nonzero(mask))
-        wanted = self._lists.candidates(k)
-        if count <= max(_FEW, 4 * wanted):
+        wanted, share = self._lists.candidates(k), self._lists.share(weights, k, count)
+        if count <= max(4 * wanted, share * len(self._vectors) / _SCANNED):
             few = np.arange(count) if mask is None else np.flatnonzero(mask)
             return np.asarray(few[top_rows(self._vectors.at(few) @ weighted, k)])
         bits = None if mask is None else self._bits_of(mask)
-        slots = self._lists.search(weighted, wanted, self._lists.share(weights, k, count), bits)
+        slots = self._lists.search(weighted, wanted, share, bits)
         rows = np.sort(self._vectors.rows_of(slots))
         compared = self._vectors.at(rows) @ weighted
         if len(added := self._vectors.added_rows):

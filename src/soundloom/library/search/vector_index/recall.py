@@ -55,10 +55,10 @@ class RecallSample:
 
 
 def sample_queries(
-    vectors: Float[np.ndarray, "rows dim"], parts: Mapping[str, slice]
+    vectors: Float[np.ndarray, "rows dim"], parts: Mapping[str, slice], count: int = _QUERIES
 ) -> tuple[Float32[np.ndarray, "queries dim"], Int[np.ndarray, " queries"]]:
     """Some rows as queries, first by all parts together and then by each alone, and the number of each one's row."""
-    chosen = np.sort(np.random.default_rng(1).choice(len(vectors), min(_QUERIES, len(vectors)), replace=False))
+    chosen = np.sort(np.random.default_rng(1).choice(len(vectors), min(count, len(vectors)), replace=False))
     queries = [np.array(vectors[chosen], np.float32)]
     if len(parts) > 1:
         for columns in parts.values():
