@@ -21,6 +21,7 @@ from soundloom import audio
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
 from soundloom.detectors import Aim, Detector, detection, frame_windows
+from soundloom.detectors.label_detector import _average_precision
 from soundloom.detectors.next_examples import windows_to_mark
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.frontends import FRONTENDS
@@ -334,3 +335,10 @@ def test_a_recording_of_which_a_stretch_cannot_be_read_is_left_out(tmp_path: Pat
     found = embed_windows(windows, soundloom.load(MODEL), {str(path): 70.0}, decoding=audio.DEFAULT_OPTIONS, workers=1)
     assert found.windows == ()
     assert list(found.failed) == [str(path)]
+
+
+def test_calls_that_are_all_found_leave_room_for_one_that_is_not() -> None:
+    others = np.linspace(0, 1, 500)
+    few, many = (_average_precision(np.full(count, 2.0), others) for count in (5, 50))
+    assert (few.value, few.high) == (many.value, many.high) == (1.0, 1.0)
+    assert few.low < 0.7 < many.low < 0.95

@@ -257,8 +257,9 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
     }
     lines += [
         "",
-        f"Learned from {counted(len(detector.examples), 'marked region')} (examples.csv). Figures are of examples "
-        "that were held out, with 95 % intervals; they hold for recordings like these examples and their background.",
+        f"Learned from {counted(len(detector.examples), 'marked region')} (examples.csv); regions of other labels, or "
+        "of none, count as no. Figures are of examples that were held out, with 95 % intervals; they hold for "
+        "recordings like these examples and their background.",
     ]
     if len(rounds) > 1:
         lines += ["", "| round | label | yes | no | average precision |", "|---|---|---|---|---|"]

@@ -14,6 +14,7 @@ from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import Blend, Examples, learn
 from soundloom.detectors.training_windows import WindowVectors
 from soundloom.embedder import Embedder
+from soundloom.library.tags.active_learning import wilson_interval
 from soundloom.library.tags.logistic_regression import average_precision
 
 __all__ = ["BLOCKS", "LabelDetector", "Quality", "learn_labels"]
@@ -147,7 +148,10 @@ def _groups(found: WindowVectors, positive: Bool[np.ndarray, " windows"]) -> tup
 
 
 def _average_precision(positive: Float[np.ndarray, " positive"], others: Float[np.ndarray, " others"]) -> Interval:
-    """Average precision of held-out scores, with the interval of a bootstrap."""
+    """Average precision of held-out scores, with an interval: of a bootstrap, but no narrower than that of a share.
+
+    A bootstrap of positives that all come first would say that no other is ever missed (Wilson's interval does not).
+    """
     rng = np.random.default_rng(0)
 
     def value(some: Float[np.ndarray, " some"], rest: Float[np.ndarray, " rest"]) -> float:
@@ -157,4 +161,5 @@ def _average_precision(positive: Float[np.ndarray, " positive"], others: Float[n
     draws = [value(rng.choice(positive, len(positive)), rng.choice(others, len(others))) for _ in range(_DRAWS)]
     middle = value(positive, others)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(middle, min(middle, float(low)), max(middle, float(high)))
+    least, _, most = wilson_interval(middle, len(positive))
+    return Interval(middle, min(least, float(low)), max(most, float(high)))

@@ -34,7 +34,7 @@ from soundloom.library.tags.logistic_regression import Logistic, average_precisi
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
 
-__all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example"]
+__all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example", "wilson_interval"]
 
 PRESUMED = 200
 """Segments presumed to be no, at most."""
@@ -241,7 +241,7 @@ def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | Non
     shares = []
     for kind in (examples.yes, ~examples.yes):
         rows = kind & judged
-        shares.append(_wilson(float(right[rows].mean()), len(np.unique(examples.files[rows]))))
+        shares.append(wilson_interval(float(right[rows].mean()), len(np.unique(examples.files[rows]))))
     low, accuracy, high = (sum(pair) / 2 for pair in zip(*shares, strict=True))
     message = f"{accuracy:.0%} right on examples held out ({low:.0%} to {high:.0%})"
     if marked_files[1] < 2:
@@ -252,7 +252,7 @@ def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | Non
     return TaggingQuality(accuracy=accuracy, low=low, high=high, average_precision=precision, message=message, **counts)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float, float]:
+def wilson_interval(share: float, count: int) -> tuple[float, float, float]:
     """Low end, share and high end of Wilson's 95 % interval of a share of so many."""
     z2 = 1.96**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
