@@ -249,6 +249,28 @@ def test_old_snapshots_and_their_contents_are_removed(tmp_path: Path, monkeypatc
     assert every.read(8) == latest
 
 
+def test_contents_that_were_sent_and_never_named_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from soundloom.library.mirror import snapshots
+    from soundloom.library.mirror.snapshots import Snapshot, StoredFile
+
+    monkeypatch.setattr(snapshots, "_KEPT", 3)
+    storage = FolderStorage(tmp_path / "store")
+    every, latest = Snapshots(storage), Snapshot()
+    kept, of_killed = [], []
+    for number in range(1, 7):
+        keys = [every.content_key(number, "abc") for _ in range(2)]
+        for key in keys:
+            storage.put(key, b"x")
+        kept.append(keys[0])
+        of_killed.append(keys[1])
+        if number == 6:  # somebody sends for the next
+            storage.put(being_sent := every.content_key(7, "abc"), b"x")
+        following = latest.followed_by({"a": StoredFile(keys[0], 1, "")})
+        assert every.publish(following, latest)
+        latest = following
+    assert storage.keys("files/") == sorted([*kept[2:], being_sent])
+
+
 def test_the_lock_goes_to_one_writer_and_on_when_it_dies(tmp_path: Path) -> None:
     storage, now = FolderStorage(tmp_path / "store"), [100.0]
     lock = WriterLock(storage, 60.0, clock=lambda: now[0])

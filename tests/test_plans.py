@@ -32,7 +32,7 @@ from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.plans import Plan, fragment_commit
 from soundloom.plans.fragment import decode_fragment, encode_fragment
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import finished_shards
+from soundloom.plans.plan_file import finished_shards, read_json
 from soundloom.plans.shard_process import ModelSource
 from soundloom.remote.object_storage import FolderStorage, ObjectStorage, open_storage
 
@@ -262,8 +262,28 @@ def test_the_first_of_two_workers_that_did_a_shard_counts(plan: Plan, indexed: L
     done[0].unlink()
     report = plan.work(workers=1)
     assert (report.shards, report.files) == (1, 1)
+    assert len(storage.keys("fragments/")) == len(done) + 1
     plan.commit()
     same_library(Library.open(plan.file.library), indexed)
+    named = {read_json(storage, f"done/{path.name}")["fragment"] for path in done}
+    assert set(storage.keys("fragments/")) == named
+
+
+def test_a_worker_that_is_second_removes_its_fragment(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = sorted(Path(plan.address).glob("done/*.json"))
+    create = FolderStorage.create
+
+    def create_second(self: FolderStorage, key: str, content: bytes) -> bool:
+        if key == f"done/{done[0].name}":
+            assert create(self, key, first)
+        return create(self, key, content)
+
+    first = done[0].read_bytes()
+    done[0].unlink()
+    before = open_storage(plan.address).keys("fragments/")
+    monkeypatch.setattr(FolderStorage, "create", create_second)
+    assert plan.work(workers=1).repeated == 1
+    assert open_storage(plan.address).keys("fragments/") == before
 
 
 def test_status_counts_shards_and_names_failures(plan: Plan) -> None:

@@ -19,7 +19,8 @@ from soundloom.cli import main
 from soundloom.errors import LibraryError
 from soundloom.library import Library
 from soundloom.plans import Plan
-from soundloom.remote import http_ranges, remote_files
+from soundloom.remote import file_status, http_ranges, remote_files
+from soundloom.remote.remote_files import list_objects
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the server's packages
 
@@ -137,6 +138,19 @@ def test_a_bucket_that_changes_is_followed(
     after = hashes_of(library)
     assert after[f"{field.address}/owls/snowy.flac"] == before[f"{field.address}/owls/c.flac"]
     assert len(library.search(f"{field.address}/owls/snowy.flac", 3)) == 3
+
+
+def test_objects_of_one_size_and_second_differ_by_their_tags(
+    field: Prefix, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, content = f"{field.address}/dogs/a.wav", (folder / "dogs/a.wav").read_bytes()
+    first = file_status(address)
+    assert dict(list_objects(field.address))[address] == first
+    field.put("dogs/a.wav", content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    monkeypatch.setattr(remote_files, "_REMOTE", remote_files._RemoteFiles())
+    second = file_status(address)
+    assert second.size == first.size
+    assert second.mtime_ns % 10**9 != first.mtime_ns % 10**9
 
 
 def test_rows_stay_while_the_store_is_not_reached(

@@ -8,6 +8,7 @@ library's lock of adding, as `soundloom index` does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags
 from soundloom.plans.fragment import FileResult, decode_fragment, digest_of
 from soundloom.plans.plan_file import PlanFile, differences, finished_shards, read_json, shard_key
-from soundloom.remote.object_storage import ObjectStorage
+from soundloom.remote.object_storage import ObjectStorage, get_many
 
 __all__ = ["commit_fragments"]
 
@@ -83,6 +84,7 @@ class _Committer:
         if done == self._plan.shards.keys():
             self._record_failures(dict(self._plan.failed), ())
             registry.record(roots, missing)
+            self._remove_unnamed()
         self._library.tag_editor.reconcile()
         if writer.commits:
             self._store.compact()
@@ -137,6 +139,15 @@ class _Committer:
                 f"{shard_key('done', shard)!r} and run soundloom work again"
             )
         return decode_fragment(content)
+
+    def _remove_unnamed(self) -> None:
+        """Remove fragments of workers that were killed before they said that the shard is done; all shards are done."""
+        fragments = self._storage.keys("fragments/")
+        if len(fragments) == len(self._plan.shards):
+            return
+        done = get_many(self._storage, [shard_key("done", shard) for shard in self._plan.shards])
+        for key in set(fragments) - {json.loads(content)["fragment"] for content in done.values()}:
+            self._storage.delete(key)
 
     def _record_failures(self, failed: Mapping[str, str], succeeded: Collection[str]) -> None:
         """Keep failures beside the earlier ones, without those of files that have rows now."""

@@ -202,6 +202,7 @@ class Worker:
         with self._counting:
             if not first:
                 self._report.repeated += 1
+                self._storage.delete(fragment)
                 return
             self._report.shards += 1
             self._report.files += len(results)

@@ -37,6 +37,7 @@ class HttpRanges:
     Attributes:
         size: bytes in it.
         modified: when it was changed, in seconds since 1970; 0 if the server does not say.
+        tag: its ETag; empty if the server gives none.
 
     Raises:
         RemoteFileError: there is no such file, or the server cannot be reached or refuses.
@@ -45,9 +46,8 @@ class HttpRanges:
     def __init__(self, address: str) -> None:
         self._address = address
         self._whole: IO[bytes] | None = None
-        self._tag = ""
         with self._open(0, _HEAD) as answer:
-            self._tag = _tag_of(answer)
+            self.tag, self._state = str(answer.headers.get("ETag") or ""), _state_of(answer)
             self.modified = _modified(answer)
             total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", ""))
             if answer.status == 206 and total is not None:
@@ -65,7 +65,7 @@ class HttpRanges:
             return self._whole.read(end - begin)
         for attempt in range(_ATTEMPTS):
             with self._open(begin, end) as answer:
-                if answer.status != 206 or _tag_of(answer) != self._tag:
+                if answer.status != 206 or _state_of(answer) != self._state:
                     raise RemoteFileError("the file behind the address was changed while it was read")
                 try:
                     return bytes(answer.read())
@@ -96,7 +96,7 @@ class HttpRanges:
         raise AssertionError  # the last attempt returns or raises
 
 
-def _tag_of(answer: Any) -> str:
+def _state_of(answer: Any) -> str:
     """What names the state of the file."""
     return str(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
 

@@ -1,4 +1,9 @@
-"""Files by path or address, opened alike; a remote file is kept for half a minute, so that it is asked for once."""
+"""Files by path or address, opened alike; a remote file is kept for half a minute, so that it is asked for once.
+
+What the server says of a file's state, its time to the second and its strong ETag, is one number, which is compared
+wherever the time of a local file is: the second, and below it a checksum of the ETag. By that, objects of one size that
+are written within a second differ, and files of a server that tells no time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import io
 import os
 import re
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +35,7 @@ _KEPT_FILES = 16
 
 @dataclass(frozen=True)
 class FileStatus:
-    """Size in bytes and modification time of a file."""
+    """Size in bytes and modification time of a file; of a remote one its state (see the module)."""
 
     size: int
     mtime_ns: int
@@ -55,8 +61,7 @@ def open_binary(path: str) -> io.RawIOBase:
     """
     if not is_address(path):
         return open(path, "rb", buffering=0)
-    content, modified = _REMOTE.opened(path)
-    return RangedFile(content, int(modified * 10**9))
+    return RangedFile(*_REMOTE.opened(path))
 
 
 def file_status(path: str | os.PathLike[str]) -> FileStatus:
@@ -71,8 +76,8 @@ def file_status(path: str | os.PathLike[str]) -> FileStatus:
     if not is_address(path):
         status = os.stat(path)
         return FileStatus(status.st_size, status.st_mtime_ns)
-    content, modified = _REMOTE.opened(os.fspath(path))
-    return FileStatus(content.size, int(modified * 10**9))
+    content, state = _REMOTE.opened(os.fspath(path))
+    return FileStatus(content.size, state)
 
 
 def list_objects(address: str) -> Iterator[tuple[str, FileStatus]]:
@@ -88,8 +93,15 @@ def list_objects(address: str) -> Iterator[tuple[str, FileStatus]]:
     with _as_remote_errors(address):
         for page in api.list(open_object_store(scheme, bucket), prefix.rstrip("/") or None, chunk_size=1000):
             for found in page:
-                status = FileStatus(found["size"], int(found["last_modified"].timestamp() * 10**9))
+                state = _state(found["last_modified"].timestamp(), found["e_tag"] or "")
+                status = FileStatus(found["size"], state)
                 yield f"{scheme}://{bucket}/{found['path']}", status
+
+
+def _state(modified: float, tag: str) -> int:
+    """A number for the state of a remote file."""
+    below = zlib.crc32(tag.encode()) % 10**9 if tag and not tag.startswith("W/") else 0
+    return int(modified) * 10**9 + below
 
 
 def _parts(address: str) -> tuple[str, str, str]:
@@ -128,11 +140,11 @@ class _ObjectRanges:
             about = self._api.head(self._store, key)
         self.size: int = about["size"]
         self.modified: float = about["last_modified"].timestamp()
-        self._tag = about["e_tag"]
+        self.tag: str = about["e_tag"] or ""
 
     def fetch(self, begin: int, end: int) -> bytes:
         """See `soundloom.remote.ranged_file.ByteRanges`."""
-        options = {"range": (begin, end), **({"if_match": self._tag} if self._tag else {})}
+        options = {"range": (begin, end), **({"if_match": self.tag} if self.tag else {})}
         with _as_remote_errors(self._address):
             return bytes(self._api.get(self._store, self._key, options=options).bytes())
 
@@ -144,14 +156,14 @@ def _http_ranges(address: str) -> HttpRanges:
 
 
 class _RemoteFiles:
-    """The remote files that were opened last: address -> their blocks, and when they were modified."""
+    """The remote files that were opened last: address -> their blocks, and their state."""
 
     def __init__(self) -> None:
-        self._files: OrderedDict[str, tuple[float, RangedBytes, float]] = OrderedDict()
+        self._files: OrderedDict[str, tuple[float, RangedBytes, int]] = OrderedDict()
         self._lock = Lock()
 
-    def opened(self, address: str) -> tuple[RangedBytes, float]:
-        """The blocks of a file, and its modification time in seconds since 1970."""
+    def opened(self, address: str) -> tuple[RangedBytes, int]:
+        """The blocks of a file, and its state."""
         with self._lock:
             kept = self._files.get(address)
             if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
@@ -159,11 +171,12 @@ class _RemoteFiles:
         scheme, host, key = _parts(address)
         file = _http_ranges(address) if scheme in ("http", "https") else _ObjectRanges(scheme, host, key)
         content = RangedBytes(cast(ByteRanges, file))
+        state = _state(file.modified, file.tag)
         with self._lock:
-            self._files[address] = time.monotonic(), content, file.modified
+            self._files[address] = time.monotonic(), content, state
             while len(self._files) > _KEPT_FILES:
                 self._files.popitem(last=False)
-        return content, file.modified
+        return content, state
 
 
 _REMOTE = _RemoteFiles()

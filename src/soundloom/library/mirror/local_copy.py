@@ -164,7 +164,7 @@ class Mirror:
             known = before.snapshot.files.get(name)
             if known is not None and before.times.get(name) == times[name]:
                 return known
-            return self._sent(name, known)
+            return self._sent(name, known, before.snapshot.number + 1)
 
         with ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="soundloom-send") as pool:
             files = dict(zip(times, pool.map(stored, times), strict=True))
@@ -188,14 +188,14 @@ class Mirror:
             self.pull()
             self._held = held.pop_all()
 
-    def _sent(self, name: str, known: StoredFile | None) -> StoredFile:
-        """A file after its content was written, unless that is stored already."""
+    def _sent(self, name: str, known: StoredFile | None, number: int) -> StoredFile:
+        """A file after its content was written for a snapshot, unless that is stored already."""
         with one_line_errors(self.folder / name), open(self.folder / name, "rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         if known is not None and known.digest == digest:
             return known
         size = (self.folder / name).stat().st_size
-        key = f"files/{digest}-{os.urandom(6).hex()}"
+        key = self._snapshots.content_key(number, digest)
         self._storage.put(key, self.folder / name)
         return StoredFile(key, size, digest)
 

@@ -1,17 +1,19 @@
 """Snapshots of a library in an object store: which files it consists of, under a number that one writer can take.
 
 states/NUMBER.json  path of every file -> its object, size and hash; what earlier snapshots had and this one has not
-files/...           contents of files, each under a name of its own, never changed
+files/...           contents of files, never changed; a name begins with the number of the snapshot that it was sent for
 writer/...          who may write (`soundloom.library.mirror.writer_lock`)
 
 A snapshot is created if its number is free (a conditional write), after the contents of its files. So a reader sees all
 of a change or nothing, and of two writers one fails. Contents stay for some snapshots after the last one that names
-them, so that readers can finish.
+them, so that readers can finish. Contents that were sent and never named, by a process that was killed or refused, go
+once their number is taken.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from soundloom.remote.object_storage import ObjectStorage
 __all__ = ["Snapshot", "Snapshots", "StoredFile"]
 
 _FORMAT = 1
+_DIGITS = 10
 _KEPT = 30
 """Snapshots that readers may still be fetching."""
 
@@ -113,8 +116,22 @@ class Snapshots:
                 self._storage.delete(key)
         if snapshot.number > _KEPT:
             self._storage.delete(_key(snapshot.number - _KEPT))
+        if snapshot.number % _KEPT == 0:
+            self._remove_unnamed(snapshot)
         return True
+
+    def content_key(self, number: int, digest: str) -> str:
+        """A key for a content that is sent for a snapshot, which nothing else has."""
+        return f"files/{number:0{_DIGITS}d}-{digest}-{os.urandom(6).hex()}"
+
+    def _remove_unnamed(self, snapshot: Snapshot) -> None:
+        """Remove contents that were sent for this snapshot or an earlier one and are in none that can be read."""
+        named = {file.key for file in snapshot.files.values()}.union(*snapshot.replaced.values())
+        for key in self._storage.keys("files/"):
+            number = key.removeprefix("files/").partition("-")[0]
+            if key not in named and len(number) == _DIGITS and int(number) <= snapshot.number:
+                self._storage.delete(key)
 
 
 def _key(number: int) -> str:
-    return f"states/{number:010d}.json"
+    return f"states/{number:0{_DIGITS}d}.json"
