@@ -10,13 +10,14 @@ import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 from soundloom.file_names import os_path
 from soundloom.html_table import html_table
-from soundloom.library.segments import Hit
+from soundloom.library.segments import Hit, Segment
 from soundloom.remote import is_address
 
-__all__ = ["Hits"]
+__all__ = ["FoundList", "Hits"]
 
 _PLAYED = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg", ".opus": "audio/ogg"}
 """Media types of the files that browsers play, by ending."""
@@ -26,36 +27,63 @@ _TABLE_BYTES = 2**22
 """Size of all files in one table together, at most."""
 
 
-class Hits(list[Hit]):
-    """The hits of a search, best first: a list that notebooks show as a table."""
+_Found = TypeVar("_Found", bound=Segment)
+
+
+class FoundList(list[_Found]):
+    """A list of what was found, the best first, which notebooks show as a table; and so are its slices."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> _Found: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> Self: ...
+    def __getitem__(self, place: SupportsIndex | slice, /) -> _Found | Self:
+        """One of them, or several as such a list."""
+        return type(self)(super().__getitem__(place)) if isinstance(place, slice) else super().__getitem__(place)
 
     def _repr_html_(self) -> str:
-        return _hits_table(self)
+        return _table(self, self._reasons())
+
+    def _reasons(self) -> list[str]:
+        """What found each, in words; empty where there is nothing to say."""
+        return []
 
 
-def _hits_table(hits: Sequence[Hit]) -> str:
-    """Hits as an HTML table: similarity, by part too, file, region, tags, and a player for small files."""
-    parts = list(hits[0].parts) if hits else []
+class Hits(FoundList[Hit]):
+    """The hits of a search."""
+
+
+def _table(found: Sequence[Any], reasons: Sequence[str]) -> str:
+    """What was found as an HTML table: by what, similarity, by part too, file, region, tags, player of small files."""
+    parts = list(dict.fromkeys(part for one in found for part in one.parts))
+    headings = ["", "similarity", *map(escape, parts), "file", "region", "tags", ""]
     budget = _TABLE_BYTES
     rows = []
-    for rank, hit in enumerate(hits, start=1):
-        player, size = ("", 0) if hit.absent else _player(hit, budget)
+    for rank, one in enumerate(found, start=1):
+        player, size = ("", 0) if one.absent else _player(one, budget)
         budget -= size
         rows.append(
             [
                 str(rank),
-                f"{hit.similarity:.2f}",
-                *(f"{hit.parts.get(part, float('nan')):.2f}" for part in parts),
-                f'<span title="{escape(hit.path)}">{escape(os.path.basename(hit.path))}</span>',
-                f"{hit.start:.2f} to {hit.end:.2f} s",
-                escape(", ".join(hit.tags)),
-                "absent" if hit.absent else player,
+                _cosine(one.similarity),
+                *(_cosine(one.parts.get(part)) for part in parts),
+                f'<span title="{escape(one.path)}">{escape(os.path.basename(one.path))}</span>',
+                f"{one.start:.2f} to {one.end:.2f} s",
+                escape(", ".join(one.tags)),
+                "absent" if one.absent else player,
             ]
         )
-    return html_table(["", "similarity", *map(escape, parts), "file", "region", "tags", ""], rows)
+    if any(reasons):
+        headings.insert(1, "found by")
+        rows = [[rank, escape(reason), *row] for reason, (rank, *row) in zip(reasons, rows, strict=True)]
+    return html_table(headings, rows)
 
 
-def _player(hit: Hit, budget: int) -> tuple[str, int]:
+def _cosine(number: float | None) -> str:
+    return "" if number is None else f"{number:.2f}"
+
+
+def _player(hit: Segment, budget: int) -> tuple[str, int]:
     """An audio element that holds a hit's file, and the bytes of that file; nothing for a file that is too large."""
     kind = _PLAYED.get(os.path.splitext(hit.path)[1].lower())
     if is_address(hit.path):

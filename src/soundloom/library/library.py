@@ -28,14 +28,21 @@ from soundloom.library.mirror import changing, library_path
 from soundloom.library.search.explanation import Explanation
 from soundloom.library.search.finder import Finder
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.library_query import LibraryQuery, select
-from soundloom.library.search.matches import Match
-from soundloom.library.search.query import apply_balance, check_count, check_query, complete_weights, query_region
+from soundloom.library.search.library_query import LibraryQuery
+from soundloom.library.search.matches import Match, Matches
+from soundloom.library.search.query import (
+    apply_balance,
+    as_embedding,
+    check_count,
+    check_rate,
+    check_where,
+    complete_weights,
+    query_region,
+)
 from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces, mean_of_pieces
 from soundloom.library.search.row_filter import RowFilter
-from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.tag_query import TagQueries
-from soundloom.library.segments import Hit, SegmentRef
+from soundloom.library.segments import Hit
 from soundloom.library.storage import lifecycle
 from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.library.storage.library_lock import AddLock
@@ -143,6 +150,10 @@ class Library(LibraryContents):
         """
         folder = library_path(folder).resolve()
         return cls(folder, *lifecycle.open_library(folder, model, weights, loader), loader)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Path]]:
+        """Pickled as its folder, which another process opens, with the same loader."""
+        return partial(type(self).open, loader=self._loader), (self.folder,)
 
     @property
     def model(self) -> EmbeddingModel:
@@ -265,7 +276,8 @@ class Library(LibraryContents):
             AudioError: the query cannot be read, or the region lies outside it.
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
-        check_count(query, k, sample_rate)
+        check_count(k)
+        check_rate(query, k, sample_rate)
         pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding, notices)
         exclude = None if include_query else query_region(query, start, end)
         return self.search_embedding(pieces, k, weights=weights, where=where, exclude=exclude)
@@ -332,19 +344,21 @@ class Library(LibraryContents):
         Raises:
             QueryError: as for `search`; also an embedding of another size, or one that is not finite.
         """
-        check_query(self.settings, embedding, k)
+        embedding = as_embedding(self.settings, embedding)
+        check_count(k)
+        check_where(where)
         every = apply_balance(complete_weights(self.settings.parts, weights), self.settings.balance)
         return self._index_cache.use(lambda index: hits_of_pieces(index, embedding, k, every, where, exclude))
 
     def find(
         self,
-        query: str | LibraryQuery,
+        query: str | os.PathLike[str] | LibraryQuery,
         k: int = 10,
         *,
         offline: bool = False,
         notices: list[Notice] | None = None,
         remarks: list[str] | None = None,
-    ) -> list[Match]:
+    ) -> Matches:
         """Find files by text, sounds, tags that the model knows and filters; see `soundloom.library.search.finder`.
 
         Args:
@@ -359,19 +373,8 @@ class Library(LibraryContents):
         """
         parts = (self.settings, self._library_model, self._tag_queries)
         finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks, failures=self.failures)
-        asked = query if isinstance(query, LibraryQuery) else self.read_query(query, remarks=remarks)
+        asked = self._query(query, remarks)
         return self._index_cache.use(lambda index: finder.find(index, asked, k))
-
-    def select(self, query: str | LibraryQuery) -> list[SegmentRef]:
-        """Everything that the text and the filters of a query admit, as `tags` and `maps` take it; no model is asked.
-
-        Returns:
-            Files of which every segment is meant by their paths, and segments of the others.
-
-        Raises:
-            QueryError: as for `find`; or the query has sounds or words of the model.
-        """
-        return self._index_cache.use(lambda index: select(index, LibraryQuery.of(query)))
 
     def explain(  # noqa: D417  (the other arguments are those of `search`)
         self,
@@ -394,7 +397,3 @@ class Library(LibraryContents):
         """
         pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding)
         return self._index_cache.use(lambda index: index.explain(mean_of_pieces(index, pieces), hits))
-
-    def index(self) -> SearchIndex:
-        """The search index of the library as it is now, built if it is missing or stale; see `IndexCache.current`."""
-        return self._index_cache.current()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundloom.errors import QueryError
 from soundloom.library.annotation_store.library_annotations import LibraryAnnotations
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.column_table import ColumnReport, add_columns
@@ -18,10 +19,11 @@ from soundloom.library.mirror import refresh
 from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.library_query import LibraryQuery, facets
+from soundloom.library.search.library_query import LibraryQuery, QuerySound, facets, select
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.library.segment_table import SegmentTables
+from soundloom.library.segments import SegmentRef
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
@@ -32,6 +34,8 @@ from soundloom.local_path import local_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from soundloom.library.search.search_index import SearchIndex
 
 __all__ = ["LibraryContents"]
 
@@ -116,12 +120,19 @@ class LibraryContents(SegmentTables):
         durations = self._tables.durations()
         return len(durations), sum(durations.values())
 
+    def index(self) -> SearchIndex:
+        """The search index of the library as it is now, built if it is missing or stale; see `IndexCache.current`."""
+        return self._index_cache.current()
+
     def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         """Columns of the segments as an Arrow table, ordered by path and start.
 
         Args:
             columns: of path, start, end, duration, size, mtime_ns, hash, tags, embedding, notices, decoder (version).
             where: an SQL condition on them.
+
+        Raises:
+            QueryError: there is no such column, or the condition is none.
         """
         return self._current.sorted_rows(columns, where)
 
@@ -137,6 +148,34 @@ class LibraryContents(SegmentTables):
         """
         asked = LibraryQuery.of(query)
         return self._index_cache.use(lambda index: facets(index.fields, asked, fields, index.mask))
+
+    def select(self, query: str | LibraryQuery) -> list[SegmentRef]:
+        """Everything that the text and the filters of a query admit, as `tags` and `maps` take it; no model is asked.
+
+        Returns:
+            Files of which every segment is meant by their paths, and segments of the others.
+
+        Raises:
+            QueryError: as for `find`; or the query has sounds or words of the model.
+        """
+        return self._index_cache.use(lambda index: select(index, LibraryQuery.of(query)))
+
+    def _query(self, asked: object, remarks: list[str] | None) -> LibraryQuery:
+        """What `Library.find` is asked, as a query.
+
+        Raises:
+            QueryError: as for `read_query`; or it is nothing of that kind.
+        """
+        if isinstance(asked, LibraryQuery):
+            return asked
+        if isinstance(asked, str):
+            return self.read_query(asked, remarks=remarks)
+        if isinstance(asked, os.PathLike):
+            return LibraryQuery(like=(QuerySound(Path(asked)),))
+        raise QueryError(
+            f"a query is text, a file or a LibraryQuery, got {type(asked).__name__}: Library.search takes waveforms, "
+            "and search_embedding embeddings"
+        )
 
     def read_query(
         self, *terms: str, files: bool = True, names_only: bool = False, remarks: list[str] | None = None

@@ -156,8 +156,8 @@ class Search:
         own |= {str(sound.source) for sound in read.like}
         read = replace(read, like=tuple(map(self._named, read.like)))
         asked = query.asked(catalogue, read, self._sound, self._uploaded)
-        found = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
-        found = [match for match in found if match.path not in own][query.offset : query.offset + query.k]
+        every = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
+        found = [match for match in every if match.path not in own][query.offset : query.offset + query.k]
         # A region of several segments has the id of its first, which is known to the other routes.
         index = self._library.index()
         rows = [index.rows_in_region(match.path, match.start, match.end) for match in found]

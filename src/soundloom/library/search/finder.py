@@ -26,7 +26,7 @@ from soundloom.library.search.library_query import (
     rows_of_text,
     sort_matches,
 )
-from soundloom.library.search.matches import Match, best_of_each_file, merge_overlapping
+from soundloom.library.search.matches import Match, Matches, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.remote import is_there
@@ -82,11 +82,12 @@ class Finder:
         self._remarks = [] if remarks is None else remarks
         self._failures = failures
 
-    def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
+    def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> Matches:
         """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
+        queries.complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
         matches = self._find(index, query, k)
-        return sort_matches(index.fields, matches, query.sort) if query.is_compared else matches
+        return Matches(sort_matches(index.fields, matches, query.sort) if query.is_compared else matches)
 
     def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         allowed = None if query.where is None else index.mask(query.where)

@@ -7,6 +7,7 @@ the index and nothing else. `soundloom.library.search.finder` answers the rest.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from soundloom.library.search.fields.conditions import condition_mask
 from soundloom.library.search.fields.facets import Facets, count_facets
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
+from soundloom.library.search.query import check_count, check_where
 from soundloom.library.search.row_filter import RowFilter
 
 if TYPE_CHECKING:
@@ -114,11 +116,17 @@ class LibraryQuery:
         """Refuse what cannot be answered, before anything is loaded.
 
         Raises:
-            QueryError: k below 1, a share outside [0, 1], a weight that is not above 0, or a region that ends before it
-                begins.
+            QueryError: k below 1, a share outside [0, 1], a weight that is not above 0, a region that ends before it
+                begins, or a single value where several are meant.
         """
-        if k < 1:
-            raise QueryError(f"k must be at least 1, got {k}")
+        check_count(k)
+        check_where(self.where)
+        for name in ("words", "not_words", "sort"):
+            if isinstance(given := getattr(self, name), str):
+                raise QueryError(f"{name} are several texts: write {name}=({given!r},)")
+        for name in ("like", "unlike"):
+            if isinstance(given := getattr(self, name), str) or not all(isinstance(one, QuerySound) for one in given):
+                raise QueryError(f"{name} are several QuerySound: write {name}=(QuerySound({_example(given)!r}),)")
         if not 0 <= self.share <= 1:
             raise QueryError(f"the share of the words beside a sound must be from 0 to 1, got {self.share}")
         for sound in (*self.like, *self.unlike):
@@ -128,6 +136,12 @@ class LibraryQuery:
                 )
             if sound.end is not None and not sound.start < sound.end:
                 raise QueryError(f"a region must end after it begins, got {sound.start:g} to {sound.end:g} s")
+
+
+def _example(sounds: object) -> object:
+    """The first of what should be several sounds, if it is a file."""
+    first = sounds if isinstance(sounds, str) else next(iter(sounds), None) if isinstance(sounds, Iterable) else None
+    return str(first) if isinstance(first, str | os.PathLike) else "dog.wav"
 
 
 def match_names(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from soundloom.library.hits import FoundList
 from soundloom.library.segments import Segment
 
-__all__ = ["Match", "best_of_each_file", "merge_overlapping"]
+__all__ = ["Match", "Matches", "best_of_each_file", "merge_overlapping"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Match(Segment):
     percentile: float | None = field(default=None, kw_only=True)
     probability: float | None = field(default=None, kw_only=True)
     parts: dict[str, float] = field(default_factory=dict, kw_only=True)
+
+
+class Matches(FoundList[Match]):
+    """The matches of a query."""
+
+    def _reasons(self) -> list[str]:
+        return [", ".join(match.found_by) for match in self]
 
 
 def best_of_each_file(matches: Iterable[Match]) -> list[Match]:

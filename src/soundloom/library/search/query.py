@@ -7,35 +7,70 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from soundloom.embedding_model import Source
 from soundloom.errors import QueryError
+from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.remote import absolute_location
 
-__all__ = ["apply_balance", "check_count", "check_query", "complete_weights", "query_region", "refuse_embedding"]
+__all__ = [
+    "apply_balance",
+    "as_embedding",
+    "check_count",
+    "check_rate",
+    "check_where",
+    "complete_weights",
+    "query_region",
+    "refuse_embedding",
+]
 
 _LOWEST_RATE = 4000
 """Hertz. More hits than this are wanted of no waveform."""
 
 
-def check_query(settings: LibrarySettings, embedding: NDArray[np.floating[Any]], k: int) -> None:
-    """Refuse an embedding that is not one of the library's model, or a k below 1.
+def as_embedding(settings: LibrarySettings, numbers: ArrayLike) -> NDArray[np.floating[Any]]:
+    """Numbers as an embedding of the library's model, or several; an array of them as it is.
 
     Raises:
-        QueryError: another size, values that are not finite, or k below 1.
+        QueryError: another size, what is no number, or values that are not finite.
     """
+    embedding = np.asarray(numbers)
+    if embedding.dtype.kind in "iu":
+        embedding = embedding.astype(np.float32)
     size = embedding.shape[-1] if embedding.ndim in (1, 2) and embedding.size else 0
-    if size != settings.dim or not np.isfinite(embedding).all():
+    if size != settings.dim or embedding.dtype.kind != "f" or not np.isfinite(embedding).all():
         raise QueryError(
-            f"an embedding of {settings.model!r} is {settings.dim} finite numbers, got shape {list(embedding.shape)}"
+            f"an embedding of {settings.model!r} is {settings.dim} finite numbers, got shape {list(embedding.shape)} "
+            f"of {embedding.dtype}"
         )
-    if k < 1:
-        raise QueryError(f"k must be at least 1, got {k}")
+    return embedding
 
 
-def check_count(query: Source, k: int, sample_rate: float | None) -> None:
+def check_count(k: int) -> None:
+    """Refuse a number of hits that is none.
+
+    Raises:
+        QueryError: it is no whole number, or below 1.
+    """
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise QueryError(f"k must be at least 1, a whole number of hits; got {k!r}")
+
+
+def check_where(where: object) -> None:
+    """Refuse a filter that is none.
+
+    Raises:
+        QueryError: it is neither a condition nor a `RowFilter`.
+    """
+    if not isinstance(where, str | RowFilter | None):
+        raise QueryError(
+            f"where is an SQL condition, such as 'duration < 5 AND channels = 2', or a RowFilter; got {where!r}"
+        )
+
+
+def check_rate(query: Source, k: int, sample_rate: float | None) -> None:
     """Refuse a sample rate of a waveform in the place of k: ``search(samples, 44100)``.
 
     Raises:
@@ -73,11 +108,14 @@ def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) 
         QueryError: unknown part, a weight that is not finite, or all of them zero.
     """
     every = dict.fromkeys(parts, 1.0)
+    if not isinstance(weights, Mapping | None):
+        example = {next(iter(every)): 2}
+        raise QueryError(f"weights are parts and how much they count, such as {example}; got {weights!r}")
     for name, weight in (weights or {}).items():
         if name not in every:
             raise QueryError(f"no part {name!r} in this library: its parts are {', '.join(every)}")
-        if not np.isfinite(weight):
-            raise QueryError(f"the weight of {name!r} must be a finite number, got {weight}")
+        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
+            raise QueryError(f"the weight of {name!r} must be a finite number, got {weight!r}")
         every[name] = float(weight)
     if not any(every.values()):
         raise QueryError("every part has weight 0: at least one must count")

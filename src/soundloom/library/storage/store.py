@@ -198,6 +198,10 @@ class Store:
         """Columns of the rows, ordered by path and start; see `Library.rows`."""
         import pyarrow as pa
 
+        known = self._segments.schema.names
+        unknown = [columns] if isinstance(columns, str) else [name for name in columns if name not in known]
+        if unknown:
+            raise QueryError(f"columns are some of {', '.join(known)}, as a list; got {', '.join(map(repr, unknown))}")
         asked = list(dict.fromkeys([*columns, "path", "start"]))
         batches = list(self.scan(asked, where))
         if not batches:

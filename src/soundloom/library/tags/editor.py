@@ -83,8 +83,10 @@ def checked_tag(tag: str) -> str:
     """The tag without spaces around it.
 
     Raises:
-        LibraryError: it is empty, too long, or holds what a table of tags or a label track could not.
+        LibraryError: it is no text, empty, too long, or holds what a table of tags or a label track could not.
     """
+    if not isinstance(tag, str):
+        raise LibraryError(f"a tag is text, got {type(tag).__name__}: the tag comes first, then the segments")
     tag = tag.strip()
     if not tag or len(tag) > _LONGEST or any(letter in ",;" or not letter.isprintable() for letter in tag):
         raise LibraryError(

@@ -50,7 +50,7 @@ class LibraryTags:
             QueryError: a reference points at nothing in the library.
             LibraryError: the tag cannot be one, or a segment shall both have it and not.
         """
-        return self._editor.edit(self._index.current().segments, {tag: (tuple(add), tuple(remove))})
+        return self._editor.edit(self._index.current().segments, {checked_tag(tag): (_several(add), _several(remove))})
 
     def add(self, tag: str, segments: Iterable[SegmentRef]) -> Edit:
         """Give a tag to segments; as `edit`."""
@@ -130,3 +130,8 @@ class LibraryTags:
 
         positive, negative = list(yes), list(no)
         return self._index.use(lambda index: tagged_by_example(index, tag, positive, negative, k, above))
+
+
+def _several(segments: Iterable[SegmentRef]) -> tuple[SegmentRef, ...]:
+    """Segments, of which a single file may stand for several."""
+    return (segments,) if isinstance(segments, str) else tuple(segments)
