@@ -95,6 +95,16 @@ def test_errors_are_answers_in_one_line(library: Library) -> None:
     assert "no detector 'owl'; there are ['siren']" in ask(library, "detect", sounds=["a.wav"], detector="owl")
     assert "nowhere.wav" in ask(library, "search", like=["nowhere.wav"])
     assert "color" in ask(library, "search", text="bell", weights={"color": 1}, like=[library.files()[0]])
+    assert "color" in ask(library, "search", text="bell", weights={"color": 1})
+
+
+def test_arguments_that_a_tool_does_not_take_are_told_in_one_line(library: Library) -> None:
+    told = ask(library, "search", txt="bell")
+    assert told == "search has no argument txt: it takes text, like, unlike, tags, folder, weights, k"
+    assert ask(library, "library_info", text="bell") == "library_info has no argument text: it takes none"
+    told = ask(library, "search", text="bell", k=0)
+    assert told.startswith("search: k: ")
+    assert "\n" not in told
 
 
 def test_every_tool_only_reads_and_describes_its_arguments(library: Library) -> None:

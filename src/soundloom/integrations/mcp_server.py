@@ -24,7 +24,7 @@ try:
     from mcp.server.mcpserver import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
     from mcp.types import ToolAnnotations
-    from pydantic import Field
+    from pydantic import Field, ValidationError
 except ImportError as error:
     raise MissingExtraError("mcp", "mcp", "soundloom mcp") from error
 
@@ -199,6 +199,31 @@ class _Tools:
         return QuerySound(Path(sound).expanduser(), start=start, end=end)
 
 
+class _Server(MCPServer):
+    """A server that answers in one line what is wrong with a tool's arguments.
+
+    One that the tool does not have is refused: misspelt, ``text`` would leave a search for everything.
+    """
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool.
+
+        Raises:
+            ToolError: an argument is not the tool's, or of another kind; or as the tool says.
+        """
+        known = {tool.name: list(tool.input_schema.get("properties", {})) for tool in await self.list_tools()}
+        unknown = [one for one in arguments if one not in known.get(name, arguments)]
+        if unknown:
+            raise ToolError(f"{name} has no argument {', '.join(unknown)}: it takes {', '.join(known[name]) or 'none'}")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.__cause__.errors()]
+            raise ToolError(f"{name}: {'; '.join(faults)}") from error.__cause__
+
+
 def library_server(library: Library, detectors: Path | None = None) -> MCPServer:
     """A server with the tools library_info, search, explain, tag and detect; ``run("stdio")`` serves them.
 
@@ -206,7 +231,7 @@ def library_server(library: Library, detectors: Path | None = None) -> MCPServer
         library: what is searched. Its model is loaded by the first tool that needs it.
         detectors: the folder whose detectors are offered; the current one if not given.
     """
-    server = MCPServer(
+    server = _Server(
         "soundloom",
         version=soundloom.__version__,
         instructions="Searches a library of sound files by sound and by words. Begin with library_info.",
