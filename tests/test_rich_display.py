@@ -22,6 +22,8 @@ def test_corpora_embedders_and_results_show_their_facts(tmp_path: Path) -> None:
     assert "a&lt;b 4, c 4" in shown
     assert "<b " not in shown
     model = soundloom.load("logmel+mfcc")
+    assert repr(model).startswith(f"<{type(model).__name__} {model.name!r}: {model.dim} numbers (")
+    assert "\n" not in repr(model)
     shown = model._repr_html_()
     assert "<td>logmel+mfcc</td>" in shown
     assert f"<td>{model.dim}</td>" in shown

@@ -13,7 +13,9 @@
 
     soundloom.save_pretrained(model, "runs/mine")  # a folder that soundloom.load("./runs/mine") opens
 
-The names below are loaded when they are first used, so that importing soundloom stays quick.
+The names below are loaded when they are first used, so that importing soundloom stays quick. For scikit-learn, torch's
+data loaders, Hugging Face datasets and tables of pandas, Polars or DuckDB see `soundloom.integrations`; for annotations
+and detectors `soundloom.annotations` and `soundloom.detectors`.
 """
 
 from __future__ import annotations

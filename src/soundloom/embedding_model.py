@@ -98,9 +98,18 @@ class EmbeddingModel(ABC):
         """
         return self.fingerprints()[0]
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name!r}: {self.dim} numbers ({self._sizes}) of sounds at "
+            f"{self.sample_rate:,} Hz, engine {self.engine}>"
+        )
+
+    @property
+    def _sizes(self) -> str:
+        return ", ".join(f"{name} {columns.stop - columns.start}" for name, columns in self.parts.items())
+
     def _repr_html_(self) -> str:
-        parts = ", ".join(f"{name} {columns.stop - columns.start}" for name, columns in self.parts.items())
-        facts = {"embedder": self.name, "numbers of an embedding": self.dim, "parts": parts}
+        facts = {"embedder": self.name, "numbers of an embedding": self.dim, "parts": self._sizes}
         return facts_table(facts | {"sample rate": f"{self.sample_rate:,} Hz", "engine": self.engine})
 
     def embed(

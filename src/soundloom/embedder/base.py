@@ -47,7 +47,13 @@ class Frames:
 
 
 class Embedder(nn.Module, EmbeddingModel):
-    """Sounds in, embeddings out, as a PyTorch module: one alone, or in batches, with gradients."""
+    """Sounds in, embeddings out, as a PyTorch module: one alone, or in batches, with gradients.
+
+    It is printed as a line of facts; the front-ends and encoders of its `streams` are printed with their modules.
+    """
+
+    # That of nn.Module fills pages.
+    __repr__ = EmbeddingModel.__repr__
 
     @abstractmethod
     def frames(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
