@@ -161,6 +161,30 @@ def test_a_file_that_could_not_be_indexed_is_named_with_the_reason(tmp_path: Pat
         assert "broken_1.wav' is not in the library, as it could not be indexed: " in result.stderr
 
 
+def test_what_is_noticed_of_a_region_is_said_of_the_region(place: Path) -> None:
+    sound = np.concatenate([np.zeros(16000), 0.1 * np.random.default_rng(0).normal(size=16000)])
+    soundfile.write(place / "half.wav", sound, 16000)
+    assert run("half.wav@0-0.5").stderr == "half.wav@0-0.5: digital silence: every sample of the region is 0\n"
+    assert run("half.wav@1-2").stderr == ""
+
+
+def test_hits_are_written_before_a_reader_goes_away(place: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from soundloom.cli import main; main()",
+        "search",
+        "dog",
+        "--names",
+        "-l",
+        "l.loom",
+    ]
+    with subprocess.Popen([*command, "-o", "gone.csv"], stdout=subprocess.PIPE, cwd=place) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert len(read_annotations(place / "gone.csv").annotations) == 3
+
+
 def test_tables_and_pipes_are_no_sounds(place: Path) -> None:
     (place / "hits.csv").write_text("path\nowl.wav\n")
     assert "soundloom tags add TAG --files hits.csv" in run("hits.csv").stderr

@@ -18,6 +18,7 @@ from helpers.server import API, by_name, refused, served
 from soundloom.cli import main
 from soundloom.errors import LibraryError
 from soundloom.library import Library
+from soundloom.library.indexing.scan import files_below
 from soundloom.plans import Plan
 from soundloom.remote import file_status, http_ranges, remote_files
 from soundloom.remote.remote_files import list_objects
@@ -119,6 +120,24 @@ def test_a_prefix_has_the_rows_of_the_folder(field: Prefix, folder: Path, tmp_pa
     assert there.rows(columns).equals(here.rows(columns))
     assert [(root.path, root.files, root.absent) for root in there.roots.all()] == [(field.address, 4, False)]
     assert there.facets(["codec"]) == here.facets(["codec"])
+
+
+def test_ignore_files_of_a_bucket_count_below_their_folders(bucket: str, tmp_path: Path) -> None:
+    prefix = Prefix(f"{bucket}/ignored")
+    local = tmp_path / "ignored"
+    for name in ("a.wav", "in/a.wav", "in/b.wav", "in/deep/a.wav", "in/deep/c.wav", "out/a.wav", "out/b.wav"):
+        prefix.put(name, b"RIFF")
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).touch()
+    for name, patterns in (
+        (".soundloomignore", "a.wav\nout/\n"),
+        ("in/.soundloomignore", "!a.wav\nb.wav\n/deep/c.wav\n"),
+    ):
+        prefix.put(name, patterns.encode())
+        (local / name).write_text(patterns)
+    kept = [sorted(file.path.removeprefix(f"{root}/") for file in files_below([root], {})) for root in
+            (prefix.address, str(local))]  # fmt: skip
+    assert kept[0] == kept[1] == ["in/a.wav", "in/deep/a.wav"]
 
 
 def test_a_bucket_that_changes_is_followed(

@@ -82,6 +82,14 @@ def test_words_are_found_however_they_are_written(query: str, name: str) -> None
     assert found(rows, query) == [f"/s/{name}.wav"]
 
 
+def test_the_middle_of_a_word_is_no_word() -> None:
+    rows = table("/s/thunder.wav", "/s/Schaferhund.wav", "/s/t_hunde.wav", "/s/大雨天.wav")
+    assert found(rows, "hund") == ["/s/t_hunde.wav", "/s/Schaferhund.wav"]
+    assert found(rows, "ferhun") == found(rows, "afer") == []
+    assert found(rows, "thunde") == ["/s/thunder.wav", "/s/t_hunde.wav"]
+    assert found(rows, "雨") == ["/s/大雨天.wav"]
+
+
 def test_umlauts_are_two_letters_only_where_they_are_meant() -> None:
     assert found(table("/s/blue.wav", "/s/blu.wav"), "blue") == ["/s/blue.wav"]
     assert found(table("/s/Vogel.wav", "/s/Voegel.wav"), "voegel") == ["/s/Voegel.wav"]
@@ -127,7 +135,10 @@ def merit(word: str, text: str) -> float:
     known = re.findall("[a-z]+|[0-9]+", re.sub("([a-z])([A-Z])", r"\1 \2", text).lower())
     if any(word_forms(word) & word_forms(each) for each in known):
         return 1.0
-    return 0.8 if any(each.startswith(word) for each in known) else 0.5 if word in "".join(known) else 0.0
+    if any(each.startswith(word) for each in known):
+        return 0.8
+    in_the_middle = any(word in each for each in known) and not any(each.endswith(word) for each in known)
+    return 0.5 if word in "".join(known) and not in_the_middle else 0.0
 
 
 def test_the_index_finds_what_a_comparison_of_every_text_finds() -> None:

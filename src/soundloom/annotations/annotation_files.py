@@ -15,6 +15,7 @@ in frequency, labels, scores, annotators, further columns.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -65,9 +66,11 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
     if path.suffix and _written_format(path) is None:
         writable = (one.ending for one in FORMATS.values() if one.write is not None)
         endings = sorted(writable, key=lambda ending: (ending.count("."), ending))
+        near = difflib.get_close_matches(path.suffix.lower(), endings, n=1)
+        meant = f"did you mean {str(path.with_suffix(near[0]))!r}? E" if near else "e"
         raise InvalidArgumentError(
-            f"cannot write to {os.fspath(out)!r}: end it in {', '.join(endings)}, or name a folder for Audacity's "
-            "labels"
+            f"cannot write to {os.fspath(out)!r}: {meant}nd it in {', '.join(endings)}, or name a folder for "
+            "Audacity's labels"
         )
     return path
 

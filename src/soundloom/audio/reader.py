@@ -153,7 +153,8 @@ def stream(
         if not after.samples:
             raise AudioError(name, _no_region(start, end, decoder.seconds))
         if notices is not None:
-            notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options)]
+            region = " of the region" if start or end is not None else ""
+            notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options, region)]
 
 
 def _check_wanted(path: str, av: AvProcess | None) -> None:
@@ -175,7 +176,7 @@ def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeO
 
 
 def _sound_notices(
-    decoder: Decoder, sample_rate: int, before: Energy, after: Energy, options: DecodeOptions
+    decoder: Decoder, sample_rate: int, before: Energy, after: Energy, options: DecodeOptions, region: str
 ) -> Iterator[Notice]:
     """What is to be said of a sound that was decoded: silence, cancelled channels, an unusual level, ultrasound.
 
@@ -185,12 +186,13 @@ def _sound_notices(
         before: the energy of the native samples.
         after: the energy of the samples at ``sample_rate``.
         options: how the file was decoded.
+        region: names the part of the sound that was; empty of the whole.
     """
     count = decoder.channels
     every = float(decoder.mixer.energies.sum()) if count > 1 else before.total
     if before.total == 0 and (every == 0 or options.channels != "mix"):
         other = " in the channel taken" if every else ""
-        yield Notice("silent", f"digital silence: every sample{other} is 0")
+        yield Notice("silent", f"digital silence: every sample{region}{other} is 0")
     elif count > 1 and options.channels == "mix" and before.total < CANCELLED / count * (every / count):
         yield Notice(
             "cancelled",

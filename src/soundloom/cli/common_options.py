@@ -13,7 +13,7 @@ import click
 
 from soundloom import part_weights
 from soundloom.cli.console import echo
-from soundloom.errors import ModelError
+from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address
 from soundloom.remote.locations import is_file_uri
@@ -135,9 +135,9 @@ def named_library(name: str) -> Path | None:
 
 def picture_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
     """The value of an option that names a picture to draw: a PNG file."""
-    if out is not None and Path(out).suffix.lower() != ".png":
-        raise click.BadParameter(f"{str(out)!r} should end in .png: a picture is drawn there")
-    return out
+    if out is None or Path(out).suffix.lower() == ".png":
+        return out
+    raise click.BadParameter(f"{str(out)!r} should end in .png: a picture is drawn there")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -172,7 +172,10 @@ def _region_file(context: click.Context, _option: click.Parameter, out: Path | N
         raise click.UsageError(
             f"'-o{out}' is -o with the file {str(out)!r}: for that write -o {out}, and for the text: -- -o{out}"
         )
-    return check_annotation_file(out)
+    try:
+        return check_annotation_file(out)
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 region_file = click.option(
@@ -323,7 +326,7 @@ def embedding(command: Command) -> Command:
 
 
 def decode_options(context: click.Context, base: DecodeOptions | None = None) -> DecodeOptions:
-    """The options of decoding that were given, the others as in ``base``, or as they are by default.
+    """The options of decoding that were given, the others as in ``base``, or by default.
 
     Raises:
         OptionError: a value that is not allowed.
@@ -349,11 +352,7 @@ def _seconds(text: Any) -> float | None:
 
 
 def check_window(window: float | None, hop: float | None) -> None:
-    """Refuse a hop that leaves gaps between segments, or one without a window, before anything is decoded.
-
-    Raises:
-        click.UsageError: the hop is longer than the window, or the window is the whole file.
-    """
+    """Refuse a hop that leaves gaps between segments, or one without a window, before anything is decoded."""
     if hop is None:
         return
     if window is None:
@@ -368,8 +367,7 @@ def parse_weights(text: str | None) -> Mapping[str, float]:
     >>> parse_weights("logmel=2,mfcc=0")
     {'logmel': 2.0, 'mfcc': 0.0}
 
-    Raises:
-        QueryError: as for `soundloom.part_weights.parse_weights`.
+    Raises: QueryError, as for `soundloom.part_weights.parse_weights`.
     """
     return part_weights.parse_weights(text or "", "=")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +114,11 @@ def _plain(data: Any) -> Any:
     if is_dataclass(data) and not isinstance(data, type):
         return asdict(data)
     return str(data)
+
+
+def path_from_here(path: str) -> str:
+    """A path as short as it can be from the working folder."""
+    return path.removeprefix(os.getcwd().rstrip(os.sep) + os.sep)
 
 
 def clock(seconds: float) -> str:

@@ -61,6 +61,8 @@ def command(
       soundloom duplicates --coverage 0.9 --out duplicates.csv
       soundloom duplicates --out duplicates.m3u8
     """
+    if exact and similar is not None:
+        raise click.UsageError("--exact takes files of one content, --similar those of similar sound: give one of them")
     from soundloom.annotations import Annotation, write_annotations
     from soundloom.library import Library
 

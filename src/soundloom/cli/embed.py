@@ -20,11 +20,22 @@ from soundloom.cli.console import (
     progress_bar,
 )
 from soundloom.counted import counted
+from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
     from soundloom.library.embedding_export import ExportReport
 
 __all__ = ["command"]
+
+
+def _embedding_file(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
+    from soundloom.library.embedding_export import check_embedding_file
+
+    try:
+        check_embedding_file(out)
+    except LibraryError as error:
+        raise click.BadParameter(str(error)) from None
+    return out
 
 
 @click.command("embed")
@@ -34,6 +45,7 @@ __all__ = ["command"]
     "--out",
     type=common_options.LocalPath(is_output=True),
     required=True,
+    callback=_embedding_file,
     metavar="FILE",
     help="Where to write: a .parquet, .csv or .npz file, or a folder for one .npz a sound.",
 )
@@ -71,10 +83,8 @@ def command(
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
     common_options.check_window(window, hop)
-    from soundloom.library.embedding_export import check_embedding_file, export
-
-    check_embedding_file(out)
     from soundloom.engine_choice import accelerating
+    from soundloom.library.embedding_export import export
     from soundloom.packaged import NAME
 
     load = model_loader(offline=offline)

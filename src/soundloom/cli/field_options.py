@@ -62,12 +62,14 @@ def print_facets(folder: Path, names: Sequence[str], query: LibraryQuery | None 
     query = query or LibraryQuery()
     found = facets(_fields(folder), query, names, lambda where: _mask(folder, where))
     if query.text and not query.names_only:
-        echo("counted by names, folders, tags and titles; what the model takes for the text is not", err=True)
+        none = "" if found.files else f"nothing found: {query.text!r}: "
+        echo(f"{none}counted by names, folders, tags and titles; what the model takes for the text is not", err=True)
     if json_wanted:
         print_json(found)
         return
-    echo(counted(found.files, "file"))
-    for field, values in found.counts.items():
+    if found.files or not query.text:
+        echo(counted(found.files, "file"))
+    for field, values in found.counts.items() if found.files else ():
         echo(f"{field}:" if values else f"{field}: not known")
         width = max((len(str(count)) for count in values.values()), default=0)
         for value, count in values.items():

@@ -12,7 +12,6 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 from soundloom.counted import counted
-from soundloom.errors import LibraryError
 
 if TYPE_CHECKING:
     from soundloom.library import Library, Map, MapProgress
@@ -22,7 +21,14 @@ __all__ = ["command"]
 
 @click.command("map")
 @common_options.library
-@click.option("-o", "--out", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw it.")
+@click.option(
+    "-o",
+    "--out",
+    type=common_options.LocalPath(is_output=True),
+    callback=common_options.picture_file,
+    metavar="PNG",
+    help="Also draw it.",
+)
 @click.option(
     "--page",
     type=common_options.LocalPath(),
@@ -50,8 +56,6 @@ def command(
     """
     from soundloom.library import Library
 
-    if out is not None and out.suffix.lower() != ".png":
-        raise LibraryError(f"a map is drawn to a .png, got {str(out)!r}")
     library = Library.open(folder)
     with _bar() as progress:
         made = library.maps.get(common_options.parse_weights(weights), progress, recompute=recompute)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from soundloom.cli.console import Styled, can_print, echo
+from soundloom.cli.console import Styled, can_print, echo, path_from_here
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def print_matches(
     echo(_line(header, widths, left), "file")
     for row, match, place in zip(rows, matches, range(len(rows)), strict=True):
         absent = " (absent)" if match.absent else ""
-        path = _from_here(match.path)
+        path = path_from_here(match.path)
         shown = path if width is None else fit_path(path, max(8, width - used - len(absent)))
         echo(_line(row, widths, left), printable(shown), Styled(absent, "yellow"))
         if reasons is not None:
@@ -130,11 +130,6 @@ def _reasons(explanation: Explanation) -> str:
     """The parts that speak for a match, and how unusual that is: closer than so many percent of the library."""
     shown = [f"{part} {percent(explanation.percentiles[part])}" for part in explanation.reasons]
     return ", ".join(shown) or "nothing in particular"
-
-
-def _from_here(path: str) -> str:
-    """A path as short as it can be from the working folder."""
-    return path.removeprefix(os.getcwd().rstrip(os.sep) + os.sep)
 
 
 def _columns(text: str) -> int:

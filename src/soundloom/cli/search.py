@@ -24,6 +24,7 @@ from soundloom.cli.search_query import (
     refuse_unused,
     refuse_with_facets,
     regions_cut,
+    sound_name,
 )
 from soundloom.counted import counted
 from soundloom.errors import QueryError
@@ -53,7 +54,11 @@ _SHARE = 0.5
 )
 @filters
 @click.option(
-    "--sort", multiple=True, metavar="[-]FIELD", help="Order by a field; with a minus, from large to small. Repeatable."
+    "--sort",
+    cls=common_options.ListOption,
+    callback=parse_names,
+    metavar="[-]FIELD,...",
+    help="Order by fields; with a minus, from large to small.",
 )
 @click.option(
     "--columns",
@@ -264,6 +269,8 @@ class _Search:
             matches = self._by_model(explained, picture)
         if self._columns:
             self._fields = fields_of(self._folder, [match.path for match in matches], self._columns)
+        if out is not None or copy_to is not None:  # before they are printed, whose reader may go
+            self._write(matches, out, copy_to, cut)
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
@@ -273,8 +280,6 @@ class _Search:
                 echo(failed, err=True)
             itself = " besides the sound itself (--include-query)" if self._query.like else ""
             echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
-        if out is not None or copy_to is not None:
-            self._write(matches, out, copy_to, cut)
         return matches
 
     def _by_names(self) -> list[Match] | None:
@@ -324,7 +329,7 @@ class _Search:
             matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
         finally:
             for remark in (*(notice.text for notice in notices), *remarks):
-                echo(remark if sound is None else f"{sound.source}: {remark}", err=True)
+                echo(remark if sound is None else f"{sound_name(sound)}: {remark}", err=True)
         if explained and sound is not None:
             self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
         for remark in regions_cut(query):

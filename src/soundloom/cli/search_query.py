@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from soundloom.cli.console import path_from_here
 from soundloom.errors import LibraryError
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
@@ -30,6 +31,7 @@ __all__ = [
     "refuse_unused",
     "refuse_with_facets",
     "regions_cut",
+    "sound_name",
 ]
 
 _TOLERANCE = 0.1
@@ -145,7 +147,9 @@ def regions_cut(query: LibraryQuery) -> list[str]:
 
 def query_title(query: LibraryQuery) -> str:
     """What was asked for."""
-    sounds = [f"like {_name(sound)}" for sound in query.like] + [f"unlike {_name(sound)}" for sound in query.unlike]
+    sounds = [f"like {sound_name(sound)}" for sound in query.like] + [
+        f"unlike {sound_name(sound)}" for sound in query.unlike
+    ]
     words = [*query.words, *(f"not {word}" for word in query.not_words)]
     asked = " and ".join([*sounds, *words])
     among = [repr(query.text)] if query.text else []
@@ -158,10 +162,11 @@ def query_title(query: LibraryQuery) -> str:
     return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
 
 
-def _name(sound: QuerySound) -> str:
+def sound_name(sound: QuerySound) -> str:
     """A sound as it is written on the command line."""
     region = "" if sound.end is None else f"{sound.end:g}"
-    written = f"{sound.source}@{sound.start:g}-{region}" if sound.start or region else str(sound.source)
+    source = path_from_here(str(sound.source))
+    written = f"{source}@{sound.start:g}-{region}" if sound.start or region else source
     return written if sound.weight == 1 else f"{written}={sound.weight:g}"
 
 

@@ -105,7 +105,10 @@ class Roots:
         there = tuple(root for root in registered if is_there(root))
         if not there:
             named = ", ".join(registered) or "none is remembered"
-            raise LibraryError(f"none of the folders of {str(self._folder)!r} is there ({named}): name the folders")
+            raise LibraryError(
+                f"none of the folders of {str(self._folder)!r} is there ({named}): name the folders"
+                + ("; if one was moved: soundloom roots relocate OLD NEW" if registered else "")
+            )
         return there, tuple(root for root in registered if root not in there)
 
     def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> Root:

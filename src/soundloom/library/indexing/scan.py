@@ -7,16 +7,17 @@ import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from soundloom import audio
-from soundloom.audio.ignore_rules import IgnoreRules
+from soundloom.audio.ignore_rules import IGNORE_FILE, IgnoreRules
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, RemoteFileError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.local_path import local_path
-from soundloom.remote import absolute_location, is_address
+from soundloom.remote import absolute_location, is_address, open_binary
 from soundloom.remote.locations import REQUESTS, check_location, inside, is_file_uri, remote_files
 
 __all__ = ["FilesLeftOut", "files_below", "find_files", "roots_of"]
@@ -131,16 +132,48 @@ def files_below(
         if isinstance(listed, RemoteFileError):
             failed[root] = str(listed)
             continue
-        rules = IgnoreRules().with_patterns(root, exclude)
+        try:
+            rules = _ignore_rules(root, [name for name, _ in listed], exclude)
+        except RemoteFileError as error:
+            failed[root] = str(error)
+            continue
         for name, status in listed:
             if name not in seen and (name == root or _is_wanted(name, root, rules, is_known)):
                 seen.add(name)
                 yield FileOnDisk(name, status.size, status.mtime_ns)
 
 
-def _is_wanted(name: str, root: str, rules: IgnoreRules, other_ending: Callable[[str], bool]) -> bool:
+def _ignore_rules(root: str, names: Sequence[str], exclude: Sequence[str]) -> Callable[[str], IgnoreRules]:
+    """Gives the patterns that count in a folder below an address: the caller's, and those of its ignore files.
+
+    Args:
+        root: the address.
+        names: of the objects below it.
+        exclude: patterns of the caller.
+
+    Raises:
+        RemoteFileError: an ignore file cannot be read.
+    """
+    top = root.rstrip("/")
+    lines: dict[str, list[str]] = {}
+    for name in names:
+        folder, _, base = name.rpartition("/")
+        if base == IGNORE_FILE:
+            with open_binary(os_path(name)) as file:
+                lines[folder] = file.read().decode(errors="surrogateescape").splitlines()
+
+    @cache
+    def rules(folder: str) -> IgnoreRules:
+        below = len(folder) > len(top)
+        outer = rules(folder.rpartition("/")[0]) if below else IgnoreRules().with_patterns(top, exclude)
+        return outer.with_patterns(folder, lines.get(folder, ()))
+
+    return rules
+
+
+def _is_wanted(name: str, root: str, rules: Callable[[str], IgnoreRules], other_ending: Callable[[str], bool]) -> bool:
     """Whether an object below an address is a sound that no pattern leaves out, as `audio.find` chooses files."""
     hidden = any(part.startswith(".") for part in name.removeprefix(inside(root)).split("/"))
-    if hidden or rules.exclude(name, is_folder=False):
+    if hidden or rules(name.rpartition("/")[0]).exclude(name, is_folder=False):
         return False
     return os.path.splitext(name)[1].lower() in audio.AUDIO_SUFFIXES or other_ending(name)

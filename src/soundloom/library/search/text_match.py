@@ -4,7 +4,7 @@ A query and every text are cut into words: runs of letters or of digits, also at
 Unicode's compatibility form (NFKC) and without regard to case and accents: Vogel and Voegel find Vögel, and Vögel
 finds both. Every word of the query must be found in some text of a file; a few function words need not be. A word is
 found as a whole (in singular or plural), as the beginning of a word, or inside the text with its separators removed, in
-this order of merit:
+this order of merit; but not in the middle of a word of Latin letters, as hund is in thunder:
 
     dog   ->   dog_bark.wav, Dogs.wav   before   doghouse.wav   before   bulldog.wav
 
@@ -251,12 +251,28 @@ class _Texts:
         scores = np.zeros(len(self._joined))
         forms = sorted(form for spelling in word for form in _same_words(spelling))
         for spelling in word:
-            scores[_filled(pc.match_substring(self._joined, spelling))] = _INSIDE
+            scores[self._hold_inside(spelling)] = _INSIDE
         beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in word]
         whole = pc.is_in(self._words, value_set=pa.array(forms, pa.string()))
         for held, merit in (*beginnings, (whole, _WHOLE)):
             scores[self._text_of_pair[_filled(held)[self._word_of_pair]]] = merit
         return np.asarray(scores[self._text_of])
+
+    def _hold_inside(self, spelling: str) -> NDArray[np.bool_]:
+        """Which texts hold a word at the end of another, or across several."""
+        import pyarrow.compute as pc
+
+        held = _filled(pc.match_substring(self._joined, spelling))
+        if not spelling.isascii():
+            return held
+        within = self._of_texts(pc.match_substring(self._words, spelling))
+        return held & (~within | self._of_texts(pc.ends_with(self._words, spelling)))
+
+    def _of_texts(self, words: pa.Array) -> NDArray[np.bool_]:
+        """Which texts have one of some words."""
+        found = np.zeros(len(self._joined), np.bool_)
+        found[self._text_of_pair[_filled(words)[self._word_of_pair]]] = True
+        return found
 
     def words_besides(self, words: list[str]) -> NDArray[np.int64]:
         """How many words each text holds besides some, without numbers."""

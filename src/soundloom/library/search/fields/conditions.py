@@ -12,6 +12,7 @@ functions, operators or words of SQL is left to the store; what is no SQL is ref
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -69,30 +70,43 @@ def condition_mask(
         stored: gives a column of the store, a value for each file.
 
     Raises:
-        QueryError: a column that there is not, or values that cannot be compared.
+        QueryError: a column that there is not, values that cannot be compared, or a text that no file has in a field
+            where that is why the condition holds for nothing.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        mask = _Parser(check_condition(where), fields, stored).parse()
+        parser = _Parser(check_condition(where), fields, stored)
+        mask = parser.parse()
     except (_OtherSqlError, RecursionError):
         return None
     except (pa.ArrowException, TypeError, _MistakeError) as error:
         reason = str(error).partition("\n")[0]
         raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}") from None
     found = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
+    if parser.unheld and not found.any():
+        raise QueryError(f"the filter {where!r} holds for nothing: {'; '.join(parser.unheld)}")
     return found if len(found) == fields.rows.num_rows else fields.of_rows(found)
 
 
+_NEAREST = 4
+"""Values that are named where a field has another."""
+
+
 class _Parser:
-    """One condition: read and evaluated from left to right."""
+    """One condition: read and evaluated from left to right.
+
+    Attributes:
+        unheld: for every text that a field is said to be and is nowhere, what it is instead.
+    """
 
     def __init__(self, where: str, fields: FileFields, stored: Callable[[str], pa.Array] | None) -> None:
         self._fields = fields
         self._stored = stored
         self._tokens = _tokens(where)
         self._place = 0
+        self.unheld: list[str] = []
 
     def parse(self) -> pa.Array:
         mask = self._either()
@@ -115,8 +129,8 @@ class _Parser:
         kind, text = self._tokens[min(self._place, len(self._tokens) - 1)]
         where = "ends too early" if kind == "end" else f"cannot be read from {text!r} on"
         return _MistakeError(
-            f"it {where}: write comparisons such as duration < 5, codec = 'FLAC' or name LIKE '%rain%', joined by AND, "
-            "OR and NOT"
+            f"it {where}: write comparisons such as duration < 5, codec LIKE 'FLAC%' or name LIKE '%rain%', joined "
+            "by AND, OR and NOT"
         )
 
     def _take(self, *wanted: str) -> str | None:
@@ -160,12 +174,16 @@ class _Parser:
             mask = self._either()
             self._expect(")")
             return mask
+        first = self._tokens[self._place]
         value = self._operand()
         if (sign := self._take(*_COMPARISONS)) is not None:
             compare: Callable[..., Any] = getattr(pc, _COMPARISONS[sign])
             other = self._operand()
             _check_types(value, other)
-            return self._whole(compare(*self._alike(value, other)))
+            held = self._whole(compare(*self._alike(value, other)))
+            if sign in ("=", "==") and first[0] == "name" and isinstance(other, str) and not pc.any(held).as_py():
+                self.unheld.append(_other_values(first[1], value, other))
+            return held
         if self._take("IS"):
             inverted = self._take("NOT")
             self._expect("NULL")
@@ -325,6 +343,21 @@ def _mistake(rest: str) -> _MistakeError:
     sign = next((sign for sign in sorted(_MISTAKEN, key=len, reverse=True) if rest.startswith(sign)), rest[0])
     hint = f": write {_MISTAKEN[sign]}" if sign in _MISTAKEN else ""
     return _MistakeError(f"SQL has no sign {sign!r}{hint}")
+
+
+def _other_values(field: str, values: pa.Array, missing: str) -> str:
+    """What a field is, where a condition says that it is a text that no file has."""
+    import pyarrow.compute as pc
+
+    known = sorted(filter(None, pc.unique(values).to_pylist()))
+    near = [value for value in known if missing.casefold() in value.casefold()]
+    near = near or difflib.get_close_matches(missing, known, n=_NEAREST, cutoff=0.6)
+    shown = ", ".join(map(repr, (near or known)[:_NEAREST])) or "not known of any file"
+    more = " ..." if len(near or known) > _NEAREST else ""
+    similar = f"; for what holds it write {field} LIKE '%{missing}%'" if near and missing not in near else ""
+    return (
+        f"no file has the {field} {missing!r}: there {'is' if len(near or known) < 2 else 'are'} {shown}{more}{similar}"
+    )
 
 
 def _check_types(one: Any, other: Any) -> None:

@@ -91,7 +91,10 @@ class QueryTerms:
         name, start, end = split_region(term)
         if self._files and is_address(name):
             return _query_sound(name, start, end, weight)
-        return _query_sound(self._file(name, remedy or f"as text: {_as_text(name)}"), start, end, weight)
+        if not remedy:
+            word = f"; for what the model takes for it: --word {name}" if name.isalpha() else ""
+            remedy = f"as text: {_as_text(name)}{word}"
+        return _query_sound(self._file(name, remedy), start, end, weight)
 
     def _file(self, name: str, remedy: str) -> Path:
         """A file of this machine, or of the library by its name there."""
