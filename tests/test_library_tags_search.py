@@ -99,7 +99,7 @@ def test_a_filter_and_a_count(library: Library) -> None:
 
 
 def test_unknown_words_are_told_with_the_nearest(library: Library) -> None:
-    with pytest.raises(QueryError, match=r"no tag 'beeping' among the 4 .* did you mean 'beep'"):
+    with pytest.raises(QueryError, match=r"'beeping' is none of the 4 .* did you mean 'beep'"):
         library.search_tags(["beeping"])
     with pytest.raises(QueryError, match="no tags to search by"):
         library.search_tags([])

@@ -29,6 +29,7 @@ _library = click.option(
 )
 _text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders, titles or tags hold this.")
 _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
+_tag = click.argument("tag", type=common_options.Name())
 
 
 @click.group("tags", cls=CommandGroup, invoke_without_command=True)
@@ -93,7 +94,7 @@ def _list_tags(folder: Path, out: Path | None, *, json_wanted: bool) -> None:
 
 
 @command.command("add")
-@click.argument("tag")
+@_tag
 @_sounds
 @common_options.files
 @_text
@@ -117,7 +118,7 @@ def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None,
 
 
 @command.command("remove")
-@click.argument("tag")
+@_tag
 @_sounds
 @common_options.files
 @_text
@@ -140,7 +141,9 @@ def remove(
     if everywhere:
         edit = open_library(folder or parent).tags.delete(tag)
     else:
-        library, segments = _chosen(folder or parent, sounds, given, " or --everywhere")
+        library, segments = _chosen(
+            folder or parent, sounds, given, "; or --everywhere, which takes it from all that have it"
+        )
         edit = library.tags.remove(tag, segments)
         if not edit.changed:
             library.tags.require(tag)
@@ -149,7 +152,7 @@ def remove(
 
 @command.command("rename")
 @click.argument("old")
-@click.argument("new")
+@click.argument("new", type=common_options.Name())
 @_library
 @click.pass_obj
 def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
@@ -166,7 +169,14 @@ def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
 def _chosen(
     folder: Path, sounds: Sequence[str], given: dict[str, Any], others: str = ""
 ) -> tuple[Library, list[SegmentRef]]:
-    """The library, and the segments that the arguments and options of a command mean."""
+    """The library, and the segments that the arguments and options of a command mean.
+
+    Args:
+        folder: the library's.
+        sounds: as they are named.
+        given: the options, of which those that say which sounds are meant are taken out.
+        others: what else may say it, in words.
+    """
     from soundloom.library import LibraryQuery
 
     lists, text = given.pop("lists"), given.pop("text")

@@ -226,7 +226,7 @@ class Vocabulary:
             if known is None:
                 near = self.nearest(word)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "nothing in it is written alike"
-                raise QueryError(f"no tag {word!r} among the {len(self)} that the model knows: {hint}")
+                raise QueryError(f"{word!r} is none of the {len(self)} words that the model knows: {hint}")
             found.append(numbers[known])
         if not found:
             raise QueryError(f"{tag!r} holds no word: a tag is written in letters, such as 'dog'")
