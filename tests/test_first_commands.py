@@ -129,6 +129,7 @@ COMMANDS = (
     # Results for other programs
     ("search dog --names --out hits.csv", 0, "1 hit written to hits.csv"),
     ("search dog --names -o hits.m3u8", 0, "written to hits.m3u8"),
+    ("search --folder birds -o labels.txt", 0, "hits written to labels\n"),
     ("search dog --names -o hits.m3u", 2, "did you mean 'hits.m3u8'?"),
     ("search dog --names -o hits.selections.txt", 0, "written to"),
     ("search dog --names -o hits.pdf", 2, "end it in .csv"),
@@ -152,7 +153,7 @@ COMMANDS = (
     ("tags add '' owl.wav", 2, "the name is empty"),
     ("tags rename night dusk", 0, "the tag 'dusk' instead of 'night'"),
     ("tags remove night owl.wav", 0, "no longer has the tag 'night'"),
-    ("tags remove night", 2, "; or --everywhere, which takes it from all"),
+    ("tags remove night", 2, "; or --everywhere, from all that have it"),
     ("tags remove nigth --everywhere", 1, "did you mean 'night'"),
     ("tags remove nigth owl.wav", 1, "did you mean 'night'"),
     ("tags -o tags.csv", 0, "written to tags.csv"),

@@ -296,8 +296,8 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
     assert (tmp_path / "track.txt").read_text().startswith("0.000000\t1.")
     write_tags(report.rows, tmp_path / "tracks")
     assert sorted(path.name for path in (tmp_path / "tracks").iterdir()) == ["0.wav.txt", "1.wav.txt"]
-    with pytest.raises(InvalidArgumentError, match="the regions lie in 2 files"):
-        write_tags(report.rows, tmp_path / "both.txt")
+    assert write_tags(report.rows, tmp_path / "both.txt") == tmp_path / "both"
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["0.wav.txt", "1.wav.txt"]
     with pytest.raises(InvalidArgumentError, match=r"end it in \.csv, .*, or name a folder"):
         write_tags(report.rows, tmp_path / "tags.xml")
 

@@ -4,7 +4,7 @@
     .birdnet.csv, .kaleidoscope.csv, .hoplite.csv      tables of these programs
     .json, .parquet         the same as .csv; written only
     .m3u8                   a playlist, with the regions for VLC; written only
-    .txt                    labels for Audacity, of the regions of one file: start, end and label between tabs
+    .txt                    labels for Audacity: start, end and label between tabs; of several files a folder of them
     .selections.txt         a selection table for Raven, of any number of files
     .html                   a table with a player for every region; written only
     a folder                labels for Audacity, a file for each sound
@@ -77,31 +77,35 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
 
 def write_annotations(
     annotations: Sequence[Annotation], out: str | os.PathLike[str], *, join_labels: bool = False
-) -> None:
-    """Write annotations to a file, whole or not at all, or to a folder of label tracks.
+) -> Path:
+    """Write annotations to a file, whole or not at all, or to a folder of label tracks. Returns where they are.
 
     Args:
         annotations: what is written.
-        out: where; the ending says in which form.
+        out: where; the ending says in which form. A label track belongs to one file: of several files there is one
+            each in a folder of that name, without the ending.
         join_labels: in label tracks, annotations with one label that touch or overlap are one.
 
     Raises:
-        InvalidArgumentError: an ending that is not known; or labels of several files in one ``.txt``.
+        InvalidArgumentError: an ending that is not known.
         ResourceError: the file or folder cannot be written.
     """
     path = check_annotation_file(out)
     format_ = _written_format(path)
     if join_labels and (format_ is None or format_ is FORMATS[_LABEL_TRACK]):
         annotations = _joined(annotations)
+    if format_ is FORMATS[_LABEL_TRACK] and len({one.path for one in annotations}) > 1:
+        path, format_ = path.with_suffix(""), None
     try:
         if format_ is None or format_.write is None:
             _write_tracks(annotations, path)
-            return
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             format_.write(annotations, temporary)
     except OSError as error:
         raise ResourceError(f"cannot write {str(path)!r}: {reason_of(error)}") from None
+    return path
 
 
 def read_annotations(

@@ -115,7 +115,7 @@ def export(folder: Path, name: Path | None, out: Path | None, **given: Any) -> N
     assert out is not None
 
     found = Library.open(folder).annotations.all(_where(given))
-    write_annotations(found, out)
+    out = write_annotations(found, out)
     echo(f"{counted(len(found), 'annotation')} written to {out}", err=True)
 
 

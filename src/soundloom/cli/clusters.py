@@ -65,6 +65,6 @@ def _write(members: Sequence[tuple[Segment, str]], out: Path) -> None:
     from soundloom.annotations import Annotation, write_annotations
 
     regions = [Annotation(one.path, one.start, one.end, name, None, one.duration) for one, name in members]
-    write_annotations(regions, out)
+    out = write_annotations(regions, out)
     names = {name for _, name in members}
     echo(f"{counted(len(regions), 'segment')} of {counted(len(names), 'cluster')} written to {out}", err=True)

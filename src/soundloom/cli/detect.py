@@ -84,7 +84,7 @@ def command(
             progress=bar and minutes_of(bar),
         )
     if out is not None:
-        write_annotations(report.events, out)
+        out = write_annotations(report.events, out)
     if json_wanted:
         print_json(asdict(report))
     else:

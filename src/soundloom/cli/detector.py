@@ -223,7 +223,7 @@ def sample(
         )  # fmt: skip
         windows = list(every)
     found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
-    write_annotations(found, out)
+    out = write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
     _fail_for(failed)
 

@@ -85,7 +85,7 @@ def command(
             for number, group in enumerate(report.groups, start=1)
             for copy in group
         ]
-        write_annotations(regions, out)
+        out = write_annotations(regions, out)
     files = counted(sum(map(len, report.groups)), "file")
     echo(
         f"{counted(len(report.groups), 'group')} of duplicates, {files}" + (f", written to {out}" if out else ""),

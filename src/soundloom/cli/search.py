@@ -367,7 +367,7 @@ class _Search:
         fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
         regions = [written_region(match, label, values) for match, values in zip(matches, fields, strict=True)]
         if out is not None:
-            write_annotations(regions, out)
+            out = write_annotations(regions, out)
             echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
         if copy_to is not None:
             known = set(copy_to.iterdir()) if copy_to.is_dir() else set()

@@ -125,7 +125,7 @@ def by_model(
             sentences=words,
         )
     if out is not None:
-        write_tags(report.rows, out)
+        out = write_tags(report.rows, out)
     if json_wanted:
         tags = [row.columns() for row in report.rows]
         counts = {"files": report.files, "seconds": report.seconds}

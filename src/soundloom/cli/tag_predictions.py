@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundloom import packaged
@@ -188,10 +189,10 @@ def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
         )
 
 
-def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> None:
-    """Write tags to a file or a folder; see `soundloom.annotations.write_annotations`."""
+def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> Path:
+    """Write tags to a file or a folder. Returns where they are; see `soundloom.annotations.write_annotations`."""
     regions = [Annotation(row.path, row.start, row.end, row.tag, row.score, columns=row.shares or {}) for row in rows]
-    write_annotations(regions, out, join_labels=True)
+    return write_annotations(regions, out, join_labels=True)
 
 
 def _rows(tagger: SoundTagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:

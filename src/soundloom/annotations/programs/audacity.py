@@ -12,7 +12,7 @@ from pathlib import Path
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import AnnotationFormat, register_format
 from soundloom.annotations.delimited_text import TextTable, decimal, fixed, number, seconds, write_table
-from soundloom.errors import FileTableError, InvalidArgumentError
+from soundloom.errors import FileTableError
 
 __all__ = ["AUDACITY"]
 
@@ -46,12 +46,6 @@ def _pair(cells: Sequence[str], line: int) -> list[float | None]:
 
 
 def _write(annotations: Sequence[Annotation], file: Path) -> None:
-    paths = {one.path for one in annotations}
-    if len(paths) > 1:
-        raise InvalidArgumentError(
-            f"the regions lie in {len(paths)} files, and a label track belongs to one: name a folder (without an "
-            "ending) for a track of each, or a .selections.txt for Raven"
-        )
     rows: list[tuple[str, str, str]] = []
     for one in sorted(annotations, key=lambda one: (one.start, one.end, one.label)):
         rows.append((fixed(one.start), fixed(one.end), one.label))
