@@ -103,4 +103,8 @@ def test_the_command_says_what_it_did(pair: tuple[Library, Library]) -> None:
     one, two = pair
     done = CliRunner().invoke(main, ["merge", str(two.folder), "-l", str(one.folder)])
     assert done.exit_code == 0, done.stderr
-    assert "2 files, 4 segments taken over, 1 held already." in done.stdout
+    assert f"2 files, 4 segments taken over into {one.folder}, 1 held already." in done.stdout
+    for wrong, said in (([], "-l is the one that takes them"), ([str(one.folder.parent)], "soundloom index ")):
+        refused = CliRunner().invoke(main, ["merge", *wrong, "-l", str(one.folder)])
+        assert refused.exit_code
+        assert said in refused.stderr

@@ -38,6 +38,8 @@ __all__ = ["AnnotationTable", "check_annotation_file", "read_annotations", "writ
 
 _LABEL_TRACK = "audacity"
 _GUESSED = "csv"
+_ALIKE = 0.75
+"""How alike an ending must be to one that is known to be taken for it."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,11 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
     if path.suffix and _written_format(path) is None:
         writable = (one.ending for one in FORMATS.values() if one.write is not None)
         endings = sorted(writable, key=lambda ending: (ending.count("."), ending))
-        near = difflib.get_close_matches(path.suffix.lower(), endings, n=1)
-        meant = f"did you mean {str(path.with_suffix(near[0]))!r}? E" if near else "e"
+        near = difflib.get_close_matches(path.suffix.lower(), endings, n=1, cutoff=_ALIKE)
+        meant = f"; did you mean {str(path.with_suffix(near[0]))!r}?" if near else ""
         raise InvalidArgumentError(
-            f"cannot write to {os.fspath(out)!r}: {meant}nd it in {', '.join(endings)}, or name a folder for "
-            "Audacity's labels"
+            f"cannot write to {os.fspath(out)!r}: end it in {', '.join(endings)}, or name a folder for Audacity's "
+            f"labels{meant}"
         )
     return path
 

@@ -14,9 +14,7 @@ __all__ = ["command"]
 
 
 @click.command("merge")
-@click.argument(
-    "others", nargs=-1, required=True, type=common_options.LibraryPath(must_exist=True), metavar="LIBRARIES..."
-)
+@click.argument("others", nargs=-1, type=common_options.LibraryPath(must_exist=True), metavar="LIBRARIES...")
 @common_options.library
 def command(others: tuple[Path, ...], folder: Path) -> None:
     """Take the sounds, fields and tags of other libraries over into one; nothing is embedded, and the others stay.
@@ -28,11 +26,15 @@ def command(others: tuple[Path, ...], folder: Path) -> None:
     Examples:
       soundloom merge laptop.loom field.loom -l sounds.loom
     """
+    if not others:
+        raise click.UsageError(
+            f"name the libraries to take over; -l is the one that takes them: soundloom merge laptop.loom -l {folder}"
+        )
     from soundloom.library.library_merge import merge_libraries
 
     for other in others:
         report = merge_libraries(folder, other)
         echo(
-            f"{other}: {counted(report.files, 'file')}, {counted(report.segments, 'segment')} taken over, "
-            f"{report.known} held already."
+            f"{other}: {counted(report.files, 'file')}, {counted(report.segments, 'segment')} taken over into "
+            f"{folder}, {report.known} held already."
         )

@@ -184,6 +184,8 @@ def _chosen(
     asked = bool(query.text or query.filter or query.where)
     if not (sounds or lists or asked):
         raise click.UsageError(f"say which sounds: files, --files LIST, --text TEXT, filters such as --folder{others}")
+    if not all(sound.strip() for sound in sounds):
+        raise click.UsageError("the name of a sound is empty: give it, or leave it out")
     if asked and (sounds or lists):
         raise click.UsageError("name sounds, or describe them by --text and filters, not both at a time")
     library = open_library(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -113,7 +114,10 @@ class LibrarySettings:
             name = shown(folder)
             raise LibraryError(f"no library at {name!r}: make one with: soundloom index SOUNDS -l {name}")
         if not file.is_file():
-            raise LibraryError(f"{os.fspath(folder)!r} is not a library: it holds no {_FILE}")
+            raise LibraryError(
+                f"{os.fspath(folder)!r} is not a library: it holds no {_FILE}; of a folder of sounds one is made with: "
+                f"soundloom index {shlex.quote(shown(folder))} -l NAME.loom"
+            )
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
             if data["format"] != FORMAT:

@@ -354,7 +354,9 @@ def _other_values(field: str, values: pa.Array, missing: str) -> str:
     near = near or difflib.get_close_matches(missing, known, n=_NEAREST, cutoff=0.6)
     shown = ", ".join(map(repr, (near or known)[:_NEAREST])) or "not known of any file"
     more = " ..." if len(near or known) > _NEAREST else ""
-    similar = f"; for what holds it write {field} LIKE '%{missing}%'" if near and missing not in near else ""
+    holding = any(missing.casefold() in value.casefold() for value in near)
+    like = "LIKE" if any(missing in value for value in near) else "ILIKE"
+    similar = f"; for what holds it write {field} {like} '%{missing}%'" if holding else ""
     return (
         f"no file has the {field} {missing!r}: there {'is' if len(near or known) < 2 else 'are'} {shown}{more}{similar}"
     )
