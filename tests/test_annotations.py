@@ -57,9 +57,9 @@ def test_labels_for_audacity(tmp_path: Path) -> None:
         [Annotation("/s/x.wav", 2, 3, "b"), Annotation("/s/x.wav", 0, 1, "two\twords")], tmp_path / "x.txt"
     )
     assert (tmp_path / "x.txt").read_text() == "0.000000\t1.000000\ttwo\\x09words\n2.000000\t3.000000\tb\n"
-    with pytest.raises(InvalidArgumentError, match="lie in 2 files"):
-        write_annotations(TWO, tmp_path / "y.txt")
+    assert write_annotations(TWO, tmp_path / "y.txt") == tmp_path / "y"
     assert not (tmp_path / "y.txt").exists()
+    assert (tmp_path / "y" / "a" / "owl.wav.txt").read_text() == "2.000000\t3.500000\towl\n"
     write_annotations(TWO, tmp_path / "tracks")
     assert (tmp_path / "tracks" / "a" / "owl.wav.txt").read_text() == "2.000000\t3.500000\towl\n"
 

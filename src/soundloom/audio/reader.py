@@ -118,7 +118,7 @@ def stream(
         end: where to end, in seconds of the sound; None, or past the end of the sound: there.
         av: the process in which FFmpeg runs; None: FFmpeg runs in this one.
         options: how the file is decoded: channels, track, speed.
-        notices: a list to which is added what is noticed of the sound, most of it at its end; None: nobody asks.
+        notices: gets what is noticed of the sound, most of it at its end; None: nobody asks.
         energy: to which the samples are added as they are decoded, before they are resampled.
 
     Yields:
@@ -153,8 +153,7 @@ def stream(
         if not after.samples:
             raise AudioError(name, _no_region(start, end, decoder.seconds))
         if notices is not None:
-            region = " of the region" if start or end is not None else ""
-            notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options, region)]
+            notices += [*found, *_sound_notices(decoder, sample_rate, before, after, options, start, end)]
 
 
 def _check_wanted(path: str, av: AvProcess | None) -> None:
@@ -176,7 +175,13 @@ def _settled(path: str, av: AvProcess | None, options: DecodeOptions) -> DecodeO
 
 
 def _sound_notices(
-    decoder: Decoder, sample_rate: int, before: Energy, after: Energy, options: DecodeOptions, region: str
+    decoder: Decoder,
+    sample_rate: int,
+    before: Energy,
+    after: Energy,
+    options: DecodeOptions,
+    start: float,
+    end: float | None,
 ) -> Iterator[Notice]:
     """What is to be said of a sound that was decoded: silence, cancelled channels, an unusual level, ultrasound.
 
@@ -186,13 +191,14 @@ def _sound_notices(
         before: the energy of the native samples.
         after: the energy of the samples at ``sample_rate``.
         options: how the file was decoded.
-        region: names the part of the sound that was; empty of the whole.
+        start: where the region that was decoded begins.
+        end: where it ends; None: with the sound.
     """
     count = decoder.channels
     every = float(decoder.mixer.energies.sum()) if count > 1 else before.total
     if before.total == 0 and (every == 0 or options.channels != "mix"):
-        other = " in the channel taken" if every else ""
-        yield Notice("silent", f"digital silence: every sample{region}{other} is 0")
+        where = (" of the region" if start or end is not None else "") + (" in the channel taken" if every else "")
+        yield Notice("silent", f"digital silence: every sample{where} is 0")
     elif count > 1 and options.channels == "mix" and before.total < CANCELLED / count * (every / count):
         yield Notice(
             "cancelled",

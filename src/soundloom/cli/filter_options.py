@@ -68,14 +68,27 @@ def _hours(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 
 _RECORDED = (
-    click.option("--site", metavar="SITE", help="Only what was recorded at this site."),
+    click.option("--site", type=common_options.Name(), metavar="SITE", help="Only what was recorded at this site."),
     click.option("--hours", callback=_hours, metavar="FROM-TO", help="Only of these hours of the day, such as 22-4."),
     click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
     click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
 )
 _OPTIONS = (
-    click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag, that somebody gave."),
-    click.option("--folder", "inside", metavar="FOLDER", help="Only in this folder, at any depth: a path or a name."),
+    click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        type=common_options.Name(),
+        metavar="TAG",
+        help="Only with this tag, that somebody gave.",
+    ),
+    click.option(
+        "--folder",
+        "inside",
+        type=common_options.Name(),
+        metavar="FOLDER",
+        help="Only in this folder, at any depth: a path or a name.",
+    ),
     click.option("--longer", callback=parse_time, metavar="TIME", help="Only files of at least this length."),
     click.option("--shorter", callback=parse_time, metavar="TIME", help="Only files of at most this length."),
     click.option("--rate", callback=_rate, metavar="HZ", help="Only files of this sample rate: 48000 or 44.1k."),

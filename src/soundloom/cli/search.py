@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +39,17 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHARE = 0.5
+_repeated = partial(click.option, multiple=True, type=common_options.Name())
 
 
 @click.command("search")
 @click.argument("arguments", nargs=-1, metavar="[QUERY]...")
 @common_options.library
-@click.option("--like", multiple=True, metavar="SOUND", help="A sound that hits are like; repeated, also as a.wav=2.")
-@click.option("--unlike", multiple=True, metavar="SOUND", help="A sound that they are not like; can be repeated.")
-@click.option("--text", multiple=True, metavar="TEXT", help="Text of names, folders and tags, also if it is a file's.")
-@click.option(
-    "--word", "words", multiple=True, metavar="WORD", help="What the model takes the hits for; can be repeated."
-)
-@click.option(
-    "--not", "not_words", multiple=True, metavar="WORD", help="What it does not take them for; can be repeated."
-)
+@_repeated("--like", metavar="SOUND", help="A sound that hits are like; repeated, also as a.wav=2.")
+@_repeated("--unlike", metavar="SOUND", help="A sound that they are not like; can be repeated.")
+@_repeated("--text", metavar="TEXT", help="Text of names, folders and tags, also if it is a file's.")
+@_repeated("--word", "words", metavar="WORD", help="What the model takes the hits for; can be repeated.")
+@_repeated("--not", "not_words", metavar="WORD", help="What it does not take them for; can be repeated.")
 @filters
 @click.option(
     "--sort",
