@@ -172,6 +172,17 @@ def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:
         worded.find(replace(query, text="zebra"))
 
 
+def test_text_beside_a_sound_that_nothing_is_called_is_a_word_of_the_model(worded: Library) -> None:
+    sound = QuerySound(next(path for path in worded.files() if "hiss" in path))
+    called = {word for path in worded.files() for word in Path(path).stem.split("_")}
+    word = next(one for one in worded.tags.vocabulary() if not any(one in each for each in called))
+    remarks: list[str] = []
+    found = worded.find(LibraryQuery(text=word, like=(sound,)), k=6, remarks=remarks)
+    assert found == worded.find(LibraryQuery(words=(word,), like=(sound,)), k=6)
+    assert {match.found_by for match in found} == {("sound", "word")}
+    assert f"nothing here is called {word!r}: what the model takes for it counts beside the rest" in remarks[0]
+
+
 def test_examples_attract_and_repel(worded: Library) -> None:
     beeps = [QuerySound(path) for path in worded.files() if "beep" in path]
     hisses = [QuerySound(path) for path in worded.files() if "hiss" in path]

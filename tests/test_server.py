@@ -229,7 +229,10 @@ def test_queries_name_sounds_of_the_library_and_no_file_of_the_machine(
     write_sound(tmp_path / "other.wav", 440)
     assert library.find(str(tmp_path / "other.wav"))
     message = refused(client.get(f"{API}/find", params={"query": str(tmp_path / "other.wav")}), 422, "bad_query")
-    assert "no sound of that name" in message
+    assert message.startswith("no sound ")
+    assert "other.wav'" not in message.split(" in ", 1)[1]
+    near = refused(client.get(f"{API}/find", params={"query": str(tmp_path / "othar.wav")}), 422, "bad_query")
+    assert "other.wav" not in near  # what else lies there is nobody's business
 
 
 def test_files_are_found_by_sounds_filters_and_pages(client: TestClient) -> None:

@@ -98,16 +98,32 @@ class Finder:
             if not query.text or query.names_only or len(found) >= k:
                 return found
             return self._by_model(index, query, found, allowed, k)
-        allowed = self._filtered(index, query, allowed)
         if query.text:
             mask = rows_of_text(index.fields, query.text)
             if not mask.any():
-                raise QueryError(
-                    f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
-                    f"among which files: leave it out, or for what the model takes for it use --word {query.text!r}"
-                )
+                return self._find(index, self._as_words(query), k)
             allowed = mask if allowed is None else allowed & mask
-        return self._by_embedding(index, query, allowed, k)
+        return self._by_embedding(index, query, self._filtered(index, query, allowed), k)
+
+    def _as_words(self, query: LibraryQuery) -> LibraryQuery:
+        """A query whose text nothing is called by: what the model takes for it counts beside the sounds and words.
+
+        Raises:
+            QueryError: the model does not know it.
+        """
+        from soundloom.library.search.tag_query import find_known_words
+
+        vocabulary = self._tag_queries.known_tags(offline=self._offline)
+        known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [query.text])
+        if unknown:
+            raise QueryError(
+                f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
+                f"among which files: leave it out, or for what the model takes for it use --word {query.text!r}"
+            )
+        self._remarks.append(
+            f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest, as --word does"
+        )
+        return replace(query, text="", words=(*query.words, *known))
 
     def _by_model(
         self,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from soundloom.embedding_model import Source
 from soundloom.errors import QueryError
 from soundloom.library.search.row_filter import RowFilter
-from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.remote import absolute_location
+
+if TYPE_CHECKING:
+    from soundloom.embedding_model import Source
+    from soundloom.library.storage.library_settings import LibrarySettings
 
 __all__ = [
     "apply_balance",

@@ -99,7 +99,7 @@ class QueryTerms:
     def _file(self, name: str, remedy: str) -> Path:
         """A file of this machine, or of the library by its name there."""
         if not self._files:
-            return Path(self._names.find(name, remedy))
+            return Path(self._names.find(name, f"as text: text={name}", beside=False))
         path = local_path(name)
         if path.is_dir():
             raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,13 @@ class SoundNames:
         wanted = name.casefold()
         return [path for path in self._paths(wanted) if wanted in (stem_of(path), os.path.basename(path).casefold())]
 
-    def find(self, name: str, remedy: str) -> str:
+    def find(self, name: str, remedy: str, *, beside: bool = True) -> str:
         """The path of the sound that a name stands for.
 
         Args:
             name: the end of its path, with or without the file's ending.
             remedy: what is offered where there is no such sound, and none of a similar name.
+            beside: whether it may be a file of this machine, too, so that those beside it may be named.
 
         Raises:
             QueryError: none, or several.
@@ -71,23 +73,24 @@ class SoundNames:
             )
         if failed := failed_file(name, self._failures()):
             raise QueryError(failed)
-        near = self._nearest(name)
+        near = self._nearest(name, beside=beside)
+        file = f"there is no file or folder {name!r}, and no sound of that name" if beside else f"no sound {name!r}"
         raise QueryError(
-            f"there is no file or folder {name!r}, and no sound of that name in {str(self._folder)!r}: "
+            f"{file} in {str(self._folder)!r}: "
             + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"check the path; {remedy}")
         )
 
-    def _nearest(self, name: str) -> list[str]:
-        """The files beside a missing one, and the sounds of the library, that are called most like it."""
+    def _nearest(self, name: str, *, beside: bool) -> list[str]:
+        """The files beside a missing one, if wanted, and the sounds of the library, that are called most like it."""
         folder, wanted = os.path.split(os.path.expanduser(name))
-        try:
-            sounds = [entry for entry in sorted(os.listdir(folder or ".")) if ends_as_sound(entry)]
-            beside = [os.path.join(os.path.dirname(name), entry) for entry in sounds]
-        except OSError:
-            beside = []
+        there: list[str] = []
+        if beside:
+            with suppress(OSError):
+                sounds = [entry for entry in sorted(os.listdir(folder or ".")) if ends_as_sound(entry)]
+                there = [os.path.join(os.path.dirname(name), entry) for entry in sounds]
         # By their names without the ending, which most have in common.
         paths = self._paths()[:_MOST_NAMES]
-        known = {stem_of(path): path for path in (*map(os.path.basename, paths), *beside)}
+        known = {stem_of(path): path for path in (*map(os.path.basename, paths), *there)}
         stem = stem_of(wanted)
         # Of other lengths none is alike: the ratio is at most 2 min(a, b) / (a + b).
         possible = [one for one in known if 2 * min(len(one), len(stem)) >= _ALIKE * (len(one) + len(stem))]
