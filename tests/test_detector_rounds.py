@@ -20,7 +20,7 @@ from soundloom.detectors import Detector, find_detectors
 from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
 from soundloom.detectors.events import ScoredWindows
 from soundloom.detectors.training_windows import beyond_ends
-from soundloom.errors import DetectorError, InvalidArgumentError
+from soundloom.errors import DetectorError, InvalidArgumentError, ModelError
 
 RATE = 16_000
 
@@ -123,6 +123,18 @@ def test_a_detector_goes_to_the_hub_and_comes_from_it(
     assert {one.path for one in again.examples} == {f"{number}.wav" for number in range(3)}
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **_: str(tmp_path / "none"))
     with pytest.raises(DetectorError):
+        Detector.load("hf:someone/owl")
+    # Without a route, by whichever library the hub's is.
+    unreachable = next(one for one in huggingface_hub.errors.HfHubHTTPError.__mro__ if one.__name__ == "HTTPError")
+
+    def fails(*_: object, **__: object) -> None:
+        raise unreachable("no route\nsee the manual")
+
+    monkeypatch.setattr(Api, "create_repo", fails)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(ModelError, match=r"cannot publish someone/chirp: no route$"):
+        detector.push_to_hub("someone/chirp")
+    with pytest.raises(DetectorError, match=r"cannot fetch .* of hf:someone/owl: no route$"):
         Detector.load("hf:someone/owl")
 
 

@@ -24,6 +24,7 @@ from soundloom.detectors import Aim, Detector, detection, frame_windows
 from soundloom.detectors.label_detector import _average_precision
 from soundloom.detectors.next_examples import windows_to_mark
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
+from soundloom.errors import InvalidArgumentError
 from soundloom.frontends import FRONTENDS
 from soundloom.library import RecordingFilter
 
@@ -335,6 +336,17 @@ def test_a_recording_of_which_a_stretch_cannot_be_read_is_left_out(tmp_path: Pat
     found = embed_windows(windows, soundloom.load(MODEL), {str(path): 70.0}, decoding=audio.DEFAULT_OPTIONS, workers=1)
     assert found.windows == ()
     assert list(found.failed) == [str(path)]
+
+
+def test_a_label_whose_recordings_are_not_there_is_refused(marked: list[Annotation], tmp_path: Path) -> None:
+    gone = [Annotation("elsewhere/a.wav", start, start + 1, "owl") for start in (1.0, 5.0)]
+    for examples in (gone, [*marked, *gone]):
+        with pytest.raises(
+            InvalidArgumentError, match=r"no region of 'owl' could be read \(elsewhere/a\.wav: .*from here"
+        ):
+            Detector.train(["owl"], examples, model=MODEL, workers=1)
+    detector = Detector.train(["chirp"], [*marked, *gone], model=MODEL, workers=1)
+    assert list(detector.failed) == ["elsewhere/a.wav"]
 
 
 def test_calls_that_are_all_found_leave_room_for_one_that_is_not() -> None:

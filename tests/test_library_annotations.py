@@ -12,6 +12,7 @@ import soundfile
 from click.testing import CliRunner
 
 from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.audio import DecodeOptions
 from soundloom.cli import main
 from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
 from soundloom.library import (
@@ -115,6 +116,21 @@ def test_the_same_call_of_tables_that_say_more_or_less_counts_once(library: Libr
     assert annotations.add([bare, *others]) == 0
     assert len(Library.open(library.folder).annotations.all()) == 4
     assert annotations.remove(AnnotationFilter(annotator="ada")) == 1
+
+
+def test_label_tracks_in_folders_are_of_the_files_that_they_were_written_for(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, seed in (("north", 21), ("south", 22)):
+        sound(tmp_path / "sounds" / folder / "a.wav", seed)
+    library.add(workers=1)
+    paths = [str(tmp_path / "sounds" / folder / "a.wav") for folder in ("north", "south")]
+    library.annotations.add(Annotation(path, 0.5, 1.0, Path(path).parent.name) for path in paths)
+    monkeypatch.chdir(tmp_path)
+    write_annotations(library.annotations.all(), "labels")
+    for folder in ("north", "south"):
+        report = library.annotations.import_table(Path("labels") / folder / "a.wav.txt")
+        assert (report.added, report.known, report.elsewhere) == (0, 1, ())
 
 
 def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
@@ -244,6 +260,20 @@ def test_a_detector_learns_from_a_library(library: Library, tmp_path: Path) -> N
     result = CliRunner().invoke(main, [*words, "-o", out, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["examples"] == 3
+
+
+def test_a_detector_of_a_library_takes_sounds_at_its_speed(tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES):
+        sound(tmp_path / "sounds" / name, number)
+    library = Library.create(tmp_path / "slow.loom", "mfcc", window=1.0, decoding=DecodeOptions(speed=0.5))
+    library.add(tmp_path / "sounds", workers=1)
+    library.annotations.add(marks(tmp_path / "sounds"))
+    words = ["detector", "train", "crow", "--from", str(library.folder), "-m", "mfcc", "-j", "1"]
+    for asked, speed in (([], 0.5), (["--speed", "0.25"], 0.25)):
+        out = str(tmp_path / f"{speed}.detector")
+        result = CliRunner().invoke(main, [*words, *asked, "-o", out, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["decoding"]["speed"] == speed
 
 
 def test_segments_are_found_by_site_hour_and_the_segments_own_time(library: Library, tmp_path: Path) -> None:

@@ -127,6 +127,29 @@ def test_index_keeps_the_options_it_began_with(sounds: Path, tmp_path: Path) -> 
     assert not (tmp_path / "new.loom").exists()
 
 
+def test_windows_that_are_asked_for_are_seconds_of_the_file(sounds: Path, tmp_path: Path) -> None:
+    folder, slow = tmp_path / "l.loom", ("--speed", "0.1")
+    result = run("index", sounds / "bat.wav", "-l", folder, "-m", "logmel", *slow, "--window", 0.3, "--hop", 0.1)
+    assert result.exit_code == 0, result.output
+    library = Library.open(folder)
+    assert (library.settings.window, library.settings.hop) == (3.0, 1.0)
+    # Without what a product of a speed leaves, such as 0.30000000000000004.
+    assert library.rows(["start"])["start"].to_pylist() == [number / 10 for number in range(8)]
+    assert "segments of 0.3 s every 0.1 s" in run("info", "-l", folder).stdout
+    assert run("index", "-l", folder, "--window", 0.3, "--hop", 0.1).exit_code == 0
+    other = run("index", "-l", folder, "--window", 3, "--hop", 1)
+    assert "cuts files into segments of 0.3 s every 0.1 s: leave out --window" in other.stderr
+    assert run("index", sounds, "-l", tmp_path / "b.loom", *slow, "--window", 0.3, "--hop", 0.4).exit_code == 2
+    asked = run("search", sounds / "bat.wav", "-l", folder, "--include-query")
+    assert "longer than the library's window of 0.3 s" in asked.stderr
+    out = tmp_path / "e.parquet"
+    assert run("embed", sounds / "bat.wav", "-o", out, "-m", "logmel", *slow, "--window", 0.1).exit_code == 0
+    assert pyarrow.parquet.read_table(out)["start"].to_pylist() == [number / 10 for number in range(10)]
+    # The default is ten seconds of what the model takes.
+    assert run("embed", sounds / "bat.wav", "-o", out, "-m", "logmel", *slow).exit_code == 0
+    assert pyarrow.parquet.read_table(out)["end"].to_pylist() == [1.0]
+
+
 def test_embed_and_tag_take_the_options(sounds: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.parquet"
     result = run("embed", sounds / "sides.wav", "-o", out, "-m", "logmel", "--channels", "2", "--window", "whole")

@@ -142,6 +142,8 @@ def read_annotations(
         if read is None:
             raise FileTableError(f"cannot be read as {name}: {FORMATS[name].title} is only written")
         of = text_path(sound) if sound is not None else _sound_beside(file, look=content is None)
+        if sound is None and content is None and (sounds := list(sounds)):
+            of = text_path(Path(of).absolute())  # its folders distinguish files of one name, and need not fit
         found = read(text, of)
     except OSError as error:
         raise FileTableError(f"{str(file)!r} cannot be read: {reason_of(error)}") from None

@@ -31,7 +31,6 @@ __all__ = [
     "Name",
     "SoundsPath",
     "as_json",
-    "check_window",
     "decode_options",
     "decoding",
     "embedding",
@@ -250,7 +249,8 @@ window = click.option(
     default="10",
     show_default=True,
     metavar="SECONDS",
-    help="Cut longer sounds into segments of this length; 'whole' keeps every file in one piece.",
+    help="Cut longer sounds into segments of so many seconds of the file; 'whole' keeps every file in one piece. The "
+    "default is times --speed.",
 )
 
 hop = click.option(
@@ -349,16 +349,6 @@ def _seconds(text: Any) -> float | None:
     if not 0 < seconds < math.inf:
         raise click.BadParameter(f"a segment must be longer than 0 s, got {text!r}: write seconds, or 'whole'")
     return seconds
-
-
-def check_window(window: float | None, hop: float | None) -> None:
-    """Refuse a hop that leaves gaps between segments, or one without a window, before anything is decoded."""
-    if hop is None:
-        return
-    if window is None:
-        raise click.UsageError(f"--hop {hop:g} without segments means nothing: give --window in seconds as well")
-    if hop > window:
-        raise click.UsageError(f"--hop must be at most --window, {window:g} s, got {hop:g} s")
 
 
 def parse_weights(text: str | None) -> Mapping[str, float]:

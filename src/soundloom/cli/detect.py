@@ -106,6 +106,7 @@ def minutes_of(bar: Callable[[int, int], None]) -> Callable[[float, float], None
 def _show(report: DetectionReport, out: Path | None) -> None:
     if not report.files and not report.failed:
         echo("nothing was searched: no recording here is of that site, those hours or days", err=True)
+        return
     if out is None:
         for one in report.events:
             echo(f"{printable(one.path)}  {one.start:.2f}-{one.end:.2f}  {printable(one.label)}  {one.score:.3f}")

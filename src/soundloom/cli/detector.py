@@ -89,7 +89,8 @@ def train(
     The more recordings the regions are of, the better; ten are a beginning. Regions with other labels, and those of
     --no, are examples of other sounds; stretches of the same recordings of which nothing is said, and the background,
     are presumed to be mostly without the label. The figures shown are of examples that were held out, with 95 %
-    intervals. A detector among --from passes on its model, windows and speed where these are not given.
+    intervals. A detector among --from passes on its model, windows and speed where these are not given, a library the
+    speed.
 
     \b
     Examples:
@@ -104,6 +105,7 @@ def train(
     if (yes or no) and len(labels) > 1:
         raise click.UsageError("--yes and --no mark one label: name one, or give a table with --from")
     former = [Detector.load(path) for path in tables if (path / SETTINGS).is_file()]
+    kept = [*_library_decoding(tables), *(one.decoding for one in former)]
     marks = [*_table_marks(tables), *_sound_marks(yes, labels[0]), *_sound_marks(no, "")]
     with nullcontext() if json_wanted else step_bar("embedding", "windows") as bar:
         detector = Detector.train(
@@ -113,7 +115,7 @@ def train(
             model=name or (former[-1].model_name if former else DEFAULT),
             window=window or {label: seconds for one in former for label, seconds in one.window_of.items()},
             hop=hop,
-            decoding=_decoding(context, former),
+            decoding=common_options.decode_options(context, kept[-1] if kept else None),
             workers=workers,
             progress=bar,
         )
@@ -322,12 +324,16 @@ def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
     return found
 
 
-def _decoding(context: click.Context, former: list[Detector]) -> DecodeOptions:
-    """How recordings are decoded: as asked for, else as by the last of some detectors."""
-    from soundloom.audio import DEFAULT_OPTIONS
+def _library_decoding(tables: tuple[Path, ...]) -> list[DecodeOptions]:
+    """How the libraries among some tables decode their sounds."""
+    from soundloom.detectors.detector_folder import SETTINGS
 
-    asked = common_options.decode_options(context)
-    return former[-1].decoding if former and asked == DEFAULT_OPTIONS else asked
+    folders = [path for path in tables if path.is_dir() and not (path / SETTINGS).is_file()]
+    if not folders:
+        return []
+    from soundloom.library import Library
+
+    return [Library.open(folder).settings.decoding for folder in folders]
 
 
 def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:

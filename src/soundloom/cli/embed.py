@@ -19,6 +19,7 @@ from soundloom.cli.console import (
     print_notices,
     progress_bar,
 )
+from soundloom.cli.index import segment_seconds
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 
@@ -82,7 +83,8 @@ def command(
       soundloom embed ~/sounds -o frames/ --frames
       soundloom embed ~/sounds -o fused.npz --model cnn14#3#6 --weights Cnn14_16k_mAP=0.438.pth
     """
-    common_options.check_window(window, hop)
+    decoding = common_options.decode_options(context)
+    window, hop = segment_seconds(context, window, hop, decoding.speed)
     from soundloom.engine_choice import accelerating
     from soundloom.library.embedding_export import export
     from soundloom.packaged import NAME
@@ -92,16 +94,9 @@ def command(
     model = fast(name or NAME, weights=common_options.parse_files(files) or "published")
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
         report = export(
-            sounds,
-            model,
-            out,
-            frames=frames,
-            window=window,
-            hop=hop,
-            workers=workers,
-            decoding=common_options.decode_options(context),
+            sounds, model, out, frames=frames, window=window, hop=hop, workers=workers, decoding=decoding,
             progress=progress,
-        )
+        )  # fmt: skip
     if json_wanted:
         print_json(report)
     else:

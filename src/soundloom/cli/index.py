@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from soundloom.embedder import Embedder
     from soundloom.library import AddReport, Library, TagTable
 
-__all__ = ["checked", "command", "listed", "open_or_create"]
+__all__ = ["checked", "command", "listed", "open_or_create", "segment_seconds"]
 
 _ENGINE_OPTIONS = ("engine", "device", "half")
 
@@ -266,16 +266,37 @@ def open_or_create(
         return library
     if not (context.params["sounds"] or context.params["lists"]):
         raise click.UsageError(f"there is no library at {str(folder)!r} yet: name the folders of its sounds")
-    common_options.check_window(window, hop)
+    decoding = common_options.decode_options(context)
+    window, hop = segment_seconds(context, window, hop, decoding.speed)
     return Library.create(
         folder,
         name or NAME,
         window=window,
         hop=hop,
         weights=weights or "published",
-        decoding=common_options.decode_options(context),
+        decoding=decoding,
         loader=accelerating(loader, **engine),
     )
+
+
+def segment_seconds(
+    context: click.Context, window: float | None, hop: float | None, speed: float
+) -> tuple[float | None, float | None]:
+    """Window and hop in seconds of sounds as they are taken at a speed; options that were given are of the file.
+
+    Raises:
+        click.UsageError: the hop leaves gaps, as it is longer than the window, or there is no window.
+    """
+    if window is not None and context.get_parameter_source("window") is ParameterSource.COMMANDLINE:
+        window = round(window / speed, 9)
+    if hop is None:
+        return window, None
+    if window is None:
+        raise click.UsageError(f"--hop {hop:g} without segments means nothing: give --window in seconds as well")
+    taken = round(hop / speed, 9)
+    if taken > window:
+        raise click.UsageError(f"--hop must be at most --window, {window * speed:g} s, got {hop:g} s")
+    return window, taken
 
 
 def _refuse_other_settings(context: click.Context, library: Library, window: float | None, hop: float | None) -> None:
@@ -286,13 +307,15 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
             f"the library {folder!r} goes on with the engine it was begun with, "
             f"{library.settings.engine!r}: leave out --engine, --device and --half, or index into a new library"
         )
+    kept = library.settings.decoding
     chosen = context.get_parameter_source("window") is ParameterSource.COMMANDLINE or hop is not None
+    window, hop = segment_seconds(context, window, hop, kept.speed)
     if chosen and (window, hop or window) != (library.settings.window, library.settings.hop):
         raise LibraryError(
-            f"the library {folder!r} cuts files into segments of {library.settings.window} s every "
-            f"{library.settings.hop} s: leave out --window and --hop, or index into a new library"
+            f"the library {folder!r} cuts files into {library.settings.cut_into}: leave out --window and --hop, or "
+            "index into a new library"
+            "index into a new library"
         )
-    kept = library.settings.decoding
     if common_options.decode_options(context, kept) != kept:
         raise LibraryError(
             f"the library {folder!r} decodes files with channels {kept.channels}, track {kept.track or 'any'}, speed "

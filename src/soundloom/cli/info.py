@@ -81,9 +81,6 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
             }
         )
         return
-    cut = (
-        "every file whole" if settings.window is None else f"segments of {settings.window:g} s every {settings.hop:g} s"
-    )
     parts = ", ".join(f"{name} ({last - first})" for name, (first, last) in settings.parts.items())
     for label, value in (
         ("library", shown(folder)),
@@ -91,7 +88,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         ("weights", _weights(settings.source or settings.model, settings.weights)),
         ("engine", settings.engine),
         ("parts", parts),
-        ("cut into", cut),
+        ("cut into", settings.cut_into),
         ("files", f"{files}, {clock(seconds)} of sound"),
         ("segments", str(len(library))),
         ("on disk", f"{size / 1e6:.1f} MB"),

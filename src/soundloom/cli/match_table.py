@@ -101,7 +101,17 @@ def _cells(rank: int, match: Match, compared: bool, asked: bool) -> list[str]:
         ]
     if asked:
         scores.append("" if match.probability is None else percent(match.probability))
-    return [str(rank), *scores, _found_by(match), f"{match.start:.1f}-{match.end:.1f}"]
+    return [str(rank), *scores, _found_by(match), _times(match.start, match.end)]
+
+
+def _times(start: float, end: float) -> str:
+    """Seconds of a region, with more decimals of one that is shorter than a second.
+
+    >>> _times(2, 12), _times(8.65, 8.7), _times(0.0125, 0.015)
+    ('2.0-12.0', '8.650-8.700', '0.0125-0.0150')
+    """
+    decimals = 1 if end - start >= 1 else min(6, 1 - math.floor(math.log10(max(end - start, 1e-6))))
+    return f"{start:.{decimals}f}-{end:.{decimals}f}"
 
 
 def field_text(value: Any) -> str:

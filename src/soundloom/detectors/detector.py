@@ -30,6 +30,7 @@ from soundloom.detectors.label_detector import LabelDetector, learn_labels
 from soundloom.detectors.training_windows import (
     MOST_UNLABELLED,
     TrainingWindow,
+    WindowVectors,
     beyond_ends,
     embed_windows,
     file_lengths,
@@ -127,7 +128,7 @@ class Detector:
         every = embed_windows(
             chain(*windows.values()), embedder, lengths, decoding=decoding, workers=workers, progress=progress
         )
-        failed.update(every.failed)
+        _check_found(by_window, every, failed := {**failed, **every.failed})
         for seconds, some in by_window.items():
             drawn = min(1.0, MOST_UNLABELLED * seconds / max(seconds, sum(lengths.values())))
             learned = learn_labels(some, seconds, every.only(windows[seconds]), embedder, sounds, population, drawn)
@@ -269,6 +270,21 @@ def _by_window(
     return found
 
 
+def _check_found(by_window: Mapping[float, Sequence[str]], found: WindowVectors, failed: Mapping[str, str]) -> None:
+    """Refuse labels of which no marked region could be read.
+
+    Raises:
+        InvalidArgumentError: names the label, and why a file cannot be read.
+    """
+    held = {label for window in found.windows for label in window.labels or ()}
+    for label in (label for some in by_window.values() for label in some if label not in held):
+        why = "; ".join(f"{path}: {reason}" for path, reason in list(failed.items())[:3])
+        raise InvalidArgumentError(
+            f"no region of {label!r} could be read{f' ({why})' if why else ''}: name the files in the table by paths "
+            "that lead to them from here, or from the table"
+        )
+
+
 def _windows_by_length(
     by_window: Mapping[float, Sequence[str]],
     marked: Sequence[Annotation],
@@ -298,8 +314,9 @@ def _in_one_case(
     marked = [replace(one, label=wanted.get(folded(one.label), one.label)) for one in annotations]
     missing = [label for label in wanted.values() if not any(one.label == label for one in marked)]
     if not wanted or missing:
-        known = sorted({one.label for one in annotations if one.label})
-        raise InvalidArgumentError(f"no region is labelled {missing or labels}: the labels are {known}")
+        known = ", ".join(sorted({repr(one.label) for one in annotations if one.label})) or "none"
+        asked = ", ".join(map(repr, missing)) or "as asked"
+        raise InvalidArgumentError(f"no region is labelled {asked}, and a detector learns from such; labels: {known}")
     remarks = {}
     for key, label in wanted.items():
         others = Counter(one.label for one in annotations if one.label != label and folded(one.label) == key)

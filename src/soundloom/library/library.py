@@ -109,7 +109,7 @@ class Library(LibraryContents):
         Args:
             folder: where, or ``s3://BUCKET/PREFIX``; must not exist, or be empty.
             model: a model or its name. A model that is not given by its name has to be given again to `open`.
-            window: seconds of the segments that longer files are cut into; None keeps every file whole.
+            window: seconds of segments of longer files, at the speed they are taken at; None keeps every file whole.
             hop: seconds from one segment's start to the next; the window if not given.
             weights: as for `soundloom.load`, for a model given by its name.
             decoding: how its files, and the files it is searched by, become waveforms: channels, track, speed.

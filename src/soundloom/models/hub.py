@@ -18,6 +18,7 @@ from types import ModuleType
 
 from soundloom.errors import MissingExtraError, ModelError
 from soundloom.models.weights.download import Announcement, PublishedFile, is_offline
+from soundloom.system_errors import first_line
 
 __all__ = ["is_address", "is_repository", "name_of", "push", "snapshot"]
 
@@ -82,7 +83,7 @@ def snapshot(
             announce(Announcement(source=source, address=page, path=place, held=0, licence=licence))
         return Path(client.snapshot_download(**wanted, allow_patterns=chosen))
     except _failures(client) as error:
-        raise ModelError(f"cannot fetch {address}: {error}") from error
+        raise ModelError(f"cannot fetch {address}: {first_line(error)}") from error
 
 
 def single_file(address: str, file: str, *, offline: bool) -> Path:
@@ -101,7 +102,7 @@ def single_file(address: str, file: str, *, offline: bool) -> Path:
             repo_id=repository, revision=revision or None, allow_patterns=[file], local_files_only=cached
         )
     except _failures(client) as error:
-        raise ModelError(f"cannot fetch {file} of {address}: {error}") from error
+        raise ModelError(f"cannot fetch {file} of {address}: {first_line(error)}") from error
     return Path(folder) / file
 
 
@@ -163,7 +164,7 @@ def push(repository: str, save: Callable[[Path], object], *, private: bool | Non
             page = api.create_repo(repository, private=private, exist_ok=True)
             api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a soundloom model")
         except _failures(client) as error:
-            raise ModelError(f"cannot publish {repository}: {error}") from error
+            raise ModelError(f"cannot publish {repository}: {first_line(error)}") from error
     return str(page)
 
 
@@ -179,13 +180,9 @@ def _check(repository: str) -> None:
 
 
 def _failures(client: ModuleType) -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises: OSError, errors of its own, and from 1.0 on those of httpx, such as no route."""
-    errors: list[type[Exception]] = [OSError, ValueError, client.errors.HfHubHTTPError]
-    with contextlib.suppress(ImportError):
-        import httpx
-
-        errors.append(httpx.HTTPError)
-    return tuple(errors)
+    """What huggingface_hub raises: OSError, errors of its own, and those of its HTTP library, such as no route."""
+    own = client.errors.HfHubHTTPError
+    return OSError, ValueError, *(one for one in own.__mro__ if one.__name__ in (own.__name__, "HTTPError"))
 
 
 def _client(purpose: str) -> ModuleType:

@@ -107,8 +107,8 @@ def segment_embedder(
         long = file.size > _LONG_BYTES and window is not None
         with RowJournal(journal if long else None, key, model.dim) as kept:
             for number, segment in enumerate(audio.segments(blocks, model.sample_rate, window, hop)):
-                starts.append(segment.start * decoding.speed)
-                ends.append(segment.end * decoding.speed)
+                starts.append(_of_file(segment.start, decoding.speed))
+                ends.append(_of_file(segment.end, decoding.speed))
                 if number < len(kept.done):
                     vectors.append(kept.done[number])
                 else:
@@ -118,6 +118,11 @@ def segment_embedder(
         return Embedded(state, starts, ends, np.stack(vectors), middles, notices, energy.decibels)
 
     return embed
+
+
+def _of_file(second: float, speed: float) -> float:
+    """A second of the file, without the rounding of a product with a speed."""
+    return second if speed == 1 else round(second * speed, 9)
 
 
 def embed_files(

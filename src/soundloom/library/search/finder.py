@@ -226,7 +226,7 @@ class Finder:
         unlike = [self._embedded_or_stored(index, sound, query) for sound in query.unlike]
         words = bool(query.words or query.not_words)
         found_by = (("sound",) if like or unlike else ()) + (("word",) if words else ())
-        window = self._settings.window
+        window = (self._settings.window or 0) * self._settings.decoding.speed  # seconds of the file
         if len(like) == 1 and not unlike and (len(like[0]) == 1 or not words):
             vectors = like[0]
             if len(vectors) > 1:

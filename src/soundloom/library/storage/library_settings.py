@@ -43,6 +43,7 @@ class LibrarySettings:
         dim: size of an embedding.
         parts: part name -> (first column, one past the last).
         window: seconds of the segments that long files are cut into; None keeps every file whole.
+            They are seconds of the sound as it is taken: at a speed of 0.1, of ten times those of the file.
         hop: seconds from one segment's start to the next.
         source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
         weights: what `soundloom.load` takes as weights, paths absolute.
@@ -68,6 +69,14 @@ class LibrarySettings:
     store: str = FIRST_STORE
     checksums: bool = False
     format: int = FORMAT
+
+    @property
+    def cut_into(self) -> str:
+        """How files are cut, in seconds of the files."""
+        if self.window is None or self.hop is None:
+            return "every file whole"
+        window, hop = (seconds * self.decoding.speed for seconds in (self.window, self.hop))
+        return f"segments of {window:g} s every {hop:g} s"
 
     @classmethod
     def of(
