@@ -20,7 +20,7 @@ import soundloom
 from soundloom import audio
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
-from soundloom.detectors import Aim, Detector, detection, frame_windows
+from soundloom.detectors import Aim, Calibration, Detector, detection, frame_windows
 from soundloom.detectors.label_detector import _average_precision
 from soundloom.detectors.next_examples import windows_to_mark
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
@@ -354,3 +354,9 @@ def test_calls_that_are_all_found_leave_room_for_one_that_is_not() -> None:
     few, many = (_average_precision(np.full(count, 2.0), others) for count in (5, 50))
     assert (few.value, few.high) == (many.value, many.high) == (1.0, 1.0)
     assert few.low < 0.7 < many.low < 0.95
+    others = np.random.default_rng(0).normal(size=500)
+    for count, least, most in ((5, 0.5, 0.6), (50, 0.8, 0.9)):
+        positive = 12 + np.random.default_rng(1).normal(size=count)
+        recall = Calibration.fit(positive, others[:0], others).point(Aim(probability=0.5)).recall
+        assert recall.value > 0.95
+        assert least < recall.low < most

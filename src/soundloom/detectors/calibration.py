@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 
 from soundloom.detectors.score_mixture import ScoreMixture
 from soundloom.errors import InvalidArgumentError
+from soundloom.library.tags.logistic_regression import wilson_interval
 
 __all__ = ["Aim", "Calibration", "Interval", "Marked", "OperatingPoint"]
 
@@ -187,7 +188,11 @@ class Calibration:
         precision, recall = (float(value[0]) for value in self.mixture.precision_recall(np.array([score])))
         threshold = float(self.probabilities(np.array([score]))[0]) if aim.probability is None else aim.probability
         precisions, recalls = self._drawn(score, windows)
-        return OperatingPoint(threshold, _interval(precision, precisions), _interval(recall, recalls), reached)
+        examples = len(self.positive)
+        detected = max(1.0, recall * examples)
+        return OperatingPoint(
+            threshold, _of_few(precision, precisions, detected), _of_few(recall, recalls, examples), reached
+        )
 
     def to_data(self) -> dict[str, Any]:
         """The calibration as plain JSON data."""
@@ -240,3 +245,9 @@ class Calibration:
 def _interval(value: float, draws: Float[np.ndarray, " draws"]) -> Interval:
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+def _of_few(share: float, draws: Float[np.ndarray, " draws"], count: float) -> Interval:
+    """The interval of a share, no narrower than what so many examples say of it, however far apart all scores are."""
+    known, (low, _, high) = _interval(share, draws), wilson_interval(share, count)
+    return Interval(share, min(known.low, low), max(known.high, high))

@@ -14,8 +14,7 @@ from soundloom.detectors.embedding_space import EmbeddingSpace
 from soundloom.detectors.learner import Blend, Examples, learn
 from soundloom.detectors.training_windows import WindowVectors
 from soundloom.embedder import Embedder
-from soundloom.library.tags.active_learning import wilson_interval
-from soundloom.library.tags.logistic_regression import average_precision
+from soundloom.library.tags.logistic_regression import average_precision, wilson_interval
 
 __all__ = ["BLOCKS", "LabelDetector", "Quality", "learn_labels"]
 

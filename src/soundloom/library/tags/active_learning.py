@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +28,20 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom.errors import QueryError
 from soundloom.library.segments import Segment, SegmentRef, Segments
-from soundloom.library.tags.logistic_regression import Logistic, average_precision, balanced, fit, platt, span
+from soundloom.library.tags.logistic_regression import (
+    Logistic,
+    average_precision,
+    balanced,
+    fit,
+    platt,
+    span,
+    wilson_interval,
+)
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
 
-__all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example", "wilson_interval"]
+__all__ = ["PRESUMED", "ExampleTagging", "SuggestedSegment", "TaggingQuality", "tagged_by_example"]
 
 PRESUMED = 200
 """Segments presumed to be no, at most."""
@@ -250,14 +257,6 @@ def _quality(examples: _Examples, held_out: Float[np.ndarray, " examples"] | Non
         message += "; few files are marked: mark more, the doubtful ones first"
     precision = average_precision(held_out[judged], examples.yes[judged])
     return TaggingQuality(accuracy=accuracy, low=low, high=high, average_precision=precision, message=message, **counts)
-
-
-def wilson_interval(share: float, count: int) -> tuple[float, float, float]:
-    """Low end, share and high end of Wilson's 95 % interval of a share of so many."""
-    z2 = 1.96**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = 1.96 * sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return max(0.0, min(share, centre - half)), share, min(1.0, max(share, centre + half))
 
 
 def _best(scores: Float[np.ndarray, " rows"], rows: Int[np.ndarray, " rows"], k: int) -> Int[np.ndarray, " _best"]:

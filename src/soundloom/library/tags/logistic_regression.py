@@ -15,13 +15,14 @@ When not: more than some thousand examples with as many dimensions; a Newton ste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from soundloom.one_thread import one_blas_thread
 
-__all__ = ["Logistic", "average_precision", "balanced", "fit", "platt", "span"]
+__all__ = ["Logistic", "average_precision", "balanced", "fit", "platt", "span", "wilson_interval"]
 
 _STEPS = 60
 _ENOUGH = 1e-10
@@ -140,3 +141,11 @@ def average_precision(scores: Float[np.ndarray, " rows"], yes: Bool[np.ndarray, 
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     found = np.diff(hits[ends], prepend=0)
     return float((found * hits[ends] / (ends + 1)).sum() / max(1, hits[-1]))
+
+
+def wilson_interval(share: float, count: float) -> tuple[float, float, float]:
+    """Low end, share and high end of Wilson's 95 % interval of a share of so many."""
+    z2 = 1.96**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = 1.96 * sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, min(share, centre - half)), share, min(1.0, max(share, centre + half))
