@@ -78,7 +78,7 @@ def test_each_file_has_its_rows_once_wherever_workers_and_committers_crash(tmp_p
     rng, crashes = random.Random(seed), 0
     with threads_for_processes():
         for turn in range(16):
-            storage = CrashingStorage(Path(plan.address), rng.randint(1, 7), after=rng.random() < 0.5)
+            storage = CrashingStorage(Path(plan.address), rng.randint(1, 6), after=rng.random() < 0.5)
             dying = Plan(storage, plan.file)
             try:
                 dying.commit() if turn % 4 == 3 else dying.work(workers=1)
@@ -202,3 +202,14 @@ def test_a_death_by_a_fault_counts_more_than_a_kill(tmp_path: Path) -> None:
     assert deadly_files(storage, lease) == {}
     record_death(storage, "a", "y.wav", "SIGKILL")
     assert list(deadly_files(storage, lease)) == ["y.wav"]
+
+
+def test_a_shard_that_is_done_leaves_no_lease(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, files=4, shard_files=2)
+    storage = FolderStorage(Path(plan.address))
+    lost = Leases(storage, -1, "lost").acquire(next(iter(plan.file.shards)))
+    assert lost is not None
+    with threads_for_processes():
+        plan.work(workers=1)
+    assert plan.status().done == 2
+    assert storage.keys("leases/") == []

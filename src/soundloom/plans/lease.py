@@ -74,6 +74,13 @@ class HeldLease:
         """Give the shard back, done or not."""
         self._put(released=True, file=None)
 
+    def remove(self) -> None:
+        """Remove this lease and those before it: the shard is done, and others list fewer."""
+        with self._changing:
+            self._state = replace(self._state, released=True)
+            for number in range(self.number, 0, -1):
+                self._leases.storage.delete(lease_key(self.shard, number))
+
     def _put(self, **changes: Any) -> None:
         with self._changing:
             if not self._state.released:

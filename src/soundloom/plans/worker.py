@@ -199,6 +199,7 @@ class Worker:
             "holder": self._holder,
         }
         first = self._storage.create(shard_key("done", lease.shard), json.dumps(said).encode())
+        lease.remove()
         with self._counting:
             if not first:
                 self._report.repeated += 1

@@ -2,7 +2,7 @@
 
 What the server says of a file's state, its time to the second and its strong ETag, is one number, which is compared
 wherever the time of a local file is: the second, and below it a checksum of the ETag. By that, objects of one size that
-are written within a second differ, and files of a server that tells no time.
+are written within a second differ, and files of a server that states no time.
 """
 
 from __future__ import annotations

@@ -370,12 +370,12 @@ class SearchIndex:
         k: int,
         mask: Bool[np.ndarray, " rows"] | None,
     ) -> Int[np.ndarray, " _k"]:
+        if self._lists is not None:
+            return self._lists.best(weights, weighted, k, mask)
         count = len(self) if mask is None else int(np.count_nonzero(mask))
         k = min(k, count)
         if k == 0:
             return np.zeros(0, np.int64)
-        if self._lists is not None:
-            return self._lists.best(weights, weighted, k, mask)
         # Similar rows share cells; a search for dissimilar ones, or among few, cannot use them.
         exhaustive = min(weights.values()) < 0 or count <= len(self) // 10
         if self._cells is not None and not exhaustive:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FieldMasks"]
 
-_MOST = 32
-"""Conditions that are remembered."""
+_MOST, _MOST_BYTES = 32, 2**27
+"""Conditions that are remembered, and of their masks, a byte for each row."""
 
 
 class FieldMasks:
@@ -67,7 +67,8 @@ class FieldMasks:
         if mask is None:
             mask = where.mask(fields) if isinstance(where, RowFilter) else self._of_condition(fields, where)
             # A new dictionary for every change: other threads may be reading the old one.
-            self._known = fields, dict([*list(masks.items())[-_MOST + 1 :], (where, mask)])
+            others = max(1, min(_MOST - 1, _MOST_BYTES // max(1, len(mask)) - 1))
+            self._known = fields, dict([*list(masks.items())[-others:], (where, mask)])
         return mask
 
     def _of_condition(self, fields: FileFields, where: str) -> Bool[np.ndarray, " rows"]:

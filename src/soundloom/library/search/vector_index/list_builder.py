@@ -41,7 +41,7 @@ _CODES = "codes.tmp"
 _QUERIES = 96
 _FEWEST, _MOST = 128, 4096
 """Candidates of ten neighbours."""
-_SCANNED, _COMPARED = 0.98, 0.975
+_SCANNED, _COMPARED = 0.99, 0.98
 """Recall of ten neighbours among the rows that are scanned, and among those that are compared."""
 
 
@@ -86,7 +86,7 @@ def build_lists(
         np.savez(folder / "cells.npz", **arrays)
     queries = _Queries.draw(vectors, parts, files)
     shares = queries.shares(cells, numbers, sizes)
-    lists = PartLists(cells, sizes, codewords, written, {"shares": shares, "candidates": _MOST})
+    lists = PartLists(cells, sizes, codewords, written, {"shares": shares, "candidates": {}})
     return {"shares": shares, "candidates": queries.candidates(lists, shares, files)}
 
 
@@ -168,15 +168,16 @@ class _Queries:
             for kind, some in scanned.items()
         }
 
-    def candidates(self, lists: PartLists, shares: Mapping[str, list[float]], files: Int[np.ndarray, " rows"]) -> int:
-        """How many of the best rows by their codes hold enough of ten neighbours, of every kind."""
+    def candidates(
+        self, lists: PartLists, shares: Mapping[str, list[float]], files: Int[np.ndarray, " rows"]
+    ) -> dict[str, int]:
+        """For each kind how many of the best rows by their codes hold enough of ten neighbours."""
         compared: dict[str, list[int]] = {kind: [] for kind in self.kinds}
         for query, row, kind, found in zip(self.queries, self.rows, self.kinds, self.neighbours, strict=True):
             best = lists.search(query, _MOST, shares[kind][0])
             places = np.flatnonzero(np.isin(best[files[best] != files[row]], found[: NEIGHBOURS[0]]))
             compared[kind] += [*places.tolist(), *[_MOST] * (min(NEIGHBOURS[0], len(found)) - len(places))]
-        wanted = max(np.quantile(some, _COMPARED) for some in compared.values())
-        return int(np.clip(wanted + 1, _FEWEST, _MOST))
+        return {kind: int(np.clip(np.quantile(some, _COMPARED) + 1, _FEWEST, _MOST)) for kind, some in compared.items()}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
@@ -16,8 +17,17 @@ __all__ = ["ListSearch"]
 
 _SCANNED = 256
 """Codes that are scanned in the time in which a row anywhere in the file is read and compared."""
-_MASKS = 16
-"""Filters whose bits are kept: a byte for eight rows each."""
+_MASKS = 8
+"""Filters that are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Mask:
+    """Which rows may be found: as given, how many they are, and a bit for each row of the lists."""
+
+    mask: Bool[np.ndarray, " rows"]
+    count: int
+    bits: UInt8[np.ndarray, " bytes"]
 
 
 class ListSearch:
@@ -37,7 +47,7 @@ class ListSearch:
         lists = [files.open(f"lists-{number}.bin") for number in range(len(parts))]
         self._lists = open_lists(files.arrays("cells.npz"), parts, lists, settings)
         self._vectors = vectors
-        self._bits: dict[int, tuple[Bool[np.ndarray, " rows"], UInt8[np.ndarray, " bytes"]]] = {}
+        self._masks: dict[int, _Mask] = {}
 
     def check(self) -> None:
         """Compare the lists with their checksums.
@@ -59,19 +69,21 @@ class ListSearch:
         Args:
             weights: of the parts.
             weighted: the query, its parts scaled by the weights.
-            k: not more than are admitted.
+            k: how many, at most.
             mask: which rows may be found; all if not given.
 
         Raises:
             CacheDamagedError: the index is not as it was written.
         """
-        count = len(self._vectors) if mask is None else int(np.count_nonzero(mask))
-        wanted, share = self._lists.candidates(k), self._lists.share(weights, k, count)
+        known = None if mask is None else self._known(mask)
+        count = len(self._vectors) if known is None else known.count
+        if (k := min(k, count)) == 0:
+            return np.zeros(0, np.int64)
+        wanted, share = self._lists.candidates(weights, k), self._lists.share(weights, k, count)
         if count <= max(4 * wanted, share * len(self._vectors) / _SCANNED):
             few = np.arange(count) if mask is None else np.flatnonzero(mask)
             return np.asarray(few[top_rows(self._vectors.at(few) @ weighted, k)])
-        bits = None if mask is None else self._bits_of(mask)
-        slots = self._lists.search(weighted, wanted, share, bits)
+        slots = self._lists.search(weighted, wanted, share, None if known is None else known.bits)
         rows = np.sort(self._vectors.rows_of(slots))
         compared = self._vectors.at(rows) @ weighted
         if len(added := self._vectors.added_rows):
@@ -86,11 +98,12 @@ class ListSearch:
         every = self._vectors.products(weighted)
         return top_rows(every if mask is None else np.where(mask, every, -np.inf).astype(np.float32), k)
 
-    def _bits_of(self, mask: Bool[np.ndarray, " rows"]) -> UInt8[np.ndarray, " bytes"]:
+    def _known(self, mask: Bool[np.ndarray, " rows"]) -> _Mask:
         """A mask as the lists take it; masks are remembered by `FieldMasks`, and their bits here."""
-        known = self._bits.get(id(mask))
-        if known is None or known[0] is not mask:
-            known = mask, np.packbits(self._vectors.in_slots(mask), bitorder="little")
+        known = self._masks.get(id(mask))
+        if known is None or known.mask is not mask:
+            bits = np.packbits(self._vectors.in_slots(mask), bitorder="little")
+            known = _Mask(mask, int(np.count_nonzero(mask)), bits)
             # A new dictionary for every change: other threads may be reading the old one.
-            self._bits = dict([*list(self._bits.items())[-_MASKS + 1 :], (id(mask), known)])
-        return known[1]
+            self._masks = dict([*list(self._masks.items())[-_MASKS + 1 :], (id(mask), known)])
+        return known

@@ -77,7 +77,7 @@ class PartLists:
         self._codewords = codewords
         self._files = dict(zip(cells, files, strict=True))
         self._shares: dict[str, list[float]] = settings["shares"]
-        self._candidates: int = settings["candidates"]
+        self._candidates: dict[str, int] = settings["candidates"]
         self._rows = int(next(iter(sizes.values())).sum())
         self._lock = Lock()
         self._opened: dict[str, Any] | None = None
@@ -105,20 +105,29 @@ class PartLists:
             k: neighbours that are to be found.
             admitted: rows that may be found.
         """
-        kinds = list(self._shares)
-        if min(weights.values()) >= 0:
-            counted = len([weight for weight in weights.values() if weight])
-            kinds = ["one"] if counted == 1 else ["all"] if len(set(weights.values())) == 1 else ["all", "one"]
-        shares = np.max([self._shares[kind] for kind in kinds], axis=0)
+        shares = np.max([self._shares[kind] for kind in self._kinds(weights)], axis=0)
         # As hard as finding so many among all rows.
         among_all = max(NEIGHBOURS[0], k * self._rows / max(1, admitted))
         if among_all > NEIGHBOURS[-1]:
             return min(1.0, float(shares[-1]) * sqrt(among_all / NEIGHBOURS[-1]))
         return float(np.exp(np.interp(log(among_all), np.log(NEIGHBOURS), np.log(shares))))
 
-    def candidates(self, k: int) -> int:
-        """How many rows are compared exactly for k neighbours."""
-        return max(round(self._candidates * max(1.0, k / NEIGHBOURS[0])), k)
+    def candidates(self, weights: Mapping[str, float], k: int) -> int:
+        """How many rows are compared exactly.
+
+        Args:
+            weights: of the parts.
+            k: neighbours that are to be found.
+        """
+        of_ten = max(self._candidates[kind] for kind in self._kinds(weights))
+        return max(round(of_ten * max(1.0, k / NEIGHBOURS[0])), k)
+
+    def _kinds(self, weights: Mapping[str, float]) -> list[str]:
+        """The measured kinds of queries between which these weights lie."""
+        if min(weights.values()) < 0:
+            return list(self._shares)
+        counted = len([weight for weight in weights.values() if weight])
+        return ["one"] if counted == 1 else ["all"] if len(set(weights.values())) == 1 else ["all", "one"]
 
     def search(
         self,
@@ -153,7 +162,9 @@ class PartLists:
 
     def scores(self, weighted: Float32[np.ndarray, " dim"]) -> dict[str, Float32[np.ndarray, " cells"]]:
         """The scores of every part's lists; parts that do not count have none."""
-        return {name: cells.scores(weighted) for name, cells in self._cells.items() if weighted[cells.columns].any()}
+        counted = {name: cells for name, cells in self._cells.items() if weighted[cells.columns].any()}
+        scores = self._threads.map(lambda cells: cells.scores(weighted), counted.values())
+        return dict(zip(counted, scores, strict=True))
 
     def _best_lists(self, weighted: Float32[np.ndarray, " dim"], share: float) -> dict[str, Int[np.ndarray, " n"]]:
         """By part the lists of the highest scores that together hold so many rows; found by a histogram of scores."""
