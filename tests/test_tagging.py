@@ -19,7 +19,7 @@ import soundfile
 import torch
 from torch import nn
 
-from soundloom import corpora
+from soundloom import corpora, packaged
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.encoders import COALATagEncoder
 from soundloom.errors import AudioError, MissingExtraError, ModelError, QueryError
@@ -32,6 +32,7 @@ from soundloom.tags import (
     embedded_texts,
     normalise,
     suggest_tags,
+    vocabulary,
     words_of,
     words_of_path,
 )
@@ -39,7 +40,7 @@ from soundloom.tags import tokenise as words_module
 from soundloom.tags.class_head import TagHead
 from soundloom.tags.riff_chunks import chunks
 from soundloom.tags.tag_decoder import TagDecoder
-from soundloom.tags.tokenise import STOP_WORDS, singular
+from soundloom.tags.tokenise import STOP_WORDS, singular, split
 
 # Words
 
@@ -71,6 +72,19 @@ def test_words_are_words_already() -> None:
 def test_what_only_looks_like_a_plural_stays() -> None:
     for word in ("bass", "bus", "this", "continuous", "synthesis", "news", "lens"):
         assert singular(word) == word
+
+
+def test_only_plurals_are_asked_of_inflect(monkeypatch: pytest.MonkeyPatch) -> None:
+    plurals = (
+        "dogs boxes wolves children women feet teeth geese mice people cacti criteria larvae bureaux seraphim oxen"
+    )
+    assert all(map(vocabulary._PLURAL.search, plurals.split()))
+    words = {word for name in Vocabulary.load(packaged.FOLDER / "vocabulary.json").names for word in split(name)}
+    assert len(words) > 500
+    assert {word for word in words if singular(word) != word and not vocabulary._PLURAL.search(word)} == set()
+    monkeypatch.setattr(words_module, "_engine", None)  # asked, it would fail
+    with pytest.raises(QueryError, match="'krähe' is none of the 2 words"):
+        Vocabulary(tags=("dog", "bark")).query(["Krähe"])
 
 
 def test_without_inflect_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

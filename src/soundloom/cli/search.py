@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,8 +220,6 @@ def _query(
 
 def _with_region(sounds: tuple[QuerySound, ...], start: float, end: float | None) -> tuple[QuerySound, ...]:
     """The sounds, the only one cut to a region that the options give."""
-    from dataclasses import replace
-
     if not start and end is None:
         return sounds
     if len(sounds) != 1:
@@ -272,13 +270,19 @@ class _Search:
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
-            print_matches(matches, query_title(self._query), self._reasons, self._fields)
+            print_matches(matches, query_title(self._answered(matches)), self._reasons, self._fields)
         else:
             if self._query.names_only and (failed := failed_file(self._query.text, failures(self._folder))):
                 echo(failed, err=True)
             itself = " besides the sound itself (--include-query)" if self._query.like else ""
             echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
         return matches
+
+    def _answered(self, matches: list[Match]) -> LibraryQuery:
+        """The query as it was answered: text that nothing is called was taken for words of the model."""
+        query = self._query
+        became_words = query.is_compared and query.text and not query.words and "word" in matches[0].found_by
+        return replace(query, text="", words=(query.text,)) if became_words else query
 
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
@@ -311,8 +315,6 @@ class _Search:
 
     def _by_model(self, explained: bool, picture: Path | None) -> list[Match]:
         """What the library finds with its model."""
-        from dataclasses import replace
-
         from soundloom.audio import Notice
         from soundloom.library import Library
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +24,13 @@ from jaxtyping import Float32
 from soundloom.audioset import audioset_synonyms
 from soundloom.components.config_file import read_json
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
-from soundloom.tags.tokenise import normalise, singular, split
+from soundloom.tags.tokenise import STOP_WORDS, normalise, singular, split
 
 __all__ = ["Vocabulary", "VocabularySettings"]
 
 _FORMAT = 1
+_PLURAL = re.compile(r"(s|en|eet|eeth|eese|ice|eople|im|ae|[aix])$")
+"""How plurals end, and some words that are none."""
 _SUGGESTED = 3
 _LEAST_NESTED = 4
 """Letters of a name within another that is taken for a hint."""
@@ -221,7 +224,7 @@ class Vocabulary:
         if whole in numbers:  # also without inflect
             return [numbers[whole]]
         found = []
-        for word in normalise([tag]) or split(tag):
+        for word in _words(tag):
             known = next((each for each in _spellings(word) if each in numbers), None)
             if known is None:
                 near = self.nearest(word)
@@ -251,6 +254,14 @@ class Vocabulary:
         return {word: whole[tag.lower()] for word, tag in self.synonyms.items()} | names | whole
 
 
+def _words(tag: str) -> Sequence[str]:
+    """The words of a tag in their singular; inflect, which takes two seconds to import, is asked of plurals alone."""
+    words = split(tag)
+    if any(map(_PLURAL.search, words)):
+        return normalise([tag]) or words
+    return [word for word in dict.fromkeys(words) if len(word) > 1 and word not in STOP_WORDS] or words
+
+
 def _spellings(word: str) -> tuple[str, ...]:
     """How a word may stand in a vocabulary: COALA's own was made with an inflect that took the s off 'bass', 'gas'."""
-    return word, singular(word), word.removesuffix("s")
+    return word, singular(word) if _PLURAL.search(word) else word, word.removesuffix("s")
