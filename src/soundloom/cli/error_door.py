@@ -69,6 +69,14 @@ def one_line(*, debug: bool) -> Iterator[None]:
             ) from None
 
 
+_FIELDS = {
+    "bits": "= 24", "category": "LIKE 'DOG%'", "channels": "= 2", "codec": "LIKE 'FLAC%'", "duration": "> 5",
+    "name": "LIKE '%.wav'", "peak": "< -1", "recorded": "> '2024-05-01'", "rms": "< -40", "sample_rate": "= 48000",
+    "title": "LIKE '%rain%'",
+}  # fmt: skip
+"""Fields of files that are taken for options of ``soundloom search``, and an example of a condition on each."""
+
+
 @contextmanager
 def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
     """Say how a file is named whose name begins with a dash, and how a library, where they were taken for others.
@@ -88,6 +96,8 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         words = [word[1:] for word in arguments if len(word) > 3 and word[0] == "-" and word[1:].isalpha()]
         if words and "search" in arguments[:1] and not files:
             error.message += f" What the hits should not sound like: --not {words[0]}"  # type: ignore[misc]  # as above
+        if (name := error.option_name.lstrip("-").replace("-", "_")) in _FIELDS and "search" in arguments[:1]:
+            error.message += f' It is a field of files, for --where, as in --where "{name} {_FIELDS[name]}".'  # type: ignore[misc]  # as above
         raise
     except click.UsageError as error:
         libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]

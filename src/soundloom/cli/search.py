@@ -14,9 +14,10 @@ from soundloom.cli.console import echo, model_loader, print_json
 from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches, written_region
-from soundloom.cli.player import find_player, play_matches
+from soundloom.cli.player import play_matches
 from soundloom.cli.search_query import (
     check_library,
+    check_outputs,
     failures,
     parse_time,
     query_label,
@@ -74,7 +75,15 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
 )
 @click.option("--names", "names_only", is_flag=True, help="Search text in names, folders and tags alone: no model.")
 @click.option(
-    "-k", "-n", "--top", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits."
+    "-k",
+    "-n",
+    "--limit",
+    "--top",
+    "count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many hits.",
 )
 @click.option("--every-segment", is_flag=True, help="Every segment that is found, not the best of each file.")
 @click.option(
@@ -160,7 +169,7 @@ def command(
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
-    _check_outputs(outputs["picture"], outputs["copy_to"], folder, cut, play)
+    check_outputs(outputs["picture"], outputs["copy_to"], folder, cut, play)
     query = _query(arguments, folder, **given)
     refuse_unused(query, _SHARE)
     if not query.like and (outputs["picture"] or explained):
@@ -173,18 +182,6 @@ def command(
     matches = _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
     if play:
         play_matches(matches)
-
-
-def _check_outputs(picture: Path | None, copy_to: Path | None, library: Path, cut: bool, play: bool) -> None:
-    """Refuse what cannot be written or played, before anything is loaded."""
-    if play:
-        find_player()
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
-    if cut and copy_to is None:
-        raise click.UsageError("--cut says what --copy-to copies: name a folder with --copy-to")
-    if copy_to is not None and copy_to.resolve().is_relative_to(library.resolve()):
-        raise click.UsageError(f"{str(copy_to)!r} is the library itself, and not for sounds: name another folder")
 
 
 def _query(

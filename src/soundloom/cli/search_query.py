@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli.console import path_from_here
+from soundloom.cli.player import find_player
 from soundloom.errors import LibraryError
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_library",
+    "check_outputs",
     "failures",
     "parse_time",
     "query_label",
@@ -45,6 +47,18 @@ def check_library(folder: Path) -> None:
     """
     if not (folder / "library.json").is_file():
         raise LibraryError(f"no library at {str(folder)!r}: make one with: soundloom index SOUNDS -l {folder}")
+
+
+def check_outputs(picture: Path | None, copy_to: Path | None, library: Path, cut: bool, play: bool) -> None:
+    """Refuse what cannot be written or played, before anything is loaded."""
+    if play:
+        find_player()
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise click.UsageError(f"a picture is a PNG, got {str(picture)!r}: end its name in .png")
+    if cut and copy_to is None:
+        raise click.UsageError("--cut says what --copy-to copies: name a folder with --copy-to")
+    if copy_to is not None and copy_to.resolve().is_relative_to(library.resolve()):
+        raise click.UsageError(f"{str(copy_to)!r} is the library itself, and not for sounds: name another folder")
 
 
 def parse_time(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:

@@ -94,6 +94,8 @@ class QueryTerms:
         if not remedy:
             word = f"; for what the model takes for it: --word {name}" if name.isalpha() else ""
             remedy = f"as text: {_as_text(name)}{word}"
+        if "*" in name or "?" in name:
+            remedy = f"for a pattern: --where \"name LIKE '{name.replace('*', '%').replace('?', '_')}'\""
         return _query_sound(self._file(name, remedy), start, end, weight)
 
     def _file(self, name: str, remedy: str) -> Path:
@@ -115,7 +117,7 @@ class QueryTerms:
         return path
 
     def _is_meant_as_file(self, term: str) -> bool:
-        if is_written_as_region(term) or os.sep in term or "/" in term:
+        if is_written_as_region(term) or os.sep in term or "/" in term or not term.strip("."):
             return True
         there = self._files and os.path.exists(os.path.expanduser(term))
         table = os.path.splitext(term)[1].lower() in _TABLES and " " not in term
@@ -126,6 +128,9 @@ class QueryTerms:
         """The sound whose name a term is, if it is no plain word."""
         called = [] if self._names_only else self._names.called(term)
         if not called:
+            sound, _, region = term.rpartition("@")
+            if sound and self._names.called(sound):
+                raise QueryError(f"{region!r} is no region of {sound}: write {sound}@START-END, in seconds or as 1:30")
             return None
         sound, is_word = os.path.basename(called[0]), not _NAME.search(term)
         if len(called) == 1 and not is_word:

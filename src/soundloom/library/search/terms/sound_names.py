@@ -71,6 +71,12 @@ class SoundNames:
             raise QueryError(
                 f"{len(found)} sounds of the library are called {name!r}: write more of the path ({shown})"
             )
+        folder = name.strip(os.sep)
+        if any(os.path.dirname(path).endswith(os.sep + folder) for path in self._paths(folder)):
+            raise QueryError(
+                f"{name!r} is a folder of the library: search by a sound in it, or among its sounds with --folder "
+                f"{folder}"
+            )
         if failed := failed_file(name, self._failures()):
             raise QueryError(failed)
         near = self._nearest(name, beside=beside)
