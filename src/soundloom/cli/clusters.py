@@ -44,7 +44,8 @@ def command(folder: Path, weights: str | None, out: Path | None, json_wanted: bo
     maps, steered = Library.open(folder).maps, common_options.parse_weights(weights)
     if out is not None:
         _write(maps.members(steered), out)
-        return
+        if not json_wanted:
+            return
     found = maps.clusters(steered)
     if json_wanted:
         print_json(found)

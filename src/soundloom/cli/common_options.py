@@ -64,7 +64,7 @@ class ListOption(click.Option):
         **named: Any,
     ) -> None:
         def joined(context: click.Context, option: click.Parameter, values: Sequence[str]) -> Any:
-            text = ",".join(values) or None
+            text = ",".join(values) if values else None
             return text if callback is None else callback(context, option, text)
 
         super().__init__(*arguments, **{**named, "multiple": True, "callback": joined})

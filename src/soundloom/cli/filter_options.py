@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["deployed", "filters", "pop_deployed", "pop_filter", "pop_recording", "recorded"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
+_DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}")
 _MONTH = re.compile(r"\d{4}(-\d{2})?")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|khz|hz)?", re.IGNORECASE)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Day(click.DateTime):
-    """A day, or a moment of one, in the order of ISO 8601; a month or a year means its beginning."""
+    """A day, or a moment of one, by ISO 8601, or as 31.5.2024; a month or a year means its beginning."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """See `click.ParamType`."""
@@ -38,6 +39,9 @@ class _Day(click.DateTime):
                 return datetime(int(year), int(month or 1), 1)
             if _DAY.fullmatch(str(value)):
                 return datetime.fromisoformat(value)
+            if _DOTTED.fullmatch(str(value)):
+                day, month, year = map(int, str(value).split("."))
+                return datetime(year, month, day)
         return self.fail(
             f"{value!r} is no day: write year-month-day, such as 2024-05-31 or 2024-05-31T04:30", param, ctx
         )

@@ -161,8 +161,10 @@ def _read(file: Path) -> _Embeddings:
             raise LibraryError(f"{str(file)!r} has embeddings of shape {vectors.shape} for {len(paths)} paths")
         tags = [_tag_list(one) for one in columns["tags"]] if "tags" in columns else None
         return _Embeddings(paths, start if end is not None else None, end, tags, vectors, json.loads(about or "{}"))
-    except KeyError as error:
-        raise LibraryError(f"{str(file)!r} has no column {error}: path and embedding are needed") from None
+    except KeyError:
+        raise LibraryError(
+            f"{str(file)!r} lacks a column, path or embedding: both are needed, as soundloom embed writes them"
+        ) from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         reason = reason_of(error) if isinstance(error, OSError) else error
         raise LibraryError(f"{str(file)!r} cannot be read as embeddings: {reason}") from None

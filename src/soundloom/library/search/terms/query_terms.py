@@ -67,10 +67,11 @@ class QueryTerms:
                 raise QueryError("an argument is empty: write what to search for, or leave it out to list files")
             if self._files and os.path.isfile(os.path.join(term, "library.json")):
                 raise QueryError(f"{term!r} is a library: say what to search for in it, with -l {term}")
-            if self._is_meant_as_file(term):
+            bare, weight = split_weight(term)
+            if self._is_meant_as_file(bare):
                 sounds.append(self.sound(term))
-            elif (path := self._named(term)) is not None:
-                sounds.append(_query_sound(Path(path)))
+            elif (path := self._named(bare)) is not None:
+                sounds.append(_query_sound(Path(path), weight=weight))
             else:
                 _refuse_operators(term)
                 words.append(term)
