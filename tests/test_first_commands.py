@@ -123,7 +123,7 @@ COMMANDS = (
     ("search --after 2024-05-01 --before 2024-06-01", 0, "after 2024-05-01, before 2024-06-01\n"),
     ("search --after 1.5.2024 --before 01.06.2024", 0, "20240514_053000.wav"),
     ("search --after 31.2.2024", 2, "such as 2024-05-31"),
-    ("search --facets ''", 2, "name fields, with commas between them"),
+    ("search --facets ''", 2, "the list is empty"),
     ("search dog_bark_1=2 --like owl.wav", 0, "dog_bark_1.wav=2 and like"),
     ("search --after yesterday", 2, "such as 2024-05-31"),
     ("search --where 'duration < 2'", 0, "bus.wav"),

@@ -65,6 +65,8 @@ class ListOption(click.Option):
     ) -> None:
         def joined(context: click.Context, option: click.Parameter, values: Sequence[str]) -> Any:
             text = ",".join(values) if values else None
+            if text is not None and not text.strip(", "):
+                raise click.BadParameter("the list is empty: write its items, or leave the option out", context, option)
             return text if callback is None else callback(context, option, text)
 
         super().__init__(*arguments, **{**named, "multiple": True, "callback": joined})

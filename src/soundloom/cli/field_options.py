@@ -22,10 +22,7 @@ __all__ = ["check_fields", "fields_of", "parse_names", "print_facets"]
 
 def parse_names(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
     """The value of an option that is a list of names with commas between them."""
-    names = tuple(filter(None, (name.strip() for name in (text or "").split(","))))
-    if text is not None and not names:
-        raise click.BadParameter("name fields, with commas between them, such as sample_rate,codec")
-    return names
+    return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
 
 
 def check_fields(folder: Path, names: Sequence[str]) -> None:
