@@ -40,8 +40,7 @@ class _Day(click.DateTime):
             if _DAY.fullmatch(str(value)):
                 return datetime.fromisoformat(value)
             if _DOTTED.fullmatch(str(value)):
-                day, month, year = map(int, str(value).split("."))
-                return datetime(year, month, day)
+                return datetime.strptime(str(value), "%d.%m.%Y")
         return self.fail(
             f"{value!r} is no day: write year-month-day, such as 2024-05-31 or 2024-05-31T04:30", param, ctx
         )

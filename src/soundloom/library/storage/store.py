@@ -48,8 +48,7 @@ __all__ = ["Store", "segment_rows", "store_damages"]
 _SEGMENTS, _FAILURES, _CHUNK = "segments", "failures", 500  # files named in one SQL expression
 _FEW = 64  # segments that are named in one
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
-"""What a batch of a scan holds at most. A batch costs a third of a millisecond whatever is in it, and LanceDB's own
-are of 1024 rows: too small to filter 100,000 rows between two keystrokes."""
+"""What a batch of a scan holds at most: one costs a third of a millisecond, and LanceDB's own are of 1024 rows."""
 
 
 class Store:
