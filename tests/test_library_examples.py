@@ -15,7 +15,7 @@ from soundloom.cli.tag_examples import parse_mark
 from soundloom.errors import QueryError
 from soundloom.library import Library, SuggestedSegment
 from soundloom.library.tags import logistic_regression
-from soundloom.library.tags.active_learning import _Examples, _folds, wilson_interval
+from soundloom.library.tags.active_learning import _Examples, _folds
 
 KINDS, EACH = 6, 40
 
@@ -187,7 +187,7 @@ def test_folds_keep_files_whole_and_have_both_kinds() -> None:
 @pytest.mark.parametrize(("right", "count"), [(0, 4), (4, 4), (7, 10), (500, 1000)])
 def test_the_interval_is_wilsons(right: int, count: int) -> None:
     """Its ends are the shares p for which the observed one lies 1.96 deviations away."""
-    low, share, high = wilson_interval(right / count, count)
+    low, share, high = logistic_regression.wilson_interval(right / count, count)
     assert low <= share <= high
     for end in (low, high):
         if 0 < end < 1:
