@@ -42,6 +42,9 @@ _SENTENCES = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "dict_attributes_type"), _OBJECT),
 }
 
+_PATTERNS = {"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$": "must be up to 60 letters, digits, - and _, the first no - or _"}
+"""Patterns of names that people give; others are of ids."""
+
 
 def describe(errors: Sequence[Mapping[str, Any]], most: int = 3) -> str:
     """What is wrong with a request, for people.
@@ -64,7 +67,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
     names = [str(place) for place in error["loc"][1:] if not str(place).isdecimal()]
     kind = error["type"]
     name = ".".join(names) if names and kind != "json_invalid" else f"the {_room(error['loc'])}"
-    complaint = _SENTENCES.get(kind, "does not fit").format_map(_Context(error.get("ctx") or {}))
+    limits = error.get("ctx") or {}
+    complaint = _SENTENCES.get(kind, "does not fit").format_map(_Context(limits))
+    complaint = _PATTERNS.get(limits.get("pattern", ""), complaint)
     if kind in ("missing", "extra_forbidden", "json_invalid") or not isinstance(error.get("input"), str | int | float):
         return f"{name} {complaint}"
     value = repr(error["input"])
