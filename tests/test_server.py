@@ -232,6 +232,7 @@ def test_queries_name_sounds_of_the_library_and_no_file_of_the_machine(
     assert message.startswith("no sound ")
     assert "other.wav'" not in message.split(" in ", 1)[1]
     near = refused(client.get(f"{API}/find", params={"query": str(tmp_path / "othar.wav")}), 422, "bad_query")
+    assert "20 times" in refused(client.get(f"{API}/find", params={"query": ["low"] * 21}), 422, "bad_query")
     assert "other.wav" not in near  # what else lies there is nobody's business
 
 

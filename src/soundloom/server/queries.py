@@ -22,6 +22,10 @@ _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 Excerpts = Annotated[int, Field(ge=16, le=512, description="How many are decoded of a stretch longer than 90 s.")]
 
 
+_TERMS = 20
+"""Terms of a query, at most."""
+
+
 class Query(BaseModel):
     """What to search by and among what; with neither, every segment in the order of its path."""
 
@@ -158,7 +162,6 @@ class FileQuery(FileFilter):
     query: Annotated[
         list[Annotated[str, Field(max_length=1000)]],
         Field(
-            max_length=20,
             description="As soundloom search takes it: the name of a sound of the library, a region of one, or text.",
             examples=[["dog_07"], ["dogs/dog_07.wav@1-2.5", "forest"]],
         ),
@@ -184,6 +187,16 @@ class FileQuery(FileFilter):
     ] = []
     k: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000, description="How many of the best to leave out.")] = 0
+
+    def terms(self) -> list[str]:
+        """The terms of ``query``.
+
+        Raises:
+            ApiError: there are too many.
+        """
+        if len(self.query) > _TERMS:
+            raise ApiError(422, "bad_query", f"query= may be given {_TERMS} times, got {len(self.query)}")
+        return self.query
 
     def asked(
         self,

@@ -150,7 +150,7 @@ class Search:
         began = time.perf_counter()
         catalogue = self._catalogue()
         remarks: list[str] = []
-        read = self._library.read_query(*query.query, files=False, names_only=query.names_only, remarks=remarks)
+        read = self._library.read_query(*query.terms(), files=False, names_only=query.names_only, remarks=remarks)
         # The sounds of the query are samples here, and would find themselves.
         own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}
         own |= {str(sound.source) for sound in read.like}
