@@ -33,7 +33,7 @@ def _embedding_file(_context: click.Context, _option: click.Parameter, out: Path
     from soundloom.library.embedding_export import check_embedding_file
 
     try:
-        check_embedding_file(out)
+        check_embedding_file(Path(out))
     except LibraryError as error:
         raise click.BadParameter(str(error)) from None
     return out
