@@ -137,6 +137,13 @@ def test_short_sounds_are_padded_with_a_notice() -> None:
     assert np.isfinite(vector).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_embeddings_are_of_float32(dtype: torch.dtype) -> None:
+    model = soundloom.load("mfcc").to(dtype)
+    with pytest.raises(ModelError, match=rf"'mfcc' was made {dtype}: embeddings are of float32, use model\.float\(\)"):
+        model.embed(np.zeros(16000, np.float32))
+
+
 def test_silence_has_an_embedding(model: Embedder) -> None:
     assert np.isfinite(model.embed(np.zeros(16000, np.float32))).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,14 @@ def test_an_array_is_left_as_it_was() -> None:
         (np.zeros(100, np.int64), "its samples are int64: give floating point"),
         (np.zeros(100, np.bool_), "its samples are bool"),
         (np.zeros(100, np.complex64), "its samples are complex64"),
-        (np.array([0.5, None]), "its samples are object"),
-        (np.array(["a", "b"]), "its samples are <U1"),
+        (np.array([0.5, None]), "'sound 0 of the list': this is a float, 0\\.5, and a file or an array is wanted"),
+        (np.array([["a", "b"], ["c", "d"]]), r"this is a ndarray of str, .* one column of files, table\['path'\]"),
+        (None, "this is a NoneType, and a sound is a file's name or an array of samples; several are a list"),
+        (b"RIFF", "this is a bytes, and a sound is"),
+        ((one for one in "ab"), "this is a generator, and a sound is"),
+        (io.BufferedReader(io.BytesIO(b"RIFF")), "this is a BufferedReader, and a sound is"),
         (torch.zeros(100, dtype=torch.bfloat16), "numpy makes no array of this Tensor"),
-        ({"sound": 1}, "its shape is"),
+        ({"sound": 1}, "this is a dict"),
     ],
 )
 def test_what_is_no_waveform_is_refused(waveform: Any, message: str) -> None:
@@ -156,6 +161,36 @@ def test_what_is_no_waveform_is_refused(waveform: Any, message: str) -> None:
         model().embed(waveform, 16000)
     with pytest.raises(AudioError, match=message):
         model().embed_frames(waveform, 16000)
+
+
+@pytest.mark.parametrize(
+    ("sound", "message"),
+    [(None, "this is a NoneType"), (float("nan"), "this is a float, nan"), (b"RIFF", "this is a bytes"),
+     ([0.5], r"this is a list, \[0\.5\], and"), (np.zeros((2, 100)), "one channel .* is wanted")],
+)  # fmt: skip
+def test_the_sound_of_a_list_that_is_refused_is_named(sound: Any, message: str) -> None:
+    with pytest.raises(AudioError, match=f"^'sound 1 of the list': .*{message}"):
+        model().embed([noise(1.0, 16000), sound])
+    with pytest.raises(AudioError, match=f"^'sound 1 of the list': .*{message}"):
+        model().embed_frames([noise(1.0, 16000), sound])
+
+
+def test_columns_of_files_are_lists_of_them(tmp_path: Path) -> None:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    files = [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+    for file in files:
+        soundfile.write(file, noise(1.0, 16000), 16000)
+    rows = model().embed(files)
+    for column in (np.array(files), pd.Series(files), pd.Series(files, dtype=object), pl.Series(files), pa.array(files),
+                   np.array([Path(file) for file in files])):  # fmt: skip
+        np.testing.assert_array_equal(model().embed(column), rows)
+    with pytest.raises(AudioError, match=r"'sound 1 of the list': this is a (float, nan|NoneType)"):
+        model().embed(pd.Series([files[0], None]))
+    sound = noise(1.0, 16000)
+    np.testing.assert_array_equal(model().embed(pd.Series(sound)), model().embed(sound))
 
 
 def test_beyond_full_scale_is_part_of_the_sound_up_to_a_peak_of_64() -> None:

@@ -6,12 +6,13 @@ which needs none.
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -29,7 +30,9 @@ else:
     Source = audio.Sound
 """A sound: a file, or a mono waveform: floating point in [-1, 1], or integers, which are scaled by their type."""
 
-__all__ = ["BLOCK", "PLAIN", "EmbeddingModel", "ShortAudioWarning", "Source", "each_sound", "sound_blocks"]
+__all__ = ["BLOCK", "PLAIN", "EmbeddingModel", "ShortAudioWarning", "Source", "each_sound", "sound_blocks", "sounds_of"]
+
+Result = TypeVar("Result")
 
 BLOCK = 60.0
 """Seconds of a file that are embedded at once; a longer file is embedded block by block."""
@@ -129,7 +132,8 @@ class EmbeddingModel(ABC):
 
         Args:
             source: a file, or a mono waveform ``[samples]``: floating point in [-1, 1], or integers, which are scaled
-                by their type. A list or tuple of these gives a row for each.
+                by their type. A list or tuple of these, or a column of them, such as one of a data frame, gives a row
+                for each.
             sample_rate: of a waveform, in hertz; it is resampled as a file would be. If not given, floating point is
                 taken to have the model's rate. A file knows its own.
             start: where to begin, in seconds of the sound.
@@ -141,11 +145,9 @@ class EmbeddingModel(ABC):
             AudioError: the file cannot be read; the waveform is not one-dimensional, not finite, far beyond full
                 scale, or of integers without their rate; the region lies outside the sound.
         """
-        if isinstance(source, list | tuple):
-            rows = [
-                self.embed(one, sample_rate, start=start, end=end, options=options, notices=notices)
-                for one in each_sound(source)
-            ]
+        if (sounds := sounds_of(source)) is not None:
+            region: dict[str, Any] = {"start": start, "end": end, "options": options, "notices": notices}
+            rows = each_sound(sounds, lambda one: self.embed(one, sample_rate, **region))
             return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
         total, seconds = np.zeros(self.dim, np.float64), 0.0
         for block in self._blocks(source, sample_rate, start, end, options, notices=notices):
@@ -203,11 +205,9 @@ class EmbeddingModel(ABC):
         Raises:
             AudioError: as for `embed`.
         """
-        if isinstance(source, list | tuple):
-            return [
-                self.embed_frames(one, sample_rate, start=start, end=end, options=options, notices=notices, av=av)
-                for one in each_sound(source)
-            ]
+        if (sounds := sounds_of(source)) is not None:
+            how: dict[str, Any] = {"start": start, "end": end, "options": options, "notices": notices, "av": av}
+            return each_sound(sounds, lambda one: self.embed_frames(one, sample_rate, **how))
         values, times = [], []
         for block in self._blocks(source, sample_rate, start, end, options, notices=notices, av=av):
             self._warn_of_padding(len(block.samples))
@@ -274,13 +274,40 @@ def sound_blocks(
     )
 
 
-def each_sound(sounds: Sequence[Any]) -> Iterator[Any]:
-    """The sounds of a list, refusing what is a waveform written as a list of numbers, or a list of lists."""
+def sounds_of(source: Any) -> Sequence[Any] | None:
+    """The sounds of a list, a tuple or a column of them (NumPy, pandas, Polars, Arrow); None for one sound.
+
+    >>> sounds_of(np.array(["dog.wav", "cat.wav"])), sounds_of("dog.wav"), sounds_of(np.zeros(8000))
+    (['dog.wav', 'cat.wav'], None, None)
+    """
+    if isinstance(source, list | tuple):
+        return source
+    # A tensor has numbers alone, and may lie where numpy cannot reach it.
+    if hasattr(source, "__array__") and not hasattr(source, "detach"):
+        column = np.asarray(source)
+        if column.ndim == 1 and column.dtype.kind in "OTU":
+            return cast(list[Any], column.tolist())
+    return None
+
+
+def each_sound(sounds: Sequence[Any], work: Callable[[Any], Result]) -> list[Result]:
+    """The results of work on every sound of a list; an error names the sound's place where it has no file's name.
+
+    Raises:
+        AudioError: as the work does; or a sound is a list of numbers or of sounds.
+    """
+    results = []
     for place, sound in enumerate(sounds):
-        if isinstance(sound, list | tuple | int | float | complex):
-            raise AudioError(
-                f"sound {place} of the list",
-                f"this is a {type(sound).__name__}, and a file or an array is wanted: make one waveform of numbers by "
-                "numpy.array(...)",
-            )
-        yield sound
+        try:
+            if isinstance(sound, list | tuple | int | float | complex):
+                raise AudioError(
+                    audio.WAVEFORM,
+                    f"this is a {type(sound).__name__}, {reprlib.repr(sound)}, and a file or an array is wanted: make "
+                    "one waveform of numbers by numpy.array(...)",
+                )
+            results.append(work(sound))
+        except AudioError as error:
+            if error.path != audio.WAVEFORM:
+                raise
+            raise AudioError(f"sound {place} of the list", error.reason) from None
+    return results

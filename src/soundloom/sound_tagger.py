@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
-from soundloom.embedding_model import EmbeddingModel, Source, each_sound, sound_blocks
+from soundloom.embedding_model import EmbeddingModel, Source, each_sound, sound_blocks, sounds_of
 from soundloom.errors import ModelError
 
 __all__ = ["Explained", "SoundTagger", "Tagged"]
@@ -181,9 +181,9 @@ class SoundTagger(ABC):
             AudioError: the sound cannot be read, or has nothing there.
             ModelError: the tagger is to explain, and does not know the average sound.
         """
-        if isinstance(source, list | tuple):
+        if (sounds := sounds_of(source)) is not None:
             how: dict[str, Any] = {"explain": explain, "options": options, "notices": notices, "av": av}
-            return [self.tag(sound, sample_rate, start=start, end=end, **how) for sound in each_sound(source)]
+            return each_sound(sounds, lambda sound: self.tag(sound, sample_rate, start=start, end=end, **how))
         blocks = sound_blocks(source, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
         pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.hop)
         vectors: list[np.ndarray] = []

@@ -5,6 +5,7 @@ wrong with a file arrives as one exception, :class:`soundloom.errors.AudioError`
 """
 
 from soundloom.audio.decode_options import DecodeOptions
+from soundloom.audio.decoders.array_decoder import NAME as WAVEFORM
 from soundloom.audio.decoders.av_process import AvProcess
 from soundloom.audio.decoders.base import check_level
 from soundloom.audio.discovery import AUDIO_SUFFIXES, find
@@ -19,6 +20,7 @@ __all__ = [
     "DECODER_VERSION",
     "DEFAULT_OPTIONS",
     "NOTICE_KINDS",
+    "WAVEFORM",
     "AudioInfo",
     "AudioSegment",
     "AvProcess",

@@ -215,8 +215,11 @@ class Embedder(nn.Module, EmbeddingModel):
 
     def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
         # Buffers first: every front-end has them, and walking a whole model takes as long as a short sound.
-        device = next((tensor.device for tensor in chain(self.buffers(), self.parameters())), torch.device("cpu"))
-        return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(device)
+        tensors = (tensor for tensor in chain(self.buffers(), self.parameters()) if tensor.is_floating_point())
+        held = next(tensors, torch.zeros(0))
+        if held.dtype != torch.float32:
+            raise ModelError(f"{self.name!r} was made {held.dtype}: embeddings are of float32, use model.float()")
+        return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(held.device)
 
     def _padded(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch _samples"]:
         missing = self.min_samples - waveforms.shape[1]

@@ -88,12 +88,24 @@ def _checked_rate(rate: float) -> int:
 
 
 def _as_array(waveform: Any) -> NDArray[Any]:
+    """What numpy makes of a waveform.
+
+    Raises:
+        AudioError: it makes no array of numbers; says what came.
+    """
     # A tensor of torch, which this module need not load for it.
-    detached = waveform.detach().cpu() if hasattr(waveform, "detach") else waveform
+    tensor = hasattr(waveform, "detach") and hasattr(waveform, "cpu")
     try:
-        return np.asarray(detached)
+        samples = np.asarray(waveform.detach().cpu() if tensor else waveform)
     except (TypeError, ValueError, RuntimeError) as error:
         raise AudioError(NAME, f"numpy makes no array of this {type(waveform).__name__} ({error})") from None
+    if samples.dtype.kind in "OSTUV":
+        of = f" of {type(samples.item(0)).__name__}" if samples.ndim and samples.size else ""
+        one = "; several are a list of these" if samples.ndim < 2 else ", or one column of files, table['path']"
+        raise AudioError(
+            NAME, f"this is a {type(waveform).__name__}{of}, and a sound is a file's name or an array of samples{one}"
+        )
+    return samples
 
 
 def _one_channel(samples: NDArray[Any]) -> NDArray[Any]:
