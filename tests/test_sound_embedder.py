@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import soundloom
+from soundloom.embedding_model import ShortAudioWarning
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.integrations.sound_embedder import SoundEmbedder
 from soundloom.library import Segment
@@ -94,3 +95,53 @@ def test_what_cannot_be_embedded_is_named(files: list[str], tmp_path: Path) -> N
         SoundEmbedder("mfcc").fit_transform([files[0], tmp_path / "empty.wav"])
     with pytest.raises(AudioError, match="sound 1"):
         SoundEmbedder("mfcc").fit_transform([np.zeros(16000), np.full(16000, np.nan)])
+
+
+@pytest.mark.filterwarnings("ignore::soundloom.embedding_model.ShortAudioWarning")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "this is a NoneType: give a list of files, regions or waveforms"),
+        (np.zeros(16000, np.float32), "one waveform of 16000 samples: put it into a list"),
+        (np.array([["a.wav", "dog"], ["b.wav", "cat"]]), r"table of shape \[2, 2\]: give its column of files"),
+    ],
+)
+def test_what_is_no_list_of_sounds_is_named(given: Any, message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        SoundEmbedder("mfcc").fit_transform(given)
+
+
+def test_a_sound_of_a_list_that_is_none_is_named(files: list[str]) -> None:
+    stereo = np.zeros((16000, 2), np.float32)
+    for sounds, message in (
+        ([files[0], None], "'sound 1': this is a NoneType"),
+        ([stereo], r"'sound 0': .*waveform\.mean\(axis=1\)"),
+        ([files[0], [0.5]], r"'sound 1': this is a list, \[0\.5\]"),
+    ):
+        with pytest.raises(AudioError, match=message):
+            SoundEmbedder("mfcc").fit_transform(sounds)
+    assert SoundEmbedder("mfcc").fit_transform([]).shape == (0, soundloom.load("mfcc").dim)
+
+
+def test_settings_are_those_of_scikit_learn_or_refused(files: list[str]) -> None:
+    wanted = SoundEmbedder("mfcc", n_jobs=1).fit_transform(files[:2])
+    for jobs in (-1, -2, np.int64(2)):
+        np.testing.assert_array_equal(SoundEmbedder("mfcc", n_jobs=jobs).fit_transform(files[:2]), wanted)
+    for jobs in (0, "2", 1.5):
+        with pytest.raises(InvalidArgumentError, match=r"n_jobs is .*: give a number from 1, -1 for all processors"):
+            SoundEmbedder("mfcc", n_jobs=jobs).fit(files)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="model is a NoneType: give a model or its name"):
+        SoundEmbedder(None).fit(files)  # type: ignore[arg-type]
+    one, listed = (SoundEmbedder("logmel+mfcc", parts=parts).fit(files[:1]) for parts in ("mfcc", ["mfcc"]))
+    np.testing.assert_array_equal(one.transform(files[:1]), listed.transform(files[:1]))
+    assert list(one.get_feature_names_out()) == list(listed.get_feature_names_out())
+    with pytest.raises(InvalidArgumentError, match=r"parts \['pitch'\]"):
+        SoundEmbedder("logmel+mfcc", parts="pitch").fit(files)
+
+
+def test_rows_too_short_for_the_model_are_warned_of() -> None:
+    features = np.random.default_rng(0).uniform(-1, 1, (10, 20))
+    with pytest.warns(
+        ShortAudioWarning, match=r"10 of 10 waveforms are shorter .* has 20 samples.* a table of features is none"
+    ):
+        SoundEmbedder("mfcc").fit_transform(features)

@@ -13,14 +13,16 @@ Each sound is embedded alone, so a row does not depend on the others. Nothing is
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
 
 from soundloom import audio
-from soundloom.embedder import Embedder
+from soundloom.embedding_model import EmbeddingModel, ShortAudioWarning, sounds_of
 from soundloom.errors import AudioError, InvalidArgumentError, MissingExtraError
 from soundloom.file_names import os_path
 from soundloom.file_pool import Failed, process
@@ -28,12 +30,16 @@ from soundloom.library.segments import Segment
 from soundloom.models import DEFAULT, load
 
 try:
+    from joblib import effective_n_jobs
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise MissingExtraError("scikit-learn", "sklearn", "SoundEmbedder") from error
 
 __all__ = ["SoundEmbedder"]
+
+_SHORTEST = 0.01
+"""Seconds below which a waveform is likely no sound."""
 
 
 class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -45,10 +51,11 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     Args:
         model: the model or its name, as for `soundloom.load`.
-        parts: the parts of a woven model whose columns are wanted, in the model's order; all if None.
+        parts: the parts of a woven model whose columns are wanted, in the model's order, or one part; all if None.
         sample_rate: of waveforms, in hertz; that of the model if None. Files know their own.
         decoding: how files are decoded; `soundloom.audio.DEFAULT_OPTIONS` if None.
-        n_jobs: how many sounds at a time; as many as there are processors if None. The result does not depend on it.
+        n_jobs: how many sounds at a time, below 0 counted from the number of processors as scikit-learn does: -1 is all
+            of them, as is None. The result does not depend on it.
 
     Attributes:
         model_: the model that was loaded.
@@ -57,9 +64,9 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def __init__(
         self,
-        model: str | Embedder = DEFAULT,
+        model: str | EmbeddingModel = DEFAULT,
         *,
-        parts: Sequence[str] | None = None,
+        parts: str | Sequence[str] | None = None,
         sample_rate: float | None = None,
         decoding: audio.DecodeOptions | None = None,
         n_jobs: int | None = None,
@@ -75,9 +82,12 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
         Raises:
             ModelError: there is no such model, or its weights cannot be had.
-            InvalidArgumentError: the model has no part of that name, or these are no sounds.
+            InvalidArgumentError: the model has no part of that name, these are no sounds, or ``n_jobs`` is no number.
         """
         self._sounds(X, reset=True)
+        _workers(self.n_jobs)
+        if not isinstance(self.model, str | EmbeddingModel):
+            raise InvalidArgumentError(f"model is a {type(self.model).__name__}: give a model or its name")
         self.model_ = load(self.model) if isinstance(self.model, str) else self.model
         self._columns()
         return self
@@ -93,7 +103,8 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         sounds = self._sounds(X, reset=False)
         columns = self._columns()
         rows = np.zeros((len(sounds), len(columns)), np.float32)
-        for number, row in enumerate(process(sounds, self._embed, workers=self.n_jobs or os.cpu_count() or 1)):
+        self._warn_of_short(sounds)
+        for number, row in enumerate(process(sounds, self._embed, workers=_workers(self.n_jobs))):
             if isinstance(row, Failed):
                 name = row.item[0] if isinstance(row.item[0], str | os.PathLike) else f"sound {number}"
                 raise AudioError(name, row.reason)
@@ -106,7 +117,7 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         names = [
             f"{part}_{number}"
             for part, place in self.model_.parts.items()
-            if self.parts is None or part in self.parts
+            if part in self._wanted()
             for number in range(place.stop - place.start)
         ]
         return np.array(names, dtype=object)
@@ -121,45 +132,81 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def _wanted(self) -> list[str]:
+        """The parts that are wanted."""
+        if self.parts is None:
+            return list(self.model_.parts)
+        return [self.parts] if isinstance(self.parts, str) else list(self.parts)
+
     def _columns(self) -> np.ndarray:
         """The columns of the parts wanted, in the model's order."""
-        known = self.model_.parts
-        unknown = sorted(set(self.parts or ()) - set(known))
-        if unknown or (self.parts is not None and not len(self.parts)):
-            raise InvalidArgumentError(f"parts {list(self.parts or ())!r}: {self.model_.name} has {', '.join(known)}")
-        wanted = [place for part, place in known.items() if self.parts is None or part in self.parts]
-        return np.concatenate([np.arange(place.start, place.stop) for place in wanted])
+        known, wanted = self.model_.parts, self._wanted()
+        if not wanted or not set(wanted) <= set(known):
+            raise InvalidArgumentError(f"parts {wanted!r}: {self.model_.name} has {', '.join(known)}")
+        return np.concatenate([np.arange(place.start, place.stop) for part, place in known.items() if part in wanted])
 
     def _sounds(self, given: Any, *, reset: bool) -> list[tuple[Any, float, float | None]]:
-        """Every sound with the second at which it begins and at which it ends, None for its end."""
+        """Every sound with the second at which it begins and at which it ends, None for its end.
+
+        An array of numbers goes through the checks, and the messages, of scikit-learn for ``[sounds, samples]``.
+        """
         if isinstance(given, str | os.PathLike):
             raise InvalidArgumentError(f"{os.fspath(given)!r} is one file: put it into a list")
-        array = given if hasattr(given, "dtype") and getattr(given, "ndim", 0) == 2 else None
-        if hasattr(given, "columns") and getattr(given, "shape", (0, 0))[1] == 1:
-            given, array = list(np.asarray(given)[:, 0]), None
-        elif array is None and not _is_sequence_of_sounds(given):
-            array = given
-        elif array is not None and array.dtype.kind in "OUT" and array.shape[1] == 1:
-            given, array = list(np.asarray(array)[:, 0]), None
-        if array is not None:
-            # The checks, and the messages, of scikit-learn for an array [sounds, samples].
-            given = list(validate_data(self, array, reset=reset, dtype="numeric", ensure_min_features=1))
-        return [_region(sound) for sound in given]
+        if (sounds := sounds_of(given)) is not None and _are_sounds(sounds):
+            return [_region(sound) for sound in sounds]
+        if hasattr(given, "__array__"):
+            table = np.asarray(given)
+            if table.ndim == 1:
+                raise InvalidArgumentError(
+                    f"this is one waveform of {len(table)} samples: put it into a list. "
+                    "Reshape your data to [1, samples] if it is an array of one"
+                )
+            if table.dtype.kind in "OUT" and table.ndim == 2 and table.shape[1] == 1:
+                return [_region(sound) for sound in table[:, 0].tolist()]
+            if table.dtype.kind in "OUT" and any(isinstance(one, str | os.PathLike) for one in table.flat):
+                raise InvalidArgumentError(
+                    f"this is a table of shape {list(table.shape)}: give its column of files, such as table['path']"
+                )
+        elif not isinstance(given, list | tuple) and not hasattr(given, "ndim"):
+            raise InvalidArgumentError(f"this is a {type(given).__name__}: give a list of files, regions or waveforms")
+        return [_region(row) for row in validate_data(self, given, reset=reset, dtype="numeric", ensure_min_features=1)]
+
+    def _warn_of_short(self, sounds: Sequence[tuple[Any, float, float | None]]) -> None:
+        """Warn, once, of waveforms too short to be sounds, such as the rows of a table of features."""
+        needed = max(self.model_.min_samples / self.model_.sample_rate, _SHORTEST)
+        samples = [len(one) for one, _, _ in sounds if isinstance(one, np.ndarray) and one.ndim == 1]
+        short = [count for count in samples if count < needed * (self.sample_rate or self.model_.sample_rate)]
+        if short:
+            warnings.warn(
+                f"{len(short)} of {len(sounds)} waveforms are shorter than {needed:.3f} s, the shortest has "
+                f"{min(short)} samples. Each row is taken for a waveform: a table of features is none",
+                ShortAudioWarning,
+                stacklevel=3,
+            )
 
     def _embed(self, sound: tuple[Any, float, float | None], _: audio.AvProcess) -> Float32[np.ndarray, " dim"]:
         source, start, end = sound
         rate = None if isinstance(source, str | os.PathLike) else self.sample_rate
-        return self.model_.embed(source, rate, start=start, end=end, options=self.decoding or audio.DEFAULT_OPTIONS)
+        options = self.decoding or audio.DEFAULT_OPTIONS
+        # In a list, which refuses what is no sound.
+        return self.model_.embed([source], rate, start=start, end=end, options=options)[0]
 
 
-def _is_sequence_of_sounds(given: Any) -> bool:
+def _workers(n_jobs: int | None) -> int:
+    """How many sounds at a time, as joblib understands ``n_jobs``, but for None."""
+    if n_jobs is None:
+        n_jobs = -1
+    if not isinstance(n_jobs, Integral) or not n_jobs:
+        raise InvalidArgumentError(f"n_jobs is {n_jobs!r}: give a number from 1, -1 for all processors, or None")
+    return int(effective_n_jobs(int(n_jobs)))
+
+
+def _are_sounds(given: Sequence[Any]) -> bool:
     """Whether these are files, regions or waveforms in a row, and not a table of numbers."""
-    if getattr(given, "ndim", 1) != 1 or not hasattr(given, "__len__") or not hasattr(given, "__iter__"):
-        return False
-    first = next(iter(given), None)
+    first = next(iter(given), "")
     if isinstance(first, tuple):
         return len(first) == 3 and isinstance(first[0], str | os.PathLike)
-    return isinstance(first, str | os.PathLike | Segment) or getattr(first, "ndim", 0) == 1
+    return isinstance(first, str | os.PathLike | Segment) or getattr(first, "ndim", 0) > 0
 
 
 def _region(sound: Any) -> tuple[Any, float, float | None]:
