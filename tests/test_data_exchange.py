@@ -94,6 +94,34 @@ def test_a_corpus_in_batches(sounds: Path) -> None:
         SoundDataset(corpus, 8000, seconds=0)
 
 
+def test_a_slice_is_a_data_set_of_its_items(sounds: Path) -> None:
+    clips = SoundDataset(soundloom.corpora.load(sounds), 8000, seconds=0.5)
+    some = clips[1:6:2]
+    assert [item["index"] for item in some] == [1, 3, 5]
+    np.testing.assert_array_equal(some[1]["waveform"].numpy(), clips[3]["waveform"].numpy())
+    assert len(clips[-2:]) == 2
+    assert clips[-1]["index"] == len(clips) - 1
+    with pytest.raises(IndexError):
+        clips[1000]
+
+
+def test_what_no_data_set_can_be_made_of_is_named(sounds: Path, tmp_path: Path) -> None:
+    from soundloom.integrations.hf_datasets import from_dataset, to_dataset
+
+    for given, kind in ((str(sounds), "str"), ([], "list"), (None, "NoneType")):
+        message = rf"source is a {kind}: give a corpus, soundloom\.corpora\.load"
+        with pytest.raises(InvalidArgumentError, match=message):
+            SoundDataset(given, 8000)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgumentError, match=message):
+            to_dataset(given)  # type: ignore[arg-type]
+        with pytest.raises(CorpusError, match=rf"this is a {kind}: give a datasets\.Dataset"):
+            from_dataset(given, tmp_path)
+    corpus = soundloom.corpora.load(sounds)
+    for rate, seconds in (("8000", None), (None, None), (8000, "2"), (0, None)):
+        with pytest.raises(InvalidArgumentError, match=f"both above 0, got {rate!r} and {seconds!r}"):
+            SoundDataset(corpus, rate, seconds=seconds)  # type: ignore[arg-type]
+
+
 def test_several_labels_are_a_row_of_zeros_and_ones(sounds: Path) -> None:
     paths = sorted(str(path) for path in sounds.rglob("*.flac"))[:2]
     corpus = Corpus(
@@ -138,6 +166,43 @@ def test_a_library_as_a_hugging_face_dataset(library: Library) -> None:
     assert len(dataset) == len(library)
     wanted = library.rows(["embedding"])["embedding"].to_pylist()
     np.testing.assert_array_equal(np.array(dataset["embedding"], np.float32), np.array(wanted, np.float32))
+
+
+def test_a_library_comes_back_with_its_tags_as_labels(library: Library, tmp_path: Path) -> None:
+    from soundloom.integrations.hf_datasets import from_dataset, to_dataset
+
+    again, stored = from_dataset(to_dataset(library), tmp_path), library.to_arrow()
+    assert again.task == "multi-label"
+    assert again.classes == ("wet",)
+    for mine, theirs in (("labels", "tags"), ("path", "path"), ("start", "start"), ("end", "end")):
+        assert again.column(mine) == stored[theirs].to_pylist()
+    bare = to_dataset(library).remove_columns("tags")
+    with pytest.raises(CorpusError, match=r"which column has the classes\? No row has any in category\. Give label="):
+        from_dataset(bare, tmp_path)
+
+
+def test_rows_that_are_not_whole_are_named(sounds: Path, tmp_path: Path) -> None:
+    import datasets
+
+    from soundloom.integrations.hf_datasets import from_dataset
+
+    def rows(audio: list[object], labels: list[object], **features: object) -> datasets.Dataset:
+        made = datasets.Dataset.from_dict({"audio": audio, "label": labels})
+        return made.cast_column("label", features["label"]) if features else made
+
+    here = sorted(str(path) for path in sounds.rglob("*.flac"))[:2]
+    with pytest.raises(CorpusError, match=r"row 1 of the data set has no class in 'label': leave such rows out"):
+        from_dataset(rows(here, ["a", None]), tmp_path)
+    with pytest.raises(CorpusError, match=r"row 0 of the data set has no class in 'label'"):
+        from_dataset(rows(here, [-1, 0], label=datasets.ClassLabel(names=["a", "b"])), tmp_path)
+    with pytest.raises(CorpusError, match=r"1 of 2 files are missing, the first is '.*missing\.wav' of row 1: "):
+        from_dataset(rows([here[0], "missing.wav"], ["a", "b"]), tmp_path)
+    samples = np.random.default_rng(0).uniform(-1, 1, 800).astype(np.float32)
+    arrays = rows([samples.tolist()], ["a"])
+    with pytest.raises(CorpusError, match="row 0 of the data set is an array of samples without its rate: give sample"):
+        from_dataset(arrays, tmp_path)
+    corpus = from_dataset(arrays, tmp_path, sample_rate=8000)
+    np.testing.assert_array_equal(audio.read(corpus.column("path")[0], 8000), samples)
 
 
 def test_a_dataset_made_in_memory_becomes_a_corpus(tmp_path: Path) -> None:

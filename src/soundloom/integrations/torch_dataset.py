@@ -13,17 +13,19 @@ which decode a corpus once (`soundloom.feature_cache`).
 
 from __future__ import annotations
 
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from soundloom import audio
 from soundloom.corpora import Corpus
 from soundloom.errors import InvalidArgumentError
 from soundloom.file_names import os_path
+from soundloom.integrations.table_source import check_source
 from soundloom.library import Library
 
 __all__ = ["SoundDataset"]
@@ -56,8 +58,13 @@ class SoundDataset(Dataset[dict[str, Any]]):
         seconds: float | None = None,
         decoding: audio.DecodeOptions | None = None,
     ) -> None:
-        if sample_rate < 1 or (seconds is not None and not seconds > 0):
-            raise InvalidArgumentError(f"sample_rate and seconds must be above 0, got {sample_rate} and {seconds}")
+        check_source(source)
+        numbers_given = isinstance(sample_rate, Integral) and isinstance(seconds, Real | None)
+        if not numbers_given or sample_rate < 1 or (seconds is not None and not seconds > 0):
+            raise InvalidArgumentError(
+                "sample_rate must be a whole number of hertz and seconds a number, both above 0, "
+                f"got {sample_rate!r} and {seconds!r}"
+            )
         self.sample_rate, self.seconds = sample_rate, seconds
         self._targets: Tensor
         if isinstance(source, Corpus):
@@ -78,12 +85,20 @@ class SoundDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._regions)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Decode one item.
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Subset[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Subset[dict[str, Any]]:
+        """Decode one item; of a slice, a data set of its items, which are decoded when they are asked for.
 
         Raises:
             AudioError: its file cannot be read.
         """
+        if isinstance(index, slice):
+            return Subset(self, range(len(self))[index])
         path, start, end = self._regions[index]
         start = start or 0.0
         if self.seconds is not None:
