@@ -357,6 +357,11 @@ def test_csv_mistakes(text, message, tmp_path):
 def test_names_that_are_none(tmp_path):
     with pytest.raises(CorpusError, match="no corpus 'esc51': did you mean 'esc50'"):
         corpora.load("esc51", tmp_path)
+    for near in (("fsdd", tmp_path), ("fsdd",)):
+        with pytest.raises(CorpusError, match="did you mean 'fsdd-digits' or 'fsdd-speakers'"):
+            corpora.load(*near)
+    with pytest.raises(CorpusError, match="'nofolder' is neither a folder nor a file nor a corpus: the corpora are"):
+        corpora.load("nofolder")
     with pytest.raises(CorpusError, match=r"esc50 needs its folder: load\('esc50', root\)"):
         corpora.load("esc50")
     with pytest.raises(CorpusError, match="check is one of"):

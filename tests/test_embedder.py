@@ -278,6 +278,7 @@ def test_streams_refuse_unknown_layers_and_poolings() -> None:
     ("name", "message"),
     [
         ("logmell", "no model 'logmell': did you mean 'logmel'?"),
+        ("mine", "One of your own is named package.module:object, or registered by a package that is installed"),
         ("", "'' is not a model's name"),
         ("logmel+", "'' should be a word"),
         ("logmel#", "'logmel#' should be a word"),

@@ -296,10 +296,30 @@ def test_mistakes_are_told(sounds, run):
     corpus, model = corpora.load(sounds), load("logmel")
     with pytest.raises(EvaluationError, match=r"no protocol lineer: did you mean 'linear'\? Choose from .*linear"):
         evaluate(model, corpus, "lineer")
-    with pytest.raises(EvaluationError, match="settings of 'knn' are a KNNSettings, got a LinearProbeSettings"):
+    with pytest.raises(
+        EvaluationError, match="settings of 'knn' are a mapping or a KNNSettings, got a LinearProbeSettings"
+    ):
         evaluate(model, corpus, "knn", settings={"knn": LinearProbeSettings()})
     with pytest.raises(EvaluationError, match=r"settings for \['mlp'\]"):
         evaluate(model, corpus, "knn", settings={"mlp": None})
+
+
+def test_names_paths_and_mappings_are_taken_as_on_the_command_line(sounds, tmp_path):
+    cache = tmp_path / "cache"
+    result = evaluate("logmel", str(sounds), "knn", settings={"knn": {"k": 3}}, cache=cache)
+    plain = evaluate(load("logmel"), corpora.load(sounds), "knn", settings={"knn": KNNSettings(k=3)}, cache=cache)
+    assert result.scores == plain.scores
+    assert result.measurements["knn"].settings == plain.measurements["knn"].settings == {"k": 3, "standardised": True}
+    for given, message in (
+        ((None, str(sounds)), "model is a NoneType: give a name"),
+        (("logmel", None), "corpus is a NoneType: give a folder"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            evaluate(*given, "knn")
+    with pytest.raises(EvaluationError, match=r"settings of 'knn': unknown kk\. The keys are k, standardised"):
+        evaluate("logmel", sounds, "knn", settings={"knn": {"kk": 3}})
+    with pytest.raises(EvaluationError, match=r"settings of 'knn'\.k should be int, got '3'"):
+        evaluate("logmel", sounds, "knn", settings={"knn": {"k": "3"}})
 
 
 def test_names_stand_for_protocols():

@@ -260,7 +260,7 @@ def test_wrong_weights_are_refused_by_name(shop: Shop, tmp_path: Path) -> None:
         ),
         ("logmel+coala", "none.pt", "no file none.pt, which should hold the weights of coala"),
         ("coala+vggish", {"vggish": "none.pt"}, "no file none.pt, which should hold the weights of vggish"),
-        (None, "published", "a model is named by text, such as 'loom', or by its folder; got None"),
+        (None, "published", "a model is named by text, such as 'loom', or by its folder; got a NoneType"),
         ("coala#7", "random", "the layers of 'coala' are 1, 2, 3, 4, 5, 6"),
     ],
 )

@@ -435,6 +435,11 @@ class Everything:
     maybe: str | None = None
 
 
+def test_the_name_of_a_model_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"got a str, and a model is saved: load it with soundloom\.load"):
+        soundloom.save_pretrained("loom", tmp_path)  # type: ignore[arg-type]
+
+
 def test_plain_data_keep_their_types() -> None:
     data = {"whole": 1, "real": 2, "truth": False, "choice": 2, "several": [1, 2.5], "maybe": None}
     made = from_plain(Everything, data, "x")

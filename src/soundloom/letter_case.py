@@ -19,13 +19,17 @@ def folded(text: str) -> str:
 
 
 def suggestion(name: str, known: Iterable[str], rest: str) -> str:
-    """The rest of a message on an unknown name, after the nearest name that there is.
+    """The rest of a message on an unknown name, after the names that begin with it, or the nearest one.
 
     >>> suggestion("YAMNet", ["vggish", "yamnet"], "there are two")
     "did you mean 'yamnet'? There are two"
+    >>> suggestion("fsdd", ["fsd50k", "fsdd-digits", "fsdd-speakers"], "there are three")
+    "did you mean 'fsdd-digits' or 'fsdd-speakers'? There are three"
     >>> suggestion("zzz", ["vggish"], "there is one")
     'there is one'
     """
     spelled = {folded(one): one for one in known}
-    near = difflib.get_close_matches(folded(name), spelled, n=1)
-    return f"did you mean {spelled[near[0]]!r}? {rest[:1].upper()}{rest[1:]}" if near else rest
+    begun = [one for one in spelled if len(name) > 2 and one.startswith(folded(name))]
+    near = begun[:3] or difflib.get_close_matches(folded(name), spelled, n=1)
+    meant = " or ".join(repr(spelled[one]) for one in near)
+    return f"did you mean {meant}? {rest[:1].upper()}{rest[1:]}" if near else rest

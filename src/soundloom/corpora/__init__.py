@@ -79,7 +79,8 @@ def load(
         elif path.is_dir():
             name, root = "hear" if (path / "task_metadata.json").is_file() else "folder", path
         else:
-            known = suggestion(name.partition("=")[0], names(), f"the corpora are {', '.join(names())}")
+            public = [each for each, adapter in CORPORA.items() if not adapter.own]
+            known = suggestion(name.partition("=")[0], public, f"the corpora are {', '.join(names())}")
             raise CorpusError(f"{name!r} is neither a folder nor a file nor a corpus: {known}")
     source = CORPORA.find(name, adapt=_adapted)
     if root is None:

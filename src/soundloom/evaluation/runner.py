@@ -24,8 +24,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from soundloom import corpora
 from soundloom.cache_folder import cache_home
-from soundloom.components import is_object_name
+from soundloom.components import from_plain, is_object_name
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError
@@ -37,6 +38,7 @@ from soundloom.evaluation.results import EvaluationError, Measurement, Result, c
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
 from soundloom.letter_case import suggestion
+from soundloom.models import load
 
 __all__ = [
     "GROUPS",
@@ -80,8 +82,8 @@ def default_cache() -> Path:
 
 
 def evaluate(
-    model: Embedder,
-    corpus: Corpus,
+    model: str | Embedder,
+    corpus: str | os.PathLike[str] | Corpus,
     protocol: str | Sequence[str] = "linear",
     *,
     settings: Mapping[str, Any] | None = None,
@@ -95,10 +97,12 @@ def evaluate(
     """Measure a model on a corpus.
 
     Args:
-        model: the embedder.
-        corpus: the labelled clips.
+        model: the embedder, or a name as `soundloom.load` takes it.
+        corpus: the labelled clips, or their folder, CSV or parquet file as `soundloom.corpora.load` takes it.
         protocol: a name of `protocol_choices()`, or several.
-        settings: protocol -> its settings; the papers' values where none are given.
+        settings: protocol -> its settings; the papers' values where none are given. Settings are a mapping, such as
+            ``{"knn": {"k": 3}}``, or of the class `Protocol.settings` of the protocol, which documents them:
+            `find_protocol("knn").settings` is `soundloom.evaluation.probes.knn.KNNSettings`.
         seed: what weights, batches, draws and drawn splits come from.
         cache: where embeddings are kept; see `default_cache`.
         workers: how many files are embedded at a time; as many as there are processors if not given.
@@ -107,11 +111,15 @@ def evaluate(
         scored: called with every score, when it is there, and the seconds it took.
 
     Raises:
-        EvaluationError: no such protocol, or none of them that this corpus and model allow; of several, those
-            refused are named in the result.
+        EvaluationError: no such protocol or setting, or none of them that this corpus and model allow; of several,
+            those refused are named in the result.
+        ModelError: no such model.
+        CorpusError: no such corpus.
         EmbeddingCacheError: embeddings cannot be kept.
         MissingExtraError: the correlation analysis without librosa.
     """
+    names = protocol_names(protocol)
+    model, corpus = _loaded(model), _read(corpus)
     features: dict[str, Features] = {}
 
     def extract(extractor: FeatureExtractor) -> Features:
@@ -125,11 +133,28 @@ def evaluate(
             )
         return features[extractor.identity]
 
-    names = protocol_names(protocol)
     model = with_task_statistics(model, extract)
     return evaluate_features(
         model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
     )
+
+
+def _loaded(model: Any) -> Embedder:
+    """A model, loaded if it is given by its name."""
+    if isinstance(model, str | os.PathLike):
+        return load(model)
+    if not isinstance(model, Embedder):
+        raise EvaluationError(f"model is a {type(model).__name__}: give a name, or what soundloom.load gives")
+    return model
+
+
+def _read(corpus: Any) -> Corpus:
+    """A corpus, read if it is given by its path."""
+    if isinstance(corpus, str | os.PathLike):
+        return corpora.load(corpus)
+    if not isinstance(corpus, Corpus):
+        raise EvaluationError(f"corpus is a {type(corpus).__name__}: give a folder, or what corpora.load gives")
+    return corpus
 
 
 def evaluate_features(
@@ -252,11 +277,14 @@ def _settings(protocols: Mapping[str, Protocol], given: Mapping[str, Any]) -> di
     for name, protocol in protocols.items():
         kind = protocol.settings
         if kind is not None:
-            chosen[name] = given.get(name, kind())
-            if not isinstance(chosen[name], kind):
+            asked = given.get(name, kind())
+            if isinstance(asked, Mapping):
+                asked = from_plain(kind, asked, f"settings of {name!r}", error=EvaluationError)
+            if not isinstance(asked, kind):
                 raise EvaluationError(
-                    f"settings of {name!r} are a {kind.__name__}, got a {type(chosen[name]).__name__}"
+                    f"settings of {name!r} are a mapping or a {kind.__name__}, got a {type(asked).__name__}"
                 )
+            chosen[name] = asked
     strange = sorted(set(given) - set(chosen))
     if strange:
         raise EvaluationError(f"settings for {strange}, but the protocols with settings here are {list(chosen)}")

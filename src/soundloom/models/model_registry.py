@@ -105,7 +105,12 @@ class Model:
 
 
 MODELS: Registry[Model] = Registry(
-    "model", ("soundloom.models",), base=Model, error=UnknownModelError, hint=" (see: soundloom models)"
+    "model",
+    ("soundloom.models",),
+    base=Model,
+    error=UnknownModelError,
+    hint=" (see: soundloom models). One of your own is named package.module:object, or registered by a package that is "
+    "installed",
 )
 """Every model that can be loaded by name."""
 
@@ -223,7 +228,9 @@ def load(
         ComponentError: ``package.module:object`` cannot be imported.
     """
     if not isinstance(name, (str, os.PathLike)):
-        raise UnknownModelError(f"a model is named by text, such as {DEFAULT!r}, or by its folder; got {name!r}")
+        raise UnknownModelError(
+            f"a model is named by text, such as {DEFAULT!r}, or by its folder; got a {type(name).__name__}"
+        )
     name = os.fspath(name)
     source = WeightSource(weights=weights, seed=seed, offline=offline, announce=announce, progress=progress)
     parts = name_parts(name)

@@ -78,8 +78,10 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
         The folder.
 
     Raises:
-        ModelError: the model has parts that cannot be saved, or the folder cannot be written.
+        ModelError: this is no model, it has parts that cannot be saved, or the folder cannot be written.
     """
+    if not isinstance(model, Embedder):
+        raise ModelError(f"got a {type(model).__name__}, and a model is saved: load it with soundloom.load(NAME) first")
     folder = Path(folder).expanduser()
     state = {
         f"parts.{number}.{key}": tensor.detach().cpu().contiguous()
