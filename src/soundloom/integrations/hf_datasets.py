@@ -116,12 +116,7 @@ def from_dataset(
     Raises:
         CorpusError: there is no such column, or a row has no sound or no label, or its file is missing.
     """
-    parts = dict(dataset) if isinstance(dataset, Mapping) else {"": dataset}
-    for part in parts.values():
-        if not getattr(part, "features", None):
-            raise CorpusError(
-                f"this is a {type(part).__name__}: give a datasets.Dataset, such as datasets.load_from_disk(FOLDER)"
-            )
+    parts = _parts_of(dataset)
     chosen = _label_column(parts, label, audio)
     paths: list[str] = []
     labels: list[str | list[str]] = []
@@ -158,6 +153,17 @@ def from_dataset(
         table=table,
         split_origin="listed" if any(columns["split"]) or any(columns["fold"]) else "none",
     )
+
+
+def _parts_of(dataset: Any) -> dict[str, Any]:
+    """The splits of a data set by name; one that has none is a part without a name."""
+    parts = dict(dataset) if isinstance(dataset, Mapping) else {"": dataset}
+    for part in parts.values():
+        if not getattr(part, "features", None):
+            raise CorpusError(
+                f"this is a {type(part).__name__}: give a datasets.Dataset, such as datasets.load_from_disk(FOLDER)"
+            )
+    return parts
 
 
 def _label_column(parts: Mapping[str, Any], label: str | None, audio: str) -> str:
