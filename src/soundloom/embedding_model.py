@@ -218,7 +218,7 @@ class EmbeddingModel(ABC):
 
     def _blocks(
         self,
-        source: Source,
+        source: Any,
         sample_rate: float | None,
         start: float,
         end: float | None,

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -184,7 +184,8 @@ class SoundTagger(ABC):
         if (sounds := sounds_of(source)) is not None:
             how: dict[str, Any] = {"explain": explain, "options": options, "notices": notices, "av": av}
             return each_sound(sounds, lambda sound: self.tag(sound, sample_rate, start=start, end=end, **how))
-        blocks = sound_blocks(source, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
+        one = cast(Source, source)
+        blocks = sound_blocks(one, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
         pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.hop)
         vectors: list[np.ndarray] = []
         starts: list[float] = []

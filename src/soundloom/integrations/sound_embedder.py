@@ -30,7 +30,7 @@ from soundloom.library.segments import Segment
 from soundloom.models import DEFAULT, load
 
 try:
-    from joblib import effective_n_jobs
+    from joblib import effective_n_jobs  # type: ignore[import-untyped]
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -189,7 +189,8 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         rate = None if isinstance(source, str | os.PathLike) else self.sample_rate
         options = self.decoding or audio.DEFAULT_OPTIONS
         # In a list, which refuses what is no sound.
-        return self.model_.embed([source], rate, start=start, end=end, options=options)[0]
+        row: Float32[np.ndarray, " dim"] = self.model_.embed([source], rate, start=start, end=end, options=options)[0]
+        return row
 
 
 def _workers(n_jobs: int | None) -> int:
