@@ -80,7 +80,7 @@ def test_no_folder_called_a_hyphen_is_made(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("day", "accepted"),
-    [("2024-06-01", True), ("2024-06-01T04:30", True), ("2024-06-01 04:30:05", True), ("01.05.2024", False),
+    [("2024-06-01", True), ("2024-06-01T04:30", True), ("2024-06-01 04:30:05", True), ("01.05.2024", True),
      ("2024-13-01", False), ("20240601", False)],
 )  # fmt: skip
 def test_a_day_is_written_as_in_the_example(day: str, accepted: bool) -> None:

@@ -161,7 +161,7 @@ COMMANDS = (
     ("clusters -o clusters.csv", 0, "written to clusters.csv"),
     ("clusters -o clusters.csv --json", 0, '"example"'),
     ("search dog --names -o hits.parquet", 0, "1 hit written"),
-    ("import hits.parquet -l other.loom", 1, "lacks a column, path or embedding"),
+    ("import hits.parquet -l other.loom", 1, "path and embedding are needed, as soundloom embed writes them"),
     ("tags delete night", 2, "Did you mean soundloom tags remove?"),
     ("roots rm sounds", 2, "Did you mean soundloom roots forget?"),
     ("roots add sounds", 2, "Did you mean soundloom index"),

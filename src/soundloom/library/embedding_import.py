@@ -163,7 +163,7 @@ def _read(file: Path) -> _Embeddings:
         return _Embeddings(paths, start if end is not None else None, end, tags, vectors, json.loads(about or "{}"))
     except KeyError:
         raise LibraryError(
-            f"{str(file)!r} lacks a column, path or embedding: both are needed, as soundloom embed writes them"
+            f"{str(file)!r} lacks a column: path and embedding are needed, as soundloom embed writes them"
         ) from None
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         reason = reason_of(error) if isinstance(error, OSError) else error
