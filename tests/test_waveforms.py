@@ -175,6 +175,13 @@ def test_the_sound_of_a_list_that_is_refused_is_named(sound: Any, message: str) 
         model().embed_frames([noise(1.0, 16000), sound])
 
 
+@pytest.mark.parametrize("files", [["a.wav", "b.wav"], np.array(["a.wav", "b.wav"])])
+def test_a_list_of_files_where_one_sound_is_wanted_is_named(files: Any) -> None:
+    kind = type(files).__name__
+    with pytest.raises(AudioError, match=rf"a {kind} of str, and a sound is .* samples: only one is taken here"):
+        read(files, 16000)
+
+
 def test_columns_of_files_are_lists_of_them(tmp_path: Path) -> None:
     import pandas as pd
     import polars as pl

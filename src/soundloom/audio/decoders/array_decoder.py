@@ -101,9 +101,15 @@ def _as_array(waveform: Any) -> NDArray[Any]:
         raise AudioError(NAME, f"numpy makes no array of this {type(waveform).__name__} ({error})") from None
     if samples.dtype.kind in "OSTUV":
         of = f" of {type(samples.item(0)).__name__}" if samples.ndim and samples.size else ""
-        one = "; several are a list of these" if samples.ndim < 2 else ", or one column of files, table['path']"
+        endings = (
+            "; several are a list of these",
+            ": only one is taken here",
+            ", or one column of files, table['path']",
+        )
+        ending = endings[min(samples.ndim, 2)]
         raise AudioError(
-            NAME, f"this is a {type(waveform).__name__}{of}, and a sound is a file's name or an array of samples{one}"
+            NAME,
+            f"this is a {type(waveform).__name__}{of}, and a sound is a file's name or an array of samples{ending}",
         )
     return samples
 
