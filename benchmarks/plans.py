@@ -13,6 +13,7 @@ packages (`benchmarks.forked_commands`), so that two processors start some hundr
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -21,8 +22,10 @@ import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -61,7 +64,11 @@ def local_s3(bucket: str) -> Iterator[str]:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # which logs every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    threaded: Any = import_module("moto.moto_server.threaded_moto_server")
+    application = threaded.DomainDispatcherApplication
+    threaded.DomainDispatcherApplication = _serial(application)
     server.start()
+    threaded.DomainDispatcherApplication = application
     host, port = server.get_host_and_port()
     chosen = {
         "AWS_ACCESS_KEY_ID": "test",
@@ -82,6 +89,18 @@ def local_s3(bucket: str) -> Iterator[str]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _serial(application: Any) -> Any:
+    """An application of a server that answers one request after the other: moto cannot list while objects go."""
+    answering = Lock()
+
+    class Serial(application):  # type: ignore[misc]
+        def __call__(self, environ: Any, start_response: Any) -> Any:
+            with answering:
+                return list(super().__call__(environ, start_response))
+
+    return Serial
 
 
 class _Process:
@@ -201,8 +220,9 @@ def _kill_at_random(
             committer.restart_if_ended()
             for process in running:
                 process.restart_if_ended()
-            # Half of the plan stays to be done, so that kills meet workers at work.
-            issued += _issue_again(storage, rng, least=max(rng.random() < 0.3, _done_beyond_half(storage, plan)))
+            # Half of the plan stays to be done, so that kills meet workers at work; now and then one shard more.
+            beyond_half = len(finished_shards(storage)) - len(plan.file.shards) // 2
+            issued += _issue_again(storage, rng, max(beyond_half, int(rng.random() < 0.3)))
             # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
             done = finished_shards(storage)
             holders |= _holders(storage, done - holders.keys())
@@ -238,18 +258,12 @@ def _holders(storage: ObjectStorage, shards: Collection[str]) -> dict[str, str]:
     return {Path(key).stem: json.loads(content)["holder"] for key, content in found.items()}
 
 
-def _done_beyond_half(storage: ObjectStorage, plan: Plan) -> int:
-    """How many shards are done beyond half of them."""
-    return max(0, len(finished_shards(storage)) - len(plan.file.shards) // 2)
-
-
-def _issue_again(storage: ObjectStorage, rng: random.Random, least: int) -> int:
-    """Forget that some shards are done and committed, so that they are done and committed again; how many were."""
+def _issue_again(storage: ObjectStorage, rng: random.Random, count: int) -> int:
+    """Forget of so many shards, or all if fewer are done, that they are done and committed; how many these were."""
     done = sorted(finished_shards(storage))
-    chosen = rng.sample(done, min(least, len(done)))
-    for shard in chosen:
-        for kind in ("done", "committed"):
-            storage.delete(shard_key(kind, shard))
+    chosen = rng.sample(done, min(count, len(done)))
+    for shard, kind in itertools.product(chosen, ("done", "committed")):
+        storage.delete(shard_key(kind, shard))
     return len(chosen)
 
 
