@@ -15,7 +15,7 @@ import torch
 
 from helpers.library_factory import DIM, PARTS, clustered, filled
 from helpers.tagged_corpus import copy_trained
-from soundloom.errors import ModelMismatchError, QueryError
+from soundloom.errors import ModelMismatchError, NothingFoundError, QueryError
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
 from soundloom.library.search import finder, query_vectors
 from soundloom.library.search.current_rows import current_rows
@@ -168,7 +168,7 @@ def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, mo
 def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:
     query = LibraryQuery(text="hiss", like=(QuerySound(next(path for path in worded.files() if "beep" in path)),))
     assert all(name.startswith("hiss") for name in names(worded.find(query, k=24)))
-    with pytest.raises(QueryError, match="no name, tag, title or folder in this library has 'zebra'"):
+    with pytest.raises(NothingFoundError, match="no name, tag, title or folder in this library has 'zebra'"):
         worded.find(replace(query, text="zebra"))
 
 

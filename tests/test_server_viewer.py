@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from helpers.server import API, by_name, refused, served
 from soundloom.library import Library
+from soundloom.server.media import sound_files
 
 RATE = 96_000
 SECONDS = 100.0
@@ -102,6 +103,19 @@ def test_excerpts_of_a_long_stretch_are_decoded_once_for_every_look(
     assert (tasks.count("excerpts"), tasks.count("region_picture"), len(about["greatest"])) == (1, 4, 20)
     assert np.allclose(about["greatest"], [0.5] * 10 + [0.05] * 10, atol=2e-3)
     assert np.allclose(about["least"], [-0.5] * 10 + [-0.05] * 10, atol=2e-3)
+
+
+def test_what_another_version_of_the_code_drew_is_drawn_anew(
+    client: TestClient, one: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = cast(FastAPI, client.app).state.service.files._pool
+    tasks: list[str] = []
+    do = pool.do
+    monkeypatch.setattr(pool, "do", lambda task, *rest, **details: (tasks.append(task), do(task, *rest, **details))[1])
+    for version, drawn in ((1, 1), (1, 1), (2, 2)):
+        monkeypatch.setattr(sound_files, "_code_checksum", lambda version=version: version)
+        tile(client, one, start=0, end=3, gain=1)
+        assert tasks.count("region_picture") == drawn
 
 
 def test_the_file_of_a_segment_has_all_its_segments(client: TestClient, one: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@
         LibraryDamagedError files of the library's store are not as they were written
       DetectorError         a detector cannot be found or read
       QueryError            a search asks for something that the library does not have
+        NothingFoundError   no sound can answer it: no file has the text, or nobody has given the tag
       CacheDamagedError     a file of a cache is not as it was written; the cache is rebuilt
       ResourceError         the operating system refuses: disk full, read-only, no permission, out of memory
         RemoteFileError     a file at an address cannot be reached or read; also an OSError
@@ -49,6 +50,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",
+    "NothingFoundError",
     "OptionError",
     "QueryError",
     "RemoteFileError",
@@ -170,6 +172,19 @@ class DetectorError(SoundloomError):
 
 class QueryError(SoundloomError):
     """A search asks for a part, column or region that does not exist."""
+
+
+class NothingFoundError(QueryError):
+    """A search that no sound can answer: no file has the text, or nobody has given the tag.
+
+    Args:
+        reason: what is not there, and what is near to it.
+        remedy: what to do about it, in Python or on the command line.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}{remedy}")
+        self.reason = reason
 
 
 class MissingExtraError(SoundloomError):

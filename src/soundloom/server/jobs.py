@@ -23,6 +23,16 @@ Result = TypeVar("Result")
 
 Kind = Literal["index", "map", "train", "detect", "sample", "duplicates"]
 
+_WORK: dict[Kind, str] = {
+    "index": "indexing",
+    "map": "the computing of the map",
+    "train": "the training of a detector",
+    "detect": "a detection",
+    "sample": "the choice of windows",
+    "duplicates": "the search for duplicates",
+}
+"""Kinds of jobs, for a sentence."""
+
 
 class _Cancelled(Exception):  # noqa: N818 (the job is)
     pass
@@ -95,10 +105,10 @@ class Jobs:
         """
         job = BackgroundJob(kind)
         with self._lock:
-            running = next((known for known in self._jobs.values() if known.state == "running"), None)
+            running = self._running()
             if running is not None:
                 raise ApiError(
-                    409, "job_running", f"the job {running.id} ({running.kind}) is running: wait or cancel it"
+                    409, "job_running", f"{_WORK[running.kind]} goes on: wait until it is done, or cancel it"
                 )
             self._jobs[job.id] = job
             while len(self._jobs) > _REMEMBERED:
@@ -106,6 +116,15 @@ class Jobs:
             self._thread = threading.Thread(target=_run, args=(job, work), name=job.id, daemon=True)
             self._thread.start()
         return job
+
+    @property
+    def running(self) -> BackgroundJob | None:
+        """The job that is running, if one is."""
+        with self._lock:
+            return self._running()
+
+    def _running(self) -> BackgroundJob | None:
+        return next((known for known in self._jobs.values() if known.state == "running"), None)
 
     def get(self, identity: str) -> BackgroundJob:
         """A job by its id.

@@ -36,6 +36,8 @@ __all__ = [
     "RegionEntry",
     "RequestModel",
     "ResponseModel",
+    "RunningJob",
+    "RunningJobs",
     "SearchResult",
     "SegmentEntry",
     "SegmentIds",
@@ -153,6 +155,7 @@ class SearchResult(ResponseModel):
 
     hits: list[SegmentEntry]
     total: int = Field(description="How many segments satisfy the filters, found or not.")
+    remarks: list[str] = Field(default=[], description="Why nothing can be found.")
     version: str = Field(description="Of the library that was searched; as `/library` gives it.")
     milliseconds: float
 
@@ -349,6 +352,18 @@ class JobStatus(ResponseModel):
     total: int = Field(description="0 while it is not known.")
     message: str
     seconds_left: float | None = None
+
+
+class RunningJob(JobStatus):
+    """How far the job is that is running."""
+
+    id: str
+
+
+class RunningJobs(ResponseModel):
+    """The job that is running, if one is: there is never more than one."""
+
+    jobs: list[RunningJob]
 
 
 class FailedFile(ResponseModel):

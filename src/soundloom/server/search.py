@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.audio import DecodeOptions
-from soundloom.errors import AudioError
+from soundloom.errors import AudioError, NothingFoundError
 from soundloom.library import Explanation, Library, QuerySound, Segment, embed_pieces, mean_of_pieces
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
@@ -123,19 +123,28 @@ class Search:
             embedding = mean
         shown = slice(query.offset, query.offset + query.k)
         hits: Sequence[Segment]
-        hits, total = index.browse(where, shown if embedding is None else slice(0))
+        try:
+            hits, total = index.browse(where, shown if embedding is None else slice(0))
+        except NothingFoundError as nothing:
+            nothing_found = SearchResult(
+                hits=[],
+                total=0,
+                remarks=[nothing.reason],
+                version=str(catalogue.version),
+                milliseconds=_since(began),
+            )
+            return nothing_found.model_dump_json()
         explained: Sequence[Explanation] = ()
         if embedding is not None and mean is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
             hits = found[shown]
             if query.explain and (query.like is not None or query.upload is not None):
                 explained = index.explain(mean, found[shown])
-        milliseconds = round(1000 * (time.perf_counter() - began), 2)
         result = SearchResult(
             hits=catalogue.show(hits, explained),
             total=total,
             version=str(catalogue.version),
-            milliseconds=milliseconds,
+            milliseconds=_since(began),
         )
         return result.model_dump_json(exclude_none=True)
 
@@ -144,8 +153,7 @@ class Search:
 
         Raises:
             ApiError: nothing is asked for, or there is no such segment.
-            QueryError: nothing here has the text, and the model does not know it; or no file is in the folder, or has
-                a tag.
+            QueryError: the text holds no word, or no file is in the folder.
         """
         began = time.perf_counter()
         catalogue = self._catalogue()
@@ -156,7 +164,11 @@ class Search:
         own |= {str(sound.source) for sound in read.like}
         read = replace(read, like=tuple(map(self._named, read.like)))
         asked = query.asked(catalogue, read, self._sound, self._uploaded)
-        every = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
+        try:
+            every = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
+        except NothingFoundError as nothing:
+            every = []
+            remarks.append(nothing.reason)
         found = [match for match in every if match.path not in own][query.offset : query.offset + query.k]
         # A region of several segments has the id of its first, which is known to the other routes.
         index = self._library.index()
@@ -174,9 +186,7 @@ class Search:
             )
             for match, first in zip(found, firsts, strict=True)
         ]
-        milliseconds = round(1000 * (time.perf_counter() - began), 2)
-        version = str(catalogue.version)
-        return FoundFiles(files=files, remarks=remarks, version=version, milliseconds=milliseconds)
+        return FoundFiles(files=files, remarks=remarks, version=str(catalogue.version), milliseconds=_since(began))
 
     def facets(self, query: FacetQuery) -> FacetCounts:
         """How many files have each value of some fields, among those that text and filters admit.
@@ -185,13 +195,15 @@ class Search:
             QueryError: there is no such field, folder or tag, or the condition cannot be evaluated.
         """
         began = time.perf_counter()
-        found = self._library.facets(query.fields, query.asked(self._catalogue()))
+        try:
+            found = self._library.facets(query.fields, query.asked(self._catalogue()))
+        except NothingFoundError:
+            return FacetCounts(files=0, facets={}, milliseconds=_since(began))
         counts = {
             field: [FacetValue(value=value, files=files) for value, files in values.items()]
             for field, values in found.counts.items()
         }
-        milliseconds = round(1000 * (time.perf_counter() - began), 2)
-        return FacetCounts(files=found.files, facets=counts, milliseconds=milliseconds)
+        return FacetCounts(files=found.files, facets=counts, milliseconds=_since(began))
 
     def _sound(self, segment: Segment, start: float, end: float | None) -> QuerySound:
         """A region of a segment's file as the sound of a query, decoded in a process of its own."""
@@ -227,6 +239,11 @@ class Search:
         """The embeddings of the pieces of samples that are decoded already, at the library's speed."""
         model, settings = self._library.model, self._library.settings
         return embed_pieces(model, settings, samples, sample_rate, start, end, DecodeOptions())
+
+
+def _since(began: float) -> float:
+    """Milliseconds since a time of `time.perf_counter`."""
+    return round(1000 * (time.perf_counter() - began), 2)
 
 
 def _region(query: Query, segment: Segment) -> tuple[float, float | None]:

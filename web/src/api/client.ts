@@ -102,6 +102,7 @@ export const api = {
   mapWhere: (ids: string[]) => post<{ indices: number[] }>('/map/where', { ids }),
   computeMap: (weights: Record<string, number>) => post<{ job: string }>('/map/compute', { weights }),
   reindex: (folders: string[] | null) => post<{ job: string }>('/index', { folders }),
+  runningJobs: () => get<{ jobs: t.RunningJob[] }>('/jobs'),
   job: (id: string) => get<t.Job>(`/jobs/${at(id)}`),
   cancel: (id: string) => ask(`/jobs/${at(id)}`, { method: 'DELETE' }),
   labels: () => get<{ labels: t.TagCount[] }>('/annotations/labels'),

@@ -543,6 +543,23 @@ export interface RankingQuality {
   message: string;
 }
 
+/** How far the job is that is running. */
+export interface RunningJob {
+  kind: 'index' | 'map' | 'train' | 'detect' | 'sample' | 'duplicates';
+  state: 'running' | 'done' | 'failed';
+  done: number;
+  /** 0 while it is not known. */
+  total: number;
+  message: string;
+  seconds_left?: number | null;
+  id: string;
+}
+
+/** The job that is running, if one is: there is never more than one. */
+export interface RunningJobs {
+  jobs: RunningJob[];
+}
+
 /** Windows to choose for somebody to mark. */
 export interface SampleRequest {
   text: string;
@@ -617,6 +634,8 @@ export interface SearchResult {
   hits: SegmentEntry[];
   /** How many segments satisfy the filters, found or not. */
   total: number;
+  /** Why nothing can be found. */
+  remarks: string[];
   /** Of the library that was searched; as `/library` gives it. */
   version: string;
   milliseconds: number;

@@ -11,7 +11,7 @@ export type Segment = Omit<Lean<s.SegmentEntry>, Scores>;
 /** A segment, or a file that a text found, which may be several. */
 export type Hit = Segment & Pick<Lean<s.SegmentEntry>, Exclude<Scores, 'probability'>> & Partial<Pick<s.FoundFile, 'is_segment' | 'found_by'>>;
 export type Ranked = Segment & { probability: number };
-export type Found = Omit<s.SearchResult, 'hits'> & { hits: Hit[]; remarks?: string[] };
+export type Found = Omit<s.SearchResult, 'hits'> & { hits: Hit[] };
 export type FoundFiles = Omit<s.FoundFiles, 'files'> & { files: (Omit<Hit, 'similarity'> & Pick<s.FoundFile, 'similarity'>)[] };
 export type DuplicateCopy = s.DuplicateCopy;
 export type DuplicateGroups = s.DuplicateGroups;
@@ -29,6 +29,7 @@ export type Quality = Lean<s.RankingQuality>;
 export type Examples = Omit<s.Ranking, 'ranked' | 'doubtful' | 'quality'> & { ranked: Ranked[]; doubtful: Ranked[]; quality: Quality };
 export type MapAbout = s.MapInfo;
 export type Job = Lean<s.JobStatus>;
+export type RunningJob = Lean<s.RunningJob>;
 export type Failure = s.FailedFile;
 export type Notice = s.Noticed;
 /** A region of a file and what is said of it, by a person or a detector. */

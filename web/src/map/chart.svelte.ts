@@ -2,8 +2,8 @@
 import { untrack } from 'svelte';
 import { ApiError, api } from '../api/client';
 import type { MapAbout } from '../api/types';
-import { JobWatch } from '../state/job.svelte';
 import { parameters, place } from '../state/place.svelte';
+import { work } from '../state/work.svelte';
 import { type Points, readPoints } from './points';
 
 export class Chart {
@@ -16,7 +16,6 @@ export class Chart {
   since = $state(performance.now());
   /** The weights that it is arranged by. */
   arranged = $state('');
-  readonly watch = new JobWatch();
 
   /** The weights of the question, as the API spells them. */
   get wanted(): string {
@@ -50,7 +49,7 @@ export class Chart {
 
   async compute(): Promise<void> {
     const moved = Object.entries(place.current.query.weights).filter(([, value]) => value !== 1);
-    if (await this.watch.start(() => api.computeMap(Object.fromEntries(moved)))) await this.load();
+    await work.start(() => api.computeMap(Object.fromEntries(moved)));
   }
 
   /** Ask again which tags there are; the points stay. */

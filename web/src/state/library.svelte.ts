@@ -1,6 +1,7 @@
 /** What the library is, and the parts whose weights can be moved. */
 import { ApiError, BASE, api } from '../api/client';
 import type { Library } from '../api/types';
+import { plural } from '../lib/format';
 
 class LibraryState {
   about = $state.raw<Library | null>(null);
@@ -11,6 +12,11 @@ class LibraryState {
 
   get parts() {
     return this.about?.parts ?? [];
+  }
+
+  /** So many of what the library finds: whole sounds, or where files are cut into several, segments. */
+  counted(n: number): string {
+    return plural(n, this.about && this.about.segments !== this.about.files ? 'segment' : 'sound');
   }
 
   async load(): Promise<void> {

@@ -3,9 +3,9 @@ import { api } from '../api/client';
 import type { Annotation, Detector } from '../api/types';
 import type { Aim } from '../lib/aims';
 import { plural } from '../lib/format';
-import { JobWatch } from './job.svelte';
 import { messages } from './messages.svelte';
 import type { Selected } from './viewer.svelte';
+import { work } from './work.svelte';
 
 class Marks {
   /** Of the file, by start. */
@@ -16,7 +16,6 @@ class Marks {
   label = $state('');
   /** What came of the last detection in this file. */
   said = $state('');
-  readonly watch = new JobWatch();
   private file = '';
 
   /** Another file is looked at: the one of a segment. Detections that are known of it are shown at once. */
@@ -62,8 +61,8 @@ class Marks {
   async detect(name: string, aim: Aim): Promise<void> {
     const file = this.file;
     this.said = '';
-    if (!(await this.watch.start(() => api.detect(name, { ids: [file], ...aim })))) return;
-    const { events } = await api.detections(this.watch.id);
+    if (!(await work.start(() => api.detect(name, { ids: [file], ...aim })))) return;
+    const { events } = await api.detections(work.id);
     if (this.file !== file) return;
     this.detected = events;
     this.said = events.length ? `${name} found ${plural(events.length, 'region')}` : `${name} found nothing here at this threshold`;

@@ -25,7 +25,7 @@ class Messages {
 
   fail(cause: unknown): void {
     if (cause instanceof DOMException && cause.name === 'AbortError') return;
-    this.add({ key: ++this.keys, text: cause instanceof Error ? cause.message : String(cause), kind: 'failed' }, 12_000);
+    this.add({ key: ++this.keys, text: cause instanceof Error ? cause.message : String(cause), kind: 'failed' }, 8_000);
   }
 
   dismiss(key: number): void {
@@ -33,7 +33,8 @@ class Messages {
   }
 
   private add(toast: Toast, milliseconds: number): void {
-    this.toasts = [...this.toasts.slice(-2), toast];
+    // What is said again takes the place of what was said before.
+    this.toasts = [...this.toasts.filter(({ text }) => text !== toast.text).slice(-2), toast];
     this.speak(toast.text);
     setTimeout(() => this.dismiss(toast.key), milliseconds);
   }

@@ -15,6 +15,7 @@ const MOST_FILES = limits.find.k;
 
 interface Wish {
   parameters: string;
+  k: number;
   /** Files are found, not segments. */
   files: boolean;
   steering: boolean;
@@ -29,11 +30,15 @@ class Results {
   /** How a text was understood. */
   remarks = $state.raw<string[]>([]);
   milliseconds = $state(0);
+  /** So many were asked for. */
+  k = 0;
   error = $state.raw<ApiError | null>(null);
   /** False until the first answer. */
   known = $state(false);
   /** A question was asked and is not answered yet: what is shown answers the one before. */
   asking = $state(false);
+  /** Nothing is asked, and what is shown is painted: what only goes with the results may be asked for. */
+  settled = $state(false);
   /** A person did not want to wait for the answer. */
   cancelled = $state(false);
   /** The results came in another order for the same question: cards may move to their places. */
@@ -59,9 +64,9 @@ class Results {
     const steering = question === this.question;
     this.question = question;
     const kind = compares(query) ? 'nearest' : files ? 'found' : 'all';
-    const wish: Wish = { parameters: all, files, steering, ranked: ranks(query), kind, since: performance.now() };
+    const wish: Wish = { parameters: all, k, files, steering, ranked: ranks(query), kind, since: performance.now() };
     this.asking = true;
-    this.cancelled = false;
+    this.settled = this.cancelled = false;
     this.follower.want(wish, !steering);
   }
 
@@ -84,14 +89,14 @@ class Results {
     this.total = total;
     this.remarks = [];
     this.error = null;
-    this.known = true;
+    this.known = this.settled = true;
     picked.clear();
   }
 
   cancel(): void {
     this.follower.cancel();
     this.asking = false;
-    this.cancelled = true;
+    this.settled = this.cancelled = true;
   }
 
   replace(ids: ReadonlySet<string>, change: (hit: Hit) => Hit): void {
@@ -119,9 +124,10 @@ class Results {
       this.total = found.total;
       this.remarks = found.remarks ?? [];
       this.milliseconds = found.milliseconds;
+      this.k = wish.k;
       this.error = null;
       messages.speak(found.hits.length ? `${plural(found.total, 'sound')}, first ${found.hits[0]?.name}` : 'No sound found');
-      void painted(wish.steering ? 'steer' : 'search', wish.since);
+      void painted(wish.steering ? 'steer' : 'search', wish.since).then(() => (this.settled = !this.asking));
     } catch (cause) {
       // Cancelled: either by a person or by the next question, which is being asked.
       if (cause instanceof DOMException) return;
@@ -130,6 +136,7 @@ class Results {
     }
     this.known = true;
     if (wish.parameters === this.asked) this.asking = false;
+    if (this.error) this.settled = !this.asking;
   }
 }
 

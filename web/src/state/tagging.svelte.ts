@@ -19,21 +19,27 @@ class Tagging {
   changes = $state(0);
   private edits: string[] = recalled();
 
+  /** @returns whether it was done; if not, a person was told why. */
   async apply(tag: string, add: string[], remove: string[] = []): Promise<boolean> {
     try {
-      const { edit, changed } = await api.applyTag(tag, add, remove);
-      this.remember([...this.edits, edit]);
-      this.changes++;
-      const [added, removed] = [new Set(add), new Set(remove)];
-      results.replace(added, (hit) => (hit.tags.includes(tag) ? hit : { ...hit, tags: [...hit.tags, tag] }));
-      results.replace(removed, (hit) => ({ ...hit, tags: hit.tags.filter((name) => name !== tag) }));
-      const verb = add.length ? 'Tagged' : 'Untagged';
-      messages.say(`${verb} ${plural(changed, 'sound')} “${tag}”`, { label: 'Undo', run: () => void this.undo(edit) });
+      await this.change(tag, add, remove);
       return true;
     } catch (cause) {
       messages.fail(cause);
       return false;
     }
+  }
+
+  /** The same, where who asked tells a person why it was not done. */
+  async change(tag: string, add: string[], remove: string[] = []): Promise<void> {
+    const { edit, changed } = await api.applyTag(tag, add, remove);
+    this.remember([...this.edits, edit]);
+    this.changes++;
+    const [added, removed] = [new Set(add), new Set(remove)];
+    results.replace(added, (hit) => (hit.tags.includes(tag) ? hit : { ...hit, tags: [...hit.tags, tag] }));
+    results.replace(removed, (hit) => ({ ...hit, tags: hit.tags.filter((name) => name !== tag) }));
+    const verb = add.length ? 'Tagged' : 'Untagged';
+    messages.say(`${verb} ${plural(changed, 'sound')} “${tag}”`, { label: 'Undo', run: () => void this.undo(edit) });
   }
 
   async undo(edit = this.edits.at(-1)): Promise<void> {

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.counted import counted
-from soundloom.errors import AudioError, ModelError, ModelMismatchError, QueryError
+from soundloom.errors import AudioError, ModelError, ModelMismatchError, NothingFoundError
 from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import share_below
 from soundloom.library.search.library_query import (
@@ -109,16 +109,17 @@ class Finder:
         """A query whose text nothing is called by: what the model takes for it counts beside the sounds and words.
 
         Raises:
-            QueryError: the model does not know it.
+            NothingFoundError: the model does not know it.
         """
         from soundloom.library.search.tag_query import find_known_words
 
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [query.text])
         if unknown:
-            raise QueryError(
+            raise NothingFoundError(
                 f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
-                f"among which files: leave it out, or for what the model takes for it use --word {query.text!r}"
+                "among which files",
+                f": leave it out, or for what the model takes for it use --word {query.text!r}",
             )
         self._remarks.append(
             f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest, as --word does"
@@ -169,7 +170,7 @@ class Finder:
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [])
         if not known:
             if not found:
-                raise QueryError(nothing_found(query.text, vocabulary, unusable))
+                raise nothing_found(query, vocabulary, unusable)
             if unusable:
                 self._remarks.append(unusable)
             return found

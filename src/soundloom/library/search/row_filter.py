@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.counted import counted
-from soundloom.errors import QueryError
+from soundloom.errors import NothingFoundError, QueryError
 from soundloom.letter_case import folded
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
 from soundloom.library.search.text_match import fold
@@ -170,9 +170,10 @@ def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
             if given
             else "none is given"
         )
-        raise QueryError(
-            f"nobody has given the tag {tag!r} in this library ({known}). To search by what the model takes for it: "
-            f"--word {shlex.quote(tag)}; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"
+        raise NothingFoundError(
+            f"nobody has given the tag {tag!r} in this library ({known})",
+            f". To search by what the model takes for it: --word {shlex.quote(tag)}; to give it: soundloom tags add "
+            f"{shlex.quote(tag)} SOUNDS",
         )
     mask = np.zeros(fields.rows.num_rows, np.bool_)
     mask[segments[np.isin(codes, meant)]] = True

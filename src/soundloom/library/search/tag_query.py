@@ -28,13 +28,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from soundloom.engine_choice import load_default
-from soundloom.errors import ModelError, QueryError
+from soundloom.errors import ModelError, NothingFoundError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
 from soundloom.library.search.text_match import query_words, word_forms
 from soundloom.tags.linear_tags import Words, words_of_model
 
 if TYPE_CHECKING:
     from soundloom.library.search.index_cache import IndexCache
+    from soundloom.library.search.library_query import LibraryQuery
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.tags import Vocabulary
@@ -275,22 +276,25 @@ def find_known_words(text: str, vocabulary: Vocabulary) -> tuple[list[str], list
     return list(known), unknown
 
 
-def nothing_found(text: str, vocabulary: Vocabulary | None, unusable: str = "") -> str:
+def nothing_found(query: LibraryQuery, vocabulary: Vocabulary | None, unusable: str = "") -> NothingFoundError:
     """What is said where neither text nor the model finds anything.
 
     Args:
-        text: what was asked.
+        query: what was asked.
         vocabulary: the tags that the model knows; None if there are none.
         unusable: why its tags cannot be used, as `TagQueries.unusable` says it.
     """
-    start = f"no name, tag, title or folder in this library has {text!r}"
+    among = "among the files that the filters admit" if query.filter or query.where else "in this library"
+    start = f"no name, tag, title or folder {among} has {query.text!r}"
     if unusable:
-        return f"{start}, and {unusable}"
+        return NothingFoundError(f"{start}, and {unusable}", "")
     if vocabulary is None:
-        return f"{start}, and its model knows no words: give a sound to search by, such as: soundloom search dog.wav"
-    near = list(dict.fromkeys(name for word in query_words(text) for name in vocabulary.nearest(word)))[:3]
+        start += ", and the library's model knows no words"
+        return NothingFoundError(start, ": give a sound to search by, such as: soundloom search dog.wav")
+    near = list(dict.fromkeys(name for word in query_words(query.text) for name in vocabulary.nearest(word)))[:3]
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{start}, and it is none of the {len(vocabulary)} words that the model knows{hint} (soundloom words)"
+    start += f", and it is none of the {len(vocabulary)} words that the model knows{hint}"
+    return NothingFoundError(start, " (soundloom words)")
 
 
 def _by_form(names: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Files of a library's segments as the page needs them: playable audio, thumbnails and outlines.
 
 Nothing else on the disk is ever opened: callers come with a segment of the library, never with a path. What is made
-of a file is kept by its path, size, modification time and options of decoding, so that it is made again of a changed
-file.
+of a file is kept by its path, size, modification time and options of decoding, and by the code that made it, so that
+it is made again of a changed file and after an upgrade.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import json
 import os
 import stat
 import threading
+import zlib
 from collections import OrderedDict
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom import pictures
 from soundloom.errors import AudioError, RemoteFileError
 from soundloom.file_names import os_path
 from soundloom.library import Segment
@@ -236,9 +240,16 @@ class SoundFiles:
         with open_sound(path) as file:
             raw = getattr(file, "raw", None)
             if isinstance(raw, RangedFile):
-                return path, raw.size, raw.mtime_ns
+                return path, raw.size, raw.mtime_ns, _code_checksum()
             status = os.fstat(file.fileno())
-            return path, status.st_size, status.st_mtime_ns
+            return path, status.st_size, status.st_mtime_ns, _code_checksum()
+
+
+@cache
+def _code_checksum() -> int:
+    """A checksum of the code that decodes and draws: what another version of it made is made anew."""
+    sources = (*Path(__file__).parent.glob("*.py"), *Path(pictures.__file__).parent.glob("*.py"))
+    return zlib.crc32(b"".join(source.read_bytes() for source in sorted(sources)))
 
 
 def saved_name(path: str, region: tuple[float, float] | None, media_type: str) -> str:

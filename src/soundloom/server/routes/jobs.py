@@ -15,7 +15,7 @@ from soundloom.remote.locations import inside
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.jobs import BackgroundJob
-from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus
+from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus, RunningJob, RunningJobs
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -45,6 +45,13 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
         )
 
     return JobStarted(job=service.jobs.start("index", work).id)
+
+
+@routes.get("/jobs", operation_id="listRunningJobs", response_model_exclude_none=True, responses=documented())
+async def running(service: ServiceDep) -> RunningJobs:
+    """The job that is running, whoever began it."""
+    job = service.jobs.running
+    return RunningJobs(jobs=[] if job is None else [RunningJob(id=job.id, **_about(job).model_dump())])
 
 
 @routes.get("/jobs/{id}", operation_id="getJob", response_model_exclude_none=True, responses=documented(404))
