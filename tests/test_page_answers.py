@@ -285,9 +285,9 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     expect(page.locator("[data-card]").first).to_be_visible()
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")
-    expect(page.get_by_text("Tagged 1 sound “favourite”").first).to_be_visible()
+    expect(page.get_by_text("Tagged 1 segment “favourite”").first).to_be_visible()
     saved.get_by_role("button", name="Favourites").click()
-    expect(page.locator(".results .said")).to_contain_text("1 sound")
+    expect(page.locator(".results .said")).to_contain_text("1 segment")
     saved.get_by_role("button", name="Remove the search all bells").click()
     expect(saved.get_by_role("button", name="all bells", exact=True)).to_have_count(0)
     assert asked(page, "/searches") == {"searches": []}
@@ -385,7 +385,7 @@ def test_results_are_a_table_with_chosen_columns_that_sorts(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     assert page.evaluate("() => document.activeElement.rowIndex") == 2
     page.keyboard.press("x")
-    expect(page.get_by_text("1 sound selected")).to_be_visible()
+    expect(page.get_by_text("1 segment selected")).to_be_visible()
     page.reload()  # what a person likes is kept in the browser
     expect(table.get_by_role("columnheader", name="Path")).to_be_visible()
     page.get_by_role("button", name="Table").click()
@@ -398,7 +398,7 @@ def test_picked_sounds_are_tagged_and_exported_together(page: Page) -> None:
     page.keyboard.press("x")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
-    expect(page.get_by_text("2 sounds selected")).to_be_visible()
+    expect(page.get_by_text("2 segments selected")).to_be_visible()
     page.keyboard.press("t")
     expect(page.get_by_role("dialog").get_by_text("Tag 2 sounds")).to_be_visible()
     page.keyboard.press("Escape")

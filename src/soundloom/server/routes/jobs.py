@@ -49,7 +49,7 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
 
 @routes.get("/jobs", operation_id="listRunningJobs", response_model_exclude_none=True, responses=documented())
 async def running(service: ServiceDep) -> RunningJobs:
-    """The job that is running, whoever began it."""
+    """The job that is running, begun by any client."""
     job = service.jobs.running
     return RunningJobs(jobs=[] if job is None else [RunningJob(id=job.id, **_about(job).model_dump())])
 
