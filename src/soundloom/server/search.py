@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError, NothingFoundError
-from soundloom.library import Explanation, Library, QuerySound, Segment, embed_pieces, mean_of_pieces
+from soundloom.library import Explanation, Library, Match, QuerySound, Segment, embed_pieces, mean_of_pieces
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
@@ -164,12 +164,12 @@ class Search:
         own |= {str(sound.source) for sound in read.like}
         read = replace(read, like=tuple(map(self._named, read.like)))
         asked = query.asked(catalogue, read, self._sound, self._uploaded)
+        found: list[Match] = []
         try:
             every = self._library.find(asked, query.offset + query.k + len(own), offline=True, remarks=remarks)
+            found = [match for match in every if match.path not in own][query.offset : query.offset + query.k]
         except NothingFoundError as nothing:
-            every = []
             remarks.append(nothing.reason)
-        found = [match for match in every if match.path not in own][query.offset : query.offset + query.k]
         # A region of several segments has the id of its first, which is known to the other routes.
         index = self._library.index()
         rows = [index.rows_in_region(match.path, match.start, match.end) for match in found]
