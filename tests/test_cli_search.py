@@ -340,7 +340,7 @@ def test_hits_are_played_by_a_player_of_the_system(
 
 def test_mistakes_of_the_command_line(place: Path) -> None:
     wrong = run("dog", "--out", "x.pdf")
-    assert (wrong.exit_code, ".selections.txt" in wrong.stderr) == (1, True)
+    assert (wrong.exit_code, ".selections.txt" in wrong.stderr) == (2, True)
     assert run("owl.wav", "--picture", "x.pdf").exit_code == 2
     assert run("dog", "--explain").exit_code == 2
 

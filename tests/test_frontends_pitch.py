@@ -132,7 +132,8 @@ def test_sparse_filters_are_librosa_s() -> None:
     # What is further than a second away does not count.
     assert sparse.local is sparse
     later = np.concatenate([rng.standard_normal(32000).astype(np.float32), sound])
-    np.testing.assert_allclose(sparse(torch.from_numpy(later)[None])[0, 0].numpy()[:, -18:], ours[:, -18:], rtol=1e-4)
+    found = sparse(torch.from_numpy(later)[None])[0, 0].numpy()[:, -18:]
+    np.testing.assert_allclose(found, ours[:, -18:], rtol=1e-4, atol=1e-5 * float(ours.max()))
 
 
 def test_sparse_filters_find_librosa_s_peaks(shared_audio: Path) -> None:
