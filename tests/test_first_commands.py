@@ -176,7 +176,7 @@ COMMANDS = (
     ("tags add loud ''", 2, "the name of a sound is empty"),
     ("tags rename night dusk", 0, "the tag 'dusk' instead of 'night'"),
     ("tags remove night owl.wav", 0, "no longer has the tag 'night'"),
-    ("tags remove night", 2, "; or --everywhere, from all that have it"),
+    ("tags remove night", 2, "or --everywhere"),
     ("tags remove nigth --everywhere", 1, "did you mean 'night'"),
     ("tags remove nigth owl.wav", 1, "did you mean 'night'"),
     ("tags -o tags.csv", 0, "written to tags.csv"),
