@@ -285,7 +285,7 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     expect(page.locator("[data-card]").first).to_be_visible()
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")
-    expect(page.get_by_text("Tagged 1 segment “favourite”").first).to_be_visible()
+    expect(page.get_by_text("Tagged 1 sound “favourite”").first).to_be_visible()
     saved.get_by_role("button", name="Favourites").click()
     expect(page.locator(".results .said")).to_contain_text("1 segment")
     saved.get_by_role("button", name="Remove the search all bells").click()
