@@ -196,6 +196,19 @@ def test_more_than_a_tenth_of_a_root_is_kept_until_pruned(library: Library, driv
     assert (report.deleted, report.missing, len(library.files())) == (2, 0, 49)
 
 
+def test_many_short_files_beside_a_long_one_are_more_than_a_tenth(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    write_sound(folder / "long.wav", 200000)
+    for number in range(3):
+        write_sound(folder / f"{number}.wav", 3000 + 20 * number)
+    library.add(folder)
+    held = len(library.files())
+    for number in range(3):  # of four files, and a few hundredths of their seconds
+        (folder / f"{number}.wav").unlink()
+    report = library.add(folder)
+    assert (report.deleted, report.missing, len(library.files())) == (0, 3, held)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every folder")
 def test_what_cannot_be_read_is_not_missing(library: Library, drive: Path) -> None:
     library.add(drive)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from soundloom.embedder import Embedder
     from soundloom.errors import SoundloomError
     from soundloom.evaluation.runner import evaluate
-    from soundloom.library import Hit, Library
+    from soundloom.library import Hit, Library, LibraryQuery, QuerySound
     from soundloom.models import Card, from_pretrained, load, push_to_hub, save_pretrained
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
     "Embedder",
     "Hit",
     "Library",
+    "LibraryQuery",
+    "QuerySound",
     "SoundloomError",
     "corpora",
     "evaluate",
@@ -56,6 +58,8 @@ _HOMES = {
     "Embedder": "embedder",
     "Hit": "library",
     "Library": "library",
+    "LibraryQuery": "library",
+    "QuerySound": "library",
     "SoundloomError": "errors",
     "corpora": "corpora",
     "evaluate": "evaluation.runner",

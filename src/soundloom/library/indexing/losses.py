@@ -1,4 +1,4 @@
-"""Limit of what an update may remove: a tenth of a root's length, or an hour.
+"""Limit of what an update may remove: a tenth of a root's files or of its length, or an hour.
 
 More than that is kept: a drive may be unplugged, or a folder moved.
 """
@@ -12,7 +12,7 @@ from soundloom.library.storage.root_paths import RootLookup, totals_by_root
 __all__ = ["large_losses"]
 
 _LARGEST_SHARE, _MOST_SECONDS = 0.1, 3600.0
-"""What may be gone of a root for its rows to be removed: a share of its length, and seconds."""
+"""What may be gone of a root for its rows to be removed: a share of its files and of its length, and seconds."""
 
 
 def large_losses(paths: Iterable[str], durations: Mapping[str, float], roots: Iterable[str]) -> list[str]:
@@ -26,5 +26,9 @@ def large_losses(paths: Iterable[str], durations: Mapping[str, float], roots: It
     lookup, listed, every = RootLookup(roots), sorted(paths), {*roots, ""}
     whole = totals_by_root(every, durations, lambda path: lookup.root_of(path) or "")
     gone = totals_by_root(every, {path: durations.get(path, 0.0) for path in listed}, lambda p: lookup.root_of(p) or "")
-    large = {root for root in every if gone[root][1] > min(_MOST_SECONDS, _LARGEST_SHARE * whole[root][1])}
-    return [path for path in listed if (lookup.root_of(path) or "") in large]
+
+    def is_large(root: str) -> bool:
+        (files, seconds), (all_files, all_seconds) = gone[root], whole[root]
+        return files > _LARGEST_SHARE * all_files or seconds > min(_MOST_SECONDS, _LARGEST_SHARE * all_seconds)
+
+    return [path for path in listed if is_large(lookup.root_of(path) or "")]
