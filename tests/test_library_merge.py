@@ -108,3 +108,14 @@ def test_the_command_says_what_it_did(pair: tuple[Library, Library]) -> None:
         refused = CliRunner().invoke(main, ["merge", *wrong, "-l", str(one.folder)])
         assert refused.exit_code
         assert said in refused.stderr
+
+
+def test_one_that_differs_among_several_is_refused_before_anything_is_made(
+    pair: tuple[Library, Library], tmp_path: Path
+) -> None:
+    one, two = pair
+    replace(two.settings, window=3.0, hop=3.0).write(two.folder)
+    merged = tmp_path / "merged.loom"
+    done = CliRunner().invoke(main, ["merge", str(one.folder), str(two.folder), "-l", str(merged)])
+    assert (done.exit_code, "differ in their window, hop" in done.stderr) == (1, True)
+    assert not merged.exists()

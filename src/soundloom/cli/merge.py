@@ -30,8 +30,9 @@ def command(others: tuple[Path, ...], folder: Path) -> None:
         raise click.UsageError(
             f"name the libraries to take over; -l is the one that takes them: soundloom merge laptop.loom -l {folder}"
         )
-    from soundloom.library.library_merge import merge_libraries
+    from soundloom.library.library_merge import check_mergeable, merge_libraries
 
+    check_mergeable(folder, others)
     for other in others:
         report = merge_libraries(folder, other)
         echo(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from soundloom.library.storage.store_folders import FIRST_STORE
 from soundloom.remote import is_address
 from soundloom.system_errors import one_line_errors
 
-__all__ = ["MergeReport", "merge_libraries"]
+__all__ = ["MergeReport", "check_mergeable", "merge_libraries"]
 
 _FILES = 500
 """Files whose rows are copied by one commit."""
@@ -47,6 +48,22 @@ class MergeReport:
     files: int
     segments: int
     known: int
+
+
+def check_mergeable(folder: str | os.PathLike[str], others: Sequence[str | os.PathLike[str]]) -> None:
+    """Refuse to merge several libraries if one of them does not fit, before anything is made or changed.
+
+    Args:
+        folder: the library that grows, if it is there.
+        others: those that are read.
+
+    Raises:
+        LibraryError: as for `merge_libraries`.
+    """
+    grows = library_path(folder).resolve()
+    first, *rest = [Library.open(one) for one in ([folder] if (grows / "library.json").is_file() else []) + [*others]]
+    for other in rest:
+        _check_alike(first, other)
 
 
 def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> MergeReport:
