@@ -181,7 +181,7 @@ class Library(LibraryContents):
         What is new or changed is embedded; a content that the library holds under another name keeps its embeddings
         and its tags; what is gone is removed; what cannot be read is recorded and reported. A root that is not there,
         or is empty where it held files, keeps its rows, and so do missing files that are more than a tenth of their
-        root's files or length, or an hour. An interrupted run goes on where it was: a file is there whole or not at all.
+        root's files or length, or an hour. An interrupted run goes on where it was: a file is there whole or not.
 
         Args:
             sounds: folders, searched with their subfolders, and files; the library's `roots` if not given.
