@@ -135,6 +135,8 @@ KEPT = {
     "birdnet": EVERYTHING,
     "hoplite": EVERYTHING,
     "csv": EVERYTHING,
+    "json": EVERYTHING,
+    "parquet": EVERYTHING,
 }
 """What each format has room for, besides the file and the times."""
 

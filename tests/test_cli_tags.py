@@ -96,6 +96,38 @@ def test_hits_of_a_search_are_tagged_by_its_table(library: Library) -> None:
     assert counts(library)["piped"] == 3
 
 
+@pytest.mark.parametrize(
+    "out",
+    ["a.csv", "a.json", "a.parquet", "a.m3u8", "a.selections.txt", "a.birdnet.csv", "a.hoplite.csv",
+     "a.kaleidoscope.csv", "owl.txt", "labels"],
+)  # fmt: skip
+def test_all_that_a_search_writes_is_read_with_its_regions(
+    library: Library, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    if "." not in out:
+        library.tags.add("crow", [(str(Path("city/bus.wav").resolve()), 1.0, 2.0)])
+    searched = CliRunner().invoke(main, ["search", "--tag", "crow", "--every-segment", "-l", "l.loom", "-o", out])
+    assert searched.exit_code == 0, searched.stderr
+    (library.folder.parent / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    done = run("add", "keeper", "--files", f"../{out}", "-l", "../l.loom")
+    assert done.exit_code == 0, done.stderr
+    assert counts(library)["keeper"] == counts(library)["crow"]
+
+
+def test_lists_name_regions_and_sounds_of_the_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    Path("list.txt").write_text("owl.wav@1-2\nBUS.WAV\n../city/dog barking.wav@0:00-0:01\n")
+    done = run("add", "listed", "--files", "list.txt", "-l", "../l.loom")
+    assert done.exit_code == 0, done.stderr
+    assert counts(library)["listed"] == 5
+    Path("missing.txt").write_text("no such.wav\n")
+    assert "'no such.wav'" in run("add", "listed", "--files", "missing.txt", "-l", "../l.loom").stderr.replace(
+        f"{Path.cwd()}/", ""
+    )
+
+
 def test_a_tag_is_renamed_and_removed_everywhere(library: Library) -> None:
     library.tags.add("corvid", ["city/bus.wav", (str(Path("birds/owl.wav").resolve()), 0.0, 2.0)])
     assert run("rename", "crow", "corvid", "-l", "l.loom").exit_code == 0  # one segment has both
@@ -155,6 +187,15 @@ def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "regions.csv").write_text("path,start,end\nhere.wav,1,2.5\n")
     assert read_file_list("regions.csv") == [ListedFile(here.path, (1.0, 2.5))]
     (tmp_path / "wrong.csv").write_text("path,start,end\nhere.wav,soon,2.5\n")
-    for name, message in (("wrong.csv", "no start and end in seconds in line 2"), ("none.txt", "cannot be read")):
+    (tmp_path / "empty.csv").write_text("path,start,end\n")
+    (tmp_path / "broken.json").write_text('[{"path": "here.wav", ')
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\x24\x08\0\0WAVEfmt \x10\0\0\0")
+    for name, message in (
+        ("wrong.csv", "'soon' in line 2, column 'start'"),
+        ("none.txt", "cannot be read"),
+        ("empty.csv", "names no file"),
+        ("broken.json", "is not JSON"),
+        ("sound.wav", "is no list of files: give paths in lines"),
+    ):
         with pytest.raises(FileTableError, match=message):
             read_file_list(name)

@@ -71,3 +71,15 @@ def test_lists_of_files_are_indexed(sounds: Path) -> None:
     lost = index("--files", "none.txt")
     assert (lost.exit_code, "no file of the list is there" in lost.stderr) == (1, True)
     assert "cannot be read" in index("--files", "nothing.txt").stderr
+
+
+def test_regions_of_lists_stand_for_their_files(sounds: Path) -> None:
+    Path("list.txt").write_text("sounds/a.wav@0-1\nsounds/b.wav\n")
+    Path("hits.json").write_text('[{"path": "sounds/c.wav", "start": 0, "end": 1}]')
+    done = index("--files", "list.txt", "--files", "hits.json")
+    assert done.exit_code == 0, done.stderr
+    assert held() == ["a", "b", "c"]
+    refused = index("--files", "sounds/a.wav", "-l", "other.loom")
+    assert "is no list of files" in refused.stderr
+    assert refused.stderr.isprintable() or refused.stderr.strip().isprintable()
+    assert not Path("other.loom").exists()

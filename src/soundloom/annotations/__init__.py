@@ -4,10 +4,14 @@ from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_files import (
     AnnotationTable,
     check_annotation_file,
+    is_annotation_table,
+    label_tracks,
     read_annotations,
+    sound_beside,
     write_annotations,
 )
 from soundloom.annotations.annotation_format import FORMATS, AnnotationFormat, register_format
+from soundloom.annotations.programs.playlist import playlist_entries
 
 __all__ = [
     "FORMATS",
@@ -15,7 +19,11 @@ __all__ = [
     "AnnotationFormat",
     "AnnotationTable",
     "check_annotation_file",
+    "is_annotation_table",
+    "label_tracks",
+    "playlist_entries",
     "read_annotations",
     "register_format",
+    "sound_beside",
     "write_annotations",
 ]

@@ -2,8 +2,8 @@
 
     .csv                    path, start, end, label, score, and further columns
     .birdnet.csv, .kaleidoscope.csv, .hoplite.csv      tables of these programs
-    .json, .parquet         the same as .csv; written only
-    .m3u8                   a playlist, with the regions for VLC; written only
+    .json, .parquet         the same as .csv
+    .m3u8                   a playlist, with the regions for VLC; written only, and read as a list of files
     .txt                    labels for Audacity: start, end and label between tabs; of several files a folder of them
     .selections.txt         a selection table for Raven, of any number of files
     .html                   a table with a player for every region; written only
@@ -34,7 +34,15 @@ from soundloom.local_path import local_path
 from soundloom.remote.locations import common_folder, relative_name
 from soundloom.system_errors import reason_of
 
-__all__ = ["AnnotationTable", "check_annotation_file", "read_annotations", "write_annotations"]
+__all__ = [
+    "AnnotationTable",
+    "check_annotation_file",
+    "is_annotation_table",
+    "label_tracks",
+    "read_annotations",
+    "sound_beside",
+    "write_annotations",
+]
 
 _LABEL_TRACK = "audacity"
 _GUESSED = "csv"
@@ -136,12 +144,13 @@ def read_annotations(
     """
     file = Path(table) if content is not None else local_path(table, must_exist=True)
     try:
-        text = read_table(file.read_bytes() if content is None else content)
-        name = format or _recognised(text)
+        data = file.read_bytes() if content is None else content
+        recognised, text = _decoded(data) or (None, read_table(data))
+        name = format or recognised or _recognised(text)
         read = FORMATS[name].read if format is None else FORMATS.find(format).read
         if read is None:
             raise FileTableError(f"cannot be read as {name}: {FORMATS[name].title} is only written")
-        of = text_path(sound) if sound is not None else _sound_beside(file, look=content is None)
+        of = text_path(sound) if sound is not None else sound_beside(file, look=content is None)
         if sound is None and content is None and (sounds := list(sounds)):
             of = text_path(Path(of).absolute())  # its folders distinguish files of one name, and need not fit
         found = read(text, of)
@@ -156,6 +165,34 @@ def read_annotations(
         said += f"; nothing in it has a label, its columns are {list(text.header)}"
     beside = file.parent if content is None else None
     return AnnotationTable(tuple(_located(found, beside, [text_path(one) for one in sounds])), name, said)
+
+
+def is_annotation_table(data: bytes) -> bool:
+    """Whether the content of a file is of a format that `read_annotations` recognises.
+
+    Raises:
+        FileTableError: it is JSON or parquet, and damaged or of another form.
+    """
+    if _decoded(data) is not None:
+        return True
+    try:
+        return bool(_recognised(read_table(data)))
+    except FileTableError:
+        return False
+
+
+def label_tracks(folder: Path) -> list[tuple[Path, str]]:
+    """The label tracks of a folder that `write_annotations` wrote, and the names of the files they are of."""
+    tracks = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    return [(track, text_path(track.relative_to(folder).with_suffix(""))) for track in tracks]
+
+
+def _decoded(data: bytes) -> tuple[str, TextTable] | None:
+    """The name of the format, and the table, of a file that is no delimited text."""
+    for name, one in FORMATS.items():
+        if one.decode is not None and (table := one.decode(data)) is not None:
+            return name, table
+    return None
 
 
 def _joined(annotations: Iterable[Annotation]) -> list[Annotation]:
@@ -197,7 +234,7 @@ def _recognised(table: TextTable) -> str:
     )
 
 
-def _sound_beside(table: Path, *, look: bool) -> str:
+def sound_beside(table: Path, *, look: bool = True) -> str:
     """The sound that a table is of by its name: its own without the ending; the table's name where there is none.
 
     Args:

@@ -30,7 +30,9 @@ class AnnotationFormat:
         title: what it is, in a few words.
         ending: the end of its files' names, in lower case; of two that fit a name the longer counts.
         write: writes it; None for a format that is only read.
-        recognise: whether a table is of this format; None for one that is only written.
+        decode: the table that a file of this format holds; None where the file is of another. For formats that are not
+            delimited text.
+        recognise: whether a table of delimited text is of this format; None for one that is none, or only written.
         read: reads it; None for one that is only written.
         guess: attribute -> the column of a table, as it is written, that is taken for it, where that is to be said.
     """
@@ -38,6 +40,7 @@ class AnnotationFormat:
     title: str
     ending: str
     write: Writer | None = None
+    decode: Callable[[bytes], TextTable | None] | None = None
     recognise: Recogniser | None = None
     read: TableReader | None = None
     guess: Callable[[TextTable], Mapping[str, str]] | None = None

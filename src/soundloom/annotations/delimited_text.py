@@ -30,6 +30,8 @@ __all__ = [
 
 _DELIMITERS = ",;|"
 _LABELS = frozenset(("label", "labels", "species", "annotation", "class", "taxon", "tag", "vocalization"))
+_SEPARATOR_LINE = re.compile(r'\A"?sep=."?\r?\n', re.IGNORECASE)
+"""What Excel writes first."""
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
 
 
@@ -81,7 +83,7 @@ def read_table(data: bytes) -> TextTable:
     Raises:
         FileTableError: it is no text, or empty, or a row has more cells than there are columns.
     """
-    text = decode_text(data)
+    text = _SEPARATOR_LINE.sub("", decode_text(data))
     first = next(iter(text.splitlines()), "")
     by_cells = max(_DELIMITERS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
     delimiter = "\t" if "\t" in first else by_cells

@@ -194,7 +194,8 @@ files = click.option(
     "lists",
     multiple=True,
     metavar="LIST",
-    help="A list of files: paths in lines, a playlist, or a CSV such as search --out writes; - for standard input.",
+    help="A list of files, or of regions: paths in lines, a playlist, or any table that search --out writes; - for "
+    "standard input.",
 )
 
 library = click.option(

@@ -13,7 +13,7 @@ from soundloom.cli.player import find_player
 from soundloom.errors import LibraryError
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
-from soundloom.library.search.terms.term_syntax import seconds_of
+from soundloom.term_syntax import seconds_of
 
 if TYPE_CHECKING:
     from datetime import date

@@ -191,7 +191,7 @@ def _chosen(
     library = open_library(folder)
     if asked:
         return library, library.select(query)
-    return library, [*(ref for sound in sounds for ref in _named(library, sound)), *_listed(lists)]
+    return library, [*(ref for sound in sounds for ref in _named(library, sound)), *_listed(library, lists)]
 
 
 def _named(library: Library, sound: str) -> list[SegmentRef]:
@@ -213,11 +213,21 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
     return [(path, found.start, float("inf") if found.end is None else found.end)]
 
 
-def _listed(lists: Sequence[str]) -> list[SegmentRef]:
+def _listed(library: Library, lists: Sequence[str]) -> list[SegmentRef]:
+    """What lists name: files of this machine, or of the library by the end of their paths."""
     from soundloom.file_lists import read_file_list
+    from soundloom.file_tables import FileMatcher
 
     files = [file for name in lists for file in read_file_list(name)]
-    return [os_path(file.path) if file.region is None else (file.path, *file.region) for file in files]
+    held = library.files()
+    away = [file.name for file in files if file.path not in held and not Path(os_path(file.path)).exists()]
+    matcher = FileMatcher(held, away) if away else None
+    found: list[SegmentRef] = []
+    for file in files:
+        fitting = matcher.match(file.name) if matcher is not None and file.path not in held else ()
+        path = fitting[0] if len(fitting) == 1 else os_path(file.path)
+        found.append(path if file.region is None else (path, *file.region))
+    return found
 
 
 def _report(edit: Edit, verbs: tuple[str, str], what: str) -> None:

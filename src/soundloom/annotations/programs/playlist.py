@@ -1,16 +1,36 @@
-"""A playlist of annotated regions for VLC; written only."""
+"""A playlist of annotated regions for VLC: written as annotations, and read as files, of which some are whole."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import AnnotationFormat, register_format
 from soundloom.annotations.programs.listening_page import address
 
-__all__ = ["PLAYLIST"]
+__all__ = ["PLAYLIST", "playlist_entries"]
+
+_OPTION = re.compile(r"#EXTVLCOPT:(start|stop)-time=([0-9.e+-]+)\s*")
+
+
+def playlist_entries(lines: Iterable[str]) -> list[tuple[str, tuple[float, float] | None]]:
+    """The files of a playlist as they are written there, each with its region for VLC; None for a whole file.
+
+    >>> playlist_entries(["#EXTM3U", "#EXTVLCOPT:start-time=2", "#EXTVLCOPT:stop-time=4.5", "owl.wav", "crow.wav"])
+    [('owl.wav', (2.0, 4.5)), ('crow.wav', None)]
+    """
+    entries: list[tuple[str, tuple[float, float] | None]] = []
+    times: dict[str, float] = {}
+    for line in lines:
+        if option := _OPTION.fullmatch(line):
+            times[option[1]] = float(option[2])
+        elif not line.startswith("#"):
+            entries.append((line, (times.get("start", 0.0), times.get("stop", float("inf"))) if times else None))
+            times = {}
+    return entries
 
 
 def _write(annotations: Sequence[Annotation], file: Path) -> None:

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
 from soundloom.library.search.terms.sound_names import SoundNames
-from soundloom.library.search.terms.term_syntax import (
+from soundloom.local_path import local_path
+from soundloom.remote import is_address
+from soundloom.term_syntax import (
     ends_as_sound,
     is_written_as_region,
     split_region,
     split_weight,
 )
-from soundloom.local_path import local_path
-from soundloom.remote import is_address
 
 if TYPE_CHECKING:
     from soundloom.library.search.library_query import QuerySound

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
-from soundloom.library.search.terms.term_syntax import ends_as_sound, stem_of
+from soundloom.term_syntax import ends_as_sound, stem_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
