@@ -14,12 +14,11 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.annotations import Annotation, read_annotations, within_ends, write_annotations
 from soundloom.cli import main
 from soundloom.detectors import Detector, find_detectors
 from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
 from soundloom.detectors.events import ScoredWindows
-from soundloom.detectors.training_windows import beyond_ends
 from soundloom.errors import DetectorError, InvalidArgumentError, ModelError
 
 RATE = 16_000
@@ -196,6 +195,43 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_regions_beyond_the_end_of_a_file_are_named() -> None:
     marks = [Annotation("a.wav", *times, "x") for times in ((1, 2), (9, 10.05), (9, 12), (11, 12))]
-    found = beyond_ends([*marks, Annotation("b.wav", 0, 99, "x")], {"a.wav": 10.0})
+    kept, found = within_ends([*marks, Annotation("b.wav", 0, 99, "x")], {"a.wav": 10.0})
+    assert [(one.start, one.end) for one in kept] == [(1, 2), (9, 10.05), (9, 10), (0, 99)]
     assert list(found) == ["a.wav"]
     assert found["a.wav"].startswith("2 regions beyond its end at 10 s (1 left out, 1 cut)")
+
+
+def test_only_what_was_learned_from_stays_among_the_examples_wherever_they_are_read(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recordings)
+    good = [Annotation("0.wav", start, start + 0.5, "chirp") for start in (5, 15, 25)]
+    bad = [("0.wav", 59.5, 62.0), ("0.wav", 70.0, 71.0), ("gone.wav", 5.0, 5.5)]
+    write_annotations([*good, *(Annotation(*one, "chirp") for one in bad)], tmp_path / "bad.csv")
+
+    def train(*words: str) -> tuple[int, str]:
+        made = ["detector", "train", "chirp", *words, "-o", str(tmp_path / "chirp.detector"), "-m", "mfcc", "-j", "1"]
+        result = CliRunner().invoke(main, made, catch_exceptions=False)
+        return result.exit_code, result.output
+
+    code, said = train("--from", str(tmp_path / "bad.csv"))
+    assert code == 1
+    assert "Learned from 4 marked regions" in said
+    assert said.index("(1 left out, 1 cut)") < said.index("kept in")
+    examples = Detector.load(tmp_path / "chirp.detector").examples
+    path = str(recordings / "0.wav")
+    assert [(one.path, one.start, one.end) for one in examples] == [
+        (path, 5, 5.5), (path, 15, 15.5), (path, 25, 25.5), (path, 59.5, 60)
+    ]  # fmt: skip
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    code, said = train("--from", "../chirp.detector")
+    assert (code, "Learned from 4 marked regions" in said, "beyond" in said) == (0, True, False)
+
+
+@pytest.mark.parametrize("times", ["300-301", "1:30-1:31", "31.6-30.7"])
+def test_a_region_on_the_command_line_that_its_file_does_not_have_is_named(recordings: Path, times: str) -> None:
+    mark = f"{recordings / '0.wav'}:{times}"
+    result = CliRunner().invoke(main, ["detector", "train", "chirp", "--yes", mark, "-m", "mfcc"])
+    assert result.exit_code == 1
+    assert f"{mark!r} is no region of its file, which lasts 60 s" in result.stderr

@@ -141,6 +141,11 @@ def test_tables_of_programs_are_imported(client: TestClient) -> None:
     assert imported("1.0\t2.0\towl\n", "/etc/hosts.txt").json()["elsewhere"] == ["hosts"]
     listed = client.get(f"{API}/annotations?label=owl").json()["annotations"]
     assert [one["start"] for one in listed] == [1, 5, 7, 9]
+    beyond = imported("23.0\t30.0\towl\n26.0\t27.0\towl\n", "HILL_20240503_120000.txt").json()
+    assert beyond["added"] == 1
+    assert "HILL_20240503_120000.wav: 2 regions beyond its end at 24 s (1 left out, 1 cut)" in beyond["said"]
+    listed = client.get(f"{API}/annotations?label=owl").json()["annotations"]
+    assert [one["end"] for one in listed] == [2, 6, 8, 9.5, 24]
     assert "line 2" in refused(imported("path,start,end\na.wav,x,2\n", "a.csv"), 422, "bad_query")
     assert "raven" in refused(imported(table, "a.txt", format="ravenna"), 422, "bad_query")
     refused(imported(table, "a.txt", segment="0" * 16), 404, "not_found")

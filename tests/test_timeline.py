@@ -130,7 +130,11 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(rows) == 4
     assert float(rows[0]["level"]) < 0
     assert "in columns of 4.99 s" in result.output
-    for region, code in ((f"{path.name}@1-3", 0), ("none.wav@1-3", 1)):
+    assert "is of this file" not in result.output
+    write_annotations([Annotation("/other.wav", 1.0, 2.0, "jay")], "other.csv")
+    result = CliRunner().invoke(main, ["timeline", path.name, "--detections", "other.csv"], catch_exceptions=False)
+    assert "none of the 1 region of other.csv is of this file" in result.stderr
+    for region, code in ((f"{path.name}@1-3", 0), (f"{path.name}@0:01-0:03.5", 0), ("none.wav@1-3", 1)):
         assert CliRunner().invoke(main, ["timeline", path.name, "--like", region]).exit_code == code
 
 

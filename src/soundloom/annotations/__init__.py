@@ -11,6 +11,7 @@ from soundloom.annotations.annotation_files import (
     write_annotations,
 )
 from soundloom.annotations.annotation_format import FORMATS, AnnotationFormat, register_format
+from soundloom.annotations.file_ends import within_ends
 from soundloom.annotations.programs.playlist import playlist_entries
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "read_annotations",
     "register_format",
     "sound_beside",
+    "within_ends",
     "write_annotations",
 ]

@@ -17,6 +17,7 @@ from soundloom.cli.detect import minutes_of
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
+from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from soundloom.detectors import Detector
 
 __all__ = ["command"]
+
+_TOLERANCE = 0.1
+"""Seconds by which the end of a file may be missed."""
 
 
 @click.group("detector", cls=CommandGroup)
@@ -90,7 +94,8 @@ def train(
     --no, are examples of other sounds; stretches of the same recordings of which nothing is said, and the background,
     are presumed to be mostly without the label. The figures shown are of examples that were held out, with 95 %
     intervals. A detector among --from passes on its model, windows and speed where these are not given, a library the
-    speed.
+    speed. What cannot be read is named and left out of the examples, so that the next round does not meet it again;
+    the detector is kept, and the exit status is 1.
 
     \b
     Examples:
@@ -123,12 +128,13 @@ def train(
     replaced = (folder / SETTINGS).is_file()
     folder = detector.save(folder)
     _describe(detector, folder, as_json=json_wanted)
-    if not json_wanted:
-        echo(f"kept in {folder}", err=True)
-        if replaced:
-            echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
     for path, remark in detector.remarks.items():
         echo(f"{printable(path)}: {remark}", err=True)
+    if not json_wanted:
+        kept_though = ", without what it has of the files that could not be read" if detector.failed else ""
+        echo(f"kept in {folder}{kept_though}", err=True)
+        if replaced:
+            echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
     _fail_for(detector.failed)
 
 
@@ -349,6 +355,11 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
         length = audio.info(os_path(path)).duration
         if end is None:
             end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
+        if not start <= end <= (length or end) + _TOLERANCE:
+            raise QueryError(
+                f"{text!r} is no region of its file, which lasts {length or end:g} s: write FILE:FROM-TO within it, in "
+                "seconds or as 1:30"
+            )
         found.append(Annotation(text_path(path), start, end, label, duration=length))
     return found
 

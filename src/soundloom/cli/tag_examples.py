@@ -16,6 +16,7 @@ from soundloom.cli.console import cell, echo, print_copies, print_json, table_co
 from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
+from soundloom.library.search.terms.term_syntax import seconds_of
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["command", "parse_mark"]
 
 _ID = re.compile("[0-9a-f]{16}")
-_REGION = re.compile(r"(.+)[:@](\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+_TIME = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
+_REGION = re.compile(rf"(.+?)[:@]({_TIME})-({_TIME})")
 
 
 @click.command("examples")
@@ -95,15 +97,15 @@ def command(
 
 
 def parse_mark(text: str) -> str | tuple[str, float, float]:
-    """Read ``FILE``, or ``FILE:FROM-TO`` or ``FILE@FROM-TO`` in seconds; a file that is called so is meant by it.
+    """Read ``FILE``, ``FILE:FROM-TO`` or ``FILE@FROM-TO``, times as 12.5 or 1:30; a file that is called so is meant.
 
-    >>> parse_mark("b.wav:3.0-5.0"), parse_mark("b.wav@3-5"), parse_mark("a.wav")
-    (('b.wav', 3.0, 5.0), ('b.wav', 3.0, 5.0), 'a.wav')
+    >>> parse_mark("b.wav:3.0-5.0"), parse_mark("b.wav@0:30.5-1:02"), parse_mark("a.wav")
+    (('b.wav', 3.0, 5.0), ('b.wav', 30.5, 62.0), 'a.wav')
     """
     region = _REGION.fullmatch(text)
     if region is None or os.path.exists(text):
         return text
-    return region[1], float(region[2]), float(region[3])
+    return region[1], seconds_of(region[2]), seconds_of(region[3])
 
 
 def _mark(text: str, folder: Path) -> SegmentRef:

@@ -10,6 +10,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import echo
 from soundloom.cli.tag_examples import parse_mark
+from soundloom.counted import counted
 from soundloom.local_path import local_path
 from soundloom.safe_text import printable
 
@@ -122,8 +123,14 @@ def _of_tables(sound: Path, tables: tuple[Path, ...]) -> list[Annotation]:
     from soundloom.file_names import text_path
 
     path = text_path(sound.absolute())
-    found = [one for table in tables for one in read_annotations(table, sounds=[path]).annotations]
-    return [one for one in found if one.path in (path, text_path(sound))]
+    found = []
+    for table in tables:
+        every = read_annotations(table, sounds=[path]).annotations
+        here = [one for one in every if one.path in (path, text_path(sound))]
+        if every and not here:
+            echo(f"none of the {counted(len(every), 'region')} of {table} is of this file", err=True)
+        found += here
+    return found
 
 
 def _of_library(sound: Path, folder: Path | None) -> list[Annotation]:

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
-from soundloom.annotations import Annotation
+from soundloom.annotations import Annotation, within_ends
 from soundloom.counted import counted
 from soundloom.detectors.background import find_background
 from soundloom.detectors.calibration import Aim
@@ -30,8 +30,6 @@ from soundloom.detectors.label_detector import LabelDetector, learn_labels
 from soundloom.detectors.training_windows import (
     MOST_UNLABELLED,
     TrainingWindow,
-    WindowVectors,
-    beyond_ends,
     embed_windows,
     file_lengths,
     fitting_window,
@@ -39,9 +37,10 @@ from soundloom.detectors.training_windows import (
 )
 from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError, ModelMismatchError
-from soundloom.file_names import text_path
+from soundloom.file_names import os_path
 from soundloom.letter_case import folded
 from soundloom.models import DEFAULT, load
+from soundloom.remote import absolute_location
 
 if TYPE_CHECKING:
     from soundloom.detectors.detection import DetectionReport
@@ -61,7 +60,7 @@ class Detector:
         decoding: how recordings are decoded, such as the speed at which ultrasound is taken.
         frames: whether windows share frames (`soundloom.detectors.frame_windows`); else each is embedded by itself.
         labels: what finds each label, in windows that suit its calls.
-        examples: what it learned from.
+        examples: what it learned from, by absolute paths; not the regions of files that could not be read.
         failed: files that could not be read when it was trained, and why; not kept.
         remarks: files with regions that reach beyond their ends, and what became of these, and labels that were taken
             for others; not kept.
@@ -112,14 +111,17 @@ class Detector:
             ModelError: the model cannot be loaded.
         """
         annotations = _distinct(annotations)
-        wanted, marked, remarks = _in_one_case(labels, annotations)
+        wanted, remarks = _in_one_case(labels, annotations)
+        files = [absolute_location(path) for path in audio.find([Path(path).expanduser() for path in background])]
+        lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
+        annotations, beyond = within_ends([one for one in annotations if one.path in lengths], lengths)
+        marked = _spelled(wanted, annotations)
+        _check_found(wanted, (one.label for one in marked), failed, beyond)
         by_window = _by_window(wanted, marked, window, decoding.speed)
         hop = min(by_window) / 2 if hop is None else hop
         if not 0 < hop <= min(by_window):
             raise InvalidArgumentError(f"a hop is above 0 and at most the window, {min(by_window)} s, got {hop} s")
         embedder = load(model) if isinstance(model, str) else model
-        files = [text_path(path) for path in audio.find([Path(path).expanduser() for path in background])]
-        lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in marked), *files]), decoding)
         sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
         population = set(files) if set(files) - {one.path for one in marked} else set(lengths)
         found: dict[str, LabelDetector] = {}
@@ -128,7 +130,8 @@ class Detector:
         every = embed_windows(
             chain(*windows.values()), embedder, lengths, decoding=decoding, workers=workers, progress=progress
         )
-        _check_found(by_window, every, failed := {**failed, **every.failed})
+        held = (label for one in every.windows for label in one.labels or ())
+        _check_found(wanted, held, failed := {**failed, **every.failed}, beyond)
         for seconds, some in by_window.items():
             drawn = min(1.0, MOST_UNLABELLED * seconds / max(seconds, sum(lengths.values())))
             learned = learn_labels(some, seconds, every.only(windows[seconds]), embedder, sounds, population, drawn)
@@ -136,7 +139,8 @@ class Detector:
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
             frames=embedder.shares_frames, labels=tuple(found[label] for label in wanted),
-            examples=tuple(annotations), failed=failed, remarks={**beyond_ends(annotations, lengths), **remarks},
+            examples=tuple(one for one in annotations if one.path not in failed), failed=failed,
+            remarks={**beyond, **remarks},
         )  # fmt: skip
 
     @classmethod
@@ -252,9 +256,10 @@ class Detector:
 
 
 def _distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """The annotations without those that give a region, to the microsecond, a label that it has already."""
+    """The annotations by absolute paths, without those that give a region, to the microsecond, a label that it has."""
+    located = [replace(one, path=absolute_location(os_path(one.path))) for one in annotations]
     return list(
-        {(one.path, round(one.start, 6), round(one.end, 6), folded(one.label)): one for one in annotations}.values()
+        {(one.path, round(one.start, 6), round(one.end, 6), folded(one.label)): one for one in located}.values()
     )
 
 
@@ -270,19 +275,20 @@ def _by_window(
     return found
 
 
-def _check_found(by_window: Mapping[float, Sequence[str]], found: WindowVectors, failed: Mapping[str, str]) -> None:
+def _check_found(
+    wanted: Iterable[str], found: Iterable[str], failed: Mapping[str, str], beyond: Mapping[str, str]
+) -> None:
     """Refuse labels of which no marked region could be read.
 
     Raises:
         InvalidArgumentError: names the label, and why a file cannot be read.
     """
-    held = {label for window in found.windows for label in window.labels or ()}
-    for label in (label for some in by_window.values() for label in some if label not in held):
-        why = "; ".join(f"{path}: {reason}" for path, reason in list(failed.items())[:3])
-        raise InvalidArgumentError(
-            f"no region of {label!r} could be read{f' ({why})' if why else ''}: name the files in the table by paths "
-            "that lead to them from here, or from the table"
-        )
+    held = set(found)
+    for label in (label for label in wanted if label not in held):
+        why = "; ".join(f"{path}: {reason}" for path, reason in [*failed.items(), *beyond.items()][:3])
+        paths = ": name the files by paths that lead to them from here, or from the table that names them"
+        because = f" ({why})" if why else ""
+        raise InvalidArgumentError(f"no region of {label!r} could be read{because}{paths if failed else ''}")
 
 
 def _windows_by_length(
@@ -300,10 +306,14 @@ def _windows_by_length(
     return found
 
 
-def _in_one_case(
-    labels: Sequence[str], annotations: Sequence[Annotation]
-) -> tuple[list[str], list[Annotation], dict[str, str]]:
-    """The labels without those that differ in case alone, the annotations spelled as they are, and remarks on that.
+def _spelled(labels: Iterable[str], annotations: Iterable[Annotation]) -> list[Annotation]:
+    """The annotations with these labels as they are spelled here."""
+    wanted = {folded(label): label for label in labels}
+    return [replace(one, label=wanted.get(folded(one.label), one.label)) for one in annotations]
+
+
+def _in_one_case(labels: Sequence[str], annotations: Sequence[Annotation]) -> tuple[list[str], dict[str, str]]:
+    """The labels without those that differ in case alone, and how else the annotations spell them.
 
     Raises:
         InvalidArgumentError: a label is not marked anywhere.
@@ -311,8 +321,8 @@ def _in_one_case(
     wanted: dict[str, str] = {}
     for label in labels:
         wanted.setdefault(folded(label), label)
-    marked = [replace(one, label=wanted.get(folded(one.label), one.label)) for one in annotations]
-    missing = [label for label in wanted.values() if not any(one.label == label for one in marked)]
+    held = {folded(one.label) for one in annotations}
+    missing = [label for key, label in wanted.items() if key not in held]
     if not wanted or missing:
         known = ", ".join(sorted({repr(one.label) for one in annotations if one.label})) or "none"
         asked = ", ".join(map(repr, missing)) or "as asked"
@@ -323,4 +333,4 @@ def _in_one_case(
         if others:
             spelled = ", ".join(f"{other!r} ({counted(count, 'region')})" for other, count in sorted(others.items()))
             remarks[label] = f"{spelled} taken for the same label"
-    return list(wanted.values()), marked, remarks
+    return list(wanted.values()), remarks

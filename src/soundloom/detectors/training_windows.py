@@ -20,7 +20,6 @@ from jaxtyping import Float
 
 from soundloom import audio
 from soundloom.annotations import Annotation
-from soundloom.counted import counted
 from soundloom.detectors.frame_windows import MARGIN, WindowTrack, with_last
 from soundloom.embedder import Embedder
 from soundloom.errors import AudioError
@@ -31,7 +30,6 @@ __all__ = [
     "MOST_UNLABELLED",
     "TrainingWindow",
     "WindowVectors",
-    "beyond_ends",
     "embed_windows",
     "file_lengths",
     "fitting_window",
@@ -49,8 +47,6 @@ _STRETCH = 600.0
 
 _SHORTEST, _LONGEST = 1.0, 10.0
 _ROOM = 1.25
-_TOLERANCE = 0.1
-"""Seconds by which tables and headers may disagree."""
 
 
 @dataclass(frozen=True)
@@ -139,31 +135,6 @@ def training_windows(
         free += [TrainingWindow(path, *times, None) for times in _free(marked[path], window, lengths[path])]
     drawn = np.random.default_rng(0).permutation(len(free))[:MOST_UNLABELLED]
     return windows + [free[number] for number in sorted(drawn.tolist())]
-
-
-def beyond_ends(annotations: Sequence[Annotation], lengths: Mapping[str, float]) -> dict[str, str]:
-    """Files with regions that reach beyond their ends, and what became of these.
-
-    Args:
-        annotations: regions.
-        lengths: file -> its seconds.
-    """
-    found: dict[str, list[Annotation]] = defaultdict(list)
-    for one in annotations:
-        if one.end > lengths.get(one.path, one.end) + _TOLERANCE:
-            found[one.path].append(one)
-    said = {}
-    for path, some in found.items():
-        left_out = sum(one.start >= lengths[path] for one in some)
-        parts = [
-            f"{left_out} left out" if left_out else "",
-            f"{len(some) - left_out} cut" if left_out < len(some) else "",
-        ]
-        said[path] = (
-            f"{counted(len(some), 'region')} beyond its end at {lengths[path]:g} s ({', '.join(filter(None, parts))}): "
-            "are they of this file, and in seconds?"
-        )
-    return said
 
 
 def _around(start: float, end: float, window: float, length: float, shift: float) -> list[tuple[float, float]]:

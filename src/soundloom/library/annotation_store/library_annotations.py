@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from soundloom.annotations import Annotation, read_annotations
+from soundloom.annotations import Annotation, read_annotations, within_ends
 from soundloom.errors import QueryError
 from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
@@ -22,6 +22,10 @@ from soundloom.local_path import local_path
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["AnnotationFilter", "ImportReport", "LibraryAnnotations", "hour_counts", "site_and_moment"]
+
+
+_NAMED = 3
+"""Files with regions beyond their ends that an import names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        said: how the table was understood.
+        said: how the table was understood, and in which files regions lie beyond the end.
         added: annotations that are new.
         known: those that were there already.
         elsewhere: names in the table that are of no file of the library, or of several.
@@ -106,6 +110,8 @@ class LibraryAnnotations:
     ) -> ImportReport:
         """Keep the annotations of a table; those of files that are not in the library are left out and named.
 
+        Regions that reach beyond the end of their file are cut, and those that begin there are left out.
+
         Args:
             table: as for `soundloom.annotations.read_annotations`.
             format: the name of its format, if it is not recognised.
@@ -118,10 +124,11 @@ class LibraryAnnotations:
         """
         files = self._store.files()
         found = read_annotations(table, format=format, sound=sound, sounds=files, content=content)
-        here = [one for one in found.annotations if one.path in files]
+        here, beyond = within_ends([one for one in found.annotations if one.path in files], self._store.durations())
+        said = "; ".join([found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])])
         added = self.add(here)
         elsewhere = sorted({one.path for one in found.annotations} - files.keys())
-        return ImportReport(found.said, added, len(here) - added, tuple(elsewhere))
+        return ImportReport(said, added, len(here) - added, tuple(elsewhere))
 
     def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
         """The annotations, by path and start, with the paths that the files have now.

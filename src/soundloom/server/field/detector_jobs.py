@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["FoundEvents", "MarkingSample", "aim_of", "chosen_files", "detect", "recording_filter", "sample", "train"]
 
 
+_NAMED = 3
+"""Files of which a training says why they could not be read, or what was left out."""
+
+
 @dataclass(frozen=True)
 class FoundEvents:
     """The result of a detection.
@@ -111,7 +115,8 @@ def train(detectors: LibraryDetectors, asked: TrainRequest, job: BackgroundJob) 
     reached = ", ".join(
         f"{one.label}: average precision {one.quality.average_precision or 'not measured'}" for one in detector.labels
     )
-    return f"{asked.name} learned from {counted(len(detector.examples), 'marked region')}; {reached}"
+    left = [f"{path}: {why}" for path, why in [*detector.failed.items(), *detector.remarks.items()][:_NAMED]]
+    return "; ".join([f"{asked.name} learned from {counted(len(detector.examples), 'marked region')}", reached, *left])
 
 
 def detect(
