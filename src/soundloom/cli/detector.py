@@ -128,11 +128,9 @@ def train(
     replaced = (folder / SETTINGS).is_file()
     folder = detector.save(folder)
     _describe(detector, folder, as_json=json_wanted)
-    for path, remark in detector.remarks.items():
-        echo(f"{printable(path)}: {remark}", err=True)
+    _print_remarks(detector)
     if not json_wanted:
-        kept_though = ", without what it has of the files that could not be read" if detector.failed else ""
-        echo(f"kept in {folder}{kept_though}", err=True)
+        echo(f"kept in {folder}", err=True)
         if replaced:
             echo(f"the detector that was there is kept in {folder / FORMER}", err=True)
     _fail_for(detector.failed)
@@ -305,6 +303,14 @@ def _fail_for(failed: Mapping[str, str]) -> None:
 
         print_failures([Failure(*pair) for pair in sorted(failed.items())])
         click.get_current_context().exit(1)
+
+
+def _print_remarks(detector: Detector) -> None:
+    """Say what was left out of a detector's examples, or taken for something else."""
+    for path, remark in detector.remarks.items():
+        echo(f"{printable(path)}: {remark}", err=True)
+    if detector.failed:
+        echo(f"not learned from: {counted(len(detector.failed), 'file')} that could not be read", err=True)
 
 
 def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:

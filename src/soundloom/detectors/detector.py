@@ -110,28 +110,24 @@ class Detector:
             InvalidArgumentError: a label is marked nowhere; there are no other sounds; a hop that no window allows.
             ModelError: the model cannot be loaded.
         """
-        annotations = _distinct(annotations)
-        wanted, remarks = _in_one_case(labels, annotations)
+        wanted, remarks = _in_one_case(labels, annotations := _distinct(annotations))
         files = [absolute_location(path) for path in audio.find([Path(path).expanduser() for path in background])]
         lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
         annotations, beyond = within_ends([one for one in annotations if one.path in lengths], lengths)
-        marked = _spelled(wanted, annotations)
-        _check_found(wanted, (one.label for one in marked), failed, beyond)
+        _check_found(wanted, marked := _spelled(wanted, annotations), failed, beyond)
         by_window = _by_window(wanted, marked, window, decoding.speed)
-        hop = min(by_window) / 2 if hop is None else hop
-        if not 0 < hop <= min(by_window):
-            raise InvalidArgumentError(f"a hop is above 0 and at most the window, {min(by_window)} s, got {hop} s")
+        hop = _checked_hop(hop, min(by_window))
         embedder = load(model) if isinstance(model, str) else model
         sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
         population = set(files) if set(files) - {one.path for one in marked} else set(lengths)
-        found: dict[str, LabelDetector] = {}
-        windows = _windows_by_length(by_window, marked, files, lengths, hop)
-        workers = workers or os.cpu_count() or 1
+        found, windows = dict[str, LabelDetector](), _windows_by_length(by_window, marked, files, lengths, hop)
         every = embed_windows(
-            chain(*windows.values()), embedder, lengths, decoding=decoding, workers=workers, progress=progress
-        )
-        held = (label for one in every.windows for label in one.labels or ())
-        _check_found(wanted, held, failed := {**failed, **every.failed}, beyond)
+            chain(*windows.values()), embedder, lengths, decoding=decoding, workers=workers or os.cpu_count() or 1,
+            progress=progress,
+        )  # fmt: skip
+        failed |= every.failed
+        annotations = [one for one in annotations if one.path not in failed]
+        _check_found(wanted, _spelled(wanted, annotations), failed, beyond)
         for seconds, some in by_window.items():
             drawn = min(1.0, MOST_UNLABELLED * seconds / max(seconds, sum(lengths.values())))
             learned = learn_labels(some, seconds, every.only(windows[seconds]), embedder, sounds, population, drawn)
@@ -139,8 +135,7 @@ class Detector:
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
             frames=embedder.shares_frames, labels=tuple(found[label] for label in wanted),
-            examples=tuple(one for one in annotations if one.path not in failed), failed=failed,
-            remarks={**beyond, **remarks},
+            examples=tuple(annotations), failed=failed, remarks={**beyond, **remarks},
         )  # fmt: skip
 
     @classmethod
@@ -275,15 +270,22 @@ def _by_window(
     return found
 
 
+def _checked_hop(hop: float | None, window: float) -> float:
+    hop = window / 2 if hop is None else hop
+    if not 0 < hop <= window:
+        raise InvalidArgumentError(f"a hop is above 0 and at most the window, {window} s, got {hop} s")
+    return hop
+
+
 def _check_found(
-    wanted: Iterable[str], found: Iterable[str], failed: Mapping[str, str], beyond: Mapping[str, str]
+    wanted: Iterable[str], found: Iterable[Annotation], failed: Mapping[str, str], beyond: Mapping[str, str]
 ) -> None:
     """Refuse labels of which no marked region could be read.
 
     Raises:
         InvalidArgumentError: names the label, and why a file cannot be read.
     """
-    held = set(found)
+    held = {one.label for one in found}
     for label in (label for label in wanted if label not in held):
         why = "; ".join(f"{path}: {reason}" for path, reason in [*failed.items(), *beyond.items()][:3])
         paths = ": name the files by paths that lead to them from here, or from the table that names them"
