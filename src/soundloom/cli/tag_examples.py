@@ -16,8 +16,8 @@ from soundloom.cli.console import cell, echo, print_copies, print_json, table_co
 from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
-from soundloom.library.search.terms.term_syntax import seconds_of
 from soundloom.safe_text import printable
+from soundloom.term_syntax import seconds_of
 
 if TYPE_CHECKING:
     from soundloom.library import Edit, ExampleTagging, Library, SegmentRef, SuggestedSegment
