@@ -213,7 +213,7 @@ def test_search_as_json_with_everything(library: Path, sounds: Path, tmp_path: P
         (("search", "tone-1.wav", "--start", "99"), "tone-1.wav"),
         (("search", "tone-1.wav", "--where", "x = 1"), "there is no field 'x'"),
         (("index", ".", "--model", "mfcc"), "filled by the model 'loom'"),
-        (("index", ".", "--window", "3"), "cuts files into segments of 10.0 s"),
+        (("index", ".", "--window", "3"), "every 10 s: leave out --window and --hop, or index into a new library\n"),
         (("index", "nowhere"), "nowhere"),
     ],
 )

@@ -207,6 +207,13 @@ def test_regions_of_sounds(place: Path) -> None:
     assert "searched by 0.5 to" in run("owl.wav@0.5-60").stderr
     assert "searched by" not in run("owl.wav@0-0.5").stderr
     assert run("owl.wav", "bus.wav", "--start", "0.1").exit_code == 2
+    assert "is a region already" in run("owl.wav@0-0.5", "--start", "0.1").stderr
+
+
+def test_one_library_is_searched_and_one_file_written() -> None:
+    twice = run("owl", "-l", "other.loom")
+    assert (twice.exit_code, "given 2 times, as 'other.loom' and 'l.loom': give one" in twice.stderr) == (2, True)
+    assert "as 'a.csv' and 'b.csv'" in run("owl", "-o", "a.csv", "-o", "b.csv").stderr
 
 
 @pytest.mark.parametrize(

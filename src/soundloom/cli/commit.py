@@ -22,6 +22,7 @@ __all__ = ["command"]
     "-l",
     "--library",
     "folder",
+    cls=common_options.OnceOption,
     type=common_options.LibraryPath(),
     metavar="FOLDER",
     help="The library.  [default: the folder that it was planned for]",

@@ -13,6 +13,7 @@ import click
 
 from soundloom import part_weights
 from soundloom.cli.console import echo
+from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address
@@ -29,6 +30,7 @@ __all__ = [
     "ListOption",
     "LocalPath",
     "Name",
+    "OnceOption",
     "SoundsPath",
     "as_json",
     "decode_options",
@@ -52,24 +54,6 @@ __all__ = [
 
 ARGUMENTS = "soundloom.arguments"
 """Where the context of the whole command keeps the command line as it was given."""
-
-
-class ListOption(click.Option):
-    """An option that takes items with commas between them, as one text; given again, it adds to them."""
-
-    def __init__(
-        self,
-        *arguments: Any,
-        callback: Callable[[click.Context, click.Parameter, Any], Any] | None = None,
-        **named: Any,
-    ) -> None:
-        def joined(context: click.Context, option: click.Parameter, values: Sequence[str]) -> Any:
-            text = ",".join(values) if values else None
-            if text is not None and not text.strip(", "):
-                raise click.BadParameter("the list is empty: write its items, or leave the option out", context, option)
-            return text if callback is None else callback(context, option, text)
-
-        super().__init__(*arguments, **{**named, "multiple": True, "callback": joined})
 
 
 class LocalPath(click.Path):
@@ -182,6 +166,7 @@ def _region_file(context: click.Context, _option: click.Parameter, out: Path | N
 region_file = click.option(
     "-o",
     "--out",
+    cls=OnceOption,
     type=LocalPath(is_output=True),
     callback=_region_file,
     metavar="FILE",
@@ -202,6 +187,7 @@ library = click.option(
     "-l",
     "--library",
     "folder",
+    cls=OnceOption,
     type=LibraryPath(),
     default="sounds.loom",
     show_default=True,

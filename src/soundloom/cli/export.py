@@ -22,7 +22,14 @@ _OUT = common_options.LocalPath(dir_okay=False, is_output=True)
 @click.option(
     "-o", "--out", "--output", "output", type=_OUT, metavar="OUT", help="The file to write, if it is not an argument."
 )
-@click.option("-l", "--library", "folder", metavar="FOLDER", help="The library, if it is not an argument.")
+@click.option(
+    "-l",
+    "--library",
+    "folder",
+    cls=common_options.OnceOption,
+    metavar="FOLDER",
+    help="The library, if it is not an argument.",
+)
 @common_options.weight_files
 @common_options.offline
 @click.option(

@@ -314,7 +314,6 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
         raise LibraryError(
             f"the library {folder!r} cuts files into {library.settings.cut_into}: leave out --window and --hop, or "
             "index into a new library"
-            "index into a new library"
         )
     if common_options.decode_options(context, kept) != kept:
         raise LibraryError(

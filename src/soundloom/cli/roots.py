@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["command", "roots_table"]
 
 _library = click.option(
-    "-l", "--library", "folder", type=common_options.LibraryPath(), metavar="FOLDER", help="The library."
+    "-l",
+    "--library",
+    "folder",
+    cls=common_options.OnceOption,
+    type=common_options.LibraryPath(),
+    metavar="FOLDER",
+    help="The library.",
 )
 
 

@@ -221,6 +221,10 @@ def _with_region(sounds: tuple[QuerySound, ...], start: float, end: float | None
         return sounds
     if len(sounds) != 1:
         raise click.UsageError("--start and --end are a region of one sound: write others as dog.wav@12.5-14")
+    if sounds[0].start or sounds[0].end is not None:
+        raise click.UsageError(
+            f"{sound_name(sounds[0])} is a region already: leave out --start and --end, or what stands after @"
+        )
     return (replace(sounds[0], start=start, end=end),)
 
 

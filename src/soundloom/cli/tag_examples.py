@@ -61,7 +61,8 @@ def command(
     """Tag by example: mark a few sounds of a library yes or no, see which others the tag fits.
 
     Shows the most probable ones, those to mark next, and how sure this is. With --accept or --above these are tagged,
-    and so are the ones marked yes. Tags are written to the library, never into the sounds.
+    and so are the ones marked yes. Tags are written to the library, never into the sounds. --out writes all segments of
+    the library that have the tag then; for every tag: soundloom tags --out.
 
     \b
     Examples:
@@ -90,8 +91,8 @@ def command(
     elif no or accept or above is not None or out is None:
         raise QueryError("nothing to learn from: mark at least one sound with --yes")
     if out is not None:
-        labels = library.tags.export(out)
-        echo(f"{counted(labels, 'tag')} of segments written to {out}", err=True)
+        labels = library.tags.export(out, tag)
+        echo(f"the tag {tag!r} of {counted(labels, 'segment')} written to {out}", err=True)
     if json_wanted:
         print_json(report)
 

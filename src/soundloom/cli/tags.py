@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _library = click.option(
-    "-l", "--library", "folder", type=common_options.LibraryPath(), metavar="FOLDER", help="The library."
+    "-l",
+    "--library",
+    "folder",
+    cls=common_options.OnceOption,
+    type=common_options.LibraryPath(),
+    metavar="FOLDER",
+    help="The library.",
 )
 _text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders, titles or tags hold this.")
 _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")

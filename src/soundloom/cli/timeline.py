@@ -35,7 +35,8 @@ __all__ = ["command"]
 @click.option("--above", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
               metavar="P", help="Lowest probability of the detector.")  # fmt: skip
 @click.option(
-    "-l", "--library", "folder", type=common_options.LibraryPath(must_exist=True), metavar="FOLDER",
+    "-l", "--library", "folder", cls=common_options.OnceOption,
+    type=common_options.LibraryPath(must_exist=True), metavar="FOLDER",
     help="Show the annotations and tags of the file in a library.",
 )  # fmt: skip
 @click.option("--like", metavar="SOUND", help="Show the similarity to it: FILE, or FILE@FROM-TO.")

@@ -18,7 +18,13 @@ __all__ = ["command"]
 @click.argument("text", required=False, nargs=-1)
 @click.option("-m", "--model", help="Model; see: soundloom models.  [default: loom, or the library's]")
 @click.option(
-    "-l", "--library", "folder", type=common_options.LibraryPath(), metavar="FOLDER", help="Of this library's model."
+    "-l",
+    "--library",
+    "folder",
+    cls=common_options.OnceOption,
+    type=common_options.LibraryPath(),
+    metavar="FOLDER",
+    help="Of this library's model.",
 )
 @common_options.offline
 @common_options.as_json

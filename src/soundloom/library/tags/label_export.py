@@ -42,12 +42,13 @@ def tag_regions(rows: pa.Table) -> Iterator[Annotation]:
                 yield Annotation(path, start, end, tag, duration=duration)
 
 
-def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
+def export_tags(rows: pa.Table, out: str | os.PathLike[str], tag: str | None = None) -> int:
     """Write the tags of segments to a file or a folder of label tracks.
 
     Args:
         rows: path, start, end, duration and tags, ordered by path and start.
         out: where to write (`soundloom.annotations`).
+        tag: the only tag that is written; None: every tag.
 
     Returns:
         How many tags of segments were written; neighbours that became one label count apart.
@@ -56,6 +57,6 @@ def export_tags(rows: pa.Table, out: str | os.PathLike[str]) -> int:
         InvalidArgumentError: an ending that is not known.
         ResourceError: the place cannot be written.
     """
-    regions = list(tag_regions(rows))
+    regions = [region for region in tag_regions(rows) if tag in (None, region.label)]
     write_annotations(regions, out, join_labels=True)
     return len(regions)

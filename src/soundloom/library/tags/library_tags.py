@@ -99,8 +99,12 @@ class LibraryTags:
         """Every tag in the library and how many segments have it, the most frequent first."""
         return tag_counts(self._index.current().rows)
 
-    def export(self, out: str | os.PathLike[str]) -> int:
+    def export(self, out: str | os.PathLike[str], tag: str | None = None) -> int:
         """Write the tags to a table, a selection table, or a folder of label tracks; see `label_export`.
+
+        Args:
+            out: where.
+            tag: the only tag that is written; None: every tag.
 
         Returns:
             How many tags of segments were written.
@@ -109,7 +113,7 @@ class LibraryTags:
             InvalidArgumentError: an ending that is not known.
             ResourceError: the place cannot be written.
         """
-        return export_tags(self._index.current().rows, out)
+        return export_tags(self._index.current().rows, out, tag)
 
     def by_example(
         self, tag: str, yes: Iterable[SegmentRef], no: Iterable[SegmentRef] = (), k: int = 50, *, above: float = 0.0
