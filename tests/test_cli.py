@@ -292,7 +292,7 @@ def test_embed_frames(sounds: Path, tmp_path: Path) -> None:
 
 def test_embed_into_nothing_known_is_refused(sounds: Path, tmp_path: Path) -> None:
     result = run("embed", sounds, "-o", tmp_path / "e.xlsx")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "end it in .parquet, .csv, .npz, or name a folder" in result.stderr
 
 
