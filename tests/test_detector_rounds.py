@@ -182,12 +182,19 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
     card = run("info", "chirp")
     assert "| 1 | chirp | 6 | 0 |" in card
     assert "| 2 | chirp |" in card
+    assert "Average precision counts every unlabelled window as no" in card
     assert len(Detector.load("chirp.detector/former").examples) == 6
     assert [path.name for path in find_detectors(Path())] == ["chirp.detector"]
     run("sample", str(recordings), "-d", "chirp", "-n", "50", "--by", "density", "-o", "check.csv", "-j", "1")
     fill_in("check.csv")
     density = json.loads(run("density", "check.csv", "--label", "chirp", "--json"))
     assert density["checked"] == 50
+    with Path("check.csv").open(newline="") as file:
+        cells = [
+            [cell if cell.endswith(".wav") else cell.replace(".", ",") for cell in row] for row in csv.reader(file)
+        ]
+    Path("german.csv").write_text("".join(f"{';'.join(row)}\n" for row in cells))
+    assert json.loads(run("density", "german.csv", "--label", "chirp", "--json")) == density
     # A chirp of half a second every ten, and windows of one: as the rule of `fill_in` has it, in an eighth of them.
     assert 0.05 < density["density"]["low"] < density["density"]["value"] < density["density"]["high"] < 0.4
     assert CliRunner().invoke(main, ["detector", "density", "doubt.csv", "--label", "chirp"]).exit_code == 1

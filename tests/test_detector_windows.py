@@ -277,6 +277,14 @@ def test_commands_take_hours(
             assert (row["site"], datetime.fromisoformat(row["recorded"])) == ("POND", begun)
             assert len(row["recorded"]) in (19, 23)  # seconds, or milliseconds
     assert "\nsites by the names of files and folders: POND; otherwise: --deployments" in said
+    words = ["detect", str(night[0]), "-d", "both", "-j", "1"]
+    refused = CliRunner().invoke(main, [*words, "--site", "Teich"])
+    assert (refused.exit_code, "a site 'Teich': there are 'POND'" in refused.stderr) == (1, True)
+    Path("sites.csv").write_text("Pfad;Standort\nHILL;Hügel\n", encoding="utf-8")
+    told = CliRunner().invoke(main, [*words, "--deployments", "sites.csv", "--hours", "12-13"], catch_exceptions=False)
+    assert (
+        "deployments that no file fits: HILL\n1 file in no deployment, with sites by their names: POND" in told.stderr
+    )
     run("detector", "sample", str(night[0]), "-d", "both", "--label", "WHISTLE", "-n", "6", "-o", "next.csv")
     for name in ("found.csv", "next.csv"):
         regions = read_annotations(name).annotations

@@ -190,6 +190,9 @@ def test_sites_are_those_of_the_table_or_of_the_names(tmp_path: Path) -> None:
     assert [found.of("/m/sd1/1.wav", moment).site for moment in (april, may)] == ["North", "South"]
     assert found.of("/m/sd1/AB_7.wav", may).site == "East"
     assert found.of("/m/sd2/POND_20240501_043000.wav").site == "POND"
+    german = "Standort;Pfad;Breite;Länge;Rekorder;Beginn\nNorth;sd1;48,5;-9,25;A17;1.04.2024 12:00\n"
+    assert Deployments.of_text(german.encode()).rows == found.rows[:1]
+    assert found.sites(["/m/sd1/1.wav", "/m/sd2/POND_20240501_043000.wav"]) == ["North", "POND", "South"]
     assert site_by_name("/m/pond/20240501_043000.wav") == "pond"
     assert site_by_name("/m/pond/song.wav") == "pond"
     found.write(tmp_path / "again.csv")
@@ -234,6 +237,12 @@ def test_commands(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "3 annotations added" in run("import", "marks.csv")
     assert "3 known already" in run("import", "marks.csv")
     assert "1 deployment, 1 file" in run("deploy", "sites.csv")
+    (tmp_path / "more.csv").write_text("path,site\nHILL,Hill top\nMOOR,Moor\n")
+    told = CliRunner().invoke(main, ["annotations", "deploy", "more.csv", "-l", "sounds.loom"])
+    assert (
+        told.stderr
+        == "deployments that no file fits: MOOR\n2 files in no deployment, with sites by their names: POND\n"
+    )
     assert [one["label"] for one in json.loads(run("list", "--site", "Hill top", "--json"))] == ["crow"]
     counts = json.loads(run("counts", "-o", "hours.png", "--json"))
     assert counts["sites"]["POND"][4] == counts["sites"]["POND"][22] == counts["sites"]["Hill top"][5] == 1

@@ -11,7 +11,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_json, table_console
-from soundloom.cli.filter_options import pop_recording, recorded
+from soundloom.cli.filter_options import pop_recording, print_unmatched, recorded
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 
@@ -147,6 +147,7 @@ def deploy(table: Path, folder: Path) -> None:
     found = library.annotations.deploy(table)
     covered = sum(any(one.fits(path) for one in found.rows) for path in library.files())
     echo(f"{counted(len(found.rows), 'deployment')}, {counted(covered, 'file')} of the library in them")
+    print_unmatched(found, library.files())
 
 
 @command.command("counts")

@@ -11,14 +11,15 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, step_bar
-from soundloom.cli.filter_options import deployed, pop_deployed
+from soundloom.cli.filter_options import deployed, pop_deployed, print_unmatched
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from soundloom.detectors import DetectionReport
+    from soundloom.library import Deployments, RecordingFilter
 
 __all__ = ["command", "minutes_of"]
 
@@ -73,6 +74,7 @@ def command(
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
     detector = Detector.load(name)
     meant = pop_deployed(recording)
+    _check_sites(sounds, **meant)
     with nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
         report = detector.detect(
             sounds,
@@ -96,6 +98,24 @@ def command(
 
         print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
         context.exit(1)
+
+
+def _check_sites(sounds: Sequence[Path | str], where: RecordingFilter, deployments: Deployments | None = None) -> None:
+    """Say what fits no row of a table of deployments, and refuse a site at which nothing was recorded."""
+    from soundloom.detectors.detection import found_files
+    from soundloom.errors import QueryError
+    from soundloom.letter_case import folded
+    from soundloom.library import Deployments
+
+    if deployments is None and where.site is None:
+        return
+    files, sites_of = found_files(sounds, {}), deployments or Deployments()
+    print_unmatched(sites_of, files)
+    known = sites_of.sites(files)
+    if where.site is not None and files and folded(where.site) not in map(folded, known):
+        raise QueryError(
+            f"nothing here was recorded at a site {where.site!r}: there are {', '.join(map(repr, known[:10]))}"
+        )
 
 
 def minutes_of(bar: Callable[[int, int], None]) -> Callable[[float, float], None]:

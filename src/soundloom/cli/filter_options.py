@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from soundloom.cli import common_options
+from soundloom.cli.console import echo
 from soundloom.cli.search_query import parse_time
+from soundloom.counted import counted
+from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.library import RowFilter
+    from soundloom.library import Deployments, RowFilter
 
-__all__ = ["deployed", "filters", "pop_deployed", "pop_filter", "pop_recording", "recorded"]
+__all__ = ["deployed", "filters", "pop_deployed", "pop_filter", "pop_recording", "print_unmatched", "recorded"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 _DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}")
@@ -135,6 +138,20 @@ def pop_deployed(given: dict[str, Any]) -> dict[str, Any]:
         return {"where": where}
     found = Library.open(sites).annotations.deployments() if sites.is_dir() else Deployments.read(sites)
     return {"where": where, "deployments": found}
+
+
+def print_unmatched(deployments: Deployments, files: Sequence[str]) -> None:
+    """Say which deployments no file fits, and how many files fit none."""
+    from soundloom.library.search.fields.deployments import site_by_name
+
+    idle, by_name = deployments.unmatched(files)
+    if idle:
+        names = ", ".join(printable(one.path) for one in idle[:3]) + (", ..." if len(idle) > 3 else "")
+        echo(f"deployments that no file fits: {names}", err=True)
+    if by_name and deployments.rows:
+        sites = sorted(set(map(site_by_name, by_name)))
+        names = ", ".join(map(printable, sites[:3])) + (", ..." if len(sites) > 3 else "")
+        echo(f"{counted(len(by_name), 'file')} in no deployment, with sites by their names: {names}", err=True)
 
 
 def pop_recording(given: dict[str, Any]) -> dict[str, Any]:

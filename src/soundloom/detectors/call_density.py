@@ -89,8 +89,8 @@ def call_density(sample: Sequence[Annotation], label: str) -> Interval:
     facts: dict[int, tuple[float, float]] = {}
     try:
         for one in sample:
-            bin_ = int(one.columns["bin"])
-            facts[bin_] = float(one.columns["share"]), float(one.columns["expected"])
+            bin_, share, expected = (_number(one.columns[name]) for name in ("bin", "share", "expected"))
+            facts[bin_ := int(bin_)] = share, expected
             if one.label != UNCHECKED:
                 bins[bin_].append(folded(one.label) == folded(label))
     except (KeyError, ValueError, TypeError):
@@ -128,6 +128,11 @@ def _bins(probabilities: Float[np.ndarray, " windows"], rng: np.random.Generator
     for bin_ in range(_BINS - 1, 0, -1):
         edges[bin_] = min(edges[bin_], edges[bin_ + 1] - 1)
     return [order[first:last] for first, last in pairwise(edges)]
+
+
+def _number(cell: object) -> float:
+    """The number of a cell, also with the decimal comma of a spreadsheet."""
+    return float(str(cell).replace(",", "."))
 
 
 def _mean(values: Float[np.ndarray, " members"]) -> float:

@@ -259,7 +259,8 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
         "",
         f"Learned from {counted(len(detector.examples), 'marked region')} (examples.csv); regions of other labels, or "
         "of none, count as no. Figures are of examples that were held out, with 95 % intervals; they hold for "
-        "recordings like these examples and their background.",
+        "recordings like these examples and their background. Average precision counts every unlabelled window as no, "
+        "so that calls nobody marked lower it; precision and recall allow for such calls.",
     ]
     if len(rounds) > 1:
         lines += ["", "| round | label | yes | no | average precision |", "|---|---|---|---|---|"]

@@ -29,14 +29,29 @@ from soundloom.system_errors import reason_of
 __all__ = ["Deployment", "Deployments", "site_by_name"]
 
 _COLUMNS = {
-    "path": ("path", "folder", "prefix", "file", "filename"),
-    "site": ("site", "station", "location", "plot", "point", "site_id"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
-    "recorder": ("recorder", "device", "serial", "logger", "unit"),
-    "start": ("start", "deployed", "begin", "start_time", "date"),
+    "path": (
+        "path",
+        "folder",
+        "prefix",
+        "file",
+        "filename",
+        "pfad",
+        "ordner",
+        "datei",
+        "dossier",
+        "fichier",
+        "carpeta",
+        "archivo",
+    ),
+    "site": ("site", "station", "location", "plot", "point", "site_id", "standort", "ort", "lieu", "sitio", "lugar"),
+    "latitude": ("latitude", "lat", "breite", "breitengrad", "latitud"),
+    "longitude": ("longitude", "lon", "lng", "long", "länge", "längengrad", "longitud"),
+    "recorder": ("recorder", "device", "serial", "logger", "unit", "rekorder", "gerät", "enregistreur", "grabadora"),
+    "start": ("start", "deployed", "begin", "start_time", "date", "beginn", "datum", "début", "inicio"),
 }
 _DATE = re.compile(r"[-_. ]*(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d{3,}).*")
+
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})( .+)?")
 
 _SERIAL = re.compile(r"(?=.*\d)(?:[0-9A-F]{8}|[0-9A-F]{16})")
 """The number of an AudioMoth, which goes from site to site."""
@@ -127,6 +142,25 @@ class Deployments:
                 start = "" if one.start is None else one.start.isoformat(sep=" ")
                 writer.writerow([one.path, one.site, one.latitude, one.longitude, one.recorder, start])
 
+    def unmatched(self, files: Sequence[str]) -> tuple[list[Deployment], list[str]]:
+        """The deployments that no file fits, and the files that fit none, whose site is known by their names.
+
+        Args:
+            files: recordings.
+        """
+        fitting = {file: [one for one in self.rows if one.fits(file)] for file in files}
+        held = {id(one) for some in fitting.values() for one in some}
+        return [one for one in self.rows if id(one) not in held], [file for file, some in fitting.items() if not some]
+
+    def sites(self, files: Sequence[str]) -> list[str]:
+        """The sites of some recordings, whenever these were made.
+
+        Args:
+            files: recordings.
+        """
+        idle, by_name = self.unmatched(files)
+        return sorted({one.site for one in self.rows if one not in idle} | set(map(site_by_name, by_name)))
+
     def of(self, file: str, recorded: datetime | None = None) -> Deployment:
         """The deployment of a file.
 
@@ -161,6 +195,19 @@ def site_by_name(file: str) -> str:
     return os.path.basename(folder)
 
 
+def _moment(text: str) -> datetime:
+    """A moment by ISO 8601, or as ``31.5.2024 04:30``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    dotted = _DOTTED.fullmatch(text)
+    if dotted is not None:
+        day, month, year, rest = dotted.groups()
+        text = f"{year}-{month:0>2}-{day:0>2}{rest or ''}"
+    return datetime.fromisoformat(text).replace(tzinfo=None)
+
+
 def _deployment(table: Path, row: Sequence[str], line: int, numbers: dict[str, int | None]) -> Deployment:
     cells = {
         name: "" if number is None or number >= len(row) else row[number].strip() for name, number in numbers.items()
@@ -183,7 +230,7 @@ def _deployment(table: Path, row: Sequence[str], line: int, numbers: dict[str, i
     start = None
     if cells["start"]:
         try:
-            start = datetime.fromisoformat(cells["start"]).replace(tzinfo=None)
+            start = _moment(cells["start"])
         except ValueError:
             raise FileTableError(
                 f"{str(table)!r}, line {line}: the start {cells['start']!r} is no time: write 2024-05-01 05:30:00"
