@@ -83,6 +83,12 @@ def test_absolute_names_of_another_machine() -> None:
     assert FileMatcher(FILES, ["/s/a/x.wav"]).match("/s/a/x.wav") == ("/s/a/x.wav",)
 
 
+def test_absolute_names_of_files_that_were_put_together() -> None:
+    names = ["/away/field/a/x.wav", "/away/field/b/x.wav", "/away/field/deep/y.wav", "/away/other/z.wav"]
+    matcher = FileMatcher(["/s/x.wav", "/s/y.wav", "/s/one/z.wav", "/s/two/z.wav"], names)
+    assert [matcher.match(name) for name in names] == [(), (), ("/s/y.wav",), ("/s/one/z.wav", "/s/two/z.wav")]
+
+
 def test_names_are_first_paths_beside_the_table() -> None:
     files = ["/s/x.wav", "/s/b/x.wav"]
     assert FileMatcher(files, ["x.wav"], Path("/s")).match("x.wav") == ("/s/x.wav",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,20 @@ def test_regions_of_lists_stand_for_their_files(sounds: Path) -> None:
     assert "is no list of files" in refused.stderr
     assert refused.stderr.isprintable() or refused.stderr.strip().isprintable()
     assert not Path("other.loom").exists()
+
+
+def test_tags_of_sounds_that_lie_elsewhere_now(sounds: Path) -> None:
+    assert index("sounds").exit_code == 0
+    Library.open("sounds.loom").tags.add("owl", [str(sounds / "deep/b_draft.wav")])
+    Library.open("sounds.loom").tags.export("tags.csv")
+    Path("copies").mkdir()
+    shutil.copy(sounds / "a.wav", "copies")
+    refused = index("copies", "-l", "copies.loom", "--tags", "tags.csv")
+    assert (refused.exit_code, "names none of the sounds" in refused.stderr) == (1, True)
+    assert not Path("copies.loom").exists()
+    shutil.copy(sounds / "deep/b_draft.wav", "copies")
+    done = index("copies", "-l", "copies.loom", "--tags", "tags.csv")
+    assert done.exit_code == 0, done.stderr
+    assert Library.open("copies.loom").tags.counts() == {"owl": 1}
+    Path("sites.csv").write_text("path,site\n/away/a.wav,wood\n/away/deep/b_draft.wav,sea\n")
+    assert "site of 2 files" in index("-l", "copies.loom", "--columns-from", "sites.csv").stderr

@@ -17,7 +17,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,7 +190,8 @@ class FileMatcher:
     5. the file of which the name is another hard link.
 
     An absolute name that is no file here was written on another machine: the folder that all absolute names of the
-    table have in common need not fit. Of several files that fit, the one that shares most of the name is taken.
+    table have in common need not fit, and none of its folders where no other name of the table has its last component.
+    Of several files that fit, the one that shares most of the name is taken.
 
     Args:
         files: the paths of the files.
@@ -211,9 +212,10 @@ class FileMatcher:
             self._exact.setdefault(path, file)
             for index, key in zip(self._keyed, _keys(path), strict=True):
                 index[key].append(file)
-        absolute = [_spelled(name) for name in names if _ABSOLUTE.match(_spelled(name, keep_bytes=True))]
+        absolute = {_spelled(name) for name in names if _ABSOLUTE.match(_spelled(name, keep_bytes=True))}
         away = [path for path in absolute if path not in self._exact]
         folders = [_parts(posixpath.dirname(path)) for path in away]
+        self._last = Counter(_keys(path)[1] for path in absolute)
         self._common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
 
     def match(self, name: str) -> tuple[str, ...]:
@@ -238,7 +240,9 @@ class FileMatcher:
             return (file,)
         absolute = _ABSOLUTE.match(path) is not None
         parts = _parts(path)
-        required = max(1, len(parts) - self._common) if absolute else len(parts)
+        required = len(parts)
+        if absolute:
+            required = 1 if self._last[_keys(path)[1]] == 1 else max(1, len(parts) - self._common)
         levels = 3 if self._any_suffix or not _is_sound(path) else 2
         for level, (index, key) in enumerate(zip(self._keyed[:levels], _keys(path), strict=False)):
             fitting = [(_shared(parts, file, level), file) for file in index.get(key, ())]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -26,7 +27,7 @@ from soundloom.cli.console import (
     progress_bar,
 )
 from soundloom.counted import counted
-from soundloom.errors import LibraryError
+from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library.mirror import shown
 from soundloom.remote import existing, is_address
@@ -49,7 +50,8 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     "tag_file",
     type=common_options.LocalPath(must_exist=True),
     metavar="FILE",
-    help="A CSV with the columns path and tags (several in a cell are separated by ; , or |), which are added.",
+    help="A CSV with the columns path and tags, or label (several in a cell are separated by ; , or |), which are "
+    "added.",
 )
 @click.option(
     "--columns-from",
@@ -121,19 +123,30 @@ def command(
     """
     began = time.monotonic()
     every, tags = [*checked(sounds), *listed(lists)], _tag_table(tag_file, replace_tags)
-    loader = model_loader(offline=offline)
+    loader, is_new = model_loader(offline=offline), not folder.exists()
     if upgrade:
         library = _open_to_upgrade(context, loader, folder, window, hop)
         run: Callable[..., AddReport] = partial(library.upgrade, name, weights=common_options.parse_files(files))
     else:
         library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
-    with nullcontext() if json_wanted else progress_bar("indexing") as progress:
+    with _removed_empty(library, is_new), nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
     if _print_outcome(report, library, None if json_wanted else time.monotonic() - began, tag_file, verbose):
         context.exit(1)
+
+
+@contextmanager
+def _removed_empty(library: Library, is_new: bool) -> Iterator[None]:
+    """Remove a new library that is still empty when what should fill it is refused."""
+    try:
+        yield
+    except SoundloomError:
+        if is_new and not library.files() and not library.failures():
+            shutil.rmtree(library.folder, ignore_errors=True)
+        raise
 
 
 def _add_fields(library: Library, column_file: Path | None, levels: bool, workers: int | None) -> None:

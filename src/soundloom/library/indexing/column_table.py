@@ -76,7 +76,8 @@ def add_columns(folder: Path, hashes: Mapping[str, str], file: Path) -> ColumnRe
     report = ColumnReport(list(chosen))
     report.left_out = [name for place, name in enumerate(table.columns) if place != named and name not in chosen]
     values = _known(folder, hashes)
-    _take_rows(table, named, chosen, values, FileMatcher(hashes, (), file.resolve().parent), report)
+    names = dict.fromkeys(row[named] for row in table.rows if named < len(row))
+    _take_rows(table, named, chosen, values, FileMatcher(hashes, names, file.resolve().parent), report)
     if not report.files:
         raise LibraryError(
             f"the table {str(file)!r} names none of the library's files (its first is {report.unmatched[:1]}): its "
