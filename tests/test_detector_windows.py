@@ -285,6 +285,9 @@ def test_commands_take_hours(
     assert (
         "deployments that no file fits: HILL\n1 file in no deployment, with sites by their names: POND" in told.stderr
     )
+    CliRunner().invoke(main, [*words, "--hours", "12-13", "-o", "none.csv"], catch_exceptions=False)
+    heads = [Path(name).read_text(encoding="utf-8").splitlines()[0] for name in ("none.csv", "found.csv")]
+    assert heads[0] == heads[1] == "path,start,end,label,score,site,recorded"
     run("detector", "sample", str(night[0]), "-d", "both", "--label", "WHISTLE", "-n", "6", "-o", "next.csv")
     for name in ("found.csv", "next.csv"):
         regions = read_annotations(name).annotations

@@ -25,6 +25,7 @@ from pathlib import Path
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import FORMATS, AnnotationFormat
 from soundloom.annotations.delimited_text import TextTable, read_table
+from soundloom.annotations.programs.plain_csv import write_header
 from soundloom.atomic_file import replacing
 from soundloom.audio import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
@@ -86,7 +87,11 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
 
 
 def write_annotations(
-    annotations: Sequence[Annotation], out: str | os.PathLike[str], *, join_labels: bool = False
+    annotations: Sequence[Annotation],
+    out: str | os.PathLike[str],
+    *,
+    join_labels: bool = False,
+    columns: Sequence[str] = (),
 ) -> Path:
     """Write annotations to a file, whole or not at all, or to a folder of label tracks. Returns where they are.
 
@@ -95,6 +100,7 @@ def write_annotations(
         out: where; the ending says in which form. A label track belongs to one file: of several files there is one
             each in a folder of that name, without the ending.
         join_labels: in label tracks, annotations with one label that touch or overlap are one.
+        columns: further columns that a plain CSV without annotations names.
 
     Raises:
         InvalidArgumentError: an ending that is not known.
@@ -112,7 +118,10 @@ def write_annotations(
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            format_.write(annotations, temporary)
+            if format_ is FORMATS[_GUESSED] and not annotations:
+                write_header(temporary, columns)
+            else:
+                format_.write(annotations, temporary)
     except OSError as error:
         raise ResourceError(f"cannot write {str(path)!r}: {reason_of(error)}") from None
     return path

@@ -86,7 +86,7 @@ def command(
             progress=bar and minutes_of(bar),
         )
     if out is not None:
-        out = write_annotations(report.events, out)
+        out = write_annotations(report.events, out, columns=("site", "recorded"))
     if json_wanted:
         print_json(asdict(report))
     else:
@@ -126,6 +126,8 @@ def minutes_of(bar: Callable[[int, int], None]) -> Callable[[float, float], None
 def _show(report: DetectionReport, out: Path | None) -> None:
     if not report.files and not report.failed:
         echo("nothing was searched: no recording here is of that site, those hours or days", err=True)
+        if out is not None:
+            echo(f"written to {out}, without a row", err=True)
         return
     if out is None:
         for one in report.events:

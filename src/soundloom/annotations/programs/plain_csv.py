@@ -10,12 +10,12 @@ from typing import Any
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import AnnotationFormat, register_format
 from soundloom.annotations.column_map import ColumnMap
-from soundloom.annotations.delimited_text import TextTable, decimal
+from soundloom.annotations.delimited_text import TextTable, decimal, write_table
 from soundloom.errors import FileTableError
 from soundloom.file_tables import NAME_COLUMNS
 from soundloom.safe_text import csv_cell
 
-__all__ = ["PLAIN_CSV", "guessed_columns"]
+__all__ = ["PLAIN_CSV", "guessed_columns", "write_header"]
 
 USUAL: Mapping[str, Sequence[str]] = {
     "path": (*NAME_COLUMNS, "audiofilename", "audio_file", "recording", "recording_filename", "sound", "sound_file",
@@ -69,13 +69,23 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
     return ColumnMap({written: attribute for attribute, written in found.items()}).read(table, path)
 
 
+def write_header(file: Path, columns: Sequence[str] = ()) -> None:
+    """Write a plain CSV without annotations, with further columns.
+
+    Args:
+        file: where.
+        columns: their names.
+    """
+    write_table(file, [*Annotation("", 0, 0).record(), *columns], [])
+
+
 def _write(annotations: Sequence[Annotation], file: Path) -> None:
-    records = [one.record() for one in annotations] or [Annotation("", 0, 0).record()]
+    records = [one.record() for one in annotations]
     names = list(dict.fromkeys(name for record in records for name in record))
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(map(csv_cell, names))
-        writer.writerows([_cell(record.get(name)) for name in names] for record in records[: len(annotations)])
+        writer.writerows([_cell(record.get(name)) for name in names] for record in records)
 
 
 def _cell(value: Any) -> Any:
