@@ -39,7 +39,9 @@ def test_patterns_count_from_then_on(sounds: Path) -> None:
     assert (
         "left out  *_draft.wav (take one back in sounds.loom/exclude.txt)" in CliRunner().invoke(main, ["info"]).stdout
     )
-    assert "a pattern of files to leave out is empty" in index("sounds", "--exclude", " ").stderr
+    emptied = index("sounds", "--exclude", " ").stderr
+    assert "a pattern of files to leave out is empty" in emptied
+    assert "to take one back, delete its line in " in emptied
     assert done.exit_code == 0, done.stderr
     assert held() == ["a", "b", "c", "d"]
     assert index().exit_code == 0

@@ -277,6 +277,8 @@ class _Search:
                 echo(failed, err=True)
             itself = " besides the sound itself (--include-query)" if self._query.like else ""
             echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
+        if self._query.names_only and not matches:
+            self._context.exit(1)  # as without --names
         return matches
 
     def _answered(self, matches: list[Match]) -> LibraryQuery:

@@ -162,14 +162,17 @@ def remove(
 @_library
 @click.pass_obj
 def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
-    """Call the tag OLD by the name NEW, wherever it was given.
+    """Call the tag OLD by the name NEW, wherever it was given; a tag NEW that is there already takes its sounds in.
 
     \b
     Examples:
       soundloom tags rename crow "carrion crow"
     """
-    edit = open_library(folder or parent).tags.rename(old, new)
-    _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}")
+    tags = open_library(folder or parent).tags
+    there = tags.counts().get(new.strip(), 0)
+    edit = tags.rename(old, new)
+    joined = f", which {counted(there, 'segment')} had before: the two are one now" if there else ""
+    _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}{joined}")
 
 
 def _chosen(

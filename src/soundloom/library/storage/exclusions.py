@@ -43,7 +43,8 @@ def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
     patterns = list(patterns)
     if not all(pattern.strip() for pattern in patterns):
         raise LibraryError(
-            f"a pattern of files to leave out is empty: write one, such as *_draft.wav; others are in {folder / _FILE}"
+            "a pattern of files to leave out is empty: write one, such as *_draft.wav; to take one back, delete its "
+            f"line in {folder / _FILE}"
         )
     known = read_exclusions(folder)
     every = list(dict.fromkeys([*known, *patterns]))
