@@ -179,6 +179,7 @@ def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     here, beside = ListedFile(f"{tmp_path}/here.wav"), ListedFile(f"{tmp_path}/lists/beside.wav")
     for name, text in (
         ("a.txt", b"here.wav\n\nbeside.wav\n"),
+        ("remarks.txt", b"# found in June\nhere.wav\nbeside.wav\n"),
         ("b", b"here.wav\0beside.wav\0"),
         ("c.m3u8", b"#EXTM3U\r\n#EXTINF:1,x\r\nhere.wav\r\nbeside.wav\r\n"),
         ("d.csv", b"file;note\nhere.wav;1\nbeside.wav;2\n"),

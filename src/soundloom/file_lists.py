@@ -5,7 +5,7 @@
                     a CSV (`soundloom.file_tables`) with a column for the file alone
     a folder        of label tracks for Audacity, as soundloom writes it
     anything else   a path, an address or a region such as ``dog.wav@1-2`` in each line, or paths that end in a zero
-                    byte, as ``find -print0`` writes them
+                    byte, as ``find -print0`` writes them; lines that begin with "# " are remarks
 
 A relative path is looked for in the working folder, and then in the list's own.
 """
@@ -112,7 +112,7 @@ def _of_file(name: str, place: Path, data: bytes) -> list[ListedFile]:
     names = [os.fsdecode(line) for line in lines if line.strip()]
     if ending in _PLAYLISTS:
         return [_listed(entry, region) for entry, region in playlist_entries(names)]
-    return [_of_line(line, place.parent) for line in names]
+    return [_of_line(line, place.parent) for line in names if not line.startswith("# ") or os.path.exists(line)]
 
 
 def _regions(table: Path, data: bytes, sound: str) -> list[ListedFile]:
