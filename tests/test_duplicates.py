@@ -179,4 +179,4 @@ def test_the_command_prints_and_writes_groups(library: Library, tmp_path: Path) 
     with open(tmp_path / "d.csv", newline="", encoding="utf-8") as file:
         labels = [row["label"] for row in csv.DictReader(file)]
     assert labels == ["duplicate 1"] * 5 + ["duplicate 2"] * 2
-    assert run("--out", tmp_path / "d.pdf")[0] == 1
+    assert run("--out", tmp_path / "d.pdf")[0] == 2

@@ -287,4 +287,4 @@ def test_the_command_draws_it(mapped: tuple[Library, Map, list[MapProgress]], tm
         assert len(set(picture.convert("RGB").resize((200, 200)).getdata())) > 50
     told = CliRunner().invoke(command, ["-l", str(library.folder), "--json"])
     assert f'"segments": {len(library)}' in told.output
-    assert CliRunner().invoke(command, ["-l", str(library.folder), "--out", "map.html"]).exit_code == 1
+    assert CliRunner().invoke(command, ["-l", str(library.folder), "--out", "map.html"]).exit_code == 2

@@ -30,7 +30,6 @@ from soundloom.library.segments import Segment
 from soundloom.models import DEFAULT, load
 
 try:
-    from joblib import effective_n_jobs  # type: ignore[import-untyped]
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -194,12 +193,12 @@ class SoundEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
 
 def _workers(n_jobs: int | None) -> int:
-    """How many sounds at a time, as joblib understands ``n_jobs``, but for None."""
+    """How many sounds at a time, as joblib understands ``n_jobs``, but for None: -2 is all processors but one."""
     if n_jobs is None:
         n_jobs = -1
     if not isinstance(n_jobs, Integral) or not n_jobs:
         raise InvalidArgumentError(f"n_jobs is {n_jobs!r}: give a number from 1, -1 for all processors, or None")
-    return int(effective_n_jobs(int(n_jobs)))
+    return int(n_jobs) if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + int(n_jobs))
 
 
 def _are_sounds(given: Sequence[Any]) -> bool:
