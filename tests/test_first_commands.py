@@ -56,7 +56,7 @@ COMMANDS = (
     ("search 'dog NOT owl'", 1, "write --not owl"),
     ("search 'dog OR owl'", 1, "search for each alone"),
     ("search zebra", 1, "no name, tag, title or folder"),
-    ("search zebra --names", 0, "nothing found: 'zebra'"),
+    ("search zebra --names", 1, "nothing found: 'zebra'"),
     ("search --longer 2 --shorter 1", 0, "nothing found: longer than 2 s, shorter than 1 s"),
     ("search --rate 44.1", 1, "has the sample rate 44 Hz: there are 16000"),
     ("search zebra --names --sort bogus", 1, "there is no field 'bogus'"),

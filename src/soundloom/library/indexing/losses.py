@@ -1,4 +1,4 @@
-"""Limit of what an update may remove: a tenth of a root's files or of its length, or an hour.
+"""Limit of what an update may remove: a tenth of a root's files, one at least, or of its length, or an hour.
 
 More than that is kept: a drive may be unplugged, or a folder moved.
 """
@@ -29,6 +29,7 @@ def large_losses(paths: Iterable[str], durations: Mapping[str, float], roots: It
 
     def is_large(root: str) -> bool:
         (files, seconds), (all_files, all_seconds) = gone[root], whole[root]
-        return files > _LARGEST_SHARE * all_files or seconds > min(_MOST_SECONDS, _LARGEST_SHARE * all_seconds)
+        # One short file among a few was deleted, more likely than not.
+        return files > max(1, _LARGEST_SHARE * all_files) or seconds > min(_MOST_SECONDS, _LARGEST_SHARE * all_seconds)
 
     return [path for path in listed if is_large(lookup.root_of(path) or "")]
