@@ -9,9 +9,9 @@ from dataclasses import replace
 from soundloom.annotations.annotation import Annotation
 from soundloom.counted import counted
 
-__all__ = ["within_ends"]
+__all__ = ["TOLERANCE", "within_ends"]
 
-_TOLERANCE = 0.1
+TOLERANCE = 0.1
 """Seconds by which tables and headers may disagree."""
 
 
@@ -29,7 +29,7 @@ def within_ends(
     cut: Counter[str] = Counter()
     for one in annotations:
         length = lengths.get(one.path, one.end)
-        if one.end <= length + _TOLERANCE:
+        if one.end <= length + TOLERANCE:
             kept.append(one)
         elif one.start < length:
             kept.append(replace(one, end=length))

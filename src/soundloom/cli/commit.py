@@ -18,15 +18,7 @@ __all__ = ["command"]
 
 @click.command("commit")
 @plan_argument
-@click.option(
-    "-l",
-    "--library",
-    "folder",
-    cls=common_options.OnceOption,
-    type=common_options.LibraryPath(),
-    metavar="FOLDER",
-    help="The library.  [default: the folder that it was planned for]",
-)
+@common_options.library_option("The library.  [default: the folder that it was planned for]")
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
 @common_options.as_json
 def command(address: str, folder: Path | None, verbose: bool, json_wanted: bool) -> None:

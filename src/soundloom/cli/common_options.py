@@ -38,6 +38,7 @@ __all__ = [
     "embedding",
     "files",
     "library",
+    "library_option",
     "model",
     "named_library",
     "offline",
@@ -183,17 +184,23 @@ files = click.option(
     "standard input.",
 )
 
-library = click.option(
-    "-l",
-    "--library",
-    "folder",
-    cls=OnceOption,
-    type=LibraryPath(),
-    default="sounds.loom",
-    show_default=True,
-    metavar="FOLDER",
-    help="The library: a folder, or s3://BUCKET/PREFIX.",
-)
+
+def library_option(help: str, default: str | None = None) -> Callable[[Any], Any]:
+    """The option that names a library; None without a default."""
+    return click.option(
+        "-l",
+        "--library",
+        "folder",
+        cls=OnceOption,
+        type=LibraryPath(),
+        default=default,
+        show_default=default is not None,
+        metavar="FOLDER",
+        help=help,
+    )
+
+
+library = library_option("The library: a folder, or s3://BUCKET/PREFIX.", "sounds.loom")
 
 sounds = click.argument("sounds", nargs=-1, required=True, type=SoundsPath(), metavar="SOUNDS...")
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TOLERANCE = 0.1
-"""Seconds by which the end of a file may be missed."""
-
 
 @click.group("detector", cls=CommandGroup)
 def command() -> None:
@@ -352,6 +349,7 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
     """Regions marked on the command line; a file alone is meant whole."""
     from soundloom import audio
     from soundloom.annotations import Annotation
+    from soundloom.annotations.file_ends import TOLERANCE
     from soundloom.file_names import os_path, text_path
 
     found = []
@@ -361,7 +359,7 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
         length = audio.info(os_path(path)).duration
         if end is None:
             end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
-        if not start <= end <= (length or end) + _TOLERANCE:
+        if not start <= end <= (length or end) + TOLERANCE:
             raise QueryError(
                 f"{text!r} is no region of its file, which lasts {length or end:g} s: write FILE:FROM-TO within it, in "
                 "seconds or as 1:30"

@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "roots_table"]
 
-_library = click.option(
-    "-l",
-    "--library",
-    "folder",
-    cls=common_options.OnceOption,
-    type=common_options.LibraryPath(),
-    metavar="FOLDER",
-    help="The library.",
-)
+_library = common_options.library_option("The library.")
 
 
 class _Roots(CommandGroup):

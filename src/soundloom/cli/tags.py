@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_library = click.option(
-    "-l",
-    "--library",
-    "folder",
-    cls=common_options.OnceOption,
-    type=common_options.LibraryPath(),
-    metavar="FOLDER",
-    help="The library.",
-)
+_library = common_options.library_option("The library.")
 _text = click.option("--text", metavar="TEXT", help="Sounds whose names, folders, titles or tags hold this.")
 _sounds = click.argument("sounds", nargs=-1, metavar="[SOUNDS]...")
 _tag = click.argument("tag", type=common_options.Name())

@@ -17,15 +17,7 @@ __all__ = ["command"]
 @click.command("words")
 @click.argument("text", required=False, nargs=-1)
 @click.option("-m", "--model", help="Model; see: soundloom models.  [default: loom, or the library's]")
-@click.option(
-    "-l",
-    "--library",
-    "folder",
-    cls=common_options.OnceOption,
-    type=common_options.LibraryPath(),
-    metavar="FOLDER",
-    help="Of this library's model.",
-)
+@common_options.library_option("Of this library's model.")
 @common_options.offline
 @common_options.as_json
 def command(text: tuple[str, ...], model: str | None, folder: Path | None, offline: bool, json_wanted: bool) -> None:
