@@ -103,7 +103,7 @@ def test_what_is_meant_as_a_file_and_is_none_is_an_error_with_the_nearest_names(
     for argument, hint in (
         ("sounds/birds/rob.wav", "did you mean 'sounds/birds/robin.wav'?"),
         ("dog_bark_2.wav", "did you mean 'dog_bark_1.wav'?"),
-        ("a/b", "--text 'a/b'"),
+        ("a/b", "--text a/b"),
         ("sounds/birds", "is a folder"),
         ("ftp://bucket/dog.wav", "is an address"),
     ):
@@ -126,7 +126,7 @@ def test_a_name_with_a_digit_or_an_underscore_is_the_sound_and_a_word_is_text(pl
     assert (
         named.stdout == run("dog_bark_1.wav", "--json", "-k", 5).stdout == run("DOG_bark_1", "--json", "-k", 5).stdout
     )
-    assert "dog_bark_1.wav; as text: --text 'dog_bark_1'" in named.stderr
+    assert "dog_bark_1.wav; as text: --text dog_bark_1" in named.stderr
     assert found("rec7", "birds") == found("rec7.wav", "birds")
     assert found("dog_bark_1", "--names") == found("--text", "dog_bark_1", "--names") == ["dog_bark_1"]
     word = run("owl", "--names", "-k", 1)

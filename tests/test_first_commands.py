@@ -49,7 +49,7 @@ COMMANDS = (
     ("search 'dog bark'", 0, "dog_bark_1.wav"),
     ("search dog bark --names", 0, "dog_bark_1.wav"),
     ("search DOG --names", 0, "dog_bark_1.wav"),
-    ("search dog_bark_1", 0, "as text: --text 'dog_bark_1'"),
+    ("search dog_bark_1", 0, "as text: --text dog_bark_1"),
     ("search --text dog_bark_1", 0, "found by"),
     ("search dog --names --folder Vögel", 1, "lies in a folder 'Vögel'"),
     ("search 'dog -owl'", 1, "write --not owl; as words: --text 'dog -owl'"),

@@ -69,7 +69,9 @@ def test_filters_list_and_restrict(made_up: Library) -> None:
     assert names(made_up.find(replace(birds, filter=RowFilter(folder="/s/city")))) == ["bus", "dog"]
     assert names(made_up.find(LibraryQuery(filter=RowFilter(tags=("DOG",))))) == ["rec2"]
     assert names(made_up.find(LibraryQuery(text="dog", where="path LIKE '%city%'", names_only=True))) == ["dog"]
-    with pytest.raises(QueryError, match=r"nobody has given the tag 'dogg' .*did you mean 'Dog'.*--word dogg"):
+    with pytest.raises(
+        QueryError, match=r"nobody has given the tag 'dogg' .*did you mean 'Dog'.*LibraryQuery\(words=\('dogg',\)\)"
+    ):
         made_up.find(LibraryQuery(filter=RowFilter(tags=("dogg",))))
     with pytest.raises(QueryError, match=r"lies in a folder 'bird': did you mean 'birds'\?"):
         made_up.find(LibraryQuery(filter=RowFilter(folder="bird")))

@@ -67,6 +67,7 @@ def test_search_by_text_sound_tag_and_id(library: Library) -> None:
     assert all(hit["found_by"] == ["sound"] and 0 < hit["similarity"] < 1 for hit in hits)
     bells = ask(library, "search", text="bell", k=3)
     assert {Path(hit["path"]).parent.name for hit in bells} == {"bell"}
+    assert all("bell" not in hit["path"] for hit in ask(library, "search", words=["siren"], without=["bell"], k=3))
     (loud,) = ask(library, "search", tags=["loud"])
     assert loud["tags"] == ["loud"]
     again = ask(library, "search", like=[loud["id"]], weights={"pitch": 0}, k=1)
@@ -94,13 +95,14 @@ def test_tags_and_detections(library: Library) -> None:
 def test_errors_are_answers_in_one_line(library: Library) -> None:
     assert "no detector 'owl'; there are ['siren']" in ask(library, "detect", sounds=["a.wav"], detector="owl")
     assert "nowhere.wav" in ask(library, "search", like=["nowhere.wav"])
+    assert "by what the model takes for it: words='rain'" in ask(library, "search", tags=["rain"])
     assert "color" in ask(library, "search", text="bell", weights={"color": 1}, like=[library.files()[0]])
     assert "color" in ask(library, "search", text="bell", weights={"color": 1})
 
 
 def test_arguments_that_a_tool_does_not_take_are_told_in_one_line(library: Library) -> None:
     told = ask(library, "search", txt="bell")
-    assert told == "search has no argument txt: it takes text, like, unlike, tags, folder, weights, k"
+    assert told == "search has no argument txt: it takes text, like, unlike, words, without, tags, folder, weights, k"
     assert ask(library, "library_info", text="bell") == "library_info has no argument text: it takes none"
     told = ask(library, "search", text="bell", k=0)
     assert told.startswith("search: k: ")

@@ -1,18 +1,26 @@
-"""Hints at options of decoding, spelled for each interface: Python's keywords, flags of the command line, the page.
+"""Hints at options of decoding and of searches, spelled for each interface: Python, command line, server, page.
 
-Errors and notices name an option as Python takes it, ``DecodeOptions(speed=0.1)``, and are stored so. Each interface
-spells it in its own way where it shows the text.
+Errors and notices name an option as Python takes it, ``DecodeOptions(speed=0.1)`` or ``LibraryQuery(text='dog')``, and
+are stored so. Each interface spells it in its own way where it shows the text.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+from ast import literal_eval
 
-__all__ = ["hints_as_flags", "hints_for_page"]
+__all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page"]
 
 _HINT = re.compile(r"DecodeOptions\((accept_truncated|channels|track|speed)=([^()]*)\)")
-_TEXT = re.compile(r"""LibraryQuery\(text=('[^']*'|"[^"]*")\)""")
+_QUERY = re.compile(r"""(?:LibraryQuery|RowFilter)\((\w+)=\(?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\.\.\.)(?:,\))?\)""")
 _FLAG = re.compile(r"(?<!indexed with )--(?:accept-truncated|channels|track|speed)\b(?: [\d.]+)?")
+
+_QUERY_FLAGS = {"words": "word", "not_words": "not"}
+"""Where a flag of searches is called otherwise than in Python."""
+
+_QUERY_FIELDS = {"not_words": "without"}
+"""The same of a field of requests, and of tools."""
 
 
 def hints_as_flags(text: str) -> str:
@@ -24,22 +32,41 @@ def hints_as_flags(text: str) -> str:
     ('--speed 0.1 slows it down', '--track')
     >>> hints_as_flags("Pass partial=True to take the copy as it is")
     'Pass --partial to take the copy as it is'
-    >>> hints_as_flags("as text: LibraryQuery(text='a_1')")
-    "as text: --text 'a_1'"
+    >>> hints_as_flags("as text: LibraryQuery(text='a 1'); else LibraryQuery(not_words=('rain',))")
+    "as text: --text 'a 1'; else --not rain"
     """
-    return _TEXT.sub(r"--text \1", _HINT.sub(_flag, text)).replace(" partial=True ", " --partial ")
+    return _QUERY.sub(_query_flag, _HINT.sub(_flag, text)).replace(" partial=True ", " --partial ")
+
+
+def hints_as_fields(text: str) -> str:
+    """The text with options of searches as fields of a request to the server, or of a tool.
+
+    >>> hints_as_fields("as text: LibraryQuery(text='a 1'); else LibraryQuery(not_words=('rain',))")
+    "as text: text='a 1'; else without='rain'"
+    """
+    return _QUERY.sub(lambda hint: f"{_QUERY_FIELDS.get(hint[1], hint[1])}={hint[2]}", text)
 
 
 def hints_for_page(text: str) -> str:
-    """The text with options as settings of a library, which is where the server takes them from.
+    """The text with options of decoding as settings of a library, which is where the server takes them from.
 
     >>> hints_for_page("take what there is with DecodeOptions(accept_truncated=True)")
     'take what there is with a library indexed with --accept-truncated'
     """
     # Earlier versions stored flags.
-    return _FLAG.sub(lambda flag: f"a library indexed with {flag[0]}", hints_as_flags(text))
+    return _FLAG.sub(lambda flag: f"a library indexed with {flag[0]}", hints_as_flags(hints_as_fields(text)))
 
 
 def _flag(hint: re.Match[str]) -> str:
     name, value = hint[1].replace("_", "-"), hint[2]
     return f"--{name}" if value in ("True", "...") else f"--{name} {value}"
+
+
+def _query_flag(hint: re.Match[str]) -> str:
+    flag, value = f"--{_QUERY_FLAGS.get(hint[1], hint[1])}", hint[2]
+    return flag if value == "..." else f"{flag} {_quoted(literal_eval(value))}"
+
+
+def _quoted(value: str) -> str:
+    """For a shell; in double quotes what holds single ones, which `shlex.quote` makes hard to read."""
+    return f'"{value}"' if "'" in value and not set('"$`\\!') & set(value) else shlex.quote(value)

@@ -18,6 +18,7 @@ from soundloom.detectors import Aim, Detector, find_detectors
 from soundloom.errors import MissingExtraError, QueryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
+from soundloom.option_hints import hints_as_fields
 from soundloom.tagger import Tagger
 
 try:
@@ -128,6 +129,8 @@ class _Tools:
         text: Annotated[str, Field(description="Words of names, tags, titles, folders, or of the model.")] = "",
         like: Annotated[list[Sound], Field(description="Sounds that the hits are like.", max_length=20)] = [],  # noqa: B006
         unlike: Annotated[list[Sound], Field(description="Sounds that they are not like.", max_length=20)] = [],  # noqa: B006
+        words: Annotated[list[str], Field(description="What the model is to take the hits for.")] = [],  # noqa: B006
+        without: Annotated[list[str], Field(description="What it is not to take them for.")] = [],  # noqa: B006
         tags: Annotated[list[str], Field(description="Tags that people gave, all of which a hit has.")] = [],  # noqa: B006
         folder: Annotated[str | None, Field(description="A folder in which the hits lie.")] = None,
         weights: Weights = {},  # noqa: B006
@@ -138,6 +141,8 @@ class _Tools:
             text=text,
             like=tuple(self._sound(sound) for sound in like),
             unlike=tuple(self._sound(sound) for sound in unlike),
+            words=tuple(words),
+            not_words=tuple(without),
             filter=RowFilter(tags=tuple(tags), folder=folder),
             weights=weights or None,
         )
@@ -251,7 +256,7 @@ def _one_line(tool: Callable[P, R]) -> Callable[P, R]:
         try:
             return tool(*args, **kwargs)
         except SoundloomError as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(hints_as_fields(str(error))) from error
 
     return answer
 

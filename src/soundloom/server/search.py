@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError, NothingFoundError
 from soundloom.library import Explanation, Library, Match, QuerySound, Segment, embed_pieces, mean_of_pieces
+from soundloom.option_hints import hints_for_page
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
@@ -186,7 +187,12 @@ class Search:
             )
             for match, first in zip(found, firsts, strict=True)
         ]
-        return FoundFiles(files=files, remarks=remarks, version=str(catalogue.version), milliseconds=_since(began))
+        return FoundFiles(
+            files=files,
+            remarks=[hints_for_page(one) for one in remarks],
+            version=str(catalogue.version),
+            milliseconds=_since(began),
+        )
 
     def facets(self, query: FacetQuery) -> FacetCounts:
         """How many files have each value of some fields, among those that text and filters admit.

@@ -119,10 +119,10 @@ class Finder:
             raise NothingFoundError(
                 f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
                 "among which files",
-                f": leave it out, or for what the model takes for it use --word {query.text!r}",
+                f": leave it out, or for what the model takes for it use LibraryQuery(words=({query.text!r},))",
             )
         self._remarks.append(
-            f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest, as --word does"
+            f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest"
         )
         return replace(query, text="", words=(*query.words, *known))
 

@@ -132,7 +132,8 @@ class LibraryQuery:
         for sound in (*self.like, *self.unlike):
             if not 0 < sound.weight < math.inf:
                 raise QueryError(
-                    f"the weight of an example must be above 0, got {sound.weight:g}: --unlike turns it round"
+                    f"the weight of an example must be above 0, got {sound.weight:g}: LibraryQuery(unlike=...) "
+                    "turns it round"
                 )
             if sound.end is not None and not sound.start < sound.end:
                 raise QueryError(f"a region must end after it begins, got {sound.start:g} to {sound.end:g} s")

@@ -93,19 +93,22 @@ class QueryTerms:
         if self._files and is_address(name):
             return _query_sound(name, start, end, weight)
         if not remedy:
-            word = f"; for what the model takes for it: --word {name}" if name.isalpha() else ""
+            word = f"; for what the model takes for it: LibraryQuery(words=({name!r},))" if name.isalpha() else ""
             remedy = f"as text: {_as_text(name)}{word}"
         if "*" in name or "?" in name:
-            remedy = f"for a pattern: --where \"name LIKE '{name.replace('*', '%').replace('?', '_')}'\""
+            pattern = f"name LIKE '{name.replace('*', '%').replace('?', '_')}'"
+            remedy = f"for a pattern: LibraryQuery(where={pattern!r})"
         return _query_sound(self._file(name, remedy), start, end, weight)
 
     def _file(self, name: str, remedy: str) -> Path:
         """A file of this machine, or of the library by its name there."""
         if not self._files:
-            return Path(self._names.find(name, f"as text: text={name}", beside=False))
+            return Path(self._names.find(name, f"as text: {_as_text(name)}", beside=False))
         path = local_path(name)
         if path.is_dir():
-            raise QueryError(f"{name!r} is a folder: search by a sound in it, or among its sounds with --folder {name}")
+            raise QueryError(
+                f"{name!r} is a folder: search by a sound in it, or among its sounds with RowFilter(folder={name!r})"
+            )
         if not path.exists():
             return Path(self._names.find(name, remedy))
         if path.is_file() and path.suffix.lower() in _TABLES:
@@ -172,4 +175,6 @@ def _refuse_operators(text: str) -> None:
         raise QueryError(
             f"all words of a text are searched for, and OR is no operator: search for each alone; {literal}"
         )
-    raise QueryError(f"{found[0]!r} leaves out nothing in a text: write --not {found[1]}; {literal}")
+    raise QueryError(
+        f"{found[0]!r} leaves out nothing in a text: write LibraryQuery(not_words=({found[1]!r},)); {literal}"
+    )

@@ -74,8 +74,8 @@ class SoundNames:
         folder = name.strip(os.sep)
         if any(os.path.dirname(path).endswith(os.sep + folder) for path in self._paths(folder)):
             raise QueryError(
-                f"{name!r} is a folder of the library: search by a sound in it, or among its sounds with --folder "
-                f"{folder}"
+                f"{name!r} is a folder of the library: search by a sound in it, or among its sounds with "
+                f"RowFilter(folder={folder!r})"
             )
         if failed := failed_file(name, self._failures()):
             raise QueryError(failed)
