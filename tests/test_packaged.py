@@ -250,6 +250,16 @@ def test_silence_beside_a_sound_says_nothing_of_it() -> None:
     assert tagger.describing(nothing.clip, 3, 0.1)[0][0] == "Silence"
 
 
+def test_words_that_name_no_source_are_given_only_where_no_other_fits() -> None:
+    tagger = PackagedTagger.load()
+    scores = np.zeros(len(tagger.classes), np.float32)
+    for name, score in (("Environmental noise", 0.9), ("Noise", 0.8), ("Silence", 0.7), ("Dog", 0.2), ("Bark", 0.15)):
+        scores[tagger.classes.index(name)] = score
+    assert [name for name, _ in tagger.describing(scores, 2, 0.1)] == ["Dog", "Bark"]
+    scores[tagger.classes.index("Dog")] = scores[tagger.classes.index("Bark")] = 0.05
+    assert [name for name, _ in tagger.describing(scores, 2, 0.04)] == ["Environmental noise", "Noise"]
+
+
 @pytest.mark.slow
 def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) -> None:
     pytest.importorskip("onnxscript")

@@ -23,12 +23,12 @@ __all__ = ["Explained", "SoundTagger", "Tagged"]
 
 # Seconds that are embedded at a time: bounds what a long sound takes in memory.
 BLOCK = 60
-_SILENCE = "Silence"
-"""The class of AudioSet for what holds no sound."""
+_UNSPECIFIC = frozenset({"Silence", "Environmental noise", "Noise"})
+"""Classes of AudioSet that name no source. Recordings of anything hold a little of them."""
 _QUIET = 1e-2
 """A stretch of so much less amplitude than the loudest, 40 dB, says nothing of a sound by words."""
 _DESCRIBES = 0.1
-"""Score from which another class describes a sound better than silence does."""
+"""Score from which another class describes a sound better than those do."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -217,10 +217,10 @@ class SoundTagger(ABC):
                 yield self.classes[place], float(scores[place])
 
     def describing(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> list[tuple[str, float]]:
-        """As `highest`, for a whole sound: Silence only where no other class describes it."""
-        found = list(self.highest(scores, top + 1, least))
-        sounding = [(name, score) for name, score in found if name != _SILENCE]
-        return (sounding if sounding and sounding[0][1] >= _DESCRIBES else found)[:top]
+        """As `highest`, for a whole sound: Silence, noise and environmental noise only where no other describes it."""
+        found = list(self.highest(scores, top + len(_UNSPECIFIC), least))
+        specific = [(name, score) for name, score in found if name not in _UNSPECIFIC]
+        return (specific if specific and specific[0][1] >= _DESCRIBES else found)[:top]
 
     def _explained(
         self, embeddings: Float[np.ndarray, "seconds dim"], weights: Float[np.ndarray, " seconds"]
