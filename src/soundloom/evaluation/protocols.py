@@ -12,12 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from soundloom.components import Registry
+from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.errors import ComponentError, EvaluationError
 from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor, window_extractor
 from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.scores import Details, Score
+from soundloom.evaluation.splits import Split
 
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
 
@@ -33,6 +37,8 @@ class Protocol:
         paper: the paper and section that define it.
         window: seconds of a frame, for protocols over frames; None for embeddings of whole clips.
         splits: whether it is called with splits.
+        admits: called as ``admits(labels, splits, settings)`` before anything is embedded; raises InvalidArgumentError
+            where the function would refuse these. None if it is not asked.
     """
 
     function: Callable[..., Score]
@@ -41,11 +47,23 @@ class Protocol:
     paper: str
     window: float | None = None
     splits: bool = True
+    admits: Callable[[np.ndarray, Sequence[Split] | None, Any], None] | None = None
 
     @property
     def clipwise(self) -> bool:
         """Whether the model's embeddings of whole clips are its only features, so that it can compare layers."""
         return self.window is None
+
+    def check(self, corpus: Corpus, *, settings: Any, seed: int) -> None:
+        """Refuse a corpus by its labels and splits alone, so that no sound is embedded in vain.
+
+        Raises:
+            InvalidArgumentError: it has no labels or splits that the protocol can use, or too few clips for it.
+            CorpusError: too few groups to draw splits.
+        """
+        if self.admits is not None:
+            targets = targets_of(corpus)
+            self.admits(targets, splits_of(corpus, targets, seed=seed) if self.splits else None, settings)
 
     def extractors(self, model: Embedder) -> tuple[FeatureExtractor, ...]:
         """The features that it needs, the model's own first."""

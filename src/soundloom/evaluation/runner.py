@@ -19,7 +19,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,12 @@ def evaluate_features(
     features: dict[str, list[Features]] = {}
     measurements, refused = {}, {}
     for name, protocol in protocols.items():
+        try:
+            with _named(name, corpus):
+                protocol.check(corpus, settings=chosen.get(name), seed=seed)
+        except EvaluationError as error:
+            refused[name] = str(error)
+            continue
         features[name] = [extract(extractor) for extractor in protocol.extractors(model)]
         try:
             measured = _measured(
@@ -251,12 +258,19 @@ def _score(
 ) -> Score:
     """The score of one protocol on its features; a refusal names the protocol and the corpus."""
     corpus = features[0].corpus
-    try:
+    with _named(name, corpus):
         if not len(corpus):
             raise InvalidArgumentError("none of its clips could be decoded")
         return protocol.score(features, parts, settings=settings, seed=seed)
+
+
+@contextmanager
+def _named(protocol: str, corpus: Corpus) -> Iterator[None]:
+    """A refusal names the protocol and the corpus."""
+    try:
+        yield
     except (ValueError, CorpusError) as error:
-        raise EvaluationError(f"{name} on {corpus.name}: {error}") from error
+        raise EvaluationError(f"{protocol} on {corpus.name}: {error}") from error
 
 
 def environment() -> dict[str, Any]:

@@ -31,6 +31,7 @@ from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score, summarise
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = ["Ablation", "AblationDetails", "Contribution", "ablate", "ablation_analysis", "validate"]
 
@@ -214,6 +215,7 @@ PROTOCOLS.register(
         settings=LinearProbeSettings,
         details=AblationDetails,
         paper="parts left out in turn, under the linear probe of Niizumi 2022, IV-A",
+        admits=check_every_split,
     ),
     definition=ablation_analysis,
 )

@@ -30,6 +30,7 @@ from soundloom.evaluation.probes.frame_data import validate as validate_frames
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = ["ChunkDetails", "ChunkSettings", "chunk_probe", "validate"]
 
@@ -144,7 +145,12 @@ def chunk_probe(
 PROTOCOLS.register(
     "chunks",
     Protocol(
-        function=chunk_probe, settings=ChunkSettings, details=ChunkDetails, paper="Verma 2023, 2 and 3.5", window=1.0
+        function=chunk_probe,
+        settings=ChunkSettings,
+        details=ChunkDetails,
+        paper="Verma 2023, 2 and 3.5",
+        window=1.0,
+        admits=check_every_split,
     ),
     definition=chunk_probe,
 )

@@ -29,6 +29,7 @@ from soundloom.evaluation.probes.frame_data import clip_means, fit_frames, valid
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split, carve
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = [
     "FewShotDetails",
@@ -163,6 +164,7 @@ PROTOCOLS.register(
         details=ShallowDetails,
         paper="Jansen 2017, 4.3",
         window=WINDOW,
+        admits=check_every_split,
     ),
     definition=shallow_classifier,
 )
@@ -217,7 +219,12 @@ def few_shot(
 PROTOCOLS.register(
     "few-shot",
     Protocol(
-        function=few_shot, settings=FewShotSettings, details=FewShotDetails, paper="Jansen 2017, 4.3", window=WINDOW
+        function=few_shot,
+        settings=FewShotSettings,
+        details=FewShotDetails,
+        paper="Jansen 2017, 4.3",
+        window=WINDOW,
+        admits=check_every_split,
     ),
     definition=few_shot,
 )
@@ -253,6 +260,7 @@ PROTOCOLS.register(
         details=FewShotDetails,
         paper="Jansen 2017, 4.3, with five clips a class instead of twenty",
         window=WINDOW,
+        admits=check_every_split,
     ),
     definition=five_shot,
 )

@@ -75,9 +75,19 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
-    known = len(embeddings) - 1
     if splits is not None:
         cuts.validate(splits, len(embeddings))
+    check_neighbours(labels, splits, KNNSettings(k=k))
+
+
+def check_neighbours(labels: np.ndarray, splits: Sequence[Split] | None, settings: KNNSettings) -> None:
+    """Refuse fewer clips to ask than k.
+
+    Raises:
+        InvalidArgumentError: in one of the splits, or in all without splits, there are fewer.
+    """
+    k, known = settings.k, len(labels) - 1
+    if splits is not None:
         known = min(len(split.train) + len(split.valid) for split in splits)
     if known < k:
         raise InvalidArgumentError(f"k is {k}, but there are only {known} clips to ask: choose a smaller k")
@@ -136,7 +146,13 @@ def knn_probe(
 
 PROTOCOLS.register(
     "knn",
-    Protocol(function=knn_probe, settings=KNNSettings, details=KNNDetails, paper="k nearest neighbours"),
+    Protocol(
+        function=knn_probe,
+        settings=KNNSettings,
+        details=KNNDetails,
+        paper="k nearest neighbours",
+        admits=check_neighbours,
+    ),
     definition=knn_probe,
 )
 

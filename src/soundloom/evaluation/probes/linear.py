@@ -45,6 +45,7 @@ from soundloom.evaluation.probes.common import (
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = ["LinearProbeSettings", "linear_probe", "validate"]
 
@@ -98,7 +99,13 @@ def linear_probe(
 
 PROTOCOLS.register(
     "linear",
-    Protocol(function=linear_probe, settings=LinearProbeSettings, details=ProbeDetails, paper="Niizumi 2022, IV-A"),
+    Protocol(
+        function=linear_probe,
+        settings=LinearProbeSettings,
+        details=ProbeDetails,
+        paper="Niizumi 2022, IV-A",
+        admits=check_every_split,
+    ),
     definition=linear_probe,
 )
 

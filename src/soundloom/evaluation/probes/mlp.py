@@ -34,6 +34,7 @@ from soundloom.evaluation.probes.common import (
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = ["MLPSettings", "mlp_probe", "validate"]
 
@@ -81,7 +82,13 @@ def mlp_probe(
 
 PROTOCOLS.register(
     "mlp",
-    Protocol(function=mlp_probe, settings=MLPSettings, details=ProbeDetails, paper="Favory 2020, 3.2"),
+    Protocol(
+        function=mlp_probe,
+        settings=MLPSettings,
+        details=ProbeDetails,
+        paper="Favory 2020, 3.2",
+        admits=check_every_split,
+    ),
     definition=mlp_probe,
 )
 

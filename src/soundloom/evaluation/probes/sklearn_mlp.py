@@ -24,6 +24,7 @@ from soundloom.evaluation.probes.common import Fitted, ProbeDetails, Standardise
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.splits import Split
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = ["SklearnMLPSettings", "sklearn_mlp_probe"]
 
@@ -75,6 +76,7 @@ PROTOCOLS.register(
         settings=SklearnMLPSettings,
         details=ProbeDetails,
         paper="Favory 2020, 3.2, as its published code trains",
+        admits=check_every_split,
     ),
     definition=sklearn_mlp_probe,
 )

@@ -35,6 +35,7 @@ from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.retrieval.average_precision import average_precision, tie_ends
 from soundloom.evaluation.scores import Details, Score, summarise
 from soundloom.evaluation.standardisation import moments, standardise
+from soundloom.evaluation.validation import check_every_split
 
 __all__ = [
     "ByExampleDetails",
@@ -191,6 +192,7 @@ PROTOCOLS.register(
         details=ByExampleDetails,
         paper="Jansen 2017, 4.2",
         splits=False,
+        admits=check_every_split,
     ),
     definition=query_by_example,
 )
@@ -256,6 +258,7 @@ PROTOCOLS.register(
         details=LeaveOneOutDetails,
         paper="nearest clips",
         splits=False,
+        admits=check_every_split,
     ),
     definition=leave_one_out,
 )
