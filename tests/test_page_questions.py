@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, until, violations, visit
 from soundloom.library import Library
@@ -79,6 +79,37 @@ def test_what_is_typed_takes_the_place_of_what_was_typed(page: Page) -> None:
     until(page, "() => location.search === '?text=drum'")
     page.get_by_role("button", name="Start over").click()
     until(page, "() => location.search === ''")
+
+
+def test_counts_of_the_question_before_are_known_as_such(page: Page) -> None:
+    visit(page)
+    held: list[Route] = []
+    page.route("**/api/v1/facets*", lambda route: held.append(route))
+    find(page, "bell")
+    counted = page.locator(".narrowing")
+    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'false'")
+    expect(counted).to_have_attribute("aria-busy", "true")
+    for route in held:
+        route.continue_()
+    expect(counted).to_have_attribute("aria-busy", "false")
+
+
+def test_results_begin_below_the_question_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit(page, "/?folder=bell&max_duration=1000")
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("f")
+    # However few: the rest of the window stays free below them.
+    question, found = page.locator(".view > aside").bounding_box(), page.locator(".results").bounding_box()
+    assert question is not None
+    assert found is not None
+    assert found["y"] - (question["y"] + question["height"]) < 2
+    # The toast is one line of words beside its buttons, and not a heading of results.
+    words, away = page.locator(".toast span").bounding_box(), page.get_by_role("button", name="Dismiss").bounding_box()
+    assert words is not None
+    assert away is not None
+    assert away["y"] < words["y"] + words["height"]
+    page.keyboard.press("z")
 
 
 def test_counts_wait_until_the_results_are_painted(page: Page) -> None:

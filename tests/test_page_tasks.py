@@ -88,6 +88,9 @@ def test_folders_are_a_tree_that_counts_what_the_question_admits(page: Page) -> 
     page.get_by_role("combobox", name="Find").press("Enter")
     expect(folders.get_by_role("button", name="field 1")).to_be_visible()
     expect(folders.get_by_role("button", name="bell")).to_have_count(0)
+    # What the model takes for the word is found as well, and not counted.
+    assert page.locator("[data-card]").count() > 4
+    expect(page.get_by_text("Counted below: files that are called “rain”")).to_be_visible()
 
 
 def test_a_hit_is_compared_with_the_query(page: Page) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from helpers.browser import NEEDS_CHROMIUM, asked, serving, until, visit
 
@@ -56,6 +56,19 @@ def test_a_long_file_is_seen_by_excerpts_and_decoded_when_it_is_played(page: Pag
     with page.expect_request("**/audio*"):
         page.get_by_role("dialog").get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("dialog").get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_a_picture_on_its_way_says_so(page: Page) -> None:
+    visit(page, "/?text=long")
+    held: list[Route] = []
+    page.route("**/spectrogram.png*", lambda route: held.append(route))
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("v")
+    expect(page.get_by_role("dialog").get_by_text("Drawing …")).to_be_visible()
+    while held:
+        held.pop(0).abort()  # one that will not come is not waited for
+        page.wait_for_timeout(200)
+    expect(page.get_by_role("dialog").get_by_text("Drawing …")).to_have_count(0)
 
 
 def test_a_long_name_leaves_the_examples_button_in_reach(page: Page) -> None:

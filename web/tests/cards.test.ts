@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Follower } from '../src/lib/follower';
-import { called, clock, count, percent, plural, score, seconds, shortFolder, span, tail, times } from '../src/lib/format';
+import { called, clock, count, percent, plural, score, seconds, sentence, shortFolder, span, tail, times } from '../src/lib/format';
 import { Slots } from '../src/lib/slots';
 
 describe('Slots', () => {
@@ -94,9 +94,13 @@ describe('numbers as text', () => {
     expect([shortFolder('.'), shortFolder('a/b/kick'), shortFolder('kick')]).toEqual(['top folder', 'b/kick', 'kick']);
   });
 
+  it('begins a remark with a capital', () => {
+    expect([sentence('the model does not know it'), sentence('')]).toEqual(['The model does not know it', '']);
+  });
+
   it('counts', () => {
     expect([count(12345), percent(0.129), plural(1, 'sound'), plural(2000, 'sound'), plural(0, 'match', 'matches')]).toEqual([
-      '12,345', '13 %', '1 sound', '2,000 sounds', '0 matches',
+      '12,345', '13\u00a0%', '1 sound', '2,000 sounds', '0 matches',
     ]);
     expect([tail('a/b/c.wav'), tail('c.wav'), tail('a/')]).toEqual(['c.wav', 'c.wav', 'a/']);
   });

@@ -50,6 +50,10 @@ export const shortFolder = (folder: string): string => (folder === '.' ? 'top fo
 
 export const count = (value: number): string => value.toLocaleString('en');
 
-export const percent = (value: number): string => `${Math.round(100 * value)} %`;
+/** With a space that no line ends at. */
+export const percent = (value: number): string => `${Math.round(100 * value)}\u00a0%`;
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
+
+/** A remark as a sentence of its own: it begins with a capital. */
+export const sentence = (remark: string): string => remark.slice(0, 1).toUpperCase() + remark.slice(1);

@@ -15,6 +15,8 @@ class Counts {
   fields = $state.raw<FacetCounts['facets']>({});
   /** Files of each folder at any depth; null where nothing but a folder restricts them. */
   folders = $state.raw<ReadonlyMap<string, number> | null>(null);
+  /** The counts are of the question before. */
+  behind = $state(false);
   private asked = '';
   private follower = new Follower<Wish>((wish, signal) => this.count(wish, signal));
 
@@ -25,6 +27,7 @@ class Counts {
     const asked = [wish.all, wish.others, state].join('\n');
     if (asked === this.asked) return;
     this.asked = asked;
+    this.behind = true;
     this.follower.want(wish, true);
   }
 
@@ -39,6 +42,7 @@ class Counts {
       // A question without answers has no counts: what is wrong is said beside the results.
       if (!signal.aborted) this.asked = '';
     }
+    if (!signal.aborted) this.behind = false;
   }
 }
 

@@ -3,7 +3,7 @@ import { ApiError, api } from '../api/client';
 import { limits } from '../api/schemas';
 import type { Found, Hit } from '../api/types';
 import { Follower } from '../lib/follower';
-import { plural } from '../lib/format';
+import { plural, sentence } from '../lib/format';
 import { painted } from '../lib/painted';
 import { library } from './library.svelte';
 import { messages } from './messages.svelte';
@@ -122,7 +122,7 @@ class Results {
       if (!wish.steering) picked.clear();
       library.noticeVersion(found.version);
       this.total = found.total;
-      this.remarks = found.remarks ?? [];
+      this.remarks = (found.remarks ?? []).map(sentence);
       this.milliseconds = found.milliseconds;
       this.k = wish.k;
       this.error = null;

@@ -17,7 +17,12 @@ class Tagging {
   asking = $state.raw<string[]>([]);
   /** How many changes were made here: what shows tags asks again. */
   changes = $state(0);
-  private edits: string[] = recalled();
+  private edits = $state.raw<string[]>(recalled());
+
+  /** Whether a change of this tab can be taken back. */
+  get undoable(): boolean {
+    return this.edits.length > 0;
+  }
 
   /** @returns whether it was done; if not, a person was told why. */
   async apply(tag: string, add: string[], remove: string[] = []): Promise<boolean> {
