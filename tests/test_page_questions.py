@@ -109,6 +109,9 @@ def test_results_begin_below_the_question_on_a_phone(page: Page) -> None:
     assert words is not None
     assert away is not None
     assert away["y"] < words["y"] + words["height"]
+    undo = page.locator(".toast").get_by_role("button", name="Undo").bounding_box()
+    assert undo is not None
+    assert undo["height"] < 46  # its word in one piece
     page.keyboard.press("z")
 
 

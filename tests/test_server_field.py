@@ -188,6 +188,17 @@ def test_a_detector_finds_calls_where_nothing_was_marked(field: tuple[Library, T
     assert LibraryDetectors(library).names() == ["chirp"]
 
 
+def test_a_file_that_is_not_there_stops_no_training(field: tuple[Library, TestClient], tmp_path: Path) -> None:
+    library, client = field
+    (path,) = [Path(one) for one in library.files() if "HILL_20240503_120000" in one]
+    away = path.rename(tmp_path / path.name)  # as on a drive that is not connected
+    try:
+        done(client, client.post(f"{API}/detectors", json={"name": "without", "labels": ["chirp"], "window": 1}))
+    finally:
+        away.rename(path)
+    assert client.delete(f"{API}/detectors/without").is_success
+
+
 def test_detection_and_search_are_of_a_site_and_of_hours(client: TestClient) -> None:
     asked = {"site": "pond", "hours": "22-4", "recall": 0.9}
     job = done(client, client.post(f"{API}/detectors/chirp/detect", json=asked))

@@ -116,7 +116,8 @@ class LibraryDetectors:
     ) -> Detector:
         """Learn a detector from the library and keep it; one of this name that is there already becomes its `former`.
 
-        What it learns of the recordings' background is of the marked files and of 200 others, drawn at random.
+        What it learns of the recordings' background is of the marked files and of 200 others that are there,
+        drawn at random.
 
         Args:
             name: what the detector is called.
@@ -127,6 +128,8 @@ class LibraryDetectors:
         """
         folder, found = self.folder(name), self.examples(labels, by_tags=by_tags, other=other)
         rest = sorted(set(self.library.files()) - {one.path for one in found})
+        absent = self.library.index().segments.absent(rest)
+        rest = [path for path, missing in zip(rest, absent, strict=True) if not missing]
         drawn = np.random.default_rng(0).permutation(len(rest))[:_BACKGROUND]
         background = [rest[number] for number in sorted(drawn.tolist())]
         detector = Detector.train(
