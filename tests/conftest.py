@@ -13,6 +13,9 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
+    from starlette.testclient import TestClient
+
+    from soundloom.library import Library
 
 # Several processes test at a time: one thread each, before numpy and torch start theirs.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -59,6 +62,27 @@ def shared_audio() -> Path:
     if not folder.is_dir():
         pytest.skip("no real audio here: set SOUNDLOOM_AUDIO to a folder with esc50/, formats/, pitch/ ...")
     return folder.resolve()
+
+
+@pytest.fixture(scope="module")
+def served_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library, TestClient]]:
+    """A library that tests only read, and a client of its server."""
+    from helpers.server import made_library, served
+
+    folder = tmp_path_factory.mktemp("served")
+    library = made_library(folder)
+    with served(library, folder / "cache") as client:
+        yield library, client
+
+
+@pytest.fixture
+def own_library(tmp_path: Path) -> Iterator[tuple[Library, TestClient]]:
+    """A library that a test may change, and a client of its server."""
+    from helpers.server import made_library, served
+
+    library = made_library(tmp_path)
+    with served(library, tmp_path / "cache") as client:
+        yield library, client
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 
 def tone(frequency: float, sample_rate: int, seconds: float, amplitude: float = 0.5) -> np.ndarray:
@@ -64,4 +65,9 @@ def write_silent_film(path: Path) -> Path:
         picture.pts = 0
         file.mux(film.encode(picture))
         file.mux(film.encode(None))
+    return path
+
+
+def written(path: Path, samples: np.ndarray, sample_rate: int, **how: str) -> Path:
+    soundfile.write(path, samples, sample_rate, **how)
     return path

@@ -71,3 +71,10 @@ def refused(answer: Any, status: int, code: str) -> str:
     assert isinstance(message, str)
     assert message
     return message
+
+
+def search(client: TestClient, **asked: Any) -> list[str]:
+    """The names of what a search finds."""
+    answer = client.get(f"{API}/search", params=asked)
+    assert answer.status_code == 200, answer.text
+    return [hit["name"] for hit in answer.json()["hits"]]
