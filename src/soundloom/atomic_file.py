@@ -1,4 +1,4 @@
-"""Atomic writing of files: under a temporary name beside them, renamed when complete, removed when something fails."""
+"""Atomic writing of files: whole ones under a temporary name, renamed when complete; what is appended in place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "usual_permissions", "write_atomically"]
+__all__ = ["append_durably", "replacing", "usual_permissions", "write_atomically"]
 
 
 @contextmanager
@@ -57,3 +57,26 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def append_durably(path: str | os.PathLike[str], content: bytes, *, after: int) -> None:
+    """Append to a file, all of it or nothing, also when the machine loses power.
+
+    Args:
+        path: the file, which is made if it is not there.
+        content: what is appended.
+        after: bytes of the file that are whole; what follows, as a process leaves that was killed, is cut off.
+
+    Raises:
+        OSError: it cannot be written; the file holds what was whole.
+    """
+    with open(path, "ab", buffering=0) as file:
+        file.truncate(after)
+        try:
+            rest = memoryview(content)
+            while rest:  # a disk that is nearly full takes a part, and refuses the next
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(after)
+            raise

@@ -6,7 +6,6 @@ end to end, and nothing is copied. Views are plain data and can be sent to anoth
 
 from __future__ import annotations
 
-import io
 import os
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from soundloom.remote import open_binary
+from soundloom.sized_reader import SizedReader
 
 __all__ = ["FileView", "Span", "ViewFile"]
 
@@ -60,7 +60,7 @@ class FileView:
         return cls(tuple(Span(o, n, None if given is None else bytes.fromhex(given)) for o, n, given in data))
 
 
-class ViewFile(io.RawIOBase):
+class ViewFile(SizedReader):
     """A view as a file to read, without a buffer.
 
     Args:
@@ -78,30 +78,7 @@ class ViewFile(io.RawIOBase):
         spans = (Span(0, self._file.seek(0, os.SEEK_END)),) if view is None else view.spans
         self._spans = [span for span in spans if span.length > 0]
         self._ends = list(accumulate(span.length for span in self._spans))
-        self._position = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes in the view."""
-        return self._ends[-1] if self._ends else 0
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """The position in the view, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position in the view; the position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
+        super().__init__(self._ends[-1] if self._ends else 0)
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as there are bytes; the number of bytes."""

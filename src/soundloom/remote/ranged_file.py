@@ -6,13 +6,12 @@ requests; a read elsewhere fetches 32 kB, so a region of a long recording takes 
 
 from __future__ import annotations
 
-import io
-import os
 from collections import OrderedDict
 from threading import Lock
 from typing import Any, Protocol
 
 from soundloom.errors import RemoteFileError
+from soundloom.sized_reader import SizedReader
 
 __all__ = ["ByteRanges", "RangedBytes", "RangedFile"]
 
@@ -80,7 +79,7 @@ class RangedBytes:
         return self._blocks[number]
 
 
-class RangedFile(io.RawIOBase):
+class RangedFile(SizedReader):
     """A remote file to read and seek in.
 
     Args:
@@ -89,27 +88,9 @@ class RangedFile(io.RawIOBase):
     """
 
     def __init__(self, content: RangedBytes, mtime_ns: int = 0) -> None:
-        self.size, self.mtime_ns = content.size, mtime_ns
+        super().__init__(content.size)
+        self.mtime_ns = mtime_ns
         self._content = content
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position; the position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._content.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as there are bytes; the number of bytes."""

@@ -12,7 +12,6 @@ dropped.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.annotations import Annotation
+from soundloom.atomic_file import append_durably
 from soundloom.errors import LibraryError
 from soundloom.system_errors import reason_of
 
@@ -157,15 +157,6 @@ class AnnotationLog:
         whole = len(self._text())
         lines = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
         try:
-            with open(self._file, "ab", buffering=0) as log:
-                log.truncate(whole)
-                try:
-                    rest = memoryview(lines)
-                    while rest:
-                        rest = rest[log.write(rest) :]
-                    os.fsync(log.fileno())
-                except OSError:
-                    log.truncate(whole)
-                    raise
+            append_durably(self._file, lines, after=whole)
         except OSError as error:
             raise LibraryError(f"cannot write the annotations {str(self._file)!r}: {reason_of(error)}") from None

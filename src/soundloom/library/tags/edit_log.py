@@ -18,7 +18,6 @@ Logs without ``tags.sum`` were written by earlier versions: their decisions hold
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from soundloom.atomic_file import write_atomically
+from soundloom.atomic_file import append_durably, write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library.storage.table_schema import FileState
 
@@ -243,16 +242,7 @@ class DecisionLog:
         try:
             if not self._file.exists() and not self._sum.exists():
                 self.mark_applied()  # from its first line on it is no log of an earlier version
-            with open(self._file, "ab", buffering=0) as log:
-                log.truncate(whole)  # a process that was killed may have left a line without its end
-                try:
-                    rest = memoryview(line)
-                    while rest:  # a disk that is nearly full takes a part, and refuses the next
-                        rest = rest[log.write(rest) :]
-                    os.fsync(log.fileno())
-                except OSError:
-                    log.truncate(whole)
-                    raise
+            append_durably(self._file, line, after=whole)
         except OSError as error:
             raise LibraryError(f"cannot write the tags to {str(self._file)!r}: {error.strerror}") from None
         return number
