@@ -11,7 +11,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 import soundloom
-from soundloom.cli import console, main, progress_lines, tag_predictions
+from soundloom.cli import main, progress_bars, tag_predictions
 from soundloom.cli.match_table import written_region
 from soundloom.library import FileProgress, Match
 from soundloom.objectives.labels import LabelHead, LabelSettings
@@ -114,8 +114,8 @@ def test_progress_is_printed_with_the_time_left_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
-    with console.step_bar("fingerprints", "files") as steps, console.progress_bar("indexing") as files:
+    monkeypatch.setattr(progress_bars.time, "monotonic", lambda: now)
+    with progress_bars.step_bar("fingerprints", "files") as steps, progress_bars.progress_bar("indexing") as files:
         for done in range(1, 101):
             steps(done, 100)
             files(FileProgress(done, 100, float(done), "a.wav"))

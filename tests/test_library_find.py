@@ -24,7 +24,6 @@ from soundloom.library.search.query_vectors import combine_examples, nearest_row
 from soundloom.library.search.tag_query import find_known_words
 from soundloom.one_thread import one_thread
 from soundloom.tags import aligned_tags
-from soundloom.tags.suggestions import suggestion_scores
 
 PATHS = [f"/s/{name}.wav" for name in ("birds/owl", "birds/robin", "city/bus", "city/dog", "dog park/rec1", "rec2")]
 EVEN = dict.fromkeys(PARTS, 1.0)
@@ -159,7 +158,7 @@ def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, mo
     for match in found:
         table = worded.rows(["embedding"], where=f"path = '{match.path}' AND start = {match.start}")
         embedding = np.stack(table["embedding"].to_numpy())
-        scores = suggestion_scores(aligned, torch.from_numpy(embedding))[0, columns]
+        scores = aligned.suggestion_scores(torch.from_numpy(embedding))[0, columns]
         assert match.probability == pytest.approx(scores.min().item(), abs=1e-6)
     assert worded.find(LibraryQuery(like=(QuerySound(found[0].path),)), k=1)[0].probability is None
     monkeypatch.setattr(finder, "GUESS", 1.1)

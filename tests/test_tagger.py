@@ -23,7 +23,6 @@ from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.tagger import Tagger
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.tags.class_head import TagHead
-from soundloom.tags.suggestions import suggestion_scores
 
 CLASSES = ("rain", "siren", "dog")
 
@@ -133,7 +132,7 @@ def test_a_model_tags_with_the_words_that_it_knows(tmp_path: Path) -> None:
     seconds = torch.stack(
         [torch.from_numpy(knowing.embed(path, start=start, end=end)) for start, end in ((0, 1), (1, 2), (2, 2.5))]
     )
-    scores = suggestion_scores(tags, seconds).numpy()
+    scores = tags.suggestion_scores(seconds).numpy()
     np.testing.assert_allclose(found.seconds, scores, atol=1e-5)
     np.testing.assert_allclose(found.clip, np.array([1, 1, 0.5]) @ scores / 2.5, atol=1e-5)
 

@@ -14,7 +14,7 @@ import pytest
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
-from soundloom.library.search.text_match import query_words, word_forms
+from soundloom.library.search.terms.query_words import query_words, word_forms
 
 Tags = Mapping[str, Sequence[Sequence[str]]]
 

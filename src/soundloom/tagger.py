@@ -47,7 +47,6 @@ from soundloom.models.saved_model import check_there, folder_of, from_pretrained
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.sound_tagger import SoundTagger
 from soundloom.tags import AlignedTags, aligned_tags
-from soundloom.tags.suggestions import suggestion_scores
 from soundloom.tags.text_towers import clap_folder
 
 __all__ = ["TAGGER", "WEIGHTS", "Tagger", "TaggerConfig"]
@@ -82,15 +81,15 @@ class TaggerConfig:
     fingerprint: str
 
 
-class _Told(nn.Module):
-    """What a model's tags' side says of its embeddings, as a head."""
+class _TagModelHead(nn.Module):
+    """An aligned tag model as a head: embeddings to the probability of each of its words."""
 
     def __init__(self, tags: AlignedTags) -> None:
         super().__init__()
         self.tags = tags
 
     def forward(self, embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows words"]:
-        return suggestion_scores(self.tags, embeddings)
+        return self.tags.suggestion_scores(embeddings)
 
 
 class Tagger(SoundTagger):
@@ -167,7 +166,7 @@ class Tagger(SoundTagger):
                 hop = stream.window.step * stream.frontend.hop
             else:
                 length = max(length, stream.window.frames * stream.frontend.hop)
-        tagger = cls(part, _Told(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
+        tagger = cls(part, _TagModelHead(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
         tagger.skip_silence = True
         return tagger
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices, progress_bar
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.cli.work import plan_argument
 from soundloom.counted import counted
 from soundloom.library.mirror import shown

@@ -1,4 +1,4 @@
-"""Output of commands: progress on standard error, tables and JSON on standard output.
+"""Output of commands: messages on standard error, tables and JSON on standard output.
 
 File names, tags and metadata are other people's text: everything is printed by `echo`, `cell` and `print_json`, which
 escape what a terminal would obey (`soundloom.safe_text`). What the terminal's encoding lacks is escaped as well.
@@ -11,8 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,14 +22,11 @@ from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable_lines
 
 if TYPE_CHECKING:
-    from rich import progress
     from rich.console import Console
     from rich.text import Text
 
-    from soundloom.embedder import Embedder
-    from soundloom.library import Failure, FileNotice, FileProgress
+    from soundloom.library import Failure, FileNotice
     from soundloom.library.indexing.scan import FilesLeftOut
-    from soundloom.models.weights.http_transfer import TransferProgress
 
 __all__ = [
     "Styled",
@@ -38,14 +34,11 @@ __all__ = [
     "cell",
     "clock",
     "echo",
-    "model_loader",
     "print_copies",
     "print_failures",
     "print_json",
     "print_left_out",
     "print_notices",
-    "progress_bar",
-    "step_bar",
     "table_console",
     "tolerate_encodings",
 ]
@@ -132,112 +125,6 @@ def clock(seconds: float) -> str:
     whole = int(seconds)
     minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
     return f"{whole // 3600}:{minutes}" if whole >= 3600 else minutes.lstrip("0")
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
-    """A bar with the rate and the time left, from the first file on; lines if standard error is not a terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    from soundloom.cli.progress_lines import ProgressLines
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(what, total=None, rate="")
-    lines = ProgressLines(what, "files")
-
-    def advance(reached: FileProgress) -> None:
-        if not console.is_terminal:
-            lines.advance(reached.done, reached.total)
-            return
-        bar.start()
-        elapsed = bar.tasks[task].elapsed or 0
-        if elapsed > 0:
-            rate = f"{reached.done / elapsed:.0f} files/s, {reached.seconds / elapsed:.0f} x real time"
-            bar.update(task, total=reached.total, completed=reached.done, rate=rate)
-
-    try:
-        yield advance
-    finally:
-        bar.stop()
-
-
-@contextmanager
-def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of steps done, of how many, with the time left; lines if standard error is not a terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    from soundloom.cli.progress_lines import ProgressLines
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn(unit),
-        progress.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield ProgressLines(what, unit).advance
-        return
-    with progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def model_loader(*, offline: bool) -> Callable[..., Embedder]:
-    """`soundloom.load` as commands call it: what it fetches is announced, and followed by a bar, on standard error.
-
-    The bar is there while something is fetched; show no other bar meanwhile.
-    """
-    bars: list[progress.Progress] = []  # made when something is fetched: rich takes long to import
-
-    def advance(reached: TransferProgress) -> None:
-        if not bars:
-            bars.append(_fetch_bar())
-        bars[0].update(bars[0].task_ids[0], total=reached.total, completed=reached.done)
-
-    def load_with_bar(*arguments: Any, **options: Any) -> Embedder:
-        from soundloom.models import load  # when it is needed: it imports PyTorch
-
-        try:
-            return load(*arguments, offline=offline, announce=announce, progress=advance, **options)
-        finally:
-            while bars:
-                bars.pop().stop()
-
-    def announce(download: object) -> None:
-        echo(str(download), err=True)
-
-    return load_with_bar
-
-
-def _fetch_bar() -> progress.Progress:
-    """A running bar of bytes, with the rate and the time left; nothing if standard error is not a terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    columns = (
-        progress.TextColumn("fetching weights"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    bar = progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task("")
-    bar.start()
-    return bar
 
 
 def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, progress_bar
+from soundloom.cli.console import clock, echo, print_failures
 from soundloom.cli.match_table import print_matches
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, step_bar
+from soundloom.cli.console import clock, echo, print_failures, print_json
 from soundloom.cli.filter_options import deployed, pop_deployed, print_unmatched
+from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 

@@ -12,9 +12,10 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
-from soundloom.cli.console import echo, print_failures, print_json, step_bar
+from soundloom.cli.console import echo, print_failures, print_json
 from soundloom.cli.detect import minutes_of
 from soundloom.cli.filter_options import deployed, pop_deployed
+from soundloom.cli.progress_bars import step_bar
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
 from soundloom.errors import QueryError

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, step_bar
+from soundloom.cli.console import echo
 from soundloom.cli.filter_options import filters, pop_filter
+from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 
 __all__ = ["command"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, print_failures, print_json, step_bar
+from soundloom.cli.console import echo, print_failures, print_json
+from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
 

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import (
-    clock,
-    echo,
-    model_loader,
-    print_failures,
-    print_json,
-    print_left_out,
-    print_notices,
-    progress_bar,
-)
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, print_notices
 from soundloom.cli.index import segment_seconds
+from soundloom.cli.model_loader import model_loader
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
 

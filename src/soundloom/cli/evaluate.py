@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options, evaluate_options
-from soundloom.cli.console import Styled, clock, echo, model_loader, print_json
+from soundloom.cli.console import Styled, clock, echo, print_json
+from soundloom.cli.model_loader import model_loader
 
 if TYPE_CHECKING:
     from soundloom.evaluation.results import Result

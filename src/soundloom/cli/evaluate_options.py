@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import Styled, cell, echo, print_failures, progress_bar, table_console
+from soundloom.cli.console import Styled, cell, echo, print_failures, table_console
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.local_path import local_path
 
 if TYPE_CHECKING:

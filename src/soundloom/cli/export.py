@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.console import echo, print_json
+from soundloom.cli.model_loader import model_loader
 from soundloom.counted import counted
 
 __all__ = ["command"]

@@ -15,17 +15,9 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import common_options
-from soundloom.cli.console import (
-    clock,
-    echo,
-    model_loader,
-    print_copies,
-    print_failures,
-    print_json,
-    print_left_out,
-    print_notices,
-    progress_bar,
-)
+from soundloom.cli.console import clock, echo, print_copies, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.model_loader import model_loader
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path

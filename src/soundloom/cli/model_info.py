@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.console import echo, print_json
+from soundloom.cli.model_loader import model_loader
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder

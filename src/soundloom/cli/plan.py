@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, model_loader, print_json, print_left_out
+from soundloom.cli.console import echo, print_json, print_left_out
 from soundloom.cli.index import checked, listed, open_or_create
+from soundloom.cli.model_loader import model_loader
 from soundloom.counted import counted
 
 __all__ = ["command"]

@@ -1,19 +1,86 @@
-"""Progress bars of preparation and training, on standard error."""
+"""Progress of commands on standard error: bars on a terminal, else a line now and then with the time left."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from soundloom.cli.console import cell, clock, echo
 
 if TYPE_CHECKING:
     from soundloom.feature_cache import CacheProgress
+    from soundloom.library import FileProgress
     from soundloom.training import TrainingProgress
 
-__all__ = ["followed"]
+__all__ = ["followed", "progress_bar", "step_bar"]
+
+_EVERY = 30.0
+"""Seconds between two lines; what takes less prints none."""
+
+
+class _Advance(Protocol):
+    def __call__(self, done: int, total: int, detail: str = ...) -> None: ...
+
+
+@contextmanager
+def step_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of steps done, of how many, with the time left; lines if standard error is not a terminal.
+
+    It is shown from the first step on: a model that is fetched before has a bar of its own.
+
+    Args:
+        what: the work, such as indexing.
+        unit: what is counted, such as files.
+    """
+    with _advancing(what, unit) as advance:
+        yield advance
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[FileProgress], None]]:
+    """A bar of files, as `step_bar`, with the rate beside it."""
+    began = time.monotonic()
+    with _advancing(what, "files") as advance:
+
+        def reach(files: FileProgress) -> None:
+            elapsed = max(time.monotonic() - began, 1e-3)
+            rate = f"{files.done / elapsed:.0f} files/s, {files.seconds / elapsed:.0f} x real time"
+            advance(files.done, files.total, rate)
+
+        yield reach
+
+
+@contextmanager
+def _advancing(what: str, unit: str) -> Iterator[_Advance]:
+    """A bar, or lines; beside the bar stands the unit, or a detail that is given instead."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(what, unit).advance
+        return
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[detail]}"),
+        progress.TimeRemainingColumn(),
+    )
+    bar = progress.Progress(*columns, console=console, transient=True)
+    task = bar.add_task(what, total=None, detail=unit)
+
+    def advance(done: int, total: int, detail: str = unit) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, detail=detail)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 @contextmanager
@@ -63,3 +130,23 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
                 say(f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}")
 
         yield prepared, trained
+
+
+class _Lines:
+    """Prints how far a work is; arguments as for `step_bar`."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._what, self._unit = what, unit
+        self._began: float | None = None
+        self._printed = 0.0
+
+    def advance(self, done: int, total: int, detail: str = "") -> None:  # noqa: ARG002 (for terminals)
+        """Print a line if the last is long enough ago."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = self._printed = now
+        if now - self._printed < _EVERY or not done:
+            return
+        self._printed = now
+        left = (now - self._began) / done * (total - done)
+        echo(f"{self._what}: {done} of {total} {self._unit}, {clock(left)} left", err=True)

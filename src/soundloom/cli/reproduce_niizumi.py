@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options, evaluate_options, reproduce_options
-from soundloom.cli.console import echo, model_loader
+from soundloom.cli.console import echo
+from soundloom.cli.model_loader import model_loader
 
 __all__ = ["command"]
 

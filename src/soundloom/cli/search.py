@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, model_loader, print_json
+from soundloom.cli.console import echo, print_json
 from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_table import print_matches, written_region
+from soundloom.cli.model_loader import model_loader
 from soundloom.cli.player import play_matches
 from soundloom.cli.search_query import (
     check_library,

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import (
-    clock,
-    echo,
-    print_failures,
-    print_json,
-    print_left_out,
-    print_notices,
-    progress_bar,
-)
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.cli.tag_examples import command as examples
 from soundloom.counted import counted
 

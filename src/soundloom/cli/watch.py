@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, model_loader, print_failures
+from soundloom.cli.console import clock, echo, print_failures
+from soundloom.cli.model_loader import model_loader
 from soundloom.counted import counted
 
 if TYPE_CHECKING:

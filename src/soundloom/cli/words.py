@@ -35,7 +35,7 @@ def command(text: tuple[str, ...], model: str | None, folder: Path | None, offli
     """
     from soundloom.errors import QueryError
     from soundloom.library.search.tag_query import find_known_words
-    from soundloom.tags.linear_tags import words_of_model
+    from soundloom.tags.model_words import words_of_model
 
     if model is None and folder is not None:
         settings = open_library(folder).settings

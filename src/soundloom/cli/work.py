@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_json, progress_bar
+from soundloom.cli.console import clock, echo, print_json
+from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 
 if TYPE_CHECKING:

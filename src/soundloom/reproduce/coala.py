@@ -46,7 +46,6 @@ from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.validation_split import train_valid_split
 from soundloom.reproduce.jansen import Reporter
 from soundloom.tags import AlignedTags
-from soundloom.tags.suggestions import suggestion_scores
 
 __all__ = ["CASES", "CoalaResult", "CoalaSettings", "as_a_library", "reproduce"]
 
@@ -256,7 +255,7 @@ def _apart(
         truth = features.corpus.label_matrix()
         vectors = torch.from_numpy(features.vectors)
         sounds[case] = side.scores(vectors).numpy()
-        words[case] = suggestion_scores(side, vectors).numpy()
+        words[case] = side.suggestion_scores(vectors).numpy()
         if side.encoder is not None:
             sounds[f"{case}, as a library ranks"] = as_a_library(features.vectors, side, side.vocabulary.tags)
         predicted = side.predict(vectors)

@@ -10,22 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 
-from soundloom import packaged
 from soundloom.errors import ModelError, QueryError
 from soundloom.tags.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from soundloom.tags.tag_model import AlignedTags
-
-Words: TypeAlias = "LinearTags | AlignedTags"
-"""What a model knows of words."""
-
-__all__ = ["TAGS", "VOCABULARY", "LinearTags", "Words", "words_of_model"]
+__all__ = ["TAGS", "VOCABULARY", "LinearTags"]
 
 TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 
@@ -109,16 +102,3 @@ class LinearTags:
     def _unit_rows(self) -> Float[np.ndarray, "tags dim"]:
         lengths = np.linalg.norm(self.weight, axis=1, keepdims=True)
         return np.asarray(self.weight / np.maximum(lengths, 1e-12))
-
-
-def words_of_model(name: str, weights: object = "published", *, offline: bool = False) -> Words | None:
-    """What a model knows of words, or None; of the packaged model without PyTorch, else `aligned_tags`.
-
-    Raises:
-        ModelError: its words are there and cannot be read, or had.
-    """
-    if packaged.is_packaged(name, weights):
-        return LinearTags.load(packaged.FOLDER)
-    from soundloom.tags.lookup import aligned_tags
-
-    return aligned_tags(name, weights=weights, offline=offline)  # type: ignore[arg-type]  # as it came from `load`

@@ -24,13 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
-from soundloom.tags.tag_model import TEMPERATURE, AlignedTags
-from soundloom.tags.vocabulary import Vocabulary
+from soundloom.tags.tag_model import AlignedTags
 
-__all__ = ["Suggestion", "frequencies", "suggest_tags", "suggestion_scores"]
+__all__ = ["Suggestion", "suggest_tags"]
 
 
 @dataclass(frozen=True)
@@ -67,29 +65,12 @@ def suggest_tags(
         )
     if k < 1:
         raise InvalidArgumentError(f"k must be at least 1, got {k}")
-    scores = suggestion_scores(known, torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)))
+    scores = known.suggestion_scores(torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)))
     best = scores.sort(dim=1, descending=True, stable=True)
     return [
         _row(known.vocabulary.tags, places, values)
         for places, values in zip(best.indices[:, :k].tolist(), best.values[:, :k].tolist(), strict=True)
     ]
-
-
-@torch.inference_mode()
-def suggestion_scores(tags: AlignedTags, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
-    """How probable each tag is for each sound, in [0, 1]."""
-    scores = tags.scores(embeddings)
-    if tags.encoder is None:
-        return scores
-    return (frequencies(tags.vocabulary).logit() + (scores - tags.usual()) / TEMPERATURE).sigmoid()
-
-
-def frequencies(vocabulary: Vocabulary) -> Float[Tensor, " tags"]:
-    """The share of the sounds that had each tag; equal ones where that is not known."""
-    if not vocabulary.counts or not vocabulary.sounds:
-        return torch.full((len(vocabulary),), 1 / (len(vocabulary) + 1))
-    # As if one more sound had half of each tag: none is certain.
-    return (torch.tensor(vocabulary.counts) + 0.5) / (vocabulary.sounds + 1)
 
 
 def _row(tags: Sequence[str], places: list[int], values: list[float]) -> list[Suggestion]:

@@ -161,10 +161,8 @@ class AlignedTags(nn.Module):
         return np.asarray(self.direction(tags, not_, around=common).numpy())
 
     def probabilities(self, embeddings: Float[np.ndarray, "sounds dim"]) -> Float[np.ndarray, "sounds tags"]:
-        """How probable each tag is for each sound (`soundloom.tags.suggestions`), from NumPy to NumPy."""
-        from soundloom.tags.suggestions import suggestion_scores
-
-        return np.asarray(suggestion_scores(self, torch.from_numpy(embeddings)).numpy())
+        """`suggestion_scores`, from NumPy to NumPy."""
+        return np.asarray(self.suggestion_scores(torch.from_numpy(embeddings)).numpy())
 
     @property
     def windowed(self) -> bool:
@@ -187,6 +185,14 @@ class AlignedTags(nn.Module):
             return scores
         sounds = functional.normalize(self.audio_map(embeddings), dim=1)
         return sounds @ self._phi(torch.eye(len(self.vocabulary))).T
+
+    @torch.inference_mode()
+    def suggestion_scores(self, embeddings: Float[Tensor, "sounds dim"]) -> Float[Tensor, "sounds tags"]:
+        """How probable each tag is for each sound, in [0, 1]; derived in `soundloom.tags.suggestions`."""
+        scores = self.scores(embeddings)
+        if self.encoder is None:
+            return scores
+        return (_frequencies(self.vocabulary).logit() + (scores - self.usual()) / TEMPERATURE).sigmoid()
 
     @torch.inference_mode()
     def usual(self) -> Float[Tensor, " tags"]:
@@ -288,3 +294,11 @@ class AlignedTags(nn.Module):
         if "head.linear.weight" in state:
             head = ClassHead(nn.Linear(dim, len(vocabulary)), dim)
         return cls(part, dim, vocabulary, encoder=encoder, audio_map=audio_map, decoder=decoder, head=head)
+
+
+def _frequencies(vocabulary: Vocabulary) -> Float[Tensor, " tags"]:
+    """The share of the sounds that had each tag; equal ones where that is not known."""
+    if not vocabulary.counts or not vocabulary.sounds:
+        return torch.full((len(vocabulary),), 1 / (len(vocabulary) + 1))
+    # As if one more sound had half of each tag: none is certain.
+    return (torch.tensor(vocabulary.counts) + 0.5) / (vocabulary.sounds + 1)

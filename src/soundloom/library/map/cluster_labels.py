@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from soundloom.library.search.text_match import words_of
+from soundloom.library.search.terms.query_words import words_of
 from soundloom.library.storage.table_schema import whole_column
 
 if TYPE_CHECKING:

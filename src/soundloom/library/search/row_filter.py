@@ -20,7 +20,7 @@ from soundloom.counted import counted
 from soundloom.errors import NothingFoundError, QueryError
 from soundloom.letter_case import folded
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
-from soundloom.library.search.text_match import fold
+from soundloom.library.search.terms.query_words import fold
 from soundloom.remote import absolute_location
 from soundloom.remote.locations import inside
 

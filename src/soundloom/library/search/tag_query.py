@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from soundloom.engine_choice import load_default
 from soundloom.errors import ModelError, NothingFoundError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
-from soundloom.library.search.text_match import query_words, word_forms
-from soundloom.tags.linear_tags import Words, words_of_model
+from soundloom.library.search.terms.query_words import query_words, word_forms
+from soundloom.tags.model_words import Words, words_of_model
 
 if TYPE_CHECKING:
     from soundloom.library.search.index_cache import IndexCache

@@ -1,10 +1,9 @@
 """Search of file names, folders, tags and descriptions by words, without a model.
 
-A query and every text are cut into words: runs of letters or of digits, also at a change from lower to upper case, in
-Unicode's compatibility form (NFKC) and without regard to case and accents: Vogel and Voegel find Vögel, and Vögel
-finds both. Every word of the query must be found in some text of a file; a few function words need not be. A word is
-found as a whole (in singular or plural), as the beginning of a word, or inside the text with its separators removed, in
-this order of merit; but not in the middle of a word of Latin letters, as hund is in thunder:
+A query and every text are cut into words (`soundloom.library.search.terms.query_words`). Every word of the query must
+be found in some text of a file; a few function words need not be. A word is found as a whole (in singular or plural),
+as the beginning of a word, or inside the text with its separators removed, in this order of merit; but not in the
+middle of a word of Latin letters, as hund is in thunder:
 
     dog   ->   dog_bark.wav, Dogs.wav   before   doghouse.wav   before   bulldog.wav
 
@@ -19,114 +18,24 @@ single query the index is made of the files alone that may hold its words (`may_
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.audio_suffixes import AUDIO_SUFFIXES
-from soundloom.errors import QueryError
-from soundloom.remote.locations import common_folder
+from soundloom.library.search.terms.query_words import query_words, runs, same_words, spellings, words_to_index
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.library.search.fields.file_fields import FileFields
 
-__all__ = ["TextIndex", "TextMatches", "fold", "may_hold", "query_words", "shared_folder", "word_forms", "words_of"]
+__all__ = ["TextIndex", "TextMatches", "may_hold"]
 
-_WORD = re.compile(r"[^\W\d_]+|\d+")
-_CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
-_ACCENTS = re.compile("[\u0300-\u036f]+")
-"""Combining marks of Latin, Greek and Cyrillic; those of other scripts make other letters."""
-_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "\u0131": "i"})
-"""Letters that decomposition leaves as they are, as they are written without them."""
-_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
-"""How German and the Nordic languages are written without their letters."""
-_ENDING = re.compile(r"(?<=\w)\.\w+(?=\s|$)")
-"""Of a file, whose name is found without it."""
-_FUNCTION_WORDS = frozenset(
-    ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
-)
 _WHOLE, _BEGINNING, _INSIDE = 1.0, 0.8, 0.5
 _FIELDS = {"name": 1.0, "tag": 0.95, "title": 0.7, "folder": 0.6}
 """What finds a file, and how much it counts: no two products with a word's merit are equal."""
-_IRREGULAR = {
-    "children": "child", "feet": "foot", "geese": "goose", "men": "man", "mice": "mouse", "people": "person",
-    "teeth": "tooth", "women": "woman",
-}  # fmt: skip
-
-
-def fold(text: str, *, written_out: bool = False) -> str:
-    """A text in lower case, in compatibility form and without accents, for comparison.
-
-    >>> fold("VÖGEL"), fold("VÖGEL", written_out=True), fold("Straße"), fold("ガ")
-    ('vogel', 'voegel', 'strasse', 'ガ')
-
-    Args:
-        text: in any form.
-        written_out: write umlauts as two letters.
-    """
-    if text.isascii():
-        return text.lower()
-    text = text.casefold()
-    if written_out:
-        text = unicodedata.normalize("NFC", text).translate(_WRITTEN_OUT)
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.translate(_LETTERS)))
-    return unicodedata.normalize("NFKC", bare)
-
-
-def query_words(text: str) -> list[str]:
-    """The words of a query, without endings of sound files, and without function words where others remain.
-
-    >>> query_words("A dog_bark in the Rain, 48k"), query_words("owl 07.wav")
-    (['dog', 'bark', 'rain', '48', 'k'], ['owl', '07'])
-
-    Raises:
-        QueryError: it holds neither a letter nor a digit.
-    """
-    words = list(dict.fromkeys(_words(_ENDING.sub(_unless_of_sound, text))))
-    if not words:
-        raise QueryError(f"{text!r} holds no word to search for: write it in letters or digits, such as: dog")
-    return [word for word in words if word not in _FUNCTION_WORDS] or words
-
-
-def _unless_of_sound(ending: re.Match[str]) -> str:
-    return "" if ending[0].lower() in AUDIO_SUFFIXES else ending[0]
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, each once, without function words.
-
-    >>> words_of("The_DogBark in Rain-02")
-    ['dog', 'bark', 'rain', '02']
-    """
-    return [word for word in dict.fromkeys(_words(text)) if word not in _FUNCTION_WORDS]
-
-
-@lru_cache(maxsize=2**12)
-def word_forms(word: str) -> frozenset[str]:
-    """A word and what it may be the plural of; two words are one word if their forms meet.
-
-    >>> sorted(word_forms("wolves")), sorted(word_forms("boxes"))
-    (['wolf', 'wolfe', 'wolve', 'wolves'], ['box', 'boxe', 'boxes'])
-    """
-    forms = {word}
-    if word in _IRREGULAR:
-        forms.add(_IRREGULAR[word])
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        forms.add(word[:-1])
-        if word.endswith("ies"):
-            forms.add(word[:-3] + "y")
-        if word.endswith("ves"):
-            forms |= {word[:-3] + "f", word[:-3] + "fe"}
-        if word.endswith(("ches", "shes", "ses", "xes", "zes", "oes")):
-            forms.add(word[:-2])
-    return frozenset(forms)
 
 
 @dataclass(frozen=True)
@@ -161,17 +70,13 @@ class TextIndex:
         import pyarrow.compute as pc
 
         stems = pc.replace_substring_regex(fields.column("name"), r"(?s)^(.+)\.[^.]*$", r"\1")
-        titles = fields.titles
+        titles = _titles(fields)
         given, self._tag_of, self._tagged_row = fields.tags_of_rows
         known = self._tag_of >= 0
         self._tag_of, self._tagged_row = self._tag_of[known], self._tagged_row[known]
         self._names = _Texts(stems)
         self._folders = _Texts(fields.column("folder"))
-        self._titles = (
-            _Texts(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()], pa.string()))
-            if titles
-            else None
-        )
+        self._titles = None if titles is None else _Texts(titles)
         self._tags = _Texts(pa.array(given, pa.string()))
         self._file_of_row = fields.file_of_row
         self._first_rows = np.flatnonzero(np.diff(fields.file_of_row, prepend=-1))
@@ -182,9 +87,9 @@ class TextIndex:
         Raises:
             QueryError: the query holds no word.
         """
-        words, spellings = query_words(text), _spellings(text)
-        fixed = [self._scores_of_files(spellings[word]) for word in words]
-        tagged = [self._scores_of_rows(spellings[word]) for word in words]
+        words, written = query_words(text), spellings(text)
+        fixed = [self._scores_of_files(written[word]) for word in words]
+        tagged = [self._scores_of_rows(written[word]) for word in words]
         rows = np.ones(len(self._file_of_row), np.bool_)
         for in_file, in_row in zip(fixed, tagged, strict=True):
             rows &= np.any(in_file, axis=0)[self._file_of_row] | (in_row > 0)
@@ -249,7 +154,7 @@ class _Texts:
         import pyarrow.compute as pc
 
         scores = np.zeros(len(self._joined))
-        forms = sorted(form for spelling in word for form in _same_words(spelling))
+        forms = sorted(form for spelling in word for form in same_words(spelling))
         for spelling in word:
             scores[self._hold_inside(spelling)] = _INSIDE
         beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in word]
@@ -288,34 +193,6 @@ def _filled(mask: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _same_words(word: str) -> set[str]:
-    """All words of which a form is a form of a word: what its singular and its plural may be written as."""
-    forms = word_forms(word)
-    written = set(forms)
-    for form in forms:
-        written |= {form + "s", form + "es", form[:-1] + "ies", form[:-1] + "ves", form[:-2] + "ves"}
-        written |= {plural for plural, one in _IRREGULAR.items() if one == form}
-    return {other for other in written if word_forms(other) & forms}
-
-
-def _words(text: str, *, written_out: bool = False) -> tuple[str, ...]:
-    # Cut at capitals before case is folded.
-    apart = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text))
-    return tuple(_WORD.findall(fold(apart, written_out=written_out)))
-
-
-def _spellings(text: str) -> dict[str, frozenset[str]]:
-    """Every word of a query -> the ways in which it may be written: one, or two with umlauts."""
-    written_out = _words(text, written_out=True)
-    return {word: frozenset(both) for word, *both in zip(_words(text), _words(text), written_out, strict=True)}
-
-
-def _words_to_index(text: str) -> str:
-    """The words of a text that is not all ASCII, each also as it is written out, with a space between two."""
-    plain = _words(text)
-    return " ".join((*plain, *(word for word in _words(text, written_out=True) if word not in plain)))
-
-
 def _words_apart(texts: pa.Array) -> pa.Array:
     """Texts as their words with a space between two."""
     import pyarrow as pa
@@ -323,7 +200,7 @@ def _words_apart(texts: pa.Array) -> pa.Array:
 
     plain = pc.string_is_ascii(texts)
     if not pc.all(plain, min_count=0).as_py():
-        others = pa.array([_words_to_index(text) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
+        others = pa.array([words_to_index(text) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
         ascii_only = _words_apart(texts.filter(plain))
         place = np.where(_filled(plain), np.cumsum(_filled(plain)) - 1, len(ascii_only))
         place[~_filled(plain)] += np.arange(len(others))
@@ -343,19 +220,15 @@ def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     given, tag_of, tagged_row = fields.tags_of_rows
-    titles = fields.titles
-    texts = [_joined(fields.paths)]
-    texts += (
-        [_joined(pa.array([titles.get(path, "") for path in fields.paths.to_pylist()], pa.string()))] if titles else []
-    )
+    texts = [_joined(some) for some in (fields.paths, _titles(fields)) if some is not None]
     tags, known = _joined(pa.array(given, pa.string())), tag_of >= 0
     tagged_file, tag_of = fields.file_of_row[tagged_row[known]], tag_of[known]
     possible = np.ones(len(fields.paths), np.bool_)
-    spellings = _spellings(text)
+    written = spellings(text)
     for word in query_words(text):
         held = np.zeros(len(fields.paths), np.bool_)
-        for spelling in spellings[word]:
-            beginning = os.path.commonprefix(sorted(_same_words(spelling)))  # noqa: RUF071 (letters, not folders)
+        for spelling in written[word]:
+            beginning = os.path.commonprefix(sorted(same_words(spelling)))  # noqa: RUF071 (letters, not folders)
             for some in texts:
                 held |= _filled(pc.match_substring(some, beginning))
             held[tagged_file[_filled(pc.match_substring(tags, beginning))[tag_of]]] = True
@@ -363,10 +236,12 @@ def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
     return possible
 
 
-def _titles(fields: FileFields) -> pa.Array:
-    """The title of every file, empty where there is none."""
+def _titles(fields: FileFields) -> pa.Array | None:
+    """The title of every file, empty where it has none; None where no file has one."""
     import pyarrow as pa
 
+    if not fields.titles:
+        return None
     return pa.array([fields.titles.get(path, "") for path in fields.paths.to_pylist()], pa.string())
 
 
@@ -378,19 +253,5 @@ def _joined(texts: pa.Array) -> pa.Array:
     if pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
         return pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9]+", "")
     return pa.array(
-        [
-            "".join(_WORD.findall(text.lower() if text.isascii() else _words_to_index(text)))
-            for text in texts.to_pylist()
-        ]
+        ["".join(runs(text.lower() if text.isascii() else words_to_index(text))) for text in texts.to_pylist()]
     )
-
-
-def shared_folder(rows: pa.Table) -> str:
-    """The folder that all files lie in, at any depth."""
-    import pyarrow.compute as pc
-
-    if not rows.num_rows:
-        return ""
-    # The first and the last path differ where any two do.
-    bounds = pc.min_max(rows["path"])
-    return common_folder(str(bounds[end]) for end in ("min", "max"))

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
-from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold, shared_folder
+from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold
 from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
 from soundloom.library.storage.table_schema import whole_column
+from soundloom.remote.locations import common_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,7 +151,7 @@ class FileFields:
         self._was_searched = True
         possible = may_hold(self, text)
         of_rows = self.of_rows(possible)
-        some = FileFields(self.rows.filter(of_rows), self.facts, shared_folder(self.rows))
+        some = FileFields(self.rows.filter(of_rows), self.facts, _shared_folder(self.rows))
         found = some.text_index.match(text)
         rows = np.zeros(len(of_rows), np.bool_)
         rows[np.flatnonzero(of_rows)[found.rows]] = True
@@ -261,7 +262,7 @@ class FileFields:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        shared = shared_folder(self.rows) if self._shared is None else self._shared
+        shared = _shared_folder(self.rows) if self._shared is None else self._shared
         folders = pc.replace_substring_regex(self.paths, f"{re.escape(os.sep)}[^{re.escape(os.sep)}]*$", "")
         distinct = folders.dictionary_encode()
         below = [folder.removeprefix(shared).lstrip(os.sep) or "." for folder in distinct.dictionary.to_pylist()]
@@ -326,3 +327,14 @@ class FileFields:
             pa.string(),
         )
         return sites if stated is None else pc.coalesce(stated, sites)
+
+
+def _shared_folder(rows: pa.Table) -> str:
+    """The folder that all files lie in, at any depth."""
+    import pyarrow.compute as pc
+
+    if not rows.num_rows:
+        return ""
+    # The first and the last path differ where any two do.
+    bounds = pc.min_max(rows["path"])
+    return common_folder(str(bounds[end]) for end in ("min", "max"))
