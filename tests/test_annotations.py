@@ -97,12 +97,14 @@ def test_selections_for_raven_go_on_where_a_file_ends_and_not_its_last_region(tm
 
 def test_playlists_hold_whole_files_and_regions(tmp_path: Path) -> None:
     twice = replace(TWO[0], label="another")
-    write_annotations([*TWO, twice, Annotation("/s/two\nlines.wav", 0, 1)], tmp_path / "x.m3u8")
+    odd = [Annotation(path, 0, 1) for path in ("/s/two\nlines.wav", r"/s/lat\xfcin.wav")]
+    write_annotations([*TWO, twice, *odd], tmp_path / "x.m3u8")
     assert (tmp_path / "x.m3u8").read_text(encoding="utf-8").splitlines() == [
         "#EXTM3U",
         "#EXTINF:2,owl.wav", "#EXTVLCOPT:start-time=2", "#EXTVLCOPT:stop-time=3.5", "/s/a/owl.wav",
         "#EXTINF:4,=ü <b>.wav", "/s/b/=ü <b>.wav",
         "#EXTINF:1,two lines.wav", "file:///s/two%0Alines.wav",
+        r"#EXTINF:1,lat\xfcin.wav", "file:///s/lat%FCin.wav",
     ]  # fmt: skip
 
 

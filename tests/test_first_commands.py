@@ -57,7 +57,7 @@ COMMANDS = (
     ("search 'dog OR owl'", 1, "search for each alone"),
     ("search zebra", 1, "no name, tag, title or folder"),
     ("search zebra --names", 1, "nothing found: 'zebra'"),
-    ("search --longer 2 --shorter 1", 0, "nothing found: longer than 2 s, shorter than 1 s"),
+    ("search --longer 2 --shorter 1", 0, "nothing found: at least 2 s, at most 1 s"),
     ("search --rate 44.1", 1, "has the sample rate 44 Hz: there are 16000"),
     ("search zebra --names --sort bogus", 1, "there is no field 'bogus'"),
     ("search zebra --names --columns bogus", 1, "there is no field 'bogus'"),

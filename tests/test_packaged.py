@@ -220,6 +220,8 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
         "info loom",
         "info lom",
         "tag examples --tag hoot -l s.loom --yes 'sounds/owl 0.wav' --no 'sounds/owl 1.wav'",
+        "timeline s.wav",
+        "export -o e.npz",
         "train triplet sounds --out run",
     ]
     shutil.copy(tmp_path / "sounds" / "owl 0.wav", tmp_path / "s.wav")
@@ -237,6 +239,8 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
     assert "did you mean 'loom'" in done.stdout
     assert "most probably hoot" in done.stdout
     assert "soundloom[torch]" in done.stdout.partition("train triplet")[2]
+    assert "soundloom timeline needs the package 'torch'" in done.stdout
+    assert "/sounds.loom': make one" in done.stdout.partition("export -o")[2]
 
 
 def test_silence_beside_a_sound_says_nothing_of_it() -> None:

@@ -194,8 +194,8 @@ class MissingExtraError(SoundloomError):
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'soundloom[{extra}]'")
 
     @classmethod
-    def of_torch(cls, error: BaseException) -> MissingExtraError | None:
-        """What is said where PyTorch is needed and not installed; None of other errors."""
+    def of_torch(cls, error: BaseException, purpose: str = "what is asked for") -> MissingExtraError | None:
+        """What is said where PyTorch is needed for a purpose and not installed; None of other errors."""
         if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "julius"):
-            return cls("torch", "torch", "what is asked for")
+            return cls("torch", "torch", purpose)
         return None

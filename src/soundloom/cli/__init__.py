@@ -82,7 +82,9 @@ class _Group(CommandGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with show_notices(), one_line(debug=ctx.params["debug"]), hint_at_files(ctx.meta[ARGUMENTS]):
+        arguments = ctx.meta[ARGUMENTS]
+        command = next((argument for argument in arguments if not argument.startswith("-")), "")
+        with show_notices(), one_line(command, debug=ctx.params["debug"]), hint_at_files(arguments):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)

@@ -200,7 +200,10 @@ def library_option(help: str, default: str | None = None) -> Callable[[Any], Any
     )
 
 
-library = library_option("The library: a folder, or s3://BUCKET/PREFIX.", "sounds.loom")
+LIBRARY = "sounds.loom"
+"""The library of commands that name none."""
+
+library = library_option("The library: a folder, or s3://BUCKET/PREFIX.", LIBRARY)
 
 sounds = click.argument("sounds", nargs=-1, required=True, type=SoundsPath(), metavar="SOUNDS...")
 

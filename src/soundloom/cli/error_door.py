@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 import click
 
-from soundloom.errors import SoundloomError
+from soundloom.errors import MissingExtraError, SoundloomError
 from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
@@ -37,10 +37,11 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def one_line(*, debug: bool) -> Iterator[None]:
+def one_line(command: str, *, debug: bool) -> Iterator[None]:
     """Turn what a command raises into one line and an exit code.
 
     Args:
+        command: its name.
         debug: show the traceback as well.
     """
     with _signals() as interrupted:
@@ -60,7 +61,7 @@ def one_line(*, debug: bool) -> Iterator[None]:
                 raise  # the reader of a pipe has gone: click ends quietly
             if debug:
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-            known = translated(error)
+            known = MissingExtraError.of_torch(error, f"soundloom {command}") or translated(error)
             if isinstance(known, SoundloomError):
                 raise click.ClickException(printable_lines(hints_as_flags(str(known)))) from None
             raise click.ClickException(
@@ -90,9 +91,9 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         # An option of another beginning is no misspelling, and --dry-run must not lead to --prune.
         near = [option for option in error.possibilities or () if option[:3] == error.option_name[:3]]
         error.possibilities = near  # type: ignore[misc]  # final for others than click
-        files = [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
+        files = _dashed(arguments)
         if files:
-            error.message += f" If the file {files[0]!r} is meant, write ./{files[0]}, or -- before it."  # type: ignore[misc]  # as above
+            error.message += _as_file(files[0])  # type: ignore[misc]  # as above
         words = [word[1:] for word in arguments if len(word) > 3 and word[0] == "-" and word[1:].isalpha()]
         if words and "search" in arguments[:1] and not files:
             error.message += f" What the hits should not sound like: --not {words[0]}"  # type: ignore[misc]  # as above
@@ -103,7 +104,18 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]
         if libraries and "unexpected extra argument" in error.message:
             error.message += f": name a library with -l {libraries[0]}"  # type: ignore[misc]  # as above
+        elif files := _dashed(arguments):
+            error.message += f".{_as_file(files[0])}"  # type: ignore[misc]  # as above
         raise
+
+
+def _dashed(arguments: Sequence[str]) -> list[str]:
+    """Files among the arguments whose names begin as options do."""
+    return [argument for argument in arguments if argument[:1] == "-" and os.path.lexists(argument)]
+
+
+def _as_file(name: str) -> str:
+    return f" If the file {name!r} is meant, write ./{name}, or -- before it."
 
 
 @contextmanager

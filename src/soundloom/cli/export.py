@@ -77,6 +77,8 @@ def command(
         name, out = folder, None if name is None else _OUT.convert(name, None, context)
     elif folder is not None:
         raise click.UsageError(f"{name!r} and -l {folder!r} are both exported: name one library or model")
+    if name is None and output is not None:
+        name = common_options.LIBRARY
     if name is None or (out is None) == (output is None):
         raise click.UsageError("name one file to write: soundloom export MODEL OUT.onnx, or LIBRARY OUT.parquet")
     written = out or output

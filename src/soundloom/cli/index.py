@@ -122,7 +122,7 @@ def command(
     else:
         library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
-    with _removed_empty(library, is_new), nullcontext() if json_wanted else progress_bar("indexing") as progress:
+    with _filling(library, is_new), nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
@@ -131,10 +131,13 @@ def command(
 
 
 @contextmanager
-def _removed_empty(library: Library, is_new: bool) -> Iterator[None]:
-    """Remove a new library that is still empty when what should fill it is refused."""
+def _filling(library: Library, is_new: bool) -> Iterator[None]:
+    """Remove a new library that is still empty when what should fill it is refused; say what an interrupt leaves."""
     try:
         yield
+    except KeyboardInterrupt:
+        echo("what is embedded is kept: the same command goes on from there", err=True)
+        raise
     except SoundloomError:
         if is_new and not library.files() and not library.failures():
             shutil.rmtree(library.folder, ignore_errors=True)

@@ -187,8 +187,8 @@ def sound_name(sound: QuerySound) -> str:
 def _limits(given: RowFilter) -> list[str]:
     """The lengths, rate and times that a filter asks for."""
     limits = (
-        ("longer than", given.longer, "s"),
-        ("shorter than", given.shorter, "s"),
+        ("at least", given.longer, "s"),
+        ("at most", given.shorter, "s"),
         ("at", given.sample_rate, "Hz"),
         ("at the site", given.site, ""),
         ("in the hours", None if given.hours is None else "{:g}-{:g}".format(*given.hours), ""),

@@ -10,6 +10,7 @@ from pathlib import Path
 from soundloom.annotations.annotation import Annotation
 from soundloom.annotations.annotation_format import AnnotationFormat, register_format
 from soundloom.annotations.programs.listening_page import address
+from soundloom.file_names import os_path
 
 __all__ = ["PLAYLIST", "playlist_entries"]
 
@@ -42,8 +43,9 @@ def _write(annotations: Sequence[Annotation], file: Path) -> None:
         whole = one.start == 0 and (one.duration is None or one.end >= one.duration)
         if not whole:
             lines += [f"#EXTVLCOPT:start-time={one.start:g}", f"#EXTVLCOPT:stop-time={one.end:g}"]
-        # A name with a line break would be two entries: as an address it is one.
-        lines.append(one.path if one.path.splitlines() == [one.path] else address(one.path))
+        # A name with a line break would be two entries, and bytes that are no UTF-8 are none of a text.
+        plain = one.path.splitlines() == [one.path] == [os_path(one.path)]
+        lines.append(one.path if plain else address(one.path))
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
