@@ -153,7 +153,7 @@ def test_a_tag_is_taken_off_and_undone_after_a_reload(page: Page) -> None:
     page.locator(f'[data-card="{one}"]').focus()
     page.keyboard.press("t")
     page.get_by_role("button", name="Remove the tag wrong").click()
-    expect(page.get_by_text("Untagged 1 sound “wrong”").first).to_be_visible()
+    expect(page.get_by_text("Untagged 1 segment “wrong”").first).to_be_visible()
     page.keyboard.press("Escape")
     assert "wrong" not in asked(page, f"/segments/{one}")["tags"]
     page.reload()
@@ -285,9 +285,20 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     expect(page.locator("[data-card]").first).to_be_visible()
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")
-    expect(page.get_by_text("Tagged 1 sound “favourite”").first).to_be_visible()
+    expect(page.locator(".toast").filter(has_text="Tagged 1 segment “favourite”")).to_be_visible()
+    # What said that it was done is gone once a key has undone it: its way back would lead nowhere.
+    page.keyboard.press("z")
+    expect(page.locator(".toast").filter(has_text="Undone: 1 segment as before")).to_be_visible()
+    expect(page.locator(".toast").filter(has_text="Tagged 1 segment")).to_have_count(0)
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("f")
+    expect(page.locator(".toast").filter(has_text="Tagged 1 segment “favourite”")).to_be_visible()
     saved.get_by_role("button", name="Favourites").click()
     expect(page.locator(".results .said")).to_contain_text("1 segment")
+    # A star that is taken off takes the sound off the list.
+    page.locator("[data-card]").first.focus()
+    page.keyboard.press("f")
+    expect(page.get_by_text("No favourites yet")).to_be_visible()
     saved.get_by_role("button", name="Remove the search all bells").click()
     expect(saved.get_by_role("button", name="all bells", exact=True)).to_have_count(0)
     assert asked(page, "/searches") == {"searches": []}
@@ -369,17 +380,45 @@ def test_a_card_is_dragged_out_as_a_file(page: Page) -> None:
     assert whole == ("application/octet-stream", path.name, path.read_bytes())
 
 
+def test_sliders_at_zero_are_said_once_and_ask_nothing(page: Page) -> None:
+    parts = [part["name"] for part in asked(page, "/library")["parts"]]
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    page.goto(f"/?like={first(page, 'bell')}&weights={','.join(f'{part}:0' for part in parts)}")
+    expect(page.get_by_role("alert")).to_contain_text("Every slider is at 0")
+    expect(page.locator(".toast")).to_have_count(0)
+    assert refused == []
+
+
+def test_limits_that_exclude_each_other_are_called_so(page: Page) -> None:
+    page.goto("/?min_duration=10&max_duration=2")
+    expect(page.get_by_text("the limits exclude each other")).to_be_visible()
+
+
+def test_a_view_typed_into_the_address_is_the_page(page: Page) -> None:
+    visit(page, "/detect")
+    expect(page.get_by_role("heading", name="Detectors")).to_be_visible()
+
+
 def test_results_are_a_table_with_chosen_columns_that_sorts(page: Page) -> None:
     visit(page, "/?folder=bell")
     page.get_by_role("button", name="Table").click()
     table = page.get_by_role("region", name="Table of sounds")
     expect(table.get_by_role("row")).to_have_count(4)
+    # The server orders all results, so that the address and a reload have the order.
     table.get_by_role("button", name="Name").click()
+    until(page, "() => location.search.includes('sort=name')")
     table.get_by_role("button", name="Name").click()
+    expect(table.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("button", name="by name, from high to low")).to_be_visible()
+    expect(table.locator("tbody .link").first).to_have_text(re.compile("02"))
     shown = table.locator("tbody .link").all_inner_texts()
     assert shown == sorted(shown, reverse=True)
     page.get_by_text("Columns", exact=True).click()
     page.get_by_label("Path").check()
+    expect(page.locator(".choice").get_by_label("Similarity")).to_be_disabled()
+    page.locator(".choice").get_by_label("Codec").check()
+    expect(table.locator("tbody tr").first).to_contain_text("WAV")
     expect(table.get_by_role("columnheader", name="Path")).to_be_visible()
     table.locator("tbody tr").first.focus()
     page.keyboard.press("ArrowDown")
@@ -400,7 +439,7 @@ def test_picked_sounds_are_tagged_and_exported_together(page: Page) -> None:
     page.keyboard.press("x")
     expect(page.get_by_text("2 segments selected")).to_be_visible()
     page.keyboard.press("t")
-    expect(page.get_by_role("dialog").get_by_text("Tag 2 sounds")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("Tag 2 segments")).to_be_visible()
     page.keyboard.press("Escape")
     for form, name in (("csv", "soundloom.csv"), ("sounds", "sounds.zip")):
         with page.expect_download() as downloading:
@@ -426,6 +465,13 @@ def test_buttons_are_large_enough_for_a_finger_and_results_come_first(address: s
     top = page.locator("[data-card]").first.bounding_box()
     assert top is not None
     assert top["y"] < 400
+    # The buttons of a card have one row; the others come with a further one.
+    card = page.locator("[data-card]").first
+    shown = [one.bounding_box() for one in card.locator(".actions button").all() if one.is_visible()]
+    assert len(shown) == 3
+    assert len({box["y"] for box in shown if box}) == 1
+    card.get_by_role("button", name="More for").click()
+    expect(card.get_by_role("button", name="Copy the path")).to_be_visible()
     phone.close()
 
 

@@ -99,6 +99,31 @@ def test_points_are_coloured_by_a_tag_and_follow_its_changes(map_: Page) -> None
     until(page, f"() => ({BRIGHT})() === 0")
 
 
+def test_what_a_search_finds_takes_the_place_of_a_selection(map_: Page) -> None:
+    page = map_
+    page.get_by_label("Colour").select_option("part")  # without a sound there is no likeness to colour by
+    page.get_by_role("application").focus()
+    page.keyboard.press("a")
+    expect(page.get_by_role("region", name="Selection")).to_be_visible()
+    field = page.locator(".find").get_by_role("combobox")
+    field.fill("bell")
+    field.press("Enter")
+    expect(page.get_by_text("3 files lit on the map")).to_be_visible()
+    expect(page.get_by_role("region", name="Selection")).to_have_count(0)
+
+
+def test_on_a_phone_the_panels_over_the_map_are_folded(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/?view=map")
+    fold = page.get_by_text("Find, colours")
+    expect(fold).to_be_visible()
+    box = page.locator(".fold").bounding_box()
+    assert box is not None
+    assert box["height"] < 60
+    fold.click()
+    expect(page.get_by_label("Colour")).to_be_visible()
+
+
 def test_points_are_coloured_by_likeness_in_a_part(map_: Page) -> None:
     page = map_
     page.get_by_label("Colour").select_option("part")

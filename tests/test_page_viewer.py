@@ -48,7 +48,7 @@ def test_a_long_file_is_seen_by_excerpts_and_decoded_when_it_is_played(page: Pag
     page.keyboard.press("v")
     until(page, "() => Number(document.querySelector('[data-tiles]')?.dataset.tiles) > 2")
     tiles = [url for url in sent if "spectrogram.png" in url]
-    assert "excerpts=48" in tiles[0]  # few at first, then more
+    assert "excerpts=16" in tiles[0]  # few at first, then more
     assert len(tiles) > 1
     assert not any("excerpts=" in url for url in tiles[1:])
     until(page, f"() => ({LOUD})([0.6, 0.9]) > 10 * ({LOUD})([0.1, 0.4])")

@@ -170,14 +170,15 @@ def test_a_job_is_cancelled_and_runs_alone(
     assert [(one["id"], one["kind"]) for one in client.get(f"{API}/jobs").json()["jobs"]] == [(job, "index")]
     assert client.delete(f"{API}/jobs/{job}").status_code == 202
     assert finished(client, job)["message"].startswith("cancelled")
-    assert client.get(f"{API}/jobs").json() == {"jobs": []}
+    (ended,) = client.get(f"{API}/jobs").json()["jobs"]
+    assert (ended["id"], ended["state"]) == (job, "failed")
 
 
 OPERATIONS = {
     "getLibrary", "getFailures", "getNotices", "search", "find", "getFacets", "getSegment", "getSegmentAudio",
     "complete", "listSearches", "saveSearch", "removeSearch", "getSegmentThumbnail", "getSegmentFile", "getSpectrogram",
     "getOutline", "getSegmentPeaks", "revealSegment", "upload", "forgetUpload", "getUploadAudio", "listTags",
-    "applyTag", "undoTag", "listRunningJobs",
+    "applyTag", "undoTag", "listJobs",
     "exportTags", "listExportFormats", "exportSegments",
     "rankByExamples", "getMap", "getMapAbout", "getMapIds", "getMapColour", "getMapSegments", "findOnMap",
     "computeMap", "updateLibrary", "getJob", "cancelJob",

@@ -186,6 +186,10 @@ def test_a_detector_finds_calls_where_nothing_was_marked(field: tuple[Library, T
     assert table.count("chirp") == len(found["events"])
     refused(client.get(f"{API}/jobs/{job}/windows"), 404, "no_result")
     assert LibraryDetectors(library).names() == ["chirp"]
+    # Whoever did not see it end finds it again, and the training before it.
+    (last, *before) = client.get(f"{API}/jobs").json()["jobs"]
+    assert (last["id"], last["kind"], last["state"]) == (job, "detect", "done")
+    assert [one["kind"] for one in before] == ["train"]
 
 
 def test_a_file_that_is_not_there_stops_no_training(field: tuple[Library, TestClient], tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_words_are_searched_by_where_the_model_knows_them(
     refused(client.get(f"{API}/search", params={"tag": "cat"}), 422, "bad_query")
 
 
+def test_all_results_are_ordered_by_fields_and_show_them(client: TestClient) -> None:
+    assert search(client, sort="-duration", k=4)[:3] == ["long.wav"] * 3
+    assert search(client, sort=["codec", "-name"], k=2) == ["odd.aiff", "high-5.flac"]
+    assert search(client, sort="-name", folder="low", k=2, offset=1)[0] == "low-4.wav"
+    # Of what is compared the best are found, then ordered.
+    like = by_name(client, "low-0.wav")["id"]
+    assert search(client, like=like, k=4, sort="-name") == sorted(search(client, like=like, k=4), reverse=True)
+    (hit,) = client.get(f"{API}/search", params={"k": 1, "sort": "-name", "column": ["codec", "recorded"]}).json()[
+        "hits"
+    ]
+    assert hit["name"] == "odd.aiff"
+    assert hit["fields"]["codec"].startswith("AIFF")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", hit["fields"]["recorded"])
+    (found,) = client.get(f"{API}/find", params={"text": "long", "column": "segments"}).json()["files"]
+    assert found["fields"] == {"segments": 3}
+    assert {"codec", "month", "duration"} <= set(client.get(f"{API}/library").json()["fields"])
+    for wrong in ({"sort": "colour"}, {"column": "colour"}):
+        assert "no field 'colour'" in refused(client.get(f"{API}/search", params=wrong), 422, "bad_query")
+
+
 def test_offset_goes_on_where_the_last_page_ended(client: TestClient) -> None:
     like = by_name(client, "low-0.wav")["id"]
     assert search(client, like=like, k=3) + search(client, like=like, k=3, offset=3) == search(client, like=like, k=6)

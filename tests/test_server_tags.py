@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -46,6 +48,18 @@ def test_tags_are_given_found_exported_and_taken_back(own_library: tuple[Library
     assert search(client, has_tag="drone") == []
     client.post(f"{API}/tags/undo", json={"edit": undone["edit"]})
     assert library.tags.counts() == {"drone": 3, "Drizzle": 1}
+
+
+def test_copies_that_share_a_tag_are_counted_apart(own_library: tuple[Library, TestClient]) -> None:
+    library, client = own_library
+    (long,) = (Path(path) for path in library.files() if path.endswith("long.wav"))
+    shutil.copy(long, long.with_name("twin.wav"))
+    library.add()
+    ids = [hit["id"] for hit in client.get(f"{API}/search").json()["hits"] if hit["name"] == "long.wav"][:2]
+    edit = client.post(f"{API}/tags/apply", json={"tag": "bell", "add": ids}).json()
+    assert (edit["changed"], edit["copies"]) == (4, 2)
+    undone = client.post(f"{API}/tags/undo", json={"edit": edit["edit"]}).json()
+    assert (undone["changed"], undone["copies"]) == (4, 2)
 
 
 def test_an_edit_of_tags_that_cannot_be_is_refused(client: TestClient) -> None:

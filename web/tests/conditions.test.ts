@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { conditions, listed } from '../src/lib/conditions';
+import { conditions, listed, unmet } from '../src/lib/conditions';
 
 const EMPTY = { tags: [], not: [], weights: {}, fields: [] };
 
@@ -18,4 +18,11 @@ test('a list says which sounds it holds', () => {
   expect(listed({ ...EMPTY, hasTag: 'owl' })).toBe('Tagged “owl”');
   expect(listed({ ...EMPTY, hasTag: 'owl', folder: 'birds' })).toBe('Filtered sounds');
   expect(listed({ ...EMPTY, after: '2024-05-01' })).toBe('Sounds: after 2024-05-01');
+});
+
+test('why nothing was found is a sentence', () => {
+  expect(unmet({ ...EMPTY, after: '2026-12-01' })).toBe('No sound fits after 2026-12-01.');
+  expect(unmet({ ...EMPTY, folder: 'birds', hasTag: 'owl' })).toBe('No sound fits the folder birds and the tag “owl”.');
+  expect(unmet({ ...EMPTY, minDuration: 10, maxDuration: 2 })).toBe('No sound can be at least 10 s, at most 2.0 s: the limits exclude each other.');
+  expect(unmet({ ...EMPTY, after: '2026-12-01', before: '2026-01-01' })).toContain('the limits exclude each other');
 });

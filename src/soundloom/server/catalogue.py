@@ -145,15 +145,22 @@ class Catalogue:
             )
         return row
 
-    def show(self, segments: Sequence[Segment], explained: Sequence[Explanation] = ()) -> list[schemas.SegmentEntry]:
+    def show(
+        self,
+        segments: Sequence[Segment],
+        explained: Sequence[Explanation] = (),
+        columns: Sequence[dict[str, Any] | None] = (),
+    ) -> list[schemas.SegmentEntry]:
         """Segments, and what a search says of them if it found them.
 
         Args:
             segments: the segments.
             explained: the explanation of each hit, if it was asked for.
+            columns: fields of the file of each, if they were asked for.
         """
-        every: Sequence[Explanation | None] = explained or [None] * len(segments)
-        return [self._shown(segment, why) for segment, why in zip(segments, every, strict=True)]
+        nothing = [None] * len(segments)
+        every = zip(segments, explained or nothing, columns or nothing, strict=True)
+        return [self._shown(segment, why, fields) for segment, why, fields in every]
 
     def region_fields(self, region: Segment | Match, identity: str) -> dict[str, Any]:
         """What `schemas.RegionEntry` says of a region, with the id of its first segment."""
@@ -170,10 +177,11 @@ class Catalogue:
             "notices": self.notices_of(region.path),
         }
 
-    def _shown(self, segment: Segment, why: Explanation | None) -> schemas.SegmentEntry:
+    def _shown(self, segment: Segment, why: Explanation | None, fields: dict[str, Any] | None) -> schemas.SegmentEntry:
         found = segment if isinstance(segment, Hit) else None
         return schemas.SegmentEntry(
             **self.region_fields(segment, segment.id),
+            fields=fields,
             similarity=found.similarity if found else None,
             parts=found.parts if found else None,
             percentiles=why.percentiles if why else None,

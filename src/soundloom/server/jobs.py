@@ -117,11 +117,13 @@ class Jobs:
             self._thread.start()
         return job
 
-    @property
-    def running(self) -> BackgroundJob | None:
-        """The job that is running, if one is."""
+    def latest(self) -> list[BackgroundJob]:
+        """The last job of each kind, the newest first: the running one, if one is, and those that have ended."""
         with self._lock:
-            return self._running()
+            newest: dict[Kind, BackgroundJob] = {}
+            for job in reversed(self._jobs.values()):
+                newest.setdefault(job.kind, job)
+        return list(newest.values())
 
     def _running(self) -> BackgroundJob | None:
         return next((known for known in self._jobs.values() if known.state == "running"), None)

@@ -19,6 +19,16 @@ __all__ = ["Excerpts", "FacetQuery", "FileFilter", "FileQuery", "Query", "Tile",
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Sort = Annotated[
+    list[_Name],
+    Field(
+        max_length=5,
+        description="Fields of files to order by, the best k of what is compared; with a minus from large to small.",
+    ),
+]
+_Columns = Annotated[list[_Name], Field(max_length=50, description="Fields of the files to add, such as codec.")]
+
 Excerpts = Annotated[int, Field(ge=16, le=512, description="How many are decoded of a stretch longer than 90 s.")]
 
 
@@ -49,6 +59,8 @@ class Query(BaseModel):
     ] = None
     after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
     before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
+    sort: _Sort = []
+    column: _Columns = []
     k: Annotated[int, Field(ge=1, le=2000)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     explain: Annotated[
@@ -147,7 +159,7 @@ class FacetQuery(FileFilter):
     """Which fields are counted, and among which files."""
 
     fields: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        list[_Name],
         Field(max_length=20, description="Such as folder, tags, codec, hour; the usual ones if none.", alias="field"),
     ] = []
 
@@ -181,10 +193,8 @@ class FileQuery(FileFilter):
     names_only: Annotated[bool, Field(description="Look in names, tags and folders alone, and not ask the model.")] = (
         False
     )
-    sort: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=200)]],
-        Field(max_length=5, description="Fields to order by; with a minus before it from large to small."),
-    ] = []
+    sort: _Sort = []
+    column: _Columns = []
     k: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000, description="How many of the best to leave out.")] = 0
 

@@ -20,8 +20,10 @@ __all__ = [
     "Ids",
     "IndexRequest",
     "Indices",
+    "JobList",
     "JobStarted",
     "JobStatus",
+    "KnownJob",
     "LibraryInfo",
     "LibraryPart",
     "MapInfo",
@@ -36,8 +38,6 @@ __all__ = [
     "RegionEntry",
     "RequestModel",
     "ResponseModel",
-    "RunningJob",
-    "RunningJobs",
     "SearchResult",
     "SegmentEntry",
     "SegmentIds",
@@ -119,6 +119,7 @@ class LibraryInfo(ResponseModel):
     upload_bytes: int = Field(description="The largest upload that is taken.")
     upload_seconds: float = Field(description="The longest.")
     folders_left_out: int = Field(description="How many small folders are not listed.")
+    fields: list[str] = Field(description="What is known of files, to sort, count and filter by, and for column=.")
     can_add_folders: bool = Field(description="Whether this client may add folders of the server's disk.")
     can_reveal: bool = Field(description="Whether this client may open folders in the server's file manager.")
     libraries: list[ServedLibrary] = Field(description="All libraries of this server, this one among them.")
@@ -137,6 +138,9 @@ class RegionEntry(ResponseModel):
     tags: list[str]
     absent: bool = Field(default=False, description="Whether the file is not there now.")
     notices: list[str] = Field(default=[], description="What was noticed of the file, such as silence.")
+    fields: dict[str, str | int | float | list[str] | None] | None = Field(
+        default=None, description="Fields of the file that column= asked for."
+    )
 
 
 class SegmentEntry(RegionEntry):
@@ -218,7 +222,8 @@ class TagEdited(ResponseModel):
     """A change of tags that was made."""
 
     edit: str = Field(description="To undo it by.")
-    changed: int
+    changed: int = Field(description="Segments that have other tags now.")
+    copies: int = Field(description="Those among them that were not named: of copies of a named file.")
 
 
 class UndoRequest(RequestModel):
@@ -354,16 +359,16 @@ class JobStatus(ResponseModel):
     seconds_left: float | None = None
 
 
-class RunningJob(JobStatus):
-    """How far the job is that is running."""
+class KnownJob(JobStatus):
+    """How far a job is, or how it ended."""
 
     id: str
 
 
-class RunningJobs(ResponseModel):
-    """The job that is running, if one is: there is never more than one."""
+class JobList(ResponseModel):
+    """The last job of each kind, the newest first: only the first can be running."""
 
-    jobs: list[RunningJob]
+    jobs: list[KnownJob]
 
 
 class FailedFile(ResponseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ class Search:
         shown = slice(query.offset, query.offset + query.k)
         hits: Sequence[Segment]
         try:
-            hits, total = index.browse(where, shown if embedding is None else slice(0))
+            hits, total = index.browse(where, shown if embedding is None else slice(0), query.sort)
         except NothingFoundError as nothing:
             nothing_found = SearchResult(
                 hits=[],
@@ -138,11 +139,11 @@ class Search:
         explained: Sequence[Explanation] = ()
         if embedding is not None and mean is not None:
             found = self._library.search_embedding(embedding, shown.stop, weights=weights, where=where, exclude=exclude)
-            hits = found[shown]
+            hits = best = index.fields.sorted(found[shown], query.sort)
             if query.explain and (query.like is not None or query.upload is not None):
-                explained = index.explain(mean, found[shown])
+                explained = index.explain(mean, best)
         result = SearchResult(
-            hits=catalogue.show(hits, explained),
+            hits=catalogue.show(hits, explained, self._columns(hits, query.column)),
             total=total,
             version=str(catalogue.version),
             milliseconds=_since(began),
@@ -178,6 +179,7 @@ class Search:
         files = [
             FoundFile(
                 **catalogue.region_fields(match, first),
+                fields=columns,
                 is_segment=first == match.id,
                 found_by=list(match.found_by),
                 similarity=match.similarity,
@@ -185,7 +187,7 @@ class Search:
                 percentile=match.percentile,
                 probability=match.probability,
             )
-            for match, first in zip(found, firsts, strict=True)
+            for match, first, columns in zip(found, firsts, self._columns(found, query.column), strict=True)
         ]
         return FoundFiles(
             files=files,
@@ -210,6 +212,17 @@ class Search:
             for field, values in found.counts.items()
         }
         return FacetCounts(files=found.files, facets=counts, milliseconds=_since(began))
+
+    def _columns(self, found: Sequence[Segment | Match], names: Sequence[str]) -> Sequence[dict[str, Any] | None]:
+        """The fields of the files of what was found, times as text; None for each if none are asked for.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        if not names:
+            return [None] * len(found)
+        values = self._library.index().fields.of_files([one.path for one in found], names)
+        return [{name: _plain(value) for name, value in one.items()} for one in values]
 
     def _sound(self, segment: Segment, start: float, end: float | None) -> QuerySound:
         """A region of a segment's file as the sound of a query, decoded in a process of its own."""
@@ -245,6 +258,10 @@ class Search:
         """The embeddings of the pieces of samples that are decoded already, at the library's speed."""
         model, settings = self._library.model, self._library.settings
         return embed_pieces(model, settings, samples, sample_rate, start, end, DecodeOptions())
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
 
 
 def _since(began: float) -> float:

@@ -62,4 +62,4 @@ class TagEdits:
         self._edits[edit.id] = edit
         while len(self._edits) > _EDITS:
             self._edits.popitem(last=False)
-        return TagEdited(edit=edit.id, changed=edit.changed)
+        return TagEdited(edit=edit.id, changed=edit.changed, copies=edit.changed_copies)

@@ -88,8 +88,8 @@ export const api = {
   tags: (prefix: string, limit = 8, signal?: AbortSignal) =>
     get<{ tags: t.TagCount[]; vocabulary: string[] }>(`/tags?prefix=${at(prefix)}&limit=${limit}`, signal),
   applyTag: (tag: string, add: string[], remove: string[] = []) =>
-    post<{ edit: string; changed: number }>('/tags/apply', { tag, add, remove }),
-  undoTag: (edit: string) => post<{ changed: number }>('/tags/undo', { edit }),
+    post<t.TagEdited>('/tags/apply', { tag, add, remove }),
+  undoTag: (edit: string) => post<t.TagEdited>('/tags/undo', { edit }),
   /** The k most probable are described, all are counted. */
   examples: ({ tag, yes, no }: { tag: string; yes: string[]; no: string[] }, k: number, signal?: AbortSignal) =>
     post<t.Examples>('/examples', { tag: tag || 'unnamed', yes, no, k }, signal),
@@ -102,7 +102,8 @@ export const api = {
   mapWhere: (ids: string[]) => post<{ indices: number[] }>('/map/where', { ids }),
   computeMap: (weights: Record<string, number>) => post<{ job: string }>('/map/compute', { weights }),
   reindex: (folders: string[] | null) => post<{ job: string }>('/index', { folders }),
-  runningJobs: () => get<{ jobs: t.RunningJob[] }>('/jobs'),
+  /** The last of each kind, the newest first. */
+  jobs: () => get<{ jobs: t.KnownJob[] }>('/jobs'),
   job: (id: string) => get<t.Job>(`/jobs/${at(id)}`),
   cancel: (id: string) => ask(`/jobs/${at(id)}`, { method: 'DELETE' }),
   labels: () => get<{ labels: t.TagCount[] }>('/annotations/labels'),
@@ -114,7 +115,7 @@ export const api = {
   trainDetector: (wanted: { name: string; labels: string[]; source: 'annotations' | 'tags' }) => post<{ job: string }>('/detectors', wanted),
   removeDetector: (name: string) => ask(`/detectors/${at(name)}`, { method: 'DELETE' }),
   /** Of the files of some segments, or of all; by one aim. */
-  detect: (name: string, wanted: { ids?: string[]; precision?: number; recall?: number; probability?: number }) =>
+  detect: (name: string, wanted: { ids?: string[]; [filter: string]: unknown; precision?: number; recall?: number; probability?: number }) =>
     post<{ job: string }>(`/detectors/${at(name)}/detect`, wanted),
   detections: (job: string) => get<t.Detections>(`/jobs/${at(job)}/detections`),
   findDuplicates: (exact: boolean) => post<{ job: string }>('/duplicates', { exact }),

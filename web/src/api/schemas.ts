@@ -198,6 +198,8 @@ export interface DuplicateCopy {
   absent: boolean;
   /** What was noticed of the file, such as silence. */
   notices: string[];
+  /** Fields of the file that column= asked for. */
+  fields?: Record<string, string | number | string[] | null> | null;
   /** Whether the file is one segment. */
   is_segment: boolean;
   /** Share of the fingerprint in which it agrees with the nearest other one. */
@@ -336,6 +338,8 @@ export interface FoundFile {
   absent: boolean;
   /** What was noticed of the file, such as silence. */
   notices: string[];
+  /** Fields of the file that column= asked for. */
+  fields?: Record<string, string | number | string[] | null> | null;
   /** Whether the region is the segment of that id, and not several segments. */
   is_segment: boolean;
   /** What holds the text: name, tag, title, folder; or the model's sentence, word. */
@@ -384,6 +388,11 @@ export interface Indices {
   indices: number[];
 }
 
+/** The last job of each kind, the newest first: only the first can be running. */
+export interface JobList {
+  jobs: KnownJob[];
+}
+
 /** A job that runs now. */
 export interface JobStarted {
   job: string;
@@ -398,6 +407,18 @@ export interface JobStatus {
   total: number;
   message: string;
   seconds_left?: number | null;
+}
+
+/** How far a job is, or how it ended. */
+export interface KnownJob {
+  kind: 'index' | 'map' | 'train' | 'detect' | 'sample' | 'duplicates';
+  state: 'running' | 'done' | 'failed';
+  done: number;
+  /** 0 while it is not known. */
+  total: number;
+  message: string;
+  seconds_left?: number | null;
+  id: string;
 }
 
 /** A label and how many annotations have it. */
@@ -433,6 +454,8 @@ export interface LibraryInfo {
   upload_seconds: number;
   /** How many small folders are not listed. */
   folders_left_out: number;
+  /** What is known of files, to sort, count and filter by, and for column=. */
+  fields: string[];
   /** Whether this client may add folders of the server's disk. */
   can_add_folders: boolean;
   /** Whether this client may open folders in the server's file manager. */
@@ -543,23 +566,6 @@ export interface RankingQuality {
   message: string;
 }
 
-/** How far the job is that is running. */
-export interface RunningJob {
-  kind: 'index' | 'map' | 'train' | 'detect' | 'sample' | 'duplicates';
-  state: 'running' | 'done' | 'failed';
-  done: number;
-  /** 0 while it is not known. */
-  total: number;
-  message: string;
-  seconds_left?: number | null;
-  id: string;
-}
-
-/** The job that is running, if one is: there is never more than one. */
-export interface RunningJobs {
-  jobs: RunningJob[];
-}
-
 /** Windows to choose for somebody to mark. */
 export interface SampleRequest {
   text: string;
@@ -665,6 +671,8 @@ export interface SegmentEntry {
   absent: boolean;
   /** What was noticed of the file, such as silence. */
   notices: string[];
+  /** Fields of the file that column= asked for. */
+  fields?: Record<string, string | number | string[] | null> | null;
   /** In [-1, 1]. */
   similarity?: number | null;
   /** Part -> similarity by that part alone. */
@@ -709,7 +717,10 @@ export interface TagEditRequest {
 export interface TagEdited {
   /** To undo it by. */
   edit: string;
+  /** Segments that have other tags now. */
   changed: number;
+  /** Those among them that were not named: of copies of a named file. */
+  copies: number;
 }
 
 /** Tags that begin in a certain way. */
@@ -770,7 +781,7 @@ export const limits = {
   countAnnotations: { label: 200, annotator: 200, site: 200, hours: 20 },
   exportAnnotations: { label: 200, annotator: 200, site: 200, hours: 20, format: 40 },
   exportDetections: { format: 40 },
-  find: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, like: 20, unlike: 20, upload: 20, word: 20, not: 20, share: 1, weights: 2000, sort: 5, k: 500, offset: 10000 },
+  find: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, like: 20, unlike: 20, upload: 20, word: 20, not: 20, share: 1, weights: 2000, sort: 5, column: 50, k: 500, offset: 10000 },
   getFacets: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, field: 20 },
   getMap: { weights: 2000 },
   getMapAbout: { weights: 2000 },
@@ -784,5 +795,5 @@ export const limits = {
   listAnnotations: { label: 200, annotator: 200, site: 200, hours: 20, limit: 5000 },
   listTags: { prefix: 200, limit: 1000 },
   removeSearch: { name: 200 },
-  search: { upload: 64, tag: 20, not: 20, share: 1, weights: 2000, folder: 4096, has_tag: 20, site: 200, hours: 20, k: 2000, offset: 10000 },
+  search: { upload: 64, tag: 20, not: 20, share: 1, weights: 2000, folder: 4096, has_tag: 20, site: 200, hours: 20, sort: 5, column: 50, k: 2000, offset: 10000 },
 } as const;

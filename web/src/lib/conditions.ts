@@ -24,6 +24,15 @@ export function conditions(query: Query): Condition[] {
   return all.filter((one) => one !== false);
 }
 
+/** Why nothing was found, as a sentence. */
+export function unmet(query: Query): string {
+  const { minDuration, maxDuration, after, before } = query;
+  const asked = conditions(query).map(({ name }) => name);
+  if (minDuration !== undefined && maxDuration !== undefined && minDuration > maxDuration) return `No sound can be ${asked.find((name) => name.startsWith('at least'))}: the limits exclude each other.`;
+  if (after && before && after >= before) return `No day is ${asked.find((name) => name.startsWith('after'))}: the limits exclude each other.`;
+  return asked.length ? `No sound fits ${asked.join(' and ')}.` : 'No sound fits this.';
+}
+
 /** Above results that are not ranked: which sounds they are. */
 export function listed(query: Query): string {
   const all = conditions(query);

@@ -48,10 +48,20 @@ export const tail = (path: string): string => path.split('/').at(-1) || path;
 /** A folder by its last two names: many libraries hold several of the same last name. */
 export const shortFolder = (folder: string): string => (folder === '.' ? 'top folder' : folder.split('/').slice(-2).join('/'));
 
+/** Folders by their last names, by their last two where several share one. */
+export function told(folders: readonly string[]): string[] {
+  const last = folders.map(tail);
+  return folders.map((folder, index) => (folder === '.' || last.indexOf(last[index]!) !== last.lastIndexOf(last[index]!) ? shortFolder(folder) : last[index]!));
+}
+
 export const count = (value: number): string => value.toLocaleString('en');
 
 /** With a space that no line ends at. */
 export const percent = (value: number): string => `${Math.round(100 * value)}\u00a0%`;
+
+/** What was meant, and the copies that share its tags: "1 sound and its copy". */
+export const withCopies = (meant: string, n: number, copies: number): string =>
+  copies === 0 ? meant : `${meant} and ${copies === 1 ? (n === 1 ? 'its copy' : '1 copy') : plural(copies, 'copy', 'copies')}`;
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 

@@ -5,7 +5,7 @@ import { place } from '../state/place.svelte';
 import { settings } from '../state/settings.svelte';
 import { tagging } from '../state/tagging.svelte';
 import type { Chart } from './chart.svelte';
-import { tail } from '../lib/format';
+import { told } from '../lib/format';
 import { sampled } from './labels';
 import { kinds, places, ramp } from './palette';
 
@@ -43,7 +43,7 @@ export class Colouring {
     const { points, about } = this.chart;
     if (!points || !about) return [];
     const by = this.kind ?? 'cluster';
-    const names = by === 'folder' ? about.folders.map((folder) => (folder === '.' ? 'top folder' : tail(folder))) : about.clusters;
+    const names = by === 'folder' ? told(about.folders) : about.clusters;
     const all = sampled(points[by], names.length).map((some, index) => ({ name: names[index]!, points: some, size: 0 }));
     for (const kind of points[by]) all[kind]!.size++;
     return all.sort((a, b) => b.size - a.size);

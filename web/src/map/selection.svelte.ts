@@ -1,7 +1,7 @@
 /** The points that were chosen, by the lasso, by a kind or by all that is in view. */
 import { api } from '../api/client';
 import type { Segment } from '../api/types';
-import { plural } from '../lib/format';
+import { library } from '../state/library.svelte';
 import { messages } from '../state/messages.svelte';
 import { MOST, place } from '../state/place.svelte';
 import { results } from '../state/results.svelte';
@@ -22,7 +22,7 @@ export class Selection {
   async select(points: Uint32Array<ArrayBuffer>): Promise<void> {
     this.points = points.length ? points : null;
     this.listed = [];
-    messages.speak(`${plural(points.length, 'sound')} selected`);
+    messages.speak(`${library.counted(points.length)} selected`);
     if (!points.length) return;
     try {
       const { segments } = await api.mapAt([...points.slice(0, SHOWN)]);

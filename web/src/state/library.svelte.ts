@@ -14,6 +14,11 @@ class LibraryState {
     return this.about?.parts ?? [];
   }
 
+  /** What is known of its files, by name. */
+  get fields() {
+    return this.about?.fields ?? [];
+  }
+
   /** So many of what the library finds: whole sounds, or where files are cut into several, segments. */
   counted(n: number): string {
     return plural(n, this.about && this.about.segments !== this.about.files ? 'segment' : 'sound');

@@ -61,8 +61,9 @@ class Marks {
   async detect(name: string, aim: Aim): Promise<void> {
     const file = this.file;
     this.said = '';
-    if (!(await work.start(() => api.detect(name, { ids: [file], ...aim })))) return;
-    const { events } = await api.detections(work.id);
+    const job = await work.start(() => api.detect(name, { ids: [file], ...aim }));
+    if (!job) return;
+    const { events } = await api.detections(job.id);
     if (this.file !== file) return;
     this.detected = events;
     this.said = events.length ? `${name} found ${plural(events.length, 'region')}` : `${name} found nothing here at this threshold`;

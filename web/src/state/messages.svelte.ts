@@ -19,8 +19,10 @@ class Messages {
     this.speaking = setTimeout(() => (this.spoken = text), 400);
   }
 
-  say(text: string, action?: Toast['action']): void {
+  /** @returns the key to dismiss it by. */
+  say(text: string, action?: Toast['action']): number {
     this.add({ key: ++this.keys, text, kind: 'said', ...(action && { action }) }, action ? 12_000 : 4_000);
+    return this.keys;
   }
 
   fail(cause: unknown): void {

@@ -22,6 +22,8 @@ export interface Query {
   maxDuration?: number;
   after?: string;
   before?: string;
+  /** The field of files that results are ordered by; with a minus before it from large to small. */
+  sort?: string;
   /** Values that fields of the files must have, as "codec:FLAC". */
   fields: string[];
 }
@@ -44,7 +46,7 @@ export interface Place {
 }
 
 /** Fields of a query whose parameter is one value, by the API's name. */
-const TEXTS = { like: 'like', upload: 'upload', text: 'text', folder: 'folder', has_tag: 'hasTag', after: 'after', before: 'before' } as const;
+const TEXTS = { like: 'like', upload: 'upload', text: 'text', folder: 'folder', has_tag: 'hasTag', after: 'after', before: 'before', sort: 'sort' } as const;
 const NUMBERS = { start: 'start', end: 'end', min_duration: 'minDuration', max_duration: 'maxDuration' } as const;
 export const PAGE = 50;
 /** So many results are shown; the rest needs another question. */
@@ -235,9 +237,9 @@ function settle(): void {
   history.replaceState(history.state, '', write(place.current));
 }
 
-/** The query without its sound. */
+/** The query without its sound, and without an order that was chosen for other results. */
 export function without(query: Query): Query {
-  const { like: _like, upload: _upload, start: _start, end: _end, ...rest } = query;
+  const { like: _like, upload: _upload, start: _start, end: _end, sort: _sort, ...rest } = query;
   return rest;
 }
 

@@ -5,13 +5,17 @@ import type { Found, Hit } from '../api/types';
 import { Follower } from '../lib/follower';
 import { plural, sentence } from '../lib/format';
 import { painted } from '../lib/painted';
+import { moreFields } from '../lib/table';
 import { library } from './library.svelte';
 import { messages } from './messages.svelte';
 import { picked } from './picked.svelte';
 import { type Query, compares, findParameters, findsFiles, parameters, ranks } from './place.svelte';
+import { settings } from './settings.svelte';
 
 /** The server finds at most so many files at a time. */
 const MOST_FILES = limits.find.k;
+/** The server adds at most so many fields to each. */
+const MOST_COLUMNS = 50;
 
 interface Wish {
   parameters: string;
@@ -22,6 +26,12 @@ interface Wish {
   ranked: boolean;
   kind: Results['kind'];
   since: number;
+}
+
+/** Whether every part, as far as parts are known, has no weight. */
+function silent({ weights }: Query): boolean {
+  const parts = library.about ? library.parts.map(({ name }) => name) : Object.keys(weights);
+  return parts.length > 0 && parts.every((part) => weights[part] === 0);
 }
 
 class Results {
@@ -53,8 +63,10 @@ class Results {
   private follower = new Follower<Wish>((wish, signal) => this.answer(wish, signal));
 
   follow(query: Query, k: number): void {
+    if (compares(query) && silent(query)) return this.refuse();
     const files = findsFiles(query);
     const wanted = files ? findParameters(query) : parameters(query);
+    if (settings.table) for (const field of moreFields(library.fields).slice(0, MOST_COLUMNS)) wanted.append('column', field);
     wanted.set('k', String(files ? Math.min(k, MOST_FILES) : k));
     const all = wanted.toString();
     if (all === this.asked) return;
@@ -68,6 +80,18 @@ class Results {
     this.asking = true;
     this.settled = this.cancelled = false;
     this.follower.want(wish, !steering);
+  }
+
+  /** There is nothing to ask: not a question for the server, which would say so in other words. */
+  private refuse(): void {
+    // Which parts there are is known in a moment.
+    if (!library.about) return;
+    this.asked = '';
+    this.follower.cancel();
+    this.error = new ApiError(422, 'silent', 'Every slider is at 0: nothing is left to compare. Move one up, or press Reset.');
+    messages.speak(this.error.message);
+    this.asking = this.cancelled = false;
+    this.known = this.settled = true;
   }
 
   /** Ask the same question again, for what the library holds now. */
@@ -126,7 +150,7 @@ class Results {
       this.milliseconds = found.milliseconds;
       this.k = wish.k;
       this.error = null;
-      messages.speak(found.hits.length ? `${plural(found.total, 'sound')}, first ${found.hits[0]?.name}` : 'No sound found');
+      messages.speak(found.hits.length ? `${wish.files ? plural(found.hits.length, 'file') : library.counted(found.total)}, first ${found.hits[0]?.name}` : 'No sound found');
       void painted(wish.steering ? 'steer' : 'search', wish.since).then(() => (this.settled = !this.asking));
     } catch (cause) {
       // Cancelled: either by a person or by the next question, which is being asked.

@@ -1,6 +1,7 @@
 /** Tags written to the library, each change with its way back. */
 import { ApiError, BASE, api } from '../api/client';
-import { plural } from '../lib/format';
+import { withCopies } from '../lib/format';
+import { library } from './library.svelte';
 import { messages } from './messages.svelte';
 import { place } from './place.svelte';
 import { results } from './results.svelte';
@@ -18,6 +19,8 @@ class Tagging {
   /** How many changes were made here: what shows tags asks again. */
   changes = $state(0);
   private edits = $state.raw<string[]>(recalled());
+  /** Of each change what said that it was made: gone when it is undone. */
+  private readonly toasts = new Map<string, number>();
 
   /** Whether a change of this tab can be taken back. */
   get undoable(): boolean {
@@ -37,14 +40,17 @@ class Tagging {
 
   /** The same, where who asked tells a person why it was not done. */
   async change(tag: string, add: string[], remove: string[] = []): Promise<void> {
-    const { edit, changed } = await api.applyTag(tag, add, remove);
+    const { edit, changed, copies } = await api.applyTag(tag, add, remove);
     this.remember([...this.edits, edit]);
     this.changes++;
     const [added, removed] = [new Set(add), new Set(remove)];
     results.replace(added, (hit) => (hit.tags.includes(tag) ? hit : { ...hit, tags: [...hit.tags, tag] }));
     results.replace(removed, (hit) => ({ ...hit, tags: hit.tags.filter((name) => name !== tag) }));
     const verb = add.length ? 'Tagged' : 'Untagged';
-    messages.say(`${verb} ${plural(changed, 'sound')} “${tag}”`, { label: 'Undo', run: () => void this.undo(edit) });
+    const toast = messages.say(`${verb} ${counted(changed, copies)} “${tag}”`, { label: 'Undo', run: () => void this.undo(edit) });
+    this.toasts.set(edit, toast);
+    // Where the tag was what the results have in common, they are others now.
+    if (remove.length && place.current.query.hasTag === tag) results.refresh(place.current.query, place.current.k);
   }
 
   async undo(edit = this.edits.at(-1)): Promise<void> {
@@ -53,10 +59,11 @@ class Tagging {
       return;
     }
     try {
-      const { changed } = await api.undoTag(edit);
+      const { changed, copies } = await api.undoTag(edit);
+      messages.dismiss(this.toasts.get(edit) ?? 0);
       this.changes++;
       this.remember(this.edits.filter((known) => known !== edit));
-      messages.say(`Undone: ${plural(changed, 'sound')} as before`);
+      messages.say(`Undone: ${counted(changed, copies)} as before`);
       results.refresh(place.current.query, place.current.k);
     } catch (cause) {
       // The server remembers changes until it stops: one that it has forgotten cannot be undone later either.
@@ -75,6 +82,9 @@ class Tagging {
     }
   }
 }
+
+/** So many were changed; copies of what was meant share its tags. */
+const counted = (changed: number, copies: number): string => withCopies(library.counted(changed - copies), changed - copies, copies);
 
 function recalled(): string[] {
   try {

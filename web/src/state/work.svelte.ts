@@ -1,9 +1,11 @@
 /** Work of minutes on the server, which does one piece at a time: begun here or elsewhere, watched until it ends. */
-import { api } from '../api/client';
-import type { Job } from '../api/types';
+import { ApiError, api } from '../api/client';
+import type { Job, KnownJob } from '../api/types';
 import { messages } from './messages.svelte';
 
 const EVERY = 500;
+/** So often a view that begins work asks whether somebody else has begun some. */
+const ELSEWHERE = 4000;
 
 export const WORKING: Record<Job['kind'], string> = {
   index: 'Indexing',
@@ -15,64 +17,86 @@ export const WORKING: Record<Job['kind'], string> = {
 };
 
 class Work {
-  /** What is being done, or was done last. */
-  job = $state.raw<Job | null>(null);
-  id = $state('');
+  /** The last piece of each kind that the server remembers, the newest first. */
+  private known = $state.raw<KnownJob[]>([]);
   /** How many pieces have ended: what shows their results asks again. */
   ended = $state(0);
+  private watched = '';
 
-  get running(): boolean {
-    return this.job?.state === 'running';
+  /** What is being done. */
+  get running(): KnownJob | null {
+    return this.known.find(({ state }) => state === 'running') ?? null;
+  }
+
+  /** Why nothing else can begin now; empty where it can. */
+  get busy(): string {
+    return this.running ? `${WORKING[this.running.kind]} goes on: one long piece of work at a time` : '';
   }
 
   /** What is being done, where it is of this kind. */
-  of(kind: Job['kind']): Job | null {
-    return this.running && this.job?.kind === kind ? this.job : null;
+  of(kind: Job['kind']): KnownJob | null {
+    return this.running?.kind === kind ? this.running : null;
   }
 
-  /** Whether a piece of this kind was done last, and ended well. */
-  last(kind: Job['kind']): boolean {
-    return this.job?.kind === kind && this.job.state === 'done';
+  /** The piece of this kind that ended last, well or not: begun here, in another tab, or before a reload. */
+  last(kind: Job['kind']): KnownJob | null {
+    return this.known.find((job) => job.kind === kind && job.state !== 'running') ?? null;
   }
 
-  /** @returns whether it ended well. */
-  async start(begin: () => Promise<{ job: string }>): Promise<boolean> {
+  /** @returns the piece where it ended well. */
+  async start(begin: () => Promise<{ job: string }>): Promise<KnownJob | null> {
     try {
-      return (await this.watch((await begin()).job)).state === 'done';
+      const job = await this.watch((await begin()).job);
+      if (job.state === 'failed') messages.fail(new Error(job.message));
+      return job.state === 'done' ? job : null;
     } catch (cause) {
-      messages.fail(cause);
       void this.find();
-      return false;
+      // What goes on is shown instead, with a way to cancel it.
+      if (!(cause instanceof ApiError && cause.code === 'job_running')) messages.fail(cause);
+      return null;
     }
   }
 
-  /** Watch what is being done already: begun in another tab, or before this page was loaded. */
+  /** Ask what was done and is being done, and watch that: begun in another tab, or before this page was loaded. */
   async find(): Promise<void> {
-    if (this.running) return;
-    const running = (await api.runningJobs().catch(() => ({ jobs: [] }))).jobs[0];
-    if (running) await this.watch(running.id).catch((cause: unknown) => messages.fail(cause));
+    const found = (await api.jobs().catch(() => null))?.jobs;
+    if (!found) return;
+    const ended = found.some(({ id, state }) => state !== 'running' && !this.known.some((old) => old.id === id && old.state === state));
+    this.known = found;
+    if (ended) this.ended++;
+    if (this.running) await this.watch(this.running.id).catch((cause: unknown) => messages.fail(cause));
+  }
+
+  /** Find work that others begin, while a view is shown; for an effect. */
+  follow(): () => void {
+    const find = () => void (document.visibilityState === 'visible' && !this.running && this.find());
+    const timer = setInterval(find, ELSEWHERE);
+    document.addEventListener('visibilitychange', find);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', find);
+    };
   }
 
   async cancel(): Promise<void> {
-    await api.cancel(this.id).catch((cause: unknown) => messages.fail(cause));
+    if (this.running) await api.cancel(this.running.id).catch((cause: unknown) => messages.fail(cause));
   }
 
-  private async watch(id: string): Promise<Job> {
-    this.id = id;
+  private async watch(id: string): Promise<KnownJob> {
+    if (this.watched === id) return this.known[0]!;
+    this.watched = id;
     try {
       for (;;) {
-        const job = await api.job(id);
-        this.job = job;
-        if (job.state !== 'running') {
-          if (job.state === 'failed') messages.fail(new Error(job.message));
-          return job;
-        }
+        const job = { id, ...(await api.job(id)) };
+        this.known = [job, ...this.known.filter(({ kind }) => kind !== job.kind)];
+        if (job.state !== 'running') return job;
         await new Promise((resolve) => setTimeout(resolve, EVERY));
       }
     } catch (cause) {
-      this.job = null;
+      this.known = this.known.filter((job) => job.id !== id);
       throw cause;
     } finally {
+      this.watched = '';
       this.ended++;
     }
   }

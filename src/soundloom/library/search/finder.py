@@ -24,7 +24,6 @@ from soundloom.library.search.library_query import (
     QuerySound,
     match_names,
     rows_of_text,
-    sort_matches,
 )
 from soundloom.library.search.matches import Match, Matches, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
@@ -87,7 +86,7 @@ class Finder:
         query.check(k)
         queries.complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
         matches = self._find(index, query, k)
-        return Matches(sort_matches(index.fields, matches, query.sort) if query.is_compared else matches)
+        return Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches)
 
     def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         allowed = None if query.where is None else index.mask(query.where)

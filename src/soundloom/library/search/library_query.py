@@ -38,7 +38,6 @@ __all__ = [
     "match_names",
     "rows_of_text",
     "select",
-    "sort_matches",
     "where_mask",
 ]
 
@@ -219,24 +218,6 @@ def where_mask(fields: FileFields, where: str, in_store: StoreMask | None = None
     """
     mask = condition_mask(fields, where)
     return in_store(where) if mask is None and in_store is not None else mask
-
-
-def sort_matches(fields: FileFields, matches: list[Match], sort: Sequence[str]) -> list[Match]:
-    """Matches in the order of some fields of their files, equal ones as they were.
-
-    Raises:
-        QueryError: there is no such field.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not sort or not matches:
-        return matches
-    of_match = pc.index_in(pa.array([match.path for match in matches]), value_set=fields.paths).to_pylist()
-    files = list(dict.fromkeys(of_match))
-    rank = {file: place for place, file in enumerate(fields.order(np.array(files), sort).tolist())}
-    order = sorted(range(len(matches)), key=lambda place: rank[of_match[place]])
-    return [matches[place] for place in order]
 
 
 def _selected(fields: FileFields, query: LibraryQuery, in_store: StoreMask | None) -> NDArray[np.bool_]:

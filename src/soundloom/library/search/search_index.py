@@ -91,12 +91,8 @@ class SearchIndex:
         self._vectors = RowVectors(files)
         self._norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None
         self._similarities: SimilarityCache | None = None
-        self._cells: Cells | None = None
-        if manifest["cells"] is not None:
-            self._cells = Cells(files.open("cells.faiss"), *manifest["cells"])
-        self._codes: Codes | None = None
-        if manifest.get("codes") is not None:
-            self._codes = Codes(files.open("codes.faiss"), manifest["codes"])
+        self._cells = Cells(files.open("cells.faiss"), *manifest["cells"]) if manifest["cells"] is not None else None
+        self._codes = Codes(files.open("codes.faiss"), manifest["codes"]) if manifest.get("codes") is not None else None
         self._lists = ListSearch(files, self.parts, self._vectors) if manifest.get("lists") is not None else None
 
     @classmethod
@@ -229,17 +225,21 @@ class SearchIndex:
         """The rows for which a condition holds, not to be changed; as for `Library.search`, whose errors it has."""
         return self._masks.mask(where)
 
-    def browse(self, where: str | RowFilter | None = None, shown: slice = slice(None)) -> tuple[list[Segment], int]:
+    def browse(
+        self, where: str | RowFilter | None = None, shown: slice = slice(None), sort: Sequence[str] = ()
+    ) -> tuple[list[Segment], int]:
         """The segments that satisfy a condition, in the order of their paths: some of them, and how many there are.
 
         Args:
             where: as for `Library.search`; every segment if not given.
             shown: which of them.
+            sort: fields of their files to order by instead; with a minus before it from large to small.
 
         Raises:
-            QueryError: the condition cannot be evaluated.
+            QueryError: the condition cannot be evaluated, or there is no such field.
         """
-        rows = range(len(self)) if where is None else np.flatnonzero(self.mask(where))
+        rows = np.arange(len(self)) if where is None else np.flatnonzero(self.mask(where))
+        rows = rows[self.fields.arrange(self.fields.file_of_row[rows], sort)] if sort else rows
         return self.segments.at(rows[shown]), len(rows)
 
     def embedding(self, id: str) -> Float32[np.ndarray, " dim"]:

@@ -56,11 +56,13 @@ class Edit:
         id: its name in the log.
         changed: how many segments have other tags now; 0 if all was so already.
         copies: the changed files that were not named, but have the content of one that was: they share its tags.
+        changed_copies: how many of the changed segments are of these files.
     """
 
     id: str
     changed: int
     copies: tuple[str, ...]
+    changed_copies: int
     _revert: Callable[[], Edit] = field(repr=False, compare=False)
 
     def revert(self) -> Edit:
@@ -227,10 +229,10 @@ class TagEditor:
             }
             number = self._commit(lambda: self._log.append(decisions), changes)
         copies = {row.path for row in changes} - {decision.path for decision in decisions}
-        return self._edit(number, changes, [row for row in rows if row not in changes], sorted(copies))
+        return self._edit(number, changes, [row for row in rows if row not in changes], copies)
 
     def _edit(
-        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], copies: Iterable[str] = ()
+        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], copies: Collection[str]
     ) -> Edit:
         done = _RowChanges(changes, unchanged)
 
@@ -246,9 +248,9 @@ class TagEditor:
                     if (tags := (row.tags - given) | taken) != row.tags:
                         back[row] = tags
                 undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back)
-            return self._edit(undone, back, [row for row in rows if row not in back])
+            return self._edit(undone, back, [row for row in rows if row not in back], copies)
 
-        return Edit(number, len(changes), tuple(copies), revert)
+        return Edit(number, len(changes), tuple(sorted(copies)), sum(row.path in copies for row in changes), revert)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

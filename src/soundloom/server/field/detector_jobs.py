@@ -157,4 +157,5 @@ def sample(detectors: LibraryDetectors, name: str, paths: list[str], asked: Samp
 
 
 def _searched(job: BackgroundJob, done: float, total: float) -> None:
-    job.reached(round(done), max(1, round(total)), "seconds of sound searched")
+    whole = max(1, round(total))
+    job.reached(round(done), whole, f"{round(done):,} of {whole:,} s of sound searched")

@@ -37,7 +37,12 @@ async def find(service: ServiceDep, asked: DuplicateRequest) -> JobStarted:
     return JobStarted(job=service.jobs.start("duplicates", work).id)
 
 
-@routes.get("/jobs/{id}/duplicates", operation_id="getDuplicates", responses=documented(404, 409))
+@routes.get(
+    "/jobs/{id}/duplicates",
+    operation_id="getDuplicates",
+    response_model_exclude_none=True,
+    responses=documented(404, 409),
+)
 async def found(service: ServiceDep, identity: JobId) -> DuplicateGroups:
     """The copies that a job found; the best file of each group first."""
     report = service.jobs.result(identity, DuplicateReport)

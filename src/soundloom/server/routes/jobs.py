@@ -15,7 +15,7 @@ from soundloom.remote.locations import inside
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.jobs import BackgroundJob
-from soundloom.server.schemas import IndexRequest, JobStarted, JobStatus, RunningJob, RunningJobs
+from soundloom.server.schemas import IndexRequest, JobList, JobStarted, JobStatus, KnownJob
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -47,11 +47,10 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
     return JobStarted(job=service.jobs.start("index", work).id)
 
 
-@routes.get("/jobs", operation_id="listRunningJobs", response_model_exclude_none=True, responses=documented())
-async def running(service: ServiceDep) -> RunningJobs:
-    """The job that is running, begun by any client."""
-    job = service.jobs.running
-    return RunningJobs(jobs=[] if job is None else [RunningJob(id=job.id, **_about(job).model_dump())])
+@routes.get("/jobs", operation_id="listJobs", response_model_exclude_none=True, responses=documented())
+async def listed(service: ServiceDep) -> JobList:
+    """The last job of each kind, begun by any client: the one that is running, and how others have ended."""
+    return JobList(jobs=[KnownJob(id=job.id, **_about(job).model_dump()) for job in service.jobs.latest()])
 
 
 @routes.get("/jobs/{id}", operation_id="getJob", response_model_exclude_none=True, responses=documented(404))

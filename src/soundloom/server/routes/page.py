@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
 from soundloom.server.http.error_responses import ApiError
 
@@ -37,6 +37,15 @@ _TYPES = {
 """By our own table: a system's registry may call a script plain text, which browsers then refuse to run."""
 
 
+_VIEWS = ("search", "map", "tag", "detect")
+"""Views whose names are addresses too; /health is that of the server's own health."""
+
+
+async def _view(request: Request) -> Response:
+    """From an address typed by hand to the page's own, relative because libraries have paths of their own."""
+    return RedirectResponse(f"./?view={request.scope['path'].rpartition('/')[2]}")
+
+
 def page_routes(folder: Path) -> APIRouter:
     """The routes of the page that lies in a folder."""
     routes = APIRouter(include_in_schema=False)
@@ -54,6 +63,9 @@ def page_routes(folder: Path) -> APIRouter:
         if known == page.headers["etag"]:
             return Response(status_code=304, headers={"ETag": known, "Cache-Control": "no-cache"})
         return page
+
+    for view in _VIEWS:
+        routes.add_api_route(f"/{view}", _view)
 
     @routes.get("/assets/{name:path}")
     async def asset(request: Request, name: str) -> Response:

@@ -42,6 +42,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         upload_bytes=service.settings.upload_bytes,
         upload_seconds=service.uploads.longest,
         folders_left_out=catalogue.left_out,
+        fields=service.library.index().fields.names,
         can_add_folders=here,
         can_reveal=here and can_reveal(),
         libraries=list(service.served),

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["FileFields"]
 
 T = TypeVar("T", bound=np.generic)
+
+
+class _HasPath(Protocol):
+    @property
+    def path(self) -> str: ...
+
+
+InFile = TypeVar("InFile", bound=_HasPath)
 
 _OTHER_NAMES = {
     "rate": "sample_rate",
@@ -193,6 +201,36 @@ class FileFields:
             ranks = pc.rank(column, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
             ordered = ordered[np.lexsort((-ranks if key.startswith("-") else ranks, unknown))]
         return ordered
+
+    def arrange(self, files: NDArray[np.integer[Any]], sort: Sequence[str]) -> NDArray[np.int64]:
+        """In which order to put things of files, such as segments, by fields of their files; equal ones stay as given.
+
+        Args:
+            files: for every thing the number of its file.
+            sort: as for `order`.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        _, first = np.unique(files, return_index=True)
+        ordered = self.order(files[np.sort(first)].astype(np.int64), sort)
+        place = np.empty(len(self.paths), np.int64)
+        place[ordered] = np.arange(len(ordered))
+        return np.argsort(place[files], kind="stable")
+
+    def sorted(self, found: Sequence[InFile], sort: Sequence[str]) -> Sequence[InFile]:
+        """Segments or matches in the order of some fields of their files, equal ones as they were.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not sort or not found:
+            return found
+        files = pc.index_in(pa.array([one.path for one in found], self.paths.type), value_set=self.paths).to_numpy()
+        return [found[place] for place in self.arrange(files, sort)]
 
     @cached_property
     def begun(self) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
