@@ -225,11 +225,6 @@ class LabelBatchSampler:
         """Windows in an epoch."""
         return len(self.clips)
 
-    @property
-    def epoch_steps(self) -> int:
-        """Steps after which every window was drawn at least once."""
-        return -(-len(self) // self.batch)
-
     def __call__(self, step: int) -> Batch:
         """The batch of a step: ``windows`` as they are kept, and ``targets``."""
         places = np.arange(step * self.batch, (step + 1) * self.batch)

@@ -35,17 +35,16 @@ class TrainingProgress:
     name: str = ""
 
 
+_LAST_SHARE = 0.05
+"""Of the last step's loss in the mean loss."""
+
+
 class Throughput:
-    """Steps a second over the last few dozen, validations left out.
+    """Steps a second over the last few dozen, validations left out, and the mean loss."""
 
-    Args:
-        loss_weight: what share of the mean loss the last step's makes.
-    """
-
-    def __init__(self, *, loss_weight: float = 0.05) -> None:
+    def __init__(self) -> None:
         self.rate = 0.0
         self.loss: float | None = None
-        self._weight = loss_weight
         self._seen: deque[tuple[int, float]] = deque(maxlen=50)
 
     def step(self, done: int, loss: float | None) -> None:
@@ -55,7 +54,7 @@ class Throughput:
         if last > first:
             self.rate = (last - first) / (now - since)
         if loss is not None:
-            self.loss = loss if self.loss is None else self.loss + self._weight * (loss - self.loss)
+            self.loss = loss if self.loss is None else self.loss + _LAST_SHARE * (loss - self.loss)
 
     def pause(self) -> None:
         """The time until the next step does not count."""

@@ -19,9 +19,7 @@ HEAD = struct.Struct("<4sBBqIIIB")
 FIRST, LAST = 2, 4
 # Codecs that libsndfile reads in Ogg; FFmpeg reads the others and films.
 SNDFILE = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
-SKELETON = b"fishead\0"
-# A page is at most this long. Files beyond this size are not walked from page to page.
-LONGEST_PAGE = 65307
+# Files beyond this size are not walked from page to page.
 LARGEST_WALK = 1 << 30
 
 
@@ -33,9 +31,9 @@ class _Link:
         begin: its first byte.
         end: the byte after its last.
         codecs: the first bytes of each stream in it, by serial number.
-        first: the lowest position of the sound that a page gives; for the length.
-        position: the last position.
-        closed: whether all its streams say that they end.
+        open: serial numbers of the streams whose last page has not come.
+        position: the last position of the sound that a page gives.
+        pages: how many there are.
     """
 
     begin: int

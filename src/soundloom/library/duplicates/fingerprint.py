@@ -19,7 +19,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Bool, Float, UInt32
 
-__all__ = ["ACTIVE", "BITS", "FRAME_RATE", "SAMPLE_RATE", "fingerprint", "is_active"]
+__all__ = ["ACTIVE", "BITS", "SAMPLE_RATE", "fingerprint", "is_active"]
 
 SAMPLE_RATE = 8000
 BITS = 24
@@ -27,7 +27,6 @@ BITS = 24
 ACTIVE = np.uint32(1 << 31)
 
 _WINDOW, _HOP, _LAG = 1024, 128, 8
-FRAME_RATE = SAMPLE_RATE / _HOP
 _LOWEST, _HIGHEST = 150.0, 3400.0
 _QUIET = 1e-5
 """Energy of a frame that is not active, relative to the loudest: -50 dB."""
