@@ -7,6 +7,7 @@ and an exception that no longer occurs is an error, so that the lists can only s
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -215,3 +216,31 @@ def test_the_glossary_defines_terms_that_are_used() -> None:
     for term, meaning in terms.items():
         assert meaning.endswith("."), term
         assert len(f"- **{term}**: {meaning}") <= 2 * MAX_COLUMNS, f"one line: {term}"
+
+
+REFERENCE = re.compile(r"(?<!`)`([a-z_]\w*(?:\.\w+)*)(?:\(\))?`(?!`)", re.IGNORECASE)
+ELSEWHERE = {"click", "combine_chunks", "datasets", "average_precision_score", "scipy", "time", "torch"}
+"""Of other packages: the first word of a reference, or all of it."""
+
+
+@cache
+def defined() -> frozenset[str]:
+    """Every name that the source defines, assigns, takes or imports, and every part of a module's name."""
+    found = set(dir(builtins)).union(*(path.relative_to(PACKAGE.parent).with_suffix("").parts for path in MODULES))
+    for path in MODULES:
+        for node in ast.walk(tree_of(path)):
+            named = (getattr(node, key, None) for key in ("name", "id", "attr", "arg", "asname"))
+            found.update(name for name in named if isinstance(name, str))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+                found.add(node.value)
+    return frozenset(found)
+
+
+def test_what_docstrings_refer_to_is_there() -> None:
+    unknown = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in MODULES
+        for name in REFERENCE.findall(path.read_text(encoding="utf-8"))
+        if name.split(".")[0] not in ELSEWHERE and not set(name.split(".")) <= defined()
+    }
+    assert not unknown, f"docstrings refer to names that nothing has: {sorted(unknown)}"

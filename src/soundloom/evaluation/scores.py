@@ -1,7 +1,7 @@
 """Metrics over predictions, confidence intervals over runs, and `Score`, the result of a protocol.
 
 Conventions: predictions are scores ``[clips, classes]``, higher meaning more likely, on any monotone
-scale; labels as in `checks`. Metrics of single-label sets: accuracy, top-k accuracy, confusion. Metric
+scale; labels as in `validation`. Metrics of single-label sets: accuracy, top-k accuracy, confusion. Metric
 of multi-label sets: macro mAP, the mean over classes of the average precision of a class over clips;
 classes that no clip has are left out, since nothing can be ranked for them.
 

@@ -263,7 +263,7 @@ def prepare(
     Args:
         corpus: the clips.
         form: how they are kept.
-        folder: where; ``prepared`` in the user's cache if not given (`soundloom.models.weights.download.cache_home`).
+        folder: where; ``prepared`` in the user's cache if not given (`soundloom.cache_folder`).
         workers: how many clips at a time; as many as there are processors if not given.
         progress: called after every clip that is decoded, and for every file that cannot be read.
 
@@ -314,7 +314,7 @@ def prepare(
 def _turn(folder: Path, wanted: Iterable[bytes]) -> Iterator[None]:
     """Alone among the processes that prepare the same clips: the others wait, and then find them there.
 
-    Processes that prepare other clips do not wait for these: the rows are safe without it (``cache``), and it only
+    Processes that prepare other clips do not wait for these: the rows are safe without it (`row_store`), and it only
     keeps the ranks of a distributed run, say, from decoding everything once each.
     """
     name = hashlib.blake2b(b"".join(sorted(wanted)), digest_size=8).hexdigest()

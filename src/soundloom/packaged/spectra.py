@@ -1,4 +1,4 @@
-"""Fourier transforms of a sound in NumPy: what the graph of the packaged model takes (`soundloom.packaged.recording`).
+"""Fourier transforms of a sound in NumPy: what the graph of the packaged model takes (`soundloom.packaged_graph`).
 
 Three short-time transforms serve the model's four parts, at 16 kHz, of a waveform less its mean:
 

@@ -94,7 +94,7 @@ def learn_classes(
     Args:
         model: one stream, or several woven.
         corpus: labelled sounds.
-        validation: share of the clips to choose the epoch by; see `parting`.
+        validation: share of the clips to choose the epoch by; see `validation_split`.
         head: loss and units.
         settings: epochs and rates.
         seed: of the parting, the weights and the shuffles.

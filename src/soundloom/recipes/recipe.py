@@ -3,7 +3,7 @@
 A recipe is a frozen dataclass whose fields are flags of ``soundloom train NAME`` and keys of its YAML file
 (`soundloom.training.flat_config`). `StreamRecipe` trains one stream by one objective; what is particular to an
 objective (which clips, how they are cached, which batches) the objective states (`soundloom.objectives.base`), so any
-stream learns by any objective. `recipe_for` makes the recipe of an objective that has none of its own.
+stream learns by any objective. `find_recipe` makes the recipe of an objective that has none of its own.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def from_scratch(
     )
     windows = apply(_Classifier(stream, objective.head), stream, dataset)
     tested = clip_means(windows.vectors, windows.clips, split.test)
-    return float(np.nanmean(scores.average_precisions(tested, labels[split.test])))
+    return scores.macro_map(tested, labels[split.test])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Training loop of any stream with any objective: batches, steps, validation, checkpoints, resuming.
 
 Every step is a function of the weights, the optimiser's state and the step's number: the batch, the learning rate and
-the random seed follow from the number (`prefetch`, `schedule`, `seeding`). So a checkpoint is small, and on a CPU a run
+the random seed follow from the number (`prefetch`, `schedule`, `seeds`). So a checkpoint is small, and on a CPU a run
 that is resumed from one ends with the same weights as a run that was never stopped.
 
 With several devices each process takes its shard of every batch and gradients are averaged over processes: the batch is

@@ -97,7 +97,7 @@ def validate(embeddings: np.ndarray, parts: Mapping[str, slice]) -> None:
     """Refuse parts that do not lie in the embedding.
 
     Raises:
-        InvalidArgumentError: what `checks` refuses, no part, or a part that is empty or reaches outside the columns.
+        InvalidArgumentError: what `validation` refuses; no part, or one that is empty or reaches outside the columns.
     """
     validation.check_embeddings(embeddings)
     if not parts:

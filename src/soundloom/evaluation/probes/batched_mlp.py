@@ -2,7 +2,7 @@
 
 What: perceptrons with no, one or several hidden layers (ReLU between), trained by Adam in shuffled
 minibatches, each stopped early by the validation part and put back to its best epoch. The probes of
-`linear`, `mlp`, `shallow` and `clips` are settings of this one trainer.
+`linear`, `mlp`, `shallow` and `chunks` are settings of this one trainer.
 
 A *run* is a seed: it fixes the initial weights and the order of the batches. A *candidate* is a run at
 a learning rate. All candidates of a call live in one tensor a layer, ``[runs, rates, out, in]``, so that

@@ -6,7 +6,7 @@ clip level"; and top-5 accuracy "with 1s input". The head is the paper's: "a lin
 followed by a 200-neuron final layer", trained with the Huber loss between outputs and the vector of
 zeros and ones.
 
-Conventions: as in `frames`, a frame being a chunk. A chunk is right when a class of its clip is among its five
+Conventions: as in `frame_data`, a frame being a chunk. A chunk is right when a class of its clip is among its five
 highest outputs. Departures: a ReLU between the two layers, without which they would be one; a constant
 rate of 2e-4, where the paper's falls to 1e-6 over 300 epochs, with early stopping as in `linear`; three runs.
 
@@ -80,7 +80,7 @@ def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: 
     """Refuse what cannot be probed.
 
     Raises:
-        InvalidArgumentError: what `frames.validate` refuses, or fewer classes than the accuracy looks at.
+        InvalidArgumentError: what `frame_data.validate` refuses, or fewer classes than the accuracy looks at.
     """
     validate_frames(frames, clips, labels, splits)
     if top > validation.class_count(labels):

@@ -6,7 +6,7 @@ class. [...] we compute segment-level scores (average of the frame-level predict
 set, and we again report the mean average precision." And: "lightly supervised classifiers trained on just
 20 examples per class (we report average performance over 3 training samples)".
 
-Conventions: as in `frames`; single labels are taken as one independent output each. Probabilities, not
+Conventions: as in `frame_data`; single labels are taken as one independent output each. Probabilities, not
 logits, are averaged. Not in the paper and chosen here: standardised frames, Adam at 1e-3, early stopping
 on the validation frames as in `linear`, three runs where the paper has one.
 
@@ -135,7 +135,7 @@ def shallow_classifier(
     Details: `ShallowDetails`.
 
     Raises:
-        InvalidArgumentError: what `frames.validate` refuses.
+        InvalidArgumentError: what `frame_data.validate` refuses.
     """
     settings = settings or ShallowSettings()
     validate(frames, clips, labels, splits)
@@ -186,7 +186,7 @@ def few_shot(
     (of a single clip a class, none can be spared: the split's validation part stops it). Details: `FewShotDetails`.
 
     Raises:
-        InvalidArgumentError: what `frames.validate` refuses.
+        InvalidArgumentError: what `frame_data.validate` refuses.
     """
     settings = settings or FewShotSettings()
     validate(frames, clips, labels, splits)

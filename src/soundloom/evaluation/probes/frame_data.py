@@ -28,7 +28,7 @@ def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: 
     """Refuse frames that do not belong to the labelled clips, or splits that cannot be trained.
 
     Raises:
-        InvalidArgumentError: what `checks` and `splits.validate` refuse, clip indices of another length or beyond
+        InvalidArgumentError: what `validation` and `splits.validate` refuse, clip indices of another length or beyond
             the labels, or clips of a split without frames.
     """
     validation.check_embeddings(frames)

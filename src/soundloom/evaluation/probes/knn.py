@@ -71,7 +71,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
     """Refuse what cannot be asked.
 
     Raises:
-        InvalidArgumentError: what `checks` and `splits.validate` refuse, or fewer clips to ask than k.
+        InvalidArgumentError: what `validation` and `splits.validate` refuse, or fewer clips to ask than k.
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))

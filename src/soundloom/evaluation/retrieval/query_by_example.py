@@ -124,7 +124,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray) -> None:
     """Refuse what cannot be searched.
 
     Raises:
-        InvalidArgumentError: what `checks` refuses, or no class with both two clips and a clip without it.
+        InvalidArgumentError: what `validation` refuses, or no class with both two clips and a clip without it.
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
