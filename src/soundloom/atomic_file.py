@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["append_durably", "replacing", "usual_permissions", "write_atomically"]
+__all__ = ["append_durably", "replacing", "write_atomically"]
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, shared: bool = False) -> Iterator[Path]:
     """A temporary file beside a path, which takes its place when the block ends without an error.
 
     Args:
         path: the file to write or replace.
+        shared: whether other processes may write the file at the same time. Each then has a temporary file of its own;
+            else one that a killed process left is written over.
 
     Raises:
         OSError: the file cannot be made or renamed.
     """
     target = Path(path)
-    temporary = target.with_name(f"{target.name}.writing")
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.writing" if shared else f"{target.name}.writing")
     try:
-        with usual_permissions(temporary):
+        with _usual_permissions(temporary):
             yield temporary
         temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing is there
+            temporary.unlink()
         raise
 
 
 @contextmanager
-def usual_permissions(path: Path) -> Iterator[None]:
+def _usual_permissions(path: Path) -> Iterator[None]:
     """Give a file that is written in the block the permissions that new files have here.
 
     Writers such as that of safetensors make files that nobody else may read, also where the user's mask allows it.

@@ -22,7 +22,6 @@ Not for training: no gradients flow through an accelerated embedder.
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +35,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom import onnx_graph
-from soundloom.atomic_file import write_atomically
+from soundloom.atomic_file import replacing, write_atomically
 from soundloom.cache_folder import cache_home
 from soundloom.embedder import Embedder, Frames, Stream
 from soundloom.embedding_model import PLAIN
@@ -352,13 +351,9 @@ def _record(stream: Stream, example: Tensor, path: Path) -> None:
     outputs = _Outputs(stream.encoder, stream.wanted)
     names = ["embedding"] if stream.wanted is None else [f"layer {number}" for number in stream.wanted]
     graph = onnx_graph.record(outputs, example, free=free, takes="representation", gives=names)
-    # Whole or not at all, also when two processes record the same encoder at once.
-    writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    try:
+    # Two processes may record the same encoder at once.
+    with replacing(path, shared=True) as writing:
         graph.write(writing)
-        writing.replace(path)
-    finally:
-        writing.unlink(missing_ok=True)
 
 
 def _key(stream: Stream) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from soundloom.atomic_file import replacing
 from soundloom.corpora.clips import clip_schema, label_pairs
 from soundloom.corpora.splits import SPLITS, Fractions, draw_splits
 from soundloom.errors import CorpusError
@@ -232,13 +233,8 @@ class Corpus:
             "split_origin": self.split_origin,
             "seed": self.seed,
         }
-        target = Path(path)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
+        with replacing(path, shared=True) as unfinished:
             parquet.write_table(self.table.replace_schema_metadata({_METADATA_KEY: json.dumps(about)}), unfinished)
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Corpus:

@@ -20,16 +20,15 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from jaxtyping import Float32
 
+from soundloom.atomic_file import replacing
 from soundloom.errors import EmbeddingCacheError
 
 __all__ = ["EmbeddingCacheError", "Shards", "Writer", "key_of"]
@@ -132,19 +131,13 @@ class Writer:
             vectors=np.concatenate(list(self._waiting.values())),
         )
         target = self._shards.folder / f"{hashlib.blake2b(keys, digest_size=_DIGEST).hexdigest()}.shard"
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("wb") as file:
+            with replacing(target, shared=True) as unfinished, unfinished.open("wb") as file:
                 file.write(hashlib.blake2b(packed.getbuffer(), digest_size=_DIGEST).digest())
                 file.write(packed.getbuffer())
-            unfinished.replace(target)
         except OSError as error:
             raise _unusable(target.parent, error) from None
-        finally:
-            # Only what was begun and not renamed is there; and where nothing can be written, nothing is.
-            with suppress(OSError):
-                unfinished.unlink()
         self._waiting, self._bytes, self._since = {}, 0, time.monotonic()
 
 

@@ -14,12 +14,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from soundloom.atomic_file import replacing
 from soundloom.corpora import Corpus
 from soundloom.errors import EvaluationError
 from soundloom.evaluation.extraction import LeftOut
@@ -175,17 +175,12 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
         EvaluationError: the file cannot be written.
     """
     target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8", newline="")
-        unfinished.replace(target)
+        with replacing(target, shared=True) as unfinished:
+            unfinished.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise EvaluationError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
-    finally:
-        # Only what was begun and not renamed is there; and where nothing can be written, nothing is.
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def read(path: str | os.PathLike[str]) -> list[Result]:

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from soundloom.atomic_file import usual_permissions
+from soundloom.atomic_file import replacing
 from soundloom.components.config_file import check_safetensors, one_line, read_json
 from soundloom.embedder import Embedder, Woven
 from soundloom.errors import InvalidArgumentError, ModelError
@@ -300,11 +300,5 @@ def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path, trust
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a name of its own, then give it its name: whole or not at all."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with usual_permissions(fresh):
-            write(fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with replacing(path, shared=True) as fresh:
+        write(fresh)

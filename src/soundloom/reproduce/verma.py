@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from soundloom.atomic_file import replacing
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder
 from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, plot
@@ -241,11 +242,9 @@ def _outputs(
         mine = windows.columns(columns)
         head = train_head(mine.of(fitted), mine.of(validated), labels, recipe.head, recipe.linear, seed)
         outputs[subset] = _scored(head, windows.columns(columns), recipe.head.loss)
-    fresh = kept.with_suffix(".writing")
     arrays: dict[str, Any] = {"+".join(subset): values for subset, values in outputs.items()}
-    with open(fresh, "wb") as stream:
+    with replacing(kept) as fresh, open(fresh, "wb") as stream:
         np.savez(stream, **arrays)
-    fresh.replace(kept)
     return outputs, windows
 
 

@@ -45,6 +45,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundloom.atomic_file import replacing
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
 from soundloom.models.saved_model import CONFIG, WEIGHTS, from_pretrained
@@ -236,13 +237,9 @@ class AlignedTags(nn.Module):
             digest = sha256_of(place / WEIGHTS)
             prints = " ".join(from_pretrained(place).fingerprints()) if (place / CONFIG).is_file() else ""
             about = {"format": _FORMAT, "part": self.part, "weights_sha256": digest, "fingerprints": prints}
-            fresh = place / f".{TAGS}.{os.getpid()}"
-            try:
+            with replacing(place / TAGS, shared=True) as fresh:
                 save_file(state, fresh, metadata=about)
                 self.vocabulary.save(place / VOCABULARY)
-                os.replace(fresh, place / TAGS)
-            finally:
-                fresh.unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"cannot save tags beside the model {os.fspath(folder)!r}: {error}") from error
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from soundloom.atomic_file import replacing
 from soundloom.audioset import audioset_synonyms
 from soundloom.components.config_file import read_json
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
@@ -188,17 +189,12 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary as JSON, whole or not at all."""
-        target = Path(path)
         data: dict[str, Any] = {"format": _FORMAT, "sounds": self.sounds}
         data |= {"tags": list(self.tags), "counts": list(self.counts)}
         if self.synonyms:
             data["synonyms"] = dict(self.synonyms)
-        fresh = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
+        with replacing(path, shared=True) as fresh:
             fresh.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            fresh.replace(target)
-        finally:
-            fresh.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundloom.atomic_file import replacing
 from soundloom.pictures.typography import DPI, FAINT, fitted, font, text
 from soundloom.training.metrics_log import Row
 
@@ -49,12 +49,8 @@ def plot_curves(rows: Sequence[Row], title: str, path: Path) -> None:
         _draw(panel, rows, name)
     for panel in axes[len(names) :]:
         panel.set_visible(False)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
+    with replacing(path, shared=True) as fresh:
         figure.savefig(fresh, format="png", dpi=DPI, facecolor="white")
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _draw(panel: Axes, rows: Sequence[Row], name: str) -> None:

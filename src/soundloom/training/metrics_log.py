@@ -8,12 +8,11 @@ again.
 from __future__ import annotations
 
 import csv
-import os
-from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from soundloom.atomic_file import replacing
 from soundloom.errors import MissingExtraError
 from soundloom.training.settings import TrainingError
 
@@ -77,16 +76,12 @@ class MetricsLog:
 
     def _rewrite(self) -> None:
         """All rows, under the columns known by now."""
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         heading = _text(self.columns, [dict(zip(self.columns, self.columns, strict=True))]) if self.columns else ""
         try:
-            fresh.write_text(heading + _text(self.columns, self.rows), encoding="utf-8", newline="")
-            os.replace(fresh, self.path)
+            with replacing(self.path, shared=True) as fresh:
+                fresh.write_text(heading + _text(self.columns, self.rows), encoding="utf-8", newline="")
         except OSError as error:
             raise self._unwritable(error) from None
-        finally:
-            with suppress(OSError):
-                fresh.unlink()
 
     def _unwritable(self, error: OSError) -> TrainingError:
         return TrainingError(f"cannot write {self.path}: {error.strerror or error}")

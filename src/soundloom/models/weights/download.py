@@ -1,9 +1,9 @@
 """Download of a published file into the cache: once, whole, and verified by its hash.
 
 The address, size and hash are announced before anything moves. A broken download goes on at the byte where it
-stopped, in this run or a later one (`http_transfer`); the file takes its name only when its hash is the published one, and
-a receipt beside it says so, so that nobody need read it again to know. A lock makes a second process wait for the
-first and then use its file.
+stopped, in this run or a later one (`http_transfer`); the file takes its name only when its hash is the published
+one, and a receipt beside it says so, so that nobody need read it again to know. A lock makes a second process wait for
+the first and then use its file.
 
 Built on the standard library, because what the field offers lacks one half each. pooch (1.9) verifies hashes, but
 writes to a temporary file that it deletes when the connection breaks, so that 300 MB start over. huggingface_hub (2.4)

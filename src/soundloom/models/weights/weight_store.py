@@ -13,7 +13,6 @@ Files in safetensors as published are read where they lie: a copy would gain not
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from soundloom.atomic_file import usual_permissions
+from soundloom.atomic_file import replacing
 from soundloom.errors import ModelError
 from soundloom.models.weights.download import Announcement, cache_home, converted_path, known, obtain, sha256_of
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
@@ -167,8 +166,6 @@ def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: s
         return state
     state = _read(row, path)
     target = converted_path(folder, sha256)
-    # Own name, then rename: a reader never meets half a file, two writers never mix.
-    fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
     header = {
         "format": "pt",
         "checkpoint": row.name,
@@ -180,13 +177,10 @@ def _converted(row: Checkpoint, path: Path, folder: Path, sha256: str, origin: s
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with usual_permissions(fresh):
+        with replacing(target, shared=True) as fresh:
             save_file(state, fresh, metadata=header)
-        os.replace(fresh, target)
     except (OSError, SafetensorError) as error:
         _log.warning("cannot keep the converted weights of %s at %s: %s", row.name, target, error)
-        with contextlib.suppress(OSError):
-            fresh.unlink()
     return state
 
 
