@@ -59,3 +59,13 @@ def test_a_journal_of_something_else_is_begun_anew(tmp_path: Path) -> None:
     with RowJournal(None, {"of": "a"}, 2) as journal:
         journal.append(rows)
         assert len(journal.done) == 0
+
+
+def test_processes_that_compute_the_same_rows_at_once_keep_them_once(tmp_path: Path) -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    with RowJournal(tmp_path, {"of": "a"}, 2) as one, RowJournal(tmp_path, {"of": "a"}, 2) as other:
+        for row in rows:
+            one.append(row[None])
+            other.append(row[None])
+    with RowJournal(tmp_path, {"of": "a"}, 2) as journal:
+        np.testing.assert_array_equal(journal.done, rows)

@@ -1,15 +1,16 @@
 """Journal of rows that are computed one after another, so that a run that was killed goes on there.
 
 A file for each sequence of rows: a line of JSON that says what was computed from what, then the float32 values of every
-row, in order. A row that was written in part when the process ended is computed again.
+row, in order. A row that was written in part when the process ended is computed again. Every row has its place in the
+file: of several processes that compute the same rows at the same time, each writes what the others write.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,15 +39,17 @@ class RowJournal:
         head = json.dumps(key, sort_keys=True).encode() + b"\n"
         file = folder / f"{hashlib.sha256(head).hexdigest()[:24]}{suffix}"
         folder.mkdir(parents=True, exist_ok=True)
-        held = file.read_bytes() if file.is_file() else b""
+        with suppress(FileExistsError), open(file, "xb") as new:
+            new.write(head)
+        held = file.read_bytes()
         if not held.startswith(head):
             held = head
             file.write_bytes(head)
         rows = (len(held) - len(head)) // (4 * columns)
         whole = held[len(head) : len(head) + 4 * columns * rows]
         self._done = np.frombuffer(whole, "<f4").reshape(rows, columns).astype(np.float32)
-        os.truncate(file, len(head) + len(whole))
-        self._stream = open(file, "ab")  # noqa: SIM115 (closed by __exit__)
+        self._stream = open(file, "r+b")  # noqa: SIM115 (closed by __exit__)
+        self._stream.seek(len(head) + len(whole))
 
     @property
     def done(self) -> Float32[np.ndarray, "rows columns"]:
