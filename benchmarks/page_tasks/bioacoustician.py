@@ -124,7 +124,7 @@ def train_from_tags(desk: Desk) -> None:
     word = desk.words[0]
     desk.send("/tags/apply", tag=word, add=[hit["id"] for hit in desk.hits(tag=word, k="6")])
     desk.visit("/?view=detect")
-    desk.page.get_by_label("From").select_option("tags")
+    desk.page.get_by_role("combobox", name="From").select_option("tags")
     desk.page.get_by_role("checkbox", name=re.compile(f"^{word} ")).check()
     desk.page.get_by_label("Name", exact=True).fill("from-tags")
     desk.page.get_by_role("button", name=re.compile("^Train")).click()
