@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from struct import pack
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
+from soundloom.library.row_log.merged_rows import MergedRows, SortedColumn
 from soundloom.library.storage.table_schema import whole_column
 from soundloom.remote import is_address
 
@@ -36,6 +38,8 @@ __all__ = ["Hit", "Segment", "SegmentRef", "Segments", "segment_id"]
 
 _ID = re.compile("[0-9a-f]{16}")
 _NAMED_BY = ["path", "start", "end"]
+_FEW = 64
+"""Files and segments that are looked for one by one; for more, reading every path is quicker."""
 
 
 def segment_id(path: str, start: float, end: float) -> str:
@@ -101,7 +105,8 @@ class Segments:
     """The rows of one version of a library's search index, by id, by row and by reference.
 
     Args:
-        rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`.
+        rows: path, start, end, duration and tags, ordered by path and start: `SearchIndex.rows`, or a table with the
+            changes since it was written.
         version: of the index.
         presence: finds which files are not there; if not given, none is looked for.
 
@@ -111,15 +116,15 @@ class Segments:
 
     def __init__(
         self,
-        rows: pa.Table,
+        rows: pa.Table | MergedRows,
         version: int,
         presence: Presence | None = None,
     ) -> None:
         self.version = version
         self._presence = presence
-        self._rows = rows
+        self._rows = MergedRows.of(rows)
+        self._of_table: SortedColumn | None = None
         self._numbers: NDArray[np.uint64] | None = None
-        self._order: NDArray[np.int64] | None = None
 
     def share_ids(self, earlier: Segments) -> None:
         """Take over the ids of an earlier version, if the rows are the same but for their tags.
@@ -127,19 +132,33 @@ class Segments:
         Args:
             earlier: that version.
         """
-        if self._rows.select(_NAMED_BY).equals(earlier._rows.select(_NAMED_BY)):
-            self._numbers, self._order = earlier._numbers, earlier._order
+        if self._rows.base is earlier._rows.base:
+            self._of_table = earlier._of_table
+            if self._rows.same_segments(earlier._rows):
+                self._numbers = earlier._numbers
+        elif self._rows.table.select(_NAMED_BY).equals(earlier._rows.table.select(_NAMED_BY)):
+            self._of_table = SortedColumn(earlier.numbers) if self._rows.log is None else None
+            self._numbers = earlier._numbers
 
     def __len__(self) -> int:
-        return int(self._rows.num_rows)
+        return len(self._rows)
 
     @property
     def numbers(self) -> NDArray[np.uint64]:
         """Every row's id as a number; made when first asked for, two seconds for a million rows."""
         if self._numbers is None:
-            columns = (self._rows[name].to_pylist() for name in _NAMED_BY)
-            self._numbers = np.fromiter(map(_number, *columns), np.uint64, len(self))
+            self._numbers = self._rows.order.merged(self._table_numbers.values, self._inserted_numbers)
         return self._numbers
+
+    @property
+    def _table_numbers(self) -> SortedColumn:
+        if self._of_table is None:
+            self._of_table = SortedColumn(_numbers(self._rows.base.table))
+        return self._of_table
+
+    @cached_property
+    def _inserted_numbers(self) -> NDArray[np.uint64]:
+        return np.zeros(0, np.uint64) if self._rows.log is None else _numbers(self._rows.log.inserted)
 
     def ids(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> list[str]:
         """The ids of some rows."""
@@ -147,8 +166,7 @@ class Segments:
 
     def at(self, rows: Sequence[int] | NDArray[np.int64]) -> list[Segment]:
         """The segments of some rows, in the order asked for."""
-        table = self._rows.select(["path", "start", "end", "duration", "tags"]).take(np.asarray(rows, np.int64))
-        columns = table.to_pydict()
+        columns = self._rows.at(rows, ["path", "start", "end", "duration", "tags"]).to_pydict()
         absent = self.absent(columns["path"])
         return [
             Segment(path, start, end, duration, tuple(tags or ()), absent=gone)
@@ -174,19 +192,18 @@ class Segments:
         """The rows of the segments with these ids; -1 for an id that no segment has."""
         valid = np.array([_ID.fullmatch(one) is not None for one in ids], np.bool_)
         wanted = np.array([int(one, 16) if fit else 0 for one, fit in zip(ids, valid, strict=True)], np.uint64)
-        if not len(self):
-            return np.full(len(ids), -1, np.int64)
-        if self._order is None:
-            self._order = np.argsort(self.numbers, kind="stable")
-        near = np.searchsorted(self.numbers, wanted, sorter=self._order)
-        rows = self._order[np.minimum(near, len(self) - 1)]
-        return np.where(valid & (self.numbers[rows] == wanted), rows, -1).astype(np.int64)
+        rows = self._rows.order.rows(self._table_numbers.find(wanted))
+        inserted = SortedColumn(self._inserted_numbers).find(wanted)
+        rows = (
+            np.where(inserted >= 0, self._rows.order.inserted[inserted], rows) if len(self._inserted_numbers) else rows
+        )
+        return np.where(valid, rows, -1).astype(np.int64)
 
     def with_tag(self, tag: str) -> NDArray[np.bool_]:
         """Which segments have a tag."""
         import pyarrow.compute as pc
 
-        tags = whole_column(self._rows, "tags")
+        tags = whole_column(self._rows.table, "tags")
         tagged = np.zeros(len(self), np.bool_)
         if len(tags):
             equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
@@ -199,7 +216,7 @@ class Segments:
         Args:
             mask: which rows.
         """
-        paths = whole_column(self._rows, "path").dictionary_encode()
+        paths = whole_column(self._rows.table, "path").dictionary_encode()
         file = paths.indices.to_numpy()
         names = paths.dictionary.to_pylist()
         chosen = np.bincount(file[mask], minlength=len(names))
@@ -223,7 +240,7 @@ class Segments:
             QueryError: a reference points at nothing in the library.
         """
         rows, files = self._sort_references(references)
-        table = self._rows.select(["path", "start"]).take(rows)
+        table = self._rows.at(rows, ["path", "start"])
         starts: dict[str, set[float]] = defaultdict(set)
         for path, start in zip(table["path"].to_pylist(), table["start"].to_pylist(), strict=True):
             starts[path].add(start)
@@ -234,29 +251,43 @@ class Segments:
         self, references: Iterable[SegmentRef]
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """The rows of the segments and regions among the references, and the files among them with their rows."""
+        segments: list[Segment] = []
         ids: list[str] = []
         named: list[str] = []
         regions: list[tuple[str, float, float]] = []
         for one in references:
             if isinstance(one, Segment):
-                ids.append(one.id)
+                segments.append(one)
             elif isinstance(one, tuple):
                 regions.append((os.fspath(one[0]), one[1], one[2]))
             else:
                 (ids if isinstance(one, str) and _ID.fullmatch(one) else named).append(os.fspath(one))
-        rows = self.rows_of_ids(ids)
+        known = self._rows_of_segments(segments)
+        ids += [one.id for one, row in zip(segments, known, strict=True) if row < 0]
+        rows = self.rows_of_ids(ids) if ids else np.zeros(0, np.int64)
         # What looks like an id and is none may still be the name of a file.
         named += [ids[place] for place in np.flatnonzero(rows < 0)]
         files = self._of_files([*named, *(path for path, _, _ in regions)])
         parts = [self._in_region(files[path], path, start, end) for path, start, end in regions]
         whole = [files[name] for name in named]
-        names = self._rows["path"]
-        return np.concatenate([rows[rows >= 0], *parts]), {names[int(some[0])].as_py(): some for some in whole}
+        names = self._rows.at([int(some[0]) for some in whole], ["path"])["path"].to_pylist()
+        return np.concatenate([known[known >= 0], rows[rows >= 0], *parts]), dict(zip(names, whole, strict=True))
+
+    def _rows_of_segments(self, segments: Sequence[Segment]) -> NDArray[np.int64]:
+        """The rows of segments, by their file and seconds; -1 for those that are not there, or too many to look for."""
+        if len(segments) > _FEW:
+            return np.full(len(segments), -1, np.int64)
+        found = []
+        for one in segments:
+            rows = self._rows.rows_of_file(one.path)
+            starts, ends = (column.to_numpy() for column in self._rows.at(rows, ["start", "end"]).columns)
+            found.append(next(iter(rows[(starts == one.start) & (ends == one.end)].tolist()), -1))
+        return np.array(found, np.int64)
 
     def _in_region(self, rows: NDArray[np.int64], path: str, start: float, end: float) -> NDArray[np.int64]:
         if not start < end:
             raise QueryError(f"a region must end after it begins, got {start} to {end} s of {path!r}")
-        starts, ends = (self._rows[name].to_numpy()[rows] for name in ("start", "end"))
+        starts, ends = (column.to_numpy() for column in self._rows.at(rows, ["start", "end"]).columns)
         shared = np.minimum(ends, end) - np.maximum(starts, start)
         rows = rows[(shared > 0) & (shared >= 0.5 * np.minimum(ends - starts, end - start))]
         if not len(rows):
@@ -264,30 +295,39 @@ class Segments:
         return rows
 
     def _of_files(self, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-        """The rows of files, by the names they were asked for by; one pass over the paths, however many the files."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
+        """The rows of files, by the names they were asked for by."""
         if not names:
             return {}
         spelled = {name: (text_path(os_path(name)), _resolved(name)) for name in dict.fromkeys(names)}
-        numbers = {
-            path: number for number, path in enumerate(dict.fromkeys(p for pair in spelled.values() for p in pair))
-        }
-        file = pc.fill_null(pc.index_in(self._rows["path"], value_set=pa.array(list(numbers))), -1).to_numpy()
-        rows = np.flatnonzero(file >= 0)
-        rows = rows[np.argsort(file[rows], kind="stable")]
-        edges = np.searchsorted(file[rows], np.arange(len(numbers) + 1))
+        paths = list(dict.fromkeys(path for pair in spelled.values() for path in pair))
+        rows_of = self._rows.rows_of_file if len(paths) <= _FEW else self._rows_by_path(paths)
         found = {}
         for name, pair in spelled.items():
-            both = [rows[edges[numbers[path]] : edges[numbers[path] + 1]] for path in pair]
-            found[name] = both[0] if len(both[0]) else both[1]
+            rows = rows_of(pair[0])
+            found[name] = rows if len(rows) else rows_of(pair[1])
             if not len(found[name]):
                 raise QueryError(
                     f"{name!r} is neither a file nor the id of a segment of this library: index it first, "
                     "or look whether it is listed among the failures"
                 )
         return found
+
+    def _rows_by_path(self, paths: Sequence[str]) -> Callable[[str], NDArray[np.int64]]:
+        """Gives the rows of each of some files, found in one pass over all paths."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = {path: number for number, path in enumerate(paths)}
+        file = pc.fill_null(pc.index_in(self._rows.table["path"], value_set=pa.array(paths)), -1).to_numpy()
+        rows = np.flatnonzero(file >= 0)
+        rows = rows[np.argsort(file[rows], kind="stable")]
+        edges = np.searchsorted(file[rows], np.arange(len(numbers) + 1))
+        return lambda path: rows[edges[numbers[path]] : edges[numbers[path] + 1]]
+
+
+def _numbers(rows: pa.Table) -> NDArray[np.uint64]:
+    """The ids of the rows of a table, as numbers."""
+    return np.fromiter(map(_number, *(rows[name].to_pylist() for name in _NAMED_BY)), np.uint64, rows.num_rows)
 
 
 def _resolved(name: str) -> str:

@@ -7,11 +7,12 @@ checksum of the manifest that it was built from. LanceDB takes a second to impor
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
+from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
 from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.store_folders import store_folder
 from soundloom.library.storage.table_schema import Failure, FileNotice, read_notices
@@ -40,7 +41,7 @@ class StoredTables:
         self._store = store
         store.check_changed()
         self._index = None if store.is_open else _current_index(folder)
-        self._rows = _table(self._index, "rows.arrow")
+        self._rows = _rows(self._index)
 
     @property
     def segments(self) -> int:
@@ -102,22 +103,20 @@ def current_rows(folder: Path) -> pa.Table | None:
         None where there is no such library, or its index is missing, damaged or older than its store: open the library
         then.
     """
-    return _table(_current_index(folder), "rows.arrow")
+    return _rows(_current_index(folder))
 
 
 def _current_index(folder: Path) -> IndexFiles | None:
     """The files of the index; None where it is missing, damaged or older than the store."""
     try:
         latest = latest_manifest(store_folder(folder) / "segments.lance")
-        manifest = read_manifest(folder / "index")
-        if latest is None or manifest is None:
+        index = open_index(folder / "index")
+        if latest is None or index is None:
             return None
         version, file = latest
-        if (manifest["version"], manifest["store"]) != (version, _checksum(file)):
-            return None
+        return index if (index.state.version, index.state.store) == (version, _checksum(file)) else None
     except (OSError, ValueError, CacheDamagedError):
         return None
-    return IndexFiles(folder / "index", manifest)
 
 
 def _checksum(manifest: Path) -> str:
@@ -126,14 +125,18 @@ def _checksum(manifest: Path) -> str:
 
 def _failures(index: IndexFiles | None, identity: str) -> list[Failure] | None:
     """The failures that the index holds, if it is of their table as it is."""
-    known = index is not None and index.manifest.get("failures") == identity
-    table = _table(index, "failures.arrow") if known else None
+    known = index is not None and index.state.failures == identity
+    table = _table(index.failures) if index is not None and known else None
     return None if table is None else [Failure(**row) for row in table.to_pylist()]
 
 
-def _table(index: IndexFiles | None, name: str) -> pa.Table | None:
+def _rows(index: IndexFiles | None) -> pa.Table | None:
+    return None if index is None else _table(lambda: index.rows().table)
+
+
+def _table(read: Callable[[], pa.Table]) -> pa.Table | None:
     """A table of the index; None where it is damaged."""
     try:
-        return None if index is None else index.table(name)
+        return read()
     except (OSError, ValueError, CacheDamagedError):
         return None

@@ -16,16 +16,18 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from filelock import Timeout
+from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.search.search_index import SearchIndex
-from soundloom.library.search.vector_index.index_builder import refresh_tags
+from soundloom.library.search.vector_index.index_extension import extended
 from soundloom.library.segments import Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.library_lock import AddLock, library_lock
@@ -123,14 +125,20 @@ class IndexCache:
             return
         try:
             with self._locked(wait=True) as writable:
-                if writable and self._temporary is None and refresh_tags(self._folder, self._store, loaded.rows):
-                    refreshed = SearchIndex.open(self._folder, self._store, *self._of_library)
+                known = writable and self._temporary is None
+                if known and extended(self._folder, self._store, self._parts, loaded.base, vectors_stay=True):
+                    refreshed = self._open()
                     self._index = None if refreshed is None else self._share(refreshed)
         except CacheDamagedError as damage:
             self.discard(damage)
         except OSError as error:
             # The next search builds it where there is room.
             _log.warning("the search index %s cannot be written: %s", self._folder, error)
+
+    def stored_ids(self, column: str, values: Collection[str]) -> NDArray[np.uint64] | None:
+        """As `SearchIndex.stored_ids`; None where no index is open that shows the store as it is."""
+        loaded = self._index
+        return None if loaded is None or loaded.version != self._store.version else loaded.stored_ids(column, values)
 
     def _share(self, index: SearchIndex) -> SearchIndex:
         """Give an index to the searches that follow."""
@@ -144,10 +152,13 @@ class IndexCache:
         if self._damage is not None:
             return None
         try:
-            return SearchIndex.open(self._folder, self._store, *self._of_library)
+            return self._open()
         except CacheDamagedError as damage:
             self._damage = damage
             return None
+
+    def _open(self) -> SearchIndex | None:
+        return SearchIndex.open(self._folder, self._store, *self._of_library, earlier=self._index)
 
     def _built(self, *, writable: bool) -> SearchIndex:
         if self._damage is not None:
@@ -156,7 +167,12 @@ class IndexCache:
         if writable:
             try:
                 index = SearchIndex.build(
-                    self._folder, self._store, self._parts, *self._of_library, anew=self._damage is not None
+                    self._folder,
+                    self._store,
+                    self._parts,
+                    *self._of_library,
+                    anew=self._damage is not None,
+                    earlier=self._index,
                 )
             except Exception as error:
                 if not is_unwritable(error):

@@ -18,11 +18,10 @@ Conditions are evaluated in memory (`soundloom.library.search.fields`). The inde
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -36,25 +35,38 @@ from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
 from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.search.vector_index.cells import Cells, top_rows
-from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
-from soundloom.library.search.vector_index.codes import Codes
+from soundloom.library.search.vector_index.cells import top_rows
+from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_builder import build_index
-from soundloom.library.search.vector_index.index_files import IndexFiles, read_manifest
+from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
 from soundloom.library.search.vector_index.list_search import ListSearch
-from soundloom.library.search.vector_index.nearest_rows import NearestRows
 from soundloom.library.search.vector_index.row_vectors import RowVectors
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, restored, standardised
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
-from soundloom.library.storage.table_schema import whole_column
+from soundloom.library.storage.table_schema import content_checksum
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["NearestRows", "SearchIndex"]
+
+
+@dataclass(frozen=True)
+class NearestRows:
+    """The best rows of a search, best first.
+
+    Attributes:
+        rows: positions in the index.
+        similarity: weighted mean of the parts' cosines, in [-1, 1].
+        parts: part name -> that part's cosine.
+    """
+
+    rows: Int[np.ndarray, " k"]
+    similarity: Float[np.ndarray, " k"]
+    parts: dict[str, Float[np.ndarray, " k"]]
 
 
 class SearchIndex:
@@ -63,41 +75,40 @@ class SearchIndex:
     Attributes:
         version: of the store that it was built from.
         parts: part name -> its columns.
-        rows: path, start, end, duration, tags and row id of every row, ordered by path and start.
         sample: raw embeddings of every n-th row.
         segments: the rows as segments.
+        base: what changes of the library leave as it is.
     """
 
     def __init__(
         self,
-        folder: Path,
-        manifest: dict[str, Any],
+        base: IndexBase,
+        files: IndexFiles,
         store: Store,
         presence: Presence | None = None,
         facts: FactsReader | None = None,
     ) -> None:
-        files = IndexFiles(folder, manifest)
+        self.base = base
         self._store = store
-        self.version: int = manifest["version"]
-        self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
-        self.rows: pa.Table = files.table("rows.arrow")
-        self._paths = whole_column(self.rows, "path")
-        self.segments = Segments(self.rows, self.version, presence)
-        self._row_ids = self.rows["_rowid"].to_numpy()
-        self._masks = FieldMasks(self.rows, store, self.positions, facts)
-        scaling = files.arrays("scaling.npz")
-        self._mean, self._scale = scaling["mean"], scaling["scale"]
-        self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
-        self._vectors = RowVectors(files)
-        self._norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None
+        self.version = files.state.version
+        self.parts, self.sample = base.parts, base.sample
+        self._mean, self._scale = base.mean, base.scale
+        self._rows = base.follow(files)
+        self.segments = Segments(self._rows, self.version, presence)
+        self._masks = FieldMasks(self._rows, store, facts)
+        self._vectors = RowVectors(base.vectors, self._rows)
         self._similarities: SimilarityCache | None = None
-        self._cells = Cells(files.open("cells.faiss"), *manifest["cells"]) if manifest["cells"] is not None else None
-        self._codes = Codes(files.open("codes.faiss"), manifest["codes"]) if manifest.get("codes") is not None else None
-        self._lists = ListSearch(files, self.parts, self._vectors) if manifest.get("lists") is not None else None
+        self._lists = None if base.lists is None else ListSearch(base.lists, self._vectors)
 
     @classmethod
     def open(
-        cls, folder: Path, store: Store, presence: Presence | None = None, facts: FactsReader | None = None
+        cls,
+        folder: Path,
+        store: Store,
+        presence: Presence | None = None,
+        facts: FactsReader | None = None,
+        *,
+        earlier: SearchIndex | None = None,
     ) -> SearchIndex | None:
         """The index in a folder, or None if there is none or it was built from another state of the store.
 
@@ -106,15 +117,17 @@ class SearchIndex:
             store: the library's rows.
             presence: finds which files are not there; if not given, none is looked for.
             facts: reads the facts of the files, if there are any.
+            earlier: an index that is open already; what has not changed since is not read again.
 
         Raises:
             CacheDamagedError: it cannot be opened, or is not as it was written.
         """
-        manifest = read_manifest(folder)
-        if manifest is None or (manifest["version"], manifest["store"]) != (store.version, store.identity):
+        base = None if earlier is None or not earlier.base.files.is_current else earlier.base
+        files = open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)
+        if files is None or (files.state.version, files.state.store) != (store.version, store.identity):
             return None
         try:
-            return cls(folder, manifest, store, presence, facts)
+            return cls(base or IndexBase(files), files, store, presence, facts)
         except MemoryError:
             raise
         except Exception as error:
@@ -132,15 +145,23 @@ class SearchIndex:
         exact_bytes: int | None = None,
         large_bytes: int | None = None,
         anew: bool = False,
+        earlier: SearchIndex | None = None,
     ) -> SearchIndex:
         """Build the index of a store in a folder and open it; see `build_index` and `open`."""
-        build_index(folder, store, parts, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew)
-        if (manifest := read_manifest(folder)) is None:
+        base = None if earlier is None else earlier.base
+        build_index(folder, store, parts, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew, base=base)
+        base = None if anew or base is None or not base.files.is_current else base
+        if (files := open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)) is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
-        return cls(folder, manifest, store, presence, facts)
+        return cls(base or IndexBase(files), files, store, presence, facts)
 
     def __len__(self) -> int:
-        return int(self.rows.num_rows)
+        return len(self._rows)
+
+    @property
+    def rows(self) -> pa.Table:
+        """Path, start, end, duration, tags and row id of every row, ordered by path and start."""
+        return self._rows.table
 
     @property
     def vectors(self) -> Float[np.ndarray, "rows dim"]:
@@ -154,17 +175,17 @@ class SearchIndex:
     @property
     def has_cells(self) -> bool:
         """Whether searches use an inverted file."""
-        return self._cells is not None
+        return self.base.cells is not None
 
     @property
     def has_lists(self) -> bool:
         """Whether vectors are in half precision, and searches use lists of product codes in cells of the parts."""
-        return self._lists is not None
+        return self.base.lists is not None
 
     @property
     def has_codes(self) -> bool:
         """Whether searches use product codes where an inverted file does not serve."""
-        return self._codes is not None
+        return self.base.codes is not None
 
     def check(self) -> None:
         """Compare every block of every file with its checksum.
@@ -172,9 +193,7 @@ class SearchIndex:
         Raises:
             CacheDamagedError: one differs.
         """
-        for file in (self._vectors, self._norms, self._cells, self._codes, self._lists):
-            if file is not None:
-                file.check()
+        self.base.check()
 
     @property
     def scaling(self) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
@@ -197,24 +216,24 @@ class SearchIndex:
 
     def positions(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " _found"]:
         """The positions in the index of rows of the store, by row id; unknown row ids are left out."""
-        if not len(self):
-            return np.zeros(0, np.int64)
-        # Not by ``sorter``: row ids that ascend, as the store gives them, then read memory in order.
-        by_row_id, ordered = self._by_row_id
-        near = np.minimum(np.searchsorted(ordered, row_ids), len(self) - 1)
-        return np.asarray(by_row_id[near[ordered[near] == row_ids]])
-
-    @cached_property
-    def _by_row_id(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rows in the order of their row ids, and these."""
-        by_row_id = np.argsort(self._row_ids)
-        return by_row_id, self._row_ids[by_row_id]
+        rows = self._rows.rows_of_ids(row_ids)
+        return np.asarray(rows[rows >= 0])
 
     def rows_of_file(self, path: str) -> Int[np.ndarray, " n"]:
         """The positions of a file's rows, which follow each other because rows are ordered by path."""
-        paths, every = self._paths, range(len(self))
-        first = bisect_left(every, path, key=lambda row: paths[row].as_py())
-        return np.arange(first, bisect_right(every, path, first, key=lambda row: paths[row].as_py()))
+        return self._rows.rows_of_file(path)
+
+    def stored_ids(self, column: str, values: Iterable[str]) -> Int[np.ndarray, " n"]:
+        """The row ids in the store of rows with some paths or hashes, and perhaps of a few others.
+
+        Args:
+            column: "path" or "hash".
+            values: of that column.
+        """
+        rows = self._rows
+        find = rows.rows_of_file if column == "path" else lambda value: rows.rows_of_content(content_checksum(value))
+        found = np.unique(np.concatenate([np.zeros(0, np.int64), *map(find, values)]))
+        return np.asarray(rows.at(found, ["_rowid"])["_rowid"].to_numpy())
 
     @property
     def fields(self) -> FileFields:
@@ -264,20 +283,20 @@ class SearchIndex:
         Raises:
             CacheDamagedError: the index is not as it was written.
         """
-        if self._norms is None:
+        if self.base.norms is None:
             return self.embeddings(segments)
         files = sorted({segment.path for segment in segments})
         rows = np.concatenate([np.zeros(0, np.int64), *(self.rows_of_file(path) for path in files)])
-        raw = restored(self._vectors.at(rows), self._norms.at(rows), self._mean, self._scale, self.parts)
-        keys = (self.rows[name].take(rows).to_pylist() for name in ("path", "start"))
+        raw = restored(self._vectors.at(rows), self.base.norms.at(rows), self._mean, self._scale, self.parts)
+        keys = self._rows.at(rows, ["path", "start"]).to_pydict().values()
         return dict(zip(zip(*keys, strict=True), raw, strict=True))
 
     def stored_embeddings(self) -> Iterator[tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n dim"]]]:
         """The raw embeddings of all rows from the store, batch by batch, with their positions in the index."""
         for batch in self._store.scan(["embedding"], row_ids=True):
             embeddings = embedding_matrix(batch, len(self._mean))
-            known = np.isin(batch["_rowid"].to_numpy(), self._row_ids)
-            yield self.positions(batch["_rowid"].to_numpy()), embeddings[known]
+            rows = self._rows.rows_of_ids(batch["_rowid"].to_numpy())
+            yield rows[rows >= 0], embeddings[rows >= 0]
 
     def explain(self, query: Float[np.ndarray, " dim"], hits: Sequence[Hit | Match]) -> list[Explanation]:
         """Explain by which parts each hit of a raw embedding is unusually similar to it; see `explain`."""
@@ -359,7 +378,7 @@ class SearchIndex:
         if not len(rows):
             # The library may hold the file under a path through symbolic links, or without them.
             rows = self.rows_of_file(text_path(os.path.realpath(os_path(path))))
-        starts, ends = self.rows["start"].to_numpy()[rows], self.rows["end"].to_numpy()[rows]
+        starts, ends = (column.to_numpy() for column in self._rows.at(rows, ["start", "end"]).columns)
         return np.asarray(rows[(starts < end) & (ends > start)])
 
     def _best(
@@ -378,11 +397,12 @@ class SearchIndex:
             return np.zeros(0, np.int64)
         # Similar rows share cells; a search for dissimilar ones, or among few, cannot use them.
         exhaustive = min(weights.values()) < 0 or count <= len(self) // 10
-        if self._cells is not None and not exhaustive:
-            found = self._cells.search(weighted, k, mask)
+        if self.base.cells is not None and not exhaustive:
+            found = self.base.cells.search(weighted, k, mask)
             if len(found) == k:
                 return found
-        looked_at = None if self._codes is None else self._codes.rows_to_compare(weighted, k, len(self), mask)
+        codes = self.base.codes
+        looked_at = None if codes is None else codes.rows_to_compare(weighted, k, len(self), mask)
         if looked_at is not None and len(looked_at) >= k:
             return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
         if mask is None:

@@ -132,8 +132,8 @@ class Store:
 
     @property
     def pieces(self) -> int:
-        """Of how many pieces the table consists; every commit adds some, and `compact` joins them."""
-        return int(self._segments.stats()["fragment_stats"]["num_fragments"])
+        """Of how many small pieces the table consists; every commit adds some, and `compact` joins them."""
+        return int(self._segments.stats()["fragment_stats"]["num_small_fragments"])
 
     def files(self) -> dict[str, FileState]:
         """Every indexed file, by path."""
@@ -174,10 +174,15 @@ class Store:
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
 
-    def row_ids(self) -> NDArray[np.uint64]:
-        """The row ids of this version of the table, in no particular order."""
-        batches = [batch["_rowid"].to_numpy() for batch in self.scan(["start"], row_ids=True)]
-        return np.concatenate(batches) if batches else np.zeros(0, np.uint64)
+    @property
+    def segments_folder(self) -> Path:
+        """The folder of the table of segments."""
+        return self.folder / f"{_SEGMENTS}.lance"
+
+    def row_ids(self, first: int, stop: int) -> NDArray[np.uint64]:
+        """The row ids of this version of the table from ``first`` up to ``stop``, in no particular order."""
+        batches = self.scan(["start"], f"_rowid >= {first} AND _rowid < {stop}", row_ids=True)
+        return np.concatenate([np.zeros(0, np.uint64), *(batch["_rowid"].to_numpy() for batch in batches)])
 
     def rows_by_id(self, row_ids: NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
         """Rows by their ids, in the order asked for, with a column ``_rowid``.
@@ -337,11 +342,12 @@ class Store:
             rows = self._failures.search().limit(max(1, self._failures.count_rows())).to_list()
         return sorted((Failure(row["path"], row["reason"]) for row in rows), key=lambda failure: failure.path)
 
-    def write_tags(self, tags: Mapping[tuple[str, float], Sequence[str]]) -> None:
+    def write_tags(self, tags: Mapping[tuple[str, float], Sequence[str]], row_ids: Sequence[int] | None = None) -> None:
         """Give segments these tags, in one commit.
 
         Args:
             tags: (path, start) of a segment -> all its tags.
+            row_ids: their row ids, if they are known; where others lie under these, the segments are looked for.
         """
         import pyarrow as pa
 
@@ -349,8 +355,14 @@ class Store:
         if len(tags) <= _FEW and len(given) == 1:
             # Of a million rows a merge reads every one, which takes seconds.
             new = f"make_array({', '.join(map(sql_text, given.pop()))})"
+            where = _is_segment(tags)
             with self._tables.committing():
-                self._segments.update(where=_is_segment(tags), values_sql={"tags": new})
+                if row_ids is not None:
+                    # What is named by row ids is found without a scan of ten million rows.
+                    named = f"_rowid IN ({', '.join(map(str, row_ids))}) AND ({where})"
+                    if self._segments.update(where=named, values_sql={"tags": new}).rows_updated == len(tags):
+                        return
+                self._segments.update(where=where, values_sql={"tags": new})
             return
         columns = {
             "path": pa.array([path for path, _ in tags]),

@@ -6,6 +6,7 @@ same in all of the file's rows.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = [
     "Failure",
     "FileNotice",
     "FileState",
+    "content_checksum",
     "failure_schema",
     "failure_table",
     "notice_lines",
@@ -146,6 +148,11 @@ def segment_rows(
         [notice_lines(notices)] * count,
     ]
     return pa.table(columns, schema=segment_schema(dim))
+
+
+def content_checksum(digest: str) -> int:
+    """A number of 31 bits for the hash of a content, by which rows that may have it are found."""
+    return zlib.crc32(digest.encode()) >> 1
 
 
 def whole_column(table: pa.Table, name: str) -> pa.Array:

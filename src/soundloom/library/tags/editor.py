@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from soundloom.errors import LibraryError
 from soundloom.library.search.index_cache import IndexCache
@@ -79,6 +79,7 @@ class _Row(NamedTuple):
     start: float
     tags: Tags
     hash: str
+    row_id: int
 
 
 def checked_tag(tag: str) -> str:
@@ -272,10 +273,17 @@ class TagEditor:
     def _scan(self, column: str, values: Collection[str]) -> Iterable[_Row]:
         if not values:
             return
-        where = is_in(column, sorted(values)) if len(values) <= _FEW else None
-        for batch in self._store.scan(["path", "start", "tags", "hash"], where):
-            for path, start, tags, digest in zip(*batch.to_pydict().values(), strict=True):
-                yield _Row(path, start, frozenset(tags or ()), digest)
+        columns = ["path", "start", "tags", "hash"]
+        found = self._index.stored_ids(column, values) if len(values) <= _FEW else None
+        if found is not None:
+            batches: Iterable[Any] = [self._store.rows_by_id(found, columns)] if len(found) else []
+        else:
+            where = is_in(column, sorted(values)) if len(values) <= _FEW else None
+            batches = self._store.scan(columns, where, row_ids=True)
+        for batch in batches:
+            rows = batch.select([*columns, "_rowid"]).to_pydict().values()
+            for path, start, tags, digest, row_id in zip(*rows, strict=True):
+                yield _Row(path, start, frozenset(tags or ()), digest, row_id)
 
     def _apply_pending(self) -> None:
         """Apply what a process that was killed has logged and not committed."""
@@ -310,7 +318,8 @@ class TagEditor:
 
     def _write(self, changes: Mapping[_Row, Tags]) -> None:
         if changes:
-            self._store.write_tags({row[:2]: sorted(tags) for row, tags in changes.items()})
+            tags = {row[:2]: sorted(some) for row, some in changes.items()}
+            self._store.write_tags(tags, [row.row_id for row in changes])
 
 
 class _RowChanges:

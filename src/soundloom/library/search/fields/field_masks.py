@@ -6,12 +6,12 @@ A column that only the store has, such as the size of files, is read once. The s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
+from soundloom.library.row_log.merged_rows import MergedRows
 from soundloom.library.search.fields.conditions import condition_mask
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.row_filter import RowFilter
@@ -33,20 +33,17 @@ class FieldMasks:
     Args:
         rows: path, duration, tags and row id of every row, ordered by path.
         store: that they are of.
-        positions: finds rows by their row ids; unknown ones are left out.
         facts: reads the facts of the files; if not given, none are known.
     """
 
     def __init__(
         self,
-        rows: pa.Table,
+        rows: MergedRows,
         store: Store,
-        positions: Callable[[Int[np.ndarray, " n"]], Int[np.ndarray, " found"]],
         facts: FactsReader | None = None,
     ) -> None:
         self._rows = rows
         self._store = store
-        self._positions = positions
         self._facts = facts
         self._stored: dict[str, pa.Array] = {}
         self._known: tuple[FileFields, dict[str | RowFilter, Bool[np.ndarray, " rows"]]] | None = None
@@ -74,16 +71,17 @@ class FieldMasks:
     def _of_condition(self, fields: FileFields, where: str) -> Bool[np.ndarray, " rows"]:
         mask = condition_mask(fields, where, lambda name: self._stored_column(fields, name))
         if mask is None:
-            mask = np.zeros(self._rows.num_rows, np.bool_)
+            mask = np.zeros(len(self._rows), np.bool_)
             for batch in self._store.scan(["start"], where, row_ids=True):
-                mask[self._positions(batch["_rowid"].to_numpy())] = True
+                rows = self._rows.rows_of_ids(batch["_rowid"].to_numpy())
+                mask[rows[rows >= 0]] = True
         return mask
 
     def _current(self) -> tuple[FileFields, dict[str | RowFilter, Bool[np.ndarray, " rows"]]]:
         facts = None if self._facts is None else self._facts.current()
         known = self._known
         if known is None or known[0].facts is not facts:
-            self._known = known = FileFields(self._rows, facts), {}
+            self._known = known = FileFields(self._rows.table, facts), {}
         return known
 
     def _stored_column(self, fields: FileFields, name: str) -> pa.Array:
@@ -97,7 +95,7 @@ class FieldMasks:
             if not batches:
                 return pa.nulls(len(firsts))
             stored = pa.Table.from_batches(batches).combine_chunks()
-            row_ids = self._rows["_rowid"].to_numpy()[firsts]
+            row_ids = self._rows.at(firsts, ["_rowid"])["_rowid"].to_numpy()
             places = pc.index_in(pa.array(row_ids, pa.uint64()), value_set=stored["_rowid"].chunk(0))
             self._stored[name] = stored[name].chunk(0).take(places)
         return self._stored[name]

@@ -1,4 +1,4 @@
-"""Building the search index from the store, and bringing it up to date after a change of tags alone.
+"""Building the search index from the store, or bringing it up to date where that takes less.
 
 An index is built beside its place, in ``index.building``, and renamed when it is whole. A failure or an interrupt
 removes what was begun.
@@ -14,14 +14,9 @@ import numpy as np
 
 from soundloom.library.search.vector_index.cells import build_cells
 from soundloom.library.search.vector_index.codes import build_codes
-from soundloom.library.search.vector_index.index_extension import extended, link_or_copy, replacing, sorted_rows
-from soundloom.library.search.vector_index.index_files import (
-    MANIFEST,
-    create_vectors,
-    read_manifest,
-    write_manifest,
-    write_table,
-)
+from soundloom.library.search.vector_index.index_base import IndexBase
+from soundloom.library.search.vector_index.index_extension import extended, replacing, sorted_rows, store_state
+from soundloom.library.search.vector_index.index_files import create_vectors, write_manifest, write_table
 from soundloom.library.search.vector_index.list_builder import build_lists
 from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.search.vector_index.standardisation import (
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
 
     from soundloom.library.storage.store import Store
 
-__all__ = ["EXACT_BYTES", "LARGE_BYTES", "build_index", "refresh_tags"]
+__all__ = ["EXACT_BYTES", "LARGE_BYTES", "build_index"]
 
 EXACT_BYTES = 48 * 2**20
 """Up to this size of the compared matrix a search looks at every row, which takes a few milliseconds."""
@@ -46,7 +41,6 @@ LARGE_BYTES = 2**30
 """Beyond this size vectors are kept in half precision, in lists, and new rows are added to those that there are."""
 
 _SAMPLE_ROWS = 512
-_IDENTITY = ["path", "start", "end"]
 
 
 def build_index(
@@ -57,10 +51,11 @@ def build_index(
     exact_bytes: int | None = None,
     large_bytes: int | None = None,
     anew: bool = False,
+    base: IndexBase | None = None,
 ) -> None:
     """Build the index of a store, replacing the one in the folder if there is one.
 
-    The index of a large library is brought up to date where that takes less; see `index_extension`.
+    It is brought up to date instead where that takes less; see `index_extension`.
 
     Args:
         folder: where to put it.
@@ -69,15 +64,16 @@ def build_index(
         exact_bytes: the size up to which every row is compared; `EXACT_BYTES` if not given.
         large_bytes: the size beyond which vectors are in half precision; `LARGE_BYTES` if not given.
         anew: use nothing of the index in the folder, which is damaged.
+        base: of that index, if it is open already.
 
     Raises:
         LibraryDamagedError: the store is damaged.
         OSError: the folder cannot be written.
     """
-    if not anew and extended(folder, store, parts):
+    if not anew and extended(folder, store, parts, base):
         return
     store.check_files()
-    identity, version, failures = store.identity, store.version, store.failures_identity
+    state = store_state(store)
     dim = max(columns.stop for columns in parts.values())
     with replacing(folder) as temporary:
         rows = sorted_rows(store)
@@ -99,50 +95,13 @@ def build_index(
         write_manifest(
             temporary,
             {
-                "version": version,
-                "store": identity,
-                "failures": failures,
+                **state.to_json(),
                 "parts": {name: [columns.start, columns.stop] for name, columns in parts.items()},
                 "cells": None if cells is None else list(cells),
                 "codes": codes,
                 "lists": lists,
             },
         )
-
-
-def refresh_tags(folder: Path, store: Store, rows: pa.Table) -> bool:
-    """Write the tags that the store has now into the index of a folder; vectors and cells stay as they are.
-
-    Without this, every edit of a tag would rebuild the index of a large library at the next search.
-
-    Args:
-        folder: the index's; replaced.
-        store: the library's rows. The caller knows that only tags were written since the index was built.
-        rows: the rows of that index.
-
-    Returns:
-        False if more than tags has changed; the folder is then left alone.
-
-    Raises:
-        CacheDamagedError: the index in the folder is damaged.
-        OSError: the folder cannot be written.
-    """
-    manifest = read_manifest(folder)
-    if manifest is not None and manifest.get("lists") is not None:
-        return extended(folder, store, {name: slice(*columns) for name, columns in manifest["parts"].items()})
-    identity, version = store.identity, store.version
-    refreshed = sorted_rows(store)
-    if manifest is None or not refreshed.select(_IDENTITY).equals(rows.select(_IDENTITY)):
-        return False
-    with replacing(folder) as temporary:
-        for file in folder.iterdir():
-            if file.name not in ("rows.arrow", MANIFEST):
-                link_or_copy(file, temporary / file.name)
-        write_table(temporary / "rows.arrow", refreshed)
-        known = {name: checksum for name, checksum in manifest["files"].items() if name != "rows.arrow"}
-        facts = {key: value for key, value in manifest.items() if key not in ("format", "files")}
-        write_manifest(temporary, facts | {"version": version, "store": identity}, known)
-    return True
 
 
 def _file_numbers(rows: pa.Table) -> np.ndarray:

@@ -1,67 +1,75 @@
-"""Bringing the index of a large library up to date by what has changed: rows that came, went, or have other tags.
+"""Bringing an index up to date by what has changed in the store: rows that came, went, or have other tags.
 
-A row of the store that was neither written anew nor moved keeps its row id, and with it its vector. Vectors of the
-others are read and added to those that there are, standardised as they were; means and deviations of a million rows
-change little. Searches compare added rows one by one; when these are more than one in two hundred, the index is built
-anew, which over all rows costs each of them a constant time.
+The fragments of the store show which rows these are (`soundloom.library.row_log.table_fragments`), and the log of
+changes takes them in; the index itself stays as it is. Rows that were moved, or whose tags were edited, are known by
+path, start and end and have the same vector, so the indexes of all libraries follow such changes.
 
-Rows that were moved, or whose tags were edited, are known by path and start and have the same vector.
-
-Ids alone could be those of another store, such as a copy that was put back: some rows of each fragment are compared.
+That of a large library also follows rows that come and go. Vectors of new rows are standardised as the others were;
+means and deviations of a million rows change little. Searches compare added rows one by one; when these are more than
+one in two hundred, the index is built anew, which over all rows costs each of them a constant time. Where so many rows
+are replaced, the table of rows is written anew.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Float, Int, Integer
+from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.row_log.change_log import ChangeLog, StoreState
+from soundloom.library.row_log.merged_rows import MergedRows
+from soundloom.library.row_log.table_fragments import PLACES, Fragment, deleted_row_ids, read_fragments
+from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_files import (
     IndexFiles,
-    read_manifest,
+    open_index,
     write_manifest,
     write_table,
 )
 from soundloom.library.search.vector_index.row_vectors import RowVectors
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
-from soundloom.library.storage.table_schema import failure_table, whole_column
+from soundloom.library.storage.table_schema import content_checksum, failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.library.storage.store import Store
 
-Standard = Callable[["pa.Table"], np.ndarray]
-"""Standardises the embeddings of some rows."""
+__all__ = ["extended", "link_or_copy", "replacing", "sorted_rows", "store_state"]
 
-__all__ = ["extended", "link_or_copy", "replacing", "sorted_rows"]
-
-_COLUMNS = ["path", "start", "end", "duration", "tags"]
-_WRITTEN = ("rows.arrow", "failures.arrow", "added.npy", "slots.npy")
-_FEWEST_ADDED, _SHARE_ADDED = 2**14, 200
+_COLUMNS = ["path", "start", "end", "duration", "tags", "hash"]
+_FEWEST_LOGGED, _SHARE_LOGGED = 2**14, 200
 _FEWEST_READ = 2**21
 """Rows with other ids that are read, whatever the size of the library: joining fragments moves a million."""
 _BATCH = 2**15
-_COMPARED_OF_FRAGMENT, _COMPARED = 4, 512
-_ROUNDING = 2e-3
+_ROUNDING, _HALF_ROUNDING = 1e-6, 2e-3
 
 
-def extended(folder: Path, store: Store, parts: Mapping[str, slice]) -> bool:
-    """Bring the index in a folder up to date, if it is of a large library and little has changed.
+def extended(
+    folder: Path,
+    store: Store,
+    parts: Mapping[str, slice],
+    base: IndexBase | None = None,
+    *,
+    vectors_stay: bool = False,
+) -> bool:
+    """Bring the index in a folder up to date, if that takes less than building it.
 
     Args:
-        folder: the index's; replaced.
+        folder: the index's.
         store: the library's rows.
         parts: part name -> its columns of an embedding.
+        base: of the index, if it is open already.
+        vectors_stay: whether the caller knows that every segment has the vector that it had.
 
     Returns:
         False where the index has to be built anew; the folder is then left alone.
@@ -70,43 +78,83 @@ def extended(folder: Path, store: Store, parts: Mapping[str, slice]) -> bool:
         OSError: the folder cannot be written.
     """
     try:
-        manifest = read_manifest(folder)
-        if manifest is None or manifest.get("lists") is None:
+        base = base if base is not None and base.files.is_current else None
+        files = open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)
+        if files is None or files.manifest["parts"] != {name: [some.start, some.stop] for name, some in parts.items()}:
             return False
-        if manifest["parts"] != {name: [columns.start, columns.stop] for name, columns in parts.items()}:
+        base = base or IndexBase(files)
+        rows = base.follow(files)
+        state = store_state(store)
+        different = _different_rows(rows, files.state.fragments, state.fragments, store)
+        if different is None:
             return False
-        files = IndexFiles(folder, manifest)
-        before, vectors, scaling = files.table("rows.arrow"), RowVectors(files), files.arrays("scaling.npz")
+        gone, new = different
+        if base.lists is None and len(gone) != len(new):
+            return False
+        if not vectors_stay and len(new) > max(0 if base.lists is None else _FEWEST_READ, len(rows) // 2):
+            return False
+        changes = _Changes.read(base, rows, gone, store, new, vectors_stay=vectors_stay)
+        if base.lists is None and (len(changes.added) or len(changes.kept) < len(gone)):
+            return False
     except CacheDamagedError:
         return False
-    identity, version, failures = store.identity, store.version, store.failures_identity
-    old, now = before["_rowid"].to_numpy(), np.sort(store.row_ids())
-    kept = np.isin(old, now, assume_unique=True)
-    new = np.setdiff1d(now, old, assume_unique=True)
-    if len(new) > max(_FEWEST_READ, len(now) // 2):
+    log = _following(rows, files.manifest["checksum"], state, gone, changes, failure_table(store.failures()))
+    most = max(_FEWEST_LOGGED, len(rows) // _SHARE_LOGGED)
+    if len(log.inserted) > most or 2 * len(log.removed) > len(base.rows):
         return False
-
-    def standard(rows: pa.Table) -> np.ndarray:
-        raw = [embedding_matrix(batch, len(scaling["mean"])) for batch in rows.to_batches()]
-        return standardised(np.concatenate(raw), scaling["mean"], scaling["scale"], parts)
-
-    if not _is_same_store(before, np.flatnonzero(kept), store, vectors, standard):
-        return False
-    changes = _Changes.read(before, kept, store, new, vectors, standard)
-    if len(vectors.added_rows) + len(changes.added) > max(_FEWEST_ADDED, len(now) // _SHARE_ADDED):
-        return False
-    if 2 * (np.count_nonzero(kept) + len(changes.places)) < len(old):
-        return False
-    with replacing(folder) as temporary:
-        for name in manifest["files"]:
-            if name not in _WRITTEN:
-                link_or_copy(folder / name, temporary / name)
-        _write_update(temporary, before, kept, changes, vectors)
-        write_table(temporary / "failures.arrow", failure_table(store.failures()))
-        known = {name: checksums for name, checksums in manifest["files"].items() if name not in _WRITTEN}
-        facts = {key: value for key, value in manifest.items() if key not in ("format", "files")}
-        write_manifest(temporary, facts | {"version": version, "store": identity, "failures": failures}, known)
+    if len(log.places) > most:
+        _write_table_anew(folder, files, MergedRows(base.rows, log), log)
+    else:
+        log.write(folder)
     return True
+
+
+def store_state(store: Store) -> StoreState:
+    """The state of a store as it is now."""
+    version = store.version
+    fragments = read_fragments(store.segments_folder, version)
+    return StoreState(version, store.identity, store.failures_identity, fragments)
+
+
+def _different_rows(
+    rows: MergedRows, known: Mapping[int, Fragment] | None, now: Mapping[int, Fragment] | None, store: Store
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]] | None:
+    """The rows of an index that the store has no longer under their row ids, and the row ids that the index has not.
+
+    None where fragments do not show them.
+    """
+    if known is None or now is None:
+        return None
+    gone, new = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    for number in sorted(known.keys() | now.keys()):
+        before, after = known.get(number), now.get(number)
+        if before == after:
+            continue
+        # Columns that are added later are in further files.
+        if before is None or after is None or not after.files.startswith(before.files):
+            if before is not None:
+                gone.append(rows.rows_of_fragment(number))
+            if after is not None:
+                new.append(_row_ids(store, number, after))
+        elif after.deleted < before.deleted:
+            return None
+        else:
+            deleted = deleted_row_ids(store.segments_folder, number, after)
+            if deleted is not None:
+                found = rows.rows_of_ids(deleted)
+                gone.append(found[found >= 0])
+            else:
+                there = rows.rows_of_ids(_row_ids(store, number, after))
+                gone.append(np.setdiff1d(rows.rows_of_fragment(number), there))
+    return np.sort(np.concatenate(gone)), np.concatenate(new)
+
+
+def _row_ids(store: Store, number: int, fragment: Fragment) -> NDArray[np.uint64]:
+    """The row ids of the rows of a fragment that are not deleted."""
+    deleted = deleted_row_ids(store.segments_folder, number, fragment)
+    if deleted is None:
+        return np.sort(store.row_ids(number * PLACES, (number + 1) * PLACES))
+    return np.setdiff1d(number * PLACES + np.arange(fragment.rows, dtype=np.uint64), deleted)
 
 
 @dataclass(frozen=True)
@@ -114,135 +162,151 @@ class _Changes:
     """Rows of the store that have other row ids than before.
 
     Attributes:
-        moved: rows with the vector of an earlier row of the same path and start: joined fragments, edited tags.
-        places: the positions of these earlier rows.
+        kept: which of the rows that are no longer there are the same segment with the same vector under another row id:
+            joined fragments, edited tags.
+        moved: what these are now.
         added: the others.
         vectors: of those, standardised.
     """
 
+    kept: Int[np.ndarray, " moved"]
     moved: pa.Table
-    places: Int[np.ndarray, " moved"]
     added: pa.Table
     vectors: Float[np.ndarray, "added dim"]
 
     @classmethod
     def read(
         cls,
-        before: pa.Table,
-        kept: Bool[np.ndarray, " rows"],
+        base: IndexBase,
+        rows: MergedRows,
+        gone: Int[np.ndarray, " gone"],
         store: Store,
         new: Integer[np.ndarray, " new"],
-        vectors: RowVectors,
-        standard: Standard,
+        *,
+        vectors_stay: bool,
     ) -> _Changes:
         """Read the rows of some ids in batches, and look for each among the earlier rows that are no longer there."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        gone = np.flatnonzero(~kept)
-        earlier = _keys(before.take(gone)) if len(gone) else pa.array([], pa.string())
-        moved, places, added, found = [], [np.zeros(0, np.int64)], [], []
+        vectors, schema = RowVectors(base.vectors, rows), base.rows.table.schema
+        names = [name for name in schema.names if not name.startswith("_")]
+        earlier = _keys(rows.at(gone)) if len(gone) else pa.array([], pa.string())
+        moved, kept, added, found = [], [np.zeros(0, np.int64)], [], [np.zeros((0, len(base.mean)), np.float16)]
         for first in range(0, len(new), _BATCH):
-            rows = store.rows_by_id(
-                new[first : first + _BATCH], [*(name for name in before.column_names if name != "_rowid"), "embedding"]
-            )
-            own, rows = standard(rows), rows.select(before.column_names)
-            place = pc.fill_null(pc.index_in(_keys(rows), value_set=earlier), -1).to_numpy()
+            columns = [*names, "hash", *([] if vectors_stay else ["embedding"])]
+            read = store.rows_by_id(new[first : first + _BATCH], columns)
+            own = _standard_vectors(base, read)
+            read = _with_contents(read).select(schema.names).cast(schema)
+            place = pc.fill_null(pc.index_in(_keys(read), value_set=earlier), -1).to_numpy()
             same = np.flatnonzero(place >= 0)
-            same = same[np.abs(own[same] - vectors.at(gone[place[same]])).max(axis=1) < _ROUNDING]
-            others = np.setdiff1d(np.arange(len(own)), same)
-            moved.append(rows.take(same))
-            places.append(gone[place[same]])
-            added.append(rows.take(others))
-            found.append(own[others].astype(np.float16))
-        none = before.slice(0, 0)
+            if own is not None:
+                differences = np.abs(own[same] - vectors.at(gone[place[same]])).max(axis=1, initial=0)
+                same = same[differences < (_ROUNDING if base.lists is None else _HALF_ROUNDING)]
+            others = np.setdiff1d(np.arange(len(place)), same)
+            if own is None and len(others):
+                raise CacheDamagedError("segments differ although only tags were edited")
+            moved.append(read.take(same))
+            kept.append(place[same])
+            added.append(read.take(others))
+            if own is not None:
+                found.append(own[others].astype(np.float16))
+        none = base.rows.table.slice(0, 0)
         return cls(
+            np.concatenate(kept),
             pa.concat_tables([none, *moved]),
-            np.concatenate(places),
             pa.concat_tables([none, *added]),
-            np.concatenate(found) if found else np.zeros((0, 0), np.float16),
+            np.concatenate(found),
         )
 
 
+def _standard_vectors(base: IndexBase, rows: pa.Table) -> Float[np.ndarray, "rows dim"] | None:
+    """The embeddings of rows as the index has them; None where they were not read."""
+    if "embedding" not in rows.column_names:
+        return None
+    raw = [embedding_matrix(batch, len(base.mean)) for batch in rows.to_batches()]
+    return standardised(np.concatenate(raw), base.mean, base.scale, base.parts)
+
+
 def _keys(rows: pa.Table) -> pa.Array:
-    """Path and start of each row as one text."""
+    """Path, start and end of each row as one text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    starts = pc.cast(whole_column(rows, "start"), pa.string())
-    return pc.binary_join_element_wise(whole_column(rows, "path"), starts, "\0")
+    times = [pc.cast(whole_column(rows, name), pa.string()) for name in ("start", "end")]
+    return pc.binary_join_element_wise(whole_column(rows, "path"), *times, "\0")
 
 
-def _write_update(
-    target: Path, before: pa.Table, kept: Bool[np.ndarray, " rows"], changes: _Changes, vectors: RowVectors
-) -> None:
-    """Write the rows, where their vectors are, and the added vectors."""
+def _following(
+    rows: MergedRows, base: str, state: StoreState, gone: Int[np.ndarray, " gone"], changes: _Changes, failed: pa.Table
+) -> ChangeLog:
+    """The log of an index after further changes."""
     import pyarrow as pa
 
-    rows = before
-    if len(changes.places):
-        source = np.arange(len(before))
-        source[changes.places] = len(before) + np.arange(len(changes.places))
-        for name in set(before.column_names) - {"path", "start"}:  # these are the same
-            column = pa.chunked_array([*before[name].chunks, *changes.moved[name].chunks], before[name].type)
-            rows = rows.set_column(rows.column_names.index(name), before.field(name), column.take(pa.array(source)))
-    stay = kept.copy()
-    stay[changes.places] = True
-    slots = vectors.slot_of(np.flatnonzero(stay))
-    if not stay.all():
-        rows = rows.filter(pa.array(stay))
-    matrix = vectors.added_matrix()
-    if len(changes.added):
-        rows, order = _merged(rows, changes.added)
-        slots = np.concatenate([slots, vectors.slots + np.arange(len(changes.added))])[order]
-        matrix = np.concatenate([matrix, changes.vectors])
-    # In one piece, which readers use where it is mapped; several they would have to join in memory.
-    write_table(target / "rows.arrow", rows.combine_chunks())
-    np.save(target / "slots.npy", slots.astype(np.uint32)[:, None])
-    np.save(target / "added.npy", matrix)
+    count, table, log = len(rows.base), rows.base.table, rows.log
+    none, nothing = table.slice(0, 0), np.zeros(0, np.int64)
+    slots = rows.order.slots(gone)
+    moved_slots = slots[changes.kept]
+    # Of the table: what is replaced stays so, unless it went or is replaced again.
+    places = nothing if log is None else log.places
+    stay = np.flatnonzero(~np.isin(places, slots))
+    of_table = np.flatnonzero(moved_slots < count)
+    replaced = [none if log is None else log.replaced.take(stay), changes.moved.take(of_table)]
+    places = np.concatenate([places[stay], moved_slots[of_table]])
+    order = np.argsort(places)
+    left = np.setdiff1d(slots[slots < count], moved_slots)
+    removed = np.union1d(nothing if log is None else log.removed, left)
+    # Of the inserted rows: those that stay, those with other tags or row ids, new ones.
+    earlier = nothing if log is None else log.before
+    number = np.arange(len(earlier))
+    stay = np.flatnonzero(~np.isin(number, slots - count))
+    other = np.flatnonzero(moved_slots >= count)
+    vectors = np.zeros((0, changes.vectors.shape[1]), np.float16) if log is None else log.vectors
+    inserted = pa.concat_tables(
+        [none if log is None else log.inserted.take(stay), changes.moved.take(other), changes.added]
+    )
+    own = np.concatenate([stay, moved_slots[other] - count])
+    new = zip(changes.added["path"].to_pylist(), changes.added["start"].to_pylist(), strict=True)
+    before = np.concatenate([earlier[own], np.array([rows.base.place(*one) for one in new], np.int64)])
+    keys = list(zip(inserted["path"].to_pylist(), inserted["start"].to_pylist(), strict=True))
+    ordered = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+    return ChangeLog(
+        base=base,
+        state=state,
+        removed=removed.astype(np.int64),
+        places=places[order].astype(np.int64),
+        replaced=pa.concat_tables(replaced).take(order),
+        before=before[ordered],
+        inserted=inserted.take(ordered),
+        vectors=np.concatenate([vectors[own], changes.vectors])[ordered],
+        failed=failed,
+    )
 
 
-def _merged(rows: pa.Table, new: pa.Table) -> tuple[pa.Table, Int[np.ndarray, " both"]]:
-    """Rows in their order with new ones among them, and the place of each in both tables, one after the other."""
+def _write_table_anew(folder: Path, files: IndexFiles, rows: MergedRows, log: ChangeLog) -> None:
+    """Write the table with what is replaced in its places; what went stays in it, as the vectors of that do."""
+    nothing = np.zeros(0, np.int64)
+    only = replace(log, removed=nothing, before=nothing, inserted=log.inserted.slice(0, 0), vectors=log.vectors[:0])
+    with replacing(folder) as temporary:
+        for name in files.manifest["files"]:
+            if name != "rows.arrow":
+                link_or_copy(folder / name, temporary / name)
+        write_table(temporary / "rows.arrow", MergedRows(rows.base, only).table)
+        known = {name: checksums for name, checksums in files.manifest["files"].items() if name != "rows.arrow"}
+        facts: dict[str, Any] = {
+            key: value for key, value in files.manifest.items() if key not in ("format", "files", "checksum")
+        }
+        base = write_manifest(temporary, facts | log.state.to_json(), known)
+        replace(log, base=base, places=nothing, replaced=log.replaced.slice(0, 0)).write(temporary)
+
+
+def _with_contents(rows: pa.Table) -> pa.Table:
+    """Rows with a checksum instead of the hash of each one's file."""
     import pyarrow as pa
 
-    paths, starts = whole_column(rows, "path"), rows["start"].to_numpy()
-
-    class Keys:
-        """Path and start of the rows, read where a search by halves looks."""
-
-        def __len__(self) -> int:
-            return len(paths)
-
-        def __getitem__(self, row: int) -> tuple[str, float]:
-            return paths[row].as_py(), float(starts[row])
-
-    wanted = list(zip(new["path"].to_pylist(), new["start"].to_pylist(), strict=True))
-    ordered = sorted(range(len(wanted)), key=wanted.__getitem__)
-    places = [bisect_right(Keys(), wanted[row]) for row in ordered]
-    order = np.insert(np.arange(len(paths)), places, len(paths) + np.array(ordered, np.int64))
-    # Slices of the old rows between the new ones: nothing of the old ones is gathered row by row.
-    edges = [0, *places, len(paths)]
-    pieces: list[pa.Table] = []
-    for number, row in enumerate(ordered):
-        pieces += [rows.slice(edges[number], edges[number + 1] - edges[number]), new.slice(row, 1)]
-    pieces.append(rows.slice(edges[-2]))
-    return pa.concat_tables(pieces), order
-
-
-def _is_same_store(
-    before: pa.Table, kept: Int[np.ndarray, " kept"], store: Store, vectors: RowVectors, standard: Standard
-) -> bool:
-    """Whether rows of each fragment are what the index says; a fragment's number is in the upper half of a row id."""
-    row_ids = before["_rowid"].to_numpy()[kept]
-    _, first = np.unique(row_ids >> np.uint64(32), return_index=True)
-    drawn = [first, *(np.minimum(first + step, len(kept) - 1) for step in range(1, _COMPARED_OF_FRAGMENT))]
-    some = kept[np.unique(np.concatenate(drawn))[:_COMPARED]]
-    if not len(some):
-        return True
-    read = store.rows_by_id(before["_rowid"].to_numpy()[some], ["path", "start", "embedding"])
-    same = before.take(some).select(["path", "start"]).equals(read.select(["path", "start"]))
-    return same and bool(np.allclose(standard(read), vectors.at(some), atol=_ROUNDING))
+    digests = whole_column(rows, "hash").dictionary_encode()
+    known = pa.array([content_checksum(digest) for digest in digests.dictionary.to_pylist()], pa.uint32())
+    return rows.drop_columns(["hash"]).append_column("_content", known.take(digests.indices))
 
 
 def sorted_rows(store: Store) -> pa.Table:
@@ -254,9 +318,15 @@ def sorted_rows(store: Store) -> pa.Table:
     if not batches:
         names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "duration": pa.float64()}
         return pa.schema(
-            {**names, "tags": pa.list_(pa.string()), "notices": pa.string(), "_rowid": pa.uint64()}
+            {
+                **names,
+                "tags": pa.list_(pa.string()),
+                "notices": pa.string(),
+                "_rowid": pa.uint64(),
+                "_content": pa.uint32(),
+            }
         ).empty_table()
-    rows = pa.Table.from_batches(batches)
+    rows = _with_contents(pa.Table.from_batches(batches))
     return rows.take(pc.sort_indices(rows, sort_keys=[("path", "ascending"), ("start", "ascending")]))
 
 

@@ -1,7 +1,7 @@
 """The files of a search index on disk, with a manifest of what they were built from, their lengths and checksums.
 
     index.json     format, store, parts, the length and block checksums of every other file, and its own checksum
-    rows.arrow     path, start, end, duration, tags, notices and row id of every row
+    rows.arrow     path, start, end, duration, tags, notices, row id and a checksum of the content of every row
     failures.arrow path and reason of every file that could not be read
     scaling.npz    mean and inverse deviation of every column
     sample.npy     raw embeddings of every n-th row
@@ -14,8 +14,8 @@ Libraries beyond a gigabyte have no norms.npy, cells.faiss and codes.faiss, and 
 
     cells.npz      centroids of the cells of each part and of the codes, and how many rows each cell has (`part_lists`)
     lists-N.bin    lists of product codes in the cells of a part
-    added.npy      vectors of rows that were added since
-    slots.npy      for every row where its vector is, in vectors.npy and then added.npy; not there if in that order
+
+What has changed since is in changes.npz (`soundloom.library.row_log.change_log`), which has a checksum of its own.
 
 Small files are checked when they are opened, codes when they are first used. ``vectors.npy`` and ``cells.faiss`` are
 mapped into memory and checked block by block when a search first uses a block.
@@ -34,6 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.row_log.change_log import ChangeLog, StoreState
+from soundloom.library.row_log.merged_rows import FixedRows, MergedRows
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 
 if TYPE_CHECKING:
@@ -44,12 +46,13 @@ __all__ = [
     "IndexFiles",
     "check_index",
     "create_vectors",
+    "open_index",
     "read_manifest",
     "write_manifest",
     "write_table",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Version of the folder's layout; an index of another version is rebuilt."""
 
 MANIFEST = "index.json"
@@ -65,13 +68,34 @@ class IndexFiles:
         folder: the index's.
         manifest: what `read_manifest` gave.
 
+    Attributes:
+        manifest: as given.
+        log: what has changed since the files were written; None if nothing has.
+        state: of the store, which the index shows.
+
     Raises:
         CacheDamagedError: a file is missing or is not as it was written.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder
+        self._stamp = _stamp(folder)
         self.manifest = manifest
+        self.log = ChangeLog.read(folder, manifest["checksum"])
+        self.state = StoreState.from_json(manifest) if self.log is None else self.log.state
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files in the folder are still these, apart from the log."""
+        return self._stamp is not None and self._stamp == _stamp(self._folder)
+
+    def rows(self) -> MergedRows:
+        """The rows, the table checked whole."""
+        return MergedRows(FixedRows(self.table("rows.arrow")), self.log)
+
+    def failures(self) -> pa.Table:
+        """The files that could not be read."""
+        return self.table("failures.arrow") if self.log is None else self.log.failed
 
     def open(self, name: str) -> CheckedFile:
         """A file by its name.
@@ -98,8 +122,18 @@ class IndexFiles:
         return np.load(io.BytesIO(self.open(name).content()), allow_pickle=False)
 
 
+def open_index(folder: Path) -> IndexFiles | None:
+    """The files of an index folder; None if there is no folder, or its format is another.
+
+    Raises:
+        CacheDamagedError: the manifest or the log is not as it was written.
+    """
+    manifest = read_manifest(folder)
+    return None if manifest is None else IndexFiles(folder, manifest)
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an index folder; None if there is no folder, or its format is another.
+    """The manifest of an index folder, with its checksum; None if there is no folder, or its format is another.
 
     Raises:
         CacheDamagedError: it is missing, unreadable or not as it was written.
@@ -118,7 +152,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise CacheDamagedError(f"{str(file)!r} cannot be read ({error})") from None
     if checksum != _checksum(manifest):
         raise CacheDamagedError(f"{str(file)!r} is not as it was written")
-    return dict(manifest)
+    return {**manifest, "checksum": checksum}
 
 
 def check_index(folder: Path) -> None:
@@ -127,15 +161,14 @@ def check_index(folder: Path) -> None:
     Raises:
         CacheDamagedError: one differs.
     """
-    manifest = read_manifest(folder)
-    if manifest is not None:
-        files = IndexFiles(folder, manifest)
-        for name in manifest["files"]:
+    files = open_index(folder)
+    if files is not None:
+        for name in files.manifest["files"]:
             files.open(name).check_all()
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any] | None = None) -> None:
-    """Write the manifest of the files in a folder.
+def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any] | None = None) -> str:
+    """Write the manifest of the files in a folder. Returns its checksum.
 
     Args:
         folder: the index's.
@@ -149,9 +182,11 @@ def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any]
         for name in names
     }
     whole = {**manifest, "format": FORMAT, "files": files}
-    text = json.dumps({**whole, "checksum": _checksum(whole)})
+    whole.pop("checksum", None)
+    checksum = _checksum(whole)
     with open(folder / MANIFEST, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(json.dumps({**whole, "checksum": checksum}))
+    return checksum
 
 
 def write_table(file: Path, table: pa.Table) -> None:
@@ -186,7 +221,7 @@ def create_vectors(
 
 def _is_half(file: Path) -> bool:
     """Whether a file is a matrix in half precision."""
-    if file.name not in ("vectors.npy", "added.npy"):
+    if file.name != "vectors.npy":
         return False
     return bool(np.load(file, mmap_mode="r").dtype == np.float16)
 
@@ -200,6 +235,15 @@ def _allocate(descriptor: int, offset: int, size: int) -> None:
     zeros = bytes(min(size, 2**20))
     for first in range(0, size, len(zeros)):
         os.write(descriptor, zeros[: size - first])
+
+
+def _stamp(folder: Path) -> tuple[int, int, int] | None:
+    """What differs after the files in a folder were replaced; None if there are none."""
+    try:
+        found = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _checksum(manifest: dict[str, Any]) -> str:

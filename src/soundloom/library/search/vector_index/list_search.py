@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from soundloom.library.search.vector_index.cells import top_rows
-from soundloom.library.search.vector_index.index_files import IndexFiles
-from soundloom.library.search.vector_index.part_lists import open_lists
+from soundloom.library.search.vector_index.part_lists import PartLists
 from soundloom.library.search.vector_index.row_vectors import RowVectors
 
 __all__ = ["ListSearch"]
@@ -34,28 +33,14 @@ class ListSearch:
     """Finds the best rows of an index that has lists. Safe to share between threads.
 
     Args:
-        files: of the index.
-        parts: part name -> its columns.
-        vectors: of its rows.
-
-    Raises:
-        CacheDamagedError: a file is not as it was written.
+        lists: of the rows of the index that it was built with.
+        vectors: of all its rows.
     """
 
-    def __init__(self, files: IndexFiles, parts: Mapping[str, slice], vectors: RowVectors) -> None:
-        settings = files.manifest["lists"]
-        lists = [files.open(f"lists-{number}.bin") for number in range(len(parts))]
-        self._lists = open_lists(files.arrays("cells.npz"), parts, lists, settings)
+    def __init__(self, lists: PartLists, vectors: RowVectors) -> None:
+        self._lists = lists
         self._vectors = vectors
         self._masks: dict[int, _Mask] = {}
-
-    def check(self) -> None:
-        """Compare the lists with their checksums.
-
-        Raises:
-            CacheDamagedError: they are not as they were written.
-        """
-        self._lists.check()
 
     def best(
         self,
