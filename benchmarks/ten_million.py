@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -35,6 +35,9 @@ from benchmarks.large_library import fill, more_recordings, new_rows
 from benchmarks.timing import machine, write_json
 from soundloom.library import Library
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 K = 10
 WEIGHTINGS: dict[str, dict[str, float]] = {
@@ -189,12 +192,12 @@ def _searched(library: Library, rows: int) -> float:
 def _added(library: Library, rows: int) -> float:
     """The store takes the rows of 100 recordings, and the next search sees them."""
 
-    def add() -> None:
-        library._store.append(more_recordings(rows, 100, time.time_ns() % 10**6))
+    def add(recordings: pa.Table) -> None:
+        library._store.append(recordings)
         library.search_embedding(query, K)
 
     query = new_rows(rows, 1)[0]
-    return min(_processor_milliseconds(add) for _ in range(3))
+    return min(_processor_milliseconds(add, more_recordings(rows, 100, number)) for number in range(3))
 
 
 def _edited(library: Library, rows: int) -> float:

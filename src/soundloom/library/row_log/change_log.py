@@ -57,7 +57,8 @@ class StoreState:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        fragments = self.fragments and {str(number): list(one) for number, one in self.fragments.items()}
+        known = self.fragments
+        fragments = None if known is None else {str(number): list(one) for number, one in known.items()}
         return asdict(self) | {"fragments": fragments}
 
 
