@@ -143,8 +143,12 @@ def test_a_damaged_log_is_noticed(tmp_path: Path) -> None:
     SearchIndex.build(tmp_path / "index", store, PARTS)
     file = tmp_path / "index" / CHANGES
     content = file.read_bytes()
-    for place in range(0, len(content), 97):
+    for place in range(0, len(content), 499):
         file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CacheDamagedError, match=r"changes\.npz"):
+            SearchIndex.open(tmp_path / "index", store)
+    for cut in (0, 3, len(content) - 1):
+        file.write_bytes(content[:cut])
         with pytest.raises(CacheDamagedError, match=r"changes\.npz"):
             SearchIndex.open(tmp_path / "index", store)
     file.write_bytes(content)

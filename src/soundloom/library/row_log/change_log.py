@@ -98,7 +98,8 @@ class ChangeLog:
         file = folder / CHANGES
         try:
             content = file.read_bytes()
-            if zlib.crc32(content[:-_CRC_BYTES]) != int.from_bytes(content[-_CRC_BYTES:], "little"):
+            checksum = int.from_bytes(content[-_CRC_BYTES:], "little")
+            if not content or zlib.crc32(content[:-_CRC_BYTES]) != checksum:
                 raise CacheDamagedError(f"{str(file)!r} is not as it was written")
             with np.load(io.BytesIO(content[:-_CRC_BYTES]), allow_pickle=False) as arrays:
                 data = json.loads(bytes(arrays["state"]))
