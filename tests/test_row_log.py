@@ -1,4 +1,4 @@
-"""The log of changes of a search index: equal to an index built anew, whatever happened and whoever wrote it."""
+"""The log of changes of a search index: equal to an index built anew, whatever happened and in whichever process."""
 
 from __future__ import annotations
 
@@ -160,17 +160,17 @@ def test_fragments_are_read_from_the_manifest(tmp_path: Path) -> None:
     store.append(pa.concat_tables(rows_of(number) for number in range(10)))
     store.append(rows_of(20))
     store.remove(["/0001.wav"])
-    fragments = read_fragments(store.segments_folder, store.version)
+    fragments = read_fragments(store.folder / "segments.lance", store.version)
     assert fragments is not None
     assert [(one.rows, one.deleted) for one in fragments.values()] == [(20, 2), (2, 0)]
     first = next(iter(fragments))
-    deleted = deleted_row_ids(store.segments_folder, first, fragments[first])
+    deleted = deleted_row_ids(store.folder / "segments.lance", first, fragments[first])
     assert deleted is not None
     there = store.row_ids(0, 2**63)
     assert sorted({*deleted.tolist(), *there.tolist()}) == [first * 2**32 + place for place in range(20)] + [
         (first + 1) * 2**32 + place for place in range(2)
     ]
-    assert read_fragments(store.segments_folder, 10**6) is None
+    assert read_fragments(store.folder / "segments.lance", 10**6) is None
 
 
 def test_tags_go_to_the_segments_also_where_other_rows_have_their_row_ids(tmp_path: Path) -> None:

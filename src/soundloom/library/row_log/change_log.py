@@ -1,4 +1,4 @@
-"""What has changed since the table of a search index was written: one small file beside that, replaced as a whole.
+"""Log of what has changed since the table of a search index was written: a small file beside that, replaced whole.
 
 Rows that came are inserted, with their vectors; rows that went are removed; rows of the same segment and vector that
 have other tags, or lie elsewhere in the store, are replaced. A process that is killed leaves the log as it was or as it

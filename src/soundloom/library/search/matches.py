@@ -1,4 +1,4 @@
-"""Matches of a query: files and regions of them, each with what it was found by.
+"""Matches of a query: rows with their similarities, and files and regions of them with what each was found by.
 
 The best region of a file stands for it, unless every segment is wanted; then regions of a file that overlap are one.
 """
@@ -8,10 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from soundloom.library.hits import FoundList
 from soundloom.library.segments import Segment
 
-__all__ = ["Match", "Matches", "best_of_each_file", "merge_overlapping"]
+__all__ = ["Match", "Matches", "NearestRows", "best_of_each_file", "merge_overlapping"]
+
+
+@dataclass(frozen=True)
+class NearestRows:
+    """The best rows of a search, best first.
+
+    Attributes:
+        rows: positions in the index.
+        similarity: weighted mean of the parts' cosines, in [-1, 1].
+        parts: part name -> that part's cosine.
+    """
+
+    rows: Int[np.ndarray, " k"]
+    similarity: Float[np.ndarray, " k"]
+    parts: dict[str, Float[np.ndarray, " k"]]
 
 
 @dataclass(frozen=True)

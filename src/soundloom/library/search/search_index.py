@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ from soundloom.library.hits import Hits
 from soundloom.library.search.explanation import Explanation, explain
 from soundloom.library.search.fields.field_masks import FieldMasks
 from soundloom.library.search.fields.file_fields import FileFields
-from soundloom.library.search.matches import Match
+from soundloom.library.search.matches import Match, NearestRows
 from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.similarity_cache import SimilarityCache
 from soundloom.library.search.vector_index.cells import top_rows
@@ -52,21 +51,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["NearestRows", "SearchIndex"]
-
-
-@dataclass(frozen=True)
-class NearestRows:
-    """The best rows of a search, best first.
-
-    Attributes:
-        rows: positions in the index.
-        similarity: weighted mean of the parts' cosines, in [-1, 1].
-        parts: part name -> that part's cosine.
-    """
-
-    rows: Int[np.ndarray, " k"]
-    similarity: Float[np.ndarray, " k"]
-    parts: dict[str, Float[np.ndarray, " k"]]
 
 
 class SearchIndex:

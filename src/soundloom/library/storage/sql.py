@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from soundloom.errors import QueryError
 from soundloom.remote.locations import inside
 
-__all__ = ["check_condition", "is_in", "path_is_below", "path_is_in", "sql_text"]
+__all__ = ["check_condition", "is_in", "is_segment", "path_is_below", "path_is_in", "sql_text"]
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
@@ -54,3 +54,9 @@ def path_is_below(folder: str) -> str:
     """The condition that a row's file is, or lies below, a folder or file."""
     begin = inside(folder)
     return f"(path = {sql_text(begin[:-1])} OR starts_with(path, {sql_text(begin)}))"
+
+
+def is_segment(segments: Collection[tuple[str, float]]) -> str:
+    """The condition that a row is one of some segments, each a path and the second at which it starts."""
+    each = [f"(path = {sql_text(path)} AND start = {float(start)!r})" for path, start in segments]
+    return f"{path_is_in(sorted({path for path, _ in segments}))} AND ({' OR '.join(each)})"

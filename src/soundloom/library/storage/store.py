@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from soundloom.audio import Notice
 from soundloom.errors import LibraryDamagedError, QueryError
 from soundloom.library.storage.checked_tables import CheckedTables, table_damages
 from soundloom.library.storage.root_paths import is_below
-from soundloom.library.storage.sql import check_condition, path_is_below, path_is_in, sql_text
+from soundloom.library.storage.sql import check_condition, is_segment, path_is_below, path_is_in, sql_text
 from soundloom.library.storage.store_checksums import Damage
 from soundloom.library.storage.table_schema import (
     ADDED_COLUMNS,
@@ -173,11 +173,6 @@ class Store:
             names = ", ".join(name for name in self.columns if name != "embedding")
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
-
-    @property
-    def segments_folder(self) -> Path:
-        """The folder of the table of segments."""
-        return self.folder / f"{_SEGMENTS}.lance"
 
     def row_ids(self, first: int, stop: int) -> NDArray[np.uint64]:
         """The row ids of this version of the table from ``first`` up to ``stop``, in no particular order."""
@@ -355,14 +350,13 @@ class Store:
         if len(tags) <= _FEW and len(given) == 1:
             # Of a million rows a merge reads every one, which takes seconds.
             new = f"make_array({', '.join(map(sql_text, given.pop()))})"
-            where = _is_segment(tags)
+            where = is_segment(tags)
+            # What is named by row ids is found without a scan of ten million rows.
+            named = [] if row_ids is None else [f"_rowid IN ({', '.join(map(str, row_ids))}) AND ({where})"]
             with self._tables.committing():
-                if row_ids is not None:
-                    # What is named by row ids is found without a scan of ten million rows.
-                    named = f"_rowid IN ({', '.join(map(str, row_ids))}) AND ({where})"
-                    if self._segments.update(where=named, values_sql={"tags": new}).rows_updated == len(tags):
+                for one in [*named, where]:
+                    if self._segments.update(where=one, values_sql={"tags": new}).rows_updated == len(tags):
                         return
-                self._segments.update(where=where, values_sql={"tags": new})
             return
         columns = {
             "path": pa.array([path for path, _ in tags]),
@@ -399,12 +393,6 @@ class Store:
 def store_damages(folder: Path) -> list[Damage]:
     """Everything that is wrong with a store, found by reading all its files and all its rows; writes nothing."""
     return table_damages(folder, (_SEGMENTS, _FAILURES))
-
-
-def _is_segment(segments: Collection[tuple[str, float]]) -> str:
-    """The condition that a row is one of some segments."""
-    each = [f"(path = {sql_text(path)} AND start = {float(start)!r})" for path, start in segments]
-    return f"{path_is_in(sorted({path for path, _ in segments}))} AND ({' OR '.join(each)})"
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""What an index holds that changes of the library leave as it is: its table of rows, vectors, and what finds them.
+"""The unchanging files of an index, opened: its table of rows, its vectors, and what finds them.
 
 A process that has it open goes on using it while the log of changes grows (`soundloom.library.row_log`).
 """

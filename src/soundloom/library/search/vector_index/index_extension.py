@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["extended", "link_or_copy", "replacing", "sorted_rows", "store_state"]
 
 _COLUMNS = ["path", "start", "end", "duration", "tags", "hash"]
+_TABLE = "segments.lance"
 _FEWEST_LOGGED, _SHARE_LOGGED = 2**14, 200
 _FEWEST_READ = 2**21
 """Rows with other ids that are read, whatever the size of the library: joining fragments moves a million."""
@@ -112,7 +113,7 @@ def extended(
 def store_state(store: Store) -> StoreState:
     """The state of a store as it is now."""
     version = store.version
-    fragments = read_fragments(store.segments_folder, version)
+    fragments = read_fragments(store.folder / _TABLE, version)
     return StoreState(version, store.identity, store.failures_identity, fragments)
 
 
@@ -139,7 +140,7 @@ def _different_rows(
         elif after.deleted < before.deleted:
             return None
         else:
-            deleted = deleted_row_ids(store.segments_folder, number, after)
+            deleted = deleted_row_ids(store.folder / _TABLE, number, after)
             if deleted is not None:
                 found = rows.rows_of_ids(deleted)
                 gone.append(found[found >= 0])
@@ -151,7 +152,7 @@ def _different_rows(
 
 def _row_ids(store: Store, number: int, fragment: Fragment) -> NDArray[np.uint64]:
     """The row ids of the rows of a fragment that are not deleted."""
-    deleted = deleted_row_ids(store.segments_folder, number, fragment)
+    deleted = deleted_row_ids(store.folder / _TABLE, number, fragment)
     if deleted is None:
         return np.sort(store.row_ids(number * PLACES, (number + 1) * PLACES))
     return np.setdiff1d(number * PLACES + np.arange(fragment.rows, dtype=np.uint64), deleted)
