@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from soundloom.errors import CacheDamagedError
+
 __all__ = ["PLACES", "Fragment", "deleted_row_ids", "read_fragments"]
 
 PLACES = 2**32
@@ -57,7 +59,7 @@ def read_fragments(table: Path, version: int) -> dict[int, Fragment] | None:
             return dict(_fragments(content))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, IndexError, struct.error):
+        except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error, CacheDamagedError):
             return None
     return None
 
@@ -87,7 +89,7 @@ def deleted_row_ids(table: Path, number: int, fragment: Fragment) -> NDArray[np.
 def _fragments(content: bytes) -> Iterator[tuple[int, Fragment]]:
     """The fragments of a manifest; the message begins where the end of the file says."""
     if content[-4:] != _MAGIC:
-        raise ValueError("it is no manifest")
+        raise CacheDamagedError("it is no manifest")
     (begin,) = struct.unpack("<Q", content[-16:-8])
     (size,) = struct.unpack("<I", content[begin : begin + 4])
     for field, value in _message(content[begin + 4 : begin + 4 + size]):
@@ -125,6 +127,6 @@ def _message(content: bytes) -> Iterator[tuple[int, Any]]:
             continue
         size = {1: 8, 5: 4}[kind] if kind in (1, 5) else number()
         if kind not in (1, 2, 5) or place + size > len(content):
-            raise ValueError(f"field {field} is of kind {kind} and {size} bytes")
+            raise CacheDamagedError(f"field {field} is of kind {kind} and {size} bytes")
         yield field, content[place : place + size]
         place += size
