@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from soundloom.library.row_log.change_log import ChangeLog
 from soundloom.library.row_log.merged_order import MergedOrder
 from soundloom.library.row_log.table_fragments import PLACES
-from soundloom.library.storage.table_schema import whole_column
+from soundloom.library.storage.table_schema import content_checksum, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -181,8 +181,9 @@ class MergedRows:
         """The rows that lie in a fragment of the store."""
         return self._between("_rowid", number * PLACES, (number + 1) * PLACES)
 
-    def rows_of_content(self, checksum: int) -> NDArray[np.int64]:
-        """The rows of files whose hash has a checksum."""
+    def rows_of_content(self, digest: str) -> NDArray[np.int64]:
+        """The rows of files whose hash has the checksum of one: all that have this hash, and seldom others."""
+        checksum = content_checksum(digest)
         return self._between("_content", checksum, checksum + 1)
 
     def same_segments(self, other: MergedRows) -> bool:

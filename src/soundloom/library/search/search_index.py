@@ -45,7 +45,6 @@ from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
-from soundloom.library.storage.table_schema import content_checksum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,12 +105,12 @@ class SearchIndex:
         Raises:
             CacheDamagedError: it cannot be opened, or is not as it was written.
         """
-        base = None if earlier is None or not earlier.base.files.is_current else earlier.base
-        files = open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)
+        base = None if earlier is None else earlier.base
+        files = open_index(folder, None if base is None else base.files)
         if files is None or (files.state.version, files.state.store) != (store.version, store.identity):
             return None
         try:
-            return cls(base or IndexBase(files), files, store, presence, facts)
+            return cls(IndexBase.of(files, base), files, store, presence, facts)
         except MemoryError:
             raise
         except Exception as error:
@@ -132,12 +131,11 @@ class SearchIndex:
         earlier: SearchIndex | None = None,
     ) -> SearchIndex:
         """Build the index of a store in a folder and open it; see `build_index` and `open`."""
-        base = None if earlier is None else earlier.base
+        base = None if earlier is None or anew else earlier.base
         build_index(folder, store, parts, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew, base=base)
-        base = None if anew or base is None or not base.files.is_current else base
-        if (files := open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)) is None:
+        if (files := open_index(folder, None if base is None else base.files)) is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
-        return cls(base or IndexBase(files), files, store, presence, facts)
+        return cls(IndexBase.of(files, base), files, store, presence, facts)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -164,7 +162,7 @@ class SearchIndex:
     @property
     def has_lists(self) -> bool:
         """Whether vectors are in half precision, and searches use lists of product codes in cells of the parts."""
-        return self.base.lists is not None
+        return self._lists is not None
 
     @property
     def has_codes(self) -> bool:
@@ -214,10 +212,9 @@ class SearchIndex:
             column: "path" or "hash".
             values: of that column.
         """
-        rows = self._rows
-        find = rows.rows_of_file if column == "path" else lambda value: rows.rows_of_content(content_checksum(value))
+        find = self._rows.rows_of_file if column == "path" else self._rows.rows_of_content
         found = np.unique(np.concatenate([np.zeros(0, np.int64), *map(find, values)]))
-        return np.asarray(rows.at(found, ["_rowid"])["_rowid"].to_numpy())
+        return np.asarray(self._rows.at(found, ["_rowid"])["_rowid"].to_numpy())
 
     @property
     def fields(self) -> FileFields:
@@ -385,8 +382,7 @@ class SearchIndex:
             found = self.base.cells.search(weighted, k, mask)
             if len(found) == k:
                 return found
-        codes = self.base.codes
-        looked_at = None if codes is None else codes.rows_to_compare(weighted, k, len(self), mask)
+        looked_at = self.base.codes and self.base.codes.rows_to_compare(weighted, k, len(self), mask)
         if looked_at is not None and len(looked_at) >= k:
             return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
         if mask is None:

@@ -65,6 +65,11 @@ class IndexBase:
             lists = [files.open(f"lists-{number}.bin") for number in range(len(self.parts))]
             self.lists = open_lists(files.arrays("cells.npz"), self.parts, lists, settings)
 
+    @classmethod
+    def of(cls, files: IndexFiles, earlier: IndexBase | None) -> IndexBase:
+        """What is open already, if the files have the same manifest as that; otherwise these files, opened."""
+        return earlier if earlier is not None and earlier.files.manifest is files.manifest else cls(files)
+
     def follow(self, files: IndexFiles) -> MergedRows:
         """The rows with the changes in the log of files of the same manifest."""
         return MergedRows(self.rows, files.log)

@@ -79,11 +79,10 @@ def extended(
         OSError: the folder cannot be written.
     """
     try:
-        base = base if base is not None and base.files.is_current else None
-        files = open_index(folder) if base is None else IndexFiles(folder, base.files.manifest)
+        files = open_index(folder, None if base is None else base.files)
         if files is None or files.manifest["parts"] != {name: [some.start, some.stop] for name, some in parts.items()}:
             return False
-        base = base or IndexBase(files)
+        base = IndexBase.of(files, base)
         rows = base.follow(files)
         state = store_state(store)
         different = _different_rows(rows, files.state.fragments, state.fragments, store)

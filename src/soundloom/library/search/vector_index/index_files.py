@@ -122,13 +122,19 @@ class IndexFiles:
         return np.load(io.BytesIO(self.open(name).content()), allow_pickle=False)
 
 
-def open_index(folder: Path) -> IndexFiles | None:
+def open_index(folder: Path, earlier: IndexFiles | None = None) -> IndexFiles | None:
     """The files of an index folder; None if there is no folder, or its format is another.
+
+    Args:
+        folder: the index's.
+        earlier: files that are open; if only the log has changed since, they have the same manifest, which is not read
+            again.
 
     Raises:
         CacheDamagedError: the manifest or the log is not as it was written.
     """
-    manifest = read_manifest(folder)
+    known = earlier is not None and earlier.is_current
+    manifest = earlier.manifest if earlier is not None and known else read_manifest(folder)
     return None if manifest is None else IndexFiles(folder, manifest)
 
 
