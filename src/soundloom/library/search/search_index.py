@@ -74,8 +74,7 @@ class SearchIndex:
         self.base = base
         self._store = store
         self.version = files.state.version
-        self.parts, self.sample = base.parts, base.sample
-        self._mean, self._scale = base.mean, base.scale
+        self.parts, self.sample, self._mean, self._scale = base.parts, base.sample, base.mean, base.scale
         self._rows = base.follow(files)
         self.segments = Segments(self._rows, self.version, presence)
         self._masks = FieldMasks(self._rows, store, facts)
@@ -382,7 +381,8 @@ class SearchIndex:
             found = self.base.cells.search(weighted, k, mask)
             if len(found) == k:
                 return found
-        looked_at = self.base.codes and self.base.codes.rows_to_compare(weighted, k, len(self), mask)
+        codes = self.base.codes
+        looked_at = None if codes is None else codes.rows_to_compare(weighted, k, len(self), mask)
         if looked_at is not None and len(looked_at) >= k:
             return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
         if mask is None:
