@@ -418,7 +418,7 @@ def test_results_are_a_table_with_chosen_columns_that_sorts(page: Page) -> None:
     page.get_by_label("Path").check()
     expect(page.locator(".choice").get_by_label("Similarity")).to_be_disabled()
     page.locator(".choice").get_by_label("Codec").check()
-    expect(table.locator("tbody tr").first).to_contain_text("WAV")
+    expect(table.locator("tbody tr").first).to_contain_text("FLAC")
     expect(table.get_by_role("columnheader", name="Path")).to_be_visible()
     table.locator("tbody tr").first.focus()
     page.keyboard.press("ArrowDown")
