@@ -88,8 +88,10 @@ class Results {
     if (!library.about) return;
     this.asked = '';
     this.follower.cancel();
-    this.error = new ApiError(422, 'silent', 'Every slider is at 0: nothing is left to compare. Move one up, or press Reset.');
-    messages.speak(this.error.message);
+    // Not read from the state again: the effect that asks would run for ever.
+    const error = new ApiError(422, 'silent', 'Every slider is at 0: nothing is left to compare. Move one up, or press Reset.');
+    this.error = error;
+    messages.speak(error.message);
     this.asking = this.cancelled = false;
     this.known = this.settled = true;
   }
