@@ -183,11 +183,7 @@ def evaluate_features(
         try:
             with _named(name, corpus):
                 protocol.check(corpus, settings=chosen.get(name), seed=seed)
-        except EvaluationError as error:
-            refused[name] = str(error)
-            continue
-        features[name] = [extract(extractor) for extractor in protocol.extractors(model)]
-        try:
+            features[name] = [extract(extractor) for extractor in protocol.extractors(model)]
             measured = _measured(
                 name, protocol, features[name], model.parts, chosen.get(name), seed=seed, of=(fingerprint, digest)
             )
