@@ -114,7 +114,7 @@ INTERRUPTED = """
 import os, signal, sys
 import click
 from soundloom.cli.error_door import one_line
-with one_line(debug=False):
+with one_line("index", debug=False):
     try:
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(1000): pass

@@ -11,6 +11,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json
+from soundloom.cli.error_door import goes_on
 from soundloom.cli.filter_options import deployed, pop_deployed, print_unmatched
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
@@ -76,7 +77,8 @@ def command(
     detector = Detector.load(name)
     meant = pop_deployed(recording)
     _check_sites(sounds, **meant)
-    with nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
+    minutes = nullcontext() if json_wanted else step_bar("searching", "minutes")
+    with goes_on("what is searched"), minutes as bar:
         report = detector.detect(
             sounds,
             aim,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import signal
 import threading
 import traceback
@@ -29,7 +30,7 @@ from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
 
-__all__ = ["Terminated", "hint_at_files", "one_line", "show_notices"]
+__all__ = ["Terminated", "goes_on", "hint_at_files", "one_line", "show_notices"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -68,6 +69,20 @@ def one_line(command: str, *, debug: bool) -> Iterator[None]:
                 f"unexpected {type(error).__name__}: {printable(first_line(error))}. This is a defect of soundloom; "
                 "for the traceback to report, run it as: soundloom --debug ..."
             ) from None
+
+
+@contextmanager
+def goes_on(kept: str) -> Iterator[None]:
+    """Say, where a command is interrupted, what of its work is kept for the next run of it.
+
+    Args:
+        kept: such as "what is embedded".
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"{kept} is kept: the same command goes on from there", err=True)
+        raise
 
 
 _FIELDS = {
@@ -115,7 +130,7 @@ def _dashed(arguments: Sequence[str]) -> list[str]:
 
 
 def _as_file(name: str) -> str:
-    return f" If the file {name!r} is meant, write ./{name}, or -- before it."
+    return f" If the file {name!r} is meant, write {shlex.quote(f'./{name}')}, or -- before it."
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_copies, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.error_door import goes_on
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
@@ -122,7 +123,8 @@ def command(
     else:
         library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
-    with _filling(library, is_new), nullcontext() if json_wanted else progress_bar("indexing") as progress:
+    bar = nullcontext() if json_wanted else progress_bar("indexing")
+    with _removed_empty(library, is_new), goes_on("what is embedded"), bar as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
@@ -131,13 +133,10 @@ def command(
 
 
 @contextmanager
-def _filling(library: Library, is_new: bool) -> Iterator[None]:
-    """Remove a new library that is still empty when what should fill it is refused; say what an interrupt leaves."""
+def _removed_empty(library: Library, is_new: bool) -> Iterator[None]:
+    """Remove a new library that is still empty when what should fill it is refused."""
     try:
         yield
-    except KeyboardInterrupt:
-        echo("what is embedded is kept: the same command goes on from there", err=True)
-        raise
     except SoundloomError:
         if is_new and not library.files() and not library.failures():
             shutil.rmtree(library.folder, ignore_errors=True)
