@@ -84,10 +84,9 @@ class IndexFiles:
         self.log = ChangeLog.read(folder, manifest["checksum"])
         self.state = StoreState.from_json(manifest) if self.log is None else self.log.state
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the files in the folder are still these, apart from the log."""
-        return self._stamp is not None and self._stamp == _stamp(self._folder)
+    def is_current_in(self, folder: Path) -> bool:
+        """Whether the files in a folder are these still, apart from the log."""
+        return folder == self._folder and self._stamp is not None and self._stamp == _stamp(folder)
 
     def rows(self) -> MergedRows:
         """The rows, the table checked whole."""
@@ -133,8 +132,8 @@ def open_index(folder: Path, earlier: IndexFiles | None = None) -> IndexFiles | 
     Raises:
         CacheDamagedError: the manifest or the log is not as it was written.
     """
-    known = earlier is not None and earlier.is_current
-    manifest = earlier.manifest if earlier is not None and known else read_manifest(folder)
+    known = earlier if earlier is not None and earlier.is_current_in(folder) else None
+    manifest = read_manifest(folder) if known is None else known.manifest
     return None if manifest is None else IndexFiles(folder, manifest)
 
 
