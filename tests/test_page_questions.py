@@ -83,15 +83,18 @@ def test_what_is_typed_takes_the_place_of_what_was_typed(page: Page) -> None:
 
 def test_counts_of_the_question_before_are_known_as_such(page: Page) -> None:
     visit(page)
+    page.wait_for_load_state("networkidle")
     held: list[Route] = []
-    page.route("**/api/v1/facets*", lambda route: held.append(route))
-    find(page, "bell")
-    counted = page.locator(".narrowing")
-    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'false'")
-    expect(counted).to_have_attribute("aria-busy", "true")
+    holding = True
+    page.route("**/api/v1/facets*", lambda route: held.append(route) if holding else route.continue_())
+    with page.expect_request("**/api/v1/facets*"):
+        find(page, "bell")
+    expect(page.locator(".results")).to_have_attribute("aria-busy", "false")
+    expect(page.locator(".narrowing")).to_have_attribute("aria-busy", "true")
+    holding = False
     for route in held:
         route.continue_()
-    expect(counted).to_have_attribute("aria-busy", "false")
+    expect(page.locator(".narrowing")).to_have_attribute("aria-busy", "false")
 
 
 def test_results_begin_below_the_question_on_a_phone(page: Page) -> None:
