@@ -266,6 +266,7 @@ def open_map(desk: Desk) -> None:
         desk.page.get_by_role("button", name="Compute the map").click()
     expect(desk.page.get_by_role("application")).to_be_visible(timeout=180_000)
     expect(desk.page.get_by_role("application").locator("text").first).to_be_visible()
+    desk.unfold("Find, colours")
 
 
 TASKS = [
