@@ -103,3 +103,17 @@ def test_how_the_last_detection_ended_is_said_and_none_begins_while_other_work_g
     expect(detect).to_be_disabled()
     expect(page.get_by_role("status", name="The server is busy")).to_contain_text("embedded a.wav")
     expect(detect).to_have_attribute("title", re.compile("Indexing goes on"))
+
+
+def test_files_that_a_detection_left_out_are_named_with_the_reason(page: Page) -> None:
+    done = {"id": "j_done", "kind": "detect", "state": "done", "done": 2, "total": 2, "message": "0 events in 1 file"}
+    found = {
+        "detector": "siren", "events": [], "files": 1, "seconds": 2.0, "points": [],
+        "failed": [{"path": "/drive/empty.wav", "reason": "the file is empty"}],
+    }  # fmt: skip
+    page.route("**/api/v1/jobs", lambda route: route.fulfill(json={"jobs": [done]}))
+    page.route("**/api/v1/jobs/j_done/detections", lambda route: route.fulfill(json=found))
+    visit(page, "/?view=detect")
+    page.get_by_text("1 file could not be read").click()
+    expect(page.get_by_text("/drive/empty.wav: the file is empty")).to_be_visible()
+    assert violations(page) == []
