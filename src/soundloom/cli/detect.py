@@ -77,8 +77,7 @@ def command(
     detector = Detector.load(name)
     meant = pop_deployed(recording)
     _check_sites(sounds, **meant)
-    minutes = nullcontext() if json_wanted else step_bar("searching", "minutes")
-    with goes_on("what is searched"), minutes as bar:
+    with goes_on("what is searched"), nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
         report = detector.detect(
             sounds,
             aim,

@@ -123,8 +123,7 @@ def command(
     else:
         library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
         run = partial(library.add, every or None, tags=tags, rehash=rehash, exclude=exclude)
-    bar = nullcontext() if json_wanted else progress_bar("indexing")
-    with _removed_empty(library, is_new), goes_on("what is embedded"), bar as progress:
+    with _removed_empty(library, is_new), nullcontext() if json_wanted else progress_bar("indexing") as progress:
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
@@ -136,7 +135,8 @@ def command(
 def _removed_empty(library: Library, is_new: bool) -> Iterator[None]:
     """Remove a new library that is still empty when what should fill it is refused."""
     try:
-        yield
+        with goes_on("what is embedded"):
+            yield
     except SoundloomError:
         if is_new and not library.files() and not library.failures():
             shutil.rmtree(library.folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
 from soundloom.library.hits import FoundList
 from soundloom.library.segments import Segment
@@ -22,14 +22,14 @@ class NearestRows:
     """The best rows of a search, best first.
 
     Attributes:
-        rows: positions in the index.
-        similarity: weighted mean of the parts' cosines, in [-1, 1].
-        parts: part name -> that part's cosine.
+        rows: positions in the index, [k].
+        similarity: weighted mean of the parts' cosines, in [-1, 1], [k].
+        parts: part name -> that part's cosine, [k].
     """
 
-    rows: Int[np.ndarray, " k"]
-    similarity: Float[np.ndarray, " k"]
-    parts: dict[str, Float[np.ndarray, " k"]]
+    rows: NDArray[np.integer]
+    similarity: NDArray[np.floating]
+    parts: dict[str, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
