@@ -44,6 +44,12 @@ def test_a_region_is_marked_in_time_and_frequency_and_kept(page: Page) -> None:
     expect(marked.get_by_role("button", name="strike").first).to_be_visible()
     (kept,) = asked(page, f"/segments/{bell}/annotations")["annotations"]
     assert kept["label"] == "strike"
+    # The keys are the viewer's again, and the next label takes the place of this one.
+    page.keyboard.press("n")
+    expect(marked.get_by_label("Label")).to_have_value("strike")
+    page.keyboard.press("m")
+    page.keyboard.type("ring")
+    expect(marked.get_by_label("Label")).to_have_value("ring")
     assert 0 < kept["start"] < kept["end"] < asked(page, f"/segments/{bell}")["duration"]
     assert 0 < kept["low"] < kept["high"]
     # It is there for whoever opens the file next, and can be taken away.
@@ -108,7 +114,12 @@ def test_how_the_last_detection_ended_is_said_and_none_begins_while_other_work_g
 def test_files_that_a_detection_left_out_are_named_with_the_reason(page: Page) -> None:
     done = {"id": "j_done", "kind": "detect", "state": "done", "done": 2, "total": 2, "message": "0 events in 1 file"}
     found = {
-        "detector": "siren", "events": [], "files": 1, "seconds": 2.0, "points": [],
+        "detector": "siren", "events": [], "files": 1, "seconds": 2.0,
+        "points": [
+            {"label": label, "threshold": 0.5, "reached": True, "recall": {"value": 0.91, "low": low, "high": 1},
+             "precision": {"value": 0.97, "low": low, "high": 1}}
+            for label, low in (("crow", 0.9), ("owl", 0.1))
+        ],
         "failed": [{"path": "/drive/empty.wav", "reason": "the file is empty"}],
     }  # fmt: skip
     page.route("**/api/v1/jobs", lambda route: route.fulfill(json={"jobs": [done]}))
@@ -116,4 +127,8 @@ def test_files_that_a_detection_left_out_are_named_with_the_reason(page: Page) -
     visit(page, "/?view=detect")
     page.get_by_text("1 file could not be read").click()
     expect(page.get_by_text("/drive/empty.wav: the file is empty")).to_be_visible()
+    expect(page.get_by_text(re.compile("crow from 50.?% on: 97.?% right, 91.?% found"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("owl from 50.?% on: of too few marks to say how many are right"))
+    ).to_be_visible()
     assert violations(page) == []
