@@ -29,7 +29,8 @@ __all__ = ["command"]
     default=("linear",),
     show_default=True,
     metavar="NAME,...",
-    help="linear, mlp, knn, retrieval (query-by-example and leave-one-out), shallow, few-shot, clips (chunks of 1 s), "
+    help="linear, mlp, knn, retrieval (query-by-example and leave-one-out), shallow, few-shot, few-shot-5, clips "
+    "(chunks of 1 s), sklearn-mlp, "
     "correlation, ablation.",
 )
 @click.option("--join", is_flag=True, help="Report results of earlier runs together: MODEL... are results.json files.")

@@ -11,6 +11,7 @@ likewise); split; fold; group; start and end in seconds. Only path is needed; ot
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from soundloom.corpora.adapter import CorpusAdapter, register_corpus
 from soundloom.corpora.dataset_reader import Copy
@@ -65,6 +66,8 @@ def _read_csv(copy: Copy, *, table: str | os.PathLike[str]) -> Corpus:
         copy: the folder that the paths in the CSV are relative to.
         table: the CSV.
     """
+    # Errors name the file: several may lie in one folder.
+    copy = replace(copy, source=replace(copy.source, title=f"{os.fspath(table)}, a CSV of clips"))
     columns = _columns(copy, table)
     if "label" in columns and "labels" in columns:
         raise copy.error("either a column label or a column labels", "both")
