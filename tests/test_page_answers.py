@@ -290,6 +290,7 @@ def test_searches_and_favourites_are_kept_in_the_library(page: Page) -> None:
     page.keyboard.press("z")
     expect(page.locator(".toast").filter(has_text="Undone: 1 segment as before")).to_be_visible()
     expect(page.locator(".toast").filter(has_text="Tagged 1 segment")).to_have_count(0)
+    until(page, "() => document.querySelector('.results').getAttribute('aria-busy') === 'false'")
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")
     expect(page.locator(".toast").filter(has_text="Tagged 1 segment “favourite”")).to_be_visible()

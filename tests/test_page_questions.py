@@ -64,7 +64,7 @@ def test_a_text_that_finds_nothing_is_an_answer_with_ways_on(page: Page, refused
 def test_a_text_beside_a_sound_is_named_where_it_admits_nothing(page: Page) -> None:
     visit(page, f"/?like={first(page, 'bell')}&folder=bell&text=siren")
     results = page.get_by_role("region", name="Results")
-    expect(results.get_by_text("No sound has all of the text “siren”, the folder bell")).to_be_visible()
+    expect(results.get_by_text("No sound fits the text “siren” and the folder bell")).to_be_visible()
     results.get_by_role("button", name="Without the folder bell").click()
     expect(page.locator("[data-card] .name").first).to_contain_text("siren")
 
