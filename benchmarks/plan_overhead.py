@@ -1,11 +1,12 @@
 """What ``plan``, ``work`` and ``commit`` cost beside ``index`` on the same files and cores, start-up apart.
 
-    python -m benchmarks.plan_overhead [--files 3000] [--seconds 3] [--workers 2] [--model mfcc] [--json OUT]
+    python -m benchmarks.plan_overhead [--files 3000] [--workers 2] [--model mfcc] [--ray ADDRESS] [--json OUT]
 
 Both are run as commands on noises of about so many seconds. What starting costs, which is importing torch and loading
 the model in every process, is what the same commands take for as many files as there are workers, and is subtracted:
 ``index`` has one process with so many threads, ``work`` a process for each worker, and both start all of them then.
-The two libraries are compared, bit for bit.
+The two libraries are compared, bit for bit. With ``--ray`` the workers are actors of a cluster, ``local`` for
+one of this machine alone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from soundloom.library import Library
 __all__ = ["main", "run_overhead"]
 
 
-def run_overhead(folder: Path, *, files: int, seconds: float, workers: int, model: str) -> dict[str, Any]:
+def run_overhead(
+    folder: Path, *, files: int, seconds: float, workers: int, model: str, ray: str = ""
+) -> dict[str, Any]:
     """Seconds of index, and of plan, work and commit, by the clock and of processors.
 
     Args:
@@ -37,7 +40,9 @@ def run_overhead(folder: Path, *, files: int, seconds: float, workers: int, mode
         seconds: their mean length, nearly.
         workers: how many processes, and threads of index.
         model: the model's name.
+        ray: address of a cluster whose actors do the work.
     """
+    actors = ("--ray", ray) if ray else ()
     taken: dict[str, dict[str, tuple[float, float]]] = {}
     equal = True
     for name, count in (("start", workers), ("all", files)):
@@ -49,7 +54,7 @@ def run_overhead(folder: Path, *, files: int, seconds: float, workers: int, mode
         taken[name] = {
             "index": _measured("index", sounds, "-l", indexed, "-j", workers),
             "plan": _measured("plan", sounds, "-l", planned, "-o", plan),
-            "work": _measured("work", plan, "-j", workers),
+            "work": _measured("work", plan, *actors, "-j", workers),
             "commit": _measured("commit", plan),
         }
         equal = equal and equal_libraries(Library.open(planned), Library.open(indexed))
@@ -85,13 +90,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="their mean length, nearly")
     parser.add_argument("--workers", type=int, default=2, help="processes of work, threads of index")
     parser.add_argument("--model", default="mfcc", help="the model")
+    parser.add_argument("--ray", default="", metavar="ADDRESS", help="let actors of a cluster of Ray do the work")
     parser.add_argument("--quick", action="store_true", help="few files: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     options = parser.parse_args(arguments)
     files = 10 if options.quick else options.files
     with TemporaryDirectory() as folder:
         row = run_overhead(
-            Path(folder), files=files, seconds=options.seconds, workers=options.workers, model=options.model
+            Path(folder),
+            files=files,
+            seconds=options.seconds,
+            workers=options.workers,
+            model=options.model,
+            ray=options.ray,
         )
     print(json.dumps(row, indent=2))
     if options.json is not None:
