@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import numpy as np
     from playwright.sync_api import BrowserContext, Page
     from starlette.testclient import TestClient
 
@@ -110,3 +111,19 @@ def page(context: BrowserContext, address: str) -> Iterator[Page]:
 
     with watched(context, address) as page:
         yield page
+
+
+@pytest.fixture
+def extracted_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The length of every waveform that an embedder embeds."""
+    from soundloom.embedder import Embedder
+
+    lengths: list[int] = []
+    embed = Embedder.embed_samples
+
+    def counted(self: Embedder, samples: np.ndarray) -> np.ndarray:
+        lengths.append(len(samples))
+        return embed(self, samples)
+
+    monkeypatch.setattr(Embedder, "embed_samples", counted)
+    return lengths

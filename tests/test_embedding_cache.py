@@ -10,7 +10,6 @@ import soundfile
 
 from helpers.small_evaluations import quick_runs, render_families
 from soundloom import corpora
-from soundloom.embedder import Embedder
 from soundloom.evaluation.embedding_cache import EmbeddingCacheError, Shards, Writer, key_of
 from soundloom.evaluation.runner import evaluate
 from soundloom.models import load
@@ -30,20 +29,6 @@ def folder(sounds, tmp_path):
 @pytest.fixture
 def run(tmp_path):
     return quick_runs(tmp_path / "cache")
-
-
-@pytest.fixture
-def extracted_lengths(monkeypatch):
-    """The length of every waveform that is embedded."""
-    lengths = []
-    embed = Embedder.embed_samples
-
-    def counted(self, samples):
-        lengths.append(len(samples))
-        return embed(self, samples)
-
-    monkeypatch.setattr(Embedder, "embed_samples", counted)
-    return lengths
 
 
 @pytest.fixture(autouse=True)

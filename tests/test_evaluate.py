@@ -44,20 +44,6 @@ def run(tmp_path):
     return quick_runs(tmp_path / "cache")
 
 
-@pytest.fixture
-def extracted_lengths(monkeypatch):
-    """The length of every waveform that is embedded."""
-    lengths = []
-    embed = Embedder.embed_samples
-
-    def counted(self, samples):
-        lengths.append(len(samples))
-        return embed(self, samples)
-
-    monkeypatch.setattr(Embedder, "embed_samples", counted)
-    return lengths
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))

@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers.small_evaluations import QUICK, quick_runs, render_families
 from soundloom import corpora
-from soundloom.embedder import Embedder, Stream
+from soundloom.embedder import Stream
 from soundloom.encoders import Encoder
 from soundloom.errors import ModelError
 from soundloom.evaluation.analysis.layers import (
@@ -33,20 +33,6 @@ def sounds(tmp_path_factory):
 @pytest.fixture
 def run(tmp_path):
     return quick_runs(tmp_path / "cache")
-
-
-@pytest.fixture
-def extracted_lengths(monkeypatch):
-    """The length of every waveform that is embedded."""
-    lengths = []
-    embed = Embedder.embed_samples
-
-    def counted(self, samples):
-        lengths.append(len(samples))
-        return embed(self, samples)
-
-    monkeypatch.setattr(Embedder, "embed_samples", counted)
-    return lengths
 
 
 @pytest.fixture(autouse=True)
