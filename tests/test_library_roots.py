@@ -146,6 +146,20 @@ def test_a_moved_folder_that_was_changed_and_put_below_another(library: Library,
     assert [root.path for root in library.roots.all()] == [str(parent)]
 
 
+def test_a_moved_folder_in_which_names_were_swapped_leaves_nothing_behind(library: Library, drive: Path) -> None:
+    library.add(drive)
+    elsewhere = drive.rename(drive.with_name("elsewhere"))
+    for one, other in (("0/0.wav", "0/3.wav"), ("1/1.wav", "1/4.wav"), ("2/2.wav", "2/5.wav")):
+        aside = (elsewhere / one).rename(elsewhere / "aside")
+        (elsewhere / other).rename(elsewhere / one)
+        aside.rename(elsewhere / other)
+    for number in (6, 9):
+        write_sound(elsewhere / f"{number % 3}" / f"{number}.wav", 5000 + number)
+    report = library.add(elsewhere)
+    assert (report.relocated, report.changed, report.new) == ({str(drive): str(elsewhere)}, 2, 0)
+    assert all(path.startswith(str(elsewhere)) for path in library.files())
+
+
 def test_a_copy_is_no_move_while_the_original_is_there(library: Library, drive: Path) -> None:
     library.add(drive)
     copy = drive.with_name("copy")

@@ -146,13 +146,14 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
 
 
 def _same_contents(relative: Mapping[str, FileState], place: str) -> bool:
-    """Whether a sample of the files below a folder has the contents of the files of the same names."""
+    """Whether a sample of the files below a folder has contents of the root, under whatever name: names are swapped."""
+    held = {state.hash for state in relative.values()}
     there = [name for name in sorted(relative) if is_there(_below(place, name))]
     sample = there[:: -(-len(there) // _SAMPLE)] if there else []
     agreeing = 0
     for name in sample:
         try:
-            agreeing += content_hash(_below(place, name)) == relative[name].hash
+            agreeing += content_hash(_below(place, name)) in held
         except OSError:
             continue
     return bool(sample) and agreeing >= _AGREEING * len(sample)
