@@ -40,6 +40,8 @@ FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.
         ("A/X.wav", ["/s/a/x.wav"]),
         ("only", ["/s/a/only.wav"]),
         ("only.flac", []),
+        ("only.wav:hello", []),
+        ("only.wavXYZ", []),
         ("", []),
     ],
 )

@@ -187,7 +187,7 @@ class FileMatcher:
     1. the name as a path, relative to the table's folder;
     2. paths that end with the name, as it is written;
     3. the same without regard to case;
-    4. the same without the file's suffix, if the name has none that sounds have (or if ``any_suffix``);
+    4. the same without the file's suffix, if the name has none that sounds have; with ``any_suffix`` without both;
     5. the file of which the name is another hard link.
 
     A name that leads to a file of this machine is that file, or its copy, byte for byte, of the same name. An absolute
@@ -254,7 +254,7 @@ class FileMatcher:
             return (file,)
         name, folded, _ = _keys(path)
         parts, alike = _parts(path), [*self._keyed[0].get(name, ()), *self._keyed[1].get(folded, ())]
-        nearest = sorted(alike, key=lambda file: -_shared(parts, file, 0))
+        nearest = sorted(alike, key=lambda file: -_shared(parts, file, fold=False))
         return next(((file,) for file in nearest if _is_copy(here, os_path(file))), ())
 
     def _fitting(self, path: str) -> tuple[str, ...]:
@@ -266,8 +266,10 @@ class FileMatcher:
         if absolute:
             required = 1 if self._last[_keys(path)[1]] == 1 else max(1, len(parts) - self._common)
         levels = 3 if self._any_suffix or not _is_sound(path) else 2
-        for level, (index, key) in enumerate(zip(self._keyed[:levels], _keys(path), strict=False)):
-            fitting = [(_shared(parts, file, level), file) for file in index.get(key, ())]
+        name, folded, stem = _keys(path)
+        keys = (name, folded, stem if self._any_suffix else folded)
+        for level, (index, key) in enumerate(zip(self._keyed[:levels], keys, strict=False)):
+            fitting = [(_shared(parts, file, fold=level > 0), file) for file in index.get(key, ())]
             fitting = [(shared, file) for shared, file in fitting if shared >= required]
             if fitting:
                 most = max(shared for shared, _ in fitting)
@@ -319,16 +321,16 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part]
 
 
-def _shared(parts: Sequence[str], file: str, level: int) -> int:
-    """How many components a name and a file have in common, counted from the end."""
-    theirs = _parts(_spelled(file))
-    if level:
-        parts, theirs = [part.casefold() for part in parts], [part.casefold() for part in theirs]
-    if level == 2:
-        parts, theirs = [*parts[:-1], _stem(parts[-1])], [*theirs[:-1], _stem(theirs[-1])]
-    shared = 0
-    for mine, other in zip(reversed(parts), reversed(theirs), strict=False):
-        if mine != other:
-            break
-        shared += 1
-    return shared
+def _shared(parts: Sequence[str], file: str, *, fold: bool) -> int:
+    """How many components a name and a file have in common, counted from the end; the last is known to fit.
+
+    Args:
+        parts: of the name.
+        file: the file.
+        fold: compare without regard to case.
+    """
+    folders, theirs = parts[:-1], _parts(_spelled(file))[:-1]
+    if fold:
+        folders, theirs = [part.casefold() for part in folders], [part.casefold() for part in theirs]
+    pairs = zip(reversed(folders), reversed(theirs), strict=False)
+    return 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -356,9 +357,9 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
     found = []
     for text in sounds:
         mark = parse_mark(text)
-        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, None)
+        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, math.inf)
         length = audio.info(os_path(path)).duration
-        if end is None:
+        if end == math.inf:
             end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
         if not start <= end <= (length or end) + TOLERANCE:
             raise QueryError(
