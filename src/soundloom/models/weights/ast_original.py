@@ -1,7 +1,7 @@
 """AST's weights as its authors publish them, in the keys of the same weights for the transformers library.
 
-The authors' repository (YuanGongND/ast) links the file ``audioset_10_10_0.4593.pth``, whose keys begin with ``module.v.``
-and ``module.mlp_head.``; `soundloom.encoders.ast` has the keys of MIT/ast-finetuned-audioset-10-10-0.4593. The authors'
+The authors' repository (YuanGongND/ast) links ``audioset_10_10_0.4593.pth``, whose keys begin with ``module.v.`` and
+``module.mlp_head.``; `soundloom.encoders.ast` has the keys of MIT/ast-finetuned-audioset-10-10-0.4593. The authors'
 networks for other strides, lengths or classes have tensors of other shapes, and are refused by these.
 """
 
