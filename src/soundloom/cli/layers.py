@@ -59,11 +59,13 @@ def command(
     """
     from soundloom.evaluation import results as kept
     from soundloom.evaluation.analysis.layers import evaluate_layers, layered_streams
+    from soundloom.evaluation.training_clips import find_training_clips
 
     load = model_loader(offline=offline)
     found_streams = layered_streams(
         load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
     )
+    shared = {"seed": seed, "cache": cache, "workers": workers, "trained_on": find_training_clips(model_name)}
     corpora = evaluate_options.load_corpora(where)
     found: list[kept.Result] = []
     refused = False
@@ -76,9 +78,7 @@ def command(
         evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
-                found += evaluate_layers(
-                    stream, corpus, protocol, seed=seed, cache=cache, workers=workers, progress=progress, scored=scored
-                ).values()
+                found += evaluate_layers(stream, corpus, protocol, progress=progress, scored=scored, **shared).values()
             except kept.EvaluationError as error:
                 echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                 refused = True

@@ -38,6 +38,7 @@ from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
+from soundloom.evaluation.training_clips import TrainingClips, find_training_clips
 from soundloom.letter_case import suggestion
 from soundloom.models import load
 
@@ -92,6 +93,7 @@ def evaluate(
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     projection: bool = False,
+    trained_on: TrainingClips | None = None,
     progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
@@ -108,6 +110,7 @@ def evaluate(
         cache: where embeddings are kept; see `default_cache`.
         workers: how many files are embedded at a time; as many as there are processors if not given.
         projection: also place the embeddings in a plane, for a picture.
+        trained_on: the clips that a loaded model was trained on; of one that is given by its name they are found.
         progress: called after every clip that is embedded.
         scored: called with every score, when it is there, and the seconds it took.
 
@@ -120,6 +123,8 @@ def evaluate(
         MissingExtraError: the correlation analysis without librosa.
     """
     names = protocol_names(protocol)
+    if isinstance(model, str | os.PathLike) and trained_on is None:
+        trained_on = find_training_clips(model)
     model, corpus = _loaded(model), _read(corpus)
     features: dict[str, Features] = {}
 
@@ -136,7 +141,15 @@ def evaluate(
 
     model = with_task_statistics(model, extract)
     return evaluate_features(
-        model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
+        model,
+        corpus,
+        names,
+        extract,
+        settings=settings or {},
+        seed=seed,
+        projection=projection,
+        trained_on=0 if trained_on is None else trained_on.count(corpus, workers),
+        scored=scored,
     )
 
 
@@ -167,6 +180,7 @@ def evaluate_features(
     settings: Mapping[str, Any],
     seed: int,
     projection: bool = False,
+    trained_on: int = 0,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
     """What `evaluate` does with the protocols' own names, with features from whatever function it is given.
@@ -215,6 +229,7 @@ def evaluate_features(
         environment=environment(),
         measurements=measurements,
         refused=refused,
+        trained_on=trained_on,
         projection=shown,
     )
 
