@@ -101,7 +101,7 @@ def test_what_was_measured_is_not_measured_again(
     model: Stream, tasks: list[Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned = TrainingClips.of(tasks[1].filter(split="train"), 1)
-    monkeypatch.setattr(niizumi, "find_training_clips", {"split": learned}.get)
+    monkeypatch.setattr(niizumi, "find_training_clips", {"split": learned}.__getitem__)
     arguments = {"settings": QUICK, "cache": tmp_path / "cache", "layers": (2, 3)}
     first = niizumi.reproduce({"split": model}, tasks[:1], tmp_path / "out", **arguments)  # type: ignore[arg-type]
     lines: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +49,8 @@ def command(
     """Measure every layer of a model's encoder on every corpus.
 
     All layers are embedded in one pass over the sound; of a woven model, such as loom, those of each part that has
-    several. Names the middle layer M and the late layer L that are
-    best to fuse, by the rule of Niizumi 2022: each the best on average of the tasks that it is for.
+    several. Names the middle layer M and the late layer L that are best to fuse, by the rule of Niizumi 2022: each the
+    best on average of the tasks that it is for.
 
     \b
     Examples:
@@ -62,13 +63,11 @@ def command(
     from soundloom.evaluation.training_clips import find_training_clips
 
     load = model_loader(offline=offline)
-    found_streams = layered_streams(
-        load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
-    )
-    shared = {"seed": seed, "cache": cache, "workers": workers, "trained_on": find_training_clips(model_name)}
+    weights = common_options.parse_files(files) or "published"
+    found_streams = layered_streams(load(model_name, weights=weights, seed=seed))
+    shared, clips = {"seed": seed, "cache": cache, "workers": workers}, find_training_clips(model_name)
     corpora = evaluate_options.load_corpora(where)
-    found: list[kept.Result] = []
-    refused = False
+    found, refused = list[kept.Result](), False
 
     def scored(layer: str, score: Score, seconds: float) -> None:
         evaluate_options.report(f"  {layer:>10}  {score}, {clock(seconds)}", quiet=json_wanted)
@@ -78,11 +77,13 @@ def command(
         evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
-                found += evaluate_layers(stream, corpus, protocol, progress=progress, scored=scored, **shared).values()
+                layers = evaluate_layers(stream, corpus, protocol, progress=progress, scored=scored, **shared)
             except kept.EvaluationError as error:
                 echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                 refused = True
                 continue
+        trained_on = clips.count(corpus, workers)
+        found += [replace(result, trained_on=trained_on) for result in layers.values()]
         if out is not None:
             kept.write(out / "results.json", found)
     if out is not None and found:

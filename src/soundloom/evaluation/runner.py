@@ -123,8 +123,7 @@ def evaluate(
         MissingExtraError: the correlation analysis without librosa.
     """
     names = protocol_names(protocol)
-    if isinstance(model, str | os.PathLike) and trained_on is None:
-        trained_on = find_training_clips(model)
+    clips = find_training_clips(model) if isinstance(model, str | os.PathLike) else trained_on
     model, corpus = _loaded(model), _read(corpus)
     features: dict[str, Features] = {}
 
@@ -140,17 +139,10 @@ def evaluate(
         return features[extractor.identity]
 
     model = with_task_statistics(model, extract)
-    return evaluate_features(
-        model,
-        corpus,
-        names,
-        extract,
-        settings=settings or {},
-        seed=seed,
-        projection=projection,
-        trained_on=0 if trained_on is None else trained_on.count(corpus, workers),
-        scored=scored,
+    result = evaluate_features(
+        model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
     )
+    return dataclasses.replace(result, trained_on=clips.count(corpus, workers) if clips else 0)
 
 
 def _loaded(model: Any) -> Embedder:
@@ -180,7 +172,6 @@ def evaluate_features(
     settings: Mapping[str, Any],
     seed: int,
     projection: bool = False,
-    trained_on: int = 0,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
     """What `evaluate` does with the protocols' own names, with features from whatever function it is given.
@@ -229,7 +220,6 @@ def evaluate_features(
         environment=environment(),
         measurements=measurements,
         refused=refused,
-        trained_on=trained_on,
         projection=shown,
     )
 

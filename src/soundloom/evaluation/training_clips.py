@@ -77,8 +77,8 @@ class TrainingClips:
 
     @classmethod
     def together(cls, several: Iterable[TrainingClips]) -> TrainingClips:
-        """The clips of one or more, each once, in the order of their contents."""
-        every = [np.stack([one.contents, *_bits(one)], axis=1) for one in several]
+        """The clips of all of them, each once, in the order of their contents."""
+        every = [np.zeros((0, 3), np.uint64), *(np.stack([one.contents, *_bits(one)], axis=1) for one in several)]
         contents, starts, ends = np.unique(np.concatenate(every), axis=0).T
         return cls(
             contents=np.ascontiguousarray(contents),
@@ -92,6 +92,8 @@ class TrainingClips:
         Raises:
             FeatureCacheError: the hashes of files cannot be remembered.
         """
+        if not len(self):
+            return 0
         spans: dict[int, list[tuple[float, float]]] = {}
         for content, *span in zip(self.contents.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True):
             spans.setdefault(content, []).append((span[0], span[1]))
@@ -134,8 +136,8 @@ class TrainingClips:
             raise ModelError(f"{file} is damaged ({error}): delete it, or copy the model anew") from None
 
 
-def find_training_clips(name: str | os.PathLike[str]) -> TrainingClips | None:
-    """The clips that the parts of a model were trained on, together; None where none are known.
+def find_training_clips(name: str | os.PathLike[str]) -> TrainingClips:
+    """The clips that the parts of a model were trained on, together, as far as they are known.
 
     Args:
         name: the model's, as `soundloom.load` takes it. Nothing is fetched.
@@ -147,8 +149,7 @@ def find_training_clips(name: str | os.PathLike[str]) -> TrainingClips | None:
     with suppress(ModelError):  # not on this machine
         for part in model_parts(os.fspath(name), offline=True):
             folders.append(part.folder or PACKAGED / part.name.partition("#")[0])
-    found = [clips for folder in folders if (clips := TrainingClips.load(folder)) is not None]
-    return TrainingClips.together(found) if found else None
+    return TrainingClips.together(clips for folder in folders if (clips := TrainingClips.load(folder)) is not None)
 
 
 def keep_training_clips(
@@ -166,8 +167,7 @@ def keep_training_clips(
         FeatureCacheError: the hashes of files cannot be remembered.
         ModelError: the clips cannot be written.
     """
-    before = [clips for name in models if (clips := find_training_clips(name)) is not None]
-    TrainingClips.together([*before, TrainingClips.of(corpus, workers)]).save(folder)
+    TrainingClips.together([*map(find_training_clips, models), TrainingClips.of(corpus, workers)]).save(folder)
 
 
 def _bits(clips: TrainingClips) -> tuple[UInt64[np.ndarray, " clips"], UInt64[np.ndarray, " clips"]]:

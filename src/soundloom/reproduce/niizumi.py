@@ -109,17 +109,9 @@ class _Measurer:
     def _measure(self, model: Embedder, extract: Callable[[FeatureExtractor], Features]) -> Result:
         def measure() -> Result:
             settings = {_PROTOCOL: self.settings}
-            result = evaluate_features(
-                model,
-                self.corpus,
-                [_PROTOCOL],
-                extract,
-                settings=settings,
-                seed=self.seed,
-                trained_on=self.trained_on,
-            )
+            result = evaluate_features(model, self.corpus, [_PROTOCOL], extract, settings=settings, seed=self.seed)
             self.report(f"  {model.name:>16}  {result.scores[_PROTOCOL]}")
-            return result
+            return replace(result, trained_on=self.trained_on)
 
         return self.kept.get_or_measure((model.name, model.fingerprint(), corpus_digest(self.corpus)), measure)
 
@@ -190,9 +182,8 @@ def _study(
     encoder = all_layers(model).encoder
     numbers = [layer for layer in encoder.available if not wanted or layer in wanted]
     encoder.check_wanted(wanted or numbers)
-    learned = find_training_clips(name)
-    if learned is not None:
-        measurers = [replace(measurer, trained_on=learned.count(measurer.corpus)) for measurer in measurers]
+    clips = find_training_clips(name)
+    measurers = [replace(measurer, trained_on=clips.count(measurer.corpus)) for measurer in measurers]
     layers: list[Result] = []
     fitted: list[tuple[Embedder, Stream]] = []
     for measurer in measurers:

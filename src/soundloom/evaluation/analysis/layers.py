@@ -38,7 +38,6 @@ from soundloom.evaluation.results import EvaluationError, Result
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
-from soundloom.evaluation.training_clips import TrainingClips
 
 __all__ = ["Choice", "all_layers", "choose", "curves", "evaluate_layers", "layered_streams", "single_layers"]
 
@@ -142,7 +141,6 @@ def evaluate_layers(
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    trained_on: TrainingClips | None = None,
     progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[str, Score, float], None] | None = None,
 ) -> dict[int, Result]:
@@ -156,7 +154,6 @@ def evaluate_layers(
         seed: as for `evaluate`.
         cache: as for `evaluate`.
         workers: as for `evaluate`.
-        trained_on: as for `evaluate`.
         progress: as for `evaluate`.
         scored: called with every layer's name, score and seconds.
 
@@ -183,7 +180,6 @@ def evaluate_layers(
     def only(columns: np.ndarray) -> Callable[[FeatureExtractor], Features]:
         return lambda _: replace(features, vectors=features.vectors[:, columns])
 
-    met = 0 if trained_on is None else trained_on.count(corpus, workers)
     results = {}
     for layer, (alone, columns) in singles.items():
         results[layer] = evaluate_features(
@@ -193,7 +189,6 @@ def evaluate_layers(
             only(columns),
             settings=settings or {},
             seed=seed,
-            trained_on=met,
             scored=None if scored is None else partial(scored, alone.name),
         )
     return results
