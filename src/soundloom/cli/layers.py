@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,19 +66,20 @@ def command(
     load = model_loader(offline=offline)
     weights = common_options.parse_files(files) or "published"
     found_streams = layered_streams(load(model_name, weights=weights, seed=seed))
-    shared, clips = {"seed": seed, "cache": cache, "workers": workers}, find_training_clips(model_name)
+    clips = find_training_clips(model_name)
     corpora = evaluate_options.load_corpora(where)
     found, refused = list[kept.Result](), False
 
     def scored(layer: str, score: Score, seconds: float) -> None:
         evaluate_options.report(f"  {layer:>10}  {score}, {clock(seconds)}", quiet=json_wanted)
 
+    measure = partial(evaluate_layers, protocol=protocol, seed=seed, cache=cache, workers=workers, scored=scored)
     for stream, corpus in product(found_streams, corpora):
         part = model_name if len(found_streams) == 1 else f"{stream.name.partition('#')[0]} of {model_name}"
         evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
-                layers = evaluate_layers(stream, corpus, protocol, progress=progress, scored=scored, **shared)
+                layers = measure(stream, corpus, progress=progress)
             except kept.EvaluationError as error:
                 echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                 refused = True
