@@ -151,7 +151,7 @@ class LoomRecipe(Recipe):
             summary="Pitch, timbre, texture and a general part, woven, with words for sounds.",
         )
         save_pretrained(model, out, card=card)
-        learned = (*(run.folder for run in runs), *filter(None, [self.keep]))
+        learned = [*(str(run.folder) for run in runs), *filter(None, [self.keep])]
         keep_training_clips(out, features.corpus, learned, options.workers)
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run(
