@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,7 +145,7 @@ def true_rows(folder: Path, queries: np.ndarray, where: str | None) -> dict[str,
 
 
 def growth(folder: Path, most: int) -> Iterator[dict[str, Any]]:
-    """For libraries of 1,000, 10,000 ... rows, milliseconds of a search, an addition and an edit; the slopes."""
+    """For libraries of 1,000, 10,000 ... rows, milliseconds of a search, an addition and an edit; their growth."""
     sizes = [10**power for power in range(3, int(math.log10(most) + 1e-9) + 1)]
     table = Table("rows", *GROWTH, title="growth: milliseconds of processors")
     results: list[dict[str, Any]] = []
@@ -160,9 +161,11 @@ def growth(folder: Path, most: int) -> Iterator[dict[str, Any]]:
         yield results[-1]
     Console(width=120).print(table)
     for name in GROWTH if len(results) > 1 else ():
-        slopes = [_slope(results[first], results[-1], name) for first in (0, -2)]
-        met = "met" if max(slopes) < 1 else "missed"
-        print(f"{name} grows as rows ** {slopes[0]:.2f}, at last {slopes[1]:.2f}; target: less than 1: {met}")
+        slopes = [_slope(*pair, name) for pair in pairwise(results)]
+        each, met = ", ".join(f"{slope:.2f}" for slope in slopes), "met" if max(slopes) < 1 else "missed"
+        whole = _slope(results[0], results[-1], name)
+        print(f"{name} grows as rows ** {whole:.2f}, from size to size {each}; target: each less than 1: {met}")
+    print(f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores")
 
 
 def _slope(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> float:

@@ -114,10 +114,10 @@ def test_what_was_asked_before_changes_nothing(
         (int(row), float(weight)) for row, weight in zip(rng.integers(4, size=40), rng.normal(size=40), strict=True)
     ]
     monkeypatch.setattr(similarity_cache, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
-    steered = SimilarityCache(index.vectors, PARTS)
+    steered = SimilarityCache(index._vectors, PARTS)
     for row, weight in asked:
         query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}
-        fresh = SimilarityCache(index.vectors, PARTS).weighted_similarity(query, weights)
+        fresh = SimilarityCache(index._vectors, PARTS).weighted_similarity(query, weights)
         assert np.array_equal(steered.weighted_similarity(query, weights), fresh)
         assert len(steered._entries) <= 2
     for row, weight in asked:
@@ -153,7 +153,7 @@ def test_codes_are_really_used_and_checked(
     monkeypatch.setattr(index_builder, "build_cells", lambda *_: None)
     index = SearchIndex.build(tmp_path / "index", store, PARTS, exact_bytes=0)
     assert (index.has_cells, index.has_codes) == (False, True)
-    monkeypatch.setattr(index, "_all_similarities", None)
+    monkeypatch.setattr(index._search, "_best_of_all", None)
     most = np.arange(len(embeddings)) % 4 > 0
     for weights in ({"left": 1, "right": 1}, {"left": 2, "right": -1}):
         for mask in (None, most):

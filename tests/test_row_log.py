@@ -102,17 +102,18 @@ def steps(store: Store, rng: np.random.Generator) -> list[Callable[[], None]]:
     return [*([add] if absent else []), remove, tag, tag, replace, store.compact]
 
 
-@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("kind", ["exact", "cells", "lists"])
 def test_the_log_follows_whatever_happens_in_two_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     rng = np.random.default_rng(7)
     stores = [Store(tmp_path / "store", 16) for _ in range(2)]
     stores[0].append(pa.concat_tables(rows_of(number) for number in range(0, 120, 2)))
-    limit = 0 if large else None
+    limits = {"exact_bytes": None if kind == "exact" else 0, "large_bytes": 0 if kind == "lists" else None}
     # Few rows: the table is written anew, and the index built anew, several times.
     monkeypatch.setattr(index_extension, "_FEWEST_LOGGED", 14)
     monkeypatch.setattr(index_extension, "_SHARE_LOGGED", 10**9)
+    monkeypatch.setattr(index_extension, "_SHARE_FOLLOWED", 4)
     indexes: list[SearchIndex | None] = [None, None]
     kept = 0
     for _ in range(14):
@@ -125,14 +126,14 @@ def test_the_log_follows_whatever_happens_in_two_processes(
         if rng.integers(3) == 0 and (tmp_path / "index").exists():
             # A process that was killed while it wrote the log.
             (tmp_path / "index" / f"{CHANGES}.writing").write_bytes(b"PK")
-        SearchIndex.build(tmp_path / "index", stores[one], PARTS, large_bytes=limit, earlier=earlier)
+        SearchIndex.build(tmp_path / "index", stores[one], PARTS, earlier=earlier, **limits)
         for number, store in enumerate(stores):
             opened = SearchIndex.open(tmp_path / "index", store, earlier=indexes[number])
             assert opened is not None
             kept += indexes[number] is not None and opened.base is indexes[number].base
             same_as_anew(opened, store)
             indexes[number] = opened
-    assert kept > (10 if large else 4)
+    assert kept > (4 if kind == "exact" else 10)
 
 
 def test_a_damaged_log_is_noticed(tmp_path: Path) -> None:

@@ -9,10 +9,7 @@ from typing import Any
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["UNMARKED", "Annotation"]
-
-UNMARKED = "?"
-"""The label of a region that waits for somebody to mark it."""
+__all__ = ["Annotation"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +116,7 @@ def _decoding(context: click.Context, folder: Path | None, detector: str | None)
 def _checked(mark: str | tuple[str, float, float]) -> tuple[Path, float, float | None]:
     """A file that is there, and the seconds of it that are meant."""
     name, start, end = (mark, 0.0, None) if isinstance(mark, str) else mark
-    return local_path(name, must_exist=True), start, None if end == math.inf else end
+    return local_path(name, must_exist=True), start, end
 
 
 def _of_tables(sound: Path, tables: tuple[Path, ...]) -> list[Annotation]:

@@ -74,7 +74,8 @@ class ChangeLog:
         replaced: what is in their places.
         before: for each inserted row the number of the table's row that it precedes.
         inserted: these rows, ordered by path and start.
-        vectors: of the inserted rows, in half precision.
+        vectors: of the inserted rows, in the precision of the index.
+        norms: lengths of the parts of these before they had unit length; without columns where the index has none.
         failed: the files that could not be read.
     """
 
@@ -85,7 +86,8 @@ class ChangeLog:
     replaced: pa.Table
     before: NDArray[np.int64]
     inserted: pa.Table
-    vectors: NDArray[np.float16]
+    vectors: NDArray[np.floating]
+    norms: NDArray[np.float32]
     failed: pa.Table
 
     @classmethod
@@ -105,6 +107,8 @@ class ChangeLog:
                 data = json.loads(bytes(arrays["state"]))
                 tables = {name: _read_table(arrays[name]) for name in ("replaced", "inserted", "failed")}
                 numbers = {name: arrays[name] for name in ("removed", "places", "before", "vectors")}
+                # Earlier versions inserted rows only where an index has none.
+                numbers["norms"] = arrays["norms"] if "norms" in arrays else numbers["vectors"][:, :0]
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,8 +5,8 @@ is logged as a warning. Reading needs no permission to write: where the library'
 is read-only or the disk is full, the index is built in a temporary folder that this process deletes when it ends.
 
 While files are being added, by whatever process, every few seconds bring a new version. Searches then share an index
-of some moments ago and rebuild it only after a rest of ten times what that takes: means and deviations of the columns
-change with every row. The first search after the adding sees the library as it is then.
+of some moments ago, and bring it up to date or rebuild it only after a rest of ten times what that takes. The first
+search after the adding sees the library as it is then.
 """
 
 from __future__ import annotations

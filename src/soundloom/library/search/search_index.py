@@ -10,7 +10,8 @@ which is one inner product with the query's parts scaled by w: weights steer a s
 Small libraries are compared row by row. For large ones FAISS looks only at the cells nearest the query
 (`vector_index.cells`); where there are no clusters, and for weights below zero, codes of all rows show which to compare
 (`vector_index.codes`). Beyond a gigabyte vectors are kept in half precision, and lists of codes in cells of each part
-show which to compare (`vector_index.part_lists`). Of a filter that leaves few rows every one is compared.
+show which to compare (`vector_index.part_lists`). Of a filter that leaves few rows every one is compared
+(`vector_index.row_search`).
 
 Conditions are evaluated in memory (`soundloom.library.search.fields`). The index is a cache (`index_cache`).
 """
@@ -33,12 +34,10 @@ from soundloom.library.search.fields.field_masks import FieldMasks
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match, NearestRows
 from soundloom.library.search.row_filter import RowFilter
-from soundloom.library.search.similarity_cache import SimilarityCache
-from soundloom.library.search.vector_index.cells import top_rows
 from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
-from soundloom.library.search.vector_index.list_search import ListSearch
+from soundloom.library.search.vector_index.row_search import RowQuery, RowSearch
 from soundloom.library.search.vector_index.row_vectors import RowVectors
 from soundloom.library.search.vector_index.standardisation import embedding_matrix, restored, standardised
 from soundloom.library.segments import Hit, Segment, Segments
@@ -78,9 +77,8 @@ class SearchIndex:
         self._rows = base.follow(files)
         self.segments = Segments(self._rows, self.version, presence)
         self._masks = FieldMasks(self._rows, store, facts)
-        self._vectors = RowVectors(base.vectors, self._rows)
-        self._similarities: SimilarityCache | None = None
-        self._lists = None if base.lists is None else ListSearch(base.lists, self._vectors)
+        self._vectors = RowVectors(base.vectors, base.norms, self._rows)
+        self._search = RowSearch(base, self._vectors)
 
     @classmethod
     def open(
@@ -161,7 +159,7 @@ class SearchIndex:
     @property
     def has_lists(self) -> bool:
         """Whether vectors are in half precision, and searches use lists of product codes in cells of the parts."""
-        return self._lists is not None
+        return self.base.lists is not None
 
     @property
     def has_codes(self) -> bool:
@@ -263,11 +261,11 @@ class SearchIndex:
         Raises:
             CacheDamagedError: the index is not as it was written.
         """
-        if self.base.norms is None:
-            return self.embeddings(segments)
         files = sorted({segment.path for segment in segments})
         rows = np.concatenate([np.zeros(0, np.int64), *(self.rows_of_file(path) for path in files)])
-        raw = restored(self._vectors.at(rows), self.base.norms.at(rows), self._mean, self._scale, self.parts)
+        if (norms := self._vectors.norms_at(rows)) is None:
+            return self.embeddings(segments)
+        raw = restored(self._vectors.at(rows), norms, self._mean, self._scale, self.parts)
         keys = self._rows.at(rows, ["path", "start"]).to_pydict().values()
         return dict(zip(zip(*keys, strict=True), raw, strict=True))
 
@@ -345,7 +343,7 @@ class SearchIndex:
         weighted = np.zeros_like(standard)
         for name, columns in self.parts.items():
             weighted[columns] = standard[columns] * np.float32(weights[name] / total)
-        rows = self._best(standard, weights, weighted, k, mask)
+        rows = self._search.best(RowQuery(standard, weights, weighted, k), mask)
         near = self._vectors.at(rows)
         parts = {name: near[:, columns] @ standard[columns] for name, columns in self.parts.items()}
         similarity = near @ weighted
@@ -360,41 +358,3 @@ class SearchIndex:
             rows = self.rows_of_file(text_path(os.path.realpath(os_path(path))))
         starts, ends = (column.to_numpy() for column in self._rows.at(rows, ["start", "end"]).columns)
         return np.asarray(rows[(starts < end) & (ends > start)])
-
-    def _best(
-        self,
-        standard: Float32[np.ndarray, " dim"],
-        weights: Mapping[str, float],
-        weighted: Float32[np.ndarray, " dim"],
-        k: int,
-        mask: Bool[np.ndarray, " rows"] | None,
-    ) -> Int[np.ndarray, " _k"]:
-        if self._lists is not None:
-            return self._lists.best(weights, weighted, k, mask)
-        count = len(self) if mask is None else int(np.count_nonzero(mask))
-        k = min(k, count)
-        if k == 0:
-            return np.zeros(0, np.int64)
-        # Similar rows share cells; a search for dissimilar ones, or among few, cannot use them.
-        exhaustive = min(weights.values()) < 0 or count <= len(self) // 10
-        if self.base.cells is not None and not exhaustive:
-            found = self.base.cells.search(weighted, k, mask)
-            if len(found) == k:
-                return found
-        codes = self.base.codes
-        looked_at = None if codes is None else codes.rows_to_compare(weighted, k, len(self), mask)
-        if looked_at is not None and len(looked_at) >= k:
-            return np.asarray(looked_at[top_rows(self._vectors.at(looked_at) @ weighted, k)])
-        if mask is None:
-            return top_rows(self._all_similarities(standard, weights), k)
-        candidates = np.flatnonzero(mask)
-        if count > len(self) // 4:  # gathering a row costs as much as reading several in order
-            return np.asarray(candidates[top_rows(self._all_similarities(standard, weights)[candidates], k)])
-        return np.asarray(candidates[top_rows(self._vectors.at(candidates) @ weighted, k)])
-
-    def _all_similarities(
-        self, standard: Float32[np.ndarray, " dim"], weights: Mapping[str, float]
-    ) -> Float[np.ndarray, " rows"]:
-        if self._similarities is None:
-            self._similarities = SimilarityCache(self._vectors.all(), self.parts)
-        return self._similarities.weighted_similarity(standard, weights)

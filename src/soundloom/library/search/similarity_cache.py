@@ -15,6 +15,8 @@ from threading import Lock
 import numpy as np
 from jaxtyping import Float
 
+from soundloom.library.search.vector_index.row_vectors import RowVectors
+
 __all__ = ["SimilarityCache"]
 
 _BYTES = 64 * 2**20
@@ -25,11 +27,11 @@ class SimilarityCache:
     """The cosines of all rows to recent queries. Safe to share between threads.
 
     Args:
-        vectors: standardised embeddings, every part of unit length.
+        vectors: standardised embeddings of the rows, every part of unit length.
         parts: part name -> its columns.
     """
 
-    def __init__(self, vectors: Float[np.ndarray, "rows dim"], parts: Mapping[str, slice]) -> None:
+    def __init__(self, vectors: RowVectors, parts: Mapping[str, slice]) -> None:
         self._vectors = vectors
         self._parts = parts
         self._capacity = max(1, _BYTES // max(1, 4 * len(vectors) * len(parts)))
@@ -53,7 +55,7 @@ class SimilarityCache:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key]
-        cosines = np.stack([self._vectors[:, columns] @ query[columns] for columns in self._parts.values()])
+        cosines = np.stack([self._vectors.products(query[columns], columns) for columns in self._parts.values()])
         with self._lock:
             self._entries[key] = cosines
             while len(self._entries) > self._capacity:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Float32, Int, UInt8
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.search.vector_index.recall import RecallSample
@@ -61,9 +61,14 @@ class Cells:
         self._file.check_all()
 
     def search(
-        self, query: Float32[np.ndarray, " dim"], k: int, mask: Bool[np.ndarray, " rows"] | None
+        self, query: Float32[np.ndarray, " dim"], k: int, admitted: UInt8[np.ndarray, " bytes"] | None = None
     ) -> Int[np.ndarray, " n"]:
         """The rows of the largest inner products in the cells nearest a query, at most k.
+
+        Args:
+            query: weighted.
+            k: how many, at most.
+            admitted: a bit for every row that may be found; all if not given.
 
         Raises:
             CacheDamagedError: the cells on disk are not as they were written.
@@ -71,7 +76,7 @@ class Cells:
         _, cells = self._index.quantizer.search(query[None], self.probes)
         cells = cells[0][cells[0] >= 0]
         self._file.check_ranges(self._first[cells], self._stop[cells])
-        return _search(self._index, query, k, self.probes, mask)
+        return _search(self._index, query, k, self.probes, admitted)
 
 
 def build_cells(vectors: Float32[np.ndarray, "rows dim"], sample: RecallSample, file: Path) -> tuple[int, int] | None:
@@ -141,13 +146,16 @@ def _measured_probes(index: Any, sample: RecallSample, cells: int) -> int | None
 
 
 def _search(
-    index: Any, query: Float32[np.ndarray, " dim"], k: int, probes: int, mask: Bool[np.ndarray, " rows"] | None = None
+    index: Any,
+    query: Float32[np.ndarray, " dim"],
+    k: int,
+    probes: int,
+    admitted: UInt8[np.ndarray, " bytes"] | None = None,
 ) -> Int[np.ndarray, " n"]:
     import faiss
 
     settings: dict[str, Any] = {"nprobe": probes}
-    if mask is not None:
-        bits = np.packbits(mask, bitorder="little")
-        settings["sel"] = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+    if admitted is not None:
+        settings["sel"] = faiss.IDSelectorBitmap(len(admitted), faiss.swig_ptr(admitted))
     _, rows = index.search(query[None], k, params=faiss.SearchParametersIVF(**settings))
     return np.asarray(rows[0][rows[0] >= 0])

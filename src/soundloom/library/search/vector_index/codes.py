@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Float32, Int
 
 from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.storage.block_checksums import CheckedFile
@@ -64,26 +64,6 @@ class Codes:
         """
         wanted = self._candidates * max(1.0, k / _NEIGHBOURS) * rows / max(1, admitted)
         return round(wanted) if 2 * wanted < admitted and 4 * wanted < rows else None
-
-    def rows_to_compare(
-        self, query: Float32[np.ndarray, " dim"], k: int, rows: int, mask: Bool[np.ndarray, " rows"] | None
-    ) -> Int[np.ndarray, " n"] | None:
-        """The rows that codes show to be perhaps among the k best, ascending; None where they save nothing.
-
-        Args:
-            query: weighted.
-            k: neighbours.
-            rows: in the index.
-            mask: which may be found; all if not given.
-
-        Raises:
-            CacheDamagedError: the codes on disk are not as they were written.
-        """
-        wanted = self.candidates(k, rows, rows if mask is None else int(np.count_nonzero(mask)))
-        if wanted is None:
-            return None
-        found = np.sort(self.search(query, wanted))
-        return found if mask is None else np.asarray(found[mask[found]])
 
     def search(self, query: Float32[np.ndarray, " dim"], count: int) -> Int[np.ndarray, " n"]:
         """The rows of the largest inner products with a weighted query, as far as their codes show.

@@ -38,6 +38,7 @@ class IndexBase:
         cells: the inverted file, if there is one.
         codes: the product codes, if there are some.
         lists: the lists of a large index.
+        is_exact: whether searches compare every row.
 
     Raises:
         CacheDamagedError: a file is not as it was written.
@@ -60,6 +61,7 @@ class IndexBase:
         self.codes: Codes | None = None
         if manifest.get("codes") is not None:
             self.codes = Codes(files.open("codes.faiss"), manifest["codes"])
+        self.is_exact = bool(manifest.get("exact"))
         self.lists: PartLists | None = None
         if (settings := manifest.get("lists")) is not None:
             lists = [files.open(f"lists-{number}.bin") for number in range(len(self.parts))]

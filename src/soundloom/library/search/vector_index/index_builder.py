@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["EXACT_BYTES", "LARGE_BYTES", "build_index"]
 
 EXACT_BYTES = 48 * 2**20
-"""Up to this size of the compared matrix a search looks at every row, which takes a few milliseconds."""
+"""Up to this size of the compared matrix a search looks at every row, which takes a few milliseconds, and the index is
+built anew when rows come or go, which takes a second at most."""
 
 LARGE_BYTES = 2**30
-"""Beyond this size vectors are kept in half precision, in lists, and new rows are added to those that there are."""
+"""Beyond this size vectors are kept in half precision, and found by lists."""
 
 _SAMPLE_ROWS = 512
 
@@ -81,14 +82,12 @@ def build_index(
         write_table(temporary / "failures.arrow", failure_table(store.failures()))
         size = 4 * dim * rows.num_rows
         large = size > (LARGE_BYTES if large_bytes is None else large_bytes)
-        row_ids = rows["_rowid"].to_numpy()
-        mean, scale = sampled_scaling(store, row_ids, dim) if large else column_scaling(store, dim, len(row_ids))
-        np.savez(temporary / "scaling.npz", mean=mean, scale=scale)
-        vectors = _write_vectors(temporary, store, rows, mean, scale, parts, large=large)
+        exact = not large and size <= (EXACT_BYTES if exact_bytes is None else exact_bytes)
+        vectors = _write_vectors(temporary, store, rows, parts, large=large)
         cells = codes = lists = None
         if large:
             lists = build_lists(vectors, parts, _file_numbers(rows), temporary)
-        elif size > (EXACT_BYTES if exact_bytes is None else exact_bytes):
+        elif not exact:
             recall = RecallSample.draw(vectors, parts)
             cells = build_cells(vectors, recall, temporary / "cells.faiss")
             codes = build_codes(vectors, recall, temporary / "codes.faiss")
@@ -97,6 +96,7 @@ def build_index(
             {
                 **state.to_json(),
                 "parts": {name: [columns.start, columns.stop] for name, columns in parts.items()},
+                "exact": exact,
                 "cells": None if cells is None else list(cells),
                 "codes": codes,
                 "lists": lists,
@@ -120,14 +120,15 @@ def _write_vectors(
     folder: Path,
     store: Store,
     rows: pa.Table,
-    mean: np.ndarray,
-    scale: np.ndarray,
     parts: Mapping[str, slice],
     *,
     large: bool,
 ) -> np.ndarray:
-    """Write the vectors, which are returned, with the norms of their parts, and the sample."""
+    """Write the scaling of the columns, the vectors, which are returned, the norms of their parts, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
+    dim = max(columns.stop for columns in parts.values())
+    mean, scale = sampled_scaling(store, row_ids, dim) if large else column_scaling(store, dim, len(row_ids))
+    np.savez(folder / "scaling.npz", mean=mean, scale=scale)
     order = np.argsort(row_ids)
     vectors = create_vectors(folder, rows.num_rows, len(mean), np.float16 if large else np.float32)
     norms = np.zeros((rows.num_rows, len(parts)), np.float32)

@@ -15,7 +15,8 @@ Libraries beyond a gigabyte have no norms.npy, cells.faiss and codes.faiss, and 
     cells.npz      centroids of the cells of each part and of the codes, and how many rows each cell has (`part_lists`)
     lists-N.bin    lists of product codes in the cells of a part
 
-What has changed since is in changes.npz (`soundloom.library.row_log.change_log`), which has a checksum of its own.
+What has changed since is in changes.npz (`soundloom.library.row_log.change_log`), which has a checksum of its own. It
+must be there if the manifest says so: then the manifest has the state of the store with the changes.
 
 Small files are checked when they are opened, codes when they are first used. ``vectors.npy`` and ``cells.faiss`` are
 mapped into memory and checked block by block when a search first uses a block.
@@ -34,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
-from soundloom.library.row_log.change_log import ChangeLog, StoreState
+from soundloom.library.row_log.change_log import CHANGES, ChangeLog, StoreState
 from soundloom.library.row_log.merged_rows import FixedRows, MergedRows
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 
@@ -82,6 +83,8 @@ class IndexFiles:
         self._stamp = _stamp(folder)
         self.manifest = manifest
         self.log = ChangeLog.read(folder, manifest["checksum"])
+        if self.log is None and manifest.get("logged"):
+            raise CacheDamagedError(f"{str(folder / CHANGES)!r} is missing, or is of another index")
         self.state = StoreState.from_json(manifest) if self.log is None else self.log.state
 
     def is_current_in(self, folder: Path) -> bool:
