@@ -52,6 +52,8 @@ _FILES = 12
 _TAGS = ("red", "green", "blue")
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 180.0
+_AGAIN = 20.0
+"""Seconds after which a process that goes on gets its signal again: Python drops an interrupt within a destructor."""
 
 
 class Round:
@@ -280,7 +282,7 @@ def _killed_round(folder: Path, library: Path, seed: int, dice: random.Random) -
     if not fault:
         time.sleep(dice.random() ** 2 * 1.5)
         os.kill(child, sent)
-    fault = fault or _reap(child)
+    fault = fault or _reap(child, sent)
     return sent.name, fault
 
 
@@ -351,10 +353,14 @@ def _checked(read: int, child: int) -> str:
     return "" if text == "ok" else text or "the process ended without a word"
 
 
-def _reap(child: int) -> str:
-    """Wait for a process to end. Returns the fault."""
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
+def _reap(child: int, sent: signal.Signals | None = None) -> str:
+    """Wait for a process to end, which got a signal unless it ends by itself. Returns the fault."""
+    begun = time.monotonic()
+    again = begun + _AGAIN
+    while time.monotonic() < begun + _PATIENCE:
+        if sent is not None and time.monotonic() > again:
+            os.kill(child, sent)
+            again += _AGAIN
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             crashed = os.WIFSIGNALED(status) and os.WTERMSIG(status) not in _SIGNALS

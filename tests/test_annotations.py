@@ -246,6 +246,21 @@ def test_columns_of_a_plain_table_are_guessed_and_said(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("odd.csv", "path,start,end,label\na.wav,1,2,crow\n,1,2,crow\n"),
+        ("odd.selections.txt", "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\n1\t1\t2\ta.wav\n2\t1\t2\t\n"),
+        ("odd.json", '[{"path": "a.wav", "start": 1, "end": 2}, {"start": 1, "end": 2}]'),
+    ],
+)
+def test_a_row_without_a_path_among_others_says_which(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(FileTableError, match=r"odd.* has no (path|Begin Path) in line [23]: name the file"):
+        read(tmp_path, name, text)
+    assert [one.path for one in read(tmp_path, name, text, sound="/s/b.wav")] == ["a.wav", "/s/b.wav"]
+    assert [one.path for one in read(tmp_path, name, text.replace("a.wav", ""))] == [str(tmp_path / "odd")] * 2
+
+
 def test_names_stand_for_files(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     text = "path,start,end,label\na.wav,0,1,owl\nD:\\field\\b.wav,0,1,owl\n"

@@ -11,7 +11,8 @@ import soundfile
 from click.testing import CliRunner, Result
 
 import soundloom
-from soundloom.cli import main, progress_bars, tag_predictions
+from soundloom import tagger_choice
+from soundloom.cli import main, progress_bars
 from soundloom.cli.match_table import written_region
 from soundloom.library import FileProgress, Match
 from soundloom.objectives.labels import LabelHead, LabelSettings
@@ -94,7 +95,7 @@ def test_notices_and_failures_of_tagged_files_are_printed(monkeypatch: pytest.Mo
     model = soundloom.load("logmel")
     head = LabelHead(LabelSettings(hidden=0), model.dim, 2)
     tagger = Tagger(model, head, LabelSettings(hidden=0), ("a", "b"))
-    monkeypatch.setattr(tag_predictions, "_load_tagger", lambda *_: tagger)
+    monkeypatch.setattr(tagger_choice, "load_tagger", lambda *_, **__: tagger)
     left = 0.1 * np.sin(np.arange(RATE) / 20)
     soundfile.write("stereo.wav", np.stack([left, -left], axis=1), RATE)
     result = CliRunner().invoke(main, ["tag", "stereo.wav", "tone.wav", "nan.wav", "-j", "1"])

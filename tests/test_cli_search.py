@@ -203,6 +203,8 @@ def test_regions_of_sounds(place: Path) -> None:
     assert "is no time" in run("owl.wav", "--start", "soon").stderr
     for mistyped in ("owl.wav@abc", "owl.wav@", "owl.wav@1:-2"):
         assert "is no region of owl.wav: write owl.wav@START-END" in run(mistyped).stderr
+    assert run("owl.wav:0-0:00.5", "--json").stdout == whole.stdout
+    assert run("--like", "owl.wav:-0.5=2", "--like", "bus.wav").exit_code == 0
     assert found("--text", "owl.wav", "--names") == found("--text", "owl", "--names")
     assert found("owl@0-0.5", "-k", 6) == found("owl.wav@0-0.5", "-k", 6)
     assert "searched by 0.5 to" in run("owl.wav@0.5-60").stderr
@@ -385,6 +387,24 @@ def test_only_sounds_are_suggested(place: Path, tmp_path: Path, monkeypatch: pyt
     Path("notes.txt").write_text("no sound")
     result = CliRunner().invoke(main, ["search", "./notes.wav", "-l", str(place / "l.loom")])
     assert (result.exit_code, "notes.txt" in result.stderr) == (1, False)
+
+
+@pytest.mark.parametrize("name", ["owl.wav", "./owl.wav", "birds/owl.wav"])  # here, here, and in the library alone
+def test_what_follows_the_name_of_a_sound_is_never_left_out(place: Path, name: str) -> None:
+    odd = [place / called for called in ("owl.wav", "a:1-2.wav", "b.wav:1-2=abc")]
+    for file in odd:
+        file.write_bytes((place / "sounds/birds/owl.wav").read_bytes())
+    for rest in (":hello", "#59-60", " 59-60", "@59-60s", ":0:59-1:0x"):
+        for words in ([name + rest], ["--like", name + rest]):
+            told = run(*words)
+            assert (told.exit_code, f"{rest[1:]!r} is no region of {name}: write" in told.stderr) == (1, True)
+    for rest in ("", "@0-1", ":0-1"):
+        for words in ([f"{name}{rest}=abc"], ["--unlike", f"{name}{rest}=abc"]):
+            assert f"'abc' is no weight of {name}{rest}: write a number" in run(*words).stderr
+    assert "no sound of that name" in run("--like", f"{name}XYZ").stderr
+    for file in odd:
+        assert run(file.name).stdout.startswith(f"most like {file.name}\n")
+        file.unlink()
 
 
 def test_one_time_is_no_region() -> None:

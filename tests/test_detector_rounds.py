@@ -14,10 +14,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from soundloom.annotations import Annotation, read_annotations, within_ends, write_annotations
+from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends, write_annotations
 from soundloom.cli import main
 from soundloom.detectors import Detector, find_detectors
-from soundloom.detectors.call_density import UNCHECKED, call_density, density_sample
+from soundloom.detectors.call_density import call_density, density_sample
 from soundloom.detectors.events import ScoredWindows
 from soundloom.errors import DetectorError, InvalidArgumentError, ModelError
 
@@ -60,7 +60,7 @@ def test_a_density_sample_is_of_every_score() -> None:
     assert [len(some) for some in bins] == [10, 10, 10, 11, 11]
     assert [some[0].columns["share"] for some in bins] == [0.5, 0.25, 0.125, 0.063, 0.062]
     assert max(one.score or 0 for one in bins[0]) < min(one.score or 0 for one in bins[1])
-    assert all(one.label == UNCHECKED for one in sample)
+    assert all(one.label == UNMARKED for one in sample)
     with pytest.raises(InvalidArgumentError, match="5 windows or more"):
         density_sample([scored(probabilities[:3])], 0, 1.0, 52)
 
@@ -155,7 +155,7 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
             called = [one for one in truth if one.path == row["path"]]
             touch = any(one.start < float(row["end"]) - 0.2 and float(row["start"]) + 0.2 < one.end for one in called)
             row["label"] = "chirp" if touch else ""
-        rows[0]["label"] = UNCHECKED if "bin" not in rows[0] else rows[0]["label"]
+        rows[0]["label"] = UNMARKED if "bin" not in rows[0] else rows[0]["label"]
         with Path(table).open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
@@ -169,7 +169,7 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
         assert len(asked) == 8
         marked = read_annotations("marks.csv").annotations
         for one in asked:
-            assert one.label == UNCHECKED
+            assert one.label == UNMARKED
             others = [other for other in (*asked, *marked) if other is not one and other.path == one.path]
             assert all(one.end <= other.start or other.end <= one.start for other in others)
     fill_in("doubt.csv")

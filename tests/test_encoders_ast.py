@@ -1,8 +1,9 @@
-"""AST against the transformers library, and the translations between checkpoints."""
+"""AST against the transformers library and the authors' own arithmetic, each on the file that it publishes."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from soundloom.encoders import AST, ASTSettings
-from soundloom.encoders.ast_original import from_original
+from soundloom.errors import ModelError
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS
+from soundloom.models.weights.weight_store import fetch
 
 SMALL = ASTSettings(bins=36, frames=116, width=24, hidden=40, depth=3, heads=3, tags=7)  # 3 x 11 patches
 
@@ -148,48 +151,104 @@ def test_the_keys_are_the_published_ones() -> None:
     assert shapes == published(depth=12, width=768, hidden=3072, tags=527, positions=1214, patch=16)
 
 
-def test_the_authors_checkpoints_are_translated() -> None:
-    width = SMALL.width
-    original = {
-        "module.v.cls_token": noise(1, 1, width),
-        "module.v.dist_token": noise(1, 1, width),
-        "module.v.pos_embed": noise(1, 35, width),
-        "module.v.patch_embed.proj.weight": noise(width, 1, 16, 16),
-        "module.v.patch_embed.proj.bias": noise(width),
-        "module.v.head.weight": noise(1000, width),
-        "module.v.head_dist.bias": noise(1000),
-        "module.v.norm.weight": noise(width),
-        "module.v.norm.bias": noise(width),
-        "module.mlp_head.0.weight": noise(width),
-        "module.mlp_head.0.bias": noise(width),
-        "module.mlp_head.1.weight": noise(SMALL.tags, width),
-        "module.mlp_head.1.bias": noise(SMALL.tags),
+def original(width: int, hidden: int, depth: int, tags: int) -> dict[str, Tensor]:
+    """Random weights under the keys of the authors' own file."""
+    generator = torch.Generator().manual_seed(3)
+
+    def draw(*shape: int) -> Tensor:
+        return 0.3 * torch.randn(shape, generator=generator)
+
+    state = {
+        "module.v.cls_token": draw(1, 1, width),
+        "module.v.dist_token": draw(1, 1, width),
+        "module.v.pos_embed": draw(1, 35, width),
+        "module.v.patch_embed.proj.weight": draw(width, 1, 16, 16),
+        "module.v.patch_embed.proj.bias": draw(width),
+        "module.v.head.weight": draw(1000, width),
+        "module.v.head_dist.bias": draw(1000),
+        "module.v.norm.weight": draw(width),
+        "module.v.norm.bias": draw(width),
+        "module.mlp_head.0.weight": draw(width),
+        "module.mlp_head.0.bias": draw(width),
+        "module.mlp_head.1.weight": draw(tags, width),
+        "module.mlp_head.1.bias": draw(tags),
     }
-    for block in range(SMALL.depth):
+    for block in range(depth):
         for name, shape in {
             "norm1": (width,),
             "attn.qkv": (3 * width, width),
             "attn.proj": (width, width),
             "norm2": (width,),
-            "mlp.fc1": (SMALL.hidden, width),
-            "mlp.fc2": (width, SMALL.hidden),
+            "mlp.fc1": (hidden, width),
+            "mlp.fc2": (width, hidden),
         }.items():
-            original[f"module.v.blocks.{block}.{name}.weight"] = noise(*shape)
-            original[f"module.v.blocks.{block}.{name}.bias"] = noise(shape[0])
-    translated = from_original(original)
-    AST(SMALL).load_state_dict(translated, strict=True)
-    layer = "audio_spectrogram_transformer.encoder.layer.2"
-    joint = original["module.v.blocks.2.attn.qkv.weight"]
-    for third, part in enumerate(("query", "key", "value")):
-        rows = joint[third * width : (third + 1) * width]
-        assert torch.equal(translated[f"{layer}.attention.attention.{part}.weight"], rows)
-    assert torch.equal(translated[f"{layer}.intermediate.dense.bias"], original["module.v.blocks.2.mlp.fc1.bias"])
-    assert torch.equal(translated["classifier.dense.weight"], original["module.mlp_head.1.weight"])
+            state[f"module.v.blocks.{block}.{name}.weight"] = draw(*shape)
+            state[f"module.v.blocks.{block}.{name}.bias"] = draw(shape[0])
+    return state
 
 
-def test_a_foreign_key_is_not_translated() -> None:
-    with pytest.raises(ValueError, match=r"'conv1\.weight' is no key of an AST checkpoint"):
-        from_original({"conv1.weight": torch.zeros(1)})
+def authors_layers(state: dict[str, Tensor], representation: Tensor) -> list[Tensor]:
+    """Both special tokens after each block and the final norm, as the authors compute them: [batch, 2, width]."""
+    weights = {key.removeprefix("module.v."): value for key, value in state.items()}
+    width = weights["norm.weight"].shape[0]
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (width,), weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    patches = F.conv2d(representation, weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=10)
+    special = torch.cat([weights["cls_token"], weights["dist_token"]], dim=1).expand(len(representation), -1, -1)
+    x = torch.cat([special, patches.flatten(2).transpose(1, 2)], dim=1) + weights["pos_embed"]
+    batch, tokens, heads = len(x), x.shape[1], SMALL.heads
+    layers = []
+    for block in (f"blocks.{number}" for number in range(SMALL.depth)):
+        joint = linear(f"{block}.attn.qkv", norm(f"{block}.norm1", x))
+        query, key, value = joint.reshape(batch, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+        shares = ((query @ key.transpose(-2, -1)) * (width // heads) ** -0.5).softmax(dim=-1)
+        x = x + linear(f"{block}.attn.proj", (shares @ value).transpose(1, 2).reshape(batch, tokens, width))
+        x = x + linear(f"{block}.mlp.fc2", F.gelu(linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x))))
+        layers.append(norm("norm", x)[:, :2])
+    return layers
+
+
+SMALL_ROW = replace(
+    CHECKPOINTS["ast"], shapes={key: tuple(value.shape) for key, value in AST(SMALL).state_dict().items()}
+)
+
+
+def test_the_authors_own_file_gives_what_their_code_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    state = original(SMALL.width, SMALL.hidden, SMALL.depth, SMALL.tags)
+    torch.save(state, tmp_path / "audioset_10_10_0.4593.pth")
+    encoder = AST(SMALL).eval()
+    for _ in range(2):  # the file as it is, and as it was kept
+        encoder.load_state_dict(fetch(SMALL_ROW, tmp_path / "audioset_10_10_0.4593.pth"), strict=True)
+    representation = noise(2, 1, SMALL.bins, SMALL.frames)
+    with torch.no_grad():
+        expected = authors_layers(state, representation)
+        for layer, tokens in zip(encoder.layers(representation, encoder.available), expected, strict=True):
+            torch.testing.assert_close(layer[:, :, 0, 0], tokens[:, 0], rtol=0, atol=1e-5)
+        mean = expected[-1].mean(dim=1)
+        torch.testing.assert_close(encoder.baseline(representation)[..., 0], mean, rtol=0, atol=1e-5)
+        scale, shift = (state[f"module.mlp_head.0.{name}"] for name in ("weight", "bias"))
+        logits = F.linear(
+            F.layer_norm(mean, (SMALL.width,), scale, shift, 1e-5),
+            state["module.mlp_head.1.weight"],
+            state["module.mlp_head.1.bias"],
+        )
+        torch.testing.assert_close(encoder.tags(representation), logits.sigmoid(), rtol=0, atol=1e-5)
+
+
+def test_an_original_of_another_size_or_with_a_foreign_key_is_refused_by_name(tmp_path: Path) -> None:
+    torch.save(original(SMALL.width, SMALL.hidden, SMALL.depth, 35), tmp_path / "speech.pth")
+    with pytest.raises(ModelError, match=r"2 of another shape: classifier\.dense\.weight \(expected \(7, 24\), got"):
+        fetch(SMALL_ROW, tmp_path / "speech.pth")
+    strange = original(SMALL.width, SMALL.hidden, SMALL.depth, SMALL.tags) | {"module.v.conv1.weight": torch.zeros(1)}
+    torch.save(strange, tmp_path / "strange.pth")
+    with pytest.raises(ModelError, match=r"1 unexpected: module\.v\.conv1\.weight"):
+        fetch(SMALL_ROW, tmp_path / "strange.pth")
 
 
 def test_heads_must_divide_the_width() -> None:

@@ -40,6 +40,8 @@ FILES = ["/s/a/x.wav", "/s/b/x.wav", "/s/a/only.wav", "/s/Käfig.wav", "/s/Loud.
         ("A/X.wav", ["/s/a/x.wav"]),
         ("only", ["/s/a/only.wav"]),
         ("only.flac", []),
+        ("only.wav:hello", []),
+        ("only.wavXYZ", []),
         ("", []),
     ],
 )
@@ -93,6 +95,26 @@ def test_names_are_first_paths_beside_the_table() -> None:
     files = ["/s/x.wav", "/s/b/x.wav"]
     assert FileMatcher(files, ["x.wav"], Path("/s")).match("x.wav") == ("/s/x.wav",)
     assert FileMatcher(files, ["../b/x.wav"], Path("/s/c")).match("../b/x.wav") == ("/s/b/x.wav",)
+
+
+def test_a_path_that_leads_to_a_file_is_of_that_file_and_of_its_copies(tmp_path: Path) -> None:
+    contents = {
+        "here/a.wav": b"one",
+        "away/a.wav": b"two",
+        "copy/a.wav": b"one",
+        "here/b.wav": b"b",
+        "away/b.wav": b"c",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    away, copy, other = (str(tmp_path / name) for name in ("away/a.wav", "copy/a.wav", "away/b.wav"))
+    for a, b in (("a.wav", "b.wav"), (str(tmp_path / "here/a.wav"), str(tmp_path / "here/b.wav"))):
+        matcher = FileMatcher([away, copy, other], [a, b], tmp_path / "here")
+        assert (matcher.match(a), matcher.match(b)) == ((copy,), ())
+    (tmp_path / "link").symlink_to(tmp_path / "away")
+    assert FileMatcher([away, copy], [linked := str(tmp_path / "link/a.wav")], tmp_path).match(linked) == (away,)
+    assert FileMatcher([away], ["a.wav"], tmp_path).match("a.wav") == (away,)  # no such file beside the table
 
 
 PLAIN = "path,tags\na/x.wav,dog;loud\nb/y.wav,cat\n"

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from soundloom.annotations import Annotation, read_annotations, write_annotations
+from soundloom.annotations import UNMARKED, Annotation, read_annotations, write_annotations
 from soundloom.audio import DecodeOptions
 from soundloom.cli import main
 from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
@@ -212,6 +212,45 @@ def test_a_table_of_sites_that_makes_no_sense_says_where(tmp_path: Path, text: s
     (tmp_path / "sites.csv").write_text(text)
     with pytest.raises(FileTableError, match=said):
         Deployments.read(tmp_path / "sites.csv")
+
+
+def test_a_path_that_leads_to_another_file_is_not_taken_by_its_name(library: Library, tmp_path: Path) -> None:
+    """Two cards of recorders with files of the same names."""
+    sound(tmp_path / "cards/B" / NAMES[0], 77)
+    (tmp_path / "cards/B" / NAMES[1]).write_bytes((tmp_path / "sounds" / NAMES[1]).read_bytes())
+    table = tmp_path / "marks.csv"
+    for folder in (tmp_path / "cards/B", Path("cards/B")):
+        write_annotations(marks(folder), table)
+        report = library.annotations.import_table(table)
+        by_name = (NAMES[2], str(tmp_path / "sounds" / NAMES[2])) if folder.is_absolute() else ()
+        unknown = (str(tmp_path / "cards/B" / NAMES[0]), *(() if by_name else (f"cards/B/{NAMES[2]}",)))
+        assert (report.added, report.elsewhere) == (2 if by_name else 0, unknown)
+        assert report.known == (0 if by_name else 1)
+        assert all(name in report.said for name in (*by_name, "1 file taken by name alone") if by_name)
+    assert [(Path(one.path).name, one.label) for one in library.annotations.all()] == [
+        (NAMES[2], "crow"),
+        (NAMES[1], "owl"),
+    ]
+
+
+def test_an_import_counts_copies_and_what_nobody_has_marked(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounds/copy.wav").write_bytes((tmp_path / "sounds" / NAMES[0]).read_bytes())
+    library.add(workers=1)
+    regions = [
+        *(Annotation(str(tmp_path / "sounds" / name), 0.5, 1.0, "crow") for name in (NAMES[0], "copy.wav", NAMES[1])),
+        Annotation(str(tmp_path / "sounds" / NAMES[0]), 1.0, 1.5, UNMARKED),
+    ]
+    write_annotations(regions, tmp_path / "marks.csv")
+    monkeypatch.chdir(tmp_path)
+    for known in ("2 annotations added", "0 annotations added, 2 known already"):
+        told = CliRunner().invoke(main, ["annotations", "import", "marks.csv", "-l", "sounds.loom"])
+        assert told.stdout == f"{known}, 1 more on copies of the same content\n"
+        assert "1 region left out that nobody has marked yet (?)" in told.stderr
+    assert len(library.annotations.all()) == 3
+    told = CliRunner().invoke(main, ["annotations", "counts", "--of", "marks.csv", "-l", "sounds.loom", "--json"])
+    assert sum(map(sum, json.loads(told.stdout)["sites"].values())) == 2
 
 
 def test_a_merge_takes_annotations_over(library: Library, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +244,9 @@ def test_the_command_tells_what_is_missing(library: Library) -> None:
 def test_a_mark_with_a_region_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_mark("a b:c.wav:3-5.5") == ("a b:c.wav", 3.0, 5.5)
     assert parse_mark("c:1.wav") == "c:1.wav"
+    assert parse_mark("take:1:30-") == ("take", 90.0, math.inf)
+    with pytest.raises(QueryError, match=r"'1-x' is no region of a\.wav: write a\.wav@START-END"):
+        parse_mark("a.wav:1-x")
     monkeypatch.chdir(tmp_path)
     Path("take:1-2").touch()
     assert parse_mark("take:1-2") == "take:1-2"

@@ -160,6 +160,31 @@ def test_a_moved_folder_in_which_names_were_swapped_leaves_nothing_behind(librar
     assert all(path.startswith(str(elsewhere)) for path in library.files())
 
 
+def test_a_file_of_a_moved_folder_is_counted_once(library: Library, drive: Path) -> None:
+    (drive / "broken.wav").write_bytes(b"RIFF nothing")
+    library.add(drive)
+    moved = drive.with_name("moved")
+    (drive / "0" / "0.wav").rename(drive / "spare")
+    (drive / "1" / "1.wav").rename(drive / "0" / "0.wav")
+    (drive / "spare").rename(drive / "1" / "1.wav")
+    write_sound(drive / "2" / "2.wav", 3000)
+    drive.rename(moved)
+    report = library.add(moved)
+    assert report.relocated == {str(drive): str(moved)}
+    assert (report.moved, report.changed, report.new, report.unchanged, report.touched) == (11, 1, 0, 0, 0)
+    assert report.failed_before == [str(moved / "broken.wav")]
+
+
+def test_files_that_a_pattern_leaves_out_are_not_missing(library: Library, drive: Path) -> None:
+    for number in range(12, 30):
+        write_sound(drive / "3" / f"{number}.wav", 200 + 50 * number)
+    library.add(drive)
+    for number in (12, 13):
+        (drive / "3" / f"{number}.wav").unlink()
+    report = library.add(drive, exclude=["[01]/"])
+    assert (report.excluded, report.deleted, report.missing, report.unchanged) == (8, 2, 0, 20)
+
+
 def test_a_copy_is_no_move_while_the_original_is_there(library: Library, drive: Path) -> None:
     library.add(drive)
     copy = drive.with_name("copy")

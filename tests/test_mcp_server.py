@@ -16,7 +16,9 @@ from soundloom.annotations import Annotation
 from soundloom.detectors import Detector
 from soundloom.integrations.mcp_server import library_server
 from soundloom.library import Library, LibraryQuery, QuerySound
+from soundloom.models import load, save_pretrained
 from soundloom.synth import render
+from soundloom.tagger import Tagger
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,17 @@ def test_tags_and_detections(library: Library) -> None:
     events = ask(library, "detect", sounds=[siren], detector="siren", probability=0.01)
     assert events
     assert {event["label"] for event in events} == {"siren"}
+
+
+def test_the_tagger_is_that_of_a_saved_model_with_its_library(tmp_path: Path) -> None:
+    save_pretrained(load("yamnet", weights="random", seed=5), tmp_path / "mine")
+    sound = render("rain", 0)
+    soundfile.write(tmp_path / "rain.wav", sound.samples, sound.sample_rate)
+    library = Library.create(tmp_path / "mine.loom", str(tmp_path / "mine"))
+    library.add(tmp_path / "rain.wav")
+    words = ask(library, "tag", sound=str(tmp_path / "rain.wav"), k=2)
+    expected = Tagger.load(tmp_path / "mine").tag(tmp_path / "rain.wav").clip
+    assert [word["score"] for word in words] == pytest.approx(sorted(expected, reverse=True)[:2])
 
 
 def test_errors_are_answers_in_one_line(library: Library) -> None:

@@ -22,6 +22,7 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.probes.batched_mlp import ProbeTraining
 from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.runner import evaluate
+from soundloom.evaluation.training_clips import TrainingClips
 from soundloom.frontends import LogMel
 from soundloom.models import save_pretrained
 from soundloom.reproduce import niizumi
@@ -99,6 +100,8 @@ def test_the_layers_that_know_a_task_are_fused(model: Stream, tasks: list[Corpus
 def test_what_was_measured_is_not_measured_again(
     model: Stream, tasks: list[Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learned = TrainingClips.of(tasks[1].filter(split="train"), 1)
+    monkeypatch.setattr(niizumi, "find_training_clips", {"split": learned}.__getitem__)
     arguments = {"settings": QUICK, "cache": tmp_path / "cache", "layers": (2, 3)}
     first = niizumi.reproduce({"split": model}, tasks[:1], tmp_path / "out", **arguments)  # type: ignore[arg-type]
     lines: list[str] = []
@@ -109,6 +112,7 @@ def test_what_was_measured_is_not_measured_again(
     monkeypatch.setattr(niizumi, "extract_from", lambda *_, **__: pytest.fail("embedded again"))
     again = niizumi.reproduce({"split": model}, tasks, tmp_path / "out", **arguments)  # type: ignore[arg-type]
     assert niizumi.markdown(again) == niizumi.markdown(both)
+    assert "\nsplit, split#2#3 on low: trained on 40 of these 60 clips.\n" in niizumi.markdown(again)
     with pytest.raises(InvalidArgumentError, match="there is no layer 7"):
         niizumi.reproduce({"split": model}, tasks, tmp_path / "out", layers=[7])
     with pytest.raises(InvalidArgumentError, match="one model or more on one corpus or more"):

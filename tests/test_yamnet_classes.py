@@ -129,3 +129,6 @@ def test_commands(place: Path, tmp_path: Path) -> None:
     lines = run("search", "-l", str(tmp_path / "x.loom"), "--word", "dog", "-k", "4", "--json")
     assert lines.count("noise") == 4
     assert lines.count("tone") == 0
+    listed = run("words", "dog", *model, "--offline")
+    assert "Dog: " in listed
+    assert run("words", "dog", "-l", str(tmp_path / "x.loom"), "--offline") == listed  # by the library's own weights

@@ -12,6 +12,7 @@ with all of its components, so it needs as many as make it unique. See `FileMatc
 from __future__ import annotations
 
 import csv
+import filecmp
 import io
 import os
 import posixpath
@@ -20,7 +21,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -186,17 +187,18 @@ class FileMatcher:
     1. the name as a path, relative to the table's folder;
     2. paths that end with the name, as it is written;
     3. the same without regard to case;
-    4. the same without the file's suffix, if the name has none that sounds have (or if ``any_suffix``);
+    4. the same without the file's suffix, if the name has none that sounds have; with ``any_suffix`` without both;
     5. the file of which the name is another hard link.
 
-    An absolute name that is no file here was written on another machine: the folder that all absolute names of the
-    table have in common need not fit, and none of its folders where no other name of the table has its last component.
-    Of several files that fit, the one that shares most of the name is taken.
+    A name that leads to a file of this machine is that file, or its copy, byte for byte, of the same name. An absolute
+    name that is no file here was written on another machine: the folder that all absolute names of the table have in
+    common need not fit, and none of its folders where no other name of the table has its last component. Of several
+    files that fit, the one that shares most of the name is taken.
 
     Args:
         files: the paths of the files.
         names: all names of the table.
-        folder: the folder that the table lies in.
+        folder: the folder that the table lies in; None: names are not looked for on this machine, but as hard links.
         any_suffix: also match files whose suffix differs from the name's.
     """
 
@@ -221,8 +223,15 @@ class FileMatcher:
     def match(self, name: str) -> tuple[str, ...]:
         """The file that a name stands for: none if no file fits, several if the name is ambiguous."""
         # Files whose stored names hold \xNN are meant by it; folders of Windows may be called so, too.
-        found = self._fitting(_spelled(name, keep_bytes=True)) or self._fitting(_spelled(name))
-        return found or self._linked(name)
+        spelled = _spelled(name, keep_bytes=True), _spelled(name)
+        here = self.file_here(name)
+        find = self._fitting if here is None else partial(self._copy, here)
+        return find(spelled[0]) or find(spelled[1]) or self._linked(name)
+
+    def file_here(self, name: str) -> str | None:
+        """The file of this machine that a name leads to from the table's folder; None: there is none."""
+        path = None if self._folder is None else os.path.join(self._folder, os_path(name))
+        return path if path is not None and os.path.isfile(path) else None
 
     def _linked(self, name: str) -> tuple[str, ...]:
         """The file that a name on disk is another hard link of."""
@@ -234,9 +243,22 @@ class FileMatcher:
         found = ((_identity(os_path(file)), file) for file in self._exact.values())
         return {identity: (file,) for identity, file in found if identity is not None}
 
-    def _fitting(self, path: str) -> tuple[str, ...]:
+    def _named(self, path: str) -> str | None:
+        """The file that has this path, from the table's folder or as it is."""
         beside = _spelled(os.path.join(self._folder, path)) if self._folder is not None else path
-        if (file := self._exact.get(beside) or self._exact.get(path)) is not None:
+        return self._exact.get(beside) or self._exact.get(path)
+
+    def _copy(self, here: str, path: str) -> tuple[str, ...]:
+        """The file that has this path, or else the first copy of a file of this machine that is called so."""
+        if (file := self._named(path)) is not None:
+            return (file,)
+        name, folded, _ = _keys(path)
+        parts, alike = _parts(path), [*self._keyed[0].get(name, ()), *self._keyed[1].get(folded, ())]
+        nearest = sorted(alike, key=lambda file: -_shared(parts, file, fold=False))
+        return next(((file,) for file in nearest if _is_copy(here, os_path(file))), ())
+
+    def _fitting(self, path: str) -> tuple[str, ...]:
+        if (file := self._named(path)) is not None:
             return (file,)
         absolute = _ABSOLUTE.match(path) is not None
         parts = _parts(path)
@@ -244,8 +266,10 @@ class FileMatcher:
         if absolute:
             required = 1 if self._last[_keys(path)[1]] == 1 else max(1, len(parts) - self._common)
         levels = 3 if self._any_suffix or not _is_sound(path) else 2
-        for level, (index, key) in enumerate(zip(self._keyed[:levels], _keys(path), strict=False)):
-            fitting = [(_shared(parts, file, level), file) for file in index.get(key, ())]
+        name, folded, stem = _keys(path)
+        keys = (name, folded, stem if self._any_suffix else folded)
+        for level, (index, key) in enumerate(zip(self._keyed[:levels], keys, strict=False)):
+            fitting = [(_shared(parts, file, fold=level > 0), file) for file in index.get(key, ())]
             fitting = [(shared, file) for shared, file in fitting if shared >= required]
             if fitting:
                 most = max(shared for shared, _ in fitting)
@@ -260,6 +284,14 @@ def _identity(file: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+
+
+def _is_copy(file: str, other: str) -> bool:
+    """Whether two files are one, or the same byte for byte."""
+    try:
+        return os.path.samefile(file, other) or filecmp.cmp(file, other, shallow=False)
+    except (OSError, ValueError):
+        return False
 
 
 def _keys(path: str) -> tuple[str, str, str]:
@@ -289,16 +321,16 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part]
 
 
-def _shared(parts: Sequence[str], file: str, level: int) -> int:
-    """How many components a name and a file have in common, counted from the end."""
-    theirs = _parts(_spelled(file))
-    if level:
-        parts, theirs = [part.casefold() for part in parts], [part.casefold() for part in theirs]
-    if level == 2:
-        parts, theirs = [*parts[:-1], _stem(parts[-1])], [*theirs[:-1], _stem(theirs[-1])]
-    shared = 0
-    for mine, other in zip(reversed(parts), reversed(theirs), strict=False):
-        if mine != other:
-            break
-        shared += 1
-    return shared
+def _shared(parts: Sequence[str], file: str, *, fold: bool) -> int:
+    """How many components a name and a file have in common, counted from the end; the last is known to fit.
+
+    Args:
+        parts: of the name.
+        file: the file.
+        fold: compare without regard to case.
+    """
+    folders, theirs = parts[:-1], _parts(_spelled(file))[:-1]
+    if fold:
+        folders, theirs = [part.casefold() for part in folders], [part.casefold() for part in theirs]
+    pairs = zip(reversed(folders), reversed(theirs), strict=False)
+    return 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -7,9 +7,10 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-from soundloom.packaged import FOLDER, PackagedPart
+from soundloom.packaged import NAME, PackagedPart
 from soundloom.sound_tagger import SoundTagger
 from soundloom.tags.linear_tags import LinearTags
+from soundloom.tags.model_words import words_of_model
 
 __all__ = ["PackagedTagger"]
 
@@ -34,7 +35,8 @@ class PackagedTagger(SoundTagger):
             MissingExtraError: ONNX Runtime is not installed.
             ModelError: a file of the model is damaged.
         """
-        tags = LinearTags.load(FOLDER)
+        tags = words_of_model(NAME)
+        assert isinstance(tags, LinearTags)  # of this model they need no PyTorch
         return cls(PackagedPart(tags.part), tags)
 
     def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:

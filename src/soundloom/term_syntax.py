@@ -1,6 +1,7 @@
 """Notation of a sound in a query: its region, as ``dog.wav@1:30-1:34``, and its weight, as ``dog.wav=2``.
 
-A file whose own name looks so is itself.
+A region may also follow a colon, ``dog.wav:1:30-1:34``. A file whose own name looks so is itself; what else follows the
+ending of a sound is refused, and never left out.
 """
 
 from __future__ import annotations
@@ -11,11 +12,22 @@ import re
 from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import QueryError
 
-__all__ = ["ends_as_sound", "is_written_as_region", "seconds_of", "split_region", "split_weight", "stem_of"]
+__all__ = [
+    "ends_as_sound",
+    "is_written_as_region",
+    "refuse_rest",
+    "seconds_of",
+    "split_region",
+    "split_weight",
+    "stem_of",
+]
 
 _REGION = re.compile(r"(.+)@([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
+_COLON_REGION = re.compile(r"(.+?):([0-9][0-9:.]*)?-([0-9][0-9:.]*)?")
 _WEIGHT = re.compile(r"(.+)=(-?[0-9]+(?:\.[0-9]+)?|nan|inf)")
-_ONE_TIME = re.compile(r"(.+)@([0-9][0-9:.]*)")
+_ONE_TIME = re.compile(r"(.+?)[@:]([0-9][0-9:.]*)")
+_REST = re.compile(r"[@:#=](?=\S*$)|\s+(?=[0-9:.]*-[0-9:.]*$)")
+"""What divides the name of a sound from what is written after it."""
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -47,11 +59,15 @@ def split_weight(term: str) -> tuple[str, float]:
     return (term, 1.0) if found is None or _exists(term) else (found[1], float(found[2]))
 
 
-def split_region(term: str) -> tuple[str, float, float | None]:
+def split_region(term: str, *, any_name: bool = False) -> tuple[str, float, float | None]:
     """A sound and the seconds of it, to its end if no end is written.
 
-    >>> split_region("dog.wav@1:30-"), split_region("dog.wav")
-    (('dog.wav', 90.0, None), ('dog.wav', 0.0, None))
+    >>> split_region("dog.wav@1:30-"), split_region("dog.wav:1:30-2:00"), split_region("dog.wav")
+    (('dog.wav', 90.0, None), ('dog.wav', 90.0, 120.0), ('dog.wav', 0.0, None))
+
+    Args:
+        term: as it is written.
+        any_name: whether what stands before a colon is a sound also without the ending of one.
 
     Raises:
         QueryError: one time instead of two.
@@ -62,7 +78,9 @@ def split_region(term: str) -> tuple[str, float, float | None]:
             f"{single[2]!r} is one time, and a region has a start and an end: write {single[1]}@START-END, or "
             f"{term}- for all that follows"
         )
-    found = _REGION.fullmatch(term)
+    found = _REGION.fullmatch(term) or _COLON_REGION.fullmatch(term)
+    if found is not None and term[found.end(1)] == ":" and not (any_name or ends_as_sound(found[1])):
+        return term, 0.0, None
     if found is None or _exists(term) or not (found[2] or found[3]):
         return term, 0.0, None
     try:
@@ -75,14 +93,29 @@ def is_written_as_region(term: str) -> bool:
     """Whether a term is a region of a sound.
 
     Raises:
-        QueryError: it is meant as one, and its times cannot be read.
+        QueryError: it is meant as one, and cannot be read.
     """
     if split_region(term)[0] != term:
         return True
-    before, at, region = term.rpartition("@")
-    if at and ends_as_sound(before) and not _exists(term):
-        raise QueryError(f"{region!r} is no region of {before}: write {before}@START-END, in seconds or as 1:30")
+    refuse_rest(term)
     return False
+
+
+def refuse_rest(term: str) -> None:
+    """Refuse a term in which something follows the ending of a sound that is neither a region nor a weight.
+
+    Raises:
+        QueryError: there is such, and no file is called so; says how a region, or a weight, is written.
+    """
+    if ends_as_sound(term) or _exists(term):
+        return
+    sound, equals, rest = term.rpartition("=")
+    if equals and (ends_as_sound(sound) or split_region(sound)[0] != sound):
+        raise QueryError(f"{rest!r} is no weight of {sound}: write a number, as {sound}=2")
+    for found in _REST.finditer(term):
+        sound, rest = term[: found.start()], term[found.end() :]
+        if ends_as_sound(sound):
+            raise QueryError(f"{rest!r} is no region of {sound}: write {sound}@START-END, in seconds or as 1:30")
 
 
 def ends_as_sound(name: str) -> bool:

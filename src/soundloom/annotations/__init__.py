@@ -1,6 +1,6 @@
 """Annotations: regions of sounds with what is said of them, read and written in the formats of the field's programs."""
 
-from soundloom.annotations.annotation import Annotation
+from soundloom.annotations.annotation import UNMARKED, Annotation
 from soundloom.annotations.annotation_files import (
     AnnotationTable,
     check_annotation_file,
@@ -16,6 +16,7 @@ from soundloom.annotations.programs.playlist import playlist_entries
 
 __all__ = [
     "FORMATS",
+    "UNMARKED",
     "Annotation",
     "AnnotationFormat",
     "AnnotationTable",

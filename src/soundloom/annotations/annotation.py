@@ -9,7 +9,10 @@ from typing import Any
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["Annotation"]
+__all__ = ["UNMARKED", "Annotation"]
+
+UNMARKED = "?"
+"""The label of a region that waits for somebody to mark it."""
 
 
 @dataclass(frozen=True)

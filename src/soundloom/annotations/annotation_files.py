@@ -28,6 +28,7 @@ from soundloom.annotations.delimited_text import TextTable, read_table
 from soundloom.annotations.programs.plain_csv import write_header
 from soundloom.atomic_file import replacing
 from soundloom.audio import AUDIO_SUFFIXES
+from soundloom.counted import counted
 from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
 from soundloom.file_names import text_path
 from soundloom.file_tables import FileMatcher
@@ -143,7 +144,8 @@ def read_annotations(
         sound: the file that the annotations are of, where the table does not say; None: the sound beside the table
             whose name the table's begins with, such as ``owl.wav`` for ``owl.wav.txt`` or ``owl.selections.txt``.
         sounds: files that the names of the table may stand for (`soundloom.file_tables.FileMatcher`); names that fit
-            none, or several, stay as they are, and relative ones are looked for beside the table.
+            none, or several, stay as they are, and relative ones are looked for beside the table. Which were taken by
+            their names alone is said.
         content: what the file holds, where that is known and it need not be there; nothing is looked for beside it.
 
     Raises:
@@ -159,10 +161,11 @@ def read_annotations(
         read = FORMATS[name].read if format is None else FORMATS.find(format).read
         if read is None:
             raise FileTableError(f"cannot be read as {name}: {FORMATS[name].title} is only written")
-        of = text_path(sound) if sound is not None else sound_beside(file, look=content is None)
+        given = "" if sound is None else text_path(sound)
+        of = given or sound_beside(file, look=content is None)
         if sound is None and content is None and (sounds := list(sounds)):
             of = text_path(Path(of).absolute())  # its folders distinguish files of one name, and need not fit
-        found = read(text, of)
+        found = [one if one.path else replace(one, path=of) for one in read(text, given)]
     except OSError as error:
         raise FileTableError(f"{str(file)!r} cannot be read: {reason_of(error)}") from None
     except InvalidArgumentError as error:
@@ -173,7 +176,12 @@ def read_annotations(
     if found and not any(one.label for one in found):
         said += f"; nothing in it has a label, its columns are {list(text.header)}"
     beside = file.parent if content is None else None
-    return AnnotationTable(tuple(_located(found, beside, [text_path(one) for one in sounds])), name, said)
+    found, by_name = _located(found, beside, [text_path(one) for one in sounds])
+    if by_name:
+        first = min(by_name)
+        said += f"; {counted(len(by_name), 'file')} taken by name alone: {first!r} for {by_name[first]!r}"
+        said += ", ..." if len(by_name) > 1 else ""
+    return AnnotationTable(tuple(found), name, said)
 
 
 def is_annotation_table(data: bytes) -> bool:
@@ -268,8 +276,10 @@ def _literal(name: str) -> str:
     return glob.escape(name)
 
 
-def _located(found: Sequence[Annotation], folder: Path | None, sounds: list[str]) -> list[Annotation]:
-    """Annotations whose names are paths of files, where there are such.
+def _located(
+    found: Sequence[Annotation], folder: Path | None, sounds: list[str]
+) -> tuple[list[Annotation], dict[str, str]]:
+    """Annotations whose names are paths of files, where there are such, and the names that say no more than these.
 
     Args:
         found: the annotations.
@@ -277,15 +287,18 @@ def _located(found: Sequence[Annotation], folder: Path | None, sounds: list[str]
         sounds: files that the names may stand for.
     """
     names = {one.path for one in found}
-    matcher = FileMatcher(sounds, names, folder) if sounds else None
+    matcher = FileMatcher(sounds, names, folder)
     places: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for name in names:
-        fitting = matcher.match(name) if matcher is not None else ()
+        fitting, here = matcher.match(name), matcher.file_here(name)
         if len(fitting) == 1:
             places[name] = fitting[0]
-        elif folder is not None and not os.path.isabs(name) and (folder / name).exists():
-            places[name] = text_path(folder / name)
-    return [replace(one, path=places.get(one.path, one.path)) for one in found]
+            if here is None and name != fitting[0]:
+                by_name[name] = fitting[0]
+        elif here is not None:
+            places[name] = text_path(here)
+    return [replace(one, path=places.get(one.path, one.path)) for one in found], by_name
 
 
 def _write_tracks(annotations: Iterable[Annotation], folder: Path) -> None:

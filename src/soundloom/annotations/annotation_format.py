@@ -19,7 +19,7 @@ Recogniser = Callable[[TextTable], bool]
 """Whether a table is of the format, by its columns."""
 
 TableReader = Callable[[TextTable, str], list[Annotation]]
-"""The annotations of a table, and of the file of that path where the table names none."""
+"""The annotations of a table, and of the file of that path where the table names none; empty: it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

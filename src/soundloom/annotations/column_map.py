@@ -51,18 +51,23 @@ class ColumnMap:
 
         Args:
             table: of the program.
-            path: the file that a row is of which names none.
+            path: the file that a row is of which names none; empty where that is not known.
 
         Raises:
-            FileTableError: a cell that should hold a number holds none, or a row has no time.
+            FileTableError: a cell that should hold a number holds none, or a row has no time, or no file though others
+                have one.
             InvalidArgumentError: limits that contradict each other; says in which line.
         """
         found = []
         names = self._names(table)
         used = {name for attribute, name in names.items() if attribute is not None}
         other = [column_name(name) for name in self.other_labels]
+        file_column = names.get("path")
+        files_named = file_column is not None and any(cells[file_column] for _, cells in table.records())
         for row, (line, cells) in enumerate(table.records()):
             cell = {attribute: cells[name] for attribute, name in names.items()}
+            if files_named and not (cell["path"] or path):
+                raise FileTableError(f"has no {file_column} in line {line}: name the file, or leave out the row")
             label = cell.get("label", "") or next((cells[name] for name in other if cells.get(name)), "")
             rest = table.rest(row, used)
             if cell.get("number", "").strip() not in ("", str(row + 1)):

@@ -10,10 +10,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 
 from soundloom.audio.ignore_rules import IgnoreRules
+from soundloom.audio.system_folders import system_devices
 from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.file_names import os_path
@@ -27,12 +29,15 @@ def find(
     other_ending: Callable[[str], bool] | None = None,
     *,
     exclude: Sequence[str] = (),
+    is_left_out: Callable[[str], bool] = lambda _path: False,
+    on_system_folder: Callable[[str], None] = lambda _path: None,
 ) -> Iterator[Path]:
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
     Folders are searched in the order given, depth first, sorted by name. Links are followed. A file or folder that has
     several names (links or hard links) is visited once, so a loop of links ends. Unless they are in ``paths``, names
-    that begin with a dot are skipped, and what patterns leave out (`soundloom.audio.ignore_rules`).
+    that begin with a dot are skipped, and so are what patterns leave out (`soundloom.audio.ignore_rules`) and the
+    folders of the operating system itself, such as ``/proc`` (`soundloom.audio.system_folders`).
 
     Args:
         paths: files and folders.
@@ -40,6 +45,8 @@ def find(
         other_ending: called with the path of every file whose ending is none of `AUDIO_SUFFIXES`; says whether it is
             taken all the same. None: no such file is taken unless it is one of ``paths``.
         exclude: patterns of what is left out below each of the folders in ``paths``.
+        is_left_out: called with every path that is none of ``paths``; says whether it is left out.
+        on_system_folder: called with every folder of the operating system that is not searched.
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
@@ -49,32 +56,53 @@ def find(
         raise InvalidArgumentError(
             f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]"
         )
-    seen: set[tuple[int, int]] = set()
+    walk = _Walk(on_error or _refuse, other_ending, exclude, is_left_out, on_system_folder)
     for path in paths:
-        yield from _search(os_path(path), exclude, seen, on_error or _refuse, other_ending)
+        yield from _search(os_path(path), walk)
 
 
-def _search(
-    root: str,
-    exclude: Sequence[str],
-    seen: set[tuple[int, int]],
-    report: Callable[[Path, str], None],
-    other_ending: Callable[[str], bool] | None,
-) -> Iterator[Path]:
-    """The sound files of a file or below a folder; to ``seen`` the identity of all that was visited is added."""
+@dataclass(frozen=True)
+class _Walk:
+    """How folders are searched, see `find`; and what was visited."""
+
+    report: Callable[[Path, str], None]
+    other_ending: Callable[[str], bool] | None
+    exclude: Sequence[str]
+    is_left_out: Callable[[str], bool]
+    on_system_folder: Callable[[str], None]
+    devices: frozenset[int] = field(default_factory=system_devices)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def enters(self, folder: str, status: os.stat_result, of: int | None) -> bool:
+        """Whether a folder is new and of recordings; of the folder that the caller named, the device is ``of``."""
+        if (status.st_dev, status.st_ino) in self.seen:
+            return False
+        self.seen.add((status.st_dev, status.st_ino))
+        if status.st_dev != of and status.st_dev in self.devices:
+            self.on_system_folder(folder)
+            return False
+        return True
+
+
+def _search(root: str, walk: _Walk) -> Iterator[Path]:
+    """The sound files of a file or below a folder that were not visited yet."""
+    seen, report, other_ending = walk.seen, walk.report, walk.other_ending
+    device: int | None = None
     # A stack, because folders may be nested deeper than Python's recursion limit: paths to visit, the next one
     # last, and whether the caller named the path.
-    waiting = [(root, True, IgnoreRules().with_patterns(root, exclude))]
+    waiting = [(root, True, IgnoreRules().with_patterns(root, walk.exclude))]
     while waiting:
         name, given, rules = waiting.pop()
+        if not given and walk.is_left_out(name):
+            continue
         wanted = given or os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
         try:
             status = os.stat(name)
             # Device and inode are the same for all names of a file or folder.
             identity = status.st_dev, status.st_ino
             if stat.S_ISDIR(status.st_mode):
-                if identity not in seen and (given or not rules.exclude(name, is_folder=True)):
-                    seen.add(identity)
+                device = status.st_dev if given else device
+                if (given or not rules.exclude(name, is_folder=True)) and walk.enters(name, status, device):
                     entries = sorted(os.listdir(name), reverse=True)
                     inside = rules.inside(name, entries)
                     waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]

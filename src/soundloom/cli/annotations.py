@@ -63,7 +63,12 @@ def command() -> None:
 @click.option("--format", "format_", metavar="FORMAT", help="The table's format, if it is not recognised.")
 @click.option("--sound", metavar="FILE", help="The sound, where the table does not name it and is not named after it.")
 def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: str | None) -> None:
-    """Take tables of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or CSV, into the library."""
+    """Take tables of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or CSV, into the library.
+
+    A path in a table that leads to a file here is of that file, and of its copies in the library. One that leads
+    nowhere is of the file in the library whose path ends alike; which were taken so is said.
+    """
+    from soundloom.annotations import UNMARKED
     from soundloom.library import Library
 
     annotations = Library.open(folder).annotations
@@ -71,7 +76,10 @@ def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: 
         report = annotations.import_table(table, format=format_, sound=sound)
         echo(report.said, err=True)
         known = f", {report.known} known already" if report.known else ""
-        echo(f"{counted(report.added, 'annotation')} added{known}")
+        copies = f", {report.copies} more on copies of the same content" if report.copies else ""
+        echo(f"{counted(report.added, 'annotation')} added{known}{copies}")
+        if report.unmarked:
+            echo(f"{counted(report.unmarked, 'region')} left out that nobody has marked yet ({UNMARKED})", err=True)
         if report.elsewhere:
             echo(
                 f"{counted(len(report.elsewhere), 'name')} of the table that no file of the library fits, or several: "
@@ -166,7 +174,7 @@ def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool
     """Count annotations, or detections, by site and hour of the day."""
     from rich.table import Table
 
-    from soundloom.annotations import read_annotations
+    from soundloom.annotations import UNMARKED, read_annotations
     from soundloom.library import Library, hour_counts, site_and_moment
     from soundloom.pictures import hours_picture
 
@@ -176,7 +184,8 @@ def counts(folder: Path, table: Path | None, out: Path | None, json_wanted: bool
     if table is None:
         found = annotations.all(where)
     else:
-        every = read_annotations(table, sounds=library.files()).annotations
+        regions = read_annotations(table, sounds=library.files()).annotations
+        every = [one for one in regions if one.label != UNMARKED]
         found = [one for one in every if where.holds(one, *site_and_moment(one, deployments, recorded))]
     by_site, timeless = hour_counts(found, deployments, recorded)
     if out is not None:

@@ -143,9 +143,9 @@ def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None
 
 
 def print_left_out(left_out: FilesLeftOut) -> None:
-    """Say which files were left out for their endings, if any were, on standard error."""
-    if left_out.endings:
-        echo(str(left_out), err=True)
+    """Say which files were left out for their endings, and which folders, if any were, on standard error."""
+    if said := str(left_out):
+        echo(said, err=True)
 
 
 def print_copies(copies: Sequence[str], also: str = "also on", *, shown: int = 5) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -238,19 +239,19 @@ def sample(
 @common_options.as_json
 def density(table: Path, label: str, json_wanted: bool) -> None:
     """Estimate in how many of all windows a call is, from a table of soundloom detector sample that was filled in."""
-    from soundloom.annotations import read_annotations
-    from soundloom.detectors.call_density import UNCHECKED, call_density
+    from soundloom.annotations import UNMARKED, read_annotations
+    from soundloom.detectors.call_density import call_density
     from soundloom.letter_case import folded
 
     found = read_annotations(table).annotations
     share = call_density(found, label)
-    marked = sum(one.label != UNCHECKED for one in found)
+    marked = sum(one.label != UNMARKED for one in found)
     if json_wanted:
         print_json({"label": label, "density": asdict(share), "checked": marked})
     else:
         interval = f"{share.value:.1%} of windows ({share.low:.1%} to {share.high:.1%})"
         echo(f"{printable(label)}: in {interval}, {marked} checked")
-    names = {one.label for one in found} - {UNCHECKED, ""}
+    names = {one.label for one in found} - {UNMARKED, ""}
     if names and not any(folded(one) == folded(label) for one in names):
         echo(f"no window is marked {label!r}: what is marked is {', '.join(sorted(map(repr, names)))}", err=True)
 
@@ -356,9 +357,9 @@ def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
     found = []
     for text in sounds:
         mark = parse_mark(text)
-        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, None)
+        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, math.inf)
         length = audio.info(os_path(path)).duration
-        if end is None:
+        if end == math.inf:
             end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
         if not start <= end <= (length or end) + TOLERANCE:
             raise QueryError(

@@ -103,6 +103,7 @@ def _measured(
     """Every model on every corpus, printed as each is done; None where a corpus allows none of the protocols."""
     from soundloom.evaluation.results import EvaluationError
     from soundloom.evaluation.runner import evaluate, protocol_names
+    from soundloom.evaluation.training_clips import find_training_clips
 
     def scored(score: Score, took: float) -> None:
         evaluate_options.report(f"  {score}, {clock(took)}", quiet=quiet)
@@ -112,15 +113,18 @@ def _measured(
     for name, chosen in weights.items():
         load = model_loader(offline=offline)
         model = load(name, weights=chosen, seed=shared["seed"])
+        trained_on = find_training_clips(name)
         for corpus in corpora:
             evaluate_options.report(f"{model.name} on {corpus.name}", quiet=quiet)
             with evaluate_options.embedding_bar("embedding", quiet=quiet) as progress:
                 try:
-                    result = evaluate(model, corpus, names, progress=progress, scored=scored, **shared)
+                    result = evaluate(
+                        model, corpus, names, trained_on=trained_on, progress=progress, scored=scored, **shared
+                    )
                 except EvaluationError as error:
                     echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                     yield None
                     continue
             summary = f"  {result.embedded} of {result.clips} clips embedded now, {clock(result.seconds)}"
-            evaluate_options.report(summary, quiet=quiet)
+            evaluate_options.report("; ".join(filter(None, (summary, result.caution))), quiet=quiet)
             yield result

@@ -161,7 +161,7 @@ def print_table(results: Sequence[Result]) -> None:
     """Print scores, models down, corpora and protocols across."""
     from rich.table import Table
 
-    from soundloom.evaluation.report.tables import table_of
+    from soundloom.evaluation.report.tables import cautions, table_of
 
     scores = table_of(results)
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -173,6 +173,8 @@ def print_table(results: Sequence[Result]) -> None:
     counts = ("\n".join(scores.counts(number)) for number in range(len(scores.columns)))
     table.add_row("", *counts, style="dim")
     table_console(400).print(table)
+    for caution in cautions(results):
+        echo(caution)
     echo("percent ± half the 95 % interval over runs, folds or draws; in brackets: published", err=True)
 
 

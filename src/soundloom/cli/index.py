@@ -346,6 +346,10 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     print_left_out(report.left_out)
     for old, new in report.relocated.items():
         echo(f"{old} is now {new}: its embeddings were kept.")
+    for outer in dict.fromkeys(report.replaced.values()):
+        inner = [path for path, place in report.replaced.items() if place == outer]
+        names = ", ".join(inner[:5]) + (f" and {len(inner) - 5} more" if len(inner) > 5 else "")
+        echo(f"{outer} takes the place of {names}, which {'lies' if len(inner) == 1 else 'lie'} in it.")
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         echo(f"{counted(report.padded, 'file')} shorter than {shortest:.3f} s: padded with silence.", err=True)

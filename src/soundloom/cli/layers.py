@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +50,8 @@ def command(
     """Measure every layer of a model's encoder on every corpus.
 
     All layers are embedded in one pass over the sound; of a woven model, such as loom, those of each part that has
-    several. Names the middle layer M and the late layer L that are
-    best to fuse, by the rule of Niizumi 2022: each the best on average of the tasks that it is for.
+    several. Names the middle layer M and the late layer L that are best to fuse, by the rule of Niizumi 2022: each the
+    best on average of the tasks that it is for.
 
     \b
     Examples:
@@ -59,30 +61,31 @@ def command(
     """
     from soundloom.evaluation import results as kept
     from soundloom.evaluation.analysis.layers import evaluate_layers, layered_streams
+    from soundloom.evaluation.training_clips import find_training_clips
 
     load = model_loader(offline=offline)
-    found_streams = layered_streams(
-        load(model_name, weights=common_options.parse_files(files) or "published", seed=seed)
-    )
+    weights = common_options.parse_files(files) or "published"
+    found_streams = layered_streams(load(model_name, weights=weights, seed=seed))
+    clips = find_training_clips(model_name)
     corpora = evaluate_options.load_corpora(where)
-    found: list[kept.Result] = []
-    refused = False
+    found, refused = list[kept.Result](), False
 
     def scored(layer: str, score: Score, seconds: float) -> None:
         evaluate_options.report(f"  {layer:>10}  {score}, {clock(seconds)}", quiet=json_wanted)
 
+    measure = partial(evaluate_layers, protocol=protocol, seed=seed, cache=cache, workers=workers, scored=scored)
     for stream, corpus in product(found_streams, corpora):
         part = model_name if len(found_streams) == 1 else f"{stream.name.partition('#')[0]} of {model_name}"
         evaluate_options.report(f"{part} on {corpus.name}", quiet=json_wanted)
         with evaluate_options.embedding_bar("embedding", quiet=json_wanted) as progress:
             try:
-                found += evaluate_layers(
-                    stream, corpus, protocol, seed=seed, cache=cache, workers=workers, progress=progress, scored=scored
-                ).values()
+                layers = measure(stream, corpus, progress=progress)
             except kept.EvaluationError as error:
                 echo("  ", Styled("not measured", "red"), f" {error}", err=True)
                 refused = True
                 continue
+        trained_on = clips.count(corpus, workers)
+        found += [replace(result, trained_on=trained_on) for result in layers.values()]
         if out is not None:
             kept.write(out / "results.json", found)
     if out is not None and found:

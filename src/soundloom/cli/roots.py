@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import clock, echo, print_json
 from soundloom.counted import counted
+from soundloom.remote import absolute_location
 
 if TYPE_CHECKING:
     from soundloom.library import Root
@@ -59,12 +61,15 @@ def list_(parent: Path, folder: Path | None, json_wanted: bool) -> None:
 
 
 def _list_roots(folder: Path, *, json_wanted: bool) -> None:
-    roots = open_library(folder).roots.all()
+    library = open_library(folder)
+    roots = library.roots.all()
     if json_wanted:
         print_json(roots)
     else:
         for line in roots_table(roots) or ["no sounds are indexed yet"]:
             echo(line)
+        for path in library.roots.forgotten():
+            echo(f" forgotten  left out until it is indexed by name  {path}")
 
 
 @command.command("relocate")
@@ -83,9 +88,18 @@ def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
 @_library
 @click.pass_obj
 def forget(parent: Path, path: str, folder: Path | None) -> None:
-    """Remove the embeddings of what was indexed from PATH; no sound is touched."""
-    removed = open_library(folder or parent).roots.forget(path)
-    echo(f"{path} is forgotten: {counted(removed, 'file')}.")
+    """Remove the embeddings of what was indexed from PATH, a root or what lies in one; no sound is touched.
+
+    Roots that lie in PATH stay. A PATH in a root is left out from now on; soundloom index PATH takes it back.
+    """
+    roots = open_library(folder or parent).roots
+    removed = roots.forget(path)
+    kept_out = (
+        f" It is left out of later runs; soundloom index {quote(path)} takes it back."
+        if absolute_location(path) in roots.forgotten()
+        else ""
+    )
+    echo(f"{path} is forgotten: {counted(removed, 'file')}.{kept_out}")
 
 
 def roots_table(roots: list[Root]) -> list[str]:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from soundloom.cli.console import path_from_here
 from soundloom.cli.player import find_player
 from soundloom.errors import LibraryError
+from soundloom.file_names import text_path
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.term_syntax import seconds_of
@@ -178,10 +179,14 @@ def query_title(query: LibraryQuery) -> str:
 
 def sound_name(sound: QuerySound) -> str:
     """A sound as it is written on the command line."""
-    region = "" if sound.end is None else f"{sound.end:g}"
-    source = path_from_here(str(sound.source))
-    written = f"{source}@{sound.start:g}-{region}" if sound.start or region else source
+    written = path_from_here(str(sound.source)) + _region(sound)
     return written if sound.weight == 1 else f"{written}={sound.weight:g}"
+
+
+def _region(sound: QuerySound) -> str:
+    """The region of a sound as it is written after its name; empty for a whole one."""
+    end = "" if sound.end is None else f"{sound.end:g}"
+    return f"@{sound.start:g}-{end}" if sound.start or end else ""
 
 
 def _limits(given: RowFilter) -> list[str]:
@@ -209,5 +214,5 @@ def _day(moment: date | None) -> str | None:
 def query_label(query: LibraryQuery) -> str:
     """What the regions that are found are called in other programs."""
     words = " ".join(filter(None, (query.text, *query.words)))
-    sounds = " ".join(Path(str(sound.source)).stem for sound in query.like)
+    sounds = " ".join(text_path(Path(str(sound.source)).stem) + _region(sound) for sound in query.like)
     return words or (f"like {sounds}" if sounds else " ".join(query.filter.tags) or "found")

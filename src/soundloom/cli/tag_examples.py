@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.safe_text import printable
-from soundloom.term_syntax import seconds_of
+from soundloom.term_syntax import refuse_rest, split_region
 
 if TYPE_CHECKING:
     from soundloom.library import Edit, ExampleTagging, Library, SegmentRef, SuggestedSegment
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["command", "parse_mark"]
 
 _ID = re.compile("[0-9a-f]{16}")
-_TIME = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
-_REGION = re.compile(rf"(.+?)[:@]({_TIME})-({_TIME})")
 
 
 @click.command("examples")
@@ -100,13 +99,17 @@ def command(
 def parse_mark(text: str) -> str | tuple[str, float, float]:
     """Read ``FILE``, ``FILE:FROM-TO`` or ``FILE@FROM-TO``, times as 12.5 or 1:30; a file that is called so is meant.
 
+    A region without an end has an infinite one.
+
     >>> parse_mark("b.wav:3.0-5.0"), parse_mark("b.wav@0:30.5-1:02"), parse_mark("a.wav")
     (('b.wav', 3.0, 5.0), ('b.wav', 30.5, 62.0), 'a.wav')
+
+    Raises:
+        QueryError: what follows the name of a sound is no region.
     """
-    region = _REGION.fullmatch(text)
-    if region is None or os.path.exists(text):
-        return text
-    return region[1], seconds_of(region[2]), seconds_of(region[3])
+    name, start, end = split_region(text, any_name=True)
+    refuse_rest(name)
+    return text if name == text else (name, start, math.inf if end is None else end)
 
 
 def _mark(text: str, folder: Path) -> SegmentRef:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from soundloom import packaged
 from soundloom.annotations import Annotation, write_annotations
 from soundloom.safe_text import printable
 
@@ -81,21 +80,6 @@ class TagReport:
     notices: list[FileNotice]
 
 
-def _load_tagger(
-    run: str | os.PathLike[str], sentences: Sequence[str], weights: str | Mapping[str, str], offline: bool
-) -> SoundTagger:
-    if not sentences and packaged.is_packaged(run, weights) and packaged.is_installed():
-        from soundloom.packaged_tagger import PackagedTagger
-
-        return PackagedTagger.load()
-    from soundloom.tagger import Tagger
-    from soundloom.zero_shot import zero_shot_tagger
-
-    if sentences:
-        return zero_shot_tagger(run, sentences, offline=offline)
-    return Tagger.load(run, weights=weights, offline=offline)
-
-
 def _tagging(
     tagger: SoundTagger, explain: bool, decoding: DecodeOptions | None
 ) -> Callable[[FileOnDisk, AvProcess], tuple[Tagged, list[Notice]]]:
@@ -150,8 +134,9 @@ def tag_files(
     from soundloom.file_pool import Failed, process
     from soundloom.library import Failure, FileNotice, FileProgress
     from soundloom.library.indexing.scan import FilesLeftOut, find_files
+    from soundloom.tagger_choice import load_tagger
 
-    tagger = _load_tagger(run, sentences, weights, offline)
+    tagger = load_tagger(run, weights=weights, offline=offline, sentences=sentences)
     notices: list[FileNotice] = []
     failed, rows, seconds, left_out = dict[str, str](), list[TagRow](), 0.0, FilesLeftOut()
     files = sorted(find_files(sounds, failed, left_out), key=lambda file: file.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,7 @@ def _decoding(context: click.Context, folder: Path | None, detector: str | None)
 def _checked(mark: str | tuple[str, float, float]) -> tuple[Path, float, float | None]:
     """A file that is there, and the seconds of it that are meant."""
     name, start, end = (mark, 0.0, None) if isinstance(mark, str) else mark
-    return local_path(name, must_exist=True), start, end
+    return local_path(name, must_exist=True), start, None if end == math.inf else end
 
 
 def _of_tables(sound: Path, tables: tuple[Path, ...]) -> list[Annotation]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from soundloom import packaged
 from soundloom.cli import common_options
 from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.console import echo, print_json
+
+if TYPE_CHECKING:
+    from soundloom.tags import Vocabulary
 
 __all__ = ["command"]
 
@@ -18,9 +23,17 @@ __all__ = ["command"]
 @click.argument("text", required=False, nargs=-1)
 @click.option("-m", "--model", help="Model; see: soundloom models.  [default: loom, or the library's]")
 @common_options.library_option("Of this library's model.")
+@common_options.weight_files
 @common_options.offline
 @common_options.as_json
-def command(text: tuple[str, ...], model: str | None, folder: Path | None, offline: bool, json_wanted: bool) -> None:
+def command(
+    text: tuple[str, ...],
+    model: str | None,
+    folder: Path | None,
+    files: tuple[str, ...],
+    offline: bool,
+    json_wanted: bool,
+) -> None:
     """List the words that a model knows, with the everyday words that stand for them.
 
     With TEXT, only the words that it means, and those that have it in one of their names.
@@ -30,21 +43,13 @@ def command(text: tuple[str, ...], model: str | None, folder: Path | None, offli
       soundloom words
       soundloom words rain
       soundloom words a crying baby
-      soundloom words -m yamnet --json
+      soundloom words -m yamnet --weights yamnet.tflite --json
       soundloom words -l sounds.loom
     """
     from soundloom.errors import QueryError
     from soundloom.library.search.tag_query import find_known_words
-    from soundloom.tags.model_words import words_of_model
 
-    if model is None and folder is not None:
-        settings = open_library(folder).settings
-        model = settings.source or settings.model
-    model = model or "loom"
-    aligned = words_of_model(model, offline=offline)
-    if aligned is None:
-        raise QueryError(f"the model {model!r} knows no words: take loom (the default), coala, or one trained on tags")
-    vocabulary = aligned.vocabulary
+    model, vocabulary = _vocabulary(model, folder, files, offline)
     names: dict[str, list[str]] = {tag: [] for tag in vocabulary.tags}
     for name, tag in vocabulary.names.items():
         if name != tag.lower() and name not in tag.lower().split(", "):
@@ -67,3 +72,21 @@ def command(text: tuple[str, ...], model: str | None, folder: Path | None, offli
         return
     for tag, others in sorted(names.items(), key=lambda row: row[0].casefold()):
         echo(f"{tag}: {', '.join(others)}" if others else tag)
+
+
+def _vocabulary(
+    model: str | None, folder: Path | None, files: tuple[str, ...], offline: bool
+) -> tuple[str, Vocabulary]:
+    """The name of a model, or of a library's, and the words that searches by it understand."""
+    from soundloom.errors import QueryError
+    from soundloom.library.search.tag_query import tags_of_library
+    from soundloom.tags.model_words import words_of_model
+
+    if model is None and folder is not None:
+        settings = open_library(folder).settings
+        return settings.model, tags_of_library(settings, offline=offline).vocabulary
+    name = model or packaged.NAME
+    words = words_of_model(name, common_options.parse_files(files) or "published", offline=offline)
+    if words is None:
+        raise QueryError(f"the model {name!r} knows no words: take loom (the default), coala, or one trained on tags")
+    return name, words.vocabulary

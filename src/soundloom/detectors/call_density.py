@@ -19,16 +19,13 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-from soundloom.annotations import Annotation
+from soundloom.annotations import UNMARKED, Annotation
 from soundloom.detectors.calibration import Interval
 from soundloom.detectors.events import ScoredWindows
 from soundloom.errors import InvalidArgumentError
 from soundloom.letter_case import folded
 
-__all__ = ["UNCHECKED", "call_density", "checked", "density_sample"]
-
-UNCHECKED = "?"
-"""The label of a region that nobody has checked yet."""
+__all__ = ["call_density", "checked", "density_sample"]
 
 _BINS = 5
 _DRAWS = 10_000
@@ -71,7 +68,7 @@ def density_sample(
             one = windows[recording]
             score = round(float(probabilities[member]), 6)
             start, end = one.around(number, seconds)
-            found.append(Annotation(one.path, start, end, UNCHECKED, score, one.duration, facts))
+            found.append(Annotation(one.path, start, end, UNMARKED, score, one.duration, facts))
     return sorted(found, key=lambda one: (one.path, one.start))
 
 
@@ -91,7 +88,7 @@ def call_density(sample: Sequence[Annotation], label: str) -> Interval:
         for one in sample:
             bin_, share, expected = (_number(one.columns[name]) for name in ("bin", "share", "expected"))
             facts[bin_ := int(bin_)] = share, expected
-            if one.label != UNCHECKED:
+            if one.label != UNMARKED:
                 bins[bin_].append(folded(one.label) == folded(label))
     except (KeyError, ValueError, TypeError):
         raise InvalidArgumentError(
@@ -118,7 +115,7 @@ def call_density(sample: Sequence[Annotation], label: str) -> Interval:
 
 def checked(regions: Sequence[Annotation]) -> list[Annotation]:
     """The regions that somebody has checked, or that were never asked about."""
-    return [replace(one, score=None) for one in regions if one.label != UNCHECKED]
+    return [replace(one, score=None) for one in regions if one.label != UNMARKED]
 
 
 def _bins(probabilities: Float[np.ndarray, " windows"], rng: np.random.Generator) -> list[Int[np.ndarray, " _members"]]:

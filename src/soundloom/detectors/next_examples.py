@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from soundloom.annotations import Annotation
-from soundloom.detectors.call_density import UNCHECKED, density_sample
+from soundloom.annotations import UNMARKED, Annotation
+from soundloom.detectors.call_density import density_sample
 from soundloom.detectors.detector import Detector
 from soundloom.detectors.events import ScoredWindows
 from soundloom.detectors.label_detector import LabelDetector
@@ -66,7 +66,7 @@ def windows_to_mark(
     if by == DENSITY:
         return density_sample(windows, column, found.window, count, seed=seed)
     every = [
-        Annotation(one.path, *one.around(number, found.window), UNCHECKED, float(one.probabilities[number, column]),
+        Annotation(one.path, *one.around(number, found.window), UNMARKED, float(one.probabilities[number, column]),
                    one.duration)
         for one in windows
         for number in range(len(one.starts))

@@ -6,7 +6,7 @@ IV-A3). Where the last wanted layer is reached, only the two special tokens are 
 
 The keys are those of the checkpoints published for the transformers library, which has itself renamed its modules
 since (it translates on loading); hence the architecture is written out here, and held against that library in the
-tests. ``ast_original`` translates the authors' own checkpoints.
+tests. `soundloom.models.weights.ast_original` translates the authors' own file.
 
 Windows of other lengths take the middle of the learned positions, longer ones stretch them, as the authors do.
 """

@@ -104,6 +104,8 @@ class Result:
         environment: versions and machine.
         measurements: by protocol.
         refused: the protocols that this model or corpus does not allow, and why.
+        trained_on: how many of the clips the model was trained on, as far as that is kept with it
+            (`soundloom.evaluation.training_clips`).
         projection: the embedding in the plane, if asked for.
     """
 
@@ -122,6 +124,7 @@ class Result:
     environment: Mapping[str, Any]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    trained_on: int = 0
     projection: Projection | None = None
 
     def _repr_html_(self) -> str:
@@ -130,7 +133,8 @@ class Result:
             for protocol, one in self.measurements.items()
         ]
         rows += [[escape(protocol), "not measured", "", escape(why), ""] for protocol, why in self.refused.items()]
-        head = html_table((), [[escape(self.model), f"on {escape(self.corpus)}", f"{self.clips:,} clips"]])
+        about = [escape(self.model), f"on {escape(self.corpus)}", f"{self.clips:,} clips", self.caution]
+        head = html_table((), [[text for text in about if text]])
         return head + html_table(["protocol", "metric", "mean", "95 % interval", "clips"], rows)
 
     @property
@@ -138,8 +142,14 @@ class Result:
         """Protocol -> score."""
         return {name: measurement.score for name, measurement in self.measurements.items()}
 
+    @property
+    def caution(self) -> str:
+        """How many of the clips the model was trained on, in words; empty of none."""
+        return f"trained on {self.trained_on:,} of these {self.clips:,} clips" if self.trained_on else ""
+
     def __str__(self) -> str:
-        lines = [f"{self.model} on {self.corpus}: {self.clips - len(self.left_out)} of {self.clips} clips"]
+        counted = f"{self.model} on {self.corpus}: {self.clips - len(self.left_out)} of {self.clips} clips"
+        lines = [", ".join(filter(None, (counted, self.caution)))]
         return "\n  ".join([*lines, *map(str, self.scores.values())])
 
 

@@ -38,6 +38,7 @@ from soundloom.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
 from soundloom.evaluation.results import EvaluationError, Measurement, Result, corpus_digest
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
+from soundloom.evaluation.training_clips import TrainingClips, find_training_clips
 from soundloom.letter_case import suggestion
 from soundloom.models import load
 
@@ -92,6 +93,7 @@ def evaluate(
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     projection: bool = False,
+    trained_on: TrainingClips | None = None,
     progress: Callable[[ExtractionProgress], None] | None = None,
     scored: Callable[[Score, float], None] | None = None,
 ) -> Result:
@@ -108,6 +110,7 @@ def evaluate(
         cache: where embeddings are kept; see `default_cache`.
         workers: how many files are embedded at a time; as many as there are processors if not given.
         projection: also place the embeddings in a plane, for a picture.
+        trained_on: the clips that a loaded model was trained on; of one that is given by its name they are found.
         progress: called after every clip that is embedded.
         scored: called with every score, when it is there, and the seconds it took.
 
@@ -120,6 +123,7 @@ def evaluate(
         MissingExtraError: the correlation analysis without librosa.
     """
     names = protocol_names(protocol)
+    clips = find_training_clips(model) if isinstance(model, str | os.PathLike) else trained_on
     model, corpus = _loaded(model), _read(corpus)
     features: dict[str, Features] = {}
 
@@ -135,9 +139,10 @@ def evaluate(
         return features[extractor.identity]
 
     model = with_task_statistics(model, extract)
-    return evaluate_features(
+    result = evaluate_features(
         model, corpus, names, extract, settings=settings or {}, seed=seed, projection=projection, scored=scored
     )
+    return dataclasses.replace(result, trained_on=clips.count(corpus, workers) if clips else 0)
 
 
 def _loaded(model: Any) -> Embedder:

@@ -19,7 +19,8 @@ from soundloom.errors import MissingExtraError, QueryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
 from soundloom.option_hints import hints_as_fields
-from soundloom.tagger import Tagger
+from soundloom.sound_tagger import SoundTagger
+from soundloom.tagger_choice import load_tagger
 
 try:
     from mcp.server.mcpserver import MCPServer
@@ -168,8 +169,11 @@ class _Tools:
     def tag(self, sound: Sound, start: Start = 0.0, end: End = None, k: Count = 10) -> list[SoundTag]:
         """Words for a sound by the library's model, the highest score first. Nothing is written to the library."""
         if "tagger" not in self._kept:
-            self._kept["tagger"] = Tagger.load(self.library.settings.model, offline=True)
-        tagger: Tagger = self._kept["tagger"]
+            settings = self.library.settings
+            self._kept["tagger"] = load_tagger(
+                settings.source or settings.model, weights=settings.weights, offline=True
+            )
+        tagger: SoundTagger = self._kept["tagger"]
         query = self._sound(sound, start, end)
         scores = tagger.tag(query.source, start=query.start, end=query.end, options=self.library.settings.decoding).clip
         return [SoundTag(tag=word, score=score) for word, score in tagger.describing(scores, k, 0.0)]

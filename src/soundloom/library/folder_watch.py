@@ -68,5 +68,6 @@ def _files(library: Library, named: Iterable[str] | None) -> frozenset[tuple[str
     present = [root for root in roots if is_there(root)]
     if not present:
         return frozenset()
-    found = files_below(present, {}, exclude=remember_exclusions(library.folder, ()))
+    exclude, forgotten = remember_exclusions(library.folder, ()), library.roots.forgotten()
+    found = files_below(present, {}, exclude=exclude, forgotten=forgotten)
     return frozenset((file.path, file.size, file.mtime_ns) for file in found)

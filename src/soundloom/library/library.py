@@ -198,7 +198,7 @@ class Library(LibraryContents):
         """
         roots, absent = (roots_of(sounds), []) if sounds is not None else self.roots.present()
         with self._add_lock.held():
-            self._registry.remember(roots)
+            self._registry.remember(roots, replacing=False)
             exclude = remember_exclusions(self.folder, exclude)
             report = Synchroniser(
                 self._indexed(self.settings, workers), self._library_model.get,
@@ -236,7 +236,7 @@ class Library(LibraryContents):
             return AddReport(unchanged=len(self._store.files()))
         roots, _ = self.roots.present()
         with self._add_lock.held():
-            self._registry.remember(roots)
+            self._registry.remember(roots, replacing=False)
             upgrade = Upgrade(self._indexed(settings, workers), embedder, prune=prune, progress=progress)
             report = upgrade.run(roots)
         Library.__init__(self, self.folder, settings, embedder, self._loader)

@@ -45,6 +45,7 @@ __all__ = [
     "BACKGROUND",
     "CONFIG",
     "PACKAGED",
+    "TRAINING_CLIPS",
     "WEIGHTS",
     "check_savable",
     "check_there",
@@ -62,7 +63,10 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 BACKGROUND = "background.safetensors"
 """Statistics of sounds of all kinds, for detectors (`soundloom.detectors.background`)."""
 
-COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json", BACKGROUND)
+TRAINING_CLIPS = "training_clips.safetensors"
+"""What identifies the clips that a model was trained on (`soundloom.evaluation.training_clips`)."""
+
+COMPANIONS = ("tags.safetensors", "vocabulary.json", "tagger.safetensors", "tagger.json", BACKGROUND, TRAINING_CLIPS)
 """Files of a model's folder that are no part of the model itself."""
 
 

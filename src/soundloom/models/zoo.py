@@ -116,7 +116,7 @@ def cnn14_stream(
 @register_model(
     "ast",
     title="Audio Spectrogram Transformer, 768 numbers; layers as ast#5#12",
-    source="Gong 2021, trained on AudioSet; fusion of Niizumi 2022",
+    source="Gong 2021, trained on AudioSet (--weights also takes the authors' own .pth); fusion of Niizumi 2022",
     layers=range(1, 13),
     checkpoint="ast",
 )

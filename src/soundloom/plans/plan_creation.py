@@ -71,7 +71,7 @@ def create_plan(
     with library.adding() as indexed:
         exclude = remember_exclusions(indexed.folder, exclude)
         known = indexed.store.files()
-        found = files_below(roots, report.failed, report.left_out, known, exclude)
+        found = files_below(roots, report.failed, report.left_out, known, exclude, indexed.registry.forgotten())
         diff = LibraryDiff(found, known, roots, report.failed)
         with closing(hash_known_sizes(diff.candidates, known, indexed.workers)) as hashed:
             contents = {state.hash for state in known.values()}

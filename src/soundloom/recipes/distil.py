@@ -47,6 +47,11 @@ class DistilRecipe(StreamRecipe):
     name = "distil"
     kind = DistillationObjective
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one that it begins with, if any, and the teachers."""
+        return (*super().models, *self.objective.teachers)
+
     def select(self, corpus: Corpus, stream: Stream) -> Corpus:
         """The clips of recordings that no collection of `apart_from` holds; those left out are logged."""
         kept, left_out = without_recordings(corpus, self.apart_from) if self.apart_from else (corpus, [])

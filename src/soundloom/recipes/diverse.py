@@ -41,6 +41,7 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import Encoder, initialise
 from soundloom.errors import InvalidArgumentError
+from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress
 from soundloom.models.saved_model import from_pretrained, save_pretrained
 from soundloom.objectives.base import OBJECTIVES
@@ -125,6 +126,11 @@ class DiverseRecipe(Recipe):
         """Only where the streams learn from them."""
         return self.for_stream(self.streams[0], self.objective, self.epochs).uses_labels
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one that the streams begin with, if any."""
+        return () if self.init is None else (self.init,)
+
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
         """Train the streams, weave them, and train the linear model over them; see `Recipe.run`.
 
@@ -161,6 +167,7 @@ class DiverseRecipe(Recipe):
                 besides=", its classes in `tagger.json`" if labelled else "",
             ),
         )
+        keep_training_clips(out, corpus, self.models, options.workers)
         for left in (TAGGER, WEIGHTS):
             (out / left).unlink(missing_ok=True)
         if labelled:

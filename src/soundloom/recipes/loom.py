@@ -40,6 +40,7 @@ from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity
 from soundloom.evaluation import extraction
 from soundloom.evaluation.runner import default_cache
+from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress
 from soundloom.frontends import CentredFrontend, Texture
 from soundloom.models import load
@@ -150,6 +151,8 @@ class LoomRecipe(Recipe):
             summary="Pitch, timbre, texture and a general part, woven, with words for sounds.",
         )
         save_pretrained(model, out, card=card)
+        learned = [*(str(run.folder) for run in runs), *filter(None, [self.keep])]
+        keep_training_clips(out, features.corpus, learned, options.workers)
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run(
             folder=out,

@@ -22,6 +22,7 @@ from soundloom.corpora import Corpus
 from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Stream
 from soundloom.errors import ComponentError, InvalidArgumentError
+from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress, prepare
 from soundloom.models.model_card import Card
 from soundloom.models.saved_model import check_savable
@@ -91,6 +92,11 @@ class Recipe(ABC):
     def uses_labels(self) -> bool:
         """Whether every clip needs a label; else files beside the folders of a collection are taken as they are."""
         return True
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that a training begins with or learns from."""
+        return ()
 
     def card(self, data: str, *, summary: str, tags: tuple[str, ...] = (), besides: str = "") -> Card:
         """The model card, which says what was trained on which data."""
@@ -171,8 +177,14 @@ class StreamRecipe(Recipe):
             progress=options.progress,
         )
         if rank_and_world_size()[0] == 0:
+            keep_training_clips(run.folder, corpus, self.models, options.workers)
             self.finish(run, stream, objective.cpu(), sampler, data, learned)
         return run
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one that it begins with, if any."""
+        return () if self.init is None else (self.init,)
 
     def lasting(self, sampler: WindowSampler, clips: int) -> StreamRecipe:  # noqa: ARG002 (a hook)
         """The recipe with steps for its epochs, if these decide them."""

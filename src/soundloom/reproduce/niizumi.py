@@ -30,11 +30,12 @@ from soundloom.evaluation.extraction import extract_features as extract_from
 from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.html import write_page
-from soundloom.evaluation.report.tables import percent, table_of
+from soundloom.evaluation.report.tables import cautions, percent, table_of
 from soundloom.evaluation.results import Result, corpus_digest, read, write_whole
 from soundloom.evaluation.results import write as write_results
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.task_statistics import with_task_statistics
+from soundloom.evaluation.training_clips import find_training_clips
 
 __all__ = ["Study", "markdown", "reproduce", "write"]
 
@@ -95,6 +96,7 @@ class _Measurer:
     settings: LinearProbeSettings
     seed: int
     report: Callable[[str], None]
+    trained_on: int = 0
 
     def columns(self, model: Stream, features: Callable[[], Features], columns: np.ndarray) -> Result:
         """A model whose embedding is some columns of features."""
@@ -109,7 +111,7 @@ class _Measurer:
             settings = {_PROTOCOL: self.settings}
             result = evaluate_features(model, self.corpus, [_PROTOCOL], extract, settings=settings, seed=self.seed)
             self.report(f"  {model.name:>16}  {result.scores[_PROTOCOL]}")
-            return result
+            return replace(result, trained_on=self.trained_on)
 
         return self.kept.get_or_measure((model.name, model.fingerprint(), corpus_digest(self.corpus)), measure)
 
@@ -180,6 +182,8 @@ def _study(
     encoder = all_layers(model).encoder
     numbers = [layer for layer in encoder.available if not wanted or layer in wanted]
     encoder.check_wanted(wanted or numbers)
+    clips = find_training_clips(name)
+    measurers = [replace(measurer, trained_on=clips.count(measurer.corpus)) for measurer in measurers]
     layers: list[Result] = []
     fitted: list[tuple[Embedder, Stream]] = []
     for measurer in measurers:
@@ -240,7 +244,9 @@ def markdown(studies: Sequence[Study]) -> str:
     """Table III, the averages of fused and single embeddings, and the scores behind figures 2-4."""
     compared = [result for study in studies for result in study.compared]
     lines = ["Table III: the customary embedding, and middle and late layer fused. Percent; in brackets: published."]
-    lines += ["", *_rows(compared), "", "Averages over the tasks, percent:", ""]
+    lines += ["", *_rows(compared), ""]
+    lines += [line for caution in cautions(compared) for line in (f"{caution}.", "")]
+    lines += ["Averages over the tasks, percent:", ""]
     for study in studies:
         means = study.means()
         lines.append(f"- {', '.join(f'{name} {percent(mean)}' for name, mean in means.items())}. {_chosen(study)}")

@@ -1,4 +1,7 @@
-"""Words that a model knows, found by its name; those of the packaged model without PyTorch."""
+"""Words that a model knows, found by its name: the one loader of them, for searches, lists and taggers.
+
+Those of the packaged model come without PyTorch; modules of the others are found by `soundloom.tags.lookup`.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
     for one in _COLUMNS.read(table, path):
         columns = dict(one.columns)
         folders = [columns.pop(name, "") for name in ("INDIR", "FOLDER")]
-        found.append(replace(one, path=join(*folders, one.path), columns=columns))
+        found.append(replace(one, path=one.path and join(*folders, one.path), columns=columns))
     return found
 
 

@@ -57,6 +57,7 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
     found: dict[str, tuple[bool, Annotation]] = {}
     used = {"selection", "begin_time_(s)", "end_time_(s)", "low_freq_(hz)", "high_freq_(hz)", "file_offset_(s)"}
     used |= {label, score, "annotator", *_PATHS}
+    files_named = any(cells.get(name) for _, cells in table.records() for name in _PATHS)
     for row, (line, cells) in enumerate(table.records()):
         begin, end = (seconds(cells[name], line, name) for name in ("begin_time_(s)", "end_time_(s)"))
         if begin is None or end is None:
@@ -65,6 +66,8 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
         if offset is not None:
             begin, end = offset, round(offset + (end - begin), 9)
         file = next((cells[name] for name in _PATHS if cells.get(name)), path)
+        if files_named and not file:
+            raise FileTableError(f"has no {_PATH} in line {line}: name the file, or leave out the row")
         rest = {name: cell for name, cell in table.rest(row, used).items() if _VIEW.get(name) != cell}
         annotation = Annotation(
             file, begin, max(begin, end), cells.get(label, ""), number(cells.get(score, ""), line, score), None, rest,

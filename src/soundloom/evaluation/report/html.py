@@ -17,7 +17,7 @@ from soundloom.evaluation.analysis.layers import Choice, choose, curves
 from soundloom.evaluation.reference_scores import elsewhere
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.sections import Labelled, corpus_section, repeat_section
-from soundloom.evaluation.report.tables import Table, labels_of, percent, table_of, written
+from soundloom.evaluation.report.tables import Table, cautions, labels_of, percent, table_of, written
 from soundloom.evaluation.results import EvaluationError, Result, write_whole
 
 __all__ = ["page", "write_page"]
@@ -57,6 +57,7 @@ def page(results: Sequence[Result]) -> str:
     body = [
         f"<h1>How well do these embeddings serve?</h1><p class=faint>{escape(title)}</p>",
         _notices(by_corpus),
+        *(f"<p class=notice>{escape(caution)}</p>" for caution in cautions(results)),
         *_layers(results),
         "<h2>Scores</h2>" if curves(results) else "",
         _summary(table),

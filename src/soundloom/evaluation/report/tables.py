@@ -16,7 +16,18 @@ from soundloom.evaluation.reference_scores import Published, published
 from soundloom.evaluation.results import Measurement, Result, write_whole
 from soundloom.safe_text import csv_cell
 
-__all__ = ["Cell", "Column", "Row", "Table", "labels_of", "percent", "table_of", "write_per_class", "written"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "cautions",
+    "labels_of",
+    "percent",
+    "table_of",
+    "write_per_class",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,15 @@ def table_of(results: Sequence[Result]) -> Table:
     ordered = sorted(columns, key=lambda column: list(dict.fromkeys(corpora)).index(column.corpus))
     rows = (Row(model, tuple(held.get(column) for column in ordered)) for model, held in cells.items())
     return Table(tuple(ordered), tuple(rows))
+
+
+def cautions(results: Sequence[Result]) -> list[str]:
+    """A line for each corpus and the models that were trained on as many of its clips."""
+    alike: dict[tuple[str, str], dict[str, None]] = {}
+    for model, corpus, result in zip(*labels_of(results), results, strict=True):
+        if result.caution:
+            alike.setdefault((corpus, result.caution), {})[model] = None
+    return [f"{', '.join(models)} on {corpus}: {caution}" for (corpus, caution), models in alike.items()]
 
 
 def write_per_class(path: str | os.PathLike[str], results: Sequence[Result]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from soundloom.annotations import Annotation, read_annotations, within_ends
+from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends
 from soundloom.errors import QueryError
 from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
@@ -61,12 +61,16 @@ class ImportReport:
         said: how the table was understood, and in which files regions lie beyond the end.
         added: annotations that are new.
         known: those that were there already.
+        copies: those that the table gives again for a copy of a file, which have them in common.
+        unmarked: regions that wait for a mark, and are no annotations.
         elsewhere: names in the table that are of no file of the library, or of several.
     """
 
     said: str
     added: int
     known: int
+    copies: int
+    unmarked: int
     elsewhere: tuple[str, ...]
 
 
@@ -110,6 +114,8 @@ class LibraryAnnotations:
     ) -> ImportReport:
         """Keep the annotations of a table; those of files that are not in the library are left out and named.
 
+        A path that leads to a file outside the library is of that file, and so of its copies in the library alone.
+
         Regions that reach beyond the end of their file are cut, and those that begin there are left out.
 
         Args:
@@ -124,11 +130,14 @@ class LibraryAnnotations:
         """
         files = self._store.files()
         found = read_annotations(table, format=format, sound=sound, sounds=files, content=content)
-        here, beyond = within_ends([one for one in found.annotations if one.path in files], self._store.durations())
+        held = [one for one in found.annotations if one.path in files]
+        marked = [one for one in held if one.label != UNMARKED]
+        here, beyond = within_ends(marked, self._store.durations())
         said = "; ".join([found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])])
         added = self.add(here)
+        copies = len({_said(one, one.path) for one in here}) - len({_said(one, files[one.path].hash) for one in here})
         elsewhere = sorted({one.path for one in found.annotations} - files.keys())
-        return ImportReport(said, added, len(here) - added, tuple(elsewhere))
+        return ImportReport(said, added, len(here) - added - copies, copies, len(held) - len(marked), tuple(elsewhere))
 
     def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
         """The annotations, by path and start, with the paths that the files have now.
@@ -215,6 +224,11 @@ class LibraryAnnotations:
             if path is None or holder == path
         ]
         return sorted(found, key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
+
+
+def _said(one: Annotation, sound: str) -> tuple[object, ...]:
+    """What an annotation says of a sound, comparable."""
+    return sound, one.start, one.end, one.label, one.low, one.high, one.annotator
 
 
 def site_and_moment(

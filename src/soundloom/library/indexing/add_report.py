@@ -55,6 +55,7 @@ class AddReport:
         left_out: the files in folders that do not end like audio files.
         absent: roots that are not there now, or are empty where they held files; their rows are kept.
         relocated: roots that were recognised under another path: the old path -> the new one.
+        replaced: roots that are listed no more, as they lie in others: their path -> the root that they lie in.
         table_rows: rows of the table of tags that fit one file.
         tagged_files: files of which the table changed the tags.
         tagged_copies: those of them that no row names: they have the content of a file that one does.
@@ -86,6 +87,7 @@ class AddReport:
     left_out: FilesLeftOut = field(default_factory=FilesLeftOut)
     absent: list[str] = field(default_factory=list)
     relocated: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
     table_rows: int = 0
     tagged_files: int = 0
     tagged_copies: list[str] = field(default_factory=list)

@@ -87,6 +87,10 @@ class Roots:
             for entry in entries
         ]
 
+    def forgotten(self) -> list[str]:
+        """The folders and files in roots that were forgotten, and are left out until they are indexed by name."""
+        return self._registry.forgotten()
+
     def absent(self) -> tuple[str, ...]:
         """The registered roots that are not there now, or are empty.
 
@@ -140,22 +144,28 @@ class Roots:
     def forget(self, path: str | os.PathLike[str]) -> int:
         """Remove the rows of a root, and the root; edits of its tags stay in the log.
 
+        Roots that lie in it stay. A folder or file in a root is left out of later runs, until it is indexed by name.
+
         Args:
-            path: the root's.
+            path: the root's, or of a folder or file in one.
 
         Returns:
             How many files were removed.
 
         Raises:
-            LibraryError: it is no root, or another process is adding to the library.
+            LibraryError: nothing was indexed from it, or another process is adding to the library.
         """
         name = absolute_location(path)
         with self._add_lock.held():
             _ = self._store.version
-            known = {root.path: root.files for root in self.all()}
-            if name not in known:
+            roots = [root.path for root in self.all()]
+            inner = RootLookup([name, *(root for root in roots if is_below(root, [name]))])
+            files = sum(inner.root_of(file) == name for file in self._store.files())
+            failures = [failure.path for failure in self._store.failures()]
+            if name not in roots and not files and not any(is_below(failed, [name]) for failed in failures):
                 raise LibraryError(
-                    f"{name!r} is no root of {str(self._folder)!r}: its roots are {', '.join(known) or 'none'}"
+                    f"{name!r} is no root of {str(self._folder)!r}, and nothing was indexed from it: its roots are "
+                    f"{', '.join(roots) or 'none'}"
                 )
             self._registry.forget(self._store, name)
-        return known[name]
+        return files

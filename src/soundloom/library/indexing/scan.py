@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +16,7 @@ from soundloom.counted import counted
 from soundloom.errors import LibraryError, RemoteFileError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import FileOnDisk
+from soundloom.library.storage.root_paths import RootLookup
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address, open_binary
 from soundloom.remote.locations import REQUESTS, check_location, inside, is_file_uri, remote_files
@@ -23,19 +24,22 @@ from soundloom.remote.locations import REQUESTS, check_location, inside, is_file
 __all__ = ["FilesLeftOut", "files_below", "find_files", "roots_of"]
 
 _ENDINGS_SHOWN = 3
+_FOLDERS_SHOWN = 10
 
 
 @dataclass
 class FilesLeftOut:
-    """Files in folders whose names do not end like those of audio files, which are not opened.
+    """Files in folders whose names do not end like those of audio files, which are not opened; and folders.
 
     Attributes:
+        system_folders: the folders of the operating system itself, such as ``/proc``, which are not searched.
         endings: ending, in lower case, empty for none -> how many files have it.
         example: the path of one, without an ending if there is such a file.
     """
 
     endings: dict[str, int] = field(default_factory=dict)
     example: str = ""
+    system_folders: list[str] = field(default_factory=list)
 
     def add(self, path: str) -> None:
         """Count a file."""
@@ -44,16 +48,35 @@ class FilesLeftOut:
             self.example = text_path(path)
         self.endings[ending] = self.endings.get(ending, 0) + 1
 
+    def add_system_folder(self, path: str) -> None:
+        """Note a folder that is not searched."""
+        self.system_folders.append(text_path(path))
+
     def __str__(self) -> str:
+        return "\n".join([*self._about_folders(), *self._about_files()])
+
+    def _about_folders(self) -> list[str]:
+        if not self.system_folders:
+            return []
+        some = counted(len(self.system_folders), "folder")
+        return [
+            f"{some} of the operating system not searched: {', '.join(map(repr, self.system_folders[:_FOLDERS_SHOWN]))}"
+            + (" and others" if len(self.system_folders) > _FOLDERS_SHOWN else "")
+            + ". If sounds are in there, name the folder itself."
+        ]
+
+    def _about_files(self) -> list[str]:
+        if not self.endings:
+            return []
         count = sum(self.endings.values())
         most = sorted(self.endings.items(), key=lambda item: (-item[1], item[0]))[:_ENDINGS_SHOWN]
         kinds = [f"{number} {ending or 'without an ending'}" for ending, number in most]
         if more := count - sum(number for _, number in most):
             kinds.append(f"{more} others")
-        return (
+        return [
             f"{counted(count, 'file')} left out, not named like audio files: {', '.join(kinds)}; {self.example!r} for "
             "instance. If one of them is audio, name the file itself, or rename it."
-        )
+        ]
 
 
 def find_files(
@@ -100,6 +123,7 @@ def files_below(
     left_out: FilesLeftOut | None = None,
     known: Container[str] = (),
     exclude: Sequence[str] = (),
+    forgotten: Collection[str] = (),
 ) -> Iterator[FileOnDisk]:
     """The audio files below some roots, those of this machine first.
 
@@ -109,8 +133,10 @@ def files_below(
         left_out: takes the files in folders that do not end like an audio file.
         known: paths of files that are taken whatever their ending.
         exclude: patterns of what is left out; see `soundloom.audio.find`.
+        forgotten: folders and files that are left out, unless a root is one or lies in one.
     """
     ignored = left_out or FilesLeftOut()
+    is_forgotten = _is_forgotten(roots, forgotten)
 
     def is_known(name: str) -> bool:
         if text_path(name) in known:
@@ -122,7 +148,10 @@ def files_below(
         failed[text_path(path)] = reason
 
     here = [root for root in roots if not is_address(root)]
-    for path in audio.find(here, on_error=fail, other_ending=is_known, exclude=exclude):
+    found = audio.find(
+        here, fail, is_known, exclude=exclude, is_left_out=is_forgotten, on_system_folder=ignored.add_system_folder
+    )
+    for path in found:
         try:
             yield FileOnDisk.of(path)
         except OSError as error:
@@ -138,9 +167,20 @@ def files_below(
             failed[root] = str(error)
             continue
         for name, status in listed:
-            if name not in seen and (name == root or _is_wanted(name, root, rules, is_known)):
+            if (
+                name not in seen
+                and not is_forgotten(name)
+                and (name == root or _is_wanted(name, root, rules, is_known))
+            ):
                 seen.add(name)
                 yield FileOnDisk(name, status.size, status.mtime_ns)
+
+
+def _is_forgotten(roots: Sequence[str], forgotten: Collection[str]) -> Callable[[str], bool]:
+    """Whether a path lies in a forgotten folder, without a root in between."""
+    apart = set(forgotten) - set(roots)
+    lookup = RootLookup([*roots, *apart])
+    return lambda path: bool(apart) and lookup.root_of(text_path(path)) in apart
 
 
 def _ignore_rules(root: str, names: Sequence[str], exclude: Sequence[str]) -> Callable[[str], IgnoreRules]:

@@ -65,6 +65,7 @@ class Synchroniser:
         self._rehash = rehash
         self._exclude = exclude
         self._tally = AddTally(progress)
+        self._moved: set[str] = set()
 
     def run(self, roots: Sequence[str], tags: TagTable | None = None) -> AddReport:
         """Make the library hold the sounds below some roots as they are on disk.
@@ -75,15 +76,15 @@ class Synchroniser:
         """
         report, failed = self._tally.report, self._tally.failed
         _ = self._store.version  # takes in what other processes have committed
-        failed_before = {failure.path: failure.reason for failure in self._store.failures()}
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()
-        found = files_below(roots, failed, report.left_out, known, self._exclude)
+        found = files_below(roots, failed, report.left_out, known, self._exclude, self._registry.forgotten())
         diff = LibraryDiff(found, known, roots, failed, rehash=self._rehash)
         absent = absent_roots(roots, self._registry.paths(), known, diff.present, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)
+        failed_before = {failure.path: failure.reason for failure in self._store.failures()}
         absent = [root for root in absent if root not in report.relocated]
         diff.missing = {path: state for path, state in diff.missing.items() if RootLookup(absent).root_of(path) is None}
         report.absent = [root for root in absent if RootLookup(roots).root_of(root) is not None]
@@ -99,8 +100,9 @@ class Synchroniser:
         after = self._take_over_rows(targets, known, paths_losing_content(diff, known, hashes, targets, absent, roots))
 
         commits = self._write_new_rows(outdated, files, hashes, after, table, roots)
+        report.moved = len(self._moved.difference(file.path for file in files))
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
-        self._registry.record(roots, kept)
+        report.replaced = self._registry.record(roots, kept)
         retagged = self._library.tag_editor.reconcile(table)
         if commits or report.deleted or report.excluded or report.moved or report.copied or report.touched or retagged:
             self._store.compact()
@@ -160,7 +162,7 @@ class Synchroniser:
             if place is not None:
                 self._registry.relocate(self._store, root, place)
                 self._tally.report.relocated[root] = place
-                self._tally.report.moved += sum(place + file.path.removeprefix(root) in diff.present for file in files)
+                self._moved |= diff.present.intersection(place + file.path.removeprefix(root) for file in files)
                 known = self._store.files()
                 diff.refresh(known)
                 renamed = (place + file.path.removeprefix(root) for file in files)
@@ -207,32 +209,32 @@ class Synchroniser:
         return after
 
     def _count(self, move: Move, known: Mapping[str, FileState]) -> None:
-        report, before = self._tally.report, known.get(move.target.path)
-        if move.donor != move.target.path and not move.kept:
-            report.moved += 1
-        elif move.kept:
+        report, path = self._tally.report, move.target.path
+        before = known.get(path)
+        if move.kept:
             report.copied += 1
             report.new += before is None
             report.changed += before is not None
-        elif before == move.target:
-            report.unchanged += 1
-        else:
-            report.touched += 1
+            self._moved.discard(path)
+        elif move.donor != path:
+            self._moved.add(path)
+        elif path not in self._moved:
+            report.unchanged += before == move.target
+            report.touched += before != move.target
 
     def _remove_missing(self, missing: Mapping[str, FileState], roots: Sequence[str]) -> list[str]:
         """Remove the rows of files that are gone, unless they are too much of their root. Returns what was kept."""
         if not missing:
             return []
-        durations = self._store.durations()
-        large = [] if self._prune else large_losses(missing, durations, roots)
         # A file that is there and was not found is left out by a pattern: no drive is unplugged.
-        left_out = existing(large)
-        kept = [path for path in large if path not in left_out]
+        excluded = existing(missing)
+        gone = missing.keys() - excluded
+        durations = {path: seconds for path, seconds in self._store.durations().items() if path not in excluded}
+        kept = [] if self._prune else large_losses(gone, durations, roots)
         removed = sorted(missing.keys() - set(kept))
         with self._library.guard.committing():
             self._store.remove(removed)
-        excluded = len(existing(removed))
-        self._tally.report.excluded, self._tally.report.deleted = excluded, len(removed) - excluded
+        self._tally.report.excluded, self._tally.report.deleted = len(excluded), len(gone) - len(kept)
         self._tally.report.missing = len(kept)
         self._tally.report.missing_seconds = sum((durations.get(path, 0.0) for path in kept), 0.0)
         return kept

@@ -85,7 +85,8 @@ class Upgrade:
         lookup = RootLookup(listed)
         # Files of earlier versions may lie outside of all registered roots.
         alone = sorted(existing(path for path in known if lookup.root_of(path) is None))
-        found = list(files_below([*listed, *alone], self._tally.failed, self._tally.report.left_out, known, exclude))
+        forgotten, report = self._library.registry.forgotten(), self._tally.report
+        found = list(files_below([*listed, *alone], self._tally.failed, report.left_out, known, exclude, forgotten))
         hashes = self._hash(found, known, listed)
         self._refuse_losses(known, {file.path for file in found}, set(hashes.values()))
 
@@ -94,7 +95,7 @@ class Upgrade:
         after = new.files()
         contents = {state.hash for state in after.values()}
         self._refuse_losses(known, after.keys(), contents)
-        self._tally.report.deleted = len(self._lost(known, after.keys(), contents))
+        report.deleted = len(self._lost(known, after.keys(), contents))
         new.compact()
         changes = [
             ContentChange(path, known[path].hash, state.hash)
@@ -181,6 +182,6 @@ class Upgrade:
         """After the upgrade: remove the old store, and note the roots and the files as they are."""
         self._remove_caches()
         remove_replaced(self._folder)
-        self._library.registry.record(roots, [])
+        self._tally.report.replaced = self._library.registry.record(roots, [])
         self._library.update_facts(new)
         new.note_contents()

@@ -1,12 +1,14 @@
 """Registry of the roots of a library: the folders and files that it was filled from, in ``roots.json``.
 
     {"format": 2, "library": "...", "roots": [{"id": "...", "path": "...", "indexed": "...", "missing": [...],
-     "pending": null}], "checksum": "..."}
+     "pending": null}], "forgotten": ["..."], "checksum": "..."}
 
 A root has an id of its own: its path changes when it is relocated. ``missing`` are the files that were not there when
 the root was last indexed and whose rows were kept. ``pending`` is a change of the root that has begun, a relocation or
 the removal of its rows: it is written before the rows change and finished by the process that opens the registry next,
-so a process killed in between leaves nothing half done. A root that lies in another one is not listed.
+so a process killed in between leaves nothing half done. ``forgotten`` are folders and files in roots that are left out
+until they are named as roots. A root that lies in another one is dropped when that one has been indexed to the end,
+unless a forgotten folder lies between them.
 
 The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
 """
@@ -20,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
@@ -52,6 +54,12 @@ class RootEntry:
         return cls(path, uuid4().hex)
 
 
+class _Contents(NamedTuple):
+    library: str | None = None
+    entries: tuple[RootEntry, ...] = ()
+    forgotten: tuple[str, ...] = ()
+
+
 class RootRegistry:
     """The roots of one library. The caller holds the lock of adding while it changes them.
 
@@ -61,7 +69,7 @@ class RootRegistry:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "roots.json"
-        self._last_read: tuple[bytes, str | None, list[RootEntry]] | None = None
+        self._last_read: tuple[bytes, _Contents] | None = None
 
     def entries(self) -> list[RootEntry]:
         """The roots, sorted by path.
@@ -69,31 +77,57 @@ class RootRegistry:
         Raises:
             LibraryError: the file is damaged.
         """
-        return self._read()[1]
+        return list(self._read().entries)
 
     def paths(self) -> list[str]:
-        """Where the roots are, sorted."""
-        return [entry.path for entry in self.entries()]
+        """Where the roots are, sorted, without those whose removal has begun."""
+        return [entry.path for entry in self.entries() if entry.pending != ""]
+
+    def forgotten(self) -> list[str]:
+        """The folders and files in roots that are left out, sorted."""
+        return list(self._read().forgotten)
 
     def library_id(self) -> str | None:
         """An id that the library got when it was first filled; None before that."""
-        return self._read()[0]
+        return self._read().library
 
-    def remember(self, roots: Iterable[str]) -> None:
-        """Add roots; nothing is written if all of them are known."""
-        library, known = self._read()
+    def remember(self, roots: Iterable[str], *, replacing: bool = True) -> None:
+        """Add roots, and take them back where they were forgotten; nothing is written if all of them are known.
+
+        Args:
+            roots: the roots.
+            replacing: whether those that lie in others are dropped now; otherwise `record` does it.
+        """
+        library, known, forgotten = self._read()
         by_path = {entry.path: entry for entry in known}
-        every = [by_path.get(path) or RootEntry.of(path) for path in outermost([*by_path, *roots])]
-        if library is None or every != known:
+        named = list(roots)
+        left = tuple(path for path in forgotten if path not in named)
+        paths = sorted({*by_path, *named}, key=by_components)
+        settled = [path for path in paths if path not in by_path or by_path[path].pending is None]
+        dropped = _nested(settled, left) if replacing else {}
+        every = tuple(by_path.get(path) or RootEntry.of(path) for path in paths if path not in dropped)
+        if library is None or (every, left) != (known, forgotten):
             lost = [path for entry in known if entry not in every for path in entry.missing]
-            self._write(library, [replace(one, missing=_below(one, [*one.missing, *lost])) for one in every])
+            entries = [replace(one, missing=_below(one, [*one.missing, *lost])) for one in every]
+            self._write(library, entries, left)
 
-    def record(self, scanned: Iterable[str], missing: Iterable[str]) -> None:
-        """Note that roots were indexed just now, and which of their files were missing and kept."""
+    def record(self, scanned: Iterable[str], missing: Iterable[str]) -> dict[str, str]:
+        """Note that roots were indexed just now, and which of their files were missing and kept.
+
+        Returns:
+            The roots that lie in these and are dropped, as they are there: path -> the root that they lie in.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        library, entries = self._read()
-        just_scanned, roots = RootLookup(scanned), RootLookup(entry.path for entry in entries)
-        kept = [path for entry in entries for path in entry.missing if just_scanned.root_of(path) is None]
+        library, known, forgotten = self._read()
+        just_scanned = RootLookup(scanned)
+        replaced = {
+            path: outer
+            for path, outer in _nested([entry.path for entry in known], forgotten).items()
+            if just_scanned.root_of(outer) is not None and not is_empty(path)
+        }
+        entries = [entry for entry in known if entry.path not in replaced]
+        roots = RootLookup(entry.path for entry in entries)
+        kept = [path for entry in known for path in entry.missing if just_scanned.root_of(path) is None]
         by_root: dict[str | None, set[str]] = {}
         for path in [*kept, *missing]:
             by_root.setdefault(roots.root_of(path), set()).add(path)
@@ -105,42 +139,53 @@ class RootRegistry:
             )
             for entry in entries
         ]
-        self._write(library, after)
+        self._write(library, after, forgotten)
+        return replaced
 
     def relocate(self, store: Store, old: str, new: str) -> None:
         """Give the rows below a path another one, and the root its new path."""
-        library, entries = self._read()
+        library, entries, forgotten = self._read()
         below = [one for one in entries if is_below(one.path, [old])]
         if not below:
             below = [RootEntry.of(old)]
         moving = [replace(one, pending=new + one.path.removeprefix(old)) for one in below]
-        self._write(library, [*(one for one in entries if one not in below), *moving])
+        self._write(library, [*(one for one in entries if one not in below), *moving], forgotten)
         self.finish_pending(store)
 
     def forget(self, store: Store, path: str) -> None:
-        """Remove the rows below a root, and the root."""
-        library, entries = self._read()
-        if not any(entry.path == path for entry in entries):
-            entries = [*entries, RootEntry.of(path)]
-        self._write(library, [replace(one, pending="") if one.path == path else one for one in entries])
+        """Remove the rows below a root, but not those of roots in it, and the root; leave out what is in a root."""
+        library, entries, forgotten = self._read()
+        roots = [one.path for one in entries]
+        if path not in roots and is_below(path, roots):
+            forgotten = tuple(outermost([*forgotten, path]))
+        others = [one for one in entries if one.path != path]
+        self._write(library, [*others, replace(RootEntry.of(path), pending="")], forgotten)
         self.finish_pending(store)
 
     def finish_pending(self, store: Store) -> None:
         """Finish relocations and removals that have begun."""
-        library, entries = self._read()
+        library, entries, forgotten = self._read()
         for entry in [one for one in entries if one.pending is not None]:
+            old, new = entry.path, entry.pending
             others = [one for one in entries if one != entry]
-            if entry.pending:
-                store.rename_folder(entry.path, entry.pending)
-                moved = [entry.pending + path.removeprefix(entry.path) for path in entry.missing]
-                entries = [*others, replace(entry, path=entry.pending, missing=tuple(moved), pending=None)]
+            if new:
+                store.rename_folder(old, new)
+                moved = [_renamed(path, old, new) for path in entry.missing]
+                forgotten = tuple(_renamed(path, old, new) for path in forgotten)
+                # The relocated root takes the place of one that was registered under its new path.
+                at_new = [] if is_below(new, [one.path for one in others if one.path != new]) else [new]
+                entries = (
+                    *(one for one in others if not is_below(one.path, [new])),
+                    *(replace(entry, path=path, missing=tuple(moved), pending=None) for path in at_new),
+                )
             else:
-                store.remove_folder(entry.path)
-                entries = others
-            kept = set(outermost(one.path for one in entries))
-            # The relocated root takes the place of one that was registered under its new path.
-            entries = list({one.path: one for one in entries if one.path in kept}.values())
-            self._write(library, entries)
+                inner = [one.path for one in others if is_below(one.path, [old])]
+                store.remove_folder(old, keep=inner)
+                entries, covered = tuple(others), [one.path for one in others]
+                forgotten = tuple(
+                    one for one in forgotten if one == old or not is_below(one, [old]) or is_below(one, covered)
+                )
+            self._write(library, entries, forgotten)
 
     def check(self) -> None:
         """Read the whole file.
@@ -150,23 +195,22 @@ class RootRegistry:
         """
         self._read()
 
-    def _read(self) -> tuple[str | None, list[RootEntry]]:
-        """The library's id and its roots."""
+    def _read(self) -> _Contents:
+        """The library's id, its roots, and what is forgotten."""
         try:
             content = self._file.read_bytes()
             # Every commit asks which library this is, which of many thousand files named one by one takes a while.
             if self._last_read is None or self._last_read[0] != content:
-                self._last_read = (content, *self._parsed(content))
-            _, library, entries = self._last_read
-            return library, list(entries)
+                self._last_read = (content, self._parsed(content))
+            return self._last_read[1]
         except FileNotFoundError:
-            return None, []
+            return _Contents()
 
-    def _parsed(self, content: bytes) -> tuple[str | None, list[RootEntry]]:
+    def _parsed(self, content: bytes) -> _Contents:
         try:
             data = json.loads(content)
             if "format" not in data:
-                return None, [RootEntry.of(str(Path(path))) for path in data["roots"]]
+                return _Contents(None, tuple(RootEntry.of(str(Path(path))) for path in data["roots"]))
             if data["format"] != _FORMAT:
                 raise LibraryError(
                     f"the list of folders {str(self._file)!r} has format {data['format']}, this version reads "
@@ -174,17 +218,19 @@ class RootRegistry:
                 )
             if data.pop("checksum") != _checksum(data):
                 raise InvalidArgumentError("its checksum does not fit")
-            return data["library"], [RootEntry(**{**one, "missing": tuple(one["missing"])}) for one in data["roots"]]
+            entries = tuple(RootEntry(**{**one, "missing": tuple(one["missing"])}) for one in data["roots"])
+            return _Contents(data["library"], entries, tuple(data.get("forgotten", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise LibraryError(
                 f"the list of folders {str(self._file)!r} is damaged ({error}): remove it, and name the folders when "
                 "you index again"
             ) from None
 
-    def _write(self, library: str | None, entries: Iterable[RootEntry]) -> None:
+    def _write(self, library: str | None, entries: Iterable[RootEntry], forgotten: Iterable[str]) -> None:
         every = sorted(entries, key=lambda entry: by_components(entry.path))
         data: dict[str, Any] = {"format": _FORMAT, "library": library or uuid4().hex}
         data["roots"] = [asdict(entry) | {"missing": list(entry.missing)} for entry in every]
+        data["forgotten"] = sorted(forgotten)
         try:
             write_atomically(self._file, json.dumps({**data, "checksum": _checksum(data)}, indent=2) + "\n")
         except OSError as error:
@@ -217,6 +263,24 @@ class Presence:
             if path not in known:
                 known[path] = gone[root] or not is_there(path)
         return [known[path] for path in every]
+
+
+def _nested(paths: Iterable[str], forgotten: Iterable[str]) -> dict[str, str]:
+    """Those of some roots that lie in others, without a forgotten folder between: path -> the outermost of these."""
+    between, every = set(forgotten), sorted(paths, key=by_components)
+    lookup = RootLookup([*every, *between])
+    found: dict[str, str] = {}
+    for path in every:
+        name = path.rstrip(os.sep) or os.sep
+        outer = lookup.root_of(os.path.dirname(name))
+        if outer is not None and outer != name and outer not in between:
+            found[path] = found.get(outer, outer)
+    return found
+
+
+def _renamed(path: str, old: str, new: str) -> str:
+    """A path below a folder as it is below another; any other path as it is."""
+    return new + path.removeprefix(old) if is_below(path, [old]) else path
 
 
 def _below(entry: RootEntry, paths: Iterable[str]) -> tuple[str, ...]:

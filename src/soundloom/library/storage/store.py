@@ -268,11 +268,11 @@ class Store:
             for table in (self._segments, self._failures):
                 table.update(where=path_is_below(old), values_sql={"path": value})
 
-    def remove_folder(self, folder: str) -> None:
-        """Remove the rows and failures of all files below a folder, or of one file."""
+    def remove_folder(self, folder: str, keep: Iterable[str] = ()) -> None:
+        """Remove the rows and failures of all files below a folder and not below those to keep, or of one file."""
         with self._tables.committing():
             for table in (self._segments, self._failures):
-                table.delete(path_is_below(folder))
+                table.delete(" AND NOT ".join(map(path_is_below, (folder, *keep))))
 
     def tags(self, paths: Sequence[str]) -> dict[str, dict[float, frozenset[str]]]:
         """The tags of the segments of some files: path -> start second -> tags."""

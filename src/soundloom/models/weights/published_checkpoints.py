@@ -23,6 +23,7 @@ from torch import Tensor
 from soundloom.components import Registry
 from soundloom.errors import ModelError, UnknownModelError
 from soundloom.models.weights import checkpoint_layouts
+from soundloom.models.weights.ast_original import from_original
 from soundloom.models.weights.checkpoint_layouts import Shapes
 from soundloom.models.weights.download import PublishedFile
 
@@ -51,6 +52,8 @@ class Checkpoint:
         container: the key of the pickled dict under which the state dict lies; empty if the file is the state dict.
         renames: published key prefixes and what replaces them; a prefix that does not occur is no error.
         front_end: prefixes of keys that belong to the front-end, not to the encoder; they may be missing.
+        translate: brings the tensors of another published file of the same weights under our key names, and leaves
+            others as they are.
         read: reads a file of another format: a path to tensors under our key names.
     """
 
@@ -64,6 +67,7 @@ class Checkpoint:
     container: str = ""
     renames: tuple[tuple[str, str], ...] = ()
     front_end: tuple[str, ...] = ()
+    translate: Callable[[State], State] | None = None
     read: Callable[[Path], State] | None = None
 
     def split(self, state: State) -> tuple[State, State]:
@@ -176,6 +180,7 @@ _ROWS = (
         licence="BSD-3-Clause",
         citation="Y. Gong et al., AST: Audio spectrogram transformer, 2021",
         shapes=dict(checkpoint_layouts.ast()),
+        translate=from_original,
     ),
     _coala(
         "coala-audio",
@@ -245,6 +250,8 @@ def extract(checkpoint: Checkpoint, loaded: object) -> State:
         where = f" under {checkpoint.container!r}" if checkpoint.container else ""
         raise ModelError(f"no state dict of {checkpoint.name}: expected tensors by key{where}, found {found}")
     state = {_renamed(str(key), checkpoint.renames): _float32(tensor) for key, tensor in held.items()}
+    if checkpoint.translate is not None:
+        state = checkpoint.translate(state)
     for key, shape in checkpoint.shapes.items():
         # Axes of size one are a matter of taste: torchvggish itself reshapes its pca_means when loading.
         if key in state and [n for n in state[key].shape if n != 1] == [n for n in shape if n != 1]:

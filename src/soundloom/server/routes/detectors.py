@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from soundloom.annotations import Annotation
-from soundloom.detectors.call_density import UNCHECKED, call_density
+from soundloom.annotations import UNMARKED, Annotation
+from soundloom.detectors.call_density import call_density
 from soundloom.server.field import detector_jobs
 from soundloom.server.field.detector_jobs import FoundEvents, MarkingSample
 from soundloom.server.field.entries import (
@@ -165,7 +165,7 @@ async def windows(service: ServiceDep, identity: JobId) -> SampledWindows:
 @routes.post("/density", operation_id="estimateDensity", responses=documented())
 async def density(service: ServiceDep, asked: DensityRequest) -> Density:
     """Estimate in how many of all windows a call is, from the windows of a sample for a density that were checked."""
-    labels = {None: UNCHECKED, True: "yes", False: ""}
+    labels = {None: UNMARKED, True: "yes", False: ""}
     sampled = [
         Annotation("", 0.0, 0.0, labels[one.present], columns=one.model_dump(include={"bin", "share", "expected"}))
         for one in asked.windows

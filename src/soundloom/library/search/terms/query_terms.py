@@ -1,7 +1,7 @@
 """The terms of a query: which of them are sounds, and which are text.
 
     dog.wav, ~/sounds/dog.wav     a file
-    dog.wav@12.5-14, d.wav@1:30-  a region of one
+    dog.wav@12.5-14, d.wav@1:30-  a region of one; also dog.wav:12.5-14
     dog_07.wav, birds/dog_07      no file here, but one of the library's, by the end of its path
     dog_07                        the name of one sound of the library, with a digit or an underscore
     dog, "dog barking"            anything else is text
@@ -25,6 +25,7 @@ from soundloom.remote import is_address
 from soundloom.term_syntax import (
     ends_as_sound,
     is_written_as_region,
+    refuse_rest,
     split_region,
     split_weight,
 )
@@ -90,6 +91,7 @@ class QueryTerms:
         """
         term, weight = split_weight(term)
         name, start, end = split_region(term)
+        refuse_rest(name)
         if self._files and is_address(name):
             return _query_sound(name, start, end, weight)
         if not remedy:
