@@ -14,8 +14,9 @@ from pyarrow import parquet
 
 from soundloom.cli import main
 from soundloom.errors import LibraryError
-from soundloom.library import Library, LibraryQuery, QuerySound
+from soundloom.library import Library, LibraryQuery, QuerySound, embedding_import
 from soundloom.library.embedding_import import import_embeddings
+from soundloom.library.storage.store import Store
 
 
 @pytest.fixture
@@ -105,3 +106,23 @@ def test_what_is_no_table_of_embeddings_is_refused(sounds: Path) -> None:
     import_embeddings("one.csv", "one.loom")
     with pytest.raises(LibraryError, match="is not empty"):
         import_embeddings("one.csv", "one.loom")
+
+
+def test_an_interrupted_import_leaves_no_library(sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez("x.npz", path=["a.wav", "b.wav"], embedding=np.eye(2))
+    monkeypatch.setattr(embedding_import, "_COMMIT_ROWS", 1)
+    append, calls = Store.append, []
+
+    def interrupted(store: Store, rows: pa.Table) -> None:
+        append(store, rows)
+        calls.append(rows)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            import_embeddings("x.npz", "x.loom")
+    assert len(calls) == 1
+    assert not any(path.name.startswith("x.loom") for path in sounds.parent.iterdir())
+    assert import_embeddings("x.npz", "x.loom") == (2, 2)
+    assert len(Library.open("x.loom")) == 2

@@ -401,6 +401,18 @@ def test_files_left_out_for_their_endings_are_counted(library: Library, sounds: 
     assert "4 files left out, not named like audio files: 2 .txt, 1 without an ending, 1 .jpg" in str(report.left_out)
 
 
+def test_hidden_sounds_are_counted_among_the_files_left_out(library: Library, sounds: Path) -> None:
+    (sounds / "tone-5.wav").rename(sounds / ".take.wav")
+    (sounds / "._tone-4.wav").write_bytes(b"of macOS")
+    report = library.add(sounds)
+    assert report.new == 5
+    assert report.left_out.hidden == [str(sounds / ".take.wav")]
+    assert str(report.left_out) == (
+        "1 hidden sound left out, whose names begin with a dot, "
+        f"'{sounds}/.take.wav' for instance: name the file itself."
+    )
+
+
 def test_a_sound_without_an_ending_that_was_named_stays_when_its_folder_is_searched(
     library: Library, sounds: Path
 ) -> None:

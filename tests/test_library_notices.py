@@ -11,10 +11,12 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from helpers.server import served
 from soundloom import Library
 from soundloom.audio import DECODER_VERSION, Notice, read
 from soundloom.cli import main
-from soundloom.library import AddReport
+from soundloom.errors import AudioError
+from soundloom.library import AddReport, LibraryQuery, QuerySound
 
 RATE = 16000
 
@@ -188,3 +190,47 @@ def test_levels_far_from_the_usual_are_noticed(tmp_path: Path) -> None:
     }
     assert "a peak of -66 dBFS" in notices["quiet"][0].text
     assert "a peak of 40" in notices["loud"][0].text
+
+
+def test_a_search_by_silence_says_so_and_ranks_nothing(sounds: Path, tmp_path: Path) -> None:
+    library, _ = made(tmp_path / "l.loom", sounds)
+    half = np.concatenate([noise(5), np.zeros(RATE)])
+    soundfile.write(tmp_path / "half.wav", half, RATE, subtype="FLOAT")
+    silent, said = sounds / "silent.wav", "is digital silence, nothing to search by"
+    for search in (
+        lambda: library.search(silent),
+        lambda: library.search(np.zeros(RATE, np.float32)),
+        lambda: library.search(tmp_path / "half.wav", start=1.0),
+        lambda: library.find(silent),
+        lambda: library.find(LibraryQuery(like=(QuerySound(sounds / "plain.wav"), QuerySound(silent)))),
+        lambda: library.explain(silent, []),
+    ):
+        with pytest.raises(AudioError, match=said):
+            search()
+    assert library.search(tmp_path / "half.wav"), "half of it is a sound"
+    result = run("search", silent, "-l", library.folder)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{said}; files that are silent as a whole: --where \"notices LIKE 'silent:%'\"" in result.stderr
+    listed = run("search", "--where", "notices LIKE 'silent:%'", "-l", library.folder)
+    assert "silent.wav" in listed.stdout
+
+
+def test_a_sound_without_a_finite_embedding_ranks_nothing(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, _ = made(tmp_path / "l.loom", sounds)
+    for value in (np.nan, 0.0):
+        vector = np.full(library.settings.dim, value, np.float32)
+        monkeypatch.setattr(library.model, "embed_samples", lambda _samples, vector=vector: vector)
+        with pytest.raises(AudioError, match="zero or not finite: nothing to search by"):
+            library.find(sounds / "plain.wav")
+
+
+def test_the_server_says_so_of_a_silent_sound_of_the_library(sounds: Path, tmp_path: Path) -> None:
+    library, _ = made(tmp_path / "l.loom", sounds)
+    ids = {Path(one.path).name: one.id for one in library.index().browse()[0]}
+    with served(library, tmp_path / "cache") as client:
+        for region in ({}, {"start": 0.1, "end": 0.9}):
+            answer = client.get("/api/v1/search", params={"like": ids["silent.wav"], **region})
+            assert answer.status_code == 422
+            assert "is digital silence, nothing to search by" in answer.json()["error"]["message"]

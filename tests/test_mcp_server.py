@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_the_library_describes_itself(library: Library) -> None:
     assert facts["parts"] == ["pitch", "timbre", "texture", "general"]
     assert facts["tags"] == {"loud": 1}
     assert facts["detectors"] == ["siren"]
+    assert facts["unfinished"] == ""
+    note = [{"roots": [str(library.folder.parent / "sounds")], "since": "2026-05-01T17:05:00+00:00", "files": 2}]
+    (library.folder / "indexing.json").write_text(json.dumps(note))
+    try:
+        assert "interrupted at 2026-05-01 17:05 UTC, 2 files left" in ask(library, "library_info")["unfinished"]
+    finally:
+        (library.folder / "indexing.json").unlink()
 
 
 def test_search_by_text_sound_tag_and_id(library: Library) -> None:

@@ -8,7 +8,7 @@ from soundloom.audio.decode_options import DecodeOptions
 from soundloom.audio.decoders.array_decoder import NAME as WAVEFORM
 from soundloom.audio.decoders.av_process import AvProcess
 from soundloom.audio.decoders.base import check_level
-from soundloom.audio.discovery import AUDIO_SUFFIXES, find
+from soundloom.audio.discovery import AUDIO_SUFFIXES, find, is_hidden_sound
 from soundloom.audio.notices import NOTICE_KINDS, Notice
 from soundloom.audio.reader import DEFAULT_OPTIONS, AudioInfo, Sound, info, is_file, read, read_regions, stream
 from soundloom.audio.resample import Energy
@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "info",
     "is_file",
+    "is_hidden_sound",
     "may_differ",
     "read",
     "read_regions",

@@ -20,7 +20,7 @@ from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import AudioError, InvalidArgumentError
 from soundloom.file_names import os_path
 
-__all__ = ["AUDIO_SUFFIXES", "find"]
+__all__ = ["AUDIO_SUFFIXES", "find", "is_hidden_sound"]
 
 
 def find(
@@ -31,6 +31,7 @@ def find(
     exclude: Sequence[str] = (),
     is_left_out: Callable[[str], bool] = lambda _path: False,
     on_system_folder: Callable[[str], None] = lambda _path: None,
+    hidden: Callable[[str], None] = lambda _path: None,
 ) -> Iterator[Path]:
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
@@ -47,6 +48,7 @@ def find(
         exclude: patterns of what is left out below each of the folders in ``paths``.
         is_left_out: called with every path that is none of ``paths``; says whether it is left out.
         on_system_folder: called with every folder of the operating system that is not searched.
+        hidden: called with the path of every sound file that is skipped because its name begins with a dot.
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
@@ -56,7 +58,7 @@ def find(
         raise InvalidArgumentError(
             f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]"
         )
-    walk = _Walk(on_error or _refuse, other_ending, exclude, is_left_out, on_system_folder)
+    walk = _Walk(on_error or _refuse, other_ending, exclude, is_left_out, on_system_folder, hidden)
     for path in paths:
         yield from _search(os_path(path), walk)
 
@@ -70,6 +72,7 @@ class _Walk:
     exclude: Sequence[str]
     is_left_out: Callable[[str], bool]
     on_system_folder: Callable[[str], None]
+    hidden: Callable[[str], None]
     devices: frozenset[int] = field(default_factory=system_devices)
     seen: set[tuple[int, int]] = field(default_factory=set)
 
@@ -106,6 +109,8 @@ def _search(root: str, walk: _Walk) -> Iterator[Path]:
                     entries = sorted(os.listdir(name), reverse=True)
                     inside = rules.inside(name, entries)
                     waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]
+                    for entry in filter(is_hidden_sound, entries):
+                        walk.hidden(os.path.join(name, entry))
                 continue
             if not given and rules.exclude(name, is_folder=False):
                 continue
@@ -121,6 +126,11 @@ def _search(root: str, walk: _Walk) -> Iterator[Path]:
                 report(Path(name), f"cannot be searched ({error.strerror}): check its permissions")
             elif wanted:
                 report(Path(name), "no such file or folder: check the name, or where the link leads")
+
+
+def is_hidden_sound(name: str) -> bool:
+    """Whether a name is a hidden sound's, and no companion that macOS writes beside a file."""
+    return name[0] == "." and name[1:2] != "_" and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def _refuse(path: Path, reason: str) -> None:

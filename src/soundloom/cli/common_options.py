@@ -39,6 +39,7 @@ __all__ = [
     "files",
     "library",
     "library_option",
+    "library_without_remark",
     "model",
     "named_library",
     "offline",
@@ -101,7 +102,11 @@ class SoundsPath(LocalPath):
 
 
 class LibraryPath(LocalPath):
-    """The folder of a library, or the local copy of one at an address."""
+    """The folder of a library, or the local copy of one at an address; says if it is not indexed to the end."""
+
+    def __init__(self, *, must_exist: bool = False, reports_unfinished: bool = True) -> None:
+        super().__init__(must_exist=must_exist)
+        self._reports_unfinished = reports_unfinished
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
@@ -109,14 +114,21 @@ class LibraryPath(LocalPath):
             from soundloom.library.mirror import library_path
 
             value = library_path(value)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if self._reports_unfinished and (Path(path) / "indexing.json").exists():
+            from soundloom.library.storage.indexing_note import unfinished_indexing
+
+            if unfinished := unfinished_indexing(Path(path)):
+                echo(unfinished, err=True)
+        return path
 
 
-def named_library(name: str) -> Path | None:
+def named_library(name: str, *, reports_unfinished: bool = True) -> Path | None:
     """The library that an argument names which may be the name of a model, too; None if it names none."""
-    if is_address(name) and not name.startswith("http"):
-        return Path(LibraryPath().convert(name, None, None))
-    return Path(name) if (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom") else None
+    there = is_address(name) and not name.startswith("http")
+    if not (there or (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom")):
+        return None
+    return Path(LibraryPath(reports_unfinished=reports_unfinished).convert(name, None, None))
 
 
 def picture_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
@@ -185,14 +197,14 @@ files = click.option(
 )
 
 
-def library_option(help: str, default: str | None = None) -> Callable[[Any], Any]:
-    """The option that names a library; None without a default."""
+def library_option(help: str, default: str | None = None, *, reports_unfinished: bool = True) -> Callable[[Any], Any]:
+    """The option that names a library; None without a default. ``reports_unfinished``: see `LibraryPath`."""
     return click.option(
         "-l",
         "--library",
         "folder",
         cls=OnceOption,
-        type=LibraryPath(),
+        type=LibraryPath(reports_unfinished=reports_unfinished),
         default=default,
         show_default=default is not None,
         metavar="FOLDER",
@@ -203,7 +215,9 @@ def library_option(help: str, default: str | None = None) -> Callable[[Any], Any
 LIBRARY = "sounds.loom"
 """The library of commands that name none."""
 
-library = library_option("The library: a folder, or s3://BUCKET/PREFIX.", LIBRARY)
+_LIBRARY_HELP = "The library: a folder, or s3://BUCKET/PREFIX."
+library = library_option(_LIBRARY_HELP, LIBRARY)
+library_without_remark = library_option(_LIBRARY_HELP, LIBRARY, reports_unfinished=False)
 
 sounds = click.argument("sounds", nargs=-1, required=True, type=SoundsPath(), metavar="SOUNDS...")
 

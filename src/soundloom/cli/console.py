@@ -143,7 +143,7 @@ def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None
 
 
 def print_left_out(left_out: FilesLeftOut) -> None:
-    """Say which files were left out for their endings, and which folders, if any were, on standard error."""
+    """Say which files were left out for their names, and which folders, if any were, on standard error."""
     if said := str(left_out):
         echo(said, err=True)
 

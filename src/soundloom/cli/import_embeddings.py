@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("import")
 @click.argument("source", type=common_options.LocalPath(must_exist=True), metavar="FILE")
-@common_options.library
+@common_options.library_without_remark
 @click.option("-m", "--model", "name", metavar="NAME", help="The model that made them, where the file does not say.")
 def command(source: Path, folder: Path, name: str | None) -> None:
     """Make a library of a file of embeddings: Parquet, NPZ or CSV, with paths and, of segments, start and end.

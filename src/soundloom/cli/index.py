@@ -36,7 +36,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
 
 @click.command("index")
 @common_options.sounds_if_any
-@common_options.library
+@common_options.library_without_remark
 @common_options.embedding
 @click.option(
     "--tags",

@@ -18,6 +18,7 @@ from soundloom.cli.roots import roots_table
 from soundloom.errors import QueryError
 from soundloom.library.mirror import shown
 from soundloom.library.storage.exclusions import read_exclusions
+from soundloom.library.storage.indexing_note import UNFINISHED
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -27,7 +28,7 @@ __all__ = ["command"]
 
 @click.command("info")
 @click.argument("model", required=False, metavar="[MODEL|LIBRARY]")
-@common_options.library
+@common_options.library_without_remark
 @click.option("--facets", is_flag=True, help="Count a library's files by folder, tag, rate, codec, length, hour ...")
 @common_options.offline
 @common_options.as_json
@@ -43,7 +44,7 @@ def command(model: str | None, folder: Path, facets: bool, offline: bool, json_w
       soundloom info yamnet
       soundloom info hf:owner/name
     """
-    if model is not None and (library := common_options.named_library(model)) is not None:
+    if model is not None and (library := common_options.named_library(model, reports_unfinished=False)) is not None:
         folder, model = library, None
     if model is not None and os.path.splitext(model)[1].lower() in AUDIO_SUFFIXES and os.path.isfile(model):
         raise QueryError(
@@ -65,6 +66,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
     library = open_library(folder)
     settings, failures, roots = library.settings, library.failures(), library.roots.all()
     notices = library.notices()
+    of_files = [notice for notice in notices if notice.code != UNFINISHED]
     files, seconds = library.totals()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if json_wanted:
@@ -94,13 +96,14 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         ("on disk", f"{size / 1e6:.1f} MB"),
         ("decoding", _decoding(settings.decoding)),
         ("left out", _exclusions(folder)),
-        ("noticed", str(len(notices))),
+        ("indexing", library.unfinished() or "done"),
+        ("noticed", str(len(of_files))),
         ("failed", str(len(failures))),
     ):
         echo(f"{label:>10}  {value}")
     for line in roots_table(roots):
         echo(line)
-    print_notices(notices, every=True)
+    print_notices(of_files, every=True)
     print_failures(failures)
 
 

@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 @click.command("plan")
 @common_options.sounds_if_any
-@common_options.library
+@common_options.library_without_remark
 @click.option(
     "-o",
     "--out",

@@ -68,7 +68,7 @@ class TagReport:
         files: how many were decoded.
         seconds: of sound.
         failed: those that could not, and why.
-        left_out: files in folders that do not end like audio files.
+        left_out: files in folders whose names are none of sounds, or begin with a dot.
         notices: what was noticed of the files, such as digital silence.
     """
 

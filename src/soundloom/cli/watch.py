@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("watch")
 @common_options.sounds_if_any
-@common_options.library
+@common_options.library_without_remark
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),

@@ -52,7 +52,10 @@ Weights = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryFacts:
-    """What the library holds: files, segments, seconds, model, parts of the embedding, tags with counts, detectors."""
+    """What the library holds: files, segments, seconds, model, parts of the embedding, tags with counts, detectors.
+
+    ``unfinished`` says when indexing was interrupted; it is empty if the library is indexed to the end.
+    """
 
     folder: str
     model: str
@@ -62,6 +65,7 @@ class LibraryFacts:
     seconds: float
     tags: dict[str, int]
     detectors: list[str]
+    unfinished: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +126,7 @@ class _Tools:
         return LibraryFacts(
             folder=str(self.library.folder), model=settings.model, parts=list(settings.parts), files=files,
             segments=len(self.library), seconds=seconds, tags=dict(self.library.tags.counts()),
-            detectors=[path.stem for path in find_detectors(self.detectors)],
+            detectors=[path.stem for path in find_detectors(self.detectors)], unfinished=self.library.unfinished(),
         )  # fmt: skip
 
     def search(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery, QuerySound
     from soundloom.library.search.matches import Match
-    from soundloom.library.search.query_vectors import embed_pieces, mean_of_pieces
+    from soundloom.library.search.query_vectors import embed_pieces, mean_of_pieces, silence_error
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.segments import Hit, Segment, SegmentRef, Segments, segment_id
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -88,6 +88,7 @@ __all__ = [
     "mean_of_pieces",
     "parse_hours",
     "segment_id",
+    "silence_error",
     "site_and_moment",
     "verify_library",
 ]
@@ -138,6 +139,7 @@ _HOMES = {
     "embed_pieces": "search.query_vectors",
     "mean_of_pieces": "search.query_vectors",
     "segment_id": "segments",
+    "silence_error": "search.query_vectors",
     "verify_library": "verification",
 }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -93,12 +94,21 @@ def import_embeddings(
         decoding=DecodeOptions.from_data(about.get("decoding", {})),
         checksums=True,
     )
+    # Under another name until it is whole: an import that is interrupted leaves no library with some of the rows.
+    making = target.with_name(f"{target.name}.making")
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        settings.write(target)
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True)
+        settings.write(making)
+        files = _fill(Store(making / "store", dim), found)
+        if target.exists():
+            target.rmdir()
+        making.rename(target)
     except OSError as error:
         raise ResourceError(f"cannot make a library at {str(target)!r}: {reason_of(error)}") from None
-    return _fill(Store(target / "store", dim), found), len(found.vectors)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return files, len(found.vectors)
 
 
 def _fill(store: Store, found: _Embeddings) -> int:

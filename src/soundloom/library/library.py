@@ -63,7 +63,7 @@ class Library(LibraryContents):
 
     ====================  ==============================================================================
     make and fill         `create`, `open`, `add`, `upgrade`, `check_present`; `folder`, `settings`, `model`
-    contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`; `annotations`
+    contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`, `unfinished`; `annotations`
     search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`; `read_query`
     segments              `index`: by id, reference and filter, their vectors and embeddings
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by

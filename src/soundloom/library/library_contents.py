@@ -15,7 +15,7 @@ from soundloom.library.indexing.column_table import ColumnReport, add_columns
 from soundloom.library.indexing.file_facts import measure_levels
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
-from soundloom.library.mirror import refresh
+from soundloom.library.mirror import refresh, shown
 from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
@@ -24,6 +24,7 @@ from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.library.segment_table import SegmentTables
 from soundloom.library.segments import SegmentRef
+from soundloom.library.storage.indexing_note import UNFINISHED, unfinished_indexing
 from soundloom.library.storage.library_lock import AddLock, require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
@@ -112,8 +113,17 @@ class LibraryContents(SegmentTables):
         return self._tables.failures()
 
     def notices(self) -> list[FileNotice]:
-        """What was noticed of the indexed files when they were decoded, such as digital silence; by path."""
-        return self._tables.notices()
+        """What was noticed of the indexed files when they were decoded, such as digital silence; by path.
+
+        The first is of the library's folder where it is not indexed to the end; see `unfinished`.
+        """
+        unfinished = self.unfinished()
+        of_library = [FileNotice(shown(self.folder), UNFINISHED, unfinished)] if unfinished else []
+        return of_library + self._tables.notices()
+
+    def unfinished(self) -> str:
+        """When indexing was interrupted, how many files were left, and what goes on with it; empty if it was not."""
+        return unfinished_indexing(self.folder)
 
     def totals(self) -> tuple[int, float]:
         """How many files are indexed, and how many seconds they last together."""

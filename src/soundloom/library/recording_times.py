@@ -36,16 +36,24 @@ class RecordingTimes:
         self._begun: dict[str, datetime] = {}
         self._read: set[str] = set()
 
-    def spans(self, path: str, where: RecordingFilter) -> list[tuple[float, float]]:
+    def spans(self, path: str, where: RecordingFilter, unread: dict[str, str]) -> list[tuple[float, float]]:
         """The stretches of a recording that are meant, in its seconds; the last may end with infinity, the file's end.
 
-        One that cannot be read is meant, so that detection reports it.
+        All of one that cannot be read is meant if its beginning is.
+
+        Args:
+            path: of the recording.
+            where: what is meant.
+            unread: to it is added which files are not meant and cannot be read, and why.
         """
+        site, begun = site_and_moment(Annotation(path, 0.0, 0.0), self._deployments, self._times(path))
         try:
             seconds = audio.info(os_path(path), options=self._decoding).duration
-        except AudioError:
-            return [(0.0, inf)]
-        site, begun = site_and_moment(Annotation(path, 0.0, 0.0), self._deployments, self._times(path))
+        except AudioError as error:
+            if where.admits(site, begun):
+                return [(0.0, inf)]
+            unread[path] = error.reason
+            return []
         length = _LONGEST if seconds is None else max(seconds, 1e-3)
         return [(start, inf if end >= length else end) for start, end in where.spans(site, begun, length)]
 

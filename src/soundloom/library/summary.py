@@ -9,6 +9,7 @@ from soundloom.errors import SoundloomError
 from soundloom.html_table import facts_table
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.mirror import shown
+from soundloom.library.storage.indexing_note import unfinished_indexing
 from soundloom.library.storage.library_lock import require_library
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
@@ -46,10 +47,11 @@ class LibrarySummary:
             durations = store.durations().values()
             facts |= {"files": f"{len(durations):,}", "segments": f"{store.count:,}"}
             facts |= {"hours": f"{sum(durations) / 3600:,.2f}"}
-            absent = roots.absent()
+            absent = {"absent roots": ", ".join(roots.absent())}
+            unfinished = {"indexing": unfinished_indexing(folder)}
         except SoundloomError as error:
             return cls(shown(folder), facts, str(error))
-        return cls(shown(folder), facts | ({"absent roots": ", ".join(absent)} if absent else {}))
+        return cls(shown(folder), facts | {name: value for name, value in (absent | unfinished).items() if value})
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}: {value}" for name, value in self.facts.items())

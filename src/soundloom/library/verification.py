@@ -18,10 +18,10 @@ from soundloom.library.map.kept_map import check_maps
 from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
 from soundloom.library.storage.facts_table import check_columns, check_facts
+from soundloom.library.storage.integrity.store_checksums import StoreChecksums
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store, store_damages
-from soundloom.library.storage.store_checksums import StoreChecksums
 from soundloom.library.storage.store_folders import store_folder
 from soundloom.library.tags.edit_log import DecisionLog
 from soundloom.system_errors import one_line_errors

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from soundloom.audio import NOTICE_KINDS
 from soundloom.library import Explanation, Hit, Library, Match, Segment, SuggestedSegment
 from soundloom.option_hints import hints_for_page
 from soundloom.remote.locations import common_folder, inside, relative_name
@@ -41,6 +42,7 @@ class Catalogue:
         folders: every folder with the number of files at any depth in it, by name.
         left_out: how many small folders are not among them.
         notices: what was noticed of the files when they were decoded.
+        silent: the paths of files that are digital silence.
     """
 
     def __init__(self, library: Library) -> None:
@@ -64,7 +66,8 @@ class Catalogue:
         largest = below.most_common(_FOLDERS)
         self.folders = [schemas.Folder(name=name, files=count) for name, count in sorted(largest)]
         self.left_out = len(below) - len(largest)
-        self.notices = library.notices()
+        self.notices = [notice for notice in library.notices() if notice.code in NOTICE_KINDS]
+        self.silent = {notice.path for notice in self.notices if notice.code == "silent"}
         self._notices: dict[str, list[str]] = defaultdict(list)
         for notice in self.notices:
             self._notices[notice.path].append(hints_for_page(notice.text))

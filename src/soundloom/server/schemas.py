@@ -113,6 +113,7 @@ class LibraryInfo(ResponseModel):
     seconds: float
     failures: int
     notices: int = Field(description="How many notices there are of the files; see /notices.")
+    unfinished: str = Field(description="When indexing was interrupted, and what goes on with it; empty if it was not.")
     tags_searchable: bool = Field(description="Whether the model understands tags as queries.")
     version: str = Field(description="Changes with every change of the library.")
     folders: list[Folder]

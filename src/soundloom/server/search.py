@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 
 from soundloom.audio import DecodeOptions
 from soundloom.errors import AudioError, NothingFoundError
-from soundloom.library import Explanation, Library, Match, QuerySound, Segment, embed_pieces, mean_of_pieces
+from soundloom.library import (
+    Explanation,
+    Library,
+    Match,
+    QuerySound,
+    Segment,
+    embed_pieces,
+    mean_of_pieces,
+    silence_error,
+)
 from soundloom.option_hints import hints_for_page
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
@@ -248,7 +258,13 @@ class Search:
         return QuerySound(upload.samples, start=first, end=last)
 
     def _stored(self, catalogue: Catalogue, segment: Segment) -> Embedding:
-        """The embedding that the library holds of a segment."""
+        """The embedding that the library holds of a segment.
+
+        Raises:
+            AudioError: its file is silent.
+        """
+        if segment.path in catalogue.silent:
+            raise silence_error(os.path.basename(segment.path))
         key = catalogue.version, segment.id
         return self._embeddings.get(key, lambda: self._library.index().embedding(segment.id)[None])
 

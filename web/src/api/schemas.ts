@@ -443,6 +443,8 @@ export interface LibraryInfo {
   failures: number;
   /** How many notices there are of the files; see /notices. */
   notices: number;
+  /** When indexing was interrupted, and what goes on with it; empty if it was not. */
+  unfinished: string;
   /** Whether the model understands tags as queries. */
   tags_searchable: boolean;
   /** Changes with every change of the library. */

@@ -132,6 +132,7 @@ def embed_files(
     tally: AddTally,
     roots: Sequence[str],
     workers: int,
+    left: Callable[[int], None] = lambda _files: None,
 ) -> None:
     """Embed files and commit their rows; what is finished is kept also when this is interrupted.
 
@@ -142,8 +143,9 @@ def embed_files(
         tally: counts files and failures.
         roots: where the files were searched; earlier failures below them are forgotten.
         workers: how many files at a time.
+        left: called after every commit with the number of files that are left.
     """
-    total = tally.done + len(files)
+    total, commits = tally.done + len(files), writer.commits
     results = process(files, embed, workers=workers)
     try:
         for file, result in zip(files, results, strict=True):
@@ -152,10 +154,14 @@ def embed_files(
             else:
                 writer.put(result)
             tally.file_done(file.path, total)
+            if writer.commits > commits:
+                commits = writer.commits
+                left(total - tally.done)
     finally:
         results.close()
         writer.flush()
         writer.record_failures(tally.failed, roots)
+        left(total - tally.done)
 
 
 class RowWriter:

@@ -29,17 +29,19 @@ _FOLDERS_SHOWN = 10
 
 @dataclass
 class FilesLeftOut:
-    """Files in folders whose names do not end like those of audio files, which are not opened; and folders.
+    """Files in folders whose names do not end like those of audio files, or begin with a dot; and folders. None is opened.
 
     Attributes:
         system_folders: the folders of the operating system itself, such as ``/proc``, which are not searched.
         endings: ending, in lower case, empty for none -> how many files have it.
         example: the path of one, without an ending if there is such a file.
+        hidden: the paths of sounds whose names begin with a dot.
     """
 
     endings: dict[str, int] = field(default_factory=dict)
     example: str = ""
     system_folders: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     def add(self, path: str) -> None:
         """Count a file."""
@@ -53,7 +55,7 @@ class FilesLeftOut:
         self.system_folders.append(text_path(path))
 
     def __str__(self) -> str:
-        return "\n".join([*self._about_folders(), *self._about_files()])
+        return "\n".join([*self._about_folders(), *self._about_files(), *self._about_hidden()])
 
     def _about_folders(self) -> list[str]:
         if not self.system_folders:
@@ -64,6 +66,12 @@ class FilesLeftOut:
             + (" and others" if len(self.system_folders) > _FOLDERS_SHOWN else "")
             + ". If sounds are in there, name the folder itself."
         ]
+
+    def _about_hidden(self) -> list[str]:
+        if not self.hidden:
+            return []
+        count, name = counted(len(self.hidden), "hidden sound"), min(self.hidden)
+        return [f"{count} left out, whose names begin with a dot, {name!r} for instance: name the file itself."]
 
     def _about_files(self) -> list[str]:
         if not self.endings:
@@ -135,7 +143,7 @@ def files_below(
         exclude: patterns of what is left out; see `soundloom.audio.find`.
         forgotten: folders and files that are left out, unless a root is one or lies in one.
     """
-    ignored = left_out or FilesLeftOut()
+    ignored = FilesLeftOut() if left_out is None else left_out
     is_forgotten = _is_forgotten(roots, forgotten)
 
     def is_known(name: str) -> bool:
@@ -147,9 +155,18 @@ def files_below(
     def fail(path: Path, reason: str) -> None:
         failed[text_path(path)] = reason
 
+    def hide(name: str) -> None:
+        ignored.hidden.append(text_path(name))
+
     here = [root for root in roots if not is_address(root)]
     found = audio.find(
-        here, fail, is_known, exclude=exclude, is_left_out=is_forgotten, on_system_folder=ignored.add_system_folder
+        here,
+        fail,
+        is_known,
+        exclude=exclude,
+        is_left_out=is_forgotten,
+        on_system_folder=ignored.add_system_folder,
+        hidden=hide,
     )
     for path in found:
         try:
@@ -170,7 +187,7 @@ def files_below(
             if (
                 name not in seen
                 and not is_forgotten(name)
-                and (name == root or _is_wanted(name, root, rules, is_known))
+                and (name == root or _is_wanted(name, root, rules, is_known, hide))
             ):
                 seen.add(name)
                 yield FileOnDisk(name, status.size, status.mtime_ns)
@@ -211,9 +228,21 @@ def _ignore_rules(root: str, names: Sequence[str], exclude: Sequence[str]) -> Ca
     return rules
 
 
-def _is_wanted(name: str, root: str, rules: Callable[[str], IgnoreRules], other_ending: Callable[[str], bool]) -> bool:
+def _is_wanted(
+    name: str,
+    root: str,
+    rules: Callable[[str], IgnoreRules],
+    other_ending: Callable[[str], bool],
+    hide: Callable[[str], None],
+) -> bool:
     """Whether an object below an address is a sound that no pattern leaves out, as `audio.find` chooses files."""
-    hidden = any(part.startswith(".") for part in name.removeprefix(inside(root)).split("/"))
-    if hidden or rules(name.rpartition("/")[0]).exclude(name, is_folder=False):
+    *folders, base = name.removeprefix(inside(root)).split("/")
+    if any(part.startswith(".") for part in folders):
+        return False
+    if base.startswith("."):
+        if audio.is_hidden_sound(base):
+            hide(name)
+        return False
+    if rules(name.rpartition("/")[0]).exclude(name, is_folder=False):
         return False
     return os.path.splitext(name)[1].lower() in audio.AUDIO_SUFFIXES or other_ending(name)

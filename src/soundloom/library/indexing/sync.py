@@ -27,6 +27,7 @@ from soundloom.library.indexing.moves import Move, paths_losing_content, plan_mo
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import files_below
+from soundloom.library.storage.indexing_note import IndexingNote
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags, TagTable
@@ -74,6 +75,10 @@ class Synchroniser:
             roots: folders and files.
             tags: tags for the files.
         """
+        with IndexingNote(self._library.folder, roots, tags=tags is not None).kept() as note:
+            return self._run(roots, tags, note)
+
+    def _run(self, roots: Sequence[str], tags: TagTable | None, note: IndexingNote) -> AddReport:
         report, failed = self._tally.report, self._tally.failed
         _ = self._store.version  # takes in what other processes have committed
         self._store.add_missing_columns()
@@ -99,7 +104,7 @@ class Synchroniser:
         table = self._match(tags, known, diff)
         after = self._take_over_rows(targets, known, paths_losing_content(diff, known, hashes, targets, absent, roots))
 
-        commits = self._write_new_rows(outdated, files, hashes, after, table, roots)
+        commits = self._write_new_rows(outdated, files, hashes, after, table, roots, note)
         report.moved = len(self._moved.difference(file.path for file in files))
         kept = self._remove_missing({path: state for path, state in diff.missing.items() if path in after}, roots)
         report.replaced = self._registry.record(roots, kept)
@@ -128,6 +133,7 @@ class Synchroniser:
         after: Mapping[str, FileState],
         table: FileTags,
         roots: Sequence[str],
+        note: IndexingNote,
     ) -> int:
         """Decode outdated files again and embed new ones. Returns the number of commits."""
         embedded = {file.path for file in files}
@@ -135,13 +141,14 @@ class Synchroniser:
         if not files and not outdated:
             self._store.record_failures(self._tally.failed, roots)
             return 0
+        note.left(len(files))
         model, settings, workers = self._model(), self._library.settings, self._library.workers
         reused = {path for entry in self._registry.entries() for path in entry.missing}
         writer = self._library.row_writer(self._store, model, after, table, self._tally.report, reused)
         redecode_files(outdated, after, model, settings, writer, self._tally, workers)
         journal = self._library.folder / UNFINISHED
         embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding, journal)
-        embed_files(files, embed, writer, self._tally, roots, workers)
+        embed_files(files, embed, writer, self._tally, roots, workers, note.left)
         shutil.rmtree(journal, ignore_errors=True)
         return writer.commits
 

@@ -42,7 +42,7 @@ _FRESH_SECONDS = 2.0
 """Seconds for which the folder counts as up to date."""
 _TRANSFERS = 8
 _ATTEMPTS = 5
-_LOCAL = frozenset({"index", "index.building", "map", "fingerprints.arrow", "unfinished"})
+_LOCAL = frozenset({"index", "index.building", "map", "fingerprints.arrow", "unfinished", "indexing.json"})
 """Files and folders of a library that each machine computes for itself."""
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ like, in the standardised space of the index.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from jaxtyping import Bool, Float
 
 from soundloom import audio
 from soundloom.embedding_model import sound_blocks
+from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
 from soundloom.library.search.query import refuse_embedding
 from soundloom.library.search.search_index import NearestRows
@@ -34,7 +36,15 @@ if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
 
-__all__ = ["combine_examples", "embed_pieces", "hits_of_pieces", "mean_of_pieces", "nearest_rows", "sample_similarity"]
+__all__ = [
+    "combine_examples",
+    "embed_pieces",
+    "hits_of_pieces",
+    "mean_of_pieces",
+    "nearest_rows",
+    "sample_similarity",
+    "silence_error",
+]
 
 _UNLIKE = 0.5
 """What the mean of the unlike examples counts beside that of the others."""
@@ -102,22 +112,54 @@ def embed_pieces(
         notices: a list to which is added what is noticed of the sound.
 
     Raises:
-        AudioError: the sound cannot be read, or has no such region.
+        AudioError: the sound cannot be read, has no such region, or nothing to search by, such as silence.
         QueryError: an embedding instead of a sound.
     """
     refuse_embedding(settings, sound, sample_rate)
-    options = decoding or settings.decoding
+    found: list[audio.Notice] = []
+    pieces = _pieces(model, settings, sound, sample_rate, start, end, decoding or settings.decoding, found)
+    name = os.fspath(sound) if audio.is_file(sound) else audio.WAVEFORM
+    if any(notice.code == "silent" for notice in found):
+        raise silence_error(name)
+    if not (np.isfinite(pieces).all() and pieces.any()):
+        raise AudioError(name, f"has an embedding by {model.name!r} that is zero or not finite: nothing to search by")
+    if notices is not None:
+        notices += found
+    return pieces
+
+
+def silence_error(name: str) -> AudioError:
+    """What is said of a search by digital silence, whose ranking would be of chance.
+
+    Args:
+        name: of the sound.
+    """
+    return AudioError(
+        name,
+        "is digital silence, nothing to search by; files that are silent as a whole: "
+        "LibraryQuery(where=\"notices LIKE 'silent:%'\")",
+    )
+
+
+def _pieces(
+    model: EmbeddingModel,
+    settings: LibrarySettings,
+    sound: Source,
+    sample_rate: float | None,
+    start: float,
+    end: float | None,
+    options: audio.DecodeOptions,
+    found: list[audio.Notice],
+) -> Float[np.ndarray, "pieces dim"]:
+    """The embeddings of `embed_pieces`; what is noticed of the sound is added to a list."""
     if settings.window is not None:
-        found: list[audio.Notice] = []
         blocks = sound_blocks(sound, model.sample_rate, sample_rate, start, end, options, notices=found)
         segments = audio.segments(blocks, model.sample_rate, settings.window, settings.hop)
         first, second = next(segments, None), next(segments, None)
         if first is not None and second is not None:
-            pieces = [model.embed_samples(segment.samples) for segment in chain((first, second), segments)]
-            if notices is not None:
-                notices += found
-            return np.stack(pieces)
-    embedding = model.embed(sound, sample_rate, start=start, end=end, options=options, notices=notices)
+            return np.stack([model.embed_samples(segment.samples) for segment in chain((first, second), segments)])
+        found.clear()  # the sound is within the window, and decoded once more
+    embedding = model.embed(sound, sample_rate, start=start, end=end, options=options, notices=found)
     return embedding[None]
 
 

@@ -4,8 +4,8 @@ One row a segment. Every change is one commit of the table, so a process killed 
 either all of a file's rows or none: there is nothing to repair. Rows of several files share a commit,
 because a commit costs milliseconds; the rows of one file are never split between two.
 
-Every commit notes checksums of the files that it has written (`soundloom.library.storage.store_checksums`). Errors of
-the disk, of memory and of LanceDB become `SoundloomError` that name the store.
+Every commit notes checksums of the files that it has written (`soundloom.library.storage.integrity.store_checksums`).
+Errors of the disk, of memory and of LanceDB become `SoundloomError` that name the store.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from soundloom.audio import Notice
 from soundloom.errors import LibraryDamagedError, QueryError
-from soundloom.library.storage.checked_tables import CheckedTables, table_damages
+from soundloom.library.storage.integrity.checked_tables import CheckedTables, table_damages
+from soundloom.library.storage.integrity.store_checksums import Damage
 from soundloom.library.storage.root_paths import is_below
 from soundloom.library.storage.sql import check_condition, is_segment, path_is_below, path_is_in, sql_text
-from soundloom.library.storage.store_checksums import Damage
 from soundloom.library.storage.table_schema import (
     ADDED_COLUMNS,
     Failure,

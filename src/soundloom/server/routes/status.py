@@ -36,6 +36,7 @@ def _about(service: Service, here: bool) -> LibraryInfo:
         seconds=catalogue.seconds,
         failures=len(service.library.failures()),
         notices=len(catalogue.notices),
+        unfinished=service.library.unfinished(),
         tags_searchable=bool(service.vocabulary),
         version=str(catalogue.version),
         folders=catalogue.folders,

@@ -19,7 +19,7 @@ from filelock import FileLock
 from soundloom.errors import LibraryAbsentError, LibraryDamagedError
 from soundloom.library.mirror import refresh
 from soundloom.library.storage.contents import latest_manifest
-from soundloom.library.storage.store_checksums import Damage, StoreChecksums
+from soundloom.library.storage.integrity.store_checksums import Damage, StoreChecksums
 from soundloom.system_errors import first_line, one_line_errors, translated
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Tables of the store, whose files are checked against their checksums."""
