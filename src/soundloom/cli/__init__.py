@@ -20,7 +20,7 @@ import soundloom
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.common_options import ARGUMENTS
 from soundloom.cli.console import tolerate_encodings
-from soundloom.cli.error_door import hint_at_files, one_line, show_notices
+from soundloom.cli.error_door import hint_at_meaning, one_line, show_notices
 
 __all__ = ["main"]
 
@@ -84,7 +84,8 @@ class _Group(CommandGroup):
     def invoke(self, ctx: click.Context) -> Any:
         arguments = ctx.meta[ARGUMENTS]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        with show_notices(), one_line(command, debug=ctx.params["debug"]), hint_at_files(arguments):
+        hints = hint_at_meaning(arguments, _COMMANDS, _SYNONYMS)
+        with show_notices(), one_line(command, debug=ctx.params["debug"]), hints:
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)

@@ -18,19 +18,20 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from soundloom.cli.guessed_options import meaning_of
 from soundloom.errors import MissingExtraError, SoundloomError
 from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
 
-__all__ = ["Terminated", "goes_on", "hint_at_files", "one_line", "show_notices"]
+__all__ = ["Terminated", "goes_on", "hint_at_meaning", "one_line", "show_notices"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -85,20 +86,14 @@ def goes_on(kept: str) -> Iterator[None]:
         raise
 
 
-_FIELDS = {
-    "bits": "= 24", "category": "LIKE 'DOG%'", "channels": "= 2", "codec": "LIKE 'FLAC%'", "duration": "> 5",
-    "name": "LIKE '%.wav'", "peak": "< -1", "recorded": "> '2024-05-01'", "rms": "< -40", "sample_rate": "= 48000",
-    "title": "LIKE '%rain%'",
-}  # fmt: skip
-"""Fields of files that are taken for options of ``soundloom search``, and an example of a condition on each."""
-
-
 @contextmanager
-def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
-    """Say how a file is named whose name begins with a dash, and how a library, where they were taken for others.
+def hint_at_meaning(arguments: Sequence[str], commands: Collection[str], synonyms: Mapping[str, str]) -> Iterator[None]:
+    """Say what an option means that a command does not have, and how files and libraries are named that it was not.
 
     Args:
         arguments: the command line.
+        commands: the names of all commands.
+        synonyms: what other programs call a command -> what it is here.
     """
     try:
         yield
@@ -112,8 +107,9 @@ def hint_at_files(arguments: Sequence[str]) -> Iterator[None]:
         words = [word[1:] for word in arguments if len(word) > 3 and word[0] == "-" and word[1:].isalpha()]
         if words and "search" in arguments[:1] and not files:
             error.message += f" What the hits should not sound like: --not {words[0]}"  # type: ignore[misc]  # as above
-        if (name := error.option_name.lstrip("-").replace("-", "_")) in _FIELDS and "search" in arguments[:1]:
-            error.message += f' It is a field of files, for --where, as in --where "{name} {_FIELDS[name]}".'  # type: ignore[misc]  # as above
+        if meaning := meaning_of(error, commands, synonyms):
+            error.possibilities = []  # type: ignore[misc]  # as above
+            error.message += meaning  # type: ignore[misc]  # as above
         raise
     except click.UsageError as error:
         libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]
