@@ -20,6 +20,7 @@ NEEDED = (
     "soundloom/models/loom/model.safetensors",
     "soundloom/server/page/index.html",
     "soundloom/py.typed",
+    "soundloom/constraints.txt",
     "licenses/LICENSE",
     "licenses/NOTICE",
 )

@@ -297,6 +297,34 @@ def test_commands_take_hours(
     assert "'Chirp' (6 regions) taken for the same label" in run_train("done.csv", tmp_path)
 
 
+def test_broken_files_outside_of_what_is_asked_are_named_and_fail_nothing(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another site, at another hour, and of an unknown time; one that is meant fails."""
+    monkeypatch.chdir(tmp_path)
+    detector.save("both.detector")
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / night[0].name).write_bytes(night[0].read_bytes())
+    for name in ("HILL_20240501_040000.wav", "POND_20240501_220000.wav", "POND.wav"):
+        (folder / name).write_bytes(b"")
+    where = RecordingFilter(site="pond", hours=(3, 5))
+    found = detector.detect([folder], ANY, where=where, workers=1)
+    assert found.events == detector.detect([folder / night[0].name], ANY, where=where, workers=1).events
+    assert (found.files, found.failed) == (1, {})
+    assert sorted(map(os.path.basename, found.unread)) == [
+        "HILL_20240501_040000.wav", "POND.wav", "POND_20240501_220000.wav"
+    ]  # fmt: skip
+    words = ["detect", "recordings", "-d", "both", "-j", "1", "--site", "POND", "--hours", "3-5"]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "3 files of another site, hour or day cannot be read, and nothing is lost: HILL_2" in result.stderr
+    (folder / "POND_20240501_043000.wav").write_bytes(b"")
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert "POND_20240501_043000.wav" in result.stderr
+
+
 def run_train(table: str, folder: Path) -> str:
     words = ["detector", "train", "chirp", "--from", "both.detector", "--from", table, "-m", MODEL, "-j", "1"]
     return str(CliRunner().invoke(main, words, catch_exceptions=False).output)

@@ -183,7 +183,7 @@ def test_a_mistake_in_a_name_is_known_without_torch() -> None:
 
 def test_a_missing_torch_is_named() -> None:
     missing = MissingExtraError.of_torch(ModuleNotFoundError("No module named 'torch'", name="torch"))
-    assert "pip install 'soundloom[torch]'" in str(missing)
+    assert str(missing).endswith("""pip install -c "$(soundloom doctor --constraints)" 'soundloom[torch]'""")
     assert MissingExtraError.of_torch(ModuleNotFoundError("No module named 'x'", name="x")) is None
     assert MissingExtraError.of_torch(ValueError()) is None
 

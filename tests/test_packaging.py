@@ -12,8 +12,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import soundloom
+from soundloom.cli import main
+from soundloom.doctor import constraints_file
+from soundloom.errors import MissingExtraError
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "soundloom"
@@ -128,3 +132,19 @@ def test_notebooks_are_kept_without_outputs() -> None:
     cells = [cell for book in books for cell in book["cells"] if cell["cell_type"] == "code"]
     assert len(books) == 5
     assert not [cell for cell in cells if cell["outputs"] or cell["execution_count"]]
+
+
+def test_extras_that_bring_torch_take_the_versions_of_the_constraints() -> None:
+    extras = PROJECT["optional-dependencies"]
+    torch = {"torch", "soundloom[torch]"}
+    bringing = {extra for extra, lines in extras.items() if torch & {re.split("[>=<! ;]", line)[0] for line in lines}}
+    assert bringing == MissingExtraError.with_torch
+    pinned = constraints_file().read_text("utf-8")
+    assert re.search(r"(?m)^torch==[\d.]+$", pinned)
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"constraints.txt": "soundloom/constraints.txt"}
+
+
+def test_the_command_names_the_file_of_constraints() -> None:
+    result = CliRunner().invoke(main, ["doctor", "--constraints"])
+    assert Path(result.stdout.strip()) == constraints_file() == ROOT / "constraints.txt"

@@ -254,6 +254,9 @@ def test_a_finished_run_goes_on_by_command(sounds: Path, trained: Path, tmp_path
     assert result.exit_code == 0, result.output
     assert "6 steps" in result.output
     assert (folder / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+    assert "nothing was trained now" not in result.output
+    again = run("train", "triplet", sounds, "-o", folder, *SHORT, "--steps", 6)
+    assert (again.exit_code, "; finished before, nothing was trained now" in again.output) == (0, True), again.output
     fewer = run("train", "triplet", sounds, "-o", folder, *SHORT)
     assert fewer.exit_code == 1
     assert "steps is 6 there and 4 here" in told(fewer)

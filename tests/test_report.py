@@ -22,6 +22,7 @@ from soundloom.evaluation.analysis.correlation import CorrelationDetails
 from soundloom.evaluation.analysis.layers import choose
 from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.probes.common import ProbeDetails
+from soundloom.evaluation.probes.knn import KNNDetails
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.html import page, write_page
 from soundloom.evaluation.report.tables import labels_of, table_of, write_per_class, written
@@ -292,7 +293,17 @@ def test_the_table_has_models_down_and_what_was_measured_across():
     assert table.rows[1].cells[4].text == "60.0 ± 24.8 (49.8)"
     assert table.rows[0].cells[4] is None
     assert (table.best(0), table.best(1)) == (0.9, None)
-    assert table.counts(0) == ["8 tested of 40 clips, 1 x", "8 tested of 40 clips, 3 x"]
+    assert table.counts(0) == [
+        "8 tested of 40 clips, 1 run, standardised",
+        "8 tested of 40 clips, 3 runs, standardised",
+    ]
+    folds = ProbeDetails(splits=["1", "2"], by_split=[[0.5] * 3] * 2, epochs=[[1] * 3] * 2, rates=None, confusion=None)
+    some = replace(result(), measurements={"linear": measured(details=folds)})
+    assert table_of([some]).counts(0) == ["8 tested of 40 clips, 3 runs of 2 folds, standardised"]
+    knn = KNNDetails(splits=["1", "2", "3"], k=10, standardised=False)
+    votes = replace(measured("knn", details=knn), settings={"k": 10, "standardised": False})
+    some = replace(result(), measurements={"knn": votes})
+    assert table_of([some]).counts(0) == ["8 tested of 40 clips, 3 folds, not standardised"]
 
 
 def test_numbers_are_written_in_percent():
@@ -340,6 +351,8 @@ def test_evaluate_prints_a_table_and_keeps_a_report(sounds, tmp_path):
     assert ran.exit_code == 0, ran.output
     assert re.search(r"^logmel +[\d.]+ +[\d.]+ +[\d.]+$", ran.stdout, re.MULTILINE)
     assert "query-by-example: mAP" in ran.stderr
+    assert "24 clips, 1 draw, not standardised  24 clips, not standardised" in ran.stdout
+    assert "5 tested of 24 clips, standardised" in ran.stdout
     assert "24 of 24 clips embedded now" in ran.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "per-class.csv", "report.html"}
     Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
@@ -378,6 +391,12 @@ def test_what_cannot_be_heard_or_measured_ends_in_exit_code_1(sounds, tmp_path):
     assert "1 of 12 clips could not be decoded" in ran.stderr
     assert "0.wav" in ran.stderr
     assert "11 clips" in ran.stdout
+    (broken / "drum" / "0.wav").write_bytes(b"")
+    partial = run("evaluate", "logmel", "--on", broken, "--protocol", "query-by-example", "--partial")
+    assert partial.exit_code == 0, "all that was asked for was done"
+    assert "1 of 12 files are missing or empty and left out, such as drum/0.wav" in partial.stderr
+    assert "1 of 11 clips could not be decoded" in partial.stderr
+    (broken / "drum" / "0.wav").write_bytes((sounds / "drum" / "0.wav").read_bytes())
     refused = run("evaluate", "logmel", "--on", broken, "--on", sounds, "--protocol", "knn", "-o", tmp_path / "out")
     assert refused.exit_code == 1
     assert "not measured" in refused.stderr

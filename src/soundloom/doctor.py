@@ -9,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["Finding", "diagnose"]
+import soundloom
+from soundloom.errors import MissingExtraError, ResourceError
+
+__all__ = ["Finding", "constraints_file", "diagnose"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,19 @@ class Finding:
     subject: str
     good: bool
     detail: str
+
+
+def constraints_file() -> Path:
+    """The versions that soundloom is tested with, for ``pip install -c``: in the package, or beside its sources.
+
+    Raises:
+        ResourceError: it is in neither.
+    """
+    package = Path(soundloom.__file__).parent
+    for folder in (package, package.parents[1]):
+        if (folder / "constraints.txt").is_file():
+            return folder / "constraints.txt"
+    raise ResourceError(f"there is no constraints.txt in {str(package)!r}: install soundloom again")
 
 
 def diagnose() -> list[Finding]:
@@ -52,7 +68,7 @@ def _package(name: str) -> Finding:
 
 def _torch() -> str:
     if find_spec("torch") is None:
-        return "not installed; for training, detectors and other models than loom: pip install 'soundloom[torch]'"
+        return f"not installed; for training, detectors and other models than loom: {MissingExtraError.remedy('torch')}"
     import torch
 
     devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]

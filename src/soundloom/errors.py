@@ -188,10 +188,29 @@ class NothingFoundError(QueryError):
 
 
 class MissingExtraError(SoundloomError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is needed and not installed.
+
+    Attributes:
+        with_torch: the extras that bring PyTorch.
+    """
+
+    with_torch = frozenset(("torch", "eval", "train", "onnx", "hf"))
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}: pip install 'soundloom[{extra}]'")
+        super().__init__(f"{purpose} needs the package {package!r}: {self.remedy(extra)}")
+
+    @classmethod
+    def remedy(cls, extra: str) -> str:
+        """The command that adds an extra to an installation.
+
+        One that brings PyTorch takes the versions that soundloom is tested with: without them pip may choose a build of
+        it with gigabytes of packages for graphics cards.
+
+        >>> MissingExtraError.remedy("serve")
+        "pip install 'soundloom[serve]'"
+        """
+        versions = '-c "$(soundloom doctor --constraints)" ' if extra in cls.with_torch else ""
+        return f"pip install {versions}'soundloom[{extra}]'"
 
     @classmethod
     def of_torch(cls, error: BaseException, purpose: str = "what is asked for") -> MissingExtraError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -95,10 +96,7 @@ def command(
         _show(report, out)
         if "deployments" not in meant:
             _show_sites(report)
-    if report.failed:
-        from soundloom.library.storage.table_schema import Failure
-
-        print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
+    if _print_unread(report):
         context.exit(1)
 
 
@@ -150,6 +148,19 @@ def _show(report: DetectionReport, out: Path | None) -> None:
     )
     if out is not None:
         echo(f"written to {out}", err=True)
+
+
+def _print_unread(report: DetectionReport) -> bool:
+    """Name the files that could not be read, on standard error; whether some of them were meant."""
+    from soundloom.library.storage.table_schema import Failure
+
+    if report.unread:
+        some = ", ".join(printable(os.path.basename(path)) for path in sorted(report.unread)[:3])
+        more = ", ..." if len(report.unread) > 3 else ""
+        counts = counted(len(report.unread), "file")
+        echo(f"{counts} of another site, hour or day cannot be read, and nothing is lost: {some}{more}", err=True)
+    print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
+    return bool(report.failed)
 
 
 def _show_sites(report: DetectionReport) -> None:

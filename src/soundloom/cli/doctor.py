@@ -21,9 +21,10 @@ __all__ = ["command"]
     metavar="NAME[=FILE]",
     help="Check these published weights instead, in the cache or in a file; can be repeated.",
 )
+@click.option("--constraints", is_flag=True, help="Print where the list of tested versions is, for pip -c.")
 @common_options.as_json
 @click.pass_context
-def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -> None:
+def command(context: click.Context, names: tuple[str, ...], constraints: bool, json_wanted: bool) -> None:
     """Check the installation: versions, codecs, devices, and a sound embedded twice.
 
     Of published weights: the file's hash, its tensors, the mel filters that CNN14's file carries, and a known output.
@@ -32,7 +33,13 @@ def command(context: click.Context, names: tuple[str, ...], json_wanted: bool) -
     Examples:
       soundloom doctor
       soundloom doctor --weights cnn14 --weights yamnet=~/Downloads/yamnet.h5
+      pip install -c "$(soundloom doctor --constraints)" 'soundloom[torch]'
     """
+    if constraints:
+        from soundloom.doctor import constraints_file
+
+        echo(str(constraints_file()))
+        return
     if names:
         from soundloom.weight_check import check_weights
 

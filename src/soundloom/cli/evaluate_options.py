@@ -47,7 +47,7 @@ PARTIAL: dict[str, Any] = {
     "is_flag": True,
     "expose_value": False,
     "callback": _keep,
-    "help": "Take a copy that is not the whole set: missing and empty files are left out.",
+    "help": "Take a copy that is not the whole set: what is missing, empty or cannot be decoded is left out.",
 }
 """The option ``--partial``, which `load_corpora` reads."""
 
@@ -93,16 +93,20 @@ def load_corpora(where: Sequence[str], *, check: str = "sample") -> list[Corpus]
 
     if not where:
         raise click.UsageError("say what to measure on: --on CORPUS=ROOT, such as --on esc50=/data/ESC-50-master")
-    context = click.get_current_context(silent=True)
-    partial = context is not None and context.meta.get(_PARTIAL, False)
     loaded = []
     for text in where:
         name, separator, root = text.partition("=")
         # A folder may have an equals sign in its name; a corpus has none.
         source = (name, root) if separator and corpora.is_name(name) else (text, None)
         local_path(source[1] or source[0])
-        loaded.append(corpora.load(*source, check=check, partial=partial))
+        loaded.append(corpora.load(*source, check=check, partial=_is_partial()))
     return loaded
+
+
+def _is_partial() -> bool:
+    """Whether ``--partial`` was given to the command that runs."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_PARTIAL, False))
 
 
 def weights_for(models: Sequence[str], texts: Sequence[str]) -> dict[str, str | Mapping[str, str]]:
@@ -179,7 +183,11 @@ def print_table(results: Sequence[Result]) -> None:
 
 
 def report_refused(results: Sequence[Result]) -> bool:
-    """Print the clips that were left out and the protocols refused, on standard error; whether there are any."""
+    """Print the clips that were left out and the protocols refused, on standard error.
+
+    Returns:
+        Whether something was not measured that was asked for: clips are not where ``--partial`` leaves them out.
+    """
     for result in results:
         for reason in result.refused.values():
             echo("  ", Styled("not measured", "red"), f" {result.model}, {reason}", err=True)
@@ -190,7 +198,7 @@ def report_refused(results: Sequence[Result]) -> bool:
                 err=True,
             )
             print_failures(cast("Sequence[Failure]", result.left_out))
-    return any(result.left_out or result.refused for result in results)
+    return any(result.refused or (result.left_out and not _is_partial()) for result in results)
 
 
 def report(text: str, *, quiet: bool) -> None:

@@ -57,7 +57,7 @@ def command(
     Of a MODEL: waveforms [batch, samples] in, embeddings [batch, dim] out.
 
     The front-end is in the file; give it mono sound in [-1, 1] at the rate in its metadata. Before the file gets its
-    name its embeddings are compared with the model's. Needs: pip install 'soundloom[onnx]'
+    name its embeddings are compared with the model's. Needs the extra onnx.
 
     Without --seconds a file takes sounds of any length that the model embeds in one piece, if it has no fixed window
     and fuses no layers (logmel, mfcc, cnn14); else of one length: a window (vggish 0.975 s, coala 2.21 s, ast 10.255

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundloom.cli.console import echo, print_json
 from soundloom.cli.model_loader import model_loader
+from soundloom.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from soundloom.embedder import Embedder
@@ -86,7 +87,7 @@ def _print_listed(name: str, *, json_wanted: bool) -> None:
     _print_parts(about)
     for part, columns in model.parts.items() if model is not None else ():
         echo(f"{'stream':>10}  {part} ({columns.stop - columns.start})")
-    echo(f"{'more':>10}  layers and classes are shown where PyTorch is installed: pip install 'soundloom[torch]'")
+    echo(f"{'more':>10}  layers and classes are shown where PyTorch is installed: {MissingExtraError.remedy('torch')}")
 
 
 def _print_parts(about: Sequence[PartInfo]) -> None:

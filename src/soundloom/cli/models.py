@@ -12,6 +12,7 @@ import click
 from soundloom.cache_folder import cache_home
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
+from soundloom.errors import MissingExtraError
 
 __all__ = ["command"]
 
@@ -61,11 +62,9 @@ def command(json_wanted: bool) -> None:
         about.add_row(name, "\n".join(lines))
     Console(highlight=False).print(about)
     default = next(name for name, model in known.items() if model.default)
-    others = "" if find_spec("torch") else " The others need PyTorch: pip install 'soundloom[torch]'."
-    echo(
-        f"\nThe default is {default}.{others} Weights are fetched when a model is first used; "
-        "--json has their addresses."
-    )
+    echo(f"\nThe default is {default}. Weights are fetched when a model is first used; --json has their addresses.")
+    if not find_spec("torch"):
+        echo(f"The others need PyTorch: {MissingExtraError.remedy('torch')}")
 
 
 def _weights(checkpoint: Mapping[str, Any]) -> str:

@@ -229,7 +229,8 @@ def _report(run: Run) -> None:
 
     best = "" if run.loss is None else f", lowest validation loss {run.loss:.4f} after {run.best_step} steps"
     stopped = " (stopped early)" if run.early else ""
-    echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}", err=True)
+    before = "" if run.trained else "; finished before, nothing was trained now"
+    echo(f"{run.steps} steps{stopped} in {clock(run.seconds)}{best}{before}", err=True)
     echo(f"The model is {run.folder}; to search your sounds with it: soundloom index SOUNDS -m {run.folder}")
     if (run.folder / TAGGER).is_file():
         echo(f"To tag your sounds with it: soundloom tag SOUNDS --model {run.folder}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ from soundloom.corpora.splits import canonical_split
 from soundloom.corpora.table import Corpus, CorpusError, SplitOrigin, Task
 
 __all__ = ["Copy", "in_order", "read_copy"]
+
+_log = logging.getLogger(__name__)
 
 
 def read_copy(
@@ -247,6 +250,10 @@ class Copy:
             split_origin=origin or ("official" if parted else "none"),
         )
         if absent:
+            _log.warning(
+                "%s: %d of %d files are missing or empty and left out, such as %s",
+                self.source.name, len(absent), len(files), files[absent[0]],
+            )  # fmt: skip
             there = np.ones(len(files), dtype=bool)
             there[absent] = False
             corpus = corpus.filter(mask=there)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil, inf
 from pathlib import Path
@@ -60,6 +60,7 @@ class DetectionReport:
         seconds: of sound, in them.
         computed: seconds of sound that were decoded and embedded; less where a journal held the rest.
         failed: file -> why it could not be read.
+        unread: the same of files outside of the site, hours and dates that are meant, which nothing is lost without.
     """
 
     events: tuple[Annotation, ...]
@@ -68,6 +69,7 @@ class DetectionReport:
     seconds: float
     computed: float
     failed: dict[str, str]
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,14 @@ def detect(
     """
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM) for one in detector.labels}
     failed: dict[str, str] = {}
+    unread: dict[str, str] = {}
     labels, thresholds = list(points), [point.threshold for point in points.values()]
     found: list[Annotation] = []
     seconds = computed = 0.0
     searched: set[str] = set()
     every = scored_windows(
-        detector, sounds, failed, model=model, where=where, deployments=deployments, workers=workers, journal=journal,
-        progress=progress,
+        detector, sounds, failed, unread, model=model, where=where, deployments=deployments, workers=workers,
+        journal=journal, progress=progress,
     )  # fmt: skip
     for stretch in every:
         found += events(stretch, labels, thresholds)
@@ -140,13 +143,14 @@ def detect(
     # The thresholds stay; the intervals become those of as many windows as there were.
     windows = max(1, round(seconds / detector.hop))
     points = {one.label: one.calibration.point(aim or DEFAULT_AIM, windows) for one in detector.labels}
-    return DetectionReport(tuple(found), points, len(searched), seconds, computed, failed)
+    return DetectionReport(tuple(found), points, len(searched), seconds, computed, failed, unread)
 
 
 def scored_windows(
     detector: Detector,
     sounds: Sequence[str | os.PathLike[str]],
     failed: dict[str, str],
+    unread: dict[str, str] | None = None,
     *,
     model: Embedder | None = None,
     where: RecordingFilter | None = None,
@@ -163,6 +167,7 @@ def scored_windows(
         detector: what to find.
         sounds: folders and files.
         failed: to it is added which files cannot be read, and why.
+        unread: to it is added the same of files that are not meant.
         model: the detector's model.
         where: site, hours and dates in which windows begin.
         deployments: of the recordings.
@@ -172,10 +177,11 @@ def scored_windows(
     """
     model = detector.load_model() if model is None else model
     times = RecordingTimes(deployments or Deployments(), detector.decoding)
+    outside: dict[str, str] = {} if unread is None else unread
     pieces = [
         piece
         for path in found_files(sounds, failed)
-        for piece in _pieces(path, detector, times.spans(path, where) if where else [(0.0, inf)], failed)
+        for piece in _pieces(path, detector, times.spans(path, where, outside) if where else [(0.0, inf)], failed)
     ]
     folder = None if journal is None else Path(journal).expanduser()
 
@@ -219,6 +225,8 @@ def _pieces(
 
     Pieces begin at multiples of their length, so that a journal serves runs of other hours as well.
     """
+    if not spans:
+        return
     try:
         facts = audio.info(os_path(path), options=detector.decoding)
         status = file_status(os_path(path))
@@ -266,9 +274,9 @@ def _scored(
         "first": piece.first, "count": piece.count,
     }  # fmt: skip
     with RowJournal(folder, key, len(detector.labels), suffix=".windows") as journal:
-        begun = min(len(journal.done), piece.count or len(journal.done))
+        kept = min(len(journal.done), piece.count or len(journal.done))
         # The last window of a file is known by its end: where it was done already, it is done again.
-        begun = max(0, begun - 1) if piece.count is None else begun
+        begun = max(0, kept - 1) if piece.count is None else kept
         rows, ends = [journal.done[:begun]], []
         first = piece.first + begun
         count = None if piece.count is None else piece.count - begun
@@ -282,7 +290,7 @@ def _scored(
     stops = starts + sizes[0]
     if ends:
         stops[-1] = ends[-1]
-    again = ends[-1] - first * step if ends else 0
+    again = max(0, ends[-1] - (piece.first + kept) * step) if len(probabilities) > kept else 0
     # An event begins where a window is nearer than the one before.
     meant = int(((starts + (sizes[0] - step) / 2) / rate * speed < piece.until).sum())
     if not meant:

@@ -39,6 +39,10 @@ class Protocol:
         splits: whether it is called with splits.
         admits: called as ``admits(labels, splits, settings)`` before anything is embedded; raises InvalidArgumentError
             where the function would refuse these. None if it is not asked.
+        each: the noun of what a value of its score is of: a run, a fold or a draw, the first and last averaged over the
+            folds. Empty if its score is a single value.
+        standardises: whether it standardises embeddings, where its settings have no ``standardised``; None: it does not
+            compare embeddings as they are or standardised.
     """
 
     function: Callable[..., Score]
@@ -48,6 +52,8 @@ class Protocol:
     window: float | None = None
     splits: bool = True
     admits: Callable[[np.ndarray, Sequence[Split] | None, Any], None] | None = None
+    each: str = "run"
+    standardises: bool | None = None
 
     @property
     def clipwise(self) -> bool:

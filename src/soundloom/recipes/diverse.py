@@ -179,6 +179,7 @@ class DiverseRecipe(Recipe):
             loss=None,
             best_step=None,
             seconds=time.monotonic() - started,
+            trained=sum(run.trained for run in runs),
         )
 
     def at_a_time(self) -> int:

@@ -161,6 +161,7 @@ class LoomRecipe(Recipe):
             loss=None,
             best_step=None,
             seconds=time.monotonic() - started,
+            trained=sum(run.trained for run in runs),
         )
 
     def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Embedder]:

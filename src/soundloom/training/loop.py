@@ -163,6 +163,7 @@ class _Loop:
         self.module, self.stepper = fabric.setup(compiled, self.optimiser)
         self.is_main = fabric.global_rank == 0
         self.state = TrainState()
+        self.first = 0
         self.validation_loss: float | None = None
         self.pending: list[tuple[int, dict[str, Tensor]]] = []
         self.latest_loss: float | None = None
@@ -173,6 +174,7 @@ class _Loop:
         self.learner.load_state_dict(checkpoint["learner"])
         self.optimiser.load_state_dict(checkpoint["optimiser"])
         self.state = TrainState(**checkpoint["train_state"])
+        self.first = self.state.step
         if self.settings.steps > checkpoint["about"]["steps"]:
             self.state.over, self.state.misses = False, 0
 
@@ -221,6 +223,7 @@ class _Loop:
             loss=state.best_loss,
             best_step=state.best_step,
             seconds=state.seconds,
+            trained=state.step - self.first,
         )
 
     def _step(self, batch: Batch) -> None:

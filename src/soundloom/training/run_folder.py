@@ -37,6 +37,7 @@ class Run:
         loss: lowest validation loss; None where nothing was validated.
         best_step: steps done when it was measured; those of the kept weights if the best are kept.
         seconds: time it took, interruptions left out.
+        trained: those of the steps that this call did; 0 of a run that was finished before.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Run:
     loss: float | None
     best_step: int | None
     seconds: float
+    trained: int
 
     def model(self) -> Embedder:
         """The trained model, ready to embed."""

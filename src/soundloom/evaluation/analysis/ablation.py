@@ -215,6 +215,7 @@ PROTOCOLS.register(
         settings=LinearProbeSettings,
         details=AblationDetails,
         paper="parts left out in turn, under the linear probe of Niizumi 2022, IV-A",
+        standardises=True,
         admits=check_every_split,
     ),
     definition=ablation_analysis,

@@ -168,6 +168,7 @@ PROTOCOLS.register(
         settings=None,
         details=CorrelationDetails,
         paper="Favory 2020, 3.3",
+        each="",
         splits=False,
     ),
     definition=correlation_analysis,

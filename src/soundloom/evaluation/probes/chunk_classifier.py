@@ -150,6 +150,7 @@ PROTOCOLS.register(
         details=ChunkDetails,
         paper="Verma 2023, 2 and 3.5",
         window=1.0,
+        standardises=True,
         admits=check_every_split,
     ),
     definition=chunk_probe,

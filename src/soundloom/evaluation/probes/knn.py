@@ -151,6 +151,7 @@ PROTOCOLS.register(
         settings=KNNSettings,
         details=KNNDetails,
         paper="k nearest neighbours",
+        each="fold",
         admits=check_neighbours,
     ),
     definition=knn_probe,

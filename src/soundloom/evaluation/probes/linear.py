@@ -104,6 +104,7 @@ PROTOCOLS.register(
         settings=LinearProbeSettings,
         details=ProbeDetails,
         paper="Niizumi 2022, IV-A",
+        standardises=True,
         admits=check_every_split,
     ),
     definition=linear_probe,

@@ -87,6 +87,7 @@ PROTOCOLS.register(
         settings=MLPSettings,
         details=ProbeDetails,
         paper="Favory 2020, 3.2",
+        standardises=True,
         admits=check_every_split,
     ),
     definition=mlp_probe,

@@ -76,6 +76,7 @@ PROTOCOLS.register(
         settings=SklearnMLPSettings,
         details=ProbeDetails,
         paper="Favory 2020, 3.2, as its published code trains",
+        standardises=True,
         admits=check_every_split,
     ),
     definition=sklearn_mlp_probe,

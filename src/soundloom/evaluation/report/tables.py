@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from soundloom.counted import counted
+from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.reference_scores import Published, published
 from soundloom.evaluation.results import Measurement, Result, write_whole
 from soundloom.safe_text import csv_cell
@@ -75,14 +77,30 @@ class Table:
         return max(means) if len(means) > 1 else None
 
     def counts(self, column: int) -> list[str]:
-        """On how many clips, tested and in all, and on how many runs, folds or draws, a column rests."""
+        """What a column rests on: clips, tested and in all; runs, folds or draws; standardised embeddings or not."""
+        protocol = self.columns[column].protocol
         held = [cell.measurement for row in self.rows if (cell := row.cells[column]) is not None]
-        return sorted({f"{_clips(each)}, {len(each.score.values)} x" for each in held})
+        return sorted({", ".join([_clips(each), *_rounds(protocol, each)]) for each in held})
 
 
 def _clips(measurement: Measurement) -> str:
     tested = "" if measurement.tested is None else f"{measurement.tested} tested of "
     return f"{tested}{measurement.clips} clips"
+
+
+def _rounds(protocol: str, measurement: Measurement) -> list[str]:
+    """What the values of a score are of, and whether the protocol has standardised the embeddings."""
+    known, score = PROTOCOLS.get(protocol), measurement.score
+    if known is None:
+        return [counted(len(score.values), "value")]
+    folds = len(getattr(score.details, "splits", ()))
+    rounds = [counted(len(score.values), known.each)] if known.each else []
+    if known.each == "fold":
+        rounds = rounds if folds > 1 else []
+    elif rounds and folds > 1:
+        rounds = [f"{rounds[0]} of {folds} folds"]
+    standardised = measurement.settings.get("standardised", known.standardises)
+    return rounds if standardised is None else [*rounds, "standardised" if standardised else "not standardised"]
 
 
 def percent(share: float) -> str:
