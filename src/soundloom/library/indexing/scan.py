@@ -29,7 +29,7 @@ _FOLDERS_SHOWN = 10
 
 @dataclass
 class FilesLeftOut:
-    """Files in folders whose names do not end like those of audio files, or begin with a dot; and folders. None is opened.
+    """Files in folders whose names do not end like those of audio files, or begin with a dot; and folders not opened.
 
     Attributes:
         system_folders: the folders of the operating system itself, such as ``/proc``, which are not searched.
@@ -49,6 +49,10 @@ class FilesLeftOut:
         if not self.example or (not ending and "" not in self.endings):
             self.example = text_path(path)
         self.endings[ending] = self.endings.get(ending, 0) + 1
+
+    def add_hidden(self, path: str) -> None:
+        """Note a sound whose name begins with a dot."""
+        self.hidden.append(text_path(path))
 
     def add_system_folder(self, path: str) -> None:
         """Note a folder that is not searched."""
@@ -155,19 +159,11 @@ def files_below(
     def fail(path: Path, reason: str) -> None:
         failed[text_path(path)] = reason
 
-    def hide(name: str) -> None:
-        ignored.hidden.append(text_path(name))
-
     here = [root for root in roots if not is_address(root)]
     found = audio.find(
-        here,
-        fail,
-        is_known,
-        exclude=exclude,
-        is_left_out=is_forgotten,
-        on_system_folder=ignored.add_system_folder,
-        hidden=hide,
-    )
+        here, fail, is_known, exclude=exclude, is_left_out=is_forgotten,
+        on_system_folder=ignored.add_system_folder, hidden=ignored.add_hidden,
+    )  # fmt: skip
     for path in found:
         try:
             yield FileOnDisk.of(path)
@@ -187,7 +183,7 @@ def files_below(
             if (
                 name not in seen
                 and not is_forgotten(name)
-                and (name == root or _is_wanted(name, root, rules, is_known, hide))
+                and (name == root or _is_wanted(name, root, rules, is_known, ignored.add_hidden))
             ):
                 seen.add(name)
                 yield FileOnDisk(name, status.size, status.mtime_ns)
