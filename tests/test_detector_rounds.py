@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends, write_annotations
 from soundloom.cli import main
@@ -198,6 +198,67 @@ def test_rounds_of_marking(recordings: Path, tmp_path: Path, monkeypatch: pytest
     # A chirp of half a second every ten, and windows of one: as the rule of `fill_in` has it, in an eighth of them.
     assert 0.05 < density["density"]["low"] < density["density"]["value"] < density["density"]["high"] < 0.4
     assert CliRunner().invoke(main, ["detector", "density", "doubt.csv", "--label", "chirp"]).exit_code == 1
+
+
+def test_a_detector_passes_its_background_on(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rounds with the same background compare; one without it does not, and says so."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(recordings, "rec")
+    truth = [replace(one, path=os.path.basename(one.path)) for one in read_annotations("rec/truth.csv").annotations]
+    write_annotations([one for one in truth if one.path == "0.wav"], "rec/marks.csv")
+    write_annotations([one for one in truth if one.path == "1.wav"][:3], "rec/next.csv")
+
+    def train(*words: str) -> str:
+        made = ["detector", "train", "chirp", "--from", *words, "-o", "chirp.detector", "-m", "mfcc", "-j", "1"]
+        result = CliRunner().invoke(main, made, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def unlabelled() -> int:
+        return Detector.load("chirp.detector").labels[0].quality.unlabelled
+
+    train("rec/marks.csv", "--background", "rec")
+    with_background = unlabelled()
+    said = train("chirp.detector", "--from", "rec/next.csv")
+    assert f"background as before: {tmp_path / 'rec'}" in said
+    assert f"| 1 | chirp | 6 | 0 | {with_background} |" in said
+    assert "| 2 | chirp |" in said
+    assert "compare" not in said
+    assert Path("chirp.detector/README.md").read_text() in said
+    assert unlabelled() > 0.8 * with_background
+    assert Detector.load("chirp.detector").background == (str(tmp_path / "rec"),)
+    named = replace(Detector.load("chirp.detector"), background=(str(tmp_path / "gone"),))
+    named.save("chirp.detector")
+    said = train("chirp.detector")
+    assert f"learned without this background: {tmp_path / 'gone'}; figures do not compare" in said
+    assert "Rounds 1 to 3 had another background" in said
+    assert "| 4 | chirp |" not in said
+    assert "| 3 | chirp |" not in said
+    replace(named, background=None).save("chirp.detector")
+    assert "that of the detector before, which it does not name" in train("chirp.detector")
+
+
+def test_regions_that_wait_for_a_mark_teach_nothing(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    truth = list(read_annotations(recordings / "truth.csv").annotations)
+    waiting = [replace(one, label=UNMARKED, start=one.start + 3, end=one.end + 3) for one in truth]
+    for name, regions in (("none", waiting), ("some", [*truth, *waiting[:4]])):
+        write_annotations(regions, f"{name}.csv")
+
+    def train(name: str) -> Result:
+        return CliRunner().invoke(main, ["detector", "train", "chirp", "--from", name, "-m", "mfcc", "-j", "1"])
+
+    refused = train("none.csv")
+    assert (refused.exit_code, "nobody has marked 'none.csv' yet, 18 of 18 regions are ?" in refused.stderr) == (
+        1,
+        True,
+    )
+    assert "some.csv: 4 of 22 regions left out that nobody has marked yet (?)" in train("some.csv").stderr
+    made = Detector.train(["chirp"], [*truth, *waiting], model="mfcc", workers=1)  # and so in Python
+    assert made.labels[0].quality.negative == 0
+    assert len(made.examples) == len(truth)
 
 
 def test_regions_beyond_the_end_of_a_file_are_named() -> None:

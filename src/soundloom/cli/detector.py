@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -15,16 +15,13 @@ from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_failures, print_json
 from soundloom.cli.detect import minutes_of
+from soundloom.cli.detector_examples import background_of, library_decoding, sound_marks, table_marks
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.progress_bars import step_bar
-from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
-from soundloom.errors import QueryError
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from soundloom.annotations import Annotation
-    from soundloom.audio import DecodeOptions
     from soundloom.detectors import Detector
 
 __all__ = ["command"]
@@ -92,9 +89,9 @@ def train(
     The more recordings the regions are of, the better; ten are a beginning. Regions with other labels, and those of
     --no, are examples of other sounds; stretches of the same recordings of which nothing is said, and the background,
     are presumed to be mostly without the label. The figures shown are of examples that were held out, with 95 %
-    intervals. A detector among --from passes on its model, windows and speed where these are not given, a library the
-    speed. What cannot be read is named and left out of the examples, so that the next round does not meet it again;
-    the detector is kept, and the exit status is 1.
+    intervals. A detector among --from passes on its model, windows, speed and background where these are not given, a
+    library the speed. Regions that still wait for a mark (?) are left out. What cannot be read is named and left out
+    of the examples, so that the next round does not meet it again; the detector is kept, and the exit status is 1.
 
     \b
     Examples:
@@ -109,8 +106,9 @@ def train(
     if (yes or no) and len(labels) > 1:
         raise click.UsageError("--yes and --no mark one label: name one, or give a table with --from")
     former = [Detector.load(path) for path in tables if (path / SETTINGS).is_file()]
-    kept = [*_library_decoding(tables), *(one.decoding for one in former)]
-    marks = [*_table_marks(tables), *_sound_marks(yes, labels[0]), *_sound_marks(no, "")]
+    kept = [*library_decoding(tables), *(one.decoding for one in former)]
+    background = background or background_of(former)
+    marks = [*table_marks(tables), *sound_marks(yes, labels[0]), *sound_marks(no, "")]
     with nullcontext() if json_wanted else step_bar("embedding", "windows") as bar:
         detector = Detector.train(
             labels,
@@ -125,8 +123,7 @@ def train(
         )
     folder = out or Path(f"{'-'.join(labels)}{SUFFIX}")
     replaced = (folder / SETTINGS).is_file()
-    folder = detector.save(folder)
-    _describe(detector, folder, as_json=json_wanted)
+    _describe(detector, folder := detector.save(folder), as_json=json_wanted)
     _print_remarks(detector)
     if not json_wanted:
         echo(f"kept in {folder}", err=True)
@@ -272,8 +269,6 @@ def make_background(corpus: str, name: str | None, out: Path | None, workers: in
     Examples:
       soundloom detector background sounds.csv --model runs/mine
     """
-    import os
-
     from soundloom import load
     from soundloom.cli.evaluate_options import load_corpora
     from soundloom.detectors.background import Background
@@ -312,64 +307,6 @@ def _print_remarks(detector: Detector) -> None:
         echo(f"not learned from: {counted(len(detector.failed), 'file')} that could not be read", err=True)
 
 
-def _table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
-    """The annotations of tables, libraries and detectors; how each table was understood is said."""
-    from soundloom.annotations import read_annotations
-    from soundloom.detectors import Detector
-    from soundloom.detectors.call_density import checked
-    from soundloom.detectors.detector_folder import SETTINGS
-
-    found: list[Annotation] = []
-    for path in tables:
-        if (path / SETTINGS).is_file():
-            found += Detector.load(path).examples
-            continue
-        if path.is_dir():
-            from soundloom.library import Library
-
-            found += Library.open(path).annotations.all()
-            continue
-        table = read_annotations(path)
-        echo(table.said, err=True)
-        found += checked(table.annotations)
-    return found
-
-
-def _library_decoding(tables: tuple[Path, ...]) -> list[DecodeOptions]:
-    """How the libraries among some tables decode their sounds."""
-    from soundloom.detectors.detector_folder import SETTINGS
-
-    folders = [path for path in tables if path.is_dir() and not (path / SETTINGS).is_file()]
-    if not folders:
-        return []
-    from soundloom.library import Library
-
-    return [Library.open(folder).settings.decoding for folder in folders]
-
-
-def _sound_marks(sounds: tuple[str, ...], label: str) -> list[Annotation]:
-    """Regions marked on the command line; a file alone is meant whole."""
-    from soundloom import audio
-    from soundloom.annotations import Annotation
-    from soundloom.annotations.file_ends import TOLERANCE
-    from soundloom.file_names import os_path, text_path
-
-    found = []
-    for text in sounds:
-        mark = parse_mark(text)
-        path, start, end = mark if isinstance(mark, tuple) else (str(mark), 0.0, math.inf)
-        length = audio.info(os_path(path)).duration
-        if end == math.inf:
-            end = length if length is not None else len(audio.read(path, 16_000)) / 16_000
-        if not start <= end <= (length or end) + TOLERANCE:
-            raise QueryError(
-                f"{text!r} is no region of its file, which lasts {length or end:g} s: write FILE:FROM-TO within it, in "
-                "seconds or as 1:30"
-            )
-        found.append(Annotation(text_path(path), start, end, label, duration=length))
-    return found
-
-
 def _describe(detector: Detector, folder: Path, *, as_json: bool) -> None:
     from soundloom.detectors.detector_folder import SUFFIX, card, rounds_of
 
@@ -390,4 +327,5 @@ def _plain(detector: Detector, folder: Path) -> dict[str, Any]:
     return {
         "detector": str(folder), "model": detector.model_name, "hop": detector.hop,
         "decoding": detector.decoding.to_data(), "labels": labels, "examples": len(detector.examples),
+        "background": detector.background,
     }  # fmt: skip

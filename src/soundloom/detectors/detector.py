@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
-from soundloom.annotations import Annotation, within_ends
+from soundloom.annotations import UNMARKED, Annotation, within_ends
 from soundloom.counted import counted
 from soundloom.detectors.background import find_background
 from soundloom.detectors.calibration import Aim
@@ -61,6 +61,7 @@ class Detector:
         frames: whether windows share frames (`soundloom.detectors.frame_windows`); else each is embedded by itself.
         labels: what finds each label, in windows that suit its calls.
         examples: what it learned from, by absolute paths; not the regions of files that could not be read.
+        background: the recordings of which nothing was known, or their folders, by absolute paths; None: not kept.
         failed: files that could not be read when it was trained, and why; not kept.
         remarks: files with regions that reach beyond their ends, and what became of these, and labels that were taken
             for others; not kept.
@@ -73,6 +74,7 @@ class Detector:
     frames: bool
     labels: tuple[LabelDetector, ...]
     examples: tuple[Annotation, ...] = ()
+    background: tuple[str, ...] | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,8 +97,8 @@ class Detector:
         Args:
             labels: what to find; regions with other labels, or without one, are examples of other sounds. Labels that
                 differ in case alone are one.
-            annotations: marked regions. Stretches of their recordings of which nothing is said are presumed to hold
-                none of the labels.
+            annotations: marked regions, without those that wait for a mark (`UNMARKED`). Stretches of their recordings
+                of which nothing is said are presumed to hold none of the labels.
             background: recordings of which nothing is known, such as those that the detector is meant for.
             model: the embedder, or its name.
             window: seconds that are looked at together, or those of some labels, such as `window_of` a detector whose
@@ -111,7 +113,8 @@ class Detector:
             ModelError: the model cannot be loaded.
         """
         wanted, remarks = _in_one_case(labels, annotations := _distinct(annotations))
-        files = [absolute_location(path) for path in audio.find([Path(path).expanduser() for path in background])]
+        kept = tuple(dict.fromkeys(map(absolute_location, background)))
+        files = list(map(absolute_location, audio.find(map(os_path, kept))))
         lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
         annotations, beyond = within_ends([one for one in annotations if one.path in lengths], lengths)
         _check_found(wanted, marked := _spelled(wanted, annotations), failed, beyond)
@@ -135,7 +138,7 @@ class Detector:
         return cls(
             model_name=name, fingerprint=embedder.fingerprint(), hop=hop, decoding=decoding,
             frames=embedder.shares_frames, labels=tuple(found[label] for label in wanted),
-            examples=tuple(annotations), failed=failed, remarks={**beyond, **remarks},
+            examples=tuple(annotations), background=kept, failed=failed, remarks={**beyond, **remarks},
         )  # fmt: skip
 
     @classmethod
@@ -251,8 +254,9 @@ class Detector:
 
 
 def _distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """The annotations by absolute paths, without those that give a region, to the microsecond, a label that it has."""
-    located = [replace(one, path=absolute_location(os_path(one.path))) for one in annotations]
+    """The marked regions by absolute paths, without those that give one, to the microsecond, a label that it has."""
+    marked = [one for one in annotations if one.label != UNMARKED]
+    located = [replace(one, path=absolute_location(os_path(one.path))) for one in marked]
     return list(
         {(one.path, round(one.start, 6), round(one.end, 6), folded(one.label)): one for one in located}.values()
     )

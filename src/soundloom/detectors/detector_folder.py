@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,8 @@ def _keep_former(folder: Path) -> None:
 
 def push_detector(detector: Detector, repository: str, *, private: bool | None, token: str | None) -> str:
     """Put a detector on the Hugging Face hub; see `Detector.push_to_hub`."""
-    named = replace(
-        detector, examples=tuple(replace(one, path=os.path.basename(one.path)) for one in detector.examples)
-    )  # fmt: skip
+    examples = tuple(replace(one, path=os.path.basename(one.path)) for one in detector.examples)
+    named = replace(detector, examples=examples, background=None)
     name = repository.rpartition("/")[2]
 
     def save(folder: Path) -> None:
@@ -155,6 +155,7 @@ def read_detector(name: str | os.PathLike[str]) -> Detector:
         return Detector(
             model_name=plain["model"], fingerprint=plain["fingerprint"], hop=plain["hop"],
             decoding=DecodeOptions.from_data(plain["decoding"]), examples=tuple(examples),
+            background=None if plain.get("background") is None else tuple(plain["background"]),
             frames=bool(plain.get("frames")),
             labels=tuple(
                 _label(one, window, spaces[window], arrays[f"labels.{number}.weights"])
@@ -177,9 +178,11 @@ def rounds_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _round(detector: Detector) -> dict[str, Any]:
-    """How many windows a detector learned from, and what it reached."""
+    """How many windows a detector learned from, with which background, and what it reached; as JSON reads it."""
+    background = None if detector.background is None else list(detector.background)
     return {
-        one.label: {"yes": one.quality.positive, "no": one.quality.negative, "average_precision": None
+        one.label: {"yes": one.quality.positive, "no": one.quality.negative, "unlabelled": one.quality.unlabelled,
+                    "background": background, "average_precision": None
                     if one.quality.average_precision is None else asdict(one.quality.average_precision)}
         for one in detector.labels
     }  # fmt: skip
@@ -193,6 +196,7 @@ def _settings(detector: Detector) -> dict[str, Any]:
         "hop": detector.hop,
         "decoding": detector.decoding.to_data(),
         "frames": detector.frames,
+        "background": detector.background,
         "parts": detector.labels[0].space.parts,
         "examples": len(detector.examples),
         "labels": [
@@ -262,13 +266,7 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
         "recordings like these examples and their background. Average precision counts every unlabelled window as no, "
         "so that calls nobody marked lower it; precision and recall allow for such calls.",
     ]
-    if len(rounds) > 1:
-        lines += ["", "| round | label | yes | no | average precision |", "|---|---|---|---|---|"]
-        for number, by_label in enumerate(rounds, start=1):
-            for label, facts in by_label.items():
-                reached = facts["average_precision"]
-                shown = "not measured" if reached is None else Interval(**reached)
-                lines.append(f"| {number} | {label} | {facts['yes']} | {facts['no']} | {shown} |")
+    lines += _round_lines(rounds)
     for one in detector.labels:
         reached = one.quality.average_precision
         if reached is not None and reached.high - reached.low > _NARROW:
@@ -279,3 +277,21 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
     if changed:
         lines += ["", f"Recordings are decoded with {', '.join(f'{key} {value}' for key, value in changed.items())}."]
     return "\n".join(lines) + "\n"
+
+
+def _round_lines(rounds: Sequence[dict[str, Any]]) -> list[str]:
+    """The table of the rounds that compare with the last one, for they had its background; and which had another."""
+    grounds = [next(iter(one.values())).get("background") for one in rounds]
+    other = len(rounds) - sum(1 for _ in takewhile(lambda ground: ground == grounds[-1], reversed(grounds)))
+    lines = []
+    if len(rounds) - other > 1:
+        lines += ["", "| round | label | yes | no | unlabelled | average precision |", "|---|---|---|---|---|---|"]
+        for number, by_label in enumerate(rounds[other:], start=other + 1):
+            for label, facts in by_label.items():
+                reached, unlabelled = facts["average_precision"], facts.get("unlabelled", "")
+                shown = "not measured" if reached is None else Interval(**reached)
+                lines.append(f"| {number} | {label} | {facts['yes']} | {facts['no']} | {unlabelled} | {shown} |")
+    if other:
+        numbers = f"Rounds 1 to {other}" if other > 1 else "Round 1"
+        lines += ["", f"{numbers} had another background, so that figures do not compare with the last one's."]
+    return lines

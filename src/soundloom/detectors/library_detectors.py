@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,7 @@ class LibraryDetectors:
             labels, found, background=background, model=self._embedder(), window=window or self._windows(folder),
             hop=hop, decoding=self.library.settings.decoding, workers=workers, progress=progress,
         )  # fmt: skip
+        detector = replace(detector, background=None)  # of the library, and drawn anew the next time
         with changing(self.library.folder):
             detector.save(folder)
         return detector
