@@ -16,12 +16,11 @@ import pytest
 
 from helpers.damage import library_files
 from helpers.library_factory import append, clustered, filled
-from soundloom.errors import CacheDamagedError, LibraryDamagedError, LibraryError, ResourceError
+from soundloom.errors import LibraryDamagedError, LibraryError, ResourceError
 from soundloom.library import Hit, Library
 from soundloom.library.map import library_map
 from soundloom.library.row_log.change_log import CHANGES
 from soundloom.library.search.vector_index import index_builder
-from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
 from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
 from soundloom.library.storage.library_lock import library_lock, remove_unfinished
 from soundloom.library.storage.store import store_damages
@@ -88,24 +87,6 @@ def test_a_damaged_index_is_rebuilt_with_a_notice(
     assert search(Library.open(library.folder)) == hits
     assert not caplog.records
     assert not list(library.folder.glob("*.building"))
-
-
-def test_damage_of_blocks_that_no_search_reads_costs_nothing(tmp_path: Path) -> None:
-    data = np.random.default_rng(0).bytes(10 * BLOCK_BYTES + 5)
-    file = tmp_path / "file"
-    file.write_bytes(data)
-    sums = FileChecksum.from_json(FileChecksum.of(file).to_json())
-    assert (sums.bytes, len(sums.blocks)) == (len(data), 11)
-    CheckedFile(file, sums).check_all()
-    flip(file, 0.6)  # in block 6
-    damaged = CheckedFile(file, sums)
-    damaged.check(0, 6 * BLOCK_BYTES)
-    damaged.check_ranges(np.array([7 * BLOCK_BYTES, 8]), np.array([len(data), 9]))
-    damaged.check_ranges(np.array([6 * BLOCK_BYTES + 9]), np.array([6 * BLOCK_BYTES + 9]))
-    with pytest.raises(CacheDamagedError, match="393,216"):
-        damaged.check(6 * BLOCK_BYTES - 1, 6 * BLOCK_BYTES + 1)
-    with pytest.raises(CacheDamagedError):
-        damaged.check_all()
 
 
 def test_another_library_s_index_is_not_used(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ class CheckedFile:
             blocks = np.flatnonzero(np.cumsum(wanted[:-1]) > 0)
         blocks = blocks[~self._intact[blocks]]
         if len(blocks) * self._expected.block_bytes < _PARALLEL_BYTES:
+            self._announce(blocks)
             self._check_blocks(blocks)
             return
         shares = np.array_split(blocks, min(4, os.cpu_count() or 1))
@@ -159,6 +160,13 @@ class CheckedFile:
     def is_at(self, path: Path) -> bool:
         """Whether a path names this very file, and not one that has replaced it."""
         return os.path.samestat(os.fstat(self._descriptor), os.stat(path))
+
+    def _announce(self, blocks: NDArray[np.int64]) -> None:
+        """Tell the system which blocks are read next, so that a disk fetches several at a time."""
+        if len(blocks) > 1 and hasattr(os, "posix_fadvise"):
+            size = self._expected.block_bytes
+            for block in blocks.tolist():
+                os.posix_fadvise(self._descriptor, block * size, size, os.POSIX_FADV_WILLNEED)
 
     def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
         size, numbers, expected = self._expected.block_bytes, blocks.tolist(), self._expected.blocks[blocks].tolist()
