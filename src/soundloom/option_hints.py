@@ -10,9 +10,10 @@ import re
 import shlex
 from ast import literal_eval
 
-__all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page"]
+__all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page", "hints_for_query"]
 
 _HINT = re.compile(r"DecodeOptions\((accept_truncated|channels|track|speed)=([^()]*)\)")
+_SPEED = re.compile(r"DecodeOptions\((speed)=([^()]*)\)")
 _QUERY = re.compile(r"""(?:LibraryQuery|RowFilter)\((\w+)=\(?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\.\.\.)(?:,\))?\)""")
 _FLAG = re.compile(r"(?<!indexed with )--(?:accept-truncated|channels|track|speed)\b(?: [\d.]+)?")
 
@@ -45,6 +46,15 @@ def hints_as_fields(text: str) -> str:
     "as text: text='a 1'; else without='rain'"
     """
     return _QUERY.sub(lambda hint: f"{_QUERY_FIELDS.get(hint[1], hint[1])}={hint[2]}", text)
+
+
+def hints_for_query(text: str) -> str:
+    """The text with options as flags of a search, whose sounds are decoded at the speed of the library.
+
+    >>> hints_for_query("DecodeOptions(speed=0.1) slows it down; DecodeOptions(channels=...)")
+    'a library indexed with --speed 0.1 slows it down; --channels'
+    """
+    return hints_as_flags(_SPEED.sub(lambda hint: f"a library indexed with {_flag(hint)}", text))
 
 
 def hints_for_page(text: str) -> str:

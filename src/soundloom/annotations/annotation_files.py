@@ -71,10 +71,12 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
     """Refuse a name whose ending says no format, before anything is computed.
 
     Raises:
-        InvalidArgumentError: an ending that is not known.
+        InvalidArgumentError: an ending that is not known, or a folder that holds more than label tracks.
         QueryError: an address instead of a path.
     """
     path = local_path(out)
+    if not path.suffix or path.is_dir():
+        _check_folder(path)
     if path.suffix and _written_format(path) is None:
         writable = (one.ending for one in FORMATS.values() if one.write is not None)
         endings = sorted(writable, key=lambda ending: (ending.count("."), ending))
@@ -104,7 +106,7 @@ def write_annotations(
         columns: further columns that a plain CSV without annotations names.
 
     Raises:
-        InvalidArgumentError: an ending that is not known.
+        InvalidArgumentError: an ending that is not known, or a folder that holds more than label tracks.
         ResourceError: the file or folder cannot be written.
     """
     path = check_annotation_file(out)
@@ -113,6 +115,7 @@ def write_annotations(
         annotations = _joined(annotations)
     if format_ is FORMATS[_LABEL_TRACK] and len({one.path for one in annotations}) > 1:
         path, format_ = path.with_suffix(""), None
+        _check_folder(path)
     try:
         if format_ is None or format_.write is None:
             _write_tracks(annotations, path)
@@ -202,6 +205,22 @@ def label_tracks(folder: Path) -> list[tuple[Path, str]]:
     """The label tracks of a folder that `write_annotations` wrote, and the names of the files they are of."""
     tracks = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     return [(track, text_path(track.relative_to(folder).with_suffix(""))) for track in tracks]
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to write label tracks among files of another kind: a mistyped name is of any folder.
+
+    Raises:
+        InvalidArgumentError: there is such a file; hidden ones do not count.
+    """
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        track = path.suffix == ".txt" and path.with_suffix("").suffix.lower() in AUDIO_SUFFIXES
+        if not track and path.name[0] != "." and not path.is_dir():
+            raise InvalidArgumentError(
+                f"the folder {str(folder)!r} holds other files than label tracks, such as "
+                f"{str(path.relative_to(folder))!r}: name a new or empty folder, or a file such as "
+                f"{str(folder / 'labels.csv')!r}"
+            )
 
 
 def _decoded(data: bytes) -> tuple[str, TextTable] | None:

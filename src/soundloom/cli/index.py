@@ -19,6 +19,7 @@ from soundloom.cli.console import clock, echo, print_copies, print_failures, pri
 from soundloom.cli.error_door import goes_on
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
+from soundloom.cli.roots import absent_root
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path
@@ -353,13 +354,8 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     if report.padded:
         shortest = library.model.min_samples / library.model.sample_rate
         echo(f"{counted(report.padded, 'file')} shorter than {shortest:.3f} s: padded with silence.", err=True)
-    roots = f"soundloom roots -l {quote(shown(library.folder))}"
     for root in report.absent:
-        echo(
-            f"absent, kept as it was: {root}. If it has moved: {roots} relocate {quote(root)} NEW; "
-            f"if it is gone for good: {roots} forget {quote(root)}",
-            err=True,
-        )
+        echo(absent_root(root, library.folder), err=True)
     if report.missing:
         echo(
             f"missing: {counted(report.missing, 'file')} ({clock(report.missing_seconds)}), more than a tenth of the "

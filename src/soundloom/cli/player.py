@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.cli.console import echo
-from soundloom.errors import ResourceError
+from soundloom.errors import AudioError, ResourceError
 
 if TYPE_CHECKING:
     from soundloom.library import Match
@@ -39,31 +39,43 @@ def find_player() -> list[str]:
     raise ResourceError(f"no player is installed: install FFmpeg (ffplay) or SoX (play); known are {_known()}")
 
 
-def play_matches(matches: Sequence[Match]) -> None:
+def play_matches(matches: Sequence[Match]) -> list[AudioError]:
     """Play the regions of matches one after another, mono, each named as it begins; Ctrl-C ends it.
 
+    Returns:
+        Why files could not be read, of those that could not.
+
     Raises:
-        AudioError: a file cannot be read.
         ResourceError: no player is installed, or it fails, as where there is no sound device.
     """
     import subprocess
     import tempfile
+    import time
 
     import soundfile
 
     from soundloom import audio
 
-    player = find_player()
+    player, unreadable = find_player(), []
     with tempfile.TemporaryDirectory(prefix="soundloom-play-") as folder:
         file = Path(folder) / "region.wav"
         for rank, match in enumerate(matches, start=1):
-            samples = audio.read(match.path, _RATE, start=match.start, end=match.end)
+            try:
+                samples = audio.read(match.path, _RATE, start=match.start, end=match.end)
+            except AudioError as error:
+                unreadable.append(error)
+                continue
             soundfile.write(file, samples, _RATE, subtype="PCM_16")
             echo(f"playing {rank}: {os.path.basename(match.path)} {match.start:g}-{match.end:g} s", err=True)
+            began = time.monotonic()
             done = subprocess.run([*player, os.fspath(file)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if done.returncode:
-                reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            said = done.stderr.strip().splitlines()
+            # Without a sound device ffplay complains, and ends at once with 0.
+            cut_short = time.monotonic() - began < len(samples) / _RATE / 2
+            if done.returncode or (said and cut_short):
+                reason = (said or [f"exit code {done.returncode}"])[-1]
                 raise ResourceError(f"{os.path.basename(player[0])} cannot play: {reason}")
+    return unreadable
 
 
 def _known() -> str:

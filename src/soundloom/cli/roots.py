@@ -13,12 +13,13 @@ from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import clock, echo, print_json
 from soundloom.counted import counted
+from soundloom.library.mirror import shown
 from soundloom.remote import absolute_location
 
 if TYPE_CHECKING:
     from soundloom.library import Root
 
-__all__ = ["command", "roots_table"]
+__all__ = ["absent_root", "command", "roots_table"]
 
 _library = common_options.library_option("The library.")
 
@@ -100,6 +101,15 @@ def forget(parent: Path, path: str, folder: Path | None) -> None:
         else ""
     )
     echo(f"{path} is forgotten: {counted(removed, 'file')}.{kept_out}")
+
+
+def absent_root(root: str, library: Path) -> str:
+    """What to do about a root that is not there, in a line."""
+    roots = f"soundloom roots -l {quote(shown(library))}"
+    return (
+        f"absent, kept as it was: {root}. If it has moved: {roots} relocate {quote(root)} NEW; if it is gone for good: "
+        f"{roots} forget {quote(root)}"
+    )
 
 
 def roots_table(roots: list[Root]) -> list[str]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import echo, print_json
+from soundloom.cli.console import echo, path_from_here, print_json
 from soundloom.cli.field_options import check_fields, fields_of, parse_names, print_facets
 from soundloom.cli.filter_options import filters, pop_filter
-from soundloom.cli.match_table import print_matches, written_region
+from soundloom.cli.match_output import copy_matches, draw_matches, name_unreadable, regions_of, write_regions
+from soundloom.cli.match_table import print_matches
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.player import play_matches
 from soundloom.cli.search_query import (
@@ -29,13 +30,10 @@ from soundloom.cli.search_query import (
     regions_cut,
     sound_name,
 )
-from soundloom.counted import counted
-from soundloom.errors import QueryError
 from soundloom.library.search.terms.sound_names import failed_file
-from soundloom.option_hints import hints_as_flags
+from soundloom.option_hints import hints_as_flags, hints_for_query
 
 if TYPE_CHECKING:
-    from soundloom.audio import DecodeOptions
     from soundloom.library import Explanation, LibraryQuery, Match, QuerySound
 
 __all__ = ["command"]
@@ -180,9 +178,7 @@ def command(
         refuse_with_facets(context)
         print_facets(folder, facets, query, json_wanted=outputs["json_wanted"])
         return
-    matches = _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, **outputs)
-    if play:
-        play_matches(matches)
+    _Search(context, folder, query, count, offline, columns).run(explained=explained, cut=cut, play=play, **outputs)
 
 
 def _query(
@@ -258,17 +254,23 @@ class _Search:
         out: Path | None,
         copy_to: Path | None,
         cut: bool,
+        play: bool,
         json_wanted: bool,
-    ) -> list[Match]:
-        """Search, print, and write what is wanted. Returns what was found."""
+    ) -> None:
+        """Search, print, write and play what is wanted; ends the command with 1 where some of it could not be done."""
         check_fields(self._folder, [*self._columns, *(key.removeprefix("-") for key in self._query.sort)])
         matches = self._by_names()
         if matches is None:
             matches = self._by_model(explained, picture)
         if self._columns:
             self._fields = fields_of(self._folder, [match.path for match in matches], self._columns)
+        complete = True
         if out is not None or copy_to is not None:  # before they are printed, whose reader may go
-            self._write(matches, out, copy_to, cut)
+            regions = regions_of(matches, query_label(self._query), self._fields)
+            if out is not None:
+                write_regions(regions, out)
+            if copy_to is not None:
+                complete = copy_matches(self._folder, regions, copy_to, cut=cut)
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
@@ -279,8 +281,11 @@ class _Search:
             itself = " besides the sound itself (--include-query)" if self._query.like else ""
             echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
         if self._query.names_only and not matches:
-            self._context.exit(1)  # as without --names
-        return matches
+            complete = False  # as without --names
+        unplayed = play_matches(matches) if play else []
+        name_unreadable(self._folder, unplayed, "played")
+        if unplayed or not complete:
+            self._context.exit(1)
 
     def _answered(self, matches: list[Match]) -> LibraryQuery:
         """The query as it was answered: text that nothing is called was taken for words of the model."""
@@ -329,17 +334,19 @@ class _Search:
         decoding = common_options.decode_options(self._context, library.settings.decoding)
         query = replace(self._query, decoding=decoding)
         sound = query.like[0] if query.like else None
+        asked = [*query.like, *query.unlike]
+        about = f"{sound_name(asked[0])}: " if len(asked) == 1 else ""  # one of several is named in the text
         try:
             matches = library.find(query, self._count, offline=self._offline, notices=notices, remarks=remarks)
         finally:
             for remark in (*(notice.text for notice in notices), *remarks):
-                echo(remark if sound is None else f"{sound_name(sound)}: {remark}", err=True)
+                echo(about + path_from_here(hints_for_query(remark)), err=True)
         if explained and sound is not None:
             self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
         for remark in regions_cut(query):
             echo(remark, err=True)
         if picture is not None and sound is not None and matches:
-            _draw(picture, sound, matches, library.model.sample_rate, decoding, library.settings.decoding)
+            draw_matches(picture, sound, matches, library.model.sample_rate, decoding, library.settings.decoding)
         return matches
 
     def _records(self, matches: list[Match]) -> list[dict[str, object]]:
@@ -361,40 +368,3 @@ class _Search:
         for record, values in zip(records, self._fields, strict=bool(self._fields)):
             record["fields"] = values
         return records
-
-    def _write(self, matches: list[Match], out: Path | None, copy_to: Path | None, cut: bool) -> None:
-        from soundloom.annotations import write_annotations
-        from soundloom.library.region_copies import copy_regions
-        from soundloom.library.storage.root_registry import RootRegistry
-
-        label = query_label(self._query)
-        fields: list[dict[str, Any]] = self._fields or [{}] * len(matches)
-        regions = [written_region(match, label, values) for match, values in zip(matches, fields, strict=True)]
-        if out is not None:
-            out = write_annotations(regions, out)
-            echo(f"{counted(len(regions), 'hit')} written to {out}", err=True)
-        if copy_to is not None:
-            known = set(copy_to.iterdir()) if copy_to.is_dir() else set()
-            copies = copy_regions(regions, copy_to, cut=cut)
-            there = sum(copy in known for copy in copies)
-            said = f", {there} {'was' if there == 1 else 'were'} there already" if there else ""
-            echo(f"{counted(len(copies) - there, 'region' if cut else 'file')} copied to {copy_to}{said}", err=True)
-            roots = [root for root in RootRegistry(self._folder).paths() if copy_to.resolve().is_relative_to(root)]
-            if roots:
-                echo(f"it is in {roots[0]}: the next soundloom index finds the copies as sounds of their own", err=True)
-
-
-def _draw(
-    picture: Path,
-    sound: QuerySound,
-    matches: list[Match],
-    sample_rate: int,
-    decoding: DecodeOptions,
-    hits_decoding: DecodeOptions,
-) -> None:
-    from soundloom.library.hits_picture import draw_hits
-
-    if not isinstance(sound.source, Path):
-        raise QueryError("a picture is of a file")
-    draw_hits(picture, sound.source, sound.start, sound.end, matches, sample_rate, decoding, hits_decoding)
-    echo(f"drawn to {picture}", err=True)

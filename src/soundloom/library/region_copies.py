@@ -37,6 +37,7 @@ def copy_regions(
     *,
     cut: bool = False,
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
+    on_error: Callable[[AudioError], None] | None = None,
 ) -> list[Path]:
     """Copy the files of some regions into a folder, or the regions alone.
 
@@ -48,12 +49,13 @@ def copy_regions(
         folder: made if it is not there.
         cut: copy the regions, as WAV files, instead of whole files.
         decoding: how files are decoded that libsndfile cannot read.
+        on_error: called with every file that cannot be read; None: the first one is raised.
 
     Returns:
         The copies, in the order of the regions, those that were there among them.
 
     Raises:
-        AudioError: a file cannot be read.
+        AudioError: a file cannot be read and ``on_error`` is None.
         ResourceError: the folder cannot be written.
     """
     target = local_path(folder)
@@ -62,12 +64,16 @@ def copy_regions(
     try:
         target.mkdir(parents=True, exist_ok=True)
         for region in regions:
+            if not cut and region.path in done:
+                continue
+            done.add(region.path)
             source = os_path(region.path)
-            if cut:
-                copies.append(_cut(region, source, target, decoding))
-            elif region.path not in done:
-                done.add(region.path)
-                copies.append(_copied(source, target))
+            try:
+                copies.append(_cut(region, source, target, decoding) if cut else _copied(source, target))
+            except AudioError as error:
+                if on_error is None:
+                    raise
+                on_error(error)
     except OSError as error:
         raise ResourceError(f"cannot write to {str(target)!r}: {reason_of(error)}") from None
     return copies

@@ -276,12 +276,15 @@ class Finder:
                 why = "the file is absent"
             elif isinstance(error, ModelMismatchError):
                 why = f"the library was filled by another version of {self._settings.model!r}"
-        self._remarks.append(f"{why}: searched by the embeddings that the library holds of this sound")
+        self._remarks.append(
+            f"{_about(sound, query)}{why}: searched by the embeddings that the library holds of this sound"
+        )
         return np.stack([index.embedding(segment.id) for segment in index.segments.at(rows)])
 
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
         """The embedding of a sound, or of the pieces that the library would cut it into."""
-        return embed_pieces(
+        found: list[audio.Notice] = []
+        pieces = embed_pieces(
             self._model.get(),
             self._settings,
             sound.source,
@@ -289,8 +292,20 @@ class Finder:
             sound.start,
             sound.end,
             query.decoding,
-            self._notices,
+            found,
         )
+        if self._notices is not None:
+            self._notices += [replace(notice, text=_about(sound, query) + notice.text) for notice in found]
+        return pieces
+
+
+def _about(sound: QuerySound, query: LibraryQuery) -> str:
+    """What a remark about a sound begins with: its name, where a query has several."""
+    if len(query.like) + len(query.unlike) == 1:
+        return ""
+    name = str(sound.source) if audio.is_file(sound.source) else audio.WAVEFORM
+    region = f"@{sound.start:g}-{'' if sound.end is None else f'{sound.end:g}'}" if sound.start or sound.end else ""
+    return f"{name}{region}: "
 
 
 def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:
