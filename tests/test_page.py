@@ -199,6 +199,14 @@ def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> 
     assert "insect" not in {tag["name"] for tag in asked(page, "/tags")["tags"] if tag["count"]}
 
 
+def test_a_library_that_is_not_indexed_to_the_end_says_so(page: Page) -> None:
+    said = "the library is not indexed to the end: it was interrupted at 2026-05-01 17:05 UTC, 4 files left"
+    page.route("**/api/v1/library", lambda to: to.fulfill(json={**to.fetch().json(), "unfinished": said}))
+    for place in ("/", "/?view=health"):
+        page.goto(place)
+        expect(page.get_by_role("status").filter(has_text=said)).to_be_visible()
+
+
 def test_health_indexes_again(page: Page) -> None:
     page.goto("/?view=health")
     page.get_by_role("button", name="Index again").click()
