@@ -105,6 +105,8 @@ COMMANDS = (
     ),
     ("search .", 1, "is a folder"),
     ("search '*.wav'", 1, "name LIKE '%.wav'"),
+    ("search 'ow*'", 1, "name LIKE 'ow%'"),
+    ("search 'what is it? owl' --names", 1, "nothing found"),
     ("search --like thunder", 1, "for what the model takes for it: --word thunder"),
     ("search owl.wav dog", 0, "dog_bark_1.wav"),
     ("search owl.wav --every-segment", 0, "similar"),

@@ -234,3 +234,14 @@ def test_the_server_says_so_of_a_silent_sound_of_the_library(sounds: Path, tmp_p
             answer = client.get("/api/v1/search", params={"like": ids["silent.wav"], **region})
             assert answer.status_code == 422
             assert "is digital silence, nothing to search by" in answer.json()["error"]["message"]
+
+
+def test_a_short_file_is_named_where_index_says(tmp_path: Path) -> None:
+    (tmp_path / "short").mkdir()
+    soundfile.write(tmp_path / "short" / "click.wav", noise(5, seconds=0.01), RATE)
+    library = tmp_path / "l.loom"
+    Library.create(library, "logmel")
+    said = run("index", tmp_path / "short", "-l", library)
+    assert "1 file: shorter than the model takes, padded with silence" in said.stderr
+    assert f"Each of them: soundloom info -l {library}" in said.stderr
+    assert "click.wav': shorter than the " in run("info", "-l", library).stderr

@@ -117,6 +117,21 @@ def test_all_results_are_ordered_by_fields_and_show_them(client: TestClient) -> 
         assert "no field 'colour'" in refused(client.get(f"{API}/search", params=wrong), 422, "bad_query")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("low OR high", "OR is no operator: search for each alone"),
+        ("low*", "without wildcards: for a pattern write where=\"name LIKE 'low%'\""),
+        ("low -long", "'-long' leaves out nothing in a text: write without='long'"),
+        ("low", ""),
+    ],
+)
+def test_a_text_that_is_written_as_for_another_search_is_remarked(client: TestClient, text: str, said: str) -> None:
+    remarks = client.get(f"{API}/find", params={"text": text, "names_only": True}).json()["remarks"]
+    assert len(remarks) == bool(said), remarks
+    assert said in "".join(remarks)
+
+
 def test_offset_goes_on_where_the_last_page_ended(client: TestClient) -> None:
     like = by_name(client, "low-0.wav")["id"]
     assert search(client, like=like, k=3) + search(client, like=like, k=3, offset=3) == search(client, like=like, k=6)

@@ -11,6 +11,7 @@ __all__ = ["NOTICE_KINDS", "Notice"]
 NOTICE_KINDS = {
     "silent": "digital silence",
     "quiet": "very quiet",
+    "short": "shorter than the model takes, padded with silence",
     "loud": "far above full scale",
     "cancelled": "channels that cancel when mixed",
     "ultrasonic": "most energy above the model's range",

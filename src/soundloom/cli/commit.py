@@ -50,7 +50,7 @@ def command(address: str, folder: Path | None, verbose: bool, json_wanted: bool)
             f"{clock(report.seconds)} of sound. {shown(library.folder)} holds {counted(len(library), 'segment')}; "
             f"{status.committed} of {counted(status.shards, 'shard')} are committed."
         )
-    print_notices(report.notices, every=verbose)
+    print_notices(report.notices, library.folder, every=verbose)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
         print_failures(report.failed)

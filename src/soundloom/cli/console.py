@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -22,6 +23,8 @@ from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.text import Text
 
@@ -127,8 +130,14 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{minutes}" if whole >= 3600 else minutes.lstrip("0")
 
 
-def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None:
-    """Say how many files have each kind of notice, on standard error, and each of them if that is wanted."""
+def print_notices(notices: Sequence[FileNotice], library: Path | None = None, *, every: bool = False) -> None:
+    """Say how many files have each kind of notice, on standard error, and each of them if that is wanted.
+
+    Args:
+        notices: the notices.
+        library: where else they are listed.
+        every: whether each is named.
+    """
     if not notices:
         return
     from soundloom.audio import NOTICE_KINDS
@@ -138,8 +147,10 @@ def print_notices(notices: Sequence[FileNotice], *, every: bool = False) -> None
         echo(f"{counted(len(some), 'file')}: {NOTICE_KINDS.get(code, code)}", err=True)
         for notice in some if every else ():
             echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {notice.text}", err=True)
-    if not every:
-        echo("Each of them: soundloom info", err=True)
+    if library is not None and not every:
+        from soundloom.library.mirror import shown
+
+        echo(f"Each of them: soundloom info -l {quote(shown(library))}", err=True)
 
 
 def print_left_out(left_out: FilesLeftOut) -> None:

@@ -167,7 +167,7 @@ def _print_outcome(
         print_json(report)
     else:
         _print_report(report, library, seconds, tag_file)
-    print_notices(report.notices, every=verbose)
+    print_notices(report.notices, library.folder, every=verbose)
     return _print_refused(report, library, tag_file)
 
 
@@ -351,9 +351,6 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
         inner = [path for path, place in report.replaced.items() if place == outer]
         names = ", ".join(inner[:5]) + (f" and {len(inner) - 5} more" if len(inner) > 5 else "")
         echo(f"{outer} takes the place of {names}, which {'lies' if len(inner) == 1 else 'lie'} in it.")
-    if report.padded:
-        shortest = library.model.min_samples / library.model.sample_rate
-        echo(f"{counted(report.padded, 'file')} shorter than {shortest:.3f} s: padded with silence.", err=True)
     for root in report.absent:
         echo(absent_root(root, library.folder), err=True)
     if report.missing:

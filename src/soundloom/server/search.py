@@ -23,6 +23,7 @@ from soundloom.library import (
     Segment,
     embed_pieces,
     mean_of_pieces,
+    misread,
     silence_error,
 )
 from soundloom.option_hints import hints_for_page
@@ -169,7 +170,7 @@ class Search:
         """
         began = time.perf_counter()
         catalogue = self._catalogue()
-        remarks: list[str] = []
+        remarks = [reason] if (reason := misread(query.text)) else []
         read = self._library.read_query(*query.terms(), files=False, names_only=query.names_only, remarks=remarks)
         # The sounds of the query are samples here, and would find themselves.
         own = {catalogue.segment(one).path for one in (*query.like, *query.unlike)}

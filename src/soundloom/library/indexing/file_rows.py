@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -219,6 +219,8 @@ class RowWriter:
 
     def collect(self, result: Embedded) -> None:
         """Take a file's embeddings, which the caller's next `flush` writes."""
+        short = self.shortness(max(result.ends))
+        result = replace(result, notices=[*result.notices, *short])
         known, report = result.path in self._known, self._report
         (self._changed if known else self._new).append(result)
         report.changed += known
@@ -228,8 +230,15 @@ class RowWriter:
         self.rows += len(result.starts)
         report.segments += len(result.starts)
         report.seconds += max(result.ends)
-        report.padded += max(result.ends) < self._shortest
+        report.padded += len(short)
         report.notices += [FileNotice(result.path, notice.code, notice.text) for notice in result.notices]
+
+    def shortness(self, seconds: float) -> list[audio.Notice]:
+        """What is noticed of the length of a file: that it is shorter than the model's shortest input."""
+        if seconds >= self._shortest:
+            return []
+        text = f"shorter than the {self._shortest:.3f} s that the model takes: silence was added"
+        return [audio.Notice("short", text)]
 
     def flush(self) -> None:
         """Commit what was collected."""

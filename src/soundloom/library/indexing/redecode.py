@@ -76,7 +76,7 @@ def redecode_files(
             if isinstance(result, Failed):
                 tally.failed[file.path] = result.reason
             elif isinstance(result, _SameSound):
-                same[result.path] = result.notices
+                same[result.path] = [*result.notices, *writer.shortness(outdated[result.path][1])]
             else:
                 writer.put(result)
                 tally.report.redecoded += 1

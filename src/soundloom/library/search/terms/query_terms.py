@@ -33,9 +33,11 @@ from soundloom.term_syntax import (
 if TYPE_CHECKING:
     from soundloom.library.search.library_query import QuerySound
 
-__all__ = ["QueryTerms"]
+__all__ = ["QueryTerms", "misread"]
 
 _OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
+_PATTERN = re.compile(r"\S*(?:\*|\?(?=[^\s?]))\S*")
+"""What has the wildcards of a shell; a question mark at the end of a word is none."""
 _NAME = re.compile(r"[\d_]")
 """What names of files have and words have not."""
 _TABLES = frozenset((".csv", ".html", ".json", ".m3u", ".m3u8", ".npy", ".npz", ".parquet", ".tsv", ".txt"))
@@ -74,7 +76,8 @@ class QueryTerms:
             elif (path := self._named(bare)) is not None:
                 sounds.append(_query_sound(Path(path), weight=weight))
             else:
-                _refuse_operators(term)
+                if reason := misread(term):
+                    raise QueryError(f"{reason}; as words: {_as_text(term)}")
                 words.append(term)
         return tuple(sounds), " ".join(words)
 
@@ -98,8 +101,7 @@ class QueryTerms:
             word = f"; for what the model takes for it: LibraryQuery(words=({name!r},))" if name.isalpha() else ""
             remedy = f"as text: {_as_text(name)}{word}"
         if "*" in name or "?" in name:
-            pattern = f"name LIKE '{name.replace('*', '%').replace('?', '_')}'"
-            remedy = f"for a pattern: LibraryQuery(where={pattern!r})"
+            remedy = f"for a pattern: {_as_pattern(name)}"
         return _query_sound(self._file(name, remedy), start, end, weight)
 
     def _file(self, name: str, remedy: str) -> Path:
@@ -163,20 +165,26 @@ def _as_text(term: str) -> str:
     return f"LibraryQuery(text={term!r})"
 
 
-def _refuse_operators(text: str) -> None:
-    """Refuse a text that excludes or combines words as web searches do: here all words of a text must be found.
+def _as_pattern(name: str) -> str:
+    pattern = name.replace("'", "''").replace("*", "%").replace("?", "_")
+    condition = f"name LIKE '{pattern}'"
+    return f"LibraryQuery(where={condition!r})"
 
-    Raises:
-        QueryError: it has ``-word``, ``NOT`` or ``OR``; says how that is written.
+
+def misread(text: str) -> str:
+    """How that is asked for which a text does not mean here: all words of it must be found, as they are.
+
+    Args:
+        text: the text.
+
+    Returns:
+        A reason and a remedy, of ``-word``, ``NOT``, ``OR`` and wildcards; empty if there is none of them.
     """
+    if (wild := _PATTERN.search(text)) is not None:
+        return f"{wild[0]!r} is searched for as a word, without wildcards: for a pattern write {_as_pattern(wild[0])}"
     found = _OPERATOR.search(text)
     if found is None or text == text.upper():
-        return
-    literal = f"as words: {_as_text(text)}"
+        return ""
     if found[0] == "OR":
-        raise QueryError(
-            f"all words of a text are searched for, and OR is no operator: search for each alone; {literal}"
-        )
-    raise QueryError(
-        f"{found[0]!r} leaves out nothing in a text: write LibraryQuery(not_words=({found[1]!r},)); {literal}"
-    )
+        return "all words of a text are searched for, and OR is no operator: search for each alone"
+    return f"{found[0]!r} leaves out nothing in a text: write LibraryQuery(not_words=({found[1]!r},))"
