@@ -176,6 +176,7 @@ def measure(suite: Sequence[Measured], runs: int, until: float) -> tuple[dict[st
                 found = run(one)
             except RuntimeError as error:
                 failed[one.name] = str(error)
+                print(f"{one.name}: failed", file=sys.stderr, flush=True)
                 continue
             print(f"{one.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             for name, (value, better, quality) in found.items():

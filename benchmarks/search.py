@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = list(measure(library, every[:count], every[count:]))
 
     title = f"{count:,} x {options.dim}, k = {K}, {queries} queries of each kind, {machine()['processor']}; "
-    title += f"the index is built in {built:.1f} s and visits {index._cells.probes if index._cells else 'all'} cells"
+    title += f"the index is built in {built:.1f} s and {'visits cells' if index.has_cells else 'compares all rows'}"
     table = Table("through", "filter", "weights", "p50 ms", "p95 ms", f"recall at {K}", title=title)
     for row in rows:
         table.add_row(

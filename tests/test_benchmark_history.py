@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 from benchmarks import history
 from benchmarks.history import SUITE, Figure, Measured, compare, last_kept, machine_name, row_figures
 
+ROOT = Path(__file__).parents[1]
 ONE = Measured(name="streams")
 
 
@@ -81,6 +84,18 @@ def test_what_fails_or_finds_no_time_is_reported(
     assert "FAILED streams: status 1: broken" in capsys.readouterr().out
     history.main(["--folder", str(tmp_path), "--minutes", "0", "--runs", "1"], [ONE])
     assert "no time for streams, run 1" in capsys.readouterr().out
+
+
+def test_benchmarks_need_nothing_private_but_the_store() -> None:
+    """What is private changes without a test that fails, and the benchmark would fail when it is next run."""
+    used = {
+        node.attr
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr)
+        if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+    assert used == {"_store", "_exit"}
 
 
 def test_the_suite_names_benchmarks() -> None:
