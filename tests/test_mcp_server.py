@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,40 @@ def test_the_tagger_is_that_of_a_saved_model_with_its_library(tmp_path: Path) ->
     words = ask(library, "tag", sound=str(tmp_path / "rain.wav"), k=2)
     expected = Tagger.load(tmp_path / "mine").tag(tmp_path / "rain.wav").clip
     assert [word["score"] for word in words] == pytest.approx(sorted(expected, reverse=True)[:2])
+
+
+WITHOUT_TORCH = """
+import asyncio
+import sys
+sys.modules["torch"] = None
+from mcp import Client
+from soundloom.integrations.mcp_server import library_server
+from soundloom.library import Library
+
+async def ask(folder, sound):
+    async with Client(library_server(Library.open(folder), folder.parent)) as client:
+        for tool, arguments in (
+            ("library_info", {}),
+            ("search", {"text": "bell", "like": [str(sound)]}),
+            ("explain", {"like": str(sound)}),
+            ("tag", {"sound": str(sound)}),
+            ("detect", {"sounds": [str(sound)], "detector": "siren"}),
+        ):
+            result = await client.call_tool(tool, arguments)
+            print(tool, result.content[0].text if result.is_error else "answered")
+
+from pathlib import Path
+asyncio.run(ask(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def test_only_detections_need_torch(library: Library) -> None:
+    asked = [sys.executable, "-c", WITHOUT_TORCH, str(library.folder), library.files()[0]]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    *answered, detect = done.stdout.splitlines()
+    assert answered == [f"{tool} answered" for tool in ("library_info", "search", "explain", "tag")]
+    assert "soundloom[torch]" in detect
 
 
 def test_errors_are_answers_in_one_line(library: Library) -> None:

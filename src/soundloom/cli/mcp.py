@@ -23,7 +23,8 @@ def command(folder: Path, detectors: Path | None) -> None:
     """Let an assistant search a library: a server of the Model Context Protocol on standard input and output.
 
     Its tools search, explain, tag and detect; none changes the library or a file. A client starts it: give it the
-    command below, with the library's full path. Needs: pip install 'soundloom[mcp]'
+    command below, with the library's full path. Needs: pip install 'soundloom[mcp]'; for detections, and libraries of
+    other models than the default one, 'soundloom[mcp,torch]'
 
     \b
     Examples:

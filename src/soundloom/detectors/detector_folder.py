@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -30,14 +30,15 @@ from soundloom.atomic_file import replacing, write_atomically
 from soundloom.audio import DecodeOptions
 from soundloom.counted import counted
 from soundloom.detectors.calibration import Aim, Calibration, Interval
-from soundloom.detectors.detector import Detector
-from soundloom.detectors.embedding_space import EmbeddingSpace
-from soundloom.detectors.label_detector import LabelDetector, Quality
-from soundloom.detectors.learner import Blend
 from soundloom.errors import DetectorError, ModelError, ResourceError, SoundloomError
 from soundloom.local_path import local_path
 from soundloom.models import hub
 from soundloom.system_errors import reason_of
+
+if TYPE_CHECKING:
+    from soundloom.detectors.detector import Detector
+    from soundloom.detectors.embedding_space import EmbeddingSpace
+    from soundloom.detectors.label_detector import LabelDetector
 
 __all__ = [
     "SUFFIX",
@@ -137,6 +138,8 @@ def push_detector(detector: Detector, repository: str, *, private: bool | None, 
 
 def read_detector(name: str | os.PathLike[str]) -> Detector:
     """The detector in a folder; see `Detector.load`."""
+    from soundloom.detectors.detector import Detector
+
     folder = folder_of_detector(name)
     try:
         plain = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
@@ -210,11 +213,16 @@ def _settings(detector: Detector) -> dict[str, Any]:
 
 
 def _space(arrays: dict[str, np.ndarray], prefix: str, parts: tuple[tuple[int, int], ...]) -> EmbeddingSpace:
+    from soundloom.detectors.embedding_space import EmbeddingSpace
+
     mean, scale, gains, centre = (arrays[f"{prefix}{name}"] for name in _ARRAYS)
     return EmbeddingSpace(mean, scale, gains, parts, centre, arrays.get(f"{prefix}directions"))
 
 
 def _label(plain: dict[str, Any], window: float, space: EmbeddingSpace, weights: np.ndarray) -> LabelDetector:
+    from soundloom.detectors.label_detector import LabelDetector, Quality
+    from soundloom.detectors.learner import Blend
+
     quality = dict(plain["quality"])
     precision = quality.pop("average_precision")
     return LabelDetector(

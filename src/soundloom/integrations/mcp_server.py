@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import soundloom
-from soundloom.detectors import Aim, Detector, find_detectors
+from soundloom.detectors import Aim, find_detectors
 from soundloom.errors import MissingExtraError, QueryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library import Library, LibraryQuery, Match, QuerySound, RowFilter
@@ -189,6 +189,8 @@ class _Tools:
         probability: Annotated[float, Field(description="The lowest that counts.", gt=0, le=1)] = 0.5,
     ) -> list[DetectedSound]:
         """Find a detector's sounds in recordings, by file and time: at most a hundred, the most probable."""
+        from soundloom.detectors import Detector  # needs PyTorch, which the other tools do without
+
         known = {path.stem: path for path in find_detectors(self.detectors)}
         if detector not in known:
             raise QueryError(
