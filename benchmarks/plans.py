@@ -37,8 +37,8 @@ from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import finished_shards, shard_key
-from soundloom.remote.object_storage import ObjectStorage, get_many, open_storage
+from soundloom.plans.plan_file import FinishedShard, finished_shards, shard_key
+from soundloom.remote.object_storage import ObjectStorage, open_storage
 
 __all__ = ["equal_libraries", "local_s3", "main", "make_sounds", "run_kills"]
 
@@ -226,7 +226,8 @@ def _kill_at_random(
             # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
             done = finished_shards(storage)
             holders |= _holders(storage, done - holders.keys())
-            held = set(leases.held(plan.file.shards.keys() - done).values()) & set(holders.values())
+            leased = leases.held(plan.file.shards.keys() - done).values()
+            held = {lease.holder for lease in leased} & set(holders.values())
             at_work = {int(holder.split(":")[1]) for holder in held}
             busy = [process for process in running if process.pid in at_work]
             kind = rng.choice(list(killed)) if busy else "committer"
@@ -254,8 +255,7 @@ def _outcome(plan: Plan, found: Library, expected: Library) -> dict[str, Any]:
 
 def _holders(storage: ObjectStorage, shards: Collection[str]) -> dict[str, str]:
     """The workers that have done some shards, by shard."""
-    found = get_many(storage, [shard_key("done", shard) for shard in shards])
-    return {Path(key).stem: json.loads(content)["holder"] for key, content in found.items()}
+    return {shard: said.holder for shard, said in FinishedShard.read(storage, shards).items()}
 
 
 def _issue_again(storage: ObjectStorage, rng: random.Random, count: int) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers.small_plans import make_sounds, same_library
 from soundloom.errors import InvalidArgumentError, MissingExtraError
 from soundloom.library import Library
 from soundloom.plans import Plan
 from soundloom.plans.ray_workers import work_on_ray
-from test_plans import make_sounds, same_library
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import click
 
 from soundloom import part_weights
 from soundloom.cli.console import echo
+from soundloom.cli.option_types import FiniteNumber, Name
 from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.local_path import local_path
@@ -151,16 +152,6 @@ def _report_replaced(path: Path, before: tuple[int, int]) -> None:
         echo(f"replaced {path}", err=True)
 
 
-class Name(click.types.StringParamType):
-    """A name that is not empty: ``-m ""``, as of a shell variable that is not set, is refused."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
-        if not str(value).strip():
-            self.fail("the name is empty: give one, or leave the option out", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 def _region_file(context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
     if out is None:
         return None
@@ -268,7 +259,7 @@ window = click.option(
 
 hop = click.option(
     "--hop",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteNumber(min=0, min_open=True),
     metavar="SECONDS",
     help="From one segment's start to the next.  [default: the window]",
 )
@@ -282,7 +273,7 @@ _DECODING = "soundloom.decoding"
 
 
 def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
-    if value:
+    if value is not None and value is not False:
         context.meta.setdefault(_DECODING, {})[option.name] = value
 
 
@@ -310,7 +301,7 @@ _accept_truncated = click.option(
 )
 _speed = click.option(
     "--speed",
-    type=float,
+    type=FiniteNumber(),
     metavar="FACTOR",
     expose_value=False,
     callback=_keep,

@@ -14,6 +14,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json
 from soundloom.cli.error_door import goes_on
 from soundloom.cli.filter_options import deployed, pop_deployed, print_unmatched
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
@@ -30,10 +31,10 @@ __all__ = ["command", "minutes_of"]
 @click.command("detect")
 @common_options.sounds
 @click.option("-d", "--detector", "name", required=True, metavar="DETECTOR", help="Its folder, or its name here.")
-@click.option("--precision", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Detections that are right.")
-@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Sounds that are detected.")
+@click.option("--precision", type=FiniteNumber(0, 1, min_open=True), metavar="P", help="Detections that are right.")
+@click.option("--recall", type=FiniteNumber(0, 1, min_open=True), metavar="P", help="Sounds that are detected.")
 @click.option(
-    "--above", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Lowest probability.  [default: 0.5]"
+    "--above", type=FiniteNumber(0, 1, min_open=True), metavar="P", help="Lowest probability.  [default: 0.5]"
 )
 @deployed
 @common_options.region_file

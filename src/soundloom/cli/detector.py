@@ -17,6 +17,7 @@ from soundloom.cli.console import echo, print_failures, print_json
 from soundloom.cli.detect import minutes_of
 from soundloom.cli.detector_examples import background_of, library_decoding, sound_marks, table_marks
 from soundloom.cli.filter_options import deployed, pop_deployed
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
@@ -61,11 +62,13 @@ def command() -> None:
 @common_options.model
 @click.option(
     "--window",
-    type=float,
+    type=FiniteNumber(),
     metavar="SECONDS",
     help="Looked at together.  [default: that of a detector it learns from, or what suits the calls]",
 )
-@click.option("--hop", type=float, metavar="SECONDS", help="From one window to the next.  [default: half a window]")
+@click.option(
+    "--hop", type=FiniteNumber(), metavar="SECONDS", help="From one window to the next.  [default: half a window]"
+)
 @common_options.decoding
 @common_options.workers
 @common_options.as_json

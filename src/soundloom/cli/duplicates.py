@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_failures, print_json
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
@@ -21,13 +22,13 @@ __all__ = ["command"]
 @click.option("--exact", is_flag=True, help="Only files of the same content, byte for byte; no file is read.")
 @click.option(
     "--similar",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteNumber(0, 1, min_open=True),
     metavar="SIMILARITY",
     help="Compare embeddings instead, at least so similar, such as 0.95; no file is read.",
 )
 @click.option(
     "--coverage",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteNumber(0, 1, min_open=True),
     default=0.5,
     show_default=True,
     metavar="SHARE",

@@ -10,6 +10,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
 
 __all__ = ["command"]
@@ -33,9 +34,7 @@ _OUT = common_options.LocalPath(dir_okay=False, is_output=True)
 )
 @common_options.weight_files
 @common_options.offline
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="The one length of sound that the file takes."
-)
+@click.option("--seconds", type=FiniteNumber(min=0, min_open=True), help="The one length of sound that the file takes.")
 @common_options.as_json
 @click.pass_context
 def command(

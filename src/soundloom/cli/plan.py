@@ -11,6 +11,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json, print_left_out
 from soundloom.cli.index import checked, listed, open_or_create
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
 
 __all__ = ["command"]
@@ -42,7 +43,7 @@ __all__ = ["command"]
 @click.option(
     "--lease",
     "lease_seconds",
-    type=click.FloatRange(min=1),
+    type=FiniteNumber(min=1),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -97,9 +98,10 @@ def command(
     if json_wanted:
         print_json(report)
         return
+    next_step = f"Next, on any number of machines: soundloom work {plan.address}" if report.files else "Nothing to do."
     echo(
         f"{counted(report.files, 'file')} of {report.bytes / 1e9:,.2f} GB in {counted(report.shards, 'shard')}; "
-        f"{report.unchanged} unchanged. Next, on any number of machines: soundloom work {plan.address}"
+        f"{report.unchanged} unchanged. {next_step}"
     )
     if report.held:
         echo(

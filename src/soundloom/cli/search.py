@@ -16,6 +16,7 @@ from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_output import copy_matches, draw_matches, name_unreadable, regions_of, write_regions
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.player import play_matches
 from soundloom.cli.search_query import (
     check_library,
@@ -97,7 +98,7 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
 )
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1),
+    type=FiniteNumber(0, 1),
     default=_SHARE,
     show_default=True,
     metavar="B",

@@ -36,8 +36,8 @@ def command(address: str, json_wanted: bool) -> None:
     if status.rate is not None and status.seconds_left is not None:
         left = f"; {clock(status.seconds_left)} left" if status.files_done < status.files else ""
         echo(f"{status.rate:,.1f} files a second, {status.speed or 0:,.0f} times real time{left}.")
-    for worker in status.workers:
-        echo(f"  in work by {worker}")
+    for worker, silence in status.workers.items():
+        echo(f"  in work by {worker}, last sign of life {silence:.0f} s ago")
     if status.failed:
         echo(f"{counted(len(status.failed), 'file')} failed:")
         print_failures(status.failed)

@@ -14,6 +14,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import cell, echo, print_copies, print_json, table_console
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
@@ -42,7 +43,7 @@ _ID = re.compile("[0-9a-f]{16}")
 @click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound that it does not fit.")
 @click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
-@click.option("--above", type=click.FloatRange(0, 1), metavar="P", help="Tag all that are at least so probable.")
+@click.option("--above", type=FiniteNumber(0, 1), metavar="P", help="Tag all that are at least so probable.")
 @common_options.region_file
 @common_options.as_json
 def command(

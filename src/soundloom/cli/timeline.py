@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.tag_examples import parse_mark
 from soundloom.counted import counted
 from soundloom.local_path import local_path
@@ -33,7 +34,7 @@ __all__ = ["command"]
     help="Show the regions of a table: of soundloom detect, or of another program. Can be repeated.",
 )  # fmt: skip
 @click.option("-d", "--detector", metavar="DETECTOR", help="Show what a detector finds.")
-@click.option("--above", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+@click.option("--above", type=FiniteNumber(0, 1, min_open=True), default=0.5, show_default=True,
               metavar="P", help="Lowest probability of the detector.")  # fmt: skip
 @click.option(
     "-l", "--library", "folder", cls=common_options.OnceOption,
@@ -41,7 +42,7 @@ __all__ = ["command"]
     help="Show the annotations and tags of the file in a library.",
 )  # fmt: skip
 @click.option("--like", metavar="SOUND", help="Show the similarity to it: FILE, or FILE@FROM-TO.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Of a column.  [default: what fits]")
+@click.option("--seconds", type=FiniteNumber(min=0, min_open=True), help="Of a column.  [default: what fits]")
 @click.option("--indices", type=common_options.LocalPath(), metavar="CSV", help="Write the indices of every column.")
 @common_options.decoding
 @click.pass_context

@@ -11,6 +11,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["command"]
 @common_options.library_without_remark
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=FiniteNumber(min=0.1),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

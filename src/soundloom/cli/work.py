@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from soundloom.counted import counted
 
 if TYPE_CHECKING:
     from soundloom.plans import WorkReport
+    from soundloom.plans.lease import Lease
 
 __all__ = ["command", "plan_argument"]
 
@@ -67,9 +69,31 @@ def command(
         report = work_on_ray(Plan.open(address), cluster, actors=workers, weights=weights, offline=offline)
         _print(report, address, json_wanted=json_wanted)
         return
+    plan = Plan.open(address)
     with nullcontext() if json_wanted else progress_bar("embedding") as progress:
-        report = Plan.open(address).work(workers=workers, weights=weights, offline=offline, progress=progress)
+        report = plan.work(
+            workers=workers, weights=weights, offline=offline, progress=progress,
+            waiting=_say_once(plan.file.lease_seconds),
+        )  # fmt: skip
     _print(report, address, json_wanted=json_wanted)
+
+
+def _say_once(lease_seconds: float) -> Callable[[Mapping[str, Lease]], None]:
+    """Says, the first time that it is called, for whom a worker waits."""
+    said = False
+
+    def say(leases: Mapping[str, Lease]) -> None:
+        nonlocal said
+        if leases and not said:
+            said = True
+            holders = ", ".join(sorted({lease.holder for lease in leases.values()}))
+            echo(
+                f"waiting for {counted(len(leases), 'shard')} in work by {holders}; what a worker that was killed has "
+                f"left is done here {lease_seconds:g} s after its last sign of life",
+                err=True,
+            )
+
+    return say
 
 
 def _print(report: WorkReport, address: str, *, json_wanted: bool) -> None:

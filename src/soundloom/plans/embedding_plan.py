@@ -9,6 +9,7 @@ from typing import Self
 from soundloom.library import Library
 from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.plans.fragment_commit import commit_fragments
+from soundloom.plans.lease import Lease
 from soundloom.plans.plan_creation import PlanReport, create_plan
 from soundloom.plans.plan_file import PlanFile
 from soundloom.plans.plan_status import PlanStatus, plan_status
@@ -92,6 +93,7 @@ class Plan:
         weights: str | Mapping[str, str] | None = None,
         offline: bool = False,
         progress: Callable[[FileProgress], None] | None = None,
+        waiting: Callable[[Mapping[str, Lease]], None] | None = None,
     ) -> WorkReport:
         """Embed shards until all are done, by this worker or by others that work at the same time.
 
@@ -100,6 +102,7 @@ class Plan:
             weights: where the model's weights are on this machine, if not where the library says.
             offline: never fetch weights.
             progress: called after every file.
+            waiting: called, again and again, with the leases of other workers by shard, when nothing else is left.
 
         Raises:
             ModelMismatchError: the model here is another one than the plan's, or its engine does not run here.
@@ -107,7 +110,7 @@ class Plan:
             ResourceError: the plan cannot be read or written, or processes end before they begin a file.
         """
         source = ModelSource(self.file.settings, weights, offline=offline)
-        return Worker(self._storage, self.file, source, processes=workers, progress=progress).run()
+        return Worker(self._storage, self.file, source, processes=workers, progress=progress, waiting=waiting).run()
 
     def commit(
         self,

@@ -8,7 +8,6 @@ library's lock of adding, as `soundloom index` does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from soundloom.library.storage.facts_table import FileFacts, update_facts
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags
 from soundloom.plans.fragment import FileResult, decode_fragment, digest_of
-from soundloom.plans.plan_file import PlanFile, differences, finished_shards, read_json, shard_key
-from soundloom.remote.object_storage import ObjectStorage, get_many
+from soundloom.plans.plan_file import FinishedShard, PlanFile, differences, finished_shards, shard_key
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["commit_fragments"]
 
@@ -124,18 +123,18 @@ class _Committer:
 
     def _results(self, shard: str) -> Iterator[FileResult]:
         """The results of a shard that is done."""
-        said = read_json(self._storage, shard_key("done", shard))
-        if said["identity"] != self._plan.identity:
+        said = FinishedShard.read(self._storage, [shard])[shard]
+        if said.identity != self._plan.identity:
             raise LibraryError(
                 f"shard {shard} of the plan {self._storage.address!r} was embedded by another model, engine or version "
-                f"of soundloom (by {said['holder']}): remove {shard_key('done', shard)!r} and run soundloom work again "
+                f"of soundloom (by {said.holder}): remove {shard_key('done', shard)!r} and run soundloom work again "
                 "with the plan's own"
             )
-        content = self._storage.get(said["fragment"])
-        if content is None or digest_of(content) != said["digest"]:
+        content = self._storage.get(said.fragment)
+        if content is None or digest_of(content) != said.digest:
             state = "is missing" if content is None else "differs from what was written"
             raise LibraryDamagedError(
-                f"{said['fragment']!r} of the plan {self._storage.address!r} {state}: remove "
+                f"{said.fragment!r} of the plan {self._storage.address!r} {state}: remove "
                 f"{shard_key('done', shard)!r} and run soundloom work again"
             )
         return decode_fragment(content)
@@ -145,8 +144,8 @@ class _Committer:
         fragments = self._storage.keys("fragments/")
         if len(fragments) == len(self._plan.shards):
             return
-        done = get_many(self._storage, [shard_key("done", shard) for shard in self._plan.shards])
-        for key in set(fragments) - {json.loads(content)["fragment"] for content in done.values()}:
+        done = FinishedShard.read(self._storage, self._plan.shards)
+        for key in set(fragments) - {said.fragment for said in done.values()}:
             self._storage.delete(key)
 
     def _record_failures(self, failed: Mapping[str, str], succeeded: Collection[str]) -> None:

@@ -17,12 +17,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from soundloom.remote.object_storage import ObjectStorage, get_many
 
-__all__ = ["HeldLease", "Leases", "deadly_files", "lease_key", "record_death"]
+__all__ = ["HeldLease", "Lease", "Leases", "deadly_files", "lease_key", "record_death"]
 
 _LOST_BEFORE_CARE = 2
 _DEATHS, _AMBIGUOUS_DEATHS = 2, 3
@@ -30,17 +30,31 @@ _KILLED = "SIGKILL"
 
 
 @dataclass(frozen=True)
-class _Lease:
+class Lease:
+    """A lease as it is written.
+
+    Attributes:
+        holder: the worker: host, process and a random number.
+        expires: when it runs out, in seconds since 1970.
+        released: whether it was given back.
+        file: what a careful worker works on.
+    """
+
     holder: str
     expires: float
     released: bool = False
     file: str | None = None
 
     @classmethod
-    def read(cls, content: bytes) -> _Lease:
-        return cls(**json.loads(content))
+    def read(cls, content: bytes) -> Self:
+        """What was written; of a damaged one nobody knows whose it is, and it is as one that has run out."""
+        try:
+            return cls(**json.loads(content))
+        except (ValueError, TypeError):
+            return cls("unknown", 0.0)
 
     def to_bytes(self) -> bytes:
+        """As it is written."""
         return json.dumps(asdict(self)).encode()
 
 
@@ -106,9 +120,9 @@ class Leases:
         self.holder = holder
         self._clock = clock
 
-    def fresh(self) -> _Lease:
+    def fresh(self) -> Lease:
         """A lease from now on."""
-        return _Lease(self.holder, self._clock() + self.seconds)
+        return Lease(self.holder, self._clock() + self.seconds)
 
     def acquire(self, shard: str) -> HeldLease | None:
         """Lease a shard; None if somebody else has it."""
@@ -122,15 +136,19 @@ class Leases:
         lost = [lease for lease in found.values() if not lease.released]
         return HeldLease(self, shard, number, careful=len(lost) >= _LOST_BEFORE_CARE)
 
-    def is_held(self, lease: _Lease) -> bool:
+    def is_held(self, lease: Lease) -> bool:
         """Whether somebody works under a lease now."""
         return not lease.released and lease.expires > self._clock()
 
-    def held(self, shards: Collection[str]) -> dict[str, str]:
-        """Those of some shards that are leased now -> their holders."""
+    def silence(self, lease: Lease) -> float:
+        """How many seconds ago a holder gave its last sign of life."""
+        return self._clock() - (lease.expires - self.seconds)
+
+    def held(self, shards: Collection[str]) -> dict[str, Lease]:
+        """Those of some shards that are leased now -> their leases."""
         keys = [key for key in self.storage.keys("leases/") if key.split("/")[1] in shards]
         leases = _decoded(get_many(self.storage, keys))
-        return {key.split("/")[1]: lease.holder for key, lease in leases.items() if self.is_held(lease)}
+        return {key.split("/")[1]: lease for key, lease in leases.items() if self.is_held(lease)}
 
 
 def lease_key(shard: str, number: int) -> str:
@@ -152,11 +170,11 @@ def record_death(storage: ObjectStorage, shard: str, file: str, cause: str) -> N
 
 def deadly_files(storage: ObjectStorage, lease: HeldLease) -> dict[str, str]:
     """The files of a leased shard that are set aside: path -> reason."""
-    deaths = [json.loads(found) for found in get_many(storage, storage.keys(f"deaths/{lease.shard}/")).values()]
+    deaths = [_death(found) for found in get_many(storage, storage.keys(f"deaths/{lease.shard}/")).values()]
     earlier = [lease_key(lease.shard, number) for number in range(1, lease.number)]
     lost = [found.file for found in _decoded(get_many(storage, earlier)).values() if found.file is not None]
     causes: dict[str, list[str]] = defaultdict(list)
-    for file, cause in [*((death["file"], death["cause"]) for death in deaths), *((file, _KILLED) for file in lost)]:
+    for file, cause in [*(death for death in deaths if death is not None), *((file, _KILLED) for file in lost)]:
         causes[file].append(cause)
     return {
         file: f"set aside: {len(found)} processes died while they worked on it ({', '.join(sorted(set(found)))})"
@@ -165,5 +183,14 @@ def deadly_files(storage: ObjectStorage, lease: HeldLease) -> dict[str, str]:
     }
 
 
-def _decoded(found: Mapping[str, bytes]) -> dict[str, _Lease]:
-    return {key: _Lease.read(content) for key, content in found.items()}
+def _death(content: bytes) -> tuple[str, str] | None:
+    """The file that a process died on, and how it ended; None of a record that is damaged."""
+    try:
+        found = json.loads(content)
+        return str(found["file"]), str(found["cause"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _decoded(found: Mapping[str, bytes]) -> dict[str, Lease]:
+    return {key: Lease.read(content) for key, content in found.items()}

@@ -6,6 +6,7 @@ already, under another path or with another time, is left to the next `soundloom
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +65,7 @@ def create_plan(
     """Plan the embedding of sounds; see `soundloom.plans.Plan.create`."""
     if shard_files is not None and shard_files < 1:
         raise InvalidArgumentError(f"shards of {shard_files} files: give 1 or more")
-    if not lease_seconds > 0:
+    if not 0 < lease_seconds < math.inf:
         raise InvalidArgumentError(f"leases of {lease_seconds} s: give more than 0, such as 120")
     _require_empty(storage)
     model, roots, report = library.model, roots_of(sounds), PlanReport()
@@ -101,7 +102,11 @@ def create_plan(
 
 
 def _require_empty(storage: ObjectStorage) -> None:
-    if storage.get("plan.json") is not None:
+    """Refuse a place that holds something else than shards, which a planning that was killed leaves."""
+    if storage.get("plan.json") is None:
+        if other := next((key for key in storage.keys("") if not key.startswith("shards/")), None):
+            raise LibraryError(f"{storage.address!r} is not empty, it holds {other!r}: give a plan a place of its own")
+    else:
         raise LibraryError(
             f"there is a plan at {storage.address!r} already: choose another place, or work on that one: "
             f"soundloom work {storage.address}"

@@ -14,18 +14,26 @@ committed/ID.json         that the library holds it, so that it need not be comp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Self
 
 from soundloom.audio import DECODER_VERSION
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.remote.object_storage import ObjectStorage
+from soundloom.remote.object_storage import ObjectStorage, get_many
 
-__all__ = ["PlanFile", "Shard", "differences", "finished_shards", "identity_of", "read_json", "shard_key"]
+__all__ = [
+    "FinishedShard",
+    "PlanFile",
+    "Shard",
+    "differences",
+    "finished_shards",
+    "identity_of",
+    "shard_key",
+]
 
 _PLAN = "plan.json"
 _FORMAT = 1
@@ -64,7 +72,7 @@ class Shard:
         Raises:
             LibraryError: its list is missing or damaged.
         """
-        rows = read_json(storage, shard_key("shards", shard))
+        rows = _read_json(storage, shard_key("shards", shard))
         return cls(shard, [FileOnDisk(path, size, mtime_ns) for path, size, mtime_ns in rows])
 
 
@@ -113,7 +121,7 @@ class PlanFile:
             raise LibraryError(
                 f"no plan at {storage.address!r}: make one with: soundloom plan SOUNDS -l LIBRARY -o {storage.address}"
             )
-        data = read_json(storage, _PLAN)
+        data = _read_json(storage, _PLAN)
         try:
             version, decoder = data.pop("format"), data.pop("decoder")
             if (version, decoder) != (_FORMAT, DECODER_VERSION):
@@ -125,6 +133,56 @@ class PlanFile:
             return cls(**{**data, "settings": LibrarySettings.from_data(data["settings"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryError(f"the plan {storage.address!r} is damaged ({error}): make a new one") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedShard:
+    """What is said of a shard that is done.
+
+    Attributes:
+        fragment: the key of its embeddings.
+        digest: of the fragment's bytes.
+        identity: hash of what embedded it; see `identity_of`.
+        files: how many files it has.
+        failed: those that could not be embedded: path -> reason.
+        seconds: seconds of sound.
+        began: when the work began, in seconds since 1970.
+        finished: when it ended.
+        holder: the worker.
+    """
+
+    fragment: str
+    digest: str
+    identity: str
+    files: int
+    failed: Mapping[str, str]
+    seconds: float
+    began: float
+    finished: float
+    holder: str
+
+    def create(self, storage: ObjectStorage, shard: str) -> bool:
+        """Say it, unless it was said of the shard before; whether it was said now."""
+        return storage.create(shard_key("done", shard), json.dumps(asdict(self)).encode())
+
+    @classmethod
+    def read(cls, storage: ObjectStorage, shards: Iterable[str]) -> dict[str, Self]:
+        """What is said of those of some shards that are done, by their ids.
+
+        Raises:
+            LibraryError: an object is damaged.
+        """
+        keys = {shard_key("done", shard): shard for shard in shards}
+        found = {}
+        for key, content in get_many(storage, list(keys)).items():
+            try:
+                found[keys[key]] = cls(**json.loads(content))
+            except (ValueError, TypeError) as error:
+                raise LibraryError(
+                    f"{key!r} of the plan {storage.address!r} is damaged ({error}): remove it, and run soundloom work "
+                    "again"
+                ) from None
+        return found
 
 
 def shard_key(kind: str, shard: str) -> str:
@@ -153,7 +211,7 @@ def differences(one: LibrarySettings, other: LibrarySettings) -> str:
     )
 
 
-def read_json(storage: ObjectStorage, key: str) -> Any:
+def _read_json(storage: ObjectStorage, key: str) -> Any:
     """An object as JSON.
 
     Raises:

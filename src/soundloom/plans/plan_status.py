@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from soundloom.library.storage.table_schema import Failure
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import PlanFile, shard_key
-from soundloom.remote.object_storage import ObjectStorage, get_many
+from soundloom.plans.plan_file import FinishedShard, PlanFile
+from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["PlanStatus", "plan_status"]
 
@@ -28,7 +25,7 @@ class PlanStatus:
         done: shards that are embedded.
         committed: shards that the library holds.
         leased: shards that somebody works on.
-        workers: who these are: host, process and a random number.
+        workers: who these are (host, process and a random number) -> seconds since their last sign of life.
         files: how many files it has.
         files_done: files of the shards that are done.
         seconds: seconds of sound of these.
@@ -42,7 +39,7 @@ class PlanStatus:
     done: int
     committed: int
     leased: int
-    workers: list[str]
+    workers: dict[str, float]
     files: int
     files_done: int
     seconds: float
@@ -54,33 +51,37 @@ class PlanStatus:
 
 def plan_status(storage: ObjectStorage, plan: PlanFile) -> PlanStatus:
     """The status of a plan; see `soundloom.plans.Plan.status`."""
-    found = get_many(storage, [shard_key("done", shard) for shard in plan.shards])
-    done = [json.loads(content) for content in found.values()]
+    found = FinishedShard.read(storage, plan.shards)
+    done = list(found.values())
     committed = {Path(key).stem for key in storage.keys("committed/")} & plan.shards.keys()
-    left = [shard for shard in plan.shards if shard_key("done", shard) not in found]
-    held = Leases(storage, plan.lease_seconds, "status").held(set(left))
-    failed = {**plan.failed, **{path: reason for shard in done for path, reason in shard["failed"].items()}}
+    left = [shard for shard in plan.shards if shard not in found]
+    leases = Leases(storage, plan.lease_seconds, "status")
+    held = leases.held(set(left)).values()
+    failed = {**plan.failed, **{path: reason for shard in done for path, reason in shard.failed.items()}}
     status = PlanStatus(
         shards=len(plan.shards),
         done=len(done),
         committed=len(committed),
         leased=len(held),
-        workers=sorted(set(held.values())),
+        workers={
+            name: max(0.0, min(leases.silence(lease) for lease in held if lease.holder == name))
+            for name in sorted({lease.holder for lease in held})
+        },
         files=sum(plan.shards.values()),
-        files_done=sum(shard["files"] for shard in done),
-        seconds=sum(shard["seconds"] for shard in done),
+        files_done=sum(shard.files for shard in done),
+        seconds=sum(shard.seconds for shard in done),
         failed=[Failure(path, reason) for path, reason in sorted(failed.items())],
     )
     _measure(status, done)
     return status
 
 
-def _measure(status: PlanStatus, done: list[Mapping[str, Any]]) -> None:
+def _measure(status: PlanStatus, done: list[FinishedShard]) -> None:
     """Add the rate and what follows from it."""
-    latest = sorted(done, key=lambda shard: float(shard["finished"]))[-_LATEST:]
+    latest = sorted(done, key=lambda shard: shard.finished)[-_LATEST:]
     if latest:
-        elapsed = max(shard["finished"] for shard in latest) - min(shard["began"] for shard in latest)
+        elapsed = max(shard.finished for shard in latest) - min(shard.began for shard in latest)
         if elapsed > 0:
-            status.rate = sum(shard["files"] for shard in latest) / elapsed
-            status.speed = sum(shard["seconds"] for shard in latest) / elapsed
+            status.rate = sum(shard.files for shard in latest) / elapsed
+            status.speed = sum(shard.seconds for shard in latest) / elapsed
             status.seconds_left = (status.files - status.files_done) / status.rate

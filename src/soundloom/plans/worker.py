@@ -6,13 +6,12 @@ did the same shard, the first to create ``done/ID.json`` counts.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from uuid import uuid4
@@ -21,8 +20,8 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.plans.embedding_process import EmbeddingProcess
 from soundloom.plans.fragment import FileResult, digest_of, encode_fragment
-from soundloom.plans.lease import HeldLease, Leases, deadly_files, record_death
-from soundloom.plans.plan_file import PlanFile, Shard, finished_shards, shard_key
+from soundloom.plans.lease import HeldLease, Lease, Leases, deadly_files, record_death
+from soundloom.plans.plan_file import FinishedShard, PlanFile, Shard, finished_shards, shard_key
 from soundloom.plans.shard_process import ModelSource
 from soundloom.remote.object_storage import ObjectStorage
 
@@ -30,6 +29,8 @@ __all__ = ["SERVE", "WorkReport", "Worker"]
 
 SERVE = "soundloom.plans.shard_process:serve"
 
+_SOON = 1.0
+"""Pause from which on waiting is reported."""
 _LONGEST_WAIT = 5.0
 """Seconds between two looks at what others do, when there is nothing left to lease."""
 
@@ -62,6 +63,7 @@ class Worker:
         source: the model.
         processes: how many files at a time, each in a process of its own; one for each processor if not given.
         progress: called after every file.
+        waiting: called with the leases of others, by shard, when there is nothing to do until they end or run out.
         target: ``module:function`` that the processes run.
     """
 
@@ -73,6 +75,7 @@ class Worker:
         *,
         processes: int | None = None,
         progress: Callable[[FileProgress], None] | None = None,
+        waiting: Callable[[Mapping[str, Lease]], None] | None = None,
         target: str = SERVE,
     ) -> None:
         count = processes if processes is not None else os.cpu_count() or 1
@@ -81,6 +84,7 @@ class Worker:
         self._storage = storage
         self._plan = plan
         self._progress = progress
+        self._waiting = waiting
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._leases = Leases(storage, plan.lease_seconds, self._holder)
         self._processes = [EmbeddingProcess(source, target) for _ in range(count)]
@@ -143,9 +147,12 @@ class Worker:
                 left = self._plan.shards.keys() - finished_shards(self._storage)
                 if not left - self._held.keys():
                     return None
-                self._candidates = sorted(left - self._leases.held(left).keys() - self._held.keys())
+                leased = self._leases.held(left)
+                self._candidates = sorted(left - leased.keys() - self._held.keys())
                 random.Random(self._holder).shuffle(self._candidates)
                 if not self._candidates:
+                    if self._waiting is not None and pause >= _SOON:
+                        self._waiting({shard: lease for shard, lease in leased.items() if shard not in self._held})
                     self._stop.wait(pause)
                     pause = min(2 * pause, _LONGEST_WAIT, self._plan.lease_seconds / 4)
         return None
@@ -187,18 +194,11 @@ class Worker:
         self._storage.put(fragment, content)
         failed = {result.path: result.failure for result in results if result.failure}
         seconds = sum(max(result.embedded.ends) for result in results if result.embedded is not None)
-        said = {
-            "fragment": fragment,
-            "digest": digest_of(content),
-            "identity": self._plan.identity,
-            "files": len(results),
-            "failed": failed,
-            "seconds": seconds,
-            "began": began,
-            "finished": time.time(),
-            "holder": self._holder,
-        }
-        first = self._storage.create(shard_key("done", lease.shard), json.dumps(said).encode())
+        said = FinishedShard(
+            fragment=fragment, digest=digest_of(content), identity=self._plan.identity, files=len(results),
+            failed=failed, seconds=seconds, began=began, finished=time.time(), holder=self._holder,
+        )  # fmt: skip
+        first = said.create(self._storage, lease.shard)
         lease.remove()
         with self._counting:
             if not first:

@@ -31,13 +31,14 @@ class FileOnDisk:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileOnDisk:
-        """The file at a path or an address, as it is now.
+        """The file at a path or an address, as it is now; a path as the system has it, or as text.
 
         Raises:
             OSError: it cannot be looked at.
         """
-        status = file_status(os_path(path))
-        return cls(text_path(path), status.size, status.mtime_ns)
+        place = os_path(path)
+        status = file_status(place)
+        return cls(text_path(place), status.size, status.mtime_ns)
 
     def state(self, digest: str) -> FileState:
         """The file with the hash of its content."""

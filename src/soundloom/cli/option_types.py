@@ -1,0 +1,31 @@
+"""Types of what options take: names that are not empty, and numbers that are none of ``nan`` and ``inf``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+__all__ = ["FiniteNumber", "Name"]
+
+
+class FiniteNumber(click.FloatRange):
+    """A number within bounds, if there are any, that is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+class Name(click.types.StringParamType):
+    """A name that is not empty: ``-m ""``, as of a shell variable that is not set, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        if not str(value).strip():
+            self.fail("the name is empty: give one, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
