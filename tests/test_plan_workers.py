@@ -108,7 +108,8 @@ def test_a_name_that_is_no_utf8_is_embedded(plan: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "names"
     folder.mkdir()
     for name in (b"bad\xff.wav", b"like\\xff.wav"):
-        soundfile.write(os.fsdecode(os.fsencode(folder) + b"/" + name), np.zeros(8000), 8000, format="WAV")
+        soundfile.write(folder / "new.wav", np.zeros(8000), 8000)
+        (folder / "new.wav").rename(os.fsdecode(os.fsencode(folder) + b"/" + name))
     of_names = Plan.create(library, folder, tmp_path / "names.plan")
     assert of_names.work(workers=1).failed == 0
     of_names.commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from soundloom.cli.index import checked, listed, open_or_create
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
+
+if TYPE_CHECKING:
+    from soundloom.plans import PlanReport
 
 __all__ = ["command"]
 
@@ -76,8 +79,8 @@ def command(
     or not, and soundloom commit adds what is done to the library, whose rows are those of soundloom index.
 
     The sounds, the library and the weights have to be at the same paths on every machine, or the sounds at addresses
-    (s3://BUCKET/PREFIX, or lists of http:// ones with --files); the library is a local
-    folder of the machine that plans and commits, and workers do not need it.
+    (s3://BUCKET/PREFIX, or lists of http:// ones with --files); the library is a local folder of the machine that
+    plans and commits, and workers do not need it.
 
     \b
     Examples:
@@ -97,8 +100,12 @@ def command(
     report = plan.report or PlanReport()
     if json_wanted:
         print_json(report)
-        return
-    next_step = f"Next, on any number of machines: soundloom work {plan.address}" if report.files else "Nothing to do."
+    else:
+        _print(report, plan.address)
+
+
+def _print(report: PlanReport, address: str) -> None:
+    next_step = f"Next, on any number of machines: soundloom work {address}" if report.files else "Nothing to do."
     echo(
         f"{counted(report.files, 'file')} of {report.bytes / 1e9:,.2f} GB in {counted(report.shards, 'shard')}; "
         f"{report.unchanged} unchanged. {next_step}"

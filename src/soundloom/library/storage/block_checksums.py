@@ -162,7 +162,7 @@ class CheckedFile:
         return os.path.samestat(os.fstat(self._descriptor), os.stat(path))
 
     def _announce(self, blocks: NDArray[np.int64]) -> None:
-        """Tell the system which blocks are read next, so that a disk fetches several at a time."""
+        """Announce to the system which blocks are read next, so that a disk fetches several at a time."""
         if len(blocks) > 1 and hasattr(os, "posix_fadvise"):
             size = self._expected.block_bytes
             for block in blocks.tolist():
