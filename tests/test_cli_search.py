@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from soundloom.annotations import read_annotations
+from soundloom.annotations import FORMATS, read_annotations
 from soundloom.cli import main
 from soundloom.cli.match_table import fit_path
 from soundloom.errors import QueryError
@@ -405,6 +405,19 @@ def test_what_follows_the_name_of_a_sound_is_never_left_out(place: Path, name: s
     for file in odd:
         assert run(file.name).stdout.startswith(f"most like {file.name}\n")
         file.unlink()
+
+
+@pytest.mark.parametrize("ending", [one.ending for one in FORMATS.values() if one.write is not None])
+def test_a_query_whose_name_is_no_utf8_labels_every_output(place: Path, tmp_path: Path, ending: str) -> None:
+    (tmp_path / "a@2-3 \udcfc.wav").write_bytes((place / "sounds/birds/owl.wav").read_bytes())
+    for words in ([tmp_path / "a@2-3 \udcfc.wav@0-0.5"], ["ow\udcfcl", "--names"]):
+        told = run(*words, "-k", 1, "--out", out := tmp_path / f"found{ending}")
+        assert "defect" not in told.stderr
+        assert told.exit_code == 0
+        assert out.is_file()
+    run(tmp_path / "a@2-3 \udcfc.wav@0-0.5", "--out", out)
+    if ending in (".csv", ".json", ".parquet"):
+        assert {one.label for one in read_annotations(out).annotations} == {r"like a@2-3 \xfc@0-0.5"}
 
 
 def test_one_time_is_no_region() -> None:

@@ -261,6 +261,15 @@ def test_regions_that_wait_for_a_mark_teach_nothing(
     assert len(made.examples) == len(truth)
 
 
+def test_a_label_is_text_and_a_folder_need_not_be(recordings: Path, tmp_path: Path) -> None:
+    marks = read_annotations(recordings / "truth.csv").annotations
+    with pytest.raises(InvalidArgumentError, match=r"the label t\\xfc is no text in UTF-8"):
+        Detector.train(["t\udcfc"], [replace(one, label="t\udcfc") for one in marks], model="mfcc")
+    Detector.train(["chirp"], marks, model="mfcc", workers=1).save(tmp_path / "x\udcfc.detector")
+    assert Detector.load(tmp_path / "x\udcfc").labels[0].label == "chirp"
+    assert (tmp_path / "x\udcfc.detector" / "README.md").read_text().startswith("# x\\xfc\n")
+
+
 def test_regions_beyond_the_end_of_a_file_are_named() -> None:
     marks = [Annotation("a.wav", *times, "x") for times in ((1, 2), (9, 10.05), (9, 12), (11, 12))]
     kept, found = within_ends([*marks, Annotation("b.wav", 0, 99, "x")], {"a.wav": 10.0})

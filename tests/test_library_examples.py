@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from helpers.library_factory import clustered, filled
 from soundloom.cli.tag import command
 from soundloom.cli.tag_examples import parse_mark
-from soundloom.errors import QueryError
+from soundloom.errors import LibraryError, QueryError
 from soundloom.library import Library, SuggestedSegment
 from soundloom.library.tags import logistic_regression
 from soundloom.library.tags.active_learning import _Examples, _folds
@@ -239,6 +239,12 @@ def test_the_command_tells_what_is_missing(library: Library) -> None:
     assert run("--tag", "siren", "-l", library.folder)[0] == 1
     assert "examples" in run("--help")[1]
     assert "Only" not in run("--examples", "--help")[1]
+
+
+def test_a_name_that_is_no_tag_is_refused_and_of_no_segment(library: Library) -> None:
+    with pytest.raises(LibraryError, match="cannot be a tag"):
+        library.tags.by_example("t\udcfc", [path(0, 0)])
+    assert not library.index().segments.with_tag("t\udcfc").any()
 
 
 def test_a_mark_with_a_region_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

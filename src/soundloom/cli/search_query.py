@@ -213,6 +213,6 @@ def _day(moment: date | None) -> str | None:
 
 def query_label(query: LibraryQuery) -> str:
     """What the regions that are found are called in other programs."""
-    words = " ".join(filter(None, (query.text, *query.words)))
+    words = text_path(" ".join(filter(None, (query.text, *query.words))))
     sounds = " ".join(text_path(Path(str(sound.source)).stem) + _region(sound) for sound in query.like)
     return words or (f"like {sounds}" if sounds else " ".join(query.filter.tags) or "found")

@@ -41,6 +41,7 @@ from soundloom.file_names import os_path
 from soundloom.letter_case import folded
 from soundloom.models import DEFAULT, load
 from soundloom.remote import absolute_location
+from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from soundloom.detectors.detection import DetectionReport
@@ -118,8 +119,7 @@ class Detector:
         lengths, failed = file_lengths(dict.fromkeys([*(one.path for one in annotations), *files]), decoding)
         annotations, beyond = within_ends([one for one in annotations if one.path in lengths], lengths)
         _check_found(wanted, marked := _spelled(wanted, annotations), failed, beyond)
-        by_window = _by_window(wanted, marked, window, decoding.speed)
-        hop = _checked_hop(hop, min(by_window))
+        hop = _checked_hop(hop, min(by_window := _by_window(wanted, marked, window, decoding.speed)))
         embedder = load(model) if isinstance(model, str) else model
         sounds = find_background(name := model if isinstance(model, str) else embedder.name, embedder)
         population = set(files) if set(files) - {one.path for one in marked} else set(lengths)
@@ -322,10 +322,12 @@ def _in_one_case(labels: Sequence[str], annotations: Sequence[Annotation]) -> tu
     """The labels without those that differ in case alone, and how else the annotations spell them.
 
     Raises:
-        InvalidArgumentError: a label is not marked anywhere.
+        InvalidArgumentError: a label is not marked anywhere, or no text.
     """
     wanted: dict[str, str] = {}
     for label in labels:
+        if label.encode(errors="ignore").decode() != label:
+            raise InvalidArgumentError(f"the label {printable(label)} is no text in UTF-8: call it otherwise")
         wanted.setdefault(folded(label), label)
     held = {folded(one.label) for one in annotations}
     missing = [label for key, label in wanted.items() if key not in held]

@@ -31,6 +31,7 @@ from soundloom.audio import DecodeOptions
 from soundloom.counted import counted
 from soundloom.detectors.calibration import Aim, Calibration, Interval
 from soundloom.errors import DetectorError, ModelError, ResourceError, SoundloomError
+from soundloom.file_names import text_path
 from soundloom.local_path import local_path
 from soundloom.models import hub
 from soundloom.system_errors import reason_of
@@ -250,7 +251,7 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
         rounds: of marking, with what each reached.
     """
     lines = [
-        f"# {name}",
+        f"# {text_path(name)}",
         "",
         f"Finds {_named_windows(detector)}, one every {detector.hop:g} s, by `{detector.model_name}`.",
         "",

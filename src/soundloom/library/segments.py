@@ -206,7 +206,8 @@ class Segments:
         tags = whole_column(self._rows.table, "tags")
         tagged = np.zeros(len(self), np.bool_)
         if len(tags):
-            equal = pc.equal(pc.list_flatten(tags), tag).to_numpy(zero_copy_only=False).astype(np.bool_)
+            wanted = tag.encode(errors="backslashreplace").decode()  # no tag has bytes that are not UTF-8
+            equal = pc.equal(pc.list_flatten(tags), wanted).to_numpy(zero_copy_only=False).astype(np.bool_)
             tagged[pc.list_parent_indices(tags).to_numpy()[equal]] = True
         return tagged
 

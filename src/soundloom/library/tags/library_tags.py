@@ -128,8 +128,10 @@ class LibraryTags:
             above: leave out of the ranking what is less probable than this.
 
         Raises:
+            LibraryError: no tag can be called so.
             QueryError: no example, one that is both, one that is not in the library, or k below 1.
         """
+        tag = checked_tag(tag)
         from soundloom.library.tags.active_learning import tagged_by_example
 
         positive, negative = list(yes), list(no)
