@@ -77,6 +77,11 @@ def test_what_is_typed_takes_the_place_of_what_was_typed(page: Page) -> None:
     until(page, "() => location.search === '?tag=siren&not=rain'")
     find(page, "drum")
     until(page, "() => location.search === '?text=drum'")
+    find(page, "bell -rain")
+    until(page, "() => location.search === '?text=bell&not=rain'")
+    expect(page.locator("[data-card] .name").first).to_contain_text("bell")
+    find(page, '"-dash"')
+    until(page, "() => location.search === '?text=-dash'")
     page.get_by_role("button", name="Start over").click()
     until(page, "() => location.search === ''")
 
@@ -243,3 +248,21 @@ def test_a_table_leaves_out_what_no_sound_has(page: Page) -> None:
     expect(heads.filter(has_text="Similarity")).to_have_count(0)
     page.get_by_role("row").nth(1).get_by_role("button").last.click()
     expect(heads.filter(has_text="Similarity")).to_be_visible()
+
+
+def test_keys_of_sounds_lead_to_them(page: Page) -> None:
+    visit(page)
+    expect(page.locator("[data-card]").first).to_be_visible()
+    page.keyboard.press("x")
+    expect(page.get_by_text("No sound has the focus: G goes to the sounds")).to_be_visible()
+    page.keyboard.press("a")
+    expect(page.locator("[data-card]").first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-card]").nth(1)).to_be_focused()
+    page.keyboard.press("a")
+
+
+def test_results_of_words_show_what_orders_them(page: Page) -> None:
+    visit(page, "/?text=bell&tag=rain")
+    card = page.locator("[data-card]").first
+    expect(card).to_have_attribute("aria-label", re.compile(r"\d\s?% sure, similarity -?\d"))

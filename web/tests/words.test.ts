@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isWords, lastWord, readWords } from '../src/lib/words';
+import { lastWord, readTyped, readWords } from '../src/lib/words';
 
 describe('words as they are typed', () => {
   it.each([
@@ -14,9 +14,16 @@ describe('words as they are typed', () => {
     expect(readWords(text)).toEqual({ tags, not });
   });
 
-  it('are told from text by a comma or a minus', () => {
-    expect(['dog, -rain', '-rain', 'bird -piano', 'a,b'].map(isWords)).toEqual([true, true, true, true]);
-    expect(['dog barking', 'hi-hat', 'recorder - 7'].map(isWords)).toEqual([false, false, false]);
+  it.each([
+    ['dog, -rain', { tags: ['dog'], not: ['rain'] }],
+    ['a,b', { tags: ['a', 'b'], not: [] }],
+    ['-rain', { tags: [], not: ['rain'] }],
+    ['tür -rain -wind', { text: 'tür', tags: [], not: ['rain', 'wind'] }],
+    ['dog barking', { text: 'dog barking', tags: [], not: [] }],
+    ['recorder - 7', { text: 'recorder - 7', tags: [], not: [] }],
+    [' "-dash, one" ', { text: '-dash, one', tags: [], not: [] }],
+  ])('%s: words after a comma, else text', (typed, meant) => {
+    expect(readTyped(typed)).toEqual(meant);
   });
 
   it('puts a completion in the place of the last word, with its minus', () => {

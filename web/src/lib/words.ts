@@ -1,4 +1,4 @@
-/** Words as they are typed: commas separate them, and a minus before one excludes it ("dog, -rain", "bird -piano"). */
+/** What is typed: words for the model, with commas or a minus that excludes one ("dog, -rain"), or text ("tür -rain", "dog"). */
 
 export interface TypedWords {
   tags: string[];
@@ -23,8 +23,17 @@ export function readWords(text: string, completion?: string): TypedWords {
   return words;
 }
 
-/** Whether what was typed is a list of words for the model, and no text: it has a comma or a minus. */
-export const isWords = (text: string): boolean => /,|(^|\s)-\S/.test(text.trim());
+/**
+ * What is meant: without a comma, what is wanted is text, which finds names before it asks the model; in quotes all of it is.
+ * Words that are only excluded have neither text nor tags.
+ */
+export function readTyped(typed: string): TypedWords & { text?: string } {
+  const quoted = /^"(.+)"$/.exec(typed.trim());
+  if (quoted) return { text: quoted[1]!.trim(), tags: [], not: [] };
+  const words = readWords(typed);
+  if (typed.includes(',')) return words;
+  return { ...(words.tags.length && { text: words.tags.join(' ') }), tags: [], not: words.not };
+}
 
 /** The word that is being typed, without its minus: what is completed. */
 export const lastWord = (text: string): string => bare(pieces(text).at(-1) ?? '');

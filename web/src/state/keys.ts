@@ -22,6 +22,8 @@ function focus(selector: string, missing: string): void {
   else messages.say(missing);
 }
 
+const toSounds = () => focus('[data-card][tabindex="0"]', 'No sounds here.');
+
 const view = (index: number) => () => {
   const name = VIEWS[index];
   if (name) place.go({ view: name });
@@ -35,7 +37,7 @@ export const KEYS: { title: string; keys: Key[] }[] = [
       { key: 'u', shown: 'U', does: 'Search with a file', run: () => document.querySelector<HTMLElement>('#file')?.click() },
       { key: 'r', shown: 'R', does: 'Record, and stop recording', run: () => void sending.record() },
       { key: 's', shown: 'S', does: 'Steer: the first slider', run: () => focus('[data-key=slider]', 'No sliders here.') },
-      { key: 'g', shown: 'G', does: 'To the sounds', run: () => focus('[data-card][tabindex="0"]', 'No sounds here.') },
+      { key: 'g', shown: 'G', does: 'To the sounds', run: toSounds },
       { key: '1', shown: '1', does: 'Search', run: view(0) },
       { key: '2', shown: '2', does: 'Map', run: view(1) },
       { key: '3', shown: '3', does: 'Tag by example', run: view(2) },
@@ -108,9 +110,14 @@ function toggleHover(): void {
 function toggleTriage(): void {
   settings.triage = !settings.triage;
   messages.say(`Each sound that the keys walk to is ${settings.triage ? 'played' : 'silent until Space'}`);
+  if (settings.triage && document.activeElement === document.body) toSounds();
 }
 
 const ACTIONS = new Map(KEYS.flatMap(({ keys }) => keys).flatMap(({ key, run }) => (run ? [[key, run] as const] : [])));
+
+/** Letters that a sound with the focus takes. */
+const OF_SOUNDS = new Set('covxftw');
+const sayHow = () => messages.say('No sound has the focus: G goes to the sounds, the arrows from one to the next.');
 
 /** Typing belongs to the field that has the focus. */
 export function typing(target: EventTarget | null): boolean {
@@ -126,7 +133,8 @@ export function pressed(event: KeyboardEvent): void {
     if (event.key === 'Escape') (event.target as HTMLElement).blur();
     return;
   }
-  const run = ACTIONS.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const run = ACTIONS.get(key) ?? (OF_SOUNDS.has(key) && document.querySelector('[data-card]') ? sayHow : undefined);
   if (!run) return;
   event.preventDefault();
   run();
