@@ -260,7 +260,7 @@ def test_embed_writes_the_same_vectors_in_every_form(sounds: Path, tmp_path: Pat
     for out in ("e.parquet", "e.csv", "e.npz", "folder"):
         result = run("embed", sounds, "-o", tmp_path / out)
         assert result.exit_code == 0, result.output
-        assert "8 rows of 560 from 8 files" in result.stdout
+        assert "8 rows of 560 numbers from 8 files" in result.stdout
     table = pyarrow.parquet.read_table(tmp_path / "e.parquet")
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("path", "string"),

@@ -123,9 +123,12 @@ def test_lists_name_regions_and_sounds_of_the_library(library: Library, monkeypa
     assert done.exit_code == 0, done.stderr
     assert counts(library)["listed"] == 5
     Path("missing.txt").write_text("no such.wav\n")
-    assert "'no such.wav'" in run("add", "listed", "--files", "missing.txt", "-l", "../l.loom").stderr.replace(
-        f"{Path.cwd()}/", ""
-    )
+    none = run("add", "other", "--files", "missing.txt", "-l", "../l.loom")
+    assert (none.exit_code, "no file of the list is in the library" in none.stderr) == (1, True)
+    Path("missing.txt").write_text("no such.wav\nowl.wav@1-2\n")
+    rest = run("add", "other", "--files", "missing.txt", "-l", "../l.loom")
+    assert (rest.exit_code, counts(library)["other"]) == (0, 1), rest.stderr
+    assert "1 file of the list left out, for not being in the library:\n  no such.wav\n" in rest.stderr
 
 
 def test_a_tag_is_renamed_and_removed_everywhere(library: Library) -> None:

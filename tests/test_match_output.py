@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from soundloom.annotations import Annotation, write_annotations
 from soundloom.cli import main
 from soundloom.errors import InvalidArgumentError
-from soundloom.library import Library
+from soundloom.library import Library, SavedSearches
 
 
 @pytest.fixture
@@ -109,3 +109,9 @@ def test_a_remark_names_the_sound_that_it_is_about(place: Path, second: tuple[st
     assert "a library indexed with --speed 0.1" in said
     alone = run("--unlike", "high.wav").stderr
     assert alone.startswith("high.wav: 100% of the energy")
+
+
+def test_searches_that_the_page_saved_are_listed(place: Path) -> None:
+    SavedSearches(place / "l.loom").save("rain at dawn", "text=rain")
+    listed = CliRunner().invoke(main, ["info", "-l", "l.loom"])
+    assert "searches  1 saved in the page: rain at dawn" in listed.stdout

@@ -28,7 +28,7 @@ _SYNONYMS = {
     **dict.fromkeys(("find", "query", "similar", "ls", "list"), "search"),
     **dict.fromkeys(("add", "scan", "update", "create", "build"), "index"),
     **dict.fromkeys(("remove", "delete", "rm", "forget"), "roots forget"),
-    **dict.fromkeys(("stats", "status", "show", "describe"), "info"),
+    **dict.fromkeys(("stats", "status", "show", "describe", "searches", "saved"), "info"),
     **dict.fromkeys(("play", "listen"), "search --play"),
     **dict.fromkeys(("dedupe", "dupes"), "duplicates"),
     **dict.fromkeys(("similar-to-all", "matrix"), "distances"),

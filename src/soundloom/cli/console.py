@@ -41,6 +41,7 @@ __all__ = [
     "print_failures",
     "print_json",
     "print_left_out",
+    "print_list",
     "print_notices",
     "table_console",
     "tolerate_encodings",
@@ -173,6 +174,15 @@ def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
         echo("  ", Styled("failed", "red"), f" {failure.path!r}: {failure.reason}", err=True)
     if len(failures) > shown:
         echo(f"  ... and {len(failures) - shown} more", err=True)
+
+
+def print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:
+    """Print a title and the first lines of a list below it, on standard error."""
+    echo(title, err=True)
+    for line in lines[:shown]:
+        echo(f"  {line}", err=True)
+    if len(lines) > shown:
+        echo(f"  ... and {len(lines) - shown} more", err=True)
 
 
 def can_print(text: str) -> bool:

@@ -96,7 +96,7 @@ def command(
         rows, embedded = counted(report.rows, "row"), counted(report.files, "file")
         written = f": {out}" if report.files else f"; nothing was written to {out}"
         size = model.frame_dim if frames else model.dim
-        echo(f"{rows} of {size} from {embedded}, {clock(report.seconds)} of sound{written}")
+        echo(f"{rows} of {size} numbers from {embedded}, {clock(report.seconds)} of sound{written}")
     _print_details(report)
     if report.failed or not report.files:
         context.exit(1)

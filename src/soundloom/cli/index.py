@@ -15,7 +15,16 @@ import click
 from click.core import ParameterSource
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_copies, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.console import (
+    clock,
+    echo,
+    print_copies,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_list,
+    print_notices,
+)
 from soundloom.cli.error_door import goes_on
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
@@ -152,7 +161,7 @@ def _add_fields(library: Library, column_file: Path | None, levels: bool, worker
         echo(f"{column_file}: {', '.join(report.columns)} of {counted(report.files, 'file')}{said}", err=True)
         for names, why in ((report.unmatched, "no file"), (report.ambiguous, "several files")):
             if names:
-                _print_list(f"{counted(len(names), 'row')} of {column_file} left out, for fitting {why}:", names)
+                print_list(f"{counted(len(names), 'row')} of {column_file} left out, for fitting {why}:", names)
     if levels:
         with progress_bar("measuring") as progress:
             measured = library.measure_levels(workers=workers, progress=progress)
@@ -197,7 +206,7 @@ def listed(lists: Sequence[str]) -> list[str]:
     there = existing(paths)
     missing = [path for path in paths if path not in there]
     if missing:
-        _print_list(f"{counted(len(missing), 'file')} of the list left out, for not being there:", missing)
+        print_list(f"{counted(len(missing), 'file')} of the list left out, for not being there:", missing)
     if lists and len(missing) == len(paths):
         raise LibraryError("no file of the list is there: relative paths start in this folder, or that of the list")
     return [os_path(path) for path in paths if path in there]
@@ -217,13 +226,13 @@ def _print_tagged(report: AddReport, tag_file: Path) -> None:
 def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -> bool:
     """Name what was refused, on standard error; whether some of it is new: a row of a table, or a failure."""
     if report.ambiguous:
-        _print_list(
+        print_list(
             f"{counted(len(report.ambiguous), 'row')} of {tag_file} left out, for fitting several sounds:",
             report.ambiguous,
         )
     if report.tagged_failures:
         named = counted(len(report.tagged_failures), "file")
-        _print_list(f"{tag_file} gives tags to {named} that could not be indexed:", report.tagged_failures)
+        print_list(f"{tag_file} gives tags to {named} that could not be indexed:", report.tagged_failures)
     known = set(report.failed_before)
     failed = [failure for failure in report.failed if failure.path not in known]
     if failed:
@@ -360,14 +369,6 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
             err=True,
         )
     if report.unmatched:
-        _print_list(
+        print_list(
             f"{counted(len(report.unmatched), 'row')} of the table of tags without a sound that fits:", report.unmatched
         )
-
-
-def _print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:
-    echo(title, err=True)
-    for line in lines[:shown]:
-        echo(f"  {line}", err=True)
-    if len(lines) > shown:
-        echo(f"  ... and {len(lines) - shown} more", err=True)

@@ -17,6 +17,7 @@ from soundloom.cli.field_options import print_facets
 from soundloom.cli.roots import roots_table
 from soundloom.errors import QueryError
 from soundloom.library.mirror import shown
+from soundloom.library.saved_searches import SavedSearches
 from soundloom.library.storage.exclusions import read_exclusions
 from soundloom.library.storage.indexing_note import UNFINISHED
 
@@ -78,6 +79,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
                 **facts,
                 "roots": roots,
                 "exclude": read_exclusions(folder),
+                "searches": SavedSearches(folder).all(),
                 "notices": notices,
                 "failures": failures,
             }
@@ -97,6 +99,7 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         ("decoding", _decoding(settings.decoding)),
         ("left out", _exclusions(folder)),
         ("indexing", library.unfinished() or "done"),
+        ("searches", _searches(folder)),
         ("noticed", str(len(of_files))),
         ("failed", str(len(failures))),
     ):
@@ -105,6 +108,11 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         echo(line)
     print_notices(of_files, every=True)
     print_failures(failures)
+
+
+def _searches(folder: Path) -> str:
+    saved = list(SavedSearches(folder).all())
+    return f"{len(saved)} saved in the page: {', '.join(saved)}" if saved else "none saved in the page"
 
 
 def _exclusions(folder: Path) -> str:

@@ -12,11 +12,11 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.command_group import CommandGroup
-from soundloom.cli.console import echo, print_copies, print_json
+from soundloom.cli.console import echo, print_copies, print_json, print_list
 from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
-from soundloom.errors import QueryError
+from soundloom.errors import LibraryError, QueryError
 from soundloom.file_names import os_path
 
 if TYPE_CHECKING:
@@ -215,7 +215,11 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
 
 
 def _listed(library: Library, lists: Sequence[str]) -> list[SegmentRef]:
-    """What lists name: files of this machine, or of the library by the end of their paths."""
+    """What lists name: files of this machine, or of the library by the end of their paths; others are left out.
+
+    Raises:
+        LibraryError: there is none of them.
+    """
     from soundloom.file_lists import read_file_list
     from soundloom.file_tables import FileMatcher
 
@@ -224,10 +228,18 @@ def _listed(library: Library, lists: Sequence[str]) -> list[SegmentRef]:
     away = [file.name for file in files if file.path not in held and not Path(os_path(file.path)).exists()]
     matcher = FileMatcher(held, away) if away else None
     found: list[SegmentRef] = []
+    missing = []
     for file in files:
         fitting = matcher.match(file.name) if matcher is not None and file.path not in held else ()
+        if file.name in away and not fitting:
+            missing.append(file.name)
+            continue
         path = fitting[0] if len(fitting) == 1 else os_path(file.path)
         found.append(path if file.region is None else (path, *file.region))
+    if missing:
+        print_list(f"{counted(len(missing), 'file')} of the list left out, for not being in the library:", missing)
+    if lists and not found:
+        raise LibraryError("no file of the list is in the library: index it first, or write more of its path")
     return found
 
 
