@@ -65,6 +65,28 @@ def shared_audio() -> Path:
     return folder.resolve()
 
 
+@pytest.fixture
+def tones(tmp_path: Path) -> Path:
+    """A folder of six tones."""
+    from helpers.tones import write_tones
+
+    return write_tones(tmp_path / "sounds")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library, for searches by command."""
+    from helpers.search_command import make_place
+
+    return make_place(tmp_path_factory.mktemp("cli-search"))
+
+
+@pytest.fixture
+def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is that folder."""
+    monkeypatch.chdir(place)
+
+
 @pytest.fixture(scope="module")
 def served_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library, TestClient]]:
     """A library that tests only read, and a client of its server."""

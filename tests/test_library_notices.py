@@ -196,7 +196,7 @@ def test_a_search_by_silence_says_so_and_ranks_nothing(sounds: Path, tmp_path: P
     library, _ = made(tmp_path / "l.loom", sounds)
     half = np.concatenate([noise(5), np.zeros(RATE)])
     soundfile.write(tmp_path / "half.wav", half, RATE, subtype="FLOAT")
-    silent, said = sounds / "silent.wav", "is digital silence, nothing to search by"
+    silent, said = sounds / "silent.wav", "is 0, and there is nothing to search by"
     for search in (
         lambda: library.search(silent),
         lambda: library.search(np.zeros(RATE, np.float32)),
@@ -233,7 +233,7 @@ def test_the_server_says_so_of_a_silent_sound_of_the_library(sounds: Path, tmp_p
         for region in ({}, {"start": 0.1, "end": 0.9}):
             answer = client.get("/api/v1/search", params={"like": ids["silent.wav"], **region})
             assert answer.status_code == 422
-            assert "is digital silence, nothing to search by" in answer.json()["error"]["message"]
+            assert "is 0, and there is nothing to search by" in answer.json()["error"]["message"]
 
 
 def test_a_short_file_is_named_where_index_says(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def embed_pieces(
     found: list[audio.Notice] = []
     pieces = _pieces(model, settings, sound, sample_rate, start, end, decoding or settings.decoding, found)
     name = os.fspath(sound) if audio.is_file(sound) else audio.WAVEFORM
-    if any(notice.code == "silent" for notice in found):
-        raise silence_error(name)
+    if silence := next((notice.text for notice in found if notice.code == "silent"), ""):
+        raise silence_error(name, silence)
     if not (np.isfinite(pieces).all() and pieces.any()):
         raise AudioError(name, f"has an embedding by {model.name!r} that is zero or not finite: nothing to search by")
     if notices is not None:
@@ -128,15 +128,16 @@ def embed_pieces(
     return pieces
 
 
-def silence_error(name: str) -> AudioError:
+def silence_error(name: str, silence: str = "digital silence: every sample is 0") -> AudioError:
     """What is said of a search by digital silence, whose ranking would be of chance.
 
     Args:
         name: of the sound.
+        silence: what was noticed of it.
     """
     return AudioError(
         name,
-        "is digital silence, nothing to search by; files that are silent as a whole: "
+        f"{silence}, and there is nothing to search by; files that are silent as a whole: "
         "LibraryQuery(where=\"notices LIKE 'silent:%'\")",
     )
 

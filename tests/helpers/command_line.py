@@ -1,0 +1,11 @@
+"""The command line, run within the process of a test."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner, Result
+
+from soundloom.cli import main
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
