@@ -291,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.files, options.kills, options.workers = 20, 2, 2
+        options.files, options.kills, options.workers, options.limit = 60, 2, 2, 60.0
     with TemporaryDirectory() as folder, local_s3("plans") if options.s3 else nullcontext() as bucket:
         row = run_kills(
             Path(folder),
