@@ -54,11 +54,20 @@ def test_a_replaced_file_is_named() -> None:
 
 
 @pytest.mark.parametrize("options", [("--window", "0"), ("--window", "nan"), ("--window", "1", "--hop", "2"),
-                                     ("--hop", "0"), ("--window", "whole", "--hop", "1"), ("-m", "")])  # fmt: skip
+                                     ("--hop", "0"), ("--hop", "nan"), ("--hop", "inf"),
+                                     ("--window", "whole", "--hop", "1"), ("-m", "")])  # fmt: skip
 def test_wrong_options_are_refused_before_anything_is_read(options: tuple[str, ...]) -> None:
     result = embed("tone.wav", "-o", "e.csv", *options)
     assert (result.exit_code, Path("e.csv").exists()) == (2, False)
     assert options[0] in result.stderr or "segment must be longer" in result.stderr
+
+
+@pytest.mark.parametrize("speed", ["0", "nan", "-1"])
+def test_a_speed_that_is_none_is_refused(speed: str) -> None:
+    result = embed("tone.wav", "-o", "e.csv", "--speed", speed)
+    assert result.exit_code != 0
+    assert speed in result.stderr
+    assert not Path("e.csv").exists()
 
 
 @pytest.mark.parametrize("arguments", [("embed", "tone.wav", "-o", "no/e.csv"), ("tag", "tone.wav", "-o", "no/t.csv"),

@@ -140,6 +140,8 @@ def test_a_library_is_exported_to_what_can_be_read_again(library: Library, tmp_p
         export_library(library, tmp_path / "all.xlsx")
     run = CliRunner().invoke(main, ["export", str(library.folder), str(tmp_path / "all.parquet")])
     assert (run.exit_code, "30 segments of 30 files" in run.stdout) == (0, True)
+    run = CliRunner().invoke(main, ["export", str(library.folder), str(tmp_path / "cut.parquet"), "--seconds", "5"])
+    assert (run.exit_code, "--seconds is for models" in run.stderr) == (2, True)
 
 
 def test_a_watched_folder_is_indexed_when_files_have_settled(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_an_empty_library_finds_nothing(tmp_path: Path) -> None:
 def test_wrong_searches_are_explained(library: Library, options: dict[str, object], message: str) -> None:
     with pytest.raises(QueryError, match=message):
         library.search(library.files()[0], **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sound", [(np.zeros(16000), 16000), ["a.wav", "b.wav"], [np.zeros(8), np.zeros(9)]])
+def test_several_sounds_are_no_query(library: Library, sound: Any) -> None:
+    with pytest.raises(QueryError, match=r"a search is by one sound.*got a (tuple|list) of 2.*sample_rate="):
+        library.search(sound)
 
 
 def test_wrong_embeddings_are_refused(library: Library) -> None:

@@ -170,6 +170,7 @@ def test_other_models_need_torch() -> None:
 
 def test_a_mistake_in_a_name_is_known_without_torch() -> None:
     for name, message in (
+        (None, "a model is named by text, such as 'loom'; got a NoneType"),
         ("lom", "did you mean 'loom'"),
         ("loom+mfc", "did you mean 'mfcc'"),
         ("a b", "should be a word"),

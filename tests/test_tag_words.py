@@ -61,6 +61,8 @@ def test_only_plurals_are_asked_of_inflect(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(words_module, "_engine", None)  # asked, it would fail
     with pytest.raises(QueryError, match="'krähe' is none of the 2 words"):
         Vocabulary(tags=("dog", "bark")).query(["Krähe"])
+    with pytest.raises(QueryError, match=r"'etc' is none of the 1 words"):
+        Vocabulary(tags=("Bee, wasp, etc.",)).query(["etc"])
 
 
 def test_without_inflect_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

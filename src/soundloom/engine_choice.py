@@ -76,7 +76,7 @@ def accelerating(
             )
         if fits and whole and (engine == packaged.ENGINE or (engine == "auto" and packaged.is_installed())):
             return packaged.PackagedModel()
-        model = _as_embedder(load(name, **options))
+        model = _as_embedder(load(name, **options), f"on the engine {engine!r}" if whole else "over time")
         from soundloom.engines import accelerated_on
 
         return accelerated_on(model, engine, device=device, half=half)
@@ -103,18 +103,18 @@ def load_on(engine: str, load: Loader, name: str, weights: Any = "published") ->
             return packaged.PackagedModel()
         except (MissingExtraError, ModelError):
             pass  # said below
-    model = _as_embedder(load(name, weights=weights))
+    model = _as_embedder(load(name, weights=weights), f"on the engine {engine!r}")
     from soundloom.engines import resumed
 
     return resumed(model, engine)
 
 
-def _as_embedder(model: EmbeddingModel) -> Embedder:
-    """The model, which PyTorch runs.
+def _as_embedder(model: EmbeddingModel, how: str) -> Embedder:
+    """The model, which PyTorch runs; ``how`` it is wanted is said where that is not there.
 
     Raises:
         MissingExtraError: it is the packaged one, as PyTorch is not installed.
     """
     if isinstance(model, packaged.PackagedModel):
-        raise MissingExtraError("torch", "torch", f"{model.name!r} on another engine than {packaged.ENGINE!r}")
+        raise MissingExtraError("torch", "torch", f"{model.name!r} {how}")
     return cast("Embedder", model)

@@ -83,6 +83,8 @@ def command(
     written = out or output
     assert written is not None
     if (library := common_options.named_library(name)) is not None:
+        if seconds is not None:
+            raise click.UsageError(f"--seconds is for models, and {name!r} is a library: leave it out")
         _export_library(library, written)
     else:
         _export_model(name, written, files, seconds, offline=offline, json_wanted=json_wanted)

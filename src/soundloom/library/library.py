@@ -34,7 +34,7 @@ from soundloom.library.search.query import (
     apply_balance,
     as_embedding,
     check_count,
-    check_rate,
+    check_sound,
     check_where,
     complete_weights,
     query_region,
@@ -277,7 +277,7 @@ class Library(LibraryContents):
             QueryError: unknown part, all weights zero, an invalid condition, or k below 1.
         """
         check_count(k)
-        check_rate(query, k, sample_rate)
+        check_sound(query, k, sample_rate)
         pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding, notices)
         exclude = None if include_query else query_region(query, start, end)
         return self.search_embedding(pieces, k, weights=weights, where=where, exclude=exclude)

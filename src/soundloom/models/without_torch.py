@@ -54,8 +54,11 @@ def refusal(name: str) -> SoundloomError:
     return _mistake(name) or MissingExtraError("torch", "torch", f"the model {name!r}")
 
 
-def _mistake(name: str) -> UnknownModelError | None:
+def _mistake(name: object) -> UnknownModelError | None:
     """What is wrong with a name; None where only PyTorch could find out."""
+    if not isinstance(name, (str, os.PathLike)):
+        return UnknownModelError(f"a model is named by text, such as {NAME!r}; got a {type(name).__name__}")
+    name = os.fspath(name)
     known = own_listings().models
     words = [text.strip().partition("#")[0] for text in name.split("+")]
     if is_extended() or any(word.startswith(("hf:", "onnx:")) or os.path.exists(word) for word in words):

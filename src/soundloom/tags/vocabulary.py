@@ -239,12 +239,13 @@ class Vocabulary:
     def _numbers(self) -> dict[str, int]:
         """Every way to write a tag, in lower case -> its number.
 
-        A tag of several names, such as AudioSet's "Baby cry, infant cry", goes by each of them that names no other.
+        A tag of several names, such as AudioSet's "Baby cry, infant cry", goes by each of them that names no other;
+        the last one of "Bee, wasp, etc." is none.
         """
         whole = {tag.lower(): number for number, tag in enumerate(self.tags)}
         owners: dict[str, list[int]] = {}
         for number, tag in enumerate(self.tags):
-            for name in tag.lower().split(", "):
+            for name in tag.lower().removesuffix(", etc.").split(", "):
                 owners.setdefault(name, []).append(number)
         names = {name: numbers[0] for name, numbers in owners.items() if len(numbers) == 1}
         return {word: whole[tag.lower()] for word, tag in self.synonyms.items()} | names | whole

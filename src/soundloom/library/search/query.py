@@ -21,7 +21,7 @@ __all__ = [
     "apply_balance",
     "as_embedding",
     "check_count",
-    "check_rate",
+    "check_sound",
     "check_where",
     "complete_weights",
     "query_region",
@@ -72,12 +72,18 @@ def check_where(where: object) -> None:
         )
 
 
-def check_rate(query: Source, k: int, sample_rate: float | None) -> None:
-    """Refuse a sample rate of a waveform in the place of k: ``search(samples, 44100)``.
+def check_sound(query: Source, k: int, sample_rate: float | None) -> None:
+    """Refuse several sounds, and a sample rate of a waveform in the place of k: ``search(samples, 44100)``.
 
     Raises:
-        QueryError: so many hits of a waveform whose rate is not named.
+        QueryError: a list, or a tuple such as a waveform and its rate; so many hits of a waveform whose rate is not
+            named.
     """
+    if isinstance(query, tuple) or (isinstance(query, list) and not all(isinstance(one, int | float) for one in query)):
+        raise QueryError(
+            f"a search is by one sound, a file or a waveform, got a {type(query).__name__} of {len(query)}: write the "
+            "rate of a waveform as sample_rate=...; several sounds are LibraryQuery(like=(QuerySound(...), ...))"
+        )
     if sample_rate is None and not isinstance(query, str | os.PathLike) and k >= _LOWEST_RATE:
         raise QueryError(
             f"k={k} is how many hits are wanted, and looks like a sample rate: write sample_rate={k}; for so many hits "
