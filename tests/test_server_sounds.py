@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from pathlib import Path
 
 import matplotlib.image
@@ -192,3 +193,19 @@ def test_the_folder_of_a_file_is_opened_here_and_only_for_this_machine(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     refused(client.post(address), 501, "no_desktop")
     assert not client.get(f"{API}/library").json()["can_reveal"]
+
+
+def test_a_zip_of_sounds_holds_what_is_there_and_names_the_rest(tmp_path: Path) -> None:
+    files = [write_sound(tmp_path / "sounds" / f"{number}.wav", 300 + number) for number in range(3)]
+    library = Library.create(tmp_path / "l.loom", "logmel")
+    library.add(tmp_path / "sounds")
+    ids = [segment.id for segment in library.index().browse(None, slice(None))[0]]
+    files[1].unlink()
+    with served(library, tmp_path / "cache") as client:
+        answer = client.post(f"{API}/export", json={"ids": ids, "format": "sounds"})
+        archive = zipfile.ZipFile(io.BytesIO(answer.content))
+        assert sorted(archive.namelist()) == ["0.wav", "2.wav", "left out.txt"]
+        assert f"{str(files[1])!r} is not there now" in archive.read("left out.txt").decode()
+        files[0].unlink()
+        files[2].unlink()
+        refused(client.post(f"{API}/export", json={"ids": ids, "format": "sounds"}), 404, "gone")

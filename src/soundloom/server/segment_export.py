@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from soundloom.annotations import FORMATS, Annotation, write_annotations
+from soundloom.errors import AudioError
 from soundloom.library import Segment
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.media.sound_files import SoundFiles, saved_name
@@ -24,6 +25,7 @@ __all__ = ["MOST_SOUNDS", "SOUNDS", "export_annotations", "export_sounds", "expo
 MOST_SOUNDS = 500
 _TRACKS = "tracks"
 SOUNDS = "sounds"
+_LEFT_OUT = "left out.txt"
 
 
 def formats() -> list[ExportFormat]:
@@ -93,27 +95,40 @@ def export_annotations(annotations: Sequence[Annotation], format: str) -> tuple[
 def export_sounds(segments: Sequence[Segment], files: SoundFiles) -> BinaryIO:
     """Whole files as they are, and parts of files as WAV, in a zip that is unlinked already.
 
+    What cannot be read is left out; a text in the zip names it.
+
     Args:
         segments: what is written; sounds of one name get numbers.
         files: opens and decodes them.
 
     Raises:
-        ApiError: a file is gone, or there are too many segments.
+        ApiError: there are too many segments, or no file is there.
+        AudioError: no file can be read.
     """
     if len(segments) > MOST_SOUNDS:
         raise ApiError(422, "bad_query", f"at most {MOST_SOUNDS} sounds are packed at a time, got {len(segments)}")
-    taken: set[str] = set()
+    taken = {_LEFT_OUT}
+    unreadable: list[ApiError | AudioError] = []
     with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
         # Sounds are compressed already, or compress badly.
         with zipfile.ZipFile(Path(temporary) / "sounds.zip", "w", zipfile.ZIP_STORED) as archive:
             for one in segments:
                 whole = one.end - one.start >= one.duration - 0.05
-                played = files.original(one) if whole else files.part(one)
+                try:
+                    played = files.original(one) if whole else files.part(one)
+                except (ApiError, AudioError) as error:
+                    unreadable.append(error)
+                    continue
                 region = None if whole else (one.start, one.end)
                 name = _free_name(saved_name(one.path, region, played.media_type), taken)
                 with played.file as source, archive.open(name, "w", force_zip64=True) as target:
                     while chunk := source.read(2**20):
                         target.write(chunk)
+            if len(unreadable) == len(segments) > 0:
+                raise unreadable[0]
+            if unreadable:
+                reasons = [error.detail if isinstance(error, ApiError) else str(error) for error in unreadable]
+                archive.writestr(_LEFT_OUT, "\n".join(reasons) + "\n")
         return open(Path(temporary) / "sounds.zip", "rb")
 
 
