@@ -305,6 +305,15 @@ def test_a_query_whose_name_is_no_utf8_labels_every_output(place: Path, tmp_path
         assert {one.label for one in read_annotations(out).annotations} == {r"like a@2-3 \xfc@0-0.5"}
 
 
+def test_a_region_that_is_short_beside_the_segments_is_remarked(place: Path) -> None:
+    """The library's segments have half a second."""
+    told = run("owl.wav@0-0.12", "-k", 1).stderr
+    assert "a region of 0.12 s is compared with segments of 0.5 s" in told
+    assert "with --window 0.24 --hop 0.12" in told
+    assert "is compared with" not in run("owl.wav@0-0.4", "-k", 1).stderr
+    assert "is compared with" not in run("owl.wav", "-k", 1).stderr
+
+
 def test_one_time_is_no_region() -> None:
     result = run("owl.wav@1:00:10")
     assert (result.exit_code, "'1:00:10' is one time" in result.stderr) == (1, True)

@@ -290,3 +290,20 @@ def test_commands(marked: list[Annotation], night: tuple[Path, list[Annotation]]
     found = read_annotations("found.selections.txt").annotations
     assert any(one.start < 5.5 and one.end > 5.0 for one in found)
     assert "of it done before)" in run("detect", str(night[0]), "--detector", "chirp", "--above", "0.5")
+
+
+def test_a_recording_that_is_cut_short_is_searched_as_far_as_it_goes(
+    detector: Detector, night: tuple[Path, list[Annotation]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the failure advises is an option of the command that failed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    data = night[0].read_bytes()
+    Path("cut.wav").write_bytes(data[: len(data) // 2])
+    detector.save("chirp.detector")
+    for words in (["detect", "cut.wav", "-o", "f.csv"], ["detector", "sample", "cut.wav", "-n", "5", "-o", "f.csv"]):
+        refused = CliRunner().invoke(main, [*words, "-d", "chirp", "-j", "1"])
+        assert (refused.exit_code, "with --accept-truncated" in refused.stderr) == (1, True)
+        taken = CliRunner().invoke(main, [*words, "-d", "chirp", "-j", "1", "--accept-truncated"])
+        assert taken.exit_code == 0, taken.output
+        assert read_annotations("f.csv").annotations

@@ -48,13 +48,17 @@ def hints_as_fields(text: str) -> str:
     return _QUERY.sub(lambda hint: f"{_QUERY_FIELDS.get(hint[1], hint[1])}={hint[2]}", text)
 
 
-def hints_for_query(text: str) -> str:
-    """The text with options as flags of a search, whose sounds are decoded at the speed of the library.
+def hints_for_query(text: str, holder: str = "a library indexed with") -> str:
+    """The text with options as flags of a command whose sounds are decoded at the speed of something else.
 
     >>> hints_for_query("DecodeOptions(speed=0.1) slows it down; DecodeOptions(channels=...)")
     'a library indexed with --speed 0.1 slows it down; --channels'
+
+    Args:
+        text: the text.
+        holder: what has the speed, such as ``a detector trained with``.
     """
-    return hints_as_flags(_SPEED.sub(lambda hint: f"a library indexed with {_flag(hint)}", text))
+    return hints_as_flags(_SPEED.sub(lambda hint: f"{holder} {_flag(hint)}", text))
 
 
 def hints_for_page(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,16 @@ from soundloom.cli.filter_options import deployed, pop_deployed, print_unmatched
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
+from soundloom.option_hints import hints_for_query
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from soundloom.detectors import DetectionReport
+    from soundloom.detectors import DetectionReport, Detector
     from soundloom.library import Deployments, RecordingFilter
 
-__all__ = ["command", "minutes_of"]
+__all__ = ["command", "decoding_as_asked", "minutes_of"]
 
 
 @click.command("detect")
@@ -38,6 +39,7 @@ __all__ = ["command", "minutes_of"]
 )
 @deployed
 @common_options.region_file
+@common_options.query_decoding
 @common_options.offline
 @common_options.workers
 @common_options.as_json
@@ -58,6 +60,7 @@ def command(
 ) -> None:
     """Find a detector's sounds in files and folders, which need not be in a library.
 
+    Files are decoded as the detector learned to, at its speed; --accept-truncated, --channels and --track change that.
     --precision and --recall choose the threshold by what it is expected to reach; what that is, with its 95 %
     interval, is shown. Neighbouring windows above the threshold are one event, with the highest probability among
     them. A run that is interrupted goes on where it was, also within a file.
@@ -76,7 +79,7 @@ def command(
     if sum(value is not None for value in given.values()) > 1:
         raise click.UsageError("--precision, --recall and --above are three ways to choose one threshold: give one")
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
-    detector = Detector.load(name)
+    detector = decoding_as_asked(context, Detector.load(name))
     meant = pop_deployed(recording)
     _check_sites(sounds, **meant)
     with goes_on("what is searched"), nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
@@ -99,6 +102,11 @@ def command(
             _show_sites(report)
     if _print_unread(report):
         context.exit(1)
+
+
+def decoding_as_asked(context: click.Context, detector: Detector) -> Detector:
+    """A detector that decodes files as the command line asks, and for the rest as it did."""
+    return replace(detector, decoding=common_options.decode_options(context, detector.decoding))
 
 
 def _check_sites(sounds: Sequence[Path | str], where: RecordingFilter, deployments: Deployments | None = None) -> None:
@@ -160,7 +168,8 @@ def _print_unread(report: DetectionReport) -> bool:
         more = ", ..." if len(report.unread) > 3 else ""
         counts = counted(len(report.unread), "file")
         echo(f"{counts} of another site, hour or day cannot be read, and nothing is lost: {some}{more}", err=True)
-    print_failures([Failure(*pair) for pair in sorted(report.failed.items())])
+    reasons = {path: hints_for_query(why, "a detector trained with") for path, why in report.failed.items()}
+    print_failures([Failure(*pair) for pair in sorted(reasons.items())])
     return bool(report.failed)
 
 

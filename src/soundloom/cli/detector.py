@@ -14,12 +14,13 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_failures, print_json
-from soundloom.cli.detect import minutes_of
+from soundloom.cli.detect import decoding_as_asked, minutes_of
 from soundloom.cli.detector_examples import background_of, library_decoding, sound_marks, table_marks
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
+from soundloom.option_hints import hints_for_query
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -201,10 +202,12 @@ def push(name: str, repository: str, private: bool | None) -> None:
     "-o", "--out", type=common_options.LocalPath(), required=True, metavar="TABLE", help="Written, to fill in."
 )
 @deployed
+@common_options.query_decoding
 @common_options.workers
+@click.pass_context
 def sample(
-    sounds: tuple[Path | str, ...], name: str, label: str | None, count: int, by: str, seed: int, out: Path,
-    workers: int | None, **recording: Any,
+    context: click.Context, /, sounds: tuple[Path | str, ...], name: str, label: str | None, count: int, by: str,
+    seed: int, out: Path, workers: int | None, **recording: Any,
 ) -> None:  # fmt: skip
     """Choose windows of recordings for somebody to mark.
 
@@ -217,7 +220,7 @@ def sample(
     from soundloom.detectors.detection import scored_windows
     from soundloom.detectors.next_examples import windows_to_mark
 
-    detector = Detector.load(name)
+    detector = decoding_as_asked(context, Detector.load(name))
     detector.column_of(label)
     model, failed = detector.load_model(), dict[str, str]()
     journal = cache_home() / "detections"
@@ -230,7 +233,7 @@ def sample(
     found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
     out = write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
-    _fail_for(failed)
+    _fail_for({path: hints_for_query(reason, "a detector trained with") for path, reason in failed.items()})
 
 
 @command.command("density")

@@ -7,7 +7,7 @@ sounds, or words for the model, text says among which files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,9 @@ Embeddings = Float[np.ndarray, "pieces dim"]
 
 GUESS = 0.2
 """A word whose highest probability is lower is a guess."""
+
+_SHORT = 0.25
+"""A share of the segments that are compared, below which a region is said to be short."""
 
 _MORE = 4
 """How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
@@ -202,6 +205,7 @@ class Finder:
             total,
             k,
         )
+        self._remark_short_regions(query, matches)
         return self._with_probabilities(index, query, matches) if query.words else matches
 
     def _with_probabilities(self, index: SearchIndex, query: LibraryQuery, matches: list[Match]) -> list[Match]:
@@ -217,6 +221,18 @@ class Finder:
             words = " with ".join(map(repr, query.words))
             self._remarks.append(f"these are guesses: the model gives {words} a probability of {best:.0%} at most")
         return [replace(match, probability=probable.get((match.path, match.start))) for match in matches]
+
+    def _remark_short_regions(self, query: LibraryQuery, matches: Sequence[Match]) -> None:
+        """Say where a region of the query is so short that the segments it is compared with hold much else."""
+        lengths = [one.end - one.start for one in (*query.like, *query.unlike) if one.end is not None]
+        compared = float(np.median([one.end - one.start for one in matches])) if matches else 0.0
+        if lengths and 0 < min(lengths) < _SHORT * compared:
+            seconds = min(lengths) / self._settings.decoding.speed
+            self._remarks.append(
+                f"a region of {min(lengths):g} s is compared with segments of {compared:g} s, which hold much else: to "
+                "find short sounds in long recordings, index these into a library of their own with "
+                f"--window {round(2 * seconds, 2):g} --hop {round(seconds, 2):g}"
+            )
 
     def _vectors(
         self, index: SearchIndex, query: LibraryQuery
