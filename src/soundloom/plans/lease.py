@@ -146,8 +146,9 @@ class Leases:
 
     def held(self, shards: Collection[str]) -> dict[str, Lease]:
         """Those of some shards that are leased now -> their leases."""
-        keys = [key for key in self.storage.keys("leases/") if key.split("/")[1] in shards]
-        leases = _decoded(get_many(self.storage, keys))
+        # The last of a shard: it was given when those before it had ended.
+        last = {shard: key for key in self.storage.keys("leases/") if (shard := key.split("/")[1]) in shards}
+        leases = _decoded(get_many(self.storage, list(last.values())))
         return {key.split("/")[1]: lease for key, lease in leases.items() if self.is_held(lease)}
 
 
