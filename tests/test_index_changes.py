@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from soundloom.errors import CacheDamagedError
 from soundloom.library import Library
 from soundloom.library.row_log.change_log import CHANGES
 from soundloom.library.search.search_index import SearchIndex
-from soundloom.library.search.vector_index import index_builder, index_extension
+from soundloom.library.search.vector_index import index_builder, index_extension, row_vectors
 from soundloom.library.storage.store import Store, segment_rows
 from soundloom.library.storage.table_schema import FileState
 
@@ -133,6 +134,20 @@ def test_removed_rows_crowd_out_no_others(tmp_path: Path, kind: str) -> None:
     index = opened(store, first)
     assert index.base is first.base
     finds_the_best_rows(index, store, VECTORS[[200] * 3] + 0.01 * VECTORS.std(0), WEIGHTS[:2])
+
+
+def test_all_vectors_are_copied_once_in_their_precision(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened(store)
+    store.append(rows([BUILT]))
+    index = opened(store, first)
+    monkeypatch.setattr(row_vectors, "_BATCH", 100)
+    tracemalloc.start()
+    vectors = index.vectors
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert vectors.dtype == first.vectors.dtype
+    assert most < 1.3 * vectors.nbytes
+    assert np.array_equal(vectors, index._vectors.at(np.arange(len(index))))
 
 
 def test_when_one_row_in_twenty_came_or_went_the_index_is_built_anew(store: Store, kind: str) -> None:

@@ -62,7 +62,13 @@ class RowVectors:
     def all(self) -> Float[np.ndarray, "rows dim"]:
         """The vectors of all rows, checked: the matrix itself, or a copy where rows came or went."""
         matrix = self._matrix.checked()
-        return matrix if self._order.is_plain else self.at(np.arange(len(self)))
+        if self._order.is_plain:
+            return matrix
+        vectors = np.empty((len(self), matrix.shape[1]), matrix.dtype)
+        for first in range(0, len(vectors), _BATCH):
+            some = slice(first, min(first + _BATCH, len(vectors)))
+            vectors[some] = self.at(np.arange(some.start, some.stop))
+        return vectors
 
     def rows_of(self, slots: Int[np.ndarray, " n"]) -> Int[np.ndarray, " _n"]:
         """The rows whose vectors are in some slots of the matrix; slots of removed rows are left out."""
