@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -231,6 +232,20 @@ def test_a_path_that_leads_to_another_file_is_not_taken_by_its_name(library: Lib
         (NAMES[2], "crow"),
         (NAMES[1], "owl"),
     ]
+
+
+def test_a_copy_is_known_by_its_content_under_any_name_while_the_library_s_files_are_away(
+    library: Library, tmp_path: Path
+) -> None:
+    away = (tmp_path / "sounds").rename(tmp_path / "moved")
+    (away / NAMES[0]).rename(away / "renamed.wav")
+    sound(away / NAMES[2], 99)
+    named = [replace(one, path=str(away / name)) for one, name in
+             zip(marks(away), ("renamed.wav", NAMES[1], NAMES[2]), strict=True)]  # fmt: skip
+    write_annotations(named, tmp_path / "marks.csv")
+    report = library.annotations.import_table(tmp_path / "marks.csv")
+    assert (report.added, report.elsewhere) == (2, (str(away / NAMES[2]),))
+    assert [Path(one.path).name for one in library.annotations.all()] == [NAMES[0], NAMES[1]]
 
 
 def test_an_import_counts_copies_and_what_nobody_has_marked(

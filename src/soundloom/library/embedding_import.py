@@ -30,10 +30,10 @@ from soundloom.audio import DecodeOptions
 from soundloom.embedding_model import PLAIN
 from soundloom.errors import InvalidArgumentError, LibraryError, ResourceError
 from soundloom.file_names import os_path
-from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.table_schema import FileState, content_hash
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location
 from soundloom.safe_text import csv_text

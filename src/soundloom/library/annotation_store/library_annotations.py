@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends
 from soundloom.errors import QueryError
+from soundloom.file_names import os_path
 from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
 from soundloom.library.search.fields.deployments import Deployments
@@ -18,6 +20,7 @@ from soundloom.library.search.fields.recording_filter import RecordingFilter
 from soundloom.library.storage.facts_table import DEPLOYMENTS_FILE, read_facts_table
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, content_hash
 from soundloom.local_path import local_path
 from soundloom.system_errors import one_line_errors
 
@@ -130,13 +133,14 @@ class LibraryAnnotations:
         """
         files = self._store.files()
         found = read_annotations(table, format=format, sound=sound, sounds=files, content=content)
-        held = [one for one in found.annotations if one.path in files]
+        annotations = found.annotations if content is not None else _by_content(found.annotations, files)
+        held = [one for one in annotations if one.path in files]
         marked = [one for one in held if one.label != UNMARKED]
         here, beyond = within_ends(marked, self._store.durations())
         said = "; ".join([found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])])
         added = self.add(here)
         copies = len({_said(one, one.path) for one in here}) - len({_said(one, files[one.path].hash) for one in here})
-        elsewhere = sorted({one.path for one in found.annotations} - files.keys())
+        elsewhere = sorted({one.path for one in annotations} - files.keys())
         return ImportReport(said, added, len(here) - added - copies, copies, len(held) - len(marked), tuple(elsewhere))
 
     def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
@@ -224,6 +228,23 @@ class LibraryAnnotations:
             if path is None or holder == path
         ]
         return sorted(found, key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
+
+
+def _by_content(annotations: Sequence[Annotation], files: Mapping[str, FileState]) -> list[Annotation]:
+    """The annotations, those of files outside the library with the path of a copy that it knows.
+
+    Args:
+        annotations: of any files.
+        files: the library's, by path; they need not be there now.
+    """
+    sizes = {state.size for state in files.values()}
+    copies: dict[str, str] = {}
+    holders = {state.hash: path for path, state in files.items()}
+    for path in {one.path for one in annotations} - files.keys():
+        with suppress(OSError, ValueError):
+            if os.path.isfile(os_path(path)) and os.path.getsize(os_path(path)) in sizes:
+                copies[path] = holders.get(content_hash(path), path)
+    return [replace(one, path=copies.get(one.path, one.path)) for one in annotations]
 
 
 def _said(one: Annotation, sound: str) -> tuple[object, ...]:

@@ -7,7 +7,6 @@ embedded already, under their own path or another (`soundloom.library.indexing.m
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 
 from soundloom.file_names import os_path, text_path
 from soundloom.library.storage.root_paths import is_below
-from soundloom.library.storage.table_schema import FileState
-from soundloom.remote import file_status, open_binary
+from soundloom.library.storage.table_schema import FileState, content_hash
+from soundloom.remote import file_status
 
-__all__ = ["FileOnDisk", "LibraryDiff", "are_copies", "content_hash", "hash_known_sizes"]
+__all__ = ["FileOnDisk", "LibraryDiff", "are_copies", "hash_known_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +111,6 @@ def hash_known_sizes(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
-    with open_binary(os_path(path)) as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def are_copies(paths: Sequence[str]) -> bool:

@@ -23,9 +23,9 @@ from soundloom.embedding_model import EmbeddingModel
 from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import AddReport, AddTally
 from soundloom.library.indexing.commit_guard import CommitGuard
-from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileNotice, FileState
+from soundloom.library.storage.table_schema import FileNotice, FileState, content_hash
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags

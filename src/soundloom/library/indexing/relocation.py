@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
 
 from soundloom.errors import LibraryError
-from soundloom.library.indexing.diff import FileOnDisk, content_hash
+from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.facts_table import move_facts
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.table_schema import FileState, content_hash
 from soundloom.library.tags.editor import TagEditor
 from soundloom.remote import is_there
 from soundloom.remote.locations import inside, separator_of

@@ -6,6 +6,8 @@ same in all of the file's rows.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from soundloom.file_names import os_path
+from soundloom.remote import open_binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +30,7 @@ __all__ = [
     "FileNotice",
     "FileState",
     "content_checksum",
+    "content_hash",
     "failure_schema",
     "failure_table",
     "notice_lines",
@@ -46,6 +52,12 @@ class FileState:
     size: int
     mtime_ns: int
     hash: str
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
+    with open_binary(os_path(path)) as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @dataclass(frozen=True)
