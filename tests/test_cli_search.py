@@ -305,6 +305,13 @@ def test_a_query_whose_name_is_no_utf8_labels_every_output(place: Path, tmp_path
         assert {one.label for one in read_annotations(out).annotations} == {r"like a@2-3 \xfc@0-0.5"}
 
 
+def test_the_title_names_some_of_many_sounds(place: Path) -> None:
+    sounds = sorted(path.relative_to(place) for path in (place / "sounds").rglob("*.wav"))
+    title = run(*sounds, "--include-query").stdout.splitlines()[0]
+    assert title == f"most like {sounds[0]} and like {sounds[1]} and like {sounds[2]} and {len(sounds) - 3} more"
+    assert len(sounds) > 4
+
+
 def test_a_region_that_is_short_beside_the_segments_is_remarked(place: Path) -> None:
     """The library's segments have half a second."""
     told = run("owl.wav@0-0.12", "-k", 1).stderr

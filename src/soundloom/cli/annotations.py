@@ -68,7 +68,6 @@ def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: 
     A path in a table that leads to a file here is of that file, and of its copies in the library. One that leads
     nowhere is of the file in the library whose path ends alike; which were taken so is said.
     """
-    from soundloom.annotations import UNMARKED
     from soundloom.library import Library
 
     annotations = Library.open(folder).annotations
@@ -78,8 +77,6 @@ def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: 
         known = f", {report.known} known already" if report.known else ""
         copies = f", {report.copies} more on copies of the same content" if report.copies else ""
         echo(f"{counted(report.added, 'annotation')} added{known}{copies}")
-        if report.unmarked:
-            echo(f"{counted(report.unmarked, 'region')} left out that nobody has marked yet ({UNMARKED})", err=True)
         if report.elsewhere:
             echo(
                 f"{counted(len(report.elsewhere), 'name')} of the table that no file of the library fits, or several: "

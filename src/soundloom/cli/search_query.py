@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _TOLERANCE = 0.1
+_NAMED = 3
+"""Sounds of a query that its title names."""
 
 
 def check_library(folder: Path) -> None:
@@ -162,9 +165,7 @@ def regions_cut(query: LibraryQuery) -> list[str]:
 
 def query_title(query: LibraryQuery) -> str:
     """What was asked for."""
-    sounds = [f"like {sound_name(sound)}" for sound in query.like] + [
-        f"unlike {sound_name(sound)}" for sound in query.unlike
-    ]
+    sounds = [*_named("like", query.like), *_named("unlike", query.unlike)]
     words = [*query.words, *(f"not {word}" for word in query.not_words)]
     asked = " and ".join([*sounds, *words])
     among = [repr(query.text)] if query.text else []
@@ -175,6 +176,13 @@ def query_title(query: LibraryQuery) -> str:
     if not asked:
         return ", ".join(among) or "all files"
     return f"most {asked}" + (f", among {', '.join(among)}" if among else "")
+
+
+def _named(how: str, sounds: Sequence[QuerySound]) -> list[str]:
+    """The first sounds of a query, and how many more there are."""
+    more = len(sounds) - _NAMED
+    named = [f"{how} {sound_name(sound)}" for sound in (sounds if more < 2 else sounds[:_NAMED])]
+    return named if more < 2 else [*named, f"{more} more"]
 
 
 def sound_name(sound: QuerySound) -> str:

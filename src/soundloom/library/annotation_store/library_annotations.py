@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends
+from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path
 from soundloom.letter_case import folded
@@ -61,11 +62,10 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        said: how the table was understood, and in which files regions lie beyond the end.
+        said: how the table was understood, in which files regions lie beyond the end, and how many wait for a mark.
         added: annotations that are new.
         known: those that were there already.
         copies: those that the table gives again for a copy of a file, which have them in common.
-        unmarked: regions that wait for a mark, and are no annotations.
         elsewhere: names in the table that are of no file of the library, or of several.
     """
 
@@ -73,7 +73,6 @@ class ImportReport:
     added: int
     known: int
     copies: int
-    unmarked: int
     elsewhere: tuple[str, ...]
 
 
@@ -137,11 +136,14 @@ class LibraryAnnotations:
         held = [one for one in annotations if one.path in files]
         marked = [one for one in held if one.label != UNMARKED]
         here, beyond = within_ends(marked, self._store.durations())
-        said = "; ".join([found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])])
+        said = [found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])]
+        if waiting := len(held) - len(marked):
+            said.append(f"{counted(waiting, 'region')} left out that nobody has marked yet ({UNMARKED})")
         added = self.add(here)
         copies = len({_said(one, one.path) for one in here}) - len({_said(one, files[one.path].hash) for one in here})
         elsewhere = sorted({one.path for one in annotations} - files.keys())
-        return ImportReport(said, added, len(here) - added - copies, copies, len(held) - len(marked), tuple(elsewhere))
+        known = len(here) - added - copies
+        return ImportReport("; ".join(said), added, known, copies, tuple(elsewhere))
 
     def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
         """The annotations, by path and start, with the paths that the files have now.
