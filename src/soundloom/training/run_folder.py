@@ -11,7 +11,7 @@ FOLDER/config.json, model.safetensors, README.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Run:
         loss: lowest validation loss; None where nothing was validated.
         best_step: steps done when it was measured; those of the kept weights if the best are kept.
         seconds: time it took, interruptions left out.
-        trained: those of the steps that this call did; 0 of a run that was finished before.
+        trained: those of the steps that this call did; 0 of a run that was finished before. It is no part of what the
+            run is, and not compared.
     """
 
     folder: Path
@@ -46,7 +47,7 @@ class Run:
     loss: float | None
     best_step: int | None
     seconds: float
-    trained: int
+    trained: int = field(compare=False)
 
     def model(self) -> Embedder:
         """The trained model, ready to embed."""
