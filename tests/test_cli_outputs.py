@@ -149,3 +149,14 @@ def test_a_written_match_has_what_the_table_shows() -> None:
         "found_by": "word",
         "tags": ["night"],
     }
+
+
+def test_embeddings_are_not_strewn_among_other_files() -> None:
+    Path("project").mkdir()
+    Path("project/notes.md").write_text("mine")
+    refused = embed("tone.wav", "-o", "project")
+    assert refused.exit_code == 2
+    assert "holds other files than embeddings, such as 'notes.md'" in refused.stderr
+    assert [path.name for path in Path("project").iterdir()] == ["notes.md"]
+    for _ in range(2):  # what was written so may be written again
+        assert embed("tone.wav", "-o", "embeddings").exit_code == 0

@@ -32,7 +32,7 @@ from soundloom.counted import counted
 from soundloom.errors import FileTableError, InvalidArgumentError, ResourceError
 from soundloom.file_names import text_path
 from soundloom.file_tables import FileMatcher
-from soundloom.local_path import local_path
+from soundloom.local_path import check_output_folder, local_path
 from soundloom.remote.locations import common_folder, relative_name
 from soundloom.system_errors import reason_of
 
@@ -208,19 +208,10 @@ def label_tracks(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse to write label tracks among files of another kind: a mistyped name is of any folder.
+    def is_track(path: Path) -> bool:
+        return path.suffix == ".txt" and path.with_suffix("").suffix.lower() in AUDIO_SUFFIXES
 
-    Raises:
-        InvalidArgumentError: there is such a file; hidden ones do not count.
-    """
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        track = path.suffix == ".txt" and path.with_suffix("").suffix.lower() in AUDIO_SUFFIXES
-        if not track and path.name[0] != "." and not path.is_dir():
-            raise InvalidArgumentError(
-                f"the folder {str(folder)!r} holds other files than label tracks, such as "
-                f"{str(path.relative_to(folder))!r}: name a new or empty folder, or a file such as "
-                f"{str(folder / 'labels.csv')!r}"
-            )
+    check_output_folder(folder, is_track, "label tracks", "labels.csv")
 
 
 def _decoded(data: bytes) -> tuple[str, TextTable] | None:

@@ -14,7 +14,7 @@ from soundloom.cli.index import segment_seconds
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
-from soundloom.errors import LibraryError
+from soundloom.errors import InvalidArgumentError, LibraryError
 
 if TYPE_CHECKING:
     from soundloom.library.embedding_export import ExportReport
@@ -27,7 +27,7 @@ def _embedding_file(_context: click.Context, _option: click.Parameter, out: Path
 
     try:
         check_embedding_file(Path(out))
-    except LibraryError as error:
+    except (InvalidArgumentError, LibraryError) as error:
         raise click.BadParameter(str(error)) from None
     return out
 

@@ -39,7 +39,7 @@ from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_rows import Embedded, segment_embedder
 from soundloom.library.indexing.scan import FilesLeftOut, find_files
 from soundloom.library.storage.table_schema import Failure, FileNotice
-from soundloom.local_path import local_path
+from soundloom.local_path import check_output_folder, local_path
 from soundloom.remote.locations import common_folder, relative_name
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
@@ -158,7 +158,10 @@ def check_embedding_file(out: Path) -> None:
 
     Raises:
         LibraryError: its ending is of another kind.
+        InvalidArgumentError: it is a folder that holds more than embeddings.
     """
+    if not out.suffix or out.is_dir():
+        check_output_folder(out, lambda path: path.suffix == ".npz", "embeddings", "embeddings.parquet")
     if out.suffix and out.suffix not in _ENDINGS:
         array = ", which holds the array, its paths and times" if out.suffix == ".npy" else ""
         raise LibraryError(
