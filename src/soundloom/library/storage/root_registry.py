@@ -96,7 +96,8 @@ class RootRegistry:
 
         Args:
             roots: the roots.
-            replacing: whether those that lie in others are dropped now; otherwise `record` does it.
+            replacing: whether those that lie in others are dropped now; otherwise `record` drops those that were there,
+                and the new ones are dropped that lie in a root that has been indexed, or is as new.
         """
         library, known, forgotten = self._read()
         by_path = {entry.path: entry for entry in known}
@@ -104,7 +105,10 @@ class RootRegistry:
         left = tuple(path for path in forgotten if path not in named)
         paths = sorted({*by_path, *named}, key=by_components)
         settled = [path for path in paths if path not in by_path or by_path[path].pending is None]
-        dropped = _nested(settled, left) if replacing else {}
+        dropped = _nested(settled, left)
+        if not replacing:
+            whole = {path for path in paths if path not in by_path or by_path[path].indexed is not None}
+            dropped = {path: outer for path, outer in dropped.items() if path not in by_path and outer in whole}
         every = tuple(by_path.get(path) or RootEntry.of(path) for path in paths if path not in dropped)
         if library is None or (every, left) != (known, forgotten):
             lost = [path for entry in known if entry not in every for path in entry.missing]
