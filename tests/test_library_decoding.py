@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import soundloom
 from soundloom import Library
-from soundloom.audio import DecodeOptions, Notice
+from soundloom.audio import DecodeOptions
 from soundloom.cli import main
 from soundloom.errors import AudioError, LibraryError
 from soundloom.library import hits_picture
@@ -85,12 +85,13 @@ def test_arrays_are_queries_with_their_rate(sounds: Path, tmp_path: Path) -> Non
         library.search(pcm)
 
 
-def test_a_silent_query_is_noticed(sounds: Path, tmp_path: Path) -> None:
+def test_a_query_that_is_silent_is_refused_and_one_that_mixes_to_silence_is_noticed(
+    sounds: Path, tmp_path: Path
+) -> None:
     library = Library.create(tmp_path / "l.loom", "logmel")
     library.add(sounds)
-    notices: list[Notice] = []
-    library.search(np.zeros(RATE, np.float32), notices=notices)
-    assert [notice.code for notice in notices] == ["silent"]
+    with pytest.raises(AudioError, match="digital silence: every sample is 0, and there is nothing to search by"):
+        library.search(np.zeros(RATE, np.float32))
     mixed = run("search", sounds / "inverted.wav", "-l", tmp_path / "l.loom")
     assert "cancel each other" in mixed.stderr
     taken = run("search", sounds / "inverted.wav", "-l", tmp_path / "l.loom", "--channels", "left")
