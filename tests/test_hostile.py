@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from helpers.malformed_files import GOOD, HOSTILE, Hostile, write_folder
 from soundloom.cli import main
+from soundloom.errors import AudioError
 from soundloom.library import Library
 
 pytestmark = [

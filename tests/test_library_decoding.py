@@ -85,9 +85,7 @@ def test_arrays_are_queries_with_their_rate(sounds: Path, tmp_path: Path) -> Non
         library.search(pcm)
 
 
-def test_a_query_that_is_silent_is_refused_and_one_that_mixes_to_silence_is_noticed(
-    sounds: Path, tmp_path: Path
-) -> None:
+def test_a_silent_query_is_refused_and_one_that_mixes_to_silence_is_noticed(sounds: Path, tmp_path: Path) -> None:
     library = Library.create(tmp_path / "l.loom", "logmel")
     library.add(sounds)
     with pytest.raises(AudioError, match="digital silence: every sample is 0, and there is nothing to search by"):
