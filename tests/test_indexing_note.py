@@ -86,6 +86,15 @@ def test_going_on_takes_the_note_away(library: Library) -> None:
     assert re.search(r"indexing +done\n", run("info", library.folder).output)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"roots": 1}]', '[{"since": ""}]'])
+def test_a_damaged_note_stops_no_search(library: Library, content: str) -> None:
+    (library.folder / "indexing.json").write_text(content)
+    assert library.unfinished() == ""
+    assert library.search(library.files()[0], 1)
+    library.add()
+    assert not (library.folder / "indexing.json").exists()
+
+
 def test_while_another_process_indexes_that_is_said(library: Library) -> None:
     with FileLock(library.folder / "add.lock"):
         assert library.unfinished() == "the library is being indexed now, 4 files left"

@@ -19,6 +19,7 @@ from shlex import quote
 
 from soundloom.atomic_file import write_atomically
 from soundloom.counted import counted
+from soundloom.errors import LibraryError
 from soundloom.library.mirror import shown
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup
@@ -103,13 +104,13 @@ def unfinished_indexing(folder: Path) -> str:
 
 
 def _runs(folder: Path) -> list[_Run]:
-    """The runs that are noted and of which the library still has a root."""
+    """The runs that are noted and of which the library still has a root; a damaged note stops nobody from searching."""
     try:
         text = (folder / _FILE).read_text(encoding="utf-8")
-    except OSError:
+        runs = [_Run(**{**run, "roots": tuple(run["roots"])}) for run in json.loads(text)]
+        roots = RootLookup(RootRegistry(folder).paths())
+    except (OSError, ValueError, TypeError, KeyError, LibraryError):
         return []
-    roots = RootLookup(RootRegistry(folder).paths())
-    runs = [_Run(**{**run, "roots": tuple(run["roots"])}) for run in json.loads(text)]
     return [run for run in runs if any(roots.root_of(root) is not None for root in run.roots)]
 
 
