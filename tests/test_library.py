@@ -265,6 +265,10 @@ def test_what_is_no_library_is_refused(tmp_path: Path, tones: Path) -> None:
         Library.open(tones)
     with pytest.raises(LibraryError, match="is not empty"):
         Library.create(tones)
+    inside = Library.create(tmp_path / "outer.loom", "logmel").folder / "deep" / "inner.loom"
+    with pytest.raises(LibraryError, match=r"lies in the library '.*outer\.loom': choose a folder of its own"):
+        Library.create(inside, "logmel")
+    assert not inside.parent.exists()
     with pytest.raises(LibraryError, match=r"no folder or file .*nowhere"):
         Library.create(tmp_path / "a.loom", "logmel").add("nowhere")
 

@@ -221,6 +221,10 @@ def test_commands_plan_work_commit_and_show(sounds: Path, indexed: Library, tmp_
     assert "broken.wav" in said
     assert "2 committed" in run("status", plan)
     assert Library.open(library).rows(COLUMNS).num_rows == indexed.rows(COLUMNS).num_rows
+    other = tmp_path / "other.loom"
+    assert "there is a plan at" in run("plan", sounds, "-l", other, "-o", plan, *model, code=1)
+    assert "places of their own" in run("plan", sounds, "-l", other, "-o", other, *model, code=2)
+    assert not other.exists()
 
 
 def test_the_examples_for_clusters_are_parsed() -> None:

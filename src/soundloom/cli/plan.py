@@ -94,6 +94,9 @@ def command(
     every = [*checked(sounds), *listed(lists)]
     if not every:
         raise click.UsageError("name the folders or files of the sounds to plan, or lists of them with --files")
+    if Path(address).absolute() == folder.absolute():
+        raise click.UsageError("the plan and the library need places of their own: give -o another folder than -l")
+    Plan.check_free(address)
     loader = model_loader(offline=offline)
     library = open_or_create(context, loader, folder, name, files, window=window, hop=hop, **engine)
     plan = Plan.create(library, every, address, exclude=exclude, shard_files=shard_files, lease_seconds=lease_seconds)

@@ -10,7 +10,7 @@ from soundloom.library import Library
 from soundloom.library.indexing.add_report import AddReport, FileProgress
 from soundloom.plans.fragment_commit import commit_fragments
 from soundloom.plans.lease import Lease
-from soundloom.plans.plan_creation import PlanReport, create_plan
+from soundloom.plans.plan_creation import PlanReport, create_plan, require_empty
 from soundloom.plans.plan_file import PlanFile
 from soundloom.plans.plan_status import PlanStatus, plan_status
 from soundloom.plans.shard_process import ModelSource
@@ -70,6 +70,15 @@ class Plan:
             library, sounds, storage, exclude=exclude, shard_files=shard_files, lease_seconds=lease_seconds
         )
         return cls(storage, file, report)
+
+    @staticmethod
+    def check_free(address: str | os.PathLike[str]) -> None:
+        """Refuse an address at which no plan can be made, before anything else is done.
+
+        Raises:
+            LibraryError: there is a plan, or anything else.
+        """
+        require_empty(open_storage(address))
 
     @classmethod
     def open(cls, address: str | os.PathLike[str]) -> Self:

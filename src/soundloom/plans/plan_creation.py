@@ -22,7 +22,7 @@ from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.plans.plan_file import PlanFile, Shard, identity_of
 from soundloom.remote.object_storage import ObjectStorage
 
-__all__ = ["PlanReport", "create_plan"]
+__all__ = ["PlanReport", "create_plan", "require_empty"]
 
 _MOST_FILES, _MOST_BYTES = 1000, 2 * 10**9
 """Size of a shard: minutes of work that a killed worker loses."""
@@ -67,7 +67,7 @@ def create_plan(
         raise InvalidArgumentError(f"shards of {shard_files} files: give 1 or more")
     if not 0 < lease_seconds < math.inf:
         raise InvalidArgumentError(f"leases of {lease_seconds} s: give more than 0, such as 120")
-    _require_empty(storage)
+    require_empty(storage)
     model, roots, report = library.model, roots_of(sounds), PlanReport()
     with library.adding() as indexed:
         exclude = remember_exclusions(indexed.folder, exclude)
@@ -97,12 +97,16 @@ def create_plan(
     )
     report.shards = len(plan.shards)
     if not plan.write(storage):
-        _require_empty(storage)
+        require_empty(storage)
     return plan, report
 
 
-def _require_empty(storage: ObjectStorage) -> None:
-    """Refuse a place that holds something else than shards, which a planning that was killed leaves."""
+def require_empty(storage: ObjectStorage) -> None:
+    """Refuse a place that holds something else than shards, which a planning that was killed leaves.
+
+    Raises:
+        LibraryError: there is a plan, or anything else.
+    """
     if storage.get("plan.json") is None:
         if other := next((key for key in storage.keys("") if not key.startswith("shards/")), None):
             raise LibraryError(f"{storage.address!r} is not empty, it holds {other!r}: give a plan a place of its own")

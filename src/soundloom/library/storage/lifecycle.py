@@ -38,6 +38,8 @@ def create_library(
     settings = LibrarySettings.of(embedder, window, hop, decoding)
     if isinstance(model, str):
         settings = replace(settings, source=_absolute(model), weights=_absolute_paths(weights))
+    if outer := next((parent for parent in folder.parents if (parent / "library.json").is_file()), None):
+        raise LibraryError(f"{str(folder)!r} lies in the library {str(outer)!r}: choose a folder of its own")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(entry.name != UNFINISHED for entry in folder.iterdir()):
