@@ -92,6 +92,8 @@ COMMANDS = (
     ("detect sounds -d owls --threshold 0.5", 2, "Did you mean '--above'?"),
     ("tag owl.wav --threshold 0.5", 2, "Did you mean '--least'?"),
     ("index sounds --jobs 2", 2, "Did you mean '--workers'?"),
+    ("index sounds --include '*.wav'", 2, "delete its line in LIBRARY/exclude.txt"),
+    ("index --no-exclude", 2, "delete its line in LIBRARY/exclude.txt"),
     ("index sounds --recursive", 2, "Folders are searched with their subfolders."),
     ("index sounds --resume", 2, "What was stopped goes on by itself."),
     ("search --tags night", 2, "'--tag'"),

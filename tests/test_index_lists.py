@@ -62,6 +62,54 @@ def test_files_left_out_later_leave_the_library_however_many(sounds: Path) -> No
     assert "missing: 1 file" in index().stderr  # not there: a drive may be unplugged
 
 
+def test_a_folder_of_which_all_is_left_out_is_not_absent(sounds: Path) -> None:
+    index("sounds")
+    done = index("--exclude", "*.wav")
+    assert "6 excluded" in done.stdout
+    assert "absent" not in done.stderr
+    assert (done.exit_code, held()) == (0, [])
+    assert [root.path for root in Library.open("sounds.loom").roots.all()] == [str(sounds)]
+
+
+@pytest.mark.parametrize("pattern", ["a.wav", "deep/"])
+def test_a_root_that_is_left_out_of_the_folder_around_it_is_not_absent(sounds: Path, pattern: str) -> None:
+    index(sounds / pattern)
+    done = index("sounds", "--exclude", pattern)
+    assert "1 excluded" in done.stdout
+    assert "absent" not in done.stderr
+    assert len(held()) == 5
+    assert index().exit_code == 0
+    assert [root.path for root in Library.open("sounds.loom").roots.all()] == [str(sounds)]
+
+
+def test_a_root_that_is_gone_is_absent_whatever_is_left_out(sounds: Path) -> None:
+    index("sounds/deep")
+    shutil.rmtree(sounds / "deep")
+    (sounds / "deep").mkdir()  # as an unplugged drive leaves it
+    done = index("sounds", "--exclude", "deep/", "--exclude", "a*.wav")
+    assert f"absent, kept as it was: {sounds / 'deep'}" in done.stderr
+    assert sorted(held()) == ["b", "b_draft", "c", "d"]
+
+
+def test_what_patterns_leave_out_is_counted_in_every_run(sounds: Path) -> None:
+    (sounds / "a_draft.txt").write_text("no sound")
+    patterns = f"{Path('sounds.loom/exclude.txt').absolute()} or a file .soundloomignore."
+    first = f"1 file and 1 folder left out by patterns, {str(sounds / 'a_draft.wav')!r} for instance: "
+    second = "to take a pattern back, delete its line in " + patterns
+    assert first + second in index("sounds", "--exclude", "*_draft.*", "--exclude", "deep/").stderr
+    assert first + second in index().stderr
+    outright = index("sounds/a_draft.wav", "sounds").stderr
+    assert "file and" not in outright
+    assert "1 folder left out by patterns" in outright
+    Path("sounds.loom/exclude.txt").unlink()
+    (sounds / ".soundloomignore").write_text("[ab].wav\n")
+    ignored = index().stderr
+    assert "2 files left out by patterns" in ignored
+    assert "delete its line in a file .soundloomignore." in ignored
+    planned = CliRunner().invoke(main, ["plan", "sounds", "-m", "mfcc", "-o", "plan"]).stderr
+    assert "2 files left out by patterns" in planned
+
+
 def test_lists_of_files_are_indexed(sounds: Path) -> None:
     Path("list.txt").write_text("sounds/a.wav\nsounds/lost.wav\nsounds/b.wav\n")
     done = index("--files", "list.txt")

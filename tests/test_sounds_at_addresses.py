@@ -101,6 +101,7 @@ def indexed(folder: Path, sounds: str | Path, **options: Any) -> Library:
     library = Library.create(folder, "mfcc", window=1.0)
     report = library.add(sounds, exclude=["outtakes/"], **options)
     assert not report.failed
+    assert report.left_out.excluded
     return library
 
 

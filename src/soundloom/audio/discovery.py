@@ -32,6 +32,7 @@ def find(
     is_left_out: Callable[[str], bool] = lambda _path: False,
     on_system_folder: Callable[[str], None] = lambda _path: None,
     hidden: Callable[[str], None] = lambda _path: None,
+    on_excluded: Callable[[str, bool], None] = lambda _path, _is_folder: None,
 ) -> Iterator[Path]:
     """Yield the sound files in some files and folders, each once, in a fixed order.
 
@@ -49,6 +50,7 @@ def find(
         is_left_out: called with every path that is none of ``paths``; says whether it is left out.
         on_system_folder: called with every folder of the operating system that is not searched.
         hidden: called with the path of every sound file that is skipped because its name begins with a dot.
+        on_excluded: called with every file and folder that a pattern leaves out, and whether it is a folder.
 
     Raises:
         AudioError: a path cannot be searched and ``on_error`` is None.
@@ -58,7 +60,7 @@ def find(
         raise InvalidArgumentError(
             f"find takes an iterable of paths, got the single path {fspath(paths)!r}: write [path]"
         )
-    walk = _Walk(on_error or _refuse, other_ending, exclude, is_left_out, on_system_folder, hidden)
+    walk = _Walk(on_error or _refuse, other_ending, exclude, is_left_out, on_system_folder, hidden, on_excluded)
     for path in paths:
         yield from _search(os_path(path), walk)
 
@@ -73,8 +75,16 @@ class _Walk:
     is_left_out: Callable[[str], bool]
     on_system_folder: Callable[[str], None]
     hidden: Callable[[str], None]
+    on_excluded: Callable[[str, bool], None]
     devices: frozenset[int] = field(default_factory=system_devices)
     seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def excludes(self, name: str, rules: IgnoreRules, *, is_folder: bool) -> bool:
+        """Whether a pattern leaves out a file or folder that the caller did not name."""
+        excluded = rules.exclude(name, is_folder=is_folder)
+        if excluded:
+            self.on_excluded(name, is_folder)
+        return excluded
 
     def enters(self, folder: str, status: os.stat_result, of: int | None) -> bool:
         """Whether a folder is new and of recordings; of the folder that the caller named, the device is ``of``."""
@@ -105,14 +115,14 @@ def _search(root: str, walk: _Walk) -> Iterator[Path]:
             identity = status.st_dev, status.st_ino
             if stat.S_ISDIR(status.st_mode):
                 device = status.st_dev if given else device
-                if (given or not rules.exclude(name, is_folder=True)) and walk.enters(name, status, device):
+                if (given or not walk.excludes(name, rules, is_folder=True)) and walk.enters(name, status, device):
                     entries = sorted(os.listdir(name), reverse=True)
                     inside = rules.inside(name, entries)
                     waiting += [(os.path.join(name, entry), False, inside) for entry in entries if entry[0] != "."]
                     for entry in filter(is_hidden_sound, entries):
                         walk.hidden(os.path.join(name, entry))
                 continue
-            if not given and rules.exclude(name, is_folder=False):
+            if not given and walk.excludes(name, rules, is_folder=False):
                 continue
             if not wanted and other_ending is not None and stat.S_ISREG(status.st_mode):
                 wanted = other_ending(name)

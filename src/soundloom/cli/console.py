@@ -154,9 +154,14 @@ def print_notices(notices: Sequence[FileNotice], library: Path | None = None, *,
         echo(f"Each of them: soundloom info -l {quote(shown(library))}", err=True)
 
 
-def print_left_out(left_out: FilesLeftOut) -> None:
-    """Say which files were left out for their names, and which folders, if any were, on standard error."""
-    if said := str(left_out):
+def print_left_out(left_out: FilesLeftOut, patterns: str = "") -> None:
+    """Say which files were left out for their names, and which folders, if any were, on standard error.
+
+    Args:
+        left_out: what was.
+        patterns: the file of the patterns of a library, if it has some.
+    """
+    if said := left_out.described(patterns):
         echo(said, err=True)
 
 

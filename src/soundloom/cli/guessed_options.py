@@ -50,6 +50,9 @@ _REMARKS = {
 }
 """What needs no option, or stands elsewhere."""
 
+_TAKING_BACK = ("include", "no-exclude", "unexclude")
+"""Options, by other names, to take back a pattern of ``--exclude``."""
+
 _FIELDS = {
     "bits": "= 24", "category": "LIKE 'DOG%'", "channels": "= 2", "codec": "LIKE 'FLAC%'", "duration": "> 5",
     "name": "LIKE '%.wav'", "peak": "< -1", "recorded": "> '2024-05-01'", "rms": "< -40", "sample_rate": "= 48000",
@@ -74,6 +77,8 @@ def meaning_of(error: click.NoSuchOption, commands: Collection[str], synonyms: M
         return f" Did you mean {meant[0]!r}?"
     if (field := name.replace("-", "_")) in _FIELDS and path == ["search"]:
         return f' It is a field of files, for --where, as in --where "{field} {_FIELDS[field]}".'
+    if name in _TAKING_BACK and "--exclude" in flags:
+        return " To take back a pattern of --exclude, delete its line in LIBRARY/exclude.txt."
     if name in _REMARKS:
         return f" {_REMARKS[name]}"
     if error.possibilities:

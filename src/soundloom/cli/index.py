@@ -33,6 +33,7 @@ from soundloom.counted import counted
 from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library.mirror import shown
+from soundloom.library.storage.exclusions import patterns_file
 from soundloom.remote import existing, is_address
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help='Leave out files, as "*_draft.wav" or "outtakes/", now and later; as do files .soundloomignore. Repeat it.',
+    help='Leave out files, as "*_draft.wav" or "outtakes/", now and later; as do files .soundloomignore. Repeat it. To '
+    "take one back, delete its line in LIBRARY/exclude.txt.",
 )
 @common_options.workers
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
@@ -353,7 +355,7 @@ def _print_report(report: AddReport, library: Library, seconds: float, tag_file:
     )
     if tag_file is not None:
         _print_tagged(report, tag_file)
-    print_left_out(report.left_out)
+    print_left_out(report.left_out, patterns_file(library.folder))
     for old, new in report.relocated.items():
         echo(f"{old} is now {new}: its embeddings were kept.")
     for outer in dict.fromkeys(report.replaced.values()):

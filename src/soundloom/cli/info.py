@@ -18,7 +18,7 @@ from soundloom.cli.roots import roots_table
 from soundloom.errors import QueryError
 from soundloom.library.mirror import shown
 from soundloom.library.saved_searches import SavedSearches
-from soundloom.library.storage.exclusions import read_exclusions
+from soundloom.library.storage.exclusions import patterns_file, read_exclusions
 from soundloom.library.storage.indexing_note import UNFINISHED
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def _searches(folder: Path) -> str:
 
 def _exclusions(folder: Path) -> str:
     patterns = read_exclusions(folder)
-    return (
-        f"{', '.join(patterns)} (take one back in {shown(folder)}/exclude.txt)" if patterns else "nothing by --exclude"
-    )
+    return f"{', '.join(patterns)} (take one back in {patterns_file(folder)})" if patterns else "nothing by --exclude"
 
 
 def _decoding(options: DecodeOptions) -> str:

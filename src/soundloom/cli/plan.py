@@ -13,6 +13,7 @@ from soundloom.cli.index import checked, listed, open_or_create
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
+from soundloom.library.storage.exclusions import patterns_file
 
 if TYPE_CHECKING:
     from soundloom.plans import PlanReport
@@ -104,10 +105,10 @@ def command(
     if json_wanted:
         print_json(report)
     else:
-        _print(report, plan.address)
+        _print(report, plan.address, patterns_file(library.folder))
 
 
-def _print(report: PlanReport, address: str) -> None:
+def _print(report: PlanReport, address: str, patterns: str) -> None:
     next_step = f"Next, on any number of machines: soundloom work {address}" if report.files else "Nothing to do."
     echo(
         f"{counted(report.files, 'file')} of {report.bytes / 1e9:,.2f} GB in {counted(report.shards, 'shard')}; "
@@ -119,6 +120,6 @@ def _print(report: PlanReport, address: str) -> None:
             "not planned: run soundloom index after the commit",
             err=True,
         )
-    print_left_out(report.left_out)
+    print_left_out(report.left_out, patterns)
     for path, reason in sorted(report.failed.items()):
         echo(f"  {path}: {reason}", err=True)

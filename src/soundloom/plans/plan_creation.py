@@ -41,7 +41,7 @@ class PlanReport:
         unchanged: files that the library holds as they are.
         held: files whose content it holds otherwise: moved, copied or touched.
         failed: files and folders that could not be looked at: path -> reason.
-        left_out: files in folders whose names are none of sounds, or begin with a dot.
+        left_out: files in folders whose names are none of sounds, begin with a dot, or fit a pattern.
     """
 
     files: int = 0

@@ -52,7 +52,7 @@ class AddReport:
         notices: what was noticed of the files that were decoded, such as digital silence.
         failed: the files that could not be indexed, and why.
         failed_before: those of them that an earlier update found to fail for the same reason; none that was named.
-        left_out: the files in folders whose names are none of sounds, or begin with a dot.
+        left_out: the files in folders whose names are none of sounds, begin with a dot, or fit a pattern.
         absent: roots that are not there now, or are empty where they held files; their rows are kept.
         relocated: roots that were recognised under another path: the old path -> the new one.
         replaced: roots that are listed no more, as they lie in others: their path -> the root that they lie in.

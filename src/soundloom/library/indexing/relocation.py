@@ -49,6 +49,7 @@ def absent_roots(
     registered: Iterable[str],
     known: Mapping[str, FileState],
     present: Iterable[str],
+    excluded: Collection[str],
     *,
     prune: bool,
 ) -> list[str]:
@@ -59,15 +60,18 @@ def absent_roots(
         registered: all roots of the library.
         known: the library's files.
         present: the paths of the files that were found.
+        excluded: the files and folders that a pattern leaves out, which are there.
         prune: whether the rows of an empty root that was searched shall be removed.
     """
     scanned, listed = set(roots), set(registered)
     searched, every = RootLookup(scanned), RootLookup(scanned | listed)
-    filled = {every.root_of(path) for path in present}
+    left_out = RootLookup(excluded)
+    filled = {every.root_of(path) for path in (*present, *(set(excluded) - scanned - listed))}
     absent = []
     for root in sorted(files_by_root(known, scanned | listed)):
         if searched.root_of(root) is not None:
-            gone = root not in filled and not (prune and is_there(root))
+            covered = left_out.root_of(root) is not None and not is_empty(root)
+            gone = root not in filled and not covered and not (prune and is_there(root))
         else:
             gone = is_empty(root)
         if gone:

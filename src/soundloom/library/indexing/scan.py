@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,19 +30,21 @@ _FOLDERS_SHOWN = 10
 
 @dataclass
 class FilesLeftOut:
-    """Files in folders whose names do not end like those of audio files, or begin with a dot; and folders not opened.
+    """Files in folders whose names are none of sounds, begin with a dot, or fit a pattern; and folders not opened.
 
     Attributes:
         system_folders: the folders of the operating system itself, such as ``/proc``, which are not searched.
         endings: ending, in lower case, empty for none -> how many files have it.
         example: the path of one, without an ending if there is such a file.
         hidden: the paths of sounds whose names begin with a dot.
+        excluded: the sounds and folders that a pattern leaves out: path -> ``file`` or ``folder``.
     """
 
     endings: dict[str, int] = field(default_factory=dict)
     example: str = ""
     system_folders: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: str) -> None:
         """Count a file."""
@@ -59,7 +62,16 @@ class FilesLeftOut:
         self.system_folders.append(text_path(path))
 
     def __str__(self) -> str:
-        return "\n".join([*self._about_folders(), *self._about_files(), *self._about_hidden()])
+        return self.described()
+
+    def described(self, patterns: str = "") -> str:
+        """A line for every kind of what was left out.
+
+        Args:
+            patterns: the file of the caller's patterns; empty if only those of ignore files count.
+        """
+        about = [*self._about_folders(), *self._about_files(), *self._about_hidden(), *self._about_excluded(patterns)]
+        return "\n".join(about)
 
     def _about_folders(self) -> list[str]:
         if not self.system_folders:
@@ -76,6 +88,17 @@ class FilesLeftOut:
             return []
         count, name = counted(len(self.hidden), "hidden sound"), min(self.hidden)
         return [f"{count} left out, whose names begin with a dot, {name!r} for instance: name the file itself."]
+
+    def _about_excluded(self, patterns: str) -> list[str]:
+        if not self.excluded:
+            return []
+        count = Counter(self.excluded.values())
+        some = " and ".join(counted(count[kind], kind) for kind in ("file", "folder") if count[kind])
+        listed = f"{patterns} or a file {IGNORE_FILE}" if patterns else f"a file {IGNORE_FILE}"
+        return [
+            f"{some} left out by patterns, {min(self.excluded)!r} for instance: to take a pattern back, delete its "
+            f"line in {listed}."
+        ]
 
     def _about_files(self) -> list[str]:
         if not self.endings:
@@ -142,13 +165,13 @@ def files_below(
     Args:
         roots: as `roots_of` gives them.
         failed: takes what cannot be looked at: path -> reason.
-        left_out: takes the files in folders that do not end like an audio file.
+        left_out: takes the files in folders that do not end like an audio file, and what patterns leave out.
         known: paths of files that are taken whatever their ending.
         exclude: patterns of what is left out; see `soundloom.audio.find`.
         forgotten: folders and files that are left out, unless a root is one or lies in one.
     """
     ignored = FilesLeftOut() if left_out is None else left_out
-    is_forgotten = _is_forgotten(roots, forgotten)
+    is_forgotten, leave_out = _is_forgotten(roots, forgotten), _leaving_out(ignored, roots, known)
 
     def is_known(name: str) -> bool:
         if text_path(name) in known:
@@ -162,7 +185,7 @@ def files_below(
     here = [root for root in roots if not is_address(root)]
     found = audio.find(
         here, fail, is_known, exclude=exclude, is_left_out=is_forgotten,
-        on_system_folder=ignored.add_system_folder, hidden=ignored.add_hidden,
+        on_system_folder=ignored.add_system_folder, hidden=ignored.add_hidden, on_excluded=leave_out,
     )  # fmt: skip
     for path in found:
         try:
@@ -183,7 +206,7 @@ def files_below(
             if (
                 name not in seen
                 and not is_forgotten(name)
-                and (name == root or _is_wanted(name, root, rules, is_known, ignored.add_hidden))
+                and (name == root or _is_wanted(name, root, rules, is_known, ignored.add_hidden, leave_out))
             ):
                 seen.add(name)
                 yield FileOnDisk(name, status.size, status.mtime_ns)
@@ -194,6 +217,19 @@ def _is_forgotten(roots: Sequence[str], forgotten: Collection[str]) -> Callable[
     apart = set(forgotten) - set(roots)
     lookup = RootLookup([*roots, *apart])
     return lambda path: bool(apart) and lookup.root_of(text_path(path)) in apart
+
+
+def _leaving_out(left_out: FilesLeftOut, roots: Sequence[str], known: Container[str]) -> Callable[[str, bool], None]:
+    """Notes the folders and sounds that a pattern leaves out: given a path, and whether it is a folder's."""
+    named = set(roots)
+
+    def note(name: str, is_folder: bool) -> None:
+        path = text_path(name)
+        wanted = is_folder or os.path.splitext(name)[1].lower() in audio.AUDIO_SUFFIXES or path in known
+        if wanted and path not in named:
+            left_out.excluded[path] = "folder" if is_folder else "file"
+
+    return note
 
 
 def _ignore_rules(root: str, names: Sequence[str], exclude: Sequence[str]) -> Callable[[str], IgnoreRules]:
@@ -230,6 +266,7 @@ def _is_wanted(
     rules: Callable[[str], IgnoreRules],
     other_ending: Callable[[str], bool],
     hide: Callable[[str], None],
+    leave_out: Callable[[str, bool], None],
 ) -> bool:
     """Whether an object below an address is a sound that no pattern leaves out, as `audio.find` chooses files."""
     *folders, base = name.removeprefix(inside(root)).split("/")
@@ -240,5 +277,6 @@ def _is_wanted(
             hide(name)
         return False
     if rules(name.rpartition("/")[0]).exclude(name, is_folder=False):
+        leave_out(name, False)
         return False
     return os.path.splitext(name)[1].lower() in audio.AUDIO_SUFFIXES or other_ending(name)

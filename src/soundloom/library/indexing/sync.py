@@ -86,7 +86,8 @@ class Synchroniser:
         known = self._store.files()
         found = files_below(roots, failed, report.left_out, known, self._exclude, self._registry.forgotten())
         diff = LibraryDiff(found, known, roots, failed, rehash=self._rehash)
-        absent = absent_roots(roots, self._registry.paths(), known, diff.present, prune=self._prune)
+        excluded = report.left_out.excluded
+        absent = absent_roots(roots, self._registry.paths(), known, diff.present, excluded, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)
         failed_before = {failure.path: failure.reason for failure in self._store.failures()}

@@ -1,6 +1,6 @@
 """Patterns of files that a library leaves out, in ``exclude.txt`` beside its rows: gitignore syntax, a line each.
 
-They are given once (`soundloom index --exclude`) and count from then on; edit the file to take one back.
+They are given once (`soundloom index --exclude`) and count from then on; delete a line to take its pattern back.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import LibraryError
+from soundloom.library.mirror import shown
 from soundloom.system_errors import one_line_errors
 
-__all__ = ["read_exclusions", "remember_exclusions"]
+__all__ = ["patterns_file", "read_exclusions", "remember_exclusions"]
 
 _FILE = "exclude.txt"
 
@@ -31,6 +32,11 @@ def read_exclusions(folder: Path) -> list[str]:
             return (folder / _FILE).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
+
+
+def patterns_file(folder: Path) -> str:
+    """The file of a library's patterns, as messages name it; empty if it has none."""
+    return f"{shown(folder)}/{_FILE}" if read_exclusions(folder) else ""
 
 
 def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
