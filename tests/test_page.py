@@ -186,7 +186,7 @@ def test_examples_rank_the_rest_and_tags_are_accepted_and_undone(page: Page) -> 
         page.keyboard.press("n")
         page.keyboard.press("ArrowUp")
     expect(page.get_by_role("heading", name="Ranked")).to_be_visible()
-    expect(page.get_by_text("right on examples")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Tag").get_by_text("right on examples")).to_be_visible()
     expect(page.get_by_text("NaN")).to_have_count(0)
     until(page, "() => location.search.includes('yes=') && location.search.includes('no=')")
     page.get_by_role("button", name=re.compile("^Tag [0-9]+ sounds? “insect”")).click()

@@ -248,6 +248,7 @@ def test_a_table_leaves_out_what_no_sound_has(page: Page) -> None:
     expect(heads.filter(has_text="Similarity")).to_have_count(0)
     page.get_by_role("row").nth(1).get_by_role("button").last.click()
     expect(heads.filter(has_text="Similarity")).to_be_visible()
+    page.get_by_role("button", name="Table").click()  # which the browser remembers
 
 
 def test_keys_of_sounds_lead_to_them(page: Page) -> None:

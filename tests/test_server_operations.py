@@ -158,7 +158,7 @@ def test_it_logs_lines_of_json_and_ends_by_sigterm_after_its_answers(library: Li
         connection.putheader("Authorization", f"Bearer {TOKEN}")
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body[:100])
-        time.sleep(0.5)
+        time.sleep(3.0)  # until the server has read it, also beside other work
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(0.5)
         connection.send(body[100:])
