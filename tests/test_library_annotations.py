@@ -75,6 +75,48 @@ def test_annotations_follow_a_file_that_moves(library: Library, tmp_path: Path) 
     assert library.annotations.labels() == {"crow": 2, "owl": 1}
 
 
+def test_an_annotation_whose_content_is_gone_stays_at_the_last_place_known(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    library.annotations.add(marks(tmp_path / "sounds"))
+
+    def places() -> list[str]:
+        told = CliRunner().invoke(main, ["annotations", "export", "-l", "sounds.loom", "out.csv"])
+        assert told.exit_code == 0
+        found = [one.path for one in read_annotations("out.csv").annotations]
+        gone = len(library.annotations.lost())
+        said = f"; {gone} of content that is gone, at the last place known\n" if gone else "out.csv\n"
+        assert told.stderr.endswith(said)
+        return sorted(str(Path(path).relative_to(tmp_path)) for path in found)
+
+    for seed in (30, 31):
+        sound(tmp_path / "sounds" / f"{seed}.wav", seed)
+    library.add(workers=1)
+    (tmp_path / "sounds").rename(tmp_path / "moved")
+    library.add("moved", workers=1)
+    sound(tmp_path / "moved" / NAMES[0], 20)
+    library.add(workers=1)
+    assert len(library.annotations.lost()) == 1
+    assert places() == sorted(f"moved/{name}" for name in NAMES)
+    # Replaced during the move of the folder, renamed after it was replaced, removed after it was renamed.
+    (tmp_path / "moved").rename(tmp_path / "away")
+    library.add("away", workers=1, prune=True)
+    sound(tmp_path / "away" / NAMES[1], 21)
+    (tmp_path / "away").rename(tmp_path / "here")
+    library.add("here", workers=1)
+    assert len(library.annotations.lost()) == 2
+    assert places() == sorted(f"here/{name}" for name in NAMES)
+    (tmp_path / "here" / NAMES[0]).rename(tmp_path / "here" / "renamed.wav")
+    library.add(workers=1)
+    assert places() == sorted(["here/renamed.wav", *(f"here/{name}" for name in NAMES[1:])])
+    (tmp_path / "here").rename(tmp_path / "there")
+    library.roots.relocate(tmp_path / "here", tmp_path / "there")
+    library.roots.forget(tmp_path / "there")
+    assert len(library.annotations.lost()) == 3
+    assert places() == sorted(["there/renamed.wav", *(f"there/{name}" for name in NAMES[1:])])
+
+
 def test_removed_annotations_stay_removed_until_they_are_added_again(library: Library, tmp_path: Path) -> None:
     library.annotations.add(marks(tmp_path / "sounds"))
     assert library.annotations.remove(AnnotationFilter(label="crow")) == 2

@@ -16,6 +16,7 @@ from soundloom.counted import counted
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
+    from soundloom.annotations import Annotation
     from soundloom.library import AnnotationFilter
 
 __all__ = ["command"]
@@ -40,6 +41,16 @@ def _where(given: dict[str, Any]) -> AnnotationFilter:
     from soundloom.library import AnnotationFilter
 
     return AnnotationFilter(label=given["label"], annotator=given["annotator"], **pop_recording(dict(given)))
+
+
+def _found(folder: Path, given: dict[str, Any]) -> tuple[list[Annotation], str]:
+    """The annotations that the options name, and what is said of those whose content is gone."""
+    from soundloom.library import Library
+
+    annotations = Library.open(folder).annotations
+    found = annotations.with_ids(_where(given))
+    lost = len(annotations.lost() & {number for number, _ in found})
+    return [one for _, one in found], f"; {lost} of content that is gone, at the last place known" if lost else ""
 
 
 @click.group("annotations", cls=CommandGroup)
@@ -91,9 +102,7 @@ def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: 
 @common_options.as_json
 def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
     """List annotations: file, seconds, label, annotator."""
-    from soundloom.library import Library
-
-    found = Library.open(folder).annotations.all(_where(given))
+    found, gone = _found(folder, given)
     if json_wanted:
         print_json([one.record() for one in found])
         return
@@ -101,7 +110,7 @@ def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
         limits = "" if one.low is None and one.high is None else f"  {one.low or 0:g}-{one.high or 0:g} Hz"
         by = f"  {printable(one.annotator)}" if one.annotator else ""
         echo(f"{printable(one.path)}  {one.start:.2f}-{one.end:.2f}{limits}  {printable(one.label)}{by}")
-    echo(counted(len(found), "annotation"), err=True)
+    echo(f"{counted(len(found), 'annotation')}{gone}", err=True)
 
 
 @command.command("export")
@@ -112,16 +121,15 @@ def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
 def export(folder: Path, name: Path | None, out: Path | None, **given: Any) -> None:
     """Write annotations to a file, or a folder of Audacity labels; the ending says in which format."""
     from soundloom.annotations import write_annotations
-    from soundloom.library import Library
 
     if (name is None) == (out is None):
         raise click.UsageError("name the file to write once: soundloom annotations export crows.csv, or -o crows.csv")
     out = name or out
     assert out is not None
 
-    found = Library.open(folder).annotations.all(_where(given))
+    found, gone = _found(folder, given)
     out = write_annotations(found, out)
-    echo(f"{counted(len(found), 'annotation')} written to {out}", err=True)
+    echo(f"{counted(len(found), 'annotation')} written to {out}{gone}", err=True)
 
 
 @command.command("remove")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.library import Library
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_facts import read_facts
@@ -72,6 +73,7 @@ class _Committer:
         self._store.add_missing_columns()
         missing = [path for root in registry.entries() for path in root.missing]
         known = self._store.files()
+        AnnotationLog(self._library.folder).note_places(known)
         writer = RowWriter(
             self._store, self._library.tag_editor, self._library.guard, known, FileTags(), self._tally.report,
             shortest=self._plan.shortest, reused=missing,

@@ -3,17 +3,18 @@
     {"id": "3f0c9a...", "hash": "...", "path": "...", "start": 12.5, "end": 14.0, "label": "crow", ...}
     {"remove": ["3f0c9a..."]}
 
-An annotation is about a content: it holds for every file with that hash, whatever its name. Its id follows from what it
-says, so one that is written twice counts once, and one that says more of a region (limits in frequency, an annotator)
-than another with its label takes that one's place. A last line without its end, of a process that was killed, is
-dropped.
+An annotation is about a content: it holds for every file with that hash, whatever its name. Its path is the last place
+of the content that is known, and is written again when the files move: of lines with one id the last counts. The id
+follows from what the annotation says, so one that is written twice counts once, and one that says more of a region
+(limits in frequency, an annotator) than another with its label takes that one's place. A last line without its end, of
+a process that was killed, is dropped.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 from soundloom.annotations import Annotation
 from soundloom.atomic_file import append_durably
 from soundloom.errors import LibraryError
+from soundloom.library.storage.table_schema import FileState
 from soundloom.system_errors import reason_of
 
 __all__ = ["LOG", "AnnotationLog", "KeptAnnotation"]
@@ -35,7 +37,7 @@ class KeptAnnotation:
 
     Attributes:
         hash: of the content.
-        annotation: with the path that the content had when it was written.
+        annotation: with the last place of the content that is known.
     """
 
     hash: str
@@ -111,10 +113,34 @@ class AnnotationLog:
                 held[whole.id] = whole
                 beside.append(whole.id)
         gone = [{"remove": [number]} for identity, number in written.items() if identity not in held]
-        said = [{"id": name, "hash": one.hash, **asdict(one.annotation)} for name, one in held.items()
-                if name not in written]  # fmt: skip
-        self._append([*gone, *said])
+        self._append([*gone, *(_record(name, one) for name, one in held.items() if name not in written)])
         return new
+
+    def note_places(self, files: Mapping[str, FileState], renamed: Callable[[str], str] = str) -> None:
+        """Write where the contents are now, so that an annotation stays there when its content is gone.
+
+        A damaged log is left as it is, for `read` to report.
+
+        Args:
+            files: the library's, by path.
+            renamed: the path that a file or a folder has now, by the one that it had; for contents that are gone.
+
+        Raises:
+            LibraryError: the log cannot be written.
+        """
+        try:
+            kept = self.read()
+        except LibraryError:
+            return
+        places = {state.hash: path for path, state in sorted(files.items(), reverse=True)} if kept else {}
+        said = []
+        for name, one in kept.items():
+            path = one.annotation.path
+            if path in files and files[path].hash == one.hash:
+                continue
+            if (place := places.get(one.hash) or renamed(path)) != path:
+                said.append(_record(name, KeptAnnotation(one.hash, replace(one.annotation, path=place))))
+        self._append(said)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Write that some no longer count; raises as `add`."""
@@ -160,3 +186,8 @@ class AnnotationLog:
             append_durably(self._file, lines, after=whole)
         except OSError as error:
             raise LibraryError(f"cannot write the annotations {str(self._file)!r}: {reason_of(error)}") from None
+
+
+def _record(name: str, kept: KeptAnnotation) -> dict[str, Any]:
+    """The line of an annotation."""
+    return {"id": name, "hash": kept.hash, **asdict(kept.annotation)}

@@ -149,7 +149,7 @@ class LibraryAnnotations:
         """The annotations, by path and start, with the paths that the files have now.
 
         Args:
-            where: which; None: all, also of files that are gone, which keep the path that they had.
+            where: which; None: all, also of files that are gone, whose last path that is known they keep.
 
         Raises:
             LibraryError: they are damaged.
@@ -171,6 +171,11 @@ class LibraryAnnotations:
             return found
         recorded, deployments = self.recorded(), self.deployments()
         return [pair for pair in found if where.holds(pair[1], *site_and_moment(pair[1], deployments, recorded))]
+
+    def lost(self) -> set[str]:
+        """The ids of the annotations whose content is gone; raises as `all`."""
+        held = {state.hash for state in self._store.files().values()}
+        return {number for number, kept in self._log.read().items() if kept.hash not in held}
 
     def remove(self, where: AnnotationFilter) -> int:
         """Let annotations no longer count; returns how many these were. Raises as `add`."""

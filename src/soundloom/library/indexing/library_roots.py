@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundloom.errors import LibraryError
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.storage.library_lock import AddLock
@@ -167,5 +168,6 @@ class Roots:
                     f"{name!r} is no root of {str(self._folder)!r}, and nothing was indexed from it: its roots are "
                     f"{', '.join(roots) or 'none'}"
                 )
+            AnnotationLog(self._folder).note_places(self._store.files())
             self._registry.forget(self._store, name)
         return files

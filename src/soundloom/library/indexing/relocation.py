@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from shlex import quote
 
 from soundloom.errors import LibraryError
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.facts_table import move_facts
-from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty
+from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, renamed
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState, content_hash
@@ -127,11 +129,12 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
     """
     if is_below(new, [old]) or is_below(old, [new]):
         raise LibraryError(f"{old!r} and {new!r} lie in one another: relocate to a folder beside it")
-    known = store.files()
+    known, moved, annotations = store.files(), partial(renamed, old=old, new=new), AnnotationLog(store.folder.parent)
     files = [path for path in sorted(known) if is_below(path, [old])]
     if not files and not any(is_below(path, [old]) for path in registry.paths()):
         folder = quote(str(store.folder.parent))
         raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots -l {folder}")
+    annotations.note_places(known)
     doubles = {path: twin for path in files if (twin := new + path.removeprefix(old)) in known}
     if doubles:
         tags = store.tags([*doubles, *doubles.values()])
@@ -145,7 +148,8 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
             store.write_tags(both)
         store.remove(sorted(doubles))
     registry.relocate(store, old, new)
-    move_facts(store.folder.parent, lambda path: new + path.removeprefix(old) if is_below(path, [old]) else path)
+    annotations.note_places(store.files(), moved)
+    move_facts(store.folder.parent, moved)
     tag_editor.reconcile()
 
 

@@ -18,6 +18,7 @@ from contextlib import closing
 
 from soundloom.audio import DECODER_VERSION
 from soundloom.embedding_model import EmbeddingModel
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
 from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
@@ -28,7 +29,7 @@ from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import files_below
 from soundloom.library.storage.indexing_note import IndexingNote
-from soundloom.library.storage.root_paths import RootLookup
+from soundloom.library.storage.root_paths import RootLookup, renamed
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags, TagTable
 from soundloom.remote import existing
@@ -61,12 +62,14 @@ class Synchroniser:
         self._library = library
         self._store = library.store
         self._registry = library.registry
+        self._annotations = AnnotationLog(library.folder)
         self._model = model
         self._prune = prune
         self._rehash = rehash
         self._exclude = exclude
         self._tally = AddTally(progress)
         self._moved: set[str] = set()
+        self._renamed: dict[str, str] = {}
 
     def run(self, roots: Sequence[str], tags: TagTable | None = None) -> AddReport:
         """Make the library hold the sounds below some roots as they are on disk.
@@ -90,6 +93,7 @@ class Synchroniser:
         absent = absent_roots(roots, self._registry.paths(), known, diff.present, excluded, prune=self._prune)
         report.unchanged = diff.unchanged  # without what is found below a relocated root, which counts as moved
         known = self._relocate(absent, known, diff)
+        self._annotations.note_places(known, self._relocated)
         failed_before = {failure.path: failure.reason for failure in self._store.failures()}
         absent = [root for root in absent if root not in report.relocated]
         diff.missing = {path: state for path, state in diff.missing.items() if RootLookup(absent).root_of(path) is None}
@@ -104,6 +108,8 @@ class Synchroniser:
         files = [file for file in diff.candidates if hashes.get(file.path) not in held]
         table = self._match(tags, known, diff)
         after = self._take_over_rows(targets, known, paths_losing_content(diff, known, hashes, targets, absent, roots))
+        if self._renamed:
+            self._annotations.note_places(after, lambda path: self._renamed.get(path, path))
 
         commits = self._write_new_rows(outdated, files, hashes, after, table, roots, note)
         report.moved = len(self._moved.difference(file.path for file in files))
@@ -177,6 +183,12 @@ class Synchroniser:
                 diff.missing |= {path: known[path] for path in renamed if path not in diff.present}
         return known
 
+    def _relocated(self, path: str) -> str:
+        """A path of before as it is below the roots that have been relocated."""
+        for root, place in self._tally.report.relocated.items():
+            path = renamed(path, root, place)
+        return path
+
     def _hash(
         self, candidates: Sequence[FileOnDisk], held: Collection[str], known: Mapping[str, FileState]
     ) -> dict[str, str]:
@@ -226,6 +238,7 @@ class Synchroniser:
             self._moved.discard(path)
         elif move.donor != path:
             self._moved.add(path)
+            self._renamed[move.donor] = path
         elif path not in self._moved:
             report.unchanged += before == move.target
             report.touched += before != move.target

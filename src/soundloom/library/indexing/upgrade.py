@@ -19,6 +19,7 @@ from shlex import quote
 from soundloom.counted import counted
 from soundloom.embedding_model import EmbeddingModel
 from soundloom.errors import LibraryDamagedError, LibraryError
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
 from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
@@ -81,6 +82,7 @@ class Upgrade:
         self._tag_editor.reconcile()
         self._library.registry.finish_pending(self._store)
         known = self._store.files()
+        AnnotationLog(self._folder).note_places(known)
         listed, exclude = list(roots), read_exclusions(self._folder)
         lookup = RootLookup(listed)
         # Files of earlier versions may lie outside of all registered roots.

@@ -9,7 +9,16 @@ from soundloom.file_names import os_path
 from soundloom.remote import is_address
 from soundloom.remote.locations import inside, separator_of
 
-__all__ = ["RootLookup", "by_components", "is_below", "is_empty", "outermost", "parents_of", "totals_by_root"]
+__all__ = [
+    "RootLookup",
+    "by_components",
+    "is_below",
+    "is_empty",
+    "outermost",
+    "parents_of",
+    "renamed",
+    "totals_by_root",
+]
 
 
 class RootLookup:
@@ -31,6 +40,11 @@ class RootLookup:
 def is_below(path: str, roots: Iterable[str]) -> bool:
     """Whether a path is one of the roots or lies in one of them."""
     return any(path == root or path.startswith(inside(root)) for root in roots)
+
+
+def renamed(path: str, old: str, new: str) -> str:
+    """A path below a folder as it is below another; any other path as it is."""
+    return new + path.removeprefix(old) if is_below(path, [old]) else path
 
 
 def is_empty(root: str) -> bool:

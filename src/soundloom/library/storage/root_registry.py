@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
-from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost
+from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost, renamed
 from soundloom.remote import is_there
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ class RootRegistry:
             others = [one for one in entries if one != entry]
             if new:
                 store.rename_folder(old, new)
-                moved = [_renamed(path, old, new) for path in entry.missing]
-                forgotten = tuple(_renamed(path, old, new) for path in forgotten)
+                moved = [renamed(path, old, new) for path in entry.missing]
+                forgotten = tuple(renamed(path, old, new) for path in forgotten)
                 # The relocated root takes the place of one that was registered under its new path.
                 at_new = [] if is_below(new, [one.path for one in others if one.path != new]) else [new]
                 entries = (
@@ -280,11 +280,6 @@ def _nested(paths: Iterable[str], forgotten: Iterable[str]) -> dict[str, str]:
         if outer is not None and outer != name and outer not in between:
             found[path] = found.get(outer, outer)
     return found
-
-
-def _renamed(path: str, old: str, new: str) -> str:
-    """A path below a folder as it is below another; any other path as it is."""
-    return new + path.removeprefix(old) if is_below(path, [old]) else path
 
 
 def _below(entry: RootEntry, paths: Iterable[str]) -> tuple[str, ...]:
