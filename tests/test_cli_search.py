@@ -279,7 +279,12 @@ def test_what_follows_the_name_of_a_sound_is_never_left_out(place: Path, name: s
     odd = [place / called for called in ("owl.wav", "a:1-2.wav", "b.wav:1-2=abc")]
     for file in odd:
         file.write_bytes((place / "sounds/birds/owl.wav").read_bytes())
-    for rest in (":hello", "#59-60", " 59-60", "@59-60s", ":0:59-1:0x"):
+    for rest in ("#59-60", " 59-60"):
+        for words in ([name + rest], ["--like", name + rest]):
+            told = run(*words)
+            assert told.exit_code == 1
+            assert f"{rest!r} is no region of {name}: write {name}@59-60\n" in told.stderr
+    for rest in (":hello", "@59-60s", ":0:59-1:0x"):
         for words in ([name + rest], ["--like", name + rest]):
             told = run(*words)
             assert (told.exit_code, f"{rest[1:]!r} is no region of {name}: write" in told.stderr) == (1, True)

@@ -276,6 +276,25 @@ def test_a_path_that_leads_to_another_file_is_not_taken_by_its_name(library: Lib
     ]
 
 
+def test_files_taken_by_their_names_alone_are_named(library: Library, tmp_path: Path) -> None:
+    for number in range(6):
+        sound(tmp_path / "sounds" / f"{number}.wav", 40 + number)
+    library.add(workers=1)
+    table = tmp_path / "table" / "marks.csv"
+    table.parent.mkdir()
+    names = [f"{number}.wav" for number in range(3)]
+    write_annotations([Annotation(name, 0, 1, "owl") for name in (f"Sounds/{NAMES[0]}", *names)], table)
+    told = library.annotations.import_table(table).said
+    named = ", ".join(f"{name!r} for {str(tmp_path / 'sounds' / name)!r}" for name in names)
+    assert told.endswith(f"; 3 files taken by name alone: {named}")
+    names = [*(f"{number}.wav" for number in range(6)), NAMES[1]]
+    write_annotations([Annotation(name, 0, 1, "crow") for name in names], table)
+    told = library.annotations.import_table(table).said
+    assert "7 files taken by name alone: '0.wav' for" in told
+    assert "'4.wav' for" in told
+    assert told.endswith(", and 2 more")
+
+
 def test_a_copy_is_known_by_its_content_under_any_name_while_the_library_s_files_are_away(
     library: Library, tmp_path: Path
 ) -> None:

@@ -228,6 +228,10 @@ class FileMatcher:
         find = self._fitting if here is None else partial(self._copy, here)
         return find(spelled[0]) or find(spelled[1]) or self._linked(name)
 
+    def shares_folder(self, name: str, file: str) -> bool:
+        """Whether a name and a file that it stands for have the last folder in common, too, in any case."""
+        return _shared(_parts(_spelled(name)), file, fold=True) > 1
+
     def file_here(self, name: str) -> str | None:
         """The file of this machine that a name leads to from the table's folder; None: there is none."""
         path = None if self._folder is None else os.path.join(self._folder, os_path(name))

@@ -114,6 +114,8 @@ def refuse_rest(term: str) -> None:
         raise QueryError(f"{rest!r} is no weight of {sound}: write a number, as {sound}=2")
     for found in _REST.finditer(term):
         sound, rest = term[: found.start()], term[found.end() :]
+        if ends_as_sound(sound) and split_region(meant := f"{sound}@{rest}")[0] == sound:
+            raise QueryError(f"{term[found.start() :]!r} is no region of {sound}: write {meant}")
         if ends_as_sound(sound):
             raise QueryError(f"{rest!r} is no region of {sound}: write {sound}@START-END, in seconds or as 1:30")
 

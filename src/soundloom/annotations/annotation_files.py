@@ -48,6 +48,8 @@ __all__ = [
 
 _LABEL_TRACK = "audacity"
 _GUESSED = "csv"
+_NAMED = 5
+"""Files taken by their names alone that are named."""
 _ALIKE = 0.75
 """How alike an ending must be to one that is known to be taken for it."""
 
@@ -181,9 +183,9 @@ def read_annotations(
     beside = file.parent if content is None else None
     found, by_name = _located(found, beside, [text_path(one) for one in sounds])
     if by_name:
-        first = min(by_name)
-        said += f"; {counted(len(by_name), 'file')} taken by name alone: {first!r} for {by_name[first]!r}"
-        said += ", ..." if len(by_name) > 1 else ""
+        named = ", ".join(f"{name!r} for {by_name[name]!r}" for name in sorted(by_name)[:_NAMED])
+        more = f", and {len(by_name) - _NAMED} more" if len(by_name) > _NAMED else ""
+        said += f"; {counted(len(by_name), 'file')} taken by name alone: {named}{more}"
     return AnnotationTable(tuple(found), name, said)
 
 
@@ -289,7 +291,7 @@ def _literal(name: str) -> str:
 def _located(
     found: Sequence[Annotation], folder: Path | None, sounds: list[str]
 ) -> tuple[list[Annotation], dict[str, str]]:
-    """Annotations whose names are paths of files, where there are such, and the names that say no more than these.
+    """Annotations whose names are paths of files, where there are such, and the files of which a name says no folder.
 
     Args:
         found: the annotations.
@@ -304,7 +306,7 @@ def _located(
         fitting, here = matcher.match(name), matcher.file_here(name)
         if len(fitting) == 1:
             places[name] = fitting[0]
-            if here is None and name != fitting[0]:
+            if here is None and name != fitting[0] and not matcher.shares_folder(name, fitting[0]):
                 by_name[name] = fitting[0]
         elif here is not None:
             places[name] = text_path(here)
