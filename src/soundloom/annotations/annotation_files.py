@@ -49,7 +49,7 @@ __all__ = [
 _LABEL_TRACK = "audacity"
 _GUESSED = "csv"
 _NAMED = 5
-"""Files taken by their names alone that are named."""
+"""Files taken by their names alone, and rows that are left out, that are named."""
 _ALIKE = 0.75
 """How alike an ending must be to one that is known to be taken for it."""
 
@@ -140,6 +140,7 @@ def read_annotations(
     sound: str | os.PathLike[str] | None = None,
     sounds: Iterable[str | os.PathLike[str]] = (),
     content: bytes | None = None,
+    leave_out: bool = False,
 ) -> AnnotationTable:
     """Read a file of annotations.
 
@@ -152,16 +153,19 @@ def read_annotations(
             none, or several, stay as they are, and relative ones are looked for beside the table. Which were taken by
             their names alone is said.
         content: what the file holds, where that is known and it need not be there; nothing is looked for beside it.
+        leave_out: leave out the rows that cannot be read, and say which; unless no row can be read.
 
     Raises:
-        FileTableError: the file cannot be read or is of no known format; says in which line.
+        FileTableError: the file cannot be read or is of no known format, or a row cannot be read; says in which line.
         ComponentError: no such format.
         QueryError: there is no such file.
     """
     file = Path(table) if content is not None else local_path(table, must_exist=True)
     try:
         data = file.read_bytes() if content is None else content
-        recognised, text = _decoded(data) or (None, read_table(data))
+        left_out: list[str] = []
+        recognised, text = _decoded(data) or (None, read_table(data, left_out if leave_out else None))
+        text = replace(text, left_out=left_out if leave_out else None)
         name = format or recognised or _recognised(text)
         read = FORMATS[name].read if format is None else FORMATS.find(format).read
         if read is None:
@@ -171,6 +175,8 @@ def read_annotations(
         if sound is None and content is None and (sounds := list(sounds)):
             of = text_path(Path(of).absolute())  # its folders distinguish files of one name, and need not fit
         found = [one if one.path else replace(one, path=of) for one in read(text, given)]
+        if left_out and not found:
+            raise FileTableError(left_out[0])
     except OSError as error:
         raise FileTableError(f"{str(file)!r} cannot be read: {reason_of(error)}") from None
     except InvalidArgumentError as error:
@@ -180,6 +186,9 @@ def read_annotations(
         said += ", taking " + ", ".join(f"{column!r} for the {attribute}" for attribute, column in guessed.items())
     if found and not any(one.label for one in found):
         said += f"; nothing in it has a label, its columns are {list(text.header)}"
+    if left_out:
+        more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        said += f"; {counted(len(left_out), 'row')} left out, the table {'; '.join(left_out[:_NAMED])}{more}"
     beside = file.parent if content is None else None
     found, by_name = _located(found, beside, [text_path(one) for one in sounds])
     if by_name:

@@ -17,7 +17,7 @@ from soundloom.annotations.delimited_text import (
     seconds,
     write_table,
 )
-from soundloom.errors import FileTableError, InvalidArgumentError
+from soundloom.errors import FileTableError
 from soundloom.file_tables import column_name
 
 __all__ = ["ColumnMap", "without_empty"]
@@ -55,8 +55,7 @@ class ColumnMap:
 
         Raises:
             FileTableError: a cell that should hold a number holds none, or a row has no time, or no file though others
-                have one.
-            InvalidArgumentError: limits that contradict each other; says in which line.
+                have one, or limits that contradict each other; where such rows are not left out.
         """
         found = []
         names = self._names(table)
@@ -65,24 +64,22 @@ class ColumnMap:
         file_column = names.get("path")
         files_named = file_column is not None and any(cells[file_column] for _, cells in table.records())
         for row, (line, cells) in enumerate(table.records()):
-            cell = {attribute: cells[name] for attribute, name in names.items()}
-            if files_named and not (cell["path"] or path):
-                raise FileTableError(f"has no {file_column} in line {line}: name the file, or leave out the row")
-            label = cell.get("label", "") or next((cells[name] for name in other if cells.get(name)), "")
-            rest = table.rest(row, used)
-            if cell.get("number", "").strip() not in ("", str(row + 1)):
-                rest = {self._written("number"): cell["number"], **rest}
-            start, end = self._times(cell, line)
-            values = {name: number(cell.get(name, ""), line, name) for name in ("score", "low", "high")}
-            try:
+            with table.reading(line):
+                cell = {attribute: cells[name] for attribute, name in names.items()}
+                if files_named and not (cell["path"] or path):
+                    raise FileTableError(f"has no {file_column} in line {line}: name the file, or leave out the row")
+                label = cell.get("label", "") or next((cells[name] for name in other if cells.get(name)), "")
+                rest = table.rest(row, used)
+                if cell.get("number", "").strip() not in ("", str(row + 1)):
+                    rest = {self._written("number"): cell["number"], **rest}
+                start, end = self._times(cell, line)
+                values = {name: number(cell.get(name, ""), line, name) for name in ("score", "low", "high")}
                 found.append(
                     Annotation(
                         cell.get("path") or path, start, end, label,
                         columns=rest, annotator=cell.get("annotator", ""), **values,
                     )
                 )  # fmt: skip
-            except InvalidArgumentError as error:
-                raise FileTableError(f"has a row that cannot be, line {line}: {error}") from None
         return without_empty(found)
 
     def write(self, annotations: Sequence[Annotation], file: Path) -> None:

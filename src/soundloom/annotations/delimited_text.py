@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
-from soundloom.errors import FileTableError
+from soundloom.errors import FileTableError, InvalidArgumentError
 from soundloom.file_tables import column_name, decode_text
 from soundloom.safe_text import csv_cell, csv_line, csv_line_text, csv_text
 
@@ -43,11 +44,30 @@ class TextTable:
         header: the names of its columns as they are written; empty where there is none.
         rows: the cells of every row, by column; a row that is too short has empty cells.
         lines: the line of the file at which every row ends.
+        left_out: what is wrong with the rows that are left out as they cannot be read, in lines' order; None where such
+            a row is an error.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
+    left_out: list[str] | None = None
+
+    @contextmanager
+    def reading(self, line: int) -> Iterator[None]:
+        """Surrounds the reading of one row, and leaves it out if it cannot be read.
+
+        Raises:
+            FileTableError: it cannot be read, and is not left out.
+        """
+        try:
+            yield
+        except InvalidArgumentError as error:
+            known = isinstance(error, FileTableError)
+            said = str(error) if known else f"has a row that cannot be, line {line}: {error}"
+            if self.left_out is None:
+                raise FileTableError(said) from None
+            self.left_out.append(said)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,11 +97,15 @@ class TextTable:
         return {written: cell for name, written, cell in cells if name not in known}
 
 
-def read_table(data: bytes) -> TextTable:
+def read_table(data: bytes, left_out: list[str] | None = None) -> TextTable:
     """Read delimited text whose first line names its columns; the delimiter is a tab, or what divides that line most.
 
+    Args:
+        data: the text.
+        left_out: the table's; to it the rows are added that have more cells than there are columns.
+
     Raises:
-        FileTableError: it is no text, or empty, or a row has more cells than there are columns.
+        FileTableError: it is no text, or empty, or a row has too many cells, and is not left out.
     """
     text = _SEPARATOR_LINE.sub("", decode_text(data))
     first = next(iter(text.splitlines()), "")
@@ -99,13 +123,17 @@ def read_table(data: bytes) -> TextTable:
     if not found:
         raise FileTableError("is empty")
     header = tuple(found[0][1])
+    table = TextTable(header, (), (), left_out)
+    rows, lines = [], []
     for line, cells in found[1:]:
-        if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
-            raise FileTableError(
-                f"has {len(cells)} cells in line {line} and {len(header)} columns: quote the delimiter"
-            )
-    rows = tuple(tuple([*cells, *[""] * len(header)][: len(header)]) for _, cells in found[1:])
-    return TextTable(header, rows, tuple(line for line, _ in found[1:]))
+        with table.reading(line):
+            if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+                raise FileTableError(
+                    f"has {len(cells)} cells in line {line} and {len(header)} columns: quote the delimiter"
+                )
+            rows.append(tuple([*cells, *[""] * len(header)][: len(header)]))
+            lines.append(line)
+    return replace(table, rows=tuple(rows), lines=tuple(lines))
 
 
 def write_table(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]], *, tabs: bool = False) -> None:

@@ -77,7 +77,8 @@ def import_(tables: tuple[Path, ...], folder: Path, format_: str | None, sound: 
     """Take tables of Raven, Audacity, Kaleidoscope, BirdNET or hoplite, or CSV, into the library.
 
     A path in a table that leads to a file here is of that file, and of its copies in the library. One that leads
-    nowhere is of the file in the library whose path ends alike; which were taken so is said.
+    nowhere is of the file in the library whose path ends alike; which were taken so is said. Rows
+    that cannot be read are left out, and named by their line.
     """
     from soundloom.library import Library
 

@@ -26,18 +26,25 @@ def _recognise(table: TextTable) -> bool:
 
 def _read(table: TextTable, path: str) -> list[Annotation]:
     found: list[Annotation] = []
+    whole = False  # whether the label of the line before was read
     for line, row in enumerate((table.header, *table.rows), start=1):
         cells = [*row, "", ""][:3]
-        if cells[0].strip() == "\\" and found:
-            # Minus one is a limit that was not set.
-            low, high = (value if value is not None and value >= 0 else None for value in _pair(cells[1:], line))
-            last = found.pop()
-            found.append(Annotation(last.path, last.start, last.end, last.label, low=low, high=high))
+        limits = cells[0].strip() == "\\" and line > 1
+        if limits and not whole:
             continue
-        start, end = (seconds(cell, line, "time") for cell in cells[:2])
-        if start is None:
-            raise FileTableError(f"has no time in line {line}: a label has a start and an end")
-        found.append(Annotation(path, start, start if end is None else max(start, end), cells[2]))
+        whole = False
+        with table.reading(line):
+            if limits:
+                # Minus one is a limit that was not set.
+                low, high = (value if value is not None and value >= 0 else None for value in _pair(cells[1:], line))
+                last = found[-1]
+                found[-1] = Annotation(last.path, last.start, last.end, last.label, low=low, high=high)
+                continue
+            start, end = (seconds(cell, line, "time") for cell in cells[:2])
+            if start is None:
+                raise FileTableError(f"has no time in line {line}: a label has a start and an end")
+            found.append(Annotation(path, start, start if end is None else max(start, end), cells[2]))
+            whole = True
     return found
 
 

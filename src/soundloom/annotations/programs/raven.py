@@ -59,27 +59,31 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
     used |= {label, score, "annotator", *_PATHS}
     files_named = any(cells.get(name) for _, cells in table.records() for name in _PATHS)
     for row, (line, cells) in enumerate(table.records()):
-        begin, end = (seconds(cells[name], line, name) for name in ("begin_time_(s)", "end_time_(s)"))
-        if begin is None or end is None:
-            raise FileTableError(f"has no time in line {line}: a selection has a begin and an end")
-        offset = seconds(cells.get("file_offset_(s)", ""), line, _OFFSET)
-        if offset is not None:
-            begin, end = offset, round(offset + (end - begin), 9)
-        file = next((cells[name] for name in _PATHS if cells.get(name)), path)
-        if files_named and not file:
-            raise FileTableError(f"has no {_PATH} in line {line}: name the file, or leave out the row")
-        rest = {name: cell for name, cell in table.rest(row, used).items() if _VIEW.get(name) != cell}
-        annotation = Annotation(
-            file, begin, max(begin, end), cells.get(label, ""), number(cells.get(score, ""), line, score), None, rest,
-            number(cells.get("low_freq_(hz)", ""), line, _LOW), number(cells.get("high_freq_(hz)", ""), line, _HIGH),
-            cells.get("annotator", ""),
-        )  # fmt: skip
-        key = cells["selection"].strip() or f"line {line}"
-        waveform = cells.get("view", "").lower().startswith("waveform")
-        if key not in found or (found[key][0] and not waveform):
-            found[key] = (waveform, annotation)
-        elif waveform == found[key][0] and cells.get("view", "") == "":
-            found[f"{key} in line {line}"] = (waveform, annotation)  # numbers that repeat in tables that were joined
+        with table.reading(line):
+            begin, end = (seconds(cells[name], line, name) for name in ("begin_time_(s)", "end_time_(s)"))
+            if begin is None or end is None:
+                raise FileTableError(f"has no time in line {line}: a selection has a begin and an end")
+            offset = seconds(cells.get("file_offset_(s)", ""), line, _OFFSET)
+            if offset is not None:
+                begin, end = offset, round(offset + (end - begin), 9)
+            file = next((cells[name] for name in _PATHS if cells.get(name)), path)
+            if files_named and not file:
+                raise FileTableError(f"has no {_PATH} in line {line}: name the file, or leave out the row")
+            rest = {name: cell for name, cell in table.rest(row, used).items() if _VIEW.get(name) != cell}
+            annotation = Annotation(
+                file, begin, max(begin, end), cells.get(label, ""), number(cells.get(score, ""), line, score), None,
+                rest, number(cells.get("low_freq_(hz)", ""), line, _LOW),
+                number(cells.get("high_freq_(hz)", ""), line, _HIGH), cells.get("annotator", ""),
+            )  # fmt: skip
+            key = cells["selection"].strip() or f"line {line}"
+            waveform = cells.get("view", "").lower().startswith("waveform")
+            if key not in found or (found[key][0] and not waveform):
+                found[key] = (waveform, annotation)
+            elif waveform == found[key][0] and cells.get("view", "") == "":
+                found[f"{key} in line {line}"] = (
+                    waveform,
+                    annotation,
+                )  # numbers that repeat in tables that were joined
     numbered = [
         one if key == str(count) else replace(one, columns={"Selection": key, **one.columns})
         for count, (key, (_, one)) in enumerate(found.items(), start=1)

@@ -118,6 +118,8 @@ class LibraryAnnotations:
 
         A path that leads to a file outside the library is of that file, and so of its copies in the library alone.
 
+        Rows that cannot be read are left out, and named by their line.
+
         Regions that reach beyond the end of their file are cut, and those that begin there are left out.
 
         Args:
@@ -127,11 +129,11 @@ class LibraryAnnotations:
             content: what the table holds, where it is no file here.
 
         Raises:
-            FileTableError: the table cannot be read.
+            FileTableError: the table cannot be read, or no row of it.
             LibraryError: as for `add`.
         """
         files = self._store.files()
-        found = read_annotations(table, format=format, sound=sound, sounds=files, content=content)
+        found = read_annotations(table, format=format, sound=sound, sounds=files, content=content, leave_out=True)
         annotations = found.annotations if content is not None else _by_content(found.annotations, files)
         held = [one for one in annotations if one.path in files]
         marked = [one for one in held if one.label != UNMARKED]
