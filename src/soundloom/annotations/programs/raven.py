@@ -80,10 +80,8 @@ def _read(table: TextTable, path: str) -> list[Annotation]:
             if key not in found or (found[key][0] and not waveform):
                 found[key] = (waveform, annotation)
             elif waveform == found[key][0] and cells.get("view", "") == "":
-                found[f"{key} in line {line}"] = (
-                    waveform,
-                    annotation,
-                )  # numbers that repeat in tables that were joined
+                # Numbers repeat in tables that were joined.
+                found[f"{key} in line {line}"] = (waveform, annotation)
     numbered = [
         one if key == str(count) else replace(one, columns={"Selection": key, **one.columns})
         for count, (key, (_, one)) in enumerate(found.items(), start=1)
