@@ -124,7 +124,7 @@ def read_table(data: bytes, left_out: list[str] | None = None) -> TextTable:
         raise FileTableError("is empty")
     header = tuple(found[0][1])
     table = TextTable(header, (), (), left_out)
-    rows, lines = [], []
+    rows, ends = [], []
     for line, cells in found[1:]:
         with table.reading(line):
             if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
@@ -132,8 +132,8 @@ def read_table(data: bytes, left_out: list[str] | None = None) -> TextTable:
                     f"has {len(cells)} cells in line {line} and {len(header)} columns: quote the delimiter"
                 )
             rows.append(tuple([*cells, *[""] * len(header)][: len(header)]))
-            lines.append(line)
-    return replace(table, rows=tuple(rows), lines=tuple(lines))
+            ends.append(line)
+    return replace(table, rows=tuple(rows), lines=tuple(ends))
 
 
 def write_table(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]], *, tabs: bool = False) -> None:
