@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from soundloom.library import Library
+    from soundloom.plans import Plan
 
 # Several processes test at a time: one thread each, before numpy and torch start theirs.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -85,6 +86,47 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory is that folder."""
     monkeypatch.chdir(place)
+
+
+@pytest.fixture(scope="module")
+def embedding_in_threads() -> Iterator[None]:
+    """Workers of plans embed files in threads, not in processes."""
+    from helpers.plan_targets import threads_for_processes
+
+    with threads_for_processes():
+        yield
+
+
+@pytest.fixture(scope="module")
+def planned_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of sounds to plan."""
+    from helpers.small_plans import make_sounds
+
+    return make_sounds(tmp_path_factory.mktemp("plans") / "sounds")
+
+
+@pytest.fixture(scope="module")
+def indexed_sounds(planned_sounds: Path) -> Library:
+    """What a plain index makes of them."""
+    from helpers.small_plans import indexed_library
+
+    return indexed_library(planned_sounds)
+
+
+@pytest.fixture(scope="module")
+def finished(embedding_in_threads: None, planned_sounds: Path) -> Plan:
+    """A plan of them that is done and not committed."""
+    from helpers.small_plans import finished_plan
+
+    return finished_plan(planned_sounds)
+
+
+@pytest.fixture
+def plan(finished: Plan, tmp_path: Path) -> Plan:
+    """A copy of it, of which a test may do what it likes."""
+    from helpers.small_plans import copied_plan
+
+    return copied_plan(finished, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers.plan_targets import threads_for_processes
-from helpers.small_plans import RATE, copied_plan, finished_plan, indexed_library, make_sounds, same_library
+from helpers.small_plans import RATE, same_library
 from soundloom.errors import (
     AudioError,
     InvalidArgumentError,
@@ -22,32 +20,7 @@ from soundloom.plans.lease import Leases
 from soundloom.plans.plan_file import finished_shards
 from soundloom.remote.object_storage import FolderStorage, ObjectStorage, open_storage
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_processes() -> Iterator[None]:
-    """Files are embedded in threads."""
-    with threads_for_processes():
-        yield
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_sounds(tmp_path_factory.mktemp("plans") / "sounds")
-
-
-@pytest.fixture(scope="module")
-def indexed(sounds: Path) -> Library:
-    return indexed_library(sounds)
-
-
-@pytest.fixture(scope="module")
-def finished(sounds: Path) -> Plan:
-    return finished_plan(sounds)
-
-
-@pytest.fixture
-def plan(finished: Plan, tmp_path: Path) -> Plan:
-    return copied_plan(finished, tmp_path)
+pytestmark = pytest.mark.usefixtures("embedding_in_threads")
 
 
 def check_storage(storage: ObjectStorage) -> None:
@@ -88,7 +61,7 @@ def test_other_addresses_are_refused(address: str, message: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the server's packages
-def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed: Library) -> None:
+def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed_sounds: Library) -> None:
     pytest.importorskip("obstore")
     pytest.importorskip("moto.server")
     from benchmarks.plans import local_s3
@@ -108,9 +81,9 @@ def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed
         assert Leases(storage, 60, "you").acquire(shard) is None
         assert second.status().done == 11
         assert second.commit().new == 10
-        same_library(Library.open(plan.file.library), indexed)
+        same_library(Library.open(plan.file.library), indexed_sounds)
         assert second.status().committed == 11
-        check_sound_in(bucket, Path(min(indexed.files())))
+        check_sound_in(bucket, Path(min(indexed_sounds.files())))
 
 
 def check_sound_in(bucket: str, sound: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from helpers.plan_targets import threads_for_processes
-from helpers.small_plans import copied_plan, finished_plan, indexed_library, make_sounds, same_library
+from helpers.small_plans import same_library
 from soundloom.errors import (
     LibraryDamagedError,
     LibraryError,
@@ -28,32 +26,7 @@ from soundloom.plans.plan_file import FinishedShard, finished_shards
 from soundloom.plans.shard_process import ModelSource
 from soundloom.remote.object_storage import FolderStorage, open_storage
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_processes() -> Iterator[None]:
-    """Files are embedded in threads."""
-    with threads_for_processes():
-        yield
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_sounds(tmp_path_factory.mktemp("plans") / "sounds")
-
-
-@pytest.fixture(scope="module")
-def indexed(sounds: Path) -> Library:
-    return indexed_library(sounds)
-
-
-@pytest.fixture(scope="module")
-def finished(sounds: Path) -> Plan:
-    return finished_plan(sounds)
-
-
-@pytest.fixture
-def plan(finished: Plan, tmp_path: Path) -> Plan:
-    return copied_plan(finished, tmp_path)
+pytestmark = pytest.mark.usefixtures("embedding_in_threads")
 
 
 def test_a_shard_of_another_model_is_not_committed(plan: Plan) -> None:
@@ -140,7 +113,7 @@ def test_a_worker_s_refusal_ends_the_work_and_gives_the_shards_back(plan: Plan) 
     assert plan.status().leased == 0
 
 
-def test_the_first_of_two_workers_that_did_a_shard_counts(plan: Plan, indexed: Library) -> None:
+def test_the_first_of_two_workers_that_did_a_shard_counts(plan: Plan, indexed_sounds: Library) -> None:
     done = sorted(Path(plan.address).glob("done/*.json"))
     first = {path.name: path.read_bytes() for path in done}
     storage = open_storage(plan.address)
@@ -153,7 +126,7 @@ def test_the_first_of_two_workers_that_did_a_shard_counts(plan: Plan, indexed: L
     assert (report.shards, report.files) == (1, 1)
     assert len(storage.keys("fragments/")) == len(done) + 1
     plan.commit()
-    same_library(Library.open(plan.file.library), indexed)
+    same_library(Library.open(plan.file.library), indexed_sounds)
     named = {said.fragment for said in FinishedShard.read(storage, [path.stem for path in done]).values()}
     assert set(storage.keys("fragments/")) == named
 

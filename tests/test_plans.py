@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import soundfile
 from click.testing import CliRunner
 
 from helpers.documentation import commands_in, fenced, parse
-from helpers.plan_targets import threads_for_processes
-from helpers.small_plans import COLUMNS, RATE, copied_plan, finished_plan, indexed_library, make_sounds, same_library
+from helpers.small_plans import COLUMNS, RATE, make_sounds, same_library
 from soundloom.cli import main
 from soundloom.errors import (
     LibraryDamagedError,
@@ -28,52 +26,27 @@ from soundloom.library import Library
 from soundloom.plans import Plan, fragment_commit
 from soundloom.plans.fragment import decode_fragment, encode_fragment
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_processes() -> Iterator[None]:
-    """Files are embedded in threads."""
-    with threads_for_processes():
-        yield
+pytestmark = pytest.mark.usefixtures("embedding_in_threads")
 
 
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_sounds(tmp_path_factory.mktemp("plans") / "sounds")
-
-
-@pytest.fixture(scope="module")
-def indexed(sounds: Path) -> Library:
-    return indexed_library(sounds)
-
-
-@pytest.fixture(scope="module")
-def finished(sounds: Path) -> Plan:
-    return finished_plan(sounds)
-
-
-@pytest.fixture
-def plan(finished: Plan, tmp_path: Path) -> Plan:
-    return copied_plan(finished, tmp_path)
-
-
-def test_a_committed_plan_is_a_plain_index(plan: Plan, indexed: Library) -> None:
+def test_a_committed_plan_is_a_plain_index(plan: Plan, indexed_sounds: Library) -> None:
     report = plan.commit()
     assert (report.new, len(report.failed)) == (10, 1)
-    same_library(Library.open(plan.file.library), indexed)
+    same_library(Library.open(plan.file.library), indexed_sounds)
 
 
-def test_a_commit_that_is_repeated_adds_nothing(plan: Plan, indexed: Library) -> None:
+def test_a_commit_that_is_repeated_adds_nothing(plan: Plan, indexed_sounds: Library) -> None:
     plan.commit()
     for mark in Path(plan.address).glob("committed/*"):
         mark.unlink()
     assert plan.commit().segments == 0
     assert plan.commit().segments == 0
-    same_library(Library.open(plan.file.library), indexed)
+    same_library(Library.open(plan.file.library), indexed_sounds)
 
 
 @pytest.mark.parametrize("where", ["update_facts", "Store.append before", "Store.append after", "compact"])
 def test_a_commit_that_is_killed_is_finished_by_the_next(
-    plan: Plan, indexed: Library, where: str, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, indexed_sounds: Library, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from soundloom.library.storage.store import Store
 
@@ -100,27 +73,31 @@ def test_a_commit_that_is_killed_is_finished_by_the_next(
         with pytest.raises(KilledError):
             plan.commit()
     plan.commit()
-    same_library(Library.open(plan.file.library), indexed)
+    same_library(Library.open(plan.file.library), indexed_sounds)
 
 
-def test_a_library_that_has_learned_of_a_file_meanwhile_keeps_it(plan: Plan, sounds: Path, indexed: Library) -> None:
+def test_a_library_that_has_learned_of_a_file_meanwhile_keeps_it(
+    plan: Plan, planned_sounds: Path, indexed_sounds: Library
+) -> None:
     library = Library.open(plan.file.library)
-    library.add(sounds / "003.wav")
+    library.add(planned_sounds / "003.wav")
     assert plan.commit(library).new == 9
-    assert library.rows(COLUMNS).equals(indexed.rows(COLUMNS))
+    assert library.rows(COLUMNS).equals(indexed_sounds.rows(COLUMNS))
 
 
-def test_a_library_that_was_open_while_another_process_added_adds_nothing_twice(plan: Plan, indexed: Library) -> None:
+def test_a_library_that_was_open_while_another_process_added_adds_nothing_twice(
+    plan: Plan, indexed_sounds: Library
+) -> None:
     library = Library.open(plan.file.library)
     assert len(library) == 0
     plan.commit()
     assert plan.commit(library).segments == 0
-    assert len(library) == len(indexed)
+    assert len(library) == len(indexed_sounds)
     late = Library.open(plan.file.library)
-    assert len(late) == len(indexed)
+    assert len(late) == len(indexed_sounds)
     Library.open(plan.file.library).add(make_sounds(Path(plan.address) / "more", 1))
     assert late.add(Path(plan.address) / "more").new == 0
-    assert len(late) == len(indexed) + 2
+    assert len(late) == len(indexed_sounds) + 2
 
 
 def test_a_file_that_changed_is_planned_and_its_rows_are_replaced(plan: Plan, tmp_path: Path) -> None:
@@ -152,25 +129,25 @@ def test_what_was_moved_is_left_to_index(plan: Plan, tmp_path: Path) -> None:
     assert (report.files, report.held) == (1, 1)
 
 
-def test_a_second_plan_at_one_place_is_refused(plan: Plan, sounds: Path) -> None:
+def test_a_second_plan_at_one_place_is_refused(plan: Plan, planned_sounds: Path) -> None:
     with pytest.raises(LibraryError, match="there is a plan at"):
-        Plan.create(Library.open(plan.file.library), sounds, plan.address)
+        Plan.create(Library.open(plan.file.library), planned_sounds, plan.address)
     with pytest.raises(LibraryError, match="no plan at"):
-        Plan.open(sounds)
+        Plan.open(planned_sounds)
 
 
 @pytest.mark.parametrize("place", ["sounds", "library"])
-def test_a_plan_is_not_put_among_other_files(plan: Plan, sounds: Path, place: str) -> None:
-    folder = sounds if place == "sounds" else Path(plan.file.library)
+def test_a_plan_is_not_put_among_other_files(plan: Plan, planned_sounds: Path, place: str) -> None:
+    folder = planned_sounds if place == "sounds" else Path(plan.file.library)
     before = sorted(folder.iterdir())
     with pytest.raises(LibraryError, match=r"is not empty, it holds '.*': give a plan a place of its own"):
-        Plan.create(Library.open(plan.file.library), sounds, folder)
+        Plan.create(Library.open(plan.file.library), planned_sounds, folder)
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_plan_may_be_made_where_a_planning_was_killed(plan: Plan, sounds: Path, tmp_path: Path) -> None:
+def test_a_plan_may_be_made_where_a_planning_was_killed(plan: Plan, planned_sounds: Path, tmp_path: Path) -> None:
     shutil.copytree(Path(plan.address) / "shards", tmp_path / "half" / "shards")
-    assert Plan.create(Library.open(plan.file.library), sounds, tmp_path / "half").file.shards
+    assert Plan.create(Library.open(plan.file.library), planned_sounds, tmp_path / "half").file.shards
 
 
 @pytest.mark.parametrize("change", [{"fingerprint": "0" * 64}, {"engine": "other"}, {"window": 2.0, "hop": 2.0}])
@@ -203,7 +180,7 @@ def test_a_fragment_keeps_every_bit(plan: Plan) -> None:
         list(decode_fragment(b"ARROW1"))
 
 
-def test_commands_plan_work_commit_and_show(sounds: Path, indexed: Library, tmp_path: Path) -> None:
+def test_commands_plan_work_commit_and_show(planned_sounds: Path, indexed_sounds: Library, tmp_path: Path) -> None:
     def run(*arguments: str | Path, code: int = 0) -> str:
         result = CliRunner().invoke(main, list(map(str, arguments)))
         assert result.exit_code == code, result.output
@@ -211,7 +188,7 @@ def test_commands_plan_work_commit_and_show(sounds: Path, indexed: Library, tmp_
 
     plan, library = tmp_path / "plan", tmp_path / "library.loom"
     model = ("-m", "mfcc", "--engine", "torch", "--window", "1")
-    said = run("plan", sounds, "-l", library, "-o", plan, *model, "--shard-files", "6")
+    said = run("plan", planned_sounds, "-l", library, "-o", plan, *model, "--shard-files", "6")
     assert "11 files of 0.00 GB in 2 shards; 0 unchanged" in said
     assert "0 of 2 shards done" in run("status", plan)
     assert "2 shards of 11 files, 19.0 s of sound, 1 failed" in run("work", plan, "-j", "1", "--offline")
@@ -220,10 +197,10 @@ def test_commands_plan_work_commit_and_show(sounds: Path, indexed: Library, tmp_
     assert "10 new, 0 changed" in said
     assert "broken.wav" in said
     assert "2 committed" in run("status", plan)
-    assert Library.open(library).rows(COLUMNS).num_rows == indexed.rows(COLUMNS).num_rows
+    assert Library.open(library).rows(COLUMNS).num_rows == indexed_sounds.rows(COLUMNS).num_rows
     other = tmp_path / "other.loom"
-    assert "there is a plan at" in run("plan", sounds, "-l", other, "-o", plan, *model, code=1)
-    assert "places of their own" in run("plan", sounds, "-l", other, "-o", other, *model, code=2)
+    assert "there is a plan at" in run("plan", planned_sounds, "-l", other, "-o", plan, *model, code=1)
+    assert "places of their own" in run("plan", planned_sounds, "-l", other, "-o", other, *model, code=2)
     assert not other.exists()
 
 
