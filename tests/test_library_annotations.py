@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from click.testing import CliRunner
 
-from soundloom.annotations import UNMARKED, Annotation, read_annotations, write_annotations
+from helpers.marked_recordings import NAMES, marks, recorded_library, sound
+from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.audio import DecodeOptions
 from soundloom.cli import main
 from soundloom.errors import FileTableError, InvalidArgumentError, LibraryError, QueryError
@@ -30,30 +29,10 @@ from soundloom.library.annotation_store.annotation_log import LOG
 from soundloom.library.library_merge import merge_libraries
 from soundloom.library.search.fields.deployments import site_by_name
 
-RATE = 16_000
-NAMES = ("POND_20240501_043000.wav", "POND_20240501_223000.wav", "HILL_20240501_053000.wav")
-
-
-def sound(path: Path, seed: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.1 * np.random.default_rng(seed).normal(size=2 * RATE), RATE)
-
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    for number, name in enumerate(NAMES):
-        sound(tmp_path / "sounds" / name, number)
-    made = Library.create(tmp_path / "sounds.loom", "mfcc", window=1.0)
-    made.add(tmp_path / "sounds", workers=1)
-    return made
-
-
-def marks(folder: Path) -> list[Annotation]:
-    return [
-        Annotation(str(folder / NAMES[0]), 0.25, 0.5, "crow", low=500.0, high=2000.0, annotator="ada", score=0.75),
-        Annotation(str(folder / NAMES[1]), 1.0, 1.5, "owl", columns={"note": "far, faint"}),
-        Annotation(str(folder / NAMES[2]), 0.0, 2.0, "crow"),
-    ]
+    return recorded_library(tmp_path)
 
 
 def test_annotations_follow_a_file_that_moves(library: Library, tmp_path: Path) -> None:
@@ -123,57 +102,6 @@ def test_removed_annotations_stay_removed_until_they_are_added_again(library: Li
     assert [one.label for one in library.annotations.all()] == ["owl"]
     assert library.annotations.add(marks(tmp_path / "sounds")) == 2
     assert len(library.annotations.all()) == 3
-
-
-@pytest.mark.parametrize("ending", [".selections.txt", ".kaleidoscope.csv", ".birdnet.csv", ".csv"])
-def test_a_table_that_comes_back_adds_nothing(library: Library, tmp_path: Path, ending: str) -> None:
-    path = str(tmp_path / "sounds" / NAMES[0])
-    # A sample at 16 kHz, at 44.1 kHz, and a number that nobody writes in full.
-    library.annotations.add(Annotation(path, start, start + 0.5, "crow") for start in (3 / 16_000, 1 / 44_100, 1 / 3))
-    write_annotations(library.annotations.all(), tmp_path / f"back{ending}")
-    report = library.annotations.import_table(tmp_path / f"back{ending}")
-    assert (report.added, report.known) == (0, 3)
-
-
-def test_the_same_call_of_tables_that_say_more_or_less_counts_once(library: Library, tmp_path: Path) -> None:
-    path, annotations = str(tmp_path / "sounds" / NAMES[0]), library.annotations
-    bare = Annotation(path, 0.25, 0.5, "crow", columns={"note": "far"})
-    bounded = Annotation(path, 0.25, 0.5, "crow", low=500.0, high=2000.0, columns={"box": "1"})
-    named = Annotation(path, 0.25, 0.5, "crow", annotator="ada", score=0.75)
-    assert annotations.add([bare]) == 1
-    assert annotations.add([bounded, named]) == 0
-    whole = Annotation(
-        path, 0.25, 0.5, "crow", 0.75, low=500.0, high=2000.0, annotator="ada", columns={"note": "far", "box": "1"}
-    )
-    assert annotations.all() == [whole]
-    before = (library.folder / LOG).read_bytes()
-    assert annotations.add([named, bounded, bare, whole]) == 0
-    assert (library.folder / LOG).read_bytes() == before
-    # What contradicts it is another annotation: another person, other limits, other times.
-    others = [
-        Annotation(path, 0.25, 0.5, "crow", annotator="eve"),
-        Annotation(path, 0.25, 0.5, "crow", low=3000.0, high=4000.0, annotator="zoe"),
-        Annotation(path, 0.25, 0.6, "crow"),
-    ]
-    assert annotations.add(others) == 3
-    assert annotations.add([bare, *others]) == 0
-    assert len(Library.open(library.folder).annotations.all()) == 4
-    assert annotations.remove(AnnotationFilter(annotator="ada")) == 1
-
-
-def test_label_tracks_in_folders_are_of_the_files_that_they_were_written_for(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder, seed in (("north", 21), ("south", 22)):
-        sound(tmp_path / "sounds" / folder / "a.wav", seed)
-    library.add(workers=1)
-    paths = [str(tmp_path / "sounds" / folder / "a.wav") for folder in ("north", "south")]
-    library.annotations.add(Annotation(path, 0.5, 1.0, Path(path).parent.name) for path in paths)
-    monkeypatch.chdir(tmp_path)
-    write_annotations(library.annotations.all(), "labels")
-    for folder in ("north", "south"):
-        report = library.annotations.import_table(Path("labels") / folder / "a.wav.txt")
-        assert (report.added, report.known, report.elsewhere) == (0, 1, ())
 
 
 def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
@@ -255,113 +183,6 @@ def test_a_table_of_sites_that_makes_no_sense_says_where(tmp_path: Path, text: s
     (tmp_path / "sites.csv").write_text(text)
     with pytest.raises(FileTableError, match=said):
         Deployments.read(tmp_path / "sites.csv")
-
-
-def test_a_path_that_leads_to_another_file_is_not_taken_by_its_name(library: Library, tmp_path: Path) -> None:
-    """Two cards of recorders with files of the same names."""
-    sound(tmp_path / "cards/B" / NAMES[0], 77)
-    (tmp_path / "cards/B" / NAMES[1]).write_bytes((tmp_path / "sounds" / NAMES[1]).read_bytes())
-    table = tmp_path / "marks.csv"
-    for folder in (tmp_path / "cards/B", Path("cards/B")):
-        write_annotations(marks(folder), table)
-        report = library.annotations.import_table(table)
-        by_name = (NAMES[2], str(tmp_path / "sounds" / NAMES[2])) if folder.is_absolute() else ()
-        unknown = (str(tmp_path / "cards/B" / NAMES[0]), *(() if by_name else (f"cards/B/{NAMES[2]}",)))
-        assert (report.added, report.elsewhere) == (2 if by_name else 0, unknown)
-        assert report.known == (0 if by_name else 1)
-        assert all(name in report.said for name in (*by_name, "1 file taken by name alone") if by_name)
-    assert [(Path(one.path).name, one.label) for one in library.annotations.all()] == [
-        (NAMES[2], "crow"),
-        (NAMES[1], "owl"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "lines", "said", "labels"),
-    [
-        ("marks.csv", ["path,start,end,label", "{0},1,0.5,owl", "{0},0,1,crow", "{0},soon,1,jay", "{0},0,1,a,b"],
-         ["1 annotation added", "3 rows left out", "5 cells in line 5", "'soon' in line 4", "line 2: an"],
-         ["crow"]),
-        ("marks.txt", ["0\t1\tcrow", "x\t1\towl", "\\\t1\t2", "1\t2\tjay", "\\\t500\t400"],
-         ["2 annotations added", "2 rows left out", "'x' in line 2", "line 5: the upper limit"], ["crow", "jay"]),
-        ("marks.selections.txt", ["Selection\tBegin Time (s)\tEnd Time (s)\tSpecies", "1\t0\t1\tcrow", "2\t\t1\towl"],
-         ["1 annotation added", "1 row left out", "no time in line 3"], ["crow"]),
-        ("marks.json",
-         ['[{{"path": "{0}", "start": 0, "end": 1, "label": "crow"}},', '{{"path": "{0}", "start": 2, "end": 1}}]'],
-         ["1 annotation added", "1 row left out", "line 2: an annotation ends"], ["crow"]),
-    ],
-)  # fmt: skip
-def test_rows_that_cannot_be_read_are_left_out_and_named(
-    library: Library, tmp_path: Path, name: str, lines: list[str], said: list[str], labels: list[str]
-) -> None:
-    path, table = str(tmp_path / "sounds" / NAMES[0]), tmp_path / name
-    table.write_text("\n".join(lines).format(path) + "\n")
-    command = ["annotations", "import", str(table), "-l", str(library.folder), "--sound", path]
-    told = CliRunner().invoke(main, command)
-    assert told.exit_code == 0
-    assert not [one for one in said if one not in told.output]
-    assert [one.label for one in library.annotations.all()] == labels
-    with pytest.raises(FileTableError, match=r"line [2-5]"):
-        read_annotations(table)
-
-
-def test_a_table_without_a_row_that_can_be_read_is_refused(library: Library, tmp_path: Path) -> None:
-    (tmp_path / "marks.csv").write_text("path,start,end\na.wav,2,1\na.wav,,1\n")
-    with pytest.raises(FileTableError, match=r"marks\.csv' has a row that cannot be, line 2"):
-        library.annotations.import_table(tmp_path / "marks.csv")
-
-
-def test_files_taken_by_their_names_alone_are_named(library: Library, tmp_path: Path) -> None:
-    for number in range(6):
-        sound(tmp_path / "sounds" / f"{number}.wav", 40 + number)
-    library.add(workers=1)
-    table = tmp_path / "table" / "marks.csv"
-    table.parent.mkdir()
-    names = [f"{number}.wav" for number in range(3)]
-    write_annotations([Annotation(name, 0, 1, "owl") for name in (f"Sounds/{NAMES[0]}", *names)], table)
-    told = library.annotations.import_table(table).said
-    named = ", ".join(f"{name!r} for {str(tmp_path / 'sounds' / name)!r}" for name in names)
-    assert told.endswith(f"; 3 files taken by name alone: {named}")
-    names = [*(f"{number}.wav" for number in range(6)), NAMES[1]]
-    write_annotations([Annotation(name, 0, 1, "crow") for name in names], table)
-    told = library.annotations.import_table(table).said
-    assert "7 files taken by name alone: '0.wav' for" in told
-    assert "'4.wav' for" in told
-    assert told.endswith(", and 2 more")
-
-
-def test_a_copy_is_known_by_its_content_under_any_name_while_the_library_s_files_are_away(
-    library: Library, tmp_path: Path
-) -> None:
-    away = (tmp_path / "sounds").rename(tmp_path / "moved")
-    (away / NAMES[0]).rename(away / "renamed.wav")
-    sound(away / NAMES[2], 99)
-    named = [replace(one, path=str(away / name)) for one, name in
-             zip(marks(away), ("renamed.wav", NAMES[1], NAMES[2]), strict=True)]  # fmt: skip
-    write_annotations(named, tmp_path / "marks.csv")
-    report = library.annotations.import_table(tmp_path / "marks.csv")
-    assert (report.added, report.elsewhere) == (2, (str(away / NAMES[2]),))
-    assert [Path(one.path).name for one in library.annotations.all()] == [NAMES[0], NAMES[1]]
-
-
-def test_an_import_counts_copies_and_what_nobody_has_marked(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sounds/copy.wav").write_bytes((tmp_path / "sounds" / NAMES[0]).read_bytes())
-    library.add(workers=1)
-    regions = [
-        *(Annotation(str(tmp_path / "sounds" / name), 0.5, 1.0, "crow") for name in (NAMES[0], "copy.wav", NAMES[1])),
-        Annotation(str(tmp_path / "sounds" / NAMES[0]), 1.0, 1.5, UNMARKED),
-    ]
-    write_annotations(regions, tmp_path / "marks.csv")
-    monkeypatch.chdir(tmp_path)
-    for known in ("2 annotations added", "0 annotations added, 2 known already"):
-        told = CliRunner().invoke(main, ["annotations", "import", "marks.csv", "-l", "sounds.loom"])
-        assert told.stdout == f"{known}, 1 more on copies of the same content\n"
-        assert "1 region left out that nobody has marked yet (?)" in told.stderr
-    assert len(library.annotations.all()) == 3
-    told = CliRunner().invoke(main, ["annotations", "counts", "--of", "marks.csv", "-l", "sounds.loom", "--json"])
-    assert sum(map(sum, json.loads(told.stdout)["sites"].values())) == 2
 
 
 def test_a_merge_takes_annotations_over(library: Library, tmp_path: Path) -> None:
