@@ -17,7 +17,7 @@ from soundloom.library import (
     AnnotationFilter,
     Library,
 )
-from soundloom.library.annotation_store.annotation_log import LOG
+from soundloom.library.library_files import ANNOTATIONS_FILE
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_the_same_call_of_tables_that_say_more_or_less_counts_once(library: Libr
         path, 0.25, 0.5, "crow", 0.75, low=500.0, high=2000.0, annotator="ada", columns={"note": "far", "box": "1"}
     )
     assert annotations.all() == [whole]
-    before = (library.folder / LOG).read_bytes()
+    before = (library.folder / ANNOTATIONS_FILE).read_bytes()
     assert annotations.add([named, bounded, bare, whole]) == 0
-    assert (library.folder / LOG).read_bytes() == before
+    assert (library.folder / ANNOTATIONS_FILE).read_bytes() == before
     # What contradicts it is another annotation: another person, other limits, other times.
     others = [
         Annotation(path, 0.25, 0.5, "crow", annotator="eve"),

@@ -181,6 +181,24 @@ def test_modules_and_folders_are_small() -> None:
     compare(found, LARGE_FOLDERS, f"a folder has at most {MAX_FOLDER} modules")
 
 
+def test_files_of_a_library_are_named_in_one_module() -> None:
+    names = PACKAGE / "library" / "library_files.py"
+    named = {
+        node.value.value
+        for node in tree_of(names).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and "." in str(node.value.value)
+    }
+    assert "library.json" in named
+    found = {
+        f"{name_of(path)}:{node.lineno}": node.value
+        for path in MODULES
+        if path != names
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant) and node.value in named
+    }
+    assert not found, f"import these names from soundloom.library.library_files: {found}"
+
+
 def test_words_are_those_of_the_field() -> None:
     found: dict[str, list[str]] = defaultdict(list)
     for path in [*MODULES, *DOCUMENTS]:

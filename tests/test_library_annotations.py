@@ -25,7 +25,7 @@ from soundloom.library import (
     RowFilter,
     verify_library,
 )
-from soundloom.library.annotation_store.annotation_log import LOG
+from soundloom.library.library_files import ANNOTATIONS_FILE
 from soundloom.library.library_merge import merge_libraries
 from soundloom.library.search.fields.deployments import site_by_name
 
@@ -111,7 +111,7 @@ def test_what_is_not_in_the_library_is_refused(library: Library) -> None:
 
 def test_a_damaged_log_says_where(library: Library, tmp_path: Path) -> None:
     library.annotations.add(marks(tmp_path / "sounds"))
-    log = library.folder / LOG
+    log = library.folder / ANNOTATIONS_FILE
     whole = log.read_bytes()
     log.write_bytes(whole + b'{"id": "cut off')  # by a process that was killed
     assert len(library.annotations.all()) == 3
@@ -126,8 +126,8 @@ def test_a_deleted_log_is_noticed(library: Library, tmp_path: Path) -> None:
     library.annotations.add(marks(tmp_path / "sounds"))
     sound(tmp_path / "sounds" / "new.wav", 7)
     library.add(workers=1)
-    (library.folder / LOG).unlink()
-    assert [Path(one.path).name for one in verify_library(library.folder)] == [LOG]
+    (library.folder / ANNOTATIONS_FILE).unlink()
+    assert [Path(one.path).name for one in verify_library(library.folder)] == [ANNOTATIONS_FILE]
 
 
 def test_hours_and_sites(library: Library, tmp_path: Path) -> None:

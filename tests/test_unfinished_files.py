@@ -11,6 +11,7 @@ import soundfile
 import soundloom
 from soundloom.library import Library
 from soundloom.library.indexing import file_rows
+from soundloom.library.library_files import UNFINISHED_FOLDER
 from soundloom.row_journal import RowJournal
 
 
@@ -21,7 +22,7 @@ def test_indexing_goes_on_within_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     model = soundloom.load("mfcc")
     whole = Library.create(tmp_path / "whole.loom", model, window=1.0)
     whole.add(sound, workers=1)
-    assert not (whole.folder / file_rows.UNFINISHED).exists()
+    assert not (whole.folder / UNFINISHED_FOLDER).exists()
     embed, calls = model.embed_samples, 0
 
     def killed_after_18(samples: np.ndarray) -> np.ndarray:
@@ -36,12 +37,12 @@ def test_indexing_goes_on_within_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         library.add(sound, workers=1)
     assert len(library) == 0
-    (journal,) = (library.folder / file_rows.UNFINISHED).iterdir()
+    (journal,) = (library.folder / UNFINISHED_FOLDER).iterdir()
     journal.write_bytes(journal.read_bytes()[:-3])  # a row that was written in part
     calls = 100
     library.add(sound, workers=1)
     assert calls == 100 + 20 - 17
-    assert not (library.folder / file_rows.UNFINISHED).exists()
+    assert not (library.folder / UNFINISHED_FOLDER).exists()
     found, expected = (
         np.array(one.rows(["embedding"])["embedding"].to_pylist(), np.float32) for one in (library, whole)
     )

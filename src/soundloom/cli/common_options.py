@@ -16,6 +16,7 @@ from soundloom.cli.console import echo
 from soundloom.cli.option_types import FiniteNumber, Name
 from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
+from soundloom.library.library_files import INDEXING_FILE, is_library
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address
 from soundloom.remote.locations import is_file_uri
@@ -116,7 +117,7 @@ class LibraryPath(LocalPath):
 
             value = library_path(value)
         path = super().convert(value, param, ctx)
-        if self._reports_unfinished and (Path(path) / "indexing.json").exists():
+        if self._reports_unfinished and (Path(path) / INDEXING_FILE).exists():
             from soundloom.library.storage.indexing_note import unfinished_indexing
 
             if unfinished := unfinished_indexing(Path(path)):
@@ -127,7 +128,7 @@ class LibraryPath(LocalPath):
 def named_library(name: str, *, reports_unfinished: bool = True) -> Path | None:
     """The library that an argument names which may be the name of a model, too; None if it names none."""
     there = is_address(name) and not name.startswith("http")
-    if not (there or (Path(name) / "library.json").is_file() or name.rstrip("/").endswith(".loom")):
+    if not (there or is_library(name) or name.rstrip("/").endswith(".loom")):
         return None
     return Path(LibraryPath(reports_unfinished=reports_unfinished).convert(name, None, None))
 

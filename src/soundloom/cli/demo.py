@@ -12,6 +12,7 @@ from soundloom.cli.match_table import print_matches
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 from soundloom.errors import QueryError
+from soundloom.library.library_files import is_library
 
 __all__ = ["command"]
 
@@ -47,7 +48,7 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
         folder = out / "sounds.loom"
     else:
         folder = out / f"{sounds.resolve().name or 'sounds'}.loom"
-    library = Library.open(folder) if (folder / "library.json").exists() else Library.create(folder)
+    library = Library.open(folder) if is_library(folder) else Library.create(folder)
     with progress_bar("indexing") as progress:
         report = library.add(sounds, progress=progress)
     files, seconds = library.totals()

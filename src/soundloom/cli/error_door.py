@@ -27,6 +27,7 @@ import click
 
 from soundloom.cli.guessed_options import meaning_of
 from soundloom.errors import MissingExtraError, SoundloomError
+from soundloom.library.library_files import is_library
 from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable, printable_lines
 from soundloom.system_errors import first_line, translated
@@ -112,7 +113,7 @@ def hint_at_meaning(arguments: Sequence[str], commands: Collection[str], synonym
             error.message += meaning  # type: ignore[misc]  # as above
         raise
     except click.UsageError as error:
-        libraries = [argument for argument in arguments if os.path.isfile(os.path.join(argument, "library.json"))]
+        libraries = [argument for argument in arguments if is_library(argument)]
         if libraries and "unexpected extra argument" in error.message:
             error.message += f": name a library with -l {libraries[0]}"  # type: ignore[misc]  # as above
         elif files := _dashed(arguments):

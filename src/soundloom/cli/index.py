@@ -32,6 +32,7 @@ from soundloom.cli.roots import absent_root
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path
+from soundloom.library.library_files import is_library
 from soundloom.library.mirror import shown
 from soundloom.library.storage.exclusions import patterns_file
 from soundloom.remote import existing, is_address
@@ -279,7 +280,7 @@ def open_or_create(
     from soundloom.packaged import NAME
 
     weights = common_options.parse_files(files)
-    if (folder / "library.json").exists():
+    if is_library(folder):
         library = Library.open(folder, name, weights=weights, loader=loader)
         _refuse_other_settings(context, library, window, hop)
         return library

@@ -43,7 +43,7 @@ def write_regions(regions: Sequence[Annotation], out: Path) -> None:
 
 def copy_matches(library: Path, regions: Sequence[Annotation], folder: Path, *, cut: bool) -> bool:
     """Copy the files of regions, or the regions alone, and say so. Returns whether all could be copied."""
-    from soundloom.library.region_copies import copy_regions
+    from soundloom.library.exports.region_copies import copy_regions
     from soundloom.library.storage.root_registry import RootRegistry
 
     known = set(folder.iterdir()) if folder.is_dir() else set()

@@ -13,6 +13,7 @@ from soundloom.cli.console import path_from_here
 from soundloom.cli.player import find_player
 from soundloom.errors import LibraryError
 from soundloom.file_names import text_path
+from soundloom.library.library_files import is_library
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.term_syntax import seconds_of
@@ -49,7 +50,7 @@ def check_library(folder: Path) -> None:
     Raises:
         LibraryError: it is none.
     """
-    if not (folder / "library.json").is_file():
+    if not is_library(folder):
         raise LibraryError(f"no library at {str(folder)!r}: make one with: soundloom index SOUNDS -l {folder}")
 
 

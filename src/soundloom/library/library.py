@@ -23,6 +23,7 @@ from soundloom.library.indexing.scan import roots_of
 from soundloom.library.indexing.sync import Synchroniser
 from soundloom.library.indexing.upgrade import Upgrade
 from soundloom.library.library_contents import LibraryContents
+from soundloom.library.library_files import MAP_FOLDER
 from soundloom.library.map.library_map import Maps
 from soundloom.library.mirror import changing, library_path
 from soundloom.library.search.explanation import Explanation
@@ -90,7 +91,7 @@ class Library(LibraryContents):
         self._tag_queries = TagQueries(settings, self._index_cache)
         self.tags = LibraryTags(self._index_cache, self._tag_editor, self._tag_queries)
         self.duplicates = Duplicates(folder, self._store, settings, self._index_cache)
-        self.maps = Maps(folder / "map", settings.balance, self._store, self._index_cache, self._tag_queries)
+        self.maps = Maps(folder / MAP_FOLDER, settings.balance, self._store, self._index_cache, self._tag_queries)
 
     @classmethod
     def create(

@@ -18,6 +18,7 @@ from soundloom.errors import LibraryError
 from soundloom.library.indexing.column_table import take_over_columns
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.library import Library
+from soundloom.library.library_files import is_library
 from soundloom.library.mirror import library_path
 from soundloom.library.storage.facts_table import take_over_facts
 from soundloom.library.storage.library_lock import AddLock
@@ -61,7 +62,7 @@ def check_mergeable(folder: str | os.PathLike[str], others: Sequence[str | os.Pa
         LibraryError: as for `merge_libraries`.
     """
     grows = library_path(folder).resolve()
-    first, *rest = [Library.open(one) for one in ([folder] if (grows / "library.json").is_file() else []) + [*others]]
+    first, *rest = [Library.open(one) for one in ([folder] if is_library(grows) else []) + [*others]]
     for other in rest:
         _check_alike(first, other)
 

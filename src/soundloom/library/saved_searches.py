@@ -13,12 +13,12 @@ from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import LibraryError, QueryError
+from soundloom.library.library_files import SEARCHES_FILE
 from soundloom.library.mirror import changing
 from soundloom.library.storage.library_lock import require_library
 
 __all__ = ["SavedSearches"]
 
-_FILE = "searches.json"
 _MOST = 1000
 _LONGEST_NAME = 200
 _LONGEST_QUERY = 20_000
@@ -33,7 +33,7 @@ class SavedSearches:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
-        self._file = self._folder / _FILE
+        self._file = self._folder / SEARCHES_FILE
 
     def all(self) -> dict[str, str]:
         """Name -> query, in the order in which they were saved.

@@ -14,6 +14,18 @@ from pathlib import Path
 from shlex import quote
 
 from soundloom.errors import CacheDamagedError, LibraryError
+from soundloom.library.library_files import (
+    ANNOTATIONS_FILE,
+    COLUMNS_FILE,
+    DEPLOYMENTS_FILE,
+    FACTS_FILE,
+    INDEX_FOLDER,
+    MAP_FOLDER,
+    ROOTS_FILE,
+    SETTINGS_FILE,
+    TAGS_FILE,
+    TAGS_SUM_FILE,
+)
 from soundloom.library.map.kept_map import check_maps
 from soundloom.library.search.vector_index.index_files import check_index
 from soundloom.library.storage.contents import CACHES
@@ -33,16 +45,16 @@ _MAP_REBUILT = "a cache: computed anew by the next map"
 _FACTS_REBUILT = "a cache: read from the files again by the next index"
 _COLUMNS_LOST = "restore it from a backup, or read the table again: soundloom index --columns-from FILE"
 _DELETED = {
-    "library.json": "restore it from a backup",
-    "roots.json": "restore it from a backup, or name the folders when you index again",
-    "tags.jsonl": "restore it from a backup; the tags in the store are unharmed",
-    "columns.arrow": _COLUMNS_LOST,
-    "tags.sum": "restore it from a backup, or edit a tag if tags.jsonl is whole",
-    "annotations.jsonl": "restore it from a backup, or import the annotations again",
-    "deployments.csv": "restore it from a backup, or give the table to soundloom annotations deploy again",
-    "index": _REBUILT,
-    "map": _MAP_REBUILT,
-    "facts.arrow": _FACTS_REBUILT,
+    SETTINGS_FILE: "restore it from a backup",
+    ROOTS_FILE: "restore it from a backup, or name the folders when you index again",
+    TAGS_FILE: "restore it from a backup; the tags in the store are unharmed",
+    COLUMNS_FILE: _COLUMNS_LOST,
+    TAGS_SUM_FILE: f"restore it from a backup, or edit a tag if {TAGS_FILE} is whole",
+    ANNOTATIONS_FILE: "restore it from a backup, or import the annotations again",
+    DEPLOYMENTS_FILE: "restore it from a backup, or give the table to soundloom annotations deploy again",
+    INDEX_FOLDER: _REBUILT,
+    MAP_FOLDER: _MAP_REBUILT,
+    FACTS_FILE: _FACTS_REBUILT,
 }
 """Name of a file or folder that was deleted -> the remedy."""
 _ROOTS = 3
@@ -101,10 +113,10 @@ def _settings(folder: Path) -> Iterator[DamagedFile]:
     try:
         LibrarySettings.read(folder)
         if not LibrarySettings.are_as_written(folder):
-            yield DamagedFile(str(folder / "library.json"), "differs from what was written", "restore it from a backup")
+            yield DamagedFile(str(folder / SETTINGS_FILE), "differs from what was written", "restore it from a backup")
     except LibraryError as error:
         yield DamagedFile(
-            str(folder / "library.json"), _reason(error), "restore it from a backup, or index into a new library"
+            str(folder / SETTINGS_FILE), _reason(error), "restore it from a backup, or index into a new library"
         )
 
 
@@ -135,7 +147,7 @@ def _store(folder: Path) -> Iterator[DamagedFile]:
 
 
 def _tags(folder: Path) -> Iterator[DamagedFile]:
-    file = folder / "tags.jsonl"
+    file = folder / TAGS_FILE
     try:
         DecisionLog(file).check()
     except LibraryError as error:
@@ -153,7 +165,7 @@ def _roots(folder: Path) -> Iterator[DamagedFile]:
         RootRegistry(folder).check()
     except LibraryError as error:
         yield DamagedFile(
-            str(folder / "roots.json"), _reason(error), "remove it, and name the folders when you index again"
+            str(folder / ROOTS_FILE), _reason(error), "remove it, and name the folders when you index again"
         )
 
 
@@ -161,19 +173,19 @@ def _columns(folder: Path) -> Iterator[DamagedFile]:
     try:
         check_columns(folder)
     except CacheDamagedError as damage:
-        yield DamagedFile(str(folder / "columns.arrow"), str(damage), _COLUMNS_LOST)
+        yield DamagedFile(str(folder / COLUMNS_FILE), str(damage), _COLUMNS_LOST)
 
 
 def _caches(folder: Path) -> Iterator[DamagedFile]:
     try:
-        check_index(folder / "index")
+        check_index(folder / INDEX_FOLDER)
     except CacheDamagedError as damage:
-        yield DamagedFile(str(folder / "index"), str(damage), _REBUILT, cache=True)
+        yield DamagedFile(str(folder / INDEX_FOLDER), str(damage), _REBUILT, cache=True)
     try:
         check_facts(folder)
     except CacheDamagedError as damage:
-        yield DamagedFile(str(folder / "facts.arrow"), str(damage), _FACTS_REBUILT, cache=True)
-    for file, error in check_maps(folder / "map"):
+        yield DamagedFile(str(folder / FACTS_FILE), str(damage), _FACTS_REBUILT, cache=True)
+    for file, error in check_maps(folder / MAP_FOLDER):
         yield DamagedFile(str(file), str(error), _MAP_REBUILT, cache=True)
 
 

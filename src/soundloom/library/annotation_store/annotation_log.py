@@ -23,12 +23,11 @@ from typing import Any
 from soundloom.annotations import Annotation
 from soundloom.atomic_file import append_durably
 from soundloom.errors import LibraryError
+from soundloom.library.library_files import ANNOTATIONS_FILE
 from soundloom.library.storage.table_schema import FileState
 from soundloom.system_errors import reason_of
 
-__all__ = ["LOG", "AnnotationLog", "KeptAnnotation"]
-
-LOG = "annotations.jsonl"
+__all__ = ["AnnotationLog", "KeptAnnotation"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class AnnotationLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / LOG
+        self._file = folder / ANNOTATIONS_FILE
 
     def add(self, annotations: Iterable[KeptAnnotation]) -> int:
         """Write annotations that are not there yet; returns how many these were.

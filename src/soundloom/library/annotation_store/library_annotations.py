@@ -16,9 +16,10 @@ from soundloom.errors import QueryError
 from soundloom.file_names import os_path
 from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
+from soundloom.library.library_files import DEPLOYMENTS_FILE
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.fields.recording_filter import RecordingFilter
-from soundloom.library.storage.facts_table import DEPLOYMENTS_FILE, read_facts_table
+from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState, content_hash

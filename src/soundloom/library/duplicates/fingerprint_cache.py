@@ -15,11 +15,11 @@ from jaxtyping import UInt32
 
 from soundloom.atomic_file import replacing
 from soundloom.audio import DECODER_VERSION
+from soundloom.library.library_files import FINGERPRINTS_FILE
 from soundloom.system_errors import is_unwritable
 
 __all__ = ["read_fingerprints", "write_fingerprints"]
 
-_FILE = "fingerprints.arrow"
 _VERSION = 1
 """Raised when fingerprints are computed in another way than before: all are computed again."""
 _FORMAT = f"{_VERSION}/{DECODER_VERSION}".encode()
@@ -32,7 +32,7 @@ def read_fingerprints(folder: Path) -> dict[str, UInt32[np.ndarray, " _frames"]]
         folder: the library's.
     """
     try:
-        with pa.OSFile(str(folder / _FILE), "rb") as file:
+        with pa.OSFile(str(folder / FINGERPRINTS_FILE), "rb") as file:
             table = pa.ipc.open_file(file).read_all()
         if (table.schema.metadata or {}).get(b"format") != _FORMAT:
             return {}
@@ -54,7 +54,7 @@ def write_fingerprints(folder: Path, prints: Mapping[str, UInt32[np.ndarray, " _
     words = [prints[one].astype("<u4").tobytes() for one in hashes]
     try:
         with (
-            replacing(folder / _FILE) as temporary,
+            replacing(folder / FINGERPRINTS_FILE) as temporary,
             pa.OSFile(str(temporary), "wb") as sink,
             pa.ipc.new_file(sink, schema) as writer,
         ):

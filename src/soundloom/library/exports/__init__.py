@@ -1,1 +1,1 @@
-"""Files that are written of a whole library: its embeddings, and the distances between them."""
+"""Files that are written of a library: its embeddings, the distances between them, and copies of its sounds."""

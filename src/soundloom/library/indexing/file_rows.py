@@ -34,13 +34,11 @@ from soundloom.row_journal import RowJournal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FLUSH_ROWS", "UNFINISHED", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
+__all__ = ["FLUSH_ROWS", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
 
 FLUSH_ROWS = 4096
 """Rows that one commit is worth."""
 _FLUSH_SECONDS = 2.0
-UNFINISHED = "unfinished"
-"""The folder in a library that holds embeddings of long files that are not finished."""
 
 _LONG_BYTES = 2**22
 """Size of a file from which on its embeddings are noted one by one."""

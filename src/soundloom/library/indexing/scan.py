@@ -17,6 +17,7 @@ from soundloom.counted import counted
 from soundloom.errors import LibraryError, RemoteFileError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.indexing.diff import FileOnDisk
+from soundloom.library.library_files import is_library
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address, open_binary
@@ -144,7 +145,7 @@ def roots_of(sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
                 listing = ": HTTP lists no folders, give a list of files" if root.startswith("http") else ""
                 what = "nothing at" if is_address(root) else "no folder or file"
                 raise LibraryError(f"there is {what} {root!r}{listing}")
-            if not is_address(root) and os.path.isfile(os.path.join(os_path(root), "library.json")):
+            if not is_address(root) and is_library(os_path(root)):
                 raise LibraryError(
                     f"{root!r} is a library, and sounds are expected: name folders of sounds, such as those that it "
                     f"was filled from, which soundloom roots -l {shlex.quote(root)} lists"

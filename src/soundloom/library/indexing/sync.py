@@ -21,13 +21,14 @@ from soundloom.embedding_model import EmbeddingModel
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
-from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
 from soundloom.library.indexing.redecode import redecode_files
 from soundloom.library.indexing.relocation import absent_roots, files_by_root, find_new_place
 from soundloom.library.indexing.scan import files_below
+from soundloom.library.library_files import UNFINISHED_FOLDER
 from soundloom.library.storage.indexing_note import IndexingNote
 from soundloom.library.storage.root_paths import RootLookup, renamed
 from soundloom.library.storage.table_schema import FileState
@@ -153,7 +154,7 @@ class Synchroniser:
         reused = {path for entry in self._registry.entries() for path in entry.missing}
         writer = self._library.row_writer(self._store, model, after, table, self._tally.report, reused)
         redecode_files(outdated, after, model, settings, writer, self._tally, workers)
-        journal = self._library.folder / UNFINISHED
+        journal = self._library.folder / UNFINISHED_FOLDER
         embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding, journal)
         embed_files(files, embed, writer, self._tally, roots, workers, note.left)
         shutil.rmtree(journal, ignore_errors=True)

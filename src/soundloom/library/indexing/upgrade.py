@@ -22,10 +22,11 @@ from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
-from soundloom.library.indexing.file_rows import UNFINISHED, embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import files_below
+from soundloom.library.library_files import INDEX_FOLDER, MAP_FOLDER, TAGS_LOCK, UNFINISHED_FOLDER
 from soundloom.library.storage.exclusions import read_exclusions
 from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.root_paths import RootLookup
@@ -105,7 +106,7 @@ class Upgrade:
             if path in known and known[path].hash not in contents
         ]
         self._tag_editor.hand_on(changes, known)
-        with library_lock(self._folder, "tags.lock"), self._library.guard.committing():
+        with library_lock(self._folder, TAGS_LOCK), self._library.guard.committing():
             self._tag_editor.carry_over(new, known)
             self._remove_caches()
             self._settings.write(self._folder)
@@ -145,7 +146,7 @@ class Upgrade:
         new.remove(sorted(done.keys() - diff.present))
         settings, report = self._settings, self._tally.report
         writer = self._library.row_writer(new, self._model, done, FileTags(), report, diff.present)
-        journal = self._library.folder / UNFINISHED
+        journal = self._library.folder / UNFINISHED_FOLDER
         embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding, journal)
         embed_files(diff.candidates, embed, writer, self._tally, roots, self._library.workers)
         shutil.rmtree(journal, ignore_errors=True)
@@ -177,7 +178,7 @@ class Upgrade:
 
     def _remove_caches(self) -> None:
         """Remove what was computed from the rows, except what somebody has in use."""
-        for name in ("index", "map"):
+        for name in (INDEX_FOLDER, MAP_FOLDER):
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def _tidy(self, new: Store, roots: list[str]) -> None:

@@ -28,6 +28,14 @@ from filelock import FileLock, Timeout
 from soundloom.atomic_file import write_atomically
 from soundloom.cache_folder import cache_home
 from soundloom.errors import LibraryDamagedError, LibraryError, ResourceError
+from soundloom.library.library_files import (
+    FINGERPRINTS_FILE,
+    INDEX_FOLDER,
+    INDEXING_FILE,
+    MAP_FOLDER,
+    UNFINISHED_FOLDER,
+    UNFINISHED_INDEX_FOLDER,
+)
 from soundloom.library.mirror import ABOUT, FOLDER
 from soundloom.library.mirror.snapshots import Snapshot, Snapshots, StoredFile
 from soundloom.library.mirror.writer_lock import WriterLock
@@ -42,7 +50,9 @@ _FRESH_SECONDS = 2.0
 """Seconds for which the folder counts as up to date."""
 _TRANSFERS = 8
 _ATTEMPTS = 5
-_LOCAL = frozenset({"index", "index.building", "map", "fingerprints.arrow", "unfinished", "indexing.json"})
+_LOCAL = frozenset(
+    {INDEX_FOLDER, UNFINISHED_INDEX_FOLDER, MAP_FOLDER, FINGERPRINTS_FILE, UNFINISHED_FOLDER, INDEXING_FILE}
+)
 """Files and folders of a library that each machine computes for itself."""
 _log = logging.getLogger(__name__)
 

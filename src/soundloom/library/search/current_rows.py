@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.library_files import INDEX_FOLDER
 from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
 from soundloom.library.storage.contents import latest_manifest
 from soundloom.library.storage.store_folders import store_folder
@@ -110,7 +111,7 @@ def _current_index(folder: Path) -> IndexFiles | None:
     """The files of the index; None where it is missing, damaged or older than the store."""
     try:
         latest = latest_manifest(store_folder(folder) / "segments.lance")
-        index = open_index(folder / "index")
+        index = open_index(folder / INDEX_FOLDER)
         if latest is None or index is None:
             return None
         version, file = latest

@@ -26,6 +26,7 @@ from filelock import Timeout
 from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.library_files import INDEX_FOLDER, INDEX_LOCK
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index.index_extension import extended
 from soundloom.library.segments import Segments
@@ -59,7 +60,7 @@ class IndexCache:
     def __init__(
         self, folder: Path, store: Store, parts: Mapping[str, slice], add_lock: AddLock, presence: Presence
     ) -> None:
-        self._folder = folder / "index"
+        self._folder = folder / INDEX_FOLDER
         self._store = store
         self._parts = parts
         self._add_lock = add_lock
@@ -190,7 +191,7 @@ class IndexCache:
             self._folder.parent, reason, self._temporary,
         )  # fmt: skip
         with one_line_errors(self._temporary):
-            return SearchIndex.build(self._temporary / "index", self._store, self._parts, *self._of_library)
+            return SearchIndex.build(self._temporary / INDEX_FOLDER, self._store, self._parts, *self._of_library)
 
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:
@@ -202,7 +203,7 @@ class IndexCache:
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(library_lock(self._folder.parent, "index.lock", timeout=-1 if wait else 0))
+                stack.enter_context(library_lock(self._folder.parent, INDEX_LOCK, timeout=-1 if wait else 0))
                 writable = True
             except Timeout:
                 raise

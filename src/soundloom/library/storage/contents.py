@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from soundloom.library.library_files import (
+    ANNOTATIONS_FILE,
+    COLUMNS_FILE,
+    DEPLOYMENTS_FILE,
+    FACTS_FILE,
+    INDEX_FOLDER,
+    MAP_FOLDER,
+    ROOTS_FILE,
+    SETTINGS_FILE,
+    TAGS_FILE,
+    TAGS_SUM_FILE,
+)
+
 __all__ = ["CACHES", "inventory", "latest_manifest"]
 
-_DURABLE = (
-    *("library.json", "roots.json", "tags.jsonl", "tags.sum", "columns.arrow", "annotations.jsonl", "deployments.csv"),
-)
-CACHES = ("index", "map", "facts.arrow")
+_DURABLE = (*(SETTINGS_FILE, ROOTS_FILE, TAGS_FILE, TAGS_SUM_FILE, COLUMNS_FILE, ANNOTATIONS_FILE, DEPLOYMENTS_FILE),)
+CACHES = (INDEX_FOLDER, MAP_FOLDER, FACTS_FILE)
 """Folders and a file whose content is computed again when it is missing."""
 _LARGEST = 2**64 - 1
 _REVERSED = 20
@@ -29,9 +40,9 @@ def inventory(folder: Path, known: Iterable[str] = ()) -> frozenset[str]:
         known: an earlier inventory, whose files that cannot be computed again are taken over.
     """
     durable = {name for name in _DURABLE if (folder / name).is_file()} | set(_DURABLE).intersection(known)
-    maps = {f"map/{file.name}" for file in (folder / "map").glob("*.npz")}
-    index = {"index"} if (folder / "index").is_dir() else set()
-    facts = {"facts.arrow"} if (folder / "facts.arrow").is_file() else set()
+    maps = {f"{MAP_FOLDER}/{file.name}" for file in (folder / MAP_FOLDER).glob("*.npz")}
+    index = {INDEX_FOLDER} if (folder / INDEX_FOLDER).is_dir() else set()
+    facts = {FACTS_FILE} if (folder / FACTS_FILE).is_file() else set()
     return frozenset(durable | maps | index | facts)
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import LibraryError
+from soundloom.library.library_files import EXCLUSIONS_FILE
 from soundloom.library.mirror import shown
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["patterns_file", "read_exclusions", "remember_exclusions"]
-
-_FILE = "exclude.txt"
 
 
 def read_exclusions(folder: Path) -> list[str]:
@@ -29,14 +28,14 @@ def read_exclusions(folder: Path) -> list[str]:
     """
     with one_line_errors(folder):
         try:
-            return (folder / _FILE).read_text(encoding="utf-8").splitlines()
+            return (folder / EXCLUSIONS_FILE).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
 
 
 def patterns_file(folder: Path) -> str:
     """The file of a library's patterns, as messages name it; empty if it has none."""
-    return f"{shown(folder)}/{_FILE}" if read_exclusions(folder) else ""
+    return f"{shown(folder)}/{EXCLUSIONS_FILE}" if read_exclusions(folder) else ""
 
 
 def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
@@ -50,11 +49,11 @@ def remember_exclusions(folder: Path, patterns: Iterable[str]) -> list[str]:
     if not all(pattern.strip() for pattern in patterns):
         raise LibraryError(
             "a pattern of files to leave out is empty: write one, such as *_draft.wav; to take one back, delete its "
-            f"line in {folder / _FILE}"
+            f"line in {folder / EXCLUSIONS_FILE}"
         )
     known = read_exclusions(folder)
     every = list(dict.fromkeys([*known, *patterns]))
     if every != known:
         with one_line_errors(folder):
-            write_atomically(folder / _FILE, "\n".join(every) + "\n")
+            write_atomically(folder / EXCLUSIONS_FILE, "\n".join(every) + "\n")
     return every

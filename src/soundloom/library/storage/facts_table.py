@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from soundloom.atomic_file import replacing, write_atomically
 from soundloom.errors import CacheDamagedError
+from soundloom.library.library_files import COLUMNS_FILE, DEPLOYMENTS_FILE, FACTS_FILE
 from soundloom.remote import is_there
 from soundloom.system_errors import first_line, one_line_errors
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "DEPLOYMENTS",
-    "DEPLOYMENTS_FILE",
     "FactsReader",
     "FileFacts",
     "Levels",
@@ -45,16 +45,12 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_FILE = "facts.arrow"
-_COLUMNS_FILE = "columns.arrow"
 _FORMAT = b"2"
 """Raised when facts are read in another way than before: all are read again, and until then used as they are."""
 _FORMATS = (b"1", _FORMAT)
 
 DEPLOYMENTS = b"deployments"
 """The key of the deployments in a table's metadata."""
-
-DEPLOYMENTS_FILE = "deployments.csv"
 
 _NO_CHECKSUM = b"soundloom-facts-crc32:00000000"
 _CHECKSUM = re.compile(rb"soundloom-facts-crc32:[0-9a-f]{8}")
@@ -110,7 +106,7 @@ class FactsReader:
 
     def current(self) -> pa.Table | None:
         """As `read_facts_table`; the same object as long as nothing was written."""
-        state = [_file_state(self._folder / name) for name in (_FILE, _COLUMNS_FILE, DEPLOYMENTS_FILE)]
+        state = [_file_state(self._folder / name) for name in (FACTS_FILE, COLUMNS_FILE, DEPLOYMENTS_FILE)]
         if self._read is None or self._read[0] != state:
             self._read = state, read_facts_table(self._folder)
         return self._read[1]
@@ -134,7 +130,7 @@ def read_facts_table(folder: Path) -> pa.Table | None:
     Returns:
         None where there are none, or they are of another version or damaged.
     """
-    table = _read(folder / _FILE)
+    table = _read(folder / FACTS_FILE)
     if table is None:
         return None
     columns = read_columns(folder)
@@ -148,7 +144,7 @@ def read_facts_table(folder: Path) -> pa.Table | None:
 
 def read_columns(folder: Path) -> pa.Table | None:
     """What tables of the user say of files: path, hash, and the user's columns; None if there is nothing."""
-    return _read(folder / _COLUMNS_FILE)
+    return _read(folder / COLUMNS_FILE)
 
 
 def write_columns(folder: Path, table: pa.Table) -> None:
@@ -157,7 +153,7 @@ def write_columns(folder: Path, table: pa.Table) -> None:
     Raises:
         ResourceError: the table cannot be written.
     """
-    _write(folder / _COLUMNS_FILE, table)
+    _write(folder / COLUMNS_FILE, table)
 
 
 def _read(file: Path) -> pa.Table | None:
@@ -197,7 +193,7 @@ def check_facts(folder: Path) -> None:
     Raises:
         CacheDamagedError: it is damaged.
     """
-    _check_file(folder / _FILE)
+    _check_file(folder / FACTS_FILE)
 
 
 def check_columns(folder: Path) -> None:
@@ -209,7 +205,7 @@ def check_columns(folder: Path) -> None:
     Raises:
         CacheDamagedError: they are damaged.
     """
-    _check_file(folder / _COLUMNS_FILE)
+    _check_file(folder / COLUMNS_FILE)
 
 
 def _check_file(file: Path) -> None:
@@ -263,7 +259,7 @@ def update_facts(
     """
     import pyarrow as pa
 
-    table = _read(folder / _FILE)
+    table = _read(folder / FACTS_FILE)
     levels = {**_levels_of(table), **levels}
     if table is not None and (table.schema.metadata or {}).get(b"format") != _FORMAT:
         table = None
@@ -285,7 +281,9 @@ def update_facts(
         for row in rows:
             if row["peak"] is None and (level := levels.get(row["hash"])) is not None:
                 row["peak"], row["rms"] = level
-        _write(folder / _FILE, pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["path"])), schema=_schema()))
+        _write(
+            folder / FACTS_FILE, pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["path"])), schema=_schema())
+        )
     return len(unread)
 
 
@@ -302,12 +300,12 @@ def take_over_facts(folder: Path, other: Path, hashes: Mapping[str, str]) -> Non
     """
     import pyarrow as pa
 
-    tables = [table for table in (_read(other / _FILE), _read(folder / _FILE)) if table is not None]
+    tables = [table for table in (_read(other / FACTS_FILE), _read(folder / FACTS_FILE)) if table is not None]
     current = [table for table in tables if (table.schema.metadata or {}).get(b"format") == _FORMAT]
     rows = {row["path"]: row for table in current for row in table.to_pylist()}
     held = [row for path, row in sorted(rows.items()) if hashes.get(path) == row["hash"]]
     if held:
-        _write(folder / _FILE, pa.Table.from_pylist(held, schema=_schema()))
+        _write(folder / FACTS_FILE, pa.Table.from_pylist(held, schema=_schema()))
     if (other / DEPLOYMENTS_FILE).is_file() and not (folder / DEPLOYMENTS_FILE).exists():
         write_atomically(folder / DEPLOYMENTS_FILE, (other / DEPLOYMENTS_FILE).read_text(encoding="utf-8"))
 
@@ -324,7 +322,7 @@ def move_facts(folder: Path, moved: Callable[[str], str]) -> None:
     """
     import pyarrow as pa
 
-    for name in (_FILE, _COLUMNS_FILE):
+    for name in (FACTS_FILE, COLUMNS_FILE):
         table = _read(folder / name)
         if table is None:
             continue

@@ -20,6 +20,7 @@ from shlex import quote
 from soundloom.atomic_file import write_atomically
 from soundloom.counted import counted
 from soundloom.errors import LibraryError
+from soundloom.library.library_files import INDEXING_FILE
 from soundloom.library.mirror import shown
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup
@@ -30,7 +31,6 @@ __all__ = ["UNFINISHED", "IndexingNote", "unfinished_indexing"]
 
 UNFINISHED = "unfinished"
 """Code of the notice that a library is not indexed to the end."""
-_FILE = "indexing.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class IndexingNote:
     """
 
     def __init__(self, folder: Path, roots: Sequence[str], *, tags: bool) -> None:
-        self._file = folder / _FILE
+        self._file = folder / INDEXING_FILE
         indexed = RootLookup(roots)
         self._others = [run for run in _runs(folder) if any(indexed.root_of(root) is None for root in run.roots)]
         self._run = _Run(tuple(roots), _now(), tags=tags)
@@ -106,7 +106,7 @@ def unfinished_indexing(folder: Path) -> str:
 def _runs(folder: Path) -> list[_Run]:
     """The runs that are noted and of which the library still has a root; a damaged note stops nobody from searching."""
     try:
-        text = (folder / _FILE).read_text(encoding="utf-8")
+        text = (folder / INDEXING_FILE).read_text(encoding="utf-8")
         runs = [_Run(**{**run, "roots": tuple(run["roots"])}) for run in json.loads(text)]
         roots = RootLookup(RootRegistry(folder).paths())
     except (OSError, ValueError, TypeError, KeyError, LibraryError):

@@ -15,13 +15,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from soundloom.errors import LibraryAbsentError, LibraryError
+from soundloom.library.library_files import ADD_LOCK, INDEX_LOCK, TAGS_LOCK, UNFINISHED_INDEX_FOLDER, is_library
 from soundloom.library.mirror import changing
 from soundloom.library.storage.store_folders import remove_replaced, store_folder
 
 __all__ = ["AddLock", "library_lock", "remove_unfinished", "require_library"]
 
-_ADD_LOCK, _TAGS_LOCK = "add.lock", "tags.lock"
-"""Held by a process that changes the library: they surround a change of a library at an address, too."""
 _PROBE_SECONDS = 1.0
 """Seconds to wait for add.lock: a search takes it briefly to test whether files are being added."""
 _ABANDONED_SECONDS = 60.0
@@ -34,7 +33,7 @@ def require_library(folder: Path) -> None:
     Raises:
         LibraryAbsentError: its folder was moved or deleted.
     """
-    if not ((folder / "library.json").is_file() and store_folder(folder).is_dir()):
+    if not (is_library(folder) and store_folder(folder).is_dir()):
         raise LibraryAbsentError(
             f"the library {str(folder)!r} is no longer there: it was moved or deleted while it was in use, or its "
             "drive is not connected: put it back, or open it where it is now; what was finished before is kept"
@@ -55,7 +54,7 @@ def library_lock(folder: Path, name: str, timeout: float = -1) -> Iterator[None]
         filelock.Timeout: another process holds the lock.
     """
     require_library(folder)
-    with changing(folder) if name == _TAGS_LOCK else nullcontext(), FileLock(folder / name, timeout=timeout):
+    with changing(folder) if name == TAGS_LOCK else nullcontext(), FileLock(folder / name, timeout=timeout):
         yield
 
 
@@ -77,7 +76,7 @@ class AddLock:
             LibraryError: another process holds it, or the library is no longer there.
         """
         try:
-            with changing(self._folder), library_lock(self._folder, _ADD_LOCK, timeout=_PROBE_SECONDS):
+            with changing(self._folder), library_lock(self._folder, ADD_LOCK, timeout=_PROBE_SECONDS):
                 remove_unfinished(self._folder)
                 yield
         except Timeout:
@@ -87,7 +86,7 @@ class AddLock:
     def if_free(self) -> Iterator[bool]:
         """Hold the lock if no process holds it; gives whether it is held now."""
         try:
-            with library_lock(self._folder, _ADD_LOCK, timeout=0):
+            with library_lock(self._folder, ADD_LOCK, timeout=0):
                 yield True
         except Timeout:
             yield False
@@ -95,7 +94,7 @@ class AddLock:
     def is_held(self) -> bool:
         """Whether some process is adding files."""
         try:
-            with library_lock(self._folder, _ADD_LOCK, timeout=0):
+            with library_lock(self._folder, ADD_LOCK, timeout=0):
                 return False
         except Timeout:
             return True
@@ -120,7 +119,7 @@ def remove_unfinished(folder: Path) -> None:
                 if file.stat().st_mtime < oldest:
                     file.unlink()
     remove_replaced(folder)
-    unfinished = folder / "index.building"
+    unfinished = folder / UNFINISHED_INDEX_FOLDER
     if unfinished.exists():
-        with suppress(OSError, Timeout), library_lock(folder, "index.lock", timeout=0):
+        with suppress(OSError, Timeout), library_lock(folder, INDEX_LOCK, timeout=0):
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -19,6 +19,7 @@ from soundloom.atomic_file import write_atomically
 from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedding_model import PLAIN, EmbeddingModel
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
+from soundloom.library.library_files import SETTINGS_FILE
 from soundloom.library.mirror import shown
 from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
 
@@ -27,9 +28,7 @@ __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 FORMAT = 1
 """Version of the folder's layout; a library of another version is refused."""
 
-_FILE = "library.json"
-
-UNFINISHED = f"{_FILE}.writing"
+UNFINISHED = f"{SETTINGS_FILE}.writing"
 """What a process leaves that is killed while it makes a library: nothing of value."""
 
 
@@ -118,14 +117,14 @@ class LibrarySettings:
         Raises:
             LibraryError: there is no library, its settings are damaged, or it is of another version.
         """
-        file = folder / _FILE
+        file = folder / SETTINGS_FILE
         if not folder.exists() or (shown(folder) != str(folder) and not file.is_file()):
             name = shown(folder)
             raise LibraryError(f"no library at {name!r}: make one with: soundloom index SOUNDS -l {name}")
         if not file.is_file():
             raise LibraryError(
-                f"{os.fspath(folder)!r} is not a library: it holds no {_FILE}; of a folder of sounds one is made with: "
-                f"soundloom index {shlex.quote(shown(folder))} -l NAME.loom"
+                f"{os.fspath(folder)!r} is not a library: it holds no {SETTINGS_FILE}; of a folder of sounds one is "
+                f"made with: soundloom index {shlex.quote(shown(folder))} -l NAME.loom"
             )
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
@@ -163,12 +162,12 @@ class LibrarySettings:
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
         data = json.loads(json.dumps(asdict(self)))
-        write_atomically(folder / _FILE, _text({**data, "checksum": _checksum(data)}))
+        write_atomically(folder / SETTINGS_FILE, _text({**data, "checksum": _checksum(data)}))
 
     @staticmethod
     def are_as_written(folder: Path) -> bool:
         """Whether settings that `read` accepts are as they were written to the byte; True if they have no checksum."""
-        text = (folder / _FILE).read_text(encoding="utf-8")
+        text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
         data = json.loads(text)
         return "checksum" not in data or text == _text(data)
 

@@ -11,6 +11,7 @@ from soundloom.audio import DEFAULT_OPTIONS, DecodeOptions
 from soundloom.embedding_model import EmbeddingModel
 from soundloom.engine_choice import check_trusted, load_on
 from soundloom.errors import LibraryError, ModelError
+from soundloom.library.library_files import is_library
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.library.storage.store_folders import next_store
 from soundloom.packaged import is_packaged
@@ -38,7 +39,7 @@ def create_library(
     settings = LibrarySettings.of(embedder, window, hop, decoding)
     if isinstance(model, str):
         settings = replace(settings, source=_absolute(model), weights=_absolute_paths(weights))
-    if outer := next((parent for parent in folder.parents if (parent / "library.json").is_file()), None):
+    if outer := next((parent for parent in folder.parents if is_library(parent)), None):
         raise LibraryError(f"{str(folder)!r} lies in the library {str(outer)!r}: choose a folder of its own")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from uuid import uuid4
 
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
+from soundloom.library.library_files import ROOTS_FILE
 from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost, renamed
 from soundloom.remote import is_there
 
@@ -68,7 +69,7 @@ class RootRegistry:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "roots.json"
+        self._file = folder / ROOTS_FILE
         self._last_read: tuple[bytes, _Contents] | None = None
 
     def entries(self) -> list[RootEntry]:

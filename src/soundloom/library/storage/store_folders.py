@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from soundloom.library.library_files import SETTINGS_FILE
+
 __all__ = [
     "FIRST_STORE",
     "generation",
@@ -57,7 +59,7 @@ def store_folder(folder: Path) -> Path:
         folder: the library's.
     """
     with suppress(OSError, ValueError, AttributeError, RecursionError):
-        name = json.loads((folder / "library.json").read_text(encoding="utf-8")).get("store", FIRST_STORE)
+        name = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")).get("store", FIRST_STORE)
         if is_store_name(name):
             return folder / str(name)
     return min(_stores(folder), key=lambda store: generation(store.name), default=folder / FIRST_STORE)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soundloom.errors import LibraryError
+from soundloom.library.library_files import TAGS_FILE, TAGS_LOCK
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.segments import SegmentRef, Segments
 from soundloom.library.storage.library_lock import AddLock, library_lock
@@ -113,7 +114,7 @@ class TagEditor:
         self._store = store
         self._index = index
         self._add_lock = add_lock
-        self._log = DecisionLog(folder / "tags.jsonl")
+        self._log = DecisionLog(folder / TAGS_FILE)
 
     def edit(
         self, segments: Segments, changes: Mapping[str, tuple[Sequence[SegmentRef], Sequence[SegmentRef]]]
@@ -256,7 +257,7 @@ class TagEditor:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of edits, and see what other processes have committed."""
-        with library_lock(self._folder, "tags.lock"):
+        with library_lock(self._folder, TAGS_LOCK):
             _ = self._store.version
             yield
 

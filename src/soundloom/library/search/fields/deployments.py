@@ -23,7 +23,7 @@ from pathlib import Path
 from soundloom.atomic_file import replacing
 from soundloom.errors import FileTableError
 from soundloom.file_tables import decode_text, read_csv
-from soundloom.library.storage.facts_table import DEPLOYMENTS_FILE
+from soundloom.library.library_files import DEPLOYMENTS_FILE
 from soundloom.system_errors import reason_of
 
 __all__ = ["Deployment", "Deployments", "site_by_name"]

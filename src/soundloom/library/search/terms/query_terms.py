@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
+from soundloom.library.library_files import is_library
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.local_path import local_path
 from soundloom.remote import is_address
@@ -68,7 +69,7 @@ class QueryTerms:
         for term in terms:
             if not term.strip():
                 raise QueryError("an argument is empty: write what to search for, or leave it out to list files")
-            if self._files and os.path.isfile(os.path.join(term, "library.json")):
+            if self._files and is_library(term):
                 raise QueryError(f"{term!r} is a library: say what to search for in it, with -l {term}")
             bare, weight = split_weight(term)
             if self._is_meant_as_file(bare):

@@ -14,7 +14,7 @@ from soundloom.library.row_log.merged_rows import FixedRows, MergedRows
 from soundloom.library.search.vector_index.cells import Cells
 from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
 from soundloom.library.search.vector_index.codes import Codes
-from soundloom.library.search.vector_index.index_files import IndexFiles
+from soundloom.library.search.vector_index.index_files import ROWS_FILE, IndexFiles
 from soundloom.library.search.vector_index.part_lists import PartLists, open_lists
 
 __all__ = ["IndexBase"]
@@ -48,7 +48,7 @@ class IndexBase:
         manifest = files.manifest
         self.files = files
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
-        self.rows = FixedRows(files.table("rows.arrow"))
+        self.rows = FixedRows(files.table(ROWS_FILE))
         scaling: Any = files.arrays("scaling.npz")
         self.mean: Float[np.ndarray, " dim"] = scaling["mean"]
         self.scale: Float[np.ndarray, " dim"] = scaling["scale"]

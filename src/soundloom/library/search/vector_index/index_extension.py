@@ -30,6 +30,7 @@ from soundloom.library.row_log.merged_rows import MergedRows
 from soundloom.library.row_log.table_fragments import PLACES, Fragment, deleted_row_ids, read_fragments
 from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_files import (
+    ROWS_FILE,
     IndexFiles,
     open_index,
     write_manifest,
@@ -314,10 +315,10 @@ def _write_table_anew(folder: Path, files: IndexFiles, rows: MergedRows, log: Ch
     only = replace(log, removed=nothing, before=nothing, **none)
     with replacing(folder) as temporary:
         for name in files.manifest["files"]:
-            if name != "rows.arrow":
+            if name != ROWS_FILE:
                 link_or_copy(folder / name, temporary / name)
-        write_table(temporary / "rows.arrow", MergedRows(rows.base, only).table)
-        known = {name: checksums for name, checksums in files.manifest["files"].items() if name != "rows.arrow"}
+        write_table(temporary / ROWS_FILE, MergedRows(rows.base, only).table)
+        known = {name: checksums for name, checksums in files.manifest["files"].items() if name != ROWS_FILE}
         facts: dict[str, Any] = {
             key: value for key, value in files.manifest.items() if key not in ("format", "files", "checksum")
         }

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "ROWS_FILE",
     "IndexFiles",
     "check_index",
     "create_vectors",
@@ -57,6 +58,7 @@ FORMAT = 5
 """Version of the folder's layout; an index of another version is rebuilt."""
 
 MANIFEST = "index.json"
+ROWS_FILE = "rows.arrow"
 
 _ROW_BLOCK = 4096
 """Bytes of a checked block of vectors in half precision, of which a search reads a thousand anywhere."""
@@ -93,7 +95,7 @@ class IndexFiles:
 
     def rows(self) -> MergedRows:
         """The rows, the table checked whole."""
-        return MergedRows(FixedRows(self.table("rows.arrow")), self.log)
+        return MergedRows(FixedRows(self.table(ROWS_FILE)), self.log)
 
     def failures(self) -> pa.Table:
         """The files that could not be read."""
