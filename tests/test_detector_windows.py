@@ -319,9 +319,17 @@ def test_broken_files_outside_of_what_is_asked_are_named_and_fail_nothing(
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "3 files of another site, hour or day cannot be read, and nothing is lost: HILL_2" in result.stderr
+    sample = ["detector", "sample", *words[1:], "-n", "2", "-o", "next.csv"]
+    result = CliRunner().invoke(main, sample, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "3 files of another site, hour or day cannot be read, and nothing is lost: HILL_2" in result.stderr
     (folder / "POND_20240501_043000.wav").write_bytes(b"")
-    result = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert result.exit_code == 1
+    for command in (words, sample):
+        result = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert result.exit_code == 1
+        assert "POND_20240501_043000.wav" in result.stderr
+    nowhere = CliRunner().invoke(main, [*sample, "--site", "MOOR"])
+    assert "nothing here was recorded at a site 'MOOR': there are 'HILL', 'POND'" in nowhere.stderr
     assert "POND_20240501_043000.wav" in result.stderr
 
 

@@ -21,12 +21,12 @@ from soundloom.option_hints import hints_for_query
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from soundloom.detectors import DetectionReport, Detector
     from soundloom.library import Deployments, RecordingFilter
 
-__all__ = ["command", "decoding_as_asked", "minutes_of"]
+__all__ = ["check_sites", "command", "decoding_as_asked", "minutes_of", "print_unread"]
 
 
 @click.command("detect")
@@ -81,7 +81,7 @@ def command(
     aim = Aim(**given) if any(value is not None for value in given.values()) else Aim(probability=0.5)
     detector = decoding_as_asked(context, Detector.load(name))
     meant = pop_deployed(recording)
-    _check_sites(sounds, **meant)
+    check_sites(sounds, **meant)
     with goes_on("what is searched"), nullcontext() if json_wanted else step_bar("searching", "minutes") as bar:
         report = detector.detect(
             sounds,
@@ -100,7 +100,7 @@ def command(
         _show(report, out)
         if "deployments" not in meant:
             _show_sites(report)
-    if _print_unread(report):
+    if print_unread(report.failed, report.unread):
         context.exit(1)
 
 
@@ -109,7 +109,7 @@ def decoding_as_asked(context: click.Context, detector: Detector) -> Detector:
     return replace(detector, decoding=common_options.decode_options(context, detector.decoding))
 
 
-def _check_sites(sounds: Sequence[Path | str], where: RecordingFilter, deployments: Deployments | None = None) -> None:
+def check_sites(sounds: Sequence[Path | str], where: RecordingFilter, deployments: Deployments | None = None) -> None:
     """Say what fits no row of a table of deployments, and refuse a site at which nothing was recorded."""
     from soundloom.detectors.detection import found_files
     from soundloom.errors import QueryError
@@ -159,18 +159,23 @@ def _show(report: DetectionReport, out: Path | None) -> None:
         echo(f"written to {out}", err=True)
 
 
-def _print_unread(report: DetectionReport) -> bool:
-    """Name the files that could not be read, on standard error; whether some of them were meant."""
+def print_unread(failed: Mapping[str, str], unread: Mapping[str, str]) -> bool:
+    """Name the files that could not be read, on standard error; whether some of them were meant.
+
+    Args:
+        failed: those that were meant, and why.
+        unread: those of other sites, hours or days.
+    """
     from soundloom.library.storage.table_schema import Failure
 
-    if report.unread:
-        some = ", ".join(printable(os.path.basename(path)) for path in sorted(report.unread)[:3])
-        more = ", ..." if len(report.unread) > 3 else ""
-        counts = counted(len(report.unread), "file")
+    if unread:
+        some = ", ".join(printable(os.path.basename(path)) for path in sorted(unread)[:3])
+        more = ", ..." if len(unread) > 3 else ""
+        counts = counted(len(unread), "file")
         echo(f"{counts} of another site, hour or day cannot be read, and nothing is lost: {some}{more}", err=True)
-    reasons = {path: hints_for_query(why, "a detector trained with") for path, why in report.failed.items()}
+    reasons = {path: hints_for_query(why, "a detector trained with") for path, why in failed.items()}
     print_failures([Failure(*pair) for pair in sorted(reasons.items())])
-    return bool(report.failed)
+    return bool(failed)
 
 
 def _show_sites(report: DetectionReport) -> None:

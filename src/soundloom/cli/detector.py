@@ -14,13 +14,12 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_failures, print_json
-from soundloom.cli.detect import decoding_as_asked, minutes_of
+from soundloom.cli.detect import check_sites, decoding_as_asked, minutes_of, print_unread
 from soundloom.cli.detector_examples import background_of, library_decoding, sound_marks, table_marks
 from soundloom.cli.filter_options import deployed, pop_deployed
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
-from soundloom.option_hints import hints_for_query
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -222,18 +221,21 @@ def sample(
 
     detector = decoding_as_asked(context, Detector.load(name))
     detector.column_of(label)
-    model, failed = detector.load_model(), dict[str, str]()
+    meant = pop_deployed(recording)
+    check_sites(sounds, **meant)
+    model, failed, unread = detector.load_model(), dict[str, str](), dict[str, str]()
     journal = cache_home() / "detections"
     with step_bar("searching", "minutes") as bar:
         every = scored_windows(
-            detector, sounds, failed, model=model, workers=workers, journal=journal, progress=minutes_of(bar),
-            **pop_deployed(recording),
+            detector, sounds, failed, unread, model=model, workers=workers, journal=journal, progress=minutes_of(bar),
+            **meant,
         )  # fmt: skip
         windows = list(every)
     found = windows_to_mark(detector, windows, label, count, by=by, model=model, workers=workers or 1, seed=seed)
     out = write_annotations(found, out)
     echo(f"{counted(len(found), 'window')} to mark written to {out}", err=True)
-    _fail_for({path: hints_for_query(reason, "a detector trained with") for path, reason in failed.items()})
+    if print_unread(failed, unread):
+        context.exit(1)
 
 
 @command.command("density")
