@@ -115,3 +115,37 @@ def test_searches_that_the_page_saved_are_listed(place: Path) -> None:
     SavedSearches(place / "l.loom").save("rain at dawn", "text=rain")
     listed = CliRunner().invoke(main, ["info", "-l", "l.loom"])
     assert "searches  1 saved in the page: rain at dawn" in listed.stdout
+
+
+def test_a_search_that_the_page_saved_is_asked_by_its_name(place: Path) -> None:
+    library = Library.open(place / "l.loom")
+    segments = library.index().segments
+    (rain,) = segments.at(segments.rows_of([place / "sounds" / "rain 0.wav"])[:1])
+    saved = SavedSearches(place / "l.loom")
+    saved.save("rain at dawn", "text=rain&field=sample_rate:16000&view=map&k=100&sort=-duration")
+    saved.save("like it", f"like={rain.id}&start=0&end=0.5&folder=.&min_duration=0.5&weights=mfcc:2")
+    saved.save("upload", "upload=abc")
+    saved.save("gone", "like=0123456789abcdef")
+    saved.save("odd", "min_duration=long")
+    assert {one["path"] for one in json.loads(run("--saved", "rain at dawn", "--json").stdout)} == {
+        one["path"] for one in json.loads(run("rain", "--names", "--json").stdout)
+    }
+    asked = library.saved_query("rain at dawn")
+    assert (asked.where, asked.sort) == ('"sample_rate" = 16000', ("-duration",))
+    found = run("--saved", "like it", "-k", "2")
+    assert found.exit_code == 0, found.stderr
+    assert "rain 0.wav@0-0.5" in found.stdout + found.stderr
+    asked = library.saved_query("like it")
+    assert (asked.filter.longer, asked.weights, asked.filter.folder) == (0.5, {"mfcc": 2.0}, str(place / "sounds"))
+    assert (asked.like[0].start, asked.like[0].end, str(asked.like[0].source)) == (0.0, 0.5, rain.path)
+    for name, said in (
+        ("dusk", "there is no saved search 'dusk': there are 'rain at dawn', 'like it', 'upload', 'gone', 'odd'"),
+        ("upload", "only the page can answer it, as it has upload"),
+        ("gone", "a sound of the saved search 'gone' is not in the library any more: save it anew"),
+        ("odd", "cannot be read (could not convert string to float: 'long')"),
+    ):
+        refused = run("--saved", name)
+        assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
+    for more in (("rain",), ("--tag", "x"), ("--names",)):
+        refused = run("--saved", "like it", *more)
+        assert (refused.exit_code, "--saved is a whole question: leave out" in refused.stderr) == (2, True)

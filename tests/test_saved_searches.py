@@ -33,7 +33,7 @@ def test_names_and_queries_have_limits(tmp_path: Path, name: str, query: str, me
 
 
 def test_what_is_not_there_cannot_be_removed(tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match="no saved search 'x'"):
+    with pytest.raises(QueryError, match="no saved search 'x': none is saved: save one in the page"):
         SavedSearches(tmp_path).remove("x")
 
 

@@ -112,7 +112,8 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
 
 def _searches(folder: Path) -> str:
     saved = list(SavedSearches(folder).all())
-    return f"{len(saved)} saved in the page: {', '.join(saved)}" if saved else "none saved in the page"
+    named = f"{len(saved)} saved in the page: {', '.join(saved)}; to ask one: soundloom search --saved NAME"
+    return named if saved else "none saved in the page"
 
 
 def _exclusions(folder: Path) -> str:

@@ -28,6 +28,7 @@ from soundloom.cli.search_query import (
     query_title,
     refuse_unused,
     refuse_with_facets,
+    refuse_with_saved,
     regions_cut,
     sound_name,
 )
@@ -46,6 +47,7 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
 @click.command("search")
 @click.argument("arguments", nargs=-1, metavar="[QUERY]...")
 @common_options.library
+@click.option("--saved", type=common_options.Name(), metavar="NAME", help="What was saved in the page under this name.")
 @_repeated("--like", metavar="SOUND", help="A sound that hits are like; repeated, also as a.wav=2.")
 @_repeated("--unlike", metavar="SOUND", help="A sound that they are not like; can be repeated.")
 @_repeated("--text", metavar="TEXT", help="Text of names, folders and tags, also if it is a file's.")
@@ -134,6 +136,7 @@ def command(
     explained: bool,
     columns: tuple[str, ...],
     facets: tuple[str, ...],
+    saved: str | None,
     **given: Any,
 ) -> None:
     """Find sounds by text, by sounds, and by words that the model knows.
@@ -164,13 +167,14 @@ def command(
       soundloom search --tag crow -k 1000 --out crows.selections.txt
       soundloom search rain --copy-to picked --cut
       soundloom search note.wav --weights timbre=0,texture=0,general=0
+      soundloom search --saved "marsh at dawn" -k 100 --out marsh.csv
       soundloom search dog.wav --where "duration < 5" --explain --picture hits.png
 
     --explain adds, for each part, the percentage of the library's sounds that are less similar than the hit.
     """
     outputs = {name: given.pop(name) for name in ("picture", "out", "copy_to", "json_wanted")}
     check_outputs(outputs["picture"], outputs["copy_to"], folder, cut, play)
-    query = _query(arguments, folder, **given)
+    query = _query(arguments, folder, **given) if saved is None else _saved(context, folder, saved, **given)
     refuse_unused(query, _SHARE)
     if not query.like and (outputs["picture"] or explained):
         raise click.UsageError("--picture and --explain set hits beside a sound: give a sound")
@@ -211,6 +215,25 @@ def _query(
         weights=common_options.parse_weights(weights),
         **given,
     )
+
+
+def _saved(
+    context: click.Context,
+    library: Path,
+    name: str,
+    *,
+    sort: tuple[str, ...],
+    every_segment: bool,
+    include_query: bool,
+    **_: Any,
+) -> LibraryQuery:
+    """The query that was saved under a name, with the options of how its hits are listed."""
+    from soundloom.library import Library
+
+    refuse_with_saved(context)
+    check_library(library)
+    query = Library.open(library).saved_query(name)
+    return replace(query, sort=sort or query.sort, every_segment=every_segment, include_query=include_query)
 
 
 def _with_region(sounds: tuple[QuerySound, ...], start: float, end: float | None) -> tuple[QuerySound, ...]:

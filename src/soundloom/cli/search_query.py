@@ -35,6 +35,7 @@ __all__ = [
     "query_title",
     "refuse_unused",
     "refuse_with_facets",
+    "refuse_with_saved",
     "regions_cut",
     "sound_name",
 ]
@@ -42,6 +43,11 @@ __all__ = [
 _TOLERANCE = 0.1
 _NAMED = 3
 """Sounds of a query that its title names."""
+_QUESTION = frozenset(
+    {"arguments", "like", "unlike", "text", "words", "not_words", "names_only", "start", "end", "weights", "share",
+     "tags", "inside", "longer", "shorter", "rate", "site", "hours", "after", "before", "where"}
+)  # fmt: skip
+"""Parameters that say what is looked for."""
 
 
 def check_library(folder: Path) -> None:
@@ -148,6 +154,18 @@ def refuse_with_facets(context: click.Context) -> None:
     if given:
         flag = next(option.opts[-1] for option in context.command.params if option.name == given[0])
         raise click.UsageError(f"--facets counts files and lists none: leave out {flag}, or --facets")
+
+
+def refuse_with_saved(context: click.Context) -> None:
+    """Refuse what asks for something besides a saved search.
+
+    Raises:
+        click.UsageError: one such argument or option was given.
+    """
+    for option in context.command.params:
+        if option.name in _QUESTION and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            flag = option.opts[-1] if isinstance(option, click.Option) else "QUERY"
+            raise click.UsageError(f"--saved is a whole question: leave out {flag}, or --saved")
 
 
 def regions_cut(query: LibraryQuery) -> list[str]:

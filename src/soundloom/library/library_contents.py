@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
+from soundloom.file_names import os_path
 from soundloom.library.annotation_store.library_annotations import LibraryAnnotations
 from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.column_table import ColumnReport, add_columns
@@ -16,6 +17,7 @@ from soundloom.library.indexing.file_facts import measure_levels
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.library_roots import Roots
 from soundloom.library.mirror import refresh, shown
+from soundloom.library.saved_searches import SavedSearches, read_saved
 from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
@@ -32,6 +34,7 @@ from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.library.summary import LibrarySummary
 from soundloom.local_path import local_path
+from soundloom.remote.locations import common_folder, inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,6 +210,27 @@ class LibraryContents(SegmentTables):
         if remarks is not None:
             remarks += reader.remarks
         return LibraryQuery(like=sounds, text=text, names_only=names_only)
+
+    def saved_query(self, name: str) -> LibraryQuery:
+        """The search that somebody has saved in the page under a name, for `Library.find`.
+
+        Raises:
+            QueryError: there is none of that name, and those there are are named; or a sound of it is gone.
+        """
+        query, index = SavedSearches(self.folder).find(name), self.index()
+        root = common_folder({inside(os.path.dirname(path)) for path in index.rows["path"].unique().to_pylist()})
+
+        def sound(identity: str) -> QuerySound:
+            (row,) = index.segments.rows_of_ids([identity])
+            if row < 0:
+                raise QueryError(f"a sound of the saved search {name!r} is not in the library any more: save it anew")
+            (one,) = index.segments.at([row])
+            return QuerySound(Path(os_path(one.path)), start=one.start, end=one.end)
+
+        def folder(inner: str) -> str:
+            return inner if not root else root if inner == os.curdir else inside(root) + inner
+
+        return read_saved(query, sound, folder)
 
     def add_columns(self, table: str | os.PathLike[str]) -> ColumnReport:
         """Join the columns of a CSV, such as site or weather, to the files; see `column_table.add_columns`.
