@@ -110,6 +110,32 @@ def test_what_patterns_leave_out_is_counted_in_every_run(sounds: Path) -> None:
     assert "2 files left out by patterns" in planned
 
 
+def test_what_is_named_outright_stays_in_every_run(sounds: Path) -> None:
+    (sounds / ".soundloomignore").write_text("d.wav\n")
+    (sounds / ".e.wav").write_bytes((sounds / "a.wav").read_bytes())
+    (sounds / "deep" / "f.wav").write_bytes((sounds / "b.wav").read_bytes())
+    patterns = ("--exclude", "*_draft.wav", "--exclude", "deep/")
+    index("sounds", *patterns)
+    assert held() == ["a", "b", "c"]
+    assert index("sounds/a_draft.wav", "sounds/d.wav", "sounds/.e.wav").exit_code == 0
+    assert index("sounds/deep").exit_code == 0
+    named = [".e", "a", "a_draft", "b", "c", "d", "f"]  # and not b_draft, which a pattern leaves out of deep as well
+    for arguments in ((), ("sounds",), ("sounds", *patterns), ("--exclude", "*.mp3"), ("--rehash",), ("sounds/a.wav",)):
+        done = index(*arguments)
+        assert (done.exit_code, "excluded" in done.stdout, sorted(held())) == (0, False, named), arguments
+    roots = [str(sounds), *(str(sounds / name) for name in (".e.wav", "a_draft.wav", "d.wav", "deep"))]
+    assert [root.path for root in Library.open("sounds.loom").roots.all()] == roots
+    assert "1 excluded" in index("--exclude", "a_d*.wav").stdout  # a pattern that is given later
+    assert sorted(held()) == [name for name in named if name != "a_draft"]
+    CliRunner().invoke(main, ["roots", "forget", "sounds/d.wav"])
+    Path(sounds / ".soundloomignore").unlink()
+    index()
+    assert sorted(held()) == [".e", "a", "b", "c", "f"]
+    index("sounds/d.wav")
+    index()
+    assert sorted(held()) == [".e", "a", "b", "c", "d", "f"]
+
+
 def test_lists_of_files_are_indexed(sounds: Path) -> None:
     Path("list.txt").write_text("sounds/a.wav\nsounds/lost.wav\nsounds/b.wav\n")
     done = index("--files", "list.txt")

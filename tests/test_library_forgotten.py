@@ -93,6 +93,15 @@ def test_a_folder_in_a_root_is_forgotten_until_it_is_named(library: Library, par
     assert (reopened.roots.forgotten(), len(reopened.files())) == ([], 7)
 
 
+def test_a_root_in_a_forgotten_folder_stays_when_the_one_around_is_indexed(library: Library, parent: Path) -> None:
+    library.add(parent)
+    library.roots.forget(parent / "other")
+    library.add(parent / "other" / "deep")
+    report = library.add(parent)
+    assert (report.excluded, report.deleted) == (0, 0)
+    assert _names(library, parent) == ["4.wav", "kid/0.wav", "kid/1.wav", "other/deep/3.wav"]
+
+
 def test_what_is_forgotten_moves_with_its_root(library: Library, parent: Path) -> None:
     library.add(parent)
     library.roots.forget(parent / "other" / "deep" / "3.wav")

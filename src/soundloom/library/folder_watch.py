@@ -13,7 +13,7 @@ from soundloom.errors import InvalidArgumentError, SoundloomError
 from soundloom.library.indexing.add_report import AddReport
 from soundloom.library.indexing.scan import files_below, roots_of
 from soundloom.library.library import Library
-from soundloom.library.storage.exclusions import remember_exclusions
+from soundloom.library.storage.exclusions import read_exclusions
 from soundloom.remote import is_there
 
 __all__ = ["watch_folders"]
@@ -64,10 +64,10 @@ def watch_folders(
 
 def _files(library: Library, named: Iterable[str] | None) -> frozenset[tuple[str, int, int]]:
     """Path, size and time of every file that would be indexed."""
-    roots = list(named) if named is not None else library.roots.present()[0]
+    roots = library.roots.searched(list(named)) if named is not None else library.roots.present()[0]
     present = [root for root in roots if is_there(root)]
     if not present:
         return frozenset()
-    exclude, forgotten = remember_exclusions(library.folder, ()), library.roots.forgotten()
+    exclude, forgotten = read_exclusions(library.folder), library.roots.forgotten()
     found = files_below(present, {}, exclude=exclude, forgotten=forgotten)
     return frozenset((file.path, file.size, file.mtime_ns) for file in found)

@@ -45,7 +45,6 @@ from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import Hit
 from soundloom.library.storage import lifecycle
-from soundloom.library.storage.exclusions import remember_exclusions
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.lifecycle import LibraryModel, Loader, Weights
@@ -65,7 +64,8 @@ class Library(LibraryContents):
     ====================  ==============================================================================
     make and fill         `create`, `open`, `add`, `upgrade`, `check_present`; `folder`, `settings`, `model`
     contents              `len`, `files`, `totals`, `rows`, `failures`, `notices`, `unfinished`; `annotations`
-    search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`; `read_query`
+    search                `search`, `search_tags`, `search_embedding`, `find`, `select`, `explain`
+    queries               `read_query`, `saved_query`
     segments              `index`: by id, reference and filter, their vectors and embeddings
     tags                  `tags`: edit, undo, count, export, suggest from examples; words to search by
     maps, duplicates      `maps`: compute, and show the one kept; `duplicates`: find copies of files
@@ -190,7 +190,8 @@ class Library(LibraryContents):
             workers: how many files at a time; as many as there are processors if not given.
             prune: remove all files that are gone from roots that are there.
             rehash: find changes also in files of the same size and time.
-            exclude: patterns of files to leave out, now and later; gitignore syntax.
+            exclude: patterns of files to leave out, now and later; gitignore syntax. What ``sounds`` names now or in a
+                later call is taken all the same, and stays.
             progress: called after every file.
 
         Raises:
@@ -199,8 +200,7 @@ class Library(LibraryContents):
         """
         roots, absent = (roots_of(sounds), []) if sounds is not None else self.roots.present()
         with self._add_lock.held():
-            self._registry.remember(roots, replacing=False)
-            exclude = remember_exclusions(self.folder, exclude)
+            roots, exclude = self.roots.take_in(roots, exclude, named=sounds is not None)
             report = Synchroniser(
                 self._indexed(self.settings, workers), self._library_model.get,
                 prune=prune, rehash=rehash, exclude=exclude, progress=progress,

@@ -68,7 +68,7 @@ def create_plan(
     if not 0 < lease_seconds < math.inf:
         raise InvalidArgumentError(f"leases of {lease_seconds} s: give more than 0, such as 120")
     require_empty(storage)
-    model, roots, report = library.model, roots_of(sounds), PlanReport()
+    model, roots, report = library.model, library.roots.searched(roots_of(sounds)), PlanReport()
     with library.adding() as indexed:
         exclude = remember_exclusions(indexed.folder, exclude)
         known = indexed.store.files()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from soundloom.errors import LibraryError
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.relocation import relocate_root
 from soundloom.library.search.current_rows import StoredTables
+from soundloom.library.storage.exclusions import read_exclusions, remember_exclusions
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup, is_below, is_empty, parents_of, totals_by_root
 from soundloom.library.storage.root_registry import RootEntry, RootRegistry
@@ -115,6 +117,30 @@ class Roots:
                 + ("; if one was moved: soundloom roots relocate OLD NEW" if registered else "")
             )
         return there, tuple(root for root in registered if root not in there)
+
+    def take_in(self, roots: Sequence[str], exclude: Iterable[str], *, named: bool) -> tuple[list[str], list[str]]:
+        """Register roots, and patterns of files to leave out; the caller holds the lock of adding.
+
+        Args:
+            roots: they.
+            exclude: patterns.
+            named: whether somebody has named the roots now, so that no pattern leaves them out.
+
+        Returns:
+            What is searched, and all patterns.
+        """
+        before = read_exclusions(self._folder)
+        patterns = remember_exclusions(self._folder, exclude)
+        self._registry.remember(roots, replacing=False)
+        new = [pattern for pattern in patterns if pattern not in before]
+        dropped = self._registry.drop_excluded(new, roots if named else ()) if new else set()
+        return self.searched([root for root in roots if root not in dropped]), patterns
+
+    def searched(self, named: Sequence[str]) -> list[str]:
+        """What is searched of roots: they, and the registered roots in them that are there, which patterns may hide."""
+        lookup = RootLookup(named)
+        inner = (path for path in self._registry.paths() if lookup.root_of(path) is not None and is_there(path))
+        return list(dict.fromkeys([*named, *inner]))
 
     def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> Root:
         """Change the path of a root that was moved; its files are not embedded again.

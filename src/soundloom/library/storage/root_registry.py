@@ -8,7 +8,8 @@ the root was last indexed and whose rows were kept. ``pending`` is a change of t
 the removal of its rows: it is written before the rows change and finished by the process that opens the registry next,
 so a process killed in between leaves nothing half done. ``forgotten`` are folders and files in roots that are left out
 until they are named as roots. A root that lies in another one is dropped when that one has been indexed to the end,
-unless a forgotten folder lies between them.
+unless a forgotten folder lies between them, or a search of that one passes it over (`Exclusions`): what was named is
+wanted. A pattern that is given later leaves it out all the same.
 
 The files of earlier versions, ``{"roots": ["..."]}``, are read as well.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -28,6 +29,7 @@ from uuid import uuid4
 from soundloom.atomic_file import write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library.library_files import ROOTS_FILE
+from soundloom.library.storage.exclusions import Exclusions, read_exclusions
 from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost, renamed
 from soundloom.remote import is_there
 
@@ -69,6 +71,7 @@ class RootRegistry:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._file = folder / ROOTS_FILE
         self._last_read: tuple[bytes, _Contents] | None = None
 
@@ -106,7 +109,7 @@ class RootRegistry:
         left = tuple(path for path in forgotten if path not in named)
         paths = sorted({*by_path, *named}, key=by_components)
         settled = [path for path in paths if path not in by_path or by_path[path].pending is None]
-        dropped = _nested(settled, left)
+        dropped = _nested(settled, left, self._exclusions())
         if not replacing:
             whole = {path for path in paths if path not in by_path or by_path[path].indexed is not None}
             dropped = {path: outer for path, outer in dropped.items() if path not in by_path and outer in whole}
@@ -115,6 +118,21 @@ class RootRegistry:
             lost = [path for entry in known if entry not in every for path in entry.missing]
             entries = [replace(one, missing=_below(one, [*one.missing, *lost])) for one in every]
             self._write(library, entries, left)
+
+    def drop_excluded(self, patterns: Sequence[str], named: Iterable[str]) -> set[str]:
+        """Drop the roots that are there and that patterns leave out of those around them. Returns their paths.
+
+        Args:
+            patterns: those that are new.
+            named: roots that are wanted all the same.
+        """
+        library, known, forgotten = self._read()
+        paths = [entry.path for entry in known if entry.pending is None and not is_empty(entry.path)]
+        every, reached = (_nested(paths, forgotten, Exclusions(some, alone=True)).keys() for some in ((), patterns))
+        dropped = every - reached - set(named)
+        if dropped:
+            self._write(library, [entry for entry in known if entry.path not in dropped], forgotten)
+        return dropped
 
     def record(self, scanned: Iterable[str], missing: Iterable[str]) -> dict[str, str]:
         """Note that roots were indexed just now, and which of their files were missing and kept.
@@ -127,7 +145,7 @@ class RootRegistry:
         just_scanned = RootLookup(scanned)
         replaced = {
             path: outer
-            for path, outer in _nested([entry.path for entry in known], forgotten).items()
+            for path, outer in _nested([one.path for one in known], forgotten, self._exclusions()).items()
             if just_scanned.root_of(outer) is not None and not is_empty(path)
         }
         entries = [entry for entry in known if entry.path not in replaced]
@@ -161,7 +179,7 @@ class RootRegistry:
         """Remove the rows below a root, but not those of roots in it, and the root; leave out what is in a root."""
         library, entries, forgotten = self._read()
         roots = [one.path for one in entries]
-        if path not in roots and is_below(path, roots):
+        if is_below(path, [root for root in roots if root != path]):
             forgotten = tuple(outermost([*forgotten, path]))
         others = [one for one in entries if one.path != path]
         self._write(library, [*others, replace(RootEntry.of(path), pending="")], forgotten)
@@ -199,6 +217,10 @@ class RootRegistry:
             LibraryError: it is damaged.
         """
         self._read()
+
+    def _exclusions(self) -> Exclusions:
+        """What searches pass over now."""
+        return Exclusions(read_exclusions(self._folder))
 
     def _read(self) -> _Contents:
         """The library's id, its roots, and what is forgotten."""
@@ -270,16 +292,17 @@ class Presence:
         return [known[path] for path in every]
 
 
-def _nested(paths: Iterable[str], forgotten: Iterable[str]) -> dict[str, str]:
-    """Those of some roots that lie in others, without a forgotten folder between: path -> the outermost of these."""
+def _nested(paths: Iterable[str], forgotten: Iterable[str], exclusions: Exclusions) -> dict[str, str]:
+    """Those of some roots that searches of others come to, outside of forgotten folders: path -> the outermost one."""
     between, every = set(forgotten), sorted(paths, key=by_components)
     lookup = RootLookup([*every, *between])
     found: dict[str, str] = {}
     for path in every:
         name = path.rstrip(os.sep) or os.sep
         outer = lookup.root_of(os.path.dirname(name))
-        if outer is not None and outer != name and outer not in between:
-            found[path] = found.get(outer, outer)
+        if outer is None or outer == name or outer in between or exclusions.pass_over(path, outer):
+            continue
+        found[path] = found.get(outer, outer)
     return found
 
 
