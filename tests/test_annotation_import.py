@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from helpers.marked_recordings import NAMES, marks, recorded_library, sound
 from soundloom.annotations import UNMARKED, Annotation, read_annotations, write_annotations
 from soundloom.cli import main
-from soundloom.errors import FileTableError
+from soundloom.errors import FileTableError, QueryError
 from soundloom.library import (
     AnnotationFilter,
     Library,
@@ -161,6 +161,42 @@ def test_a_copy_is_known_by_its_content_under_any_name_while_the_library_s_files
     report = library.annotations.import_table(tmp_path / "marks.csv")
     assert (report.added, report.elsewhere) == (2, (str(away / NAMES[2]),))
     assert [Path(one.path).name for one in library.annotations.all()] == [NAMES[0], NAMES[1]]
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("{}.selections.txt", "Selection\tBegin Time (s)\tEnd Time (s)\tLabel\n1\t1\t1.5\tcrow\n2\t1.5\t9\towl\n"),
+        ("{}.txt", "1\t1.5\tcrow\n1.5\t9\towl\n"),
+        ("{}.csv", "path,start,end,label\n{},1,1.5,crow\n{},1.5,9,owl\n"),
+    ],
+    ids=["raven", "audacity", "csv"],
+)
+def test_regions_beyond_the_end_of_a_file_are_named(library: Library, tmp_path: Path, table: str, text: str) -> None:
+    file = tmp_path / "sounds" / table.format(NAMES[0].removesuffix(".wav"))
+    file.write_text(text.replace("{}", NAMES[0]))
+    said = CliRunner().invoke(main, ["annotations", "import", str(file), "-l", str(library.folder)])
+    assert "2 annotations added" in said.stdout
+    assert f"{NAMES[0]}: 1 region beyond its end at 2 s ('owl' at 1.5 to 9 s cut)" in said.stderr
+
+
+def test_an_annotation_beyond_the_end_of_its_file_is_refused(library: Library, tmp_path: Path) -> None:
+    path = str(tmp_path / "sounds" / NAMES[0])
+    wanted = [Annotation(path, 0, 2.05, "fits"), Annotation(path, 1.5, 9, "owl")]
+    with pytest.raises(QueryError, match=rf"{NAMES[0]}' lasts 2 s, and the region 'owl' at 1\.5 to 9 s reaches beyond"):
+        library.annotations.add(wanted)
+    assert library.annotations.add(wanted[:1]) == 1
+
+
+def test_an_import_names_the_first_files_with_regions_beyond_their_ends(library: Library, tmp_path: Path) -> None:
+    for number in range(5):
+        sound(tmp_path / "sounds" / f"{number}.wav", 50 + number)
+    library.add(workers=1)
+    table = tmp_path / "many.csv"
+    table.write_text("path,start,end,label\n" + "".join(f"{number}.wav,5,6,owl\n" for number in range(5)))
+    said = library.annotations.import_table(table).said
+    assert said.count("beyond its end") == 3
+    assert said.endswith("; and 2 files more")
 
 
 def test_an_import_counts_copies_and_what_nobody_has_marked(

@@ -275,7 +275,10 @@ def test_regions_beyond_the_end_of_a_file_are_named() -> None:
     kept, found = within_ends([*marks, Annotation("b.wav", 0, 99, "x")], {"a.wav": 10.0})
     assert [(one.start, one.end) for one in kept] == [(1, 2), (9, 10.05), (9, 10), (0, 99)]
     assert list(found) == ["a.wav"]
-    assert found["a.wav"].startswith("2 regions beyond its end at 10 s (1 left out, 1 cut)")
+    said = "2 regions beyond its end at 10 s ('x' at 9 to 12 s cut, 'x' at 11 to 12 s left out): are they of this file"
+    assert found["a.wav"].startswith(said)
+    _, found = within_ends([Annotation("a.wav", 20 + number, 30, "") for number in range(5)], {"a.wav": 10.0})
+    assert "(20 to 30 s left out, 21 to 30 s left out, 22 to 30 s left out, and 2 more)" in found["a.wav"]
 
 
 def test_only_what_was_learned_from_stays_among_the_examples_wherever_they_are_read(

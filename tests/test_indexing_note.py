@@ -11,15 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
 from filelock import FileLock
 
+from helpers.library_factory import clustered, filled
 from helpers.server import served
 from soundloom import Library
 from soundloom.cli import main
-from soundloom.library import FileProgress, TagTable
+from soundloom.library import FileProgress, TagTable, library_merge
+from soundloom.library.storage.indexing_note import IndexingNote
+from soundloom.library.storage.store import Store
 
 INTERRUPTED = r"not indexed to the end: it was interrupted at \d{4}-\d\d-\d\d \d\d:\d\d UTC, 4 files left; to go on: "
 
@@ -108,6 +112,56 @@ def test_indexing_another_folder_leaves_the_note(library: Library, tmp_path: Pat
     assert "4 files left" in library.unfinished()
     library.roots.forget(str(sounds))
     assert library.unfinished() == "", "no root of it is the library's any more"
+
+
+def test_an_interrupted_merge_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"one": ["/s/a.wav"], "two": ["/t/b.wav", "/t/c.wav", "/t/d.wav"], "three": ["/u/e.wav"]}
+    one, two, three = (
+        filled(tmp_path / f"{name}.loom", paths, clustered(5, 1)[: len(paths)]) for name, paths in names.items()
+    )
+    monkeypatch.setattr(library_merge, "_FILES", 1)
+    append, done = Store.append, 0
+
+    def interrupted(self: Store, rows: pa.Table) -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise KeyboardInterrupt
+        append(self, rows)
+
+    monkeypatch.setattr(Store, "append", interrupted)
+    merge = f"soundloom merge {two.folder} {three.folder} -l {one.folder}"
+    with pytest.raises(KeyboardInterrupt):
+        library_merge.merge_libraries(one.folder, two.folder, following=[three.folder])
+    said = one.unfinished()
+    assert re.match(
+        r"the library is not merged to the end: that was begun or interrupted at 20.* UTC, 2 files left; ", said
+    )
+    assert f"; to go on: {merge}; to leave it so: delete {one.folder / 'indexing.json'}" in said
+    assert run("search", "-l", one.folder).stderr.count(said) == 1
+    assert "indexing  the library is not merged" in run("info", one.folder).output
+    with FileLock(one.folder / "add.lock"):
+        assert one.unfinished() == "the library is being merged now, 2 files left"
+    monkeypatch.setattr(library_merge, "_take_over_tags", lambda *_: pytest.fail("a stop after the rows"))
+    with pytest.raises(pytest.fail.Exception):
+        library_merge.merge_libraries(one.folder, two.folder, following=[three.folder])
+    assert merge in one.unfinished()
+    monkeypatch.undo()
+    library_merge.merge_libraries(one.folder, two.folder, following=[three.folder])
+    assert f"soundloom merge {three.folder} -l {one.folder}" in one.unfinished()
+    assert run("merge", two.folder, three.folder, "-l", one.folder).exit_code == 0
+    assert (one.unfinished(), len(Library.open(one.folder).files())) == ("", 5)
+
+
+def test_indexing_leaves_the_note_of_a_merge(library: Library) -> None:
+    note = IndexingNote(library.folder, merging=["/away.loom"])
+    note.begin()
+    assert "not indexed to the end" in library.unfinished()
+    assert "soundloom merge /away.loom" in library.unfinished()
+    library.add()
+    assert library.unfinished().startswith("the library is not merged to the end")
+    note.end()
+    assert library.unfinished() == ""
 
 
 def test_a_table_of_tags_is_to_be_given_again(tmp_path: Path, sounds: Path) -> None:

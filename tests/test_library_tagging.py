@@ -82,7 +82,7 @@ def test_a_mark_is_an_id_a_segment_a_file_or_a_region(library: Library) -> None:
     assert segments.rows_of([]).tolist() == []
     for mark, message in (
         ("/s/none.wav", "neither a file nor the id"),
-        ((PATHS[0], 7.0, 9.0), "no segment of '/s/a.wav' lies at 7 to 9 s"),
+        ((PATHS[0], 7.0, 9.0), "no segment of '/s/a.wav' lies at 7 to 9 s: its last ends at "),
         ((PATHS[0], 2.0, 2.0), "must end after it begins"),
     ):
         with pytest.raises(QueryError, match=message):

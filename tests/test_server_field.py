@@ -143,7 +143,8 @@ def test_tables_of_programs_are_imported(client: TestClient) -> None:
     assert [one["start"] for one in listed] == [1, 5, 7, 9]
     beyond = imported("23.0\t30.0\towl\n26.0\t27.0\towl\n", "HILL_20240503_120000.txt").json()
     assert beyond["added"] == 1
-    assert "HILL_20240503_120000.wav: 2 regions beyond its end at 24 s (1 left out, 1 cut)" in beyond["said"]
+    regions = "'owl' at 23 to 30 s cut, 'owl' at 26 to 27 s left out"
+    assert f"HILL_20240503_120000.wav: 2 regions beyond its end at 24 s ({regions})" in beyond["said"]
     listed = client.get(f"{API}/annotations?label=owl").json()["annotations"]
     assert [one["end"] for one in listed] == [2, 6, 8, 9.5, 24]
     assert "line 2" in refused(imported("path,start,end\na.wav,x,2\n", "a.csv"), 422, "bad_query")
@@ -156,7 +157,7 @@ def test_tables_of_programs_are_imported(client: TestClient) -> None:
     ("mark", "word"),
     [
         ({"start": 2.0, "end": 1.0}, "ends after its start"),
-        ({"start": 2.0, "end": 60.0}, "lasts 24 s"),
+        ({"start": 2.0, "end": 60.0, "label": "owl"}, "lasts 24 s, and the region 'owl' at 2 to 60 s reaches"),
         ({"start": 1.0, "end": 2.0, "low": 900.0, "high": 100.0}, "upper limit"),
     ],
 )

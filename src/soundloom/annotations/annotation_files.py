@@ -43,6 +43,7 @@ __all__ = [
     "label_tracks",
     "read_annotations",
     "sound_beside",
+    "takes_any_columns",
     "write_annotations",
 ]
 
@@ -89,6 +90,12 @@ def check_annotation_file(out: str | os.PathLike[str]) -> Path:
             f"labels{meant}"
         )
     return path
+
+
+def takes_any_columns(out: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name holds further columns under their names; raises as `check_annotation_file`."""
+    format_ = _written_format(check_annotation_file(out))
+    return format_ is not None and format_.any_columns
 
 
 def write_annotations(

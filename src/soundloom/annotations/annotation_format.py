@@ -34,6 +34,7 @@ class AnnotationFormat:
             delimited text.
         recognise: whether a table of delimited text is of this format; None for one that is none, or only written.
         read: reads it; None for one that is only written.
+        any_columns: whether it holds further columns under their names, in no program's way.
         guess: attribute -> the column of a table, as it is written, that is taken for it, where that is to be said.
     """
 
@@ -43,6 +44,7 @@ class AnnotationFormat:
     decode: Callable[[bytes], TextTable | None] | None = None
     recognise: Recogniser | None = None
     read: TableReader | None = None
+    any_columns: bool = False
     guess: Callable[[TextTable], Mapping[str, str]] | None = None
 
 

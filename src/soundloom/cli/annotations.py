@@ -23,10 +23,11 @@ __all__ = ["command"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
+_GONE = "of content that is gone, at the last place known"
 _FILTERS = (
     click.option("--label", metavar="LABEL", help="Only annotations with this label."),
     click.option("--annotator", metavar="NAME", help="Only those of this annotator."),
+    click.option("--gone", is_flag=True, default=None, help="Only those whose content no file of the library has."),
 )
 
 
@@ -40,7 +41,9 @@ def _filtered(command: Command) -> Command:
 def _where(given: dict[str, Any]) -> AnnotationFilter:
     from soundloom.library import AnnotationFilter
 
-    return AnnotationFilter(label=given["label"], annotator=given["annotator"], **pop_recording(dict(given)))
+    return AnnotationFilter(
+        **{name: given[name] for name in ("label", "annotator", "gone")}, **pop_recording(dict(given))
+    )
 
 
 def _found(folder: Path, given: dict[str, Any]) -> tuple[list[Annotation], str]:
@@ -50,7 +53,7 @@ def _found(folder: Path, given: dict[str, Any]) -> tuple[list[Annotation], str]:
     annotations = Library.open(folder).annotations
     found = annotations.with_ids(_where(given))
     lost = len(annotations.lost() & {number for number, _ in found})
-    return [one for _, one in found], f"; {lost} of content that is gone, at the last place known" if lost else ""
+    return [one for _, one in found], f"; {lost} {_GONE}" if lost else ""
 
 
 @click.group("annotations", cls=CommandGroup)
@@ -120,28 +123,35 @@ def list_(folder: Path, json_wanted: bool, **given: Any) -> None:
 @click.option("-o", "--out", type=common_options.LocalPath(), metavar="OUT", help="The same, as an option.")
 @_filtered
 def export(folder: Path, name: Path | None, out: Path | None, **given: Any) -> None:
-    """Write annotations to a file, or a folder of Audacity labels; the ending says in which format."""
-    from soundloom.annotations import write_annotations
+    """Write annotations to a file, or a folder of Audacity labels; the ending says in which format.
+
+    A CSV, JSON or parquet says of which content each is, so that an import gives it to that content alone. The tables
+    of programs do not: those whose content is gone are left out of them.
+    """
+    from soundloom.annotations import takes_any_columns, write_annotations
+    from soundloom.library import Library
 
     if (name is None) == (out is None):
         raise click.UsageError("name the file to write once: soundloom annotations export crows.csv, or -o crows.csv")
     out = name or out
     assert out is not None
 
-    found, gone = _found(folder, given)
+    whole = takes_any_columns(out)
+    found, gone = Library.open(folder).annotations.to_write(_where(given), any_columns=whole)
     out = write_annotations(found, out)
-    echo(f"{counted(len(found), 'annotation')} written to {out}{gone}", err=True)
+    said = _GONE if whole else "left out, of content that is gone: a file .csv holds them as well"
+    echo(f"{counted(len(found), 'annotation')} written to {out}" + (f"; {gone} {said}" if gone else ""), err=True)
 
 
 @command.command("remove")
 @common_options.library
 @_filtered
 def remove(folder: Path, **given: Any) -> None:
-    """Remove the annotations that the options name, at least one."""
+    """Remove the annotations that the options name, at least one: --gone for those of sounds that are no more."""
     from soundloom.library import Library
 
     if all(value is None for value in given.values()):
-        raise click.UsageError("say which annotations: --label, --annotator, --site, --hours, --after or --before")
+        raise click.UsageError("say which: --label, --annotator, --gone, --site, --hours, --after or --before")
     removed = Library.open(folder).annotations.remove(_where(given))
     echo(f"{counted(removed, 'annotation')} removed")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, print_notices
+from soundloom.cli.console import clock, echo, print_failures, print_json, print_lost_annotations, print_notices
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.cli.work import plan_argument
 from soundloom.counted import counted
@@ -51,6 +51,7 @@ def command(address: str, folder: Path | None, verbose: bool, json_wanted: bool)
             f"{status.committed} of {counted(status.shards, 'shard')} are committed."
         )
     print_notices(report.notices, library.folder, every=verbose)
+    print_lost_annotations(report, library.folder)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
         print_failures(report.failed)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from soundloom.counted import counted
+from soundloom.library.mirror import shown
 from soundloom.option_hints import hints_as_flags
 from soundloom.safe_text import printable_lines
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from soundloom.library import Failure, FileNotice
+    from soundloom.library import AddReport, Failure, FileNotice
     from soundloom.library.indexing.scan import FilesLeftOut
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "print_json",
     "print_left_out",
     "print_list",
+    "print_lost_annotations",
     "print_notices",
     "table_console",
     "tolerate_encodings",
@@ -188,6 +190,21 @@ def print_list(title: str, lines: Sequence[str], *, shown: int = 20) -> None:
         echo(f"  {line}", err=True)
     if len(lines) > shown:
         echo(f"  ... and {len(lines) - shown} more", err=True)
+
+
+def print_lost_annotations(report: AddReport, folder: Path) -> None:
+    """Name, on standard error, the files whose annotations an update left without their content; and what to do."""
+    which = f"--gone -l {quote(shown(folder))}"
+    if report.lost_annotations:
+        print_list(
+            f"{counted(sum(report.lost_annotations.values()), 'annotation')} of content that is gone now. They are "
+            f"kept, and hold again when the sound is back. To see them: soundloom annotations list {which}; to drop "
+            f"them: soundloom annotations remove {which}. They are of:",
+            [f"{path} ({count})" for path, count in sorted(report.lost_annotations.items())],
+        )
+    if report.gone_annotations:
+        before = counted(report.gone_annotations, "annotation")
+        echo(f"{before} of content that was gone before: soundloom annotations list {which}", err=True)
 
 
 def can_print(text: str) -> bool:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from soundloom.cli.console import echo
@@ -34,14 +35,23 @@ def table_marks(tables: tuple[Path, ...]) -> list[Annotation]:
             found += Detector.load(path).examples
             continue
         if path.is_dir():
-            from soundloom.library import Library
-
-            found += Library.open(path).annotations.all()
+            found += _of_library(path)
             continue
         table = read_annotations(path)
         echo(table.said, err=True)
         found += _answered(path, table.annotations)
     return found
+
+
+def _of_library(folder: Path) -> list[Annotation]:
+    """The annotations of a library; those whose content is gone are left out, and counted."""
+    from soundloom.library import AnnotationFilter, Library
+
+    annotations = Library.open(folder).annotations
+    if gone := len(annotations.lost()):
+        listed = f"soundloom annotations list --gone -l {quote(str(folder))}"
+        echo(f"{folder}: {counted(gone, 'annotation')} left out, of content that is gone: {listed}", err=True)
+    return annotations.all(AnnotationFilter(gone=False))
 
 
 def _answered(table: Path, regions: Sequence[Annotation]) -> list[Annotation]:

@@ -23,6 +23,7 @@ from soundloom.cli.console import (
     print_json,
     print_left_out,
     print_list,
+    print_lost_annotations,
     print_notices,
 )
 from soundloom.cli.error_door import goes_on
@@ -73,7 +74,8 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     multiple=True,
     metavar="PATTERN",
     help='Leave out files, as "*_draft.wav" or "outtakes/", now and later; as do files .soundloomignore. Repeat it. To '
-    "take one back, delete its line in LIBRARY/exclude.txt.",
+    "take one back, delete its line in LIBRARY/exclude.txt. What SOUNDS names afterwards is taken all the same, and "
+    "stays until soundloom roots forget.",
 )
 @common_options.workers
 @click.option("-v", "--verbose", is_flag=True, help="Name every file of which something was noticed.")
@@ -180,6 +182,7 @@ def _print_outcome(
     else:
         _print_report(report, library, seconds, tag_file)
     print_notices(report.notices, library.folder, every=verbose)
+    print_lost_annotations(report, library.folder)
     return _print_refused(report, library, tag_file)
 
 

@@ -142,14 +142,14 @@ def _of_library(sound: Path, folder: Path | None) -> list[Annotation]:
     from soundloom.annotations import Annotation
     from soundloom.errors import QueryError
     from soundloom.file_names import text_path
-    from soundloom.library import Library
+    from soundloom.library import AnnotationFilter, Library
 
     library, path = Library.open(folder), text_path(sound.resolve())
     if path not in library.files():
         raise QueryError(f"{str(sound)!r} is not in the library: index it, or leave out --library")
     rows = library.rows(["path", "start", "end", "tags"], f"path = '{path.replace(chr(39), chr(39) * 2)}'").to_pylist()
     tagged = [Annotation(path, row["start"], row["end"], tag) for row in rows for tag in row["tags"] or ()]
-    return [*(one for one in library.annotations.all() if one.path == path), *tagged]
+    return [*(one for one in library.annotations.all(AnnotationFilter(gone=False)) if one.path == path), *tagged]
 
 
 def _of_detector(sound: Path, name: str | None, above: float) -> list[Annotation]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures
+from soundloom.cli.console import clock, echo, print_failures, print_lost_annotations
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.option_types import FiniteNumber
 from soundloom.counted import counted
@@ -48,7 +48,7 @@ def command(sounds: tuple[Path | str, ...], folder: Path, every: float, workers:
     from soundloom.library.folder_watch import watch_folders
 
     library = Library.open(folder, loader=model_loader(offline=offline))
-    counts = _Counts()
+    counts = _Counts(folder)
     echo(f"watching for {folder}: end with Ctrl-C", err=True)
     try:
         watch_folders(
@@ -62,7 +62,8 @@ def command(sounds: tuple[Path | str, ...], folder: Path, every: float, workers:
 class _Counts:
     """What was done so far, printed as it happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.began = time.monotonic()
         self.updates = self.new = self.changed = self.deleted = 0
 
@@ -81,6 +82,7 @@ class _Counts:
         echo(f"{report.new} new, {report.changed} changed, {deleted} deleted, {report.moved} moved")
         known = set(report.failed_before)
         print_failures([failure for failure in report.failed if failure.path not in known])
+        print_lost_annotations(report, self._folder)
 
     def failed(self, error: SoundloomError) -> None:
         echo(f"not now: {error}", err=True)

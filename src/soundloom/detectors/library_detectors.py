@@ -16,7 +16,7 @@ from soundloom.detectors.detector_folder import SETTINGS, SUFFIX, find_detectors
 from soundloom.embedder import Embedder
 from soundloom.errors import DetectorError, InvalidArgumentError, ResourceError
 from soundloom.letter_case import folded
-from soundloom.library import Library
+from soundloom.library import AnnotationFilter, Library
 from soundloom.library.mirror import changing
 from soundloom.models import load
 from soundloom.system_errors import reason_of
@@ -92,7 +92,7 @@ class LibraryDetectors:
         Raises:
             InvalidArgumentError: none of the regions has one of the labels.
         """
-        found = self._tagged(labels, other) if by_tags else self.library.annotations.all()
+        found = self._tagged(labels, other) if by_tags else self.library.annotations.all(AnnotationFilter(gone=False))
         files = set(self.library.files())
         found = [one for one in found if one.path in files]
         missing = [label for label in labels if not any(folded(one.label) == folded(label) for one in found)]

@@ -1,7 +1,7 @@
 """Merging of libraries of one model: rows, roots, fields, tags and annotations are taken over, nothing is embedded.
 
 A path that both hold keeps the rows of the library that is merged into. Tags become decisions there, so that they
-follow the sounds as those that are given by hand.
+follow the sounds as those that are given by hand. Annotations stay those of their contents, whatever the paths hold.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from soundloom.library.library import Library
 from soundloom.library.library_files import is_library
 from soundloom.library.mirror import library_path
 from soundloom.library.storage.facts_table import take_over_facts
+from soundloom.library.storage.indexing_note import IndexingNote
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
@@ -44,11 +45,13 @@ class MergeReport:
         files: files that were taken over.
         segments: their rows.
         known: files that the library held already, by their paths.
+        lost_annotations: annotations that were taken over, of contents that no file of the library has.
     """
 
     files: int
     segments: int
     known: int
+    lost_annotations: int = 0
 
 
 def check_mergeable(folder: str | os.PathLike[str], others: Sequence[str | os.PathLike[str]]) -> None:
@@ -67,12 +70,17 @@ def check_mergeable(folder: str | os.PathLike[str], others: Sequence[str | os.Pa
         _check_alike(first, other)
 
 
-def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> MergeReport:
+def merge_libraries(
+    folder: str | os.PathLike[str], other: str | os.PathLike[str], *, following: Sequence[str | os.PathLike[str]] = ()
+) -> MergeReport:
     """Take the rows, roots, fields, tags and annotations of a library over into another one.
+
+    A merge that is interrupted leaves a note in the library that grows, and is done when it is called again.
 
     Args:
         folder: the library that grows; made if there is nothing.
         other: the one that is read, and stays as it is.
+        following: libraries that are merged after this one; until they are, the note stays.
 
     Raises:
         LibraryError: they are of different models, windows or ways of decoding; or the same.
@@ -85,7 +93,9 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
     store = Store(target.folder / target.settings.store, target.settings.dim)
     theirs = Store(source.folder / source.settings.store, source.settings.dim)
     registry = RootRegistry(target.folder)
+    note = IndexingNote(target.folder, merging=[_named(one) for one in (other, *following)])
     with AddLock(target.folder).held():
+        note.begin()
         registry.remember(RootRegistry(source.folder).paths())
         guard = CommitGuard(target.folder, registry)
         known, files = store.files(), theirs.files()
@@ -97,15 +107,22 @@ def merge_libraries(folder: str | os.PathLike[str], other: str | os.PathLike[str
             with guard.committing():
                 store.append(rows)
             segments += rows.num_rows
+            note.left(len(new) - min(first + _FILES, len(new)))
         hashes, others = ({path: state.hash for path, state in one.files().items()} for one in (store, theirs))
         take_over_facts(target.folder, source.folder, hashes)
         take_over_columns(target.folder, hashes, source.folder, others)
         store.note_contents()
     _take_over_tags(target, source)
-    held = set(target.files())
-    target.annotations.add(one for one in source.annotations.all() if one.path in held)
+    lost = target.annotations.take_over(source.annotations)
+    with AddLock(target.folder).held():
+        note.end()
     target.index()
-    return MergeReport(len(new), segments, len(files) - len(new))
+    return MergeReport(len(new), segments, len(files) - len(new), lost)
+
+
+def _named(library: str | os.PathLike[str]) -> str:
+    """A library as a command names it from anywhere."""
+    return str(library) if is_address(library) else os.path.abspath(library)
 
 
 def _made_alike(folder: Path, source: Library) -> Library:

@@ -292,7 +292,9 @@ class Segments:
         shared = np.minimum(ends, end) - np.maximum(starts, start)
         rows = rows[(shared > 0) & (shared >= 0.5 * np.minimum(ends - starts, end - start))]
         if not len(rows):
-            raise QueryError(f"no segment of {path!r} lies at {start:g} to {end:g} s")
+            raise QueryError(
+                f"no segment of {path!r} lies at {start:g} to {end:g} s: its last ends at {ends.max():g} s"
+            )
         return rows
 
     def _of_files(self, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:

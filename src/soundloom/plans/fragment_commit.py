@@ -73,7 +73,8 @@ class _Committer:
         self._store.add_missing_columns()
         missing = [path for root in registry.entries() for path in root.missing]
         known = self._store.files()
-        AnnotationLog(self._library.folder).note_places(known)
+        annotations = AnnotationLog(self._library.folder)
+        annotations.note_places(known)
         writer = RowWriter(
             self._store, self._library.tag_editor, self._library.guard, known, FileTags(), self._tally.report,
             shortest=self._plan.shortest, reused=missing,
@@ -89,6 +90,7 @@ class _Committer:
         self._library.tag_editor.reconcile()
         if writer.commits:
             self._store.compact()
+        self._tally.report.count_annotations(annotations, known, self._store.files)
         return self._tally.finished()
 
     def _commit(

@@ -99,6 +99,12 @@ def _cell(value: Any) -> Any:
 PLAIN_CSV = register_format(
     "csv",
     AnnotationFormat(
-        title="plain CSV", ending=".csv", write=_write, recognise=_recognise, read=_read, guess=guessed_columns
+        title="plain CSV",
+        ending=".csv",
+        write=_write,
+        recognise=_recognise,
+        read=_read,
+        any_columns=True,
+        guess=guessed_columns,
     ),
 )

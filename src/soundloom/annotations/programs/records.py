@@ -72,7 +72,13 @@ def _write_parquet(annotations: Sequence[Annotation], file: Path) -> None:
 JSON = register_format(
     "json",
     AnnotationFormat(
-        title="JSON", ending=".json", write=_write_json, decode=_decode_json, read=PLAIN_CSV.read, guess=PLAIN_CSV.guess
+        title="JSON",
+        ending=".json",
+        write=_write_json,
+        decode=_decode_json,
+        read=PLAIN_CSV.read,
+        any_columns=True,
+        guess=PLAIN_CSV.guess,
     ),
 )
 PARQUET = register_format(
@@ -83,6 +89,7 @@ PARQUET = register_format(
         write=_write_parquet,
         decode=_decode_parquet,
         read=PLAIN_CSV.read,
+        any_columns=True,
         guess=PLAIN_CSV.guess,
     ),
 )

@@ -13,8 +13,9 @@ a process that was killed, is dropped.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -140,6 +141,23 @@ class AnnotationLog:
             if (place := places.get(one.hash) or renamed(path)) != path:
                 said.append(_record(name, KeptAnnotation(one.hash, replace(one.annotation, path=place))))
         self._append(said)
+
+    def lost(self, files: Callable[[], Mapping[str, FileState]]) -> dict[str, Counter[str]]:
+        """The annotations of contents that are gone: content -> last place known -> how many there are.
+
+        A damaged log has none, and is left for `read` to report.
+
+        Args:
+            files: gives the library's files, by path; called if there are annotations.
+        """
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        with suppress(LibraryError):
+            kept = self.read().values()
+            held = {state.hash for state in files().values()} if kept else set()
+            for one in kept:
+                if one.hash not in held:
+                    found[one.hash][one.annotation.path] += 1
+        return found
 
     def remove(self, ids: Sequence[str]) -> None:
         """Write that some no longer count; raises as `add`."""

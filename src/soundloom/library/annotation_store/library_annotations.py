@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from soundloom.annotations import UNMARKED, Annotation, read_annotations, within_ends
+from soundloom.annotations import TOLERANCE, UNMARKED, Annotation, named_region, read_annotations, within_ends
 from soundloom.counted import counted
 from soundloom.errors import QueryError
-from soundloom.file_names import os_path
 from soundloom.letter_case import folded
 from soundloom.library.annotation_store.annotation_log import AnnotationLog, KeptAnnotation
+from soundloom.library.annotation_store.content_match import CONTENT_COLUMN, StatedContents, by_content
 from soundloom.library.library_files import DEPLOYMENTS_FILE
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.fields.recording_filter import RecordingFilter
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.store import Store
-from soundloom.library.storage.table_schema import FileState, content_hash
 from soundloom.local_path import local_path
 from soundloom.system_errors import one_line_errors
 
@@ -30,7 +29,7 @@ __all__ = ["AnnotationFilter", "ImportReport", "LibraryAnnotations", "hour_count
 
 
 _NAMED = 3
-"""Files with regions beyond their ends that an import names."""
+"""Files that an import or an error names of those with regions beyond their ends, or of another content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +39,12 @@ class AnnotationFilter(RecordingFilter):
     Attributes:
         label: what is said, in any case.
         annotator: who says so.
+        gone: whether no file of the library has the content that it is about.
     """
 
     label: str | None = None
     annotator: str | None = None
+    gone: bool | None = None
 
     def holds(self, annotation: Annotation, site: str, moment: datetime | None) -> bool:
         """Whether an annotation is meant.
@@ -63,7 +64,8 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        said: how the table was understood, in which files regions lie beyond the end, and how many wait for a mark.
+        said: how the table was understood, which regions lie beyond the ends of files or are of another content than
+            the file at their path has, and how many wait for a mark.
         added: annotations that are new.
         known: those that were there already.
         copies: those that the table gives again for a copy of a file, which have them in common.
@@ -81,7 +83,7 @@ class LibraryAnnotations:
     """The annotations of one library: `Library.annotations`.
 
     They belong to the content of a file, as tags do: they follow it when it is renamed or moved, and hold for its
-    copies. When a file is edited in place, its annotations stay with its path.
+    copies. When a file is edited in place, its annotations are kept with its path, but not given to its new content.
 
     Args:
         folder: the library's.
@@ -97,15 +99,39 @@ class LibraryAnnotations:
         """Keep annotations of files of the library; returns how many are new.
 
         Raises:
-            QueryError: a file is not in the library.
+            QueryError: a file is not in the library, or a region reaches beyond its end.
             LibraryError: another process is adding to the library, or they cannot be written.
         """
         wanted, files = list(annotations), self._store.files()
         missing = sorted({one.path for one in wanted} - files.keys())
         if missing:
             raise QueryError(f"{missing[0]!r} is not in the library: index it, or leave out its annotations")
+        lengths = self._store.durations() if any(one.duration is None for one in wanted) else {}
+        for one in wanted:
+            length = lengths.get(one.path, math.inf) if one.duration is None else one.duration
+            if one.end > length + TOLERANCE:
+                raise QueryError(
+                    f"{one.path!r} lasts {length:g} s, and the region {named_region(one)} reaches beyond its end: give "
+                    "seconds of this file"
+                )
         with AddLock(self._folder).held():
             return self._log.add(KeptAnnotation(files[one.path].hash, one) for one in wanted)
+
+    def take_over(self, other: LibraryAnnotations) -> int:
+        """Keep the annotations of another library, of the contents that they are about, whatever their paths hold here.
+
+        Returns:
+            How many of them are of contents that no file of this library has.
+
+        Raises:
+            LibraryError: as for `add`; or those of the other one are damaged.
+        """
+        theirs, files = list(other._log.read().values()), self._store.files()
+        with AddLock(self._folder).held():
+            self._log.add(theirs)
+            self._log.note_places(files)
+        held = {state.hash for state in files.values()}
+        return sum(one.hash not in held for one in theirs)
 
     def import_table(
         self,
@@ -117,7 +143,8 @@ class LibraryAnnotations:
     ) -> ImportReport:
         """Keep the annotations of a table; those of files that are not in the library are left out and named.
 
-        A path that leads to a file outside the library is of that file, and so of its copies in the library alone.
+        A path that leads to a file outside the library is of that file, and so of its copies in the library alone. A
+        row that says of which content it is (`CONTENT_COLUMN`) is of the files with that content, wherever they are.
 
         Rows that cannot be read are left out, and named by their line.
 
@@ -135,17 +162,18 @@ class LibraryAnnotations:
         """
         files = self._store.files()
         found = read_annotations(table, format=format, sound=sound, sounds=files, content=content, leave_out=True)
-        annotations = found.annotations if content is not None else _by_content(found.annotations, files)
-        held = [one for one in annotations if one.path in files]
+        annotations = found.annotations if content is not None else by_content(found.annotations, files)
+        stated = StatedContents.of(annotations, files, {one.id for one in self._log.read().values()})
+        held = [one for one in stated.annotations if one.path in files]
         marked = [one for one in held if one.label != UNMARKED]
         here, beyond = within_ends(marked, self._store.durations())
-        said = [found.said, *(f"{path}: {what}" for path, what in list(beyond.items())[:_NAMED])]
+        said = [found.said, *_said_of(beyond), *_said_of(stated.left_out)]
         if waiting := len(held) - len(marked):
             said.append(f"{counted(waiting, 'region')} left out that nobody has marked yet ({UNMARKED})")
         added = self.add(here)
         copies = len({_said(one, one.path) for one in here}) - len({_said(one, files[one.path].hash) for one in here})
-        elsewhere = sorted({one.path for one in annotations} - files.keys())
-        known = len(here) - added - copies
+        elsewhere = sorted({one.path for one in stated.annotations} - files.keys())
+        known = stated.known + len(here) - added - copies
         return ImportReport("; ".join(said), added, known, copies, tuple(elsewhere))
 
     def all(self, where: AnnotationFilter | None = None) -> list[Annotation]:
@@ -164,12 +192,15 @@ class LibraryAnnotations:
 
         Args:
             where: which; None: all.
-            path: of this file only.
+            path: of the content that this file has.
 
         Raises:
             LibraryError: they are damaged.
         """
         found = self._of_files(path)
+        if where is not None and where.gone is not None:
+            lost = self.lost()
+            found = [pair for pair in found if (pair[0] in lost) == where.gone]
         if not where:
             return found
         recorded, deployments = self.recorded(), self.deployments()
@@ -179,6 +210,22 @@ class LibraryAnnotations:
         """The ids of the annotations whose content is gone; raises as `all`."""
         held = {state.hash for state in self._store.files().values()}
         return {number for number, kept in self._log.read().items() if kept.hash not in held}
+
+    def to_write(self, where: AnnotationFilter | None = None, *, any_columns: bool) -> tuple[list[Annotation], int]:
+        """Annotations for a table, and how many of those that are meant are of content that is gone.
+
+        Args:
+            where: which; None: all.
+            any_columns: whether the table has room for the content of each (`CONTENT_COLUMN`). Where it has not, those
+                whose content is gone are left out: their paths stand for another content now, or for none.
+        """
+        found, lost, kept = self.with_ids(where), self.lost(), self._log.read()
+        here = [
+            replace(one, columns={**one.columns, CONTENT_COLUMN: kept[number].hash}) if any_columns else one
+            for number, one in found
+            if any_columns or number not in lost
+        ]
+        return here, sum(number in lost for number, _ in found)
 
     def remove(self, where: AnnotationFilter) -> int:
         """Let annotations no longer count; returns how many these were. Raises as `add`."""
@@ -234,27 +281,16 @@ class LibraryAnnotations:
         found = [
             (number, replace(kept.annotation, path=holder))
             for number, kept in self._log.read().items()
-            for holder in sorted(holders.get(kept.hash, ())) or [kept.annotation.path]
+            for holder in sorted(holders.get(kept.hash, ())) or ([kept.annotation.path] if path is None else ())
             if path is None or holder == path
         ]
         return sorted(found, key=lambda pair: (pair[1].path, pair[1].start, pair[1].end, pair[1].label))
 
 
-def _by_content(annotations: Sequence[Annotation], files: Mapping[str, FileState]) -> list[Annotation]:
-    """The annotations, those of files outside the library with the path of a copy that it knows.
-
-    Args:
-        annotations: of any files.
-        files: the library's, by path; they need not be there now.
-    """
-    sizes = {state.size for state in files.values()}
-    copies: dict[str, str] = {}
-    holders = {state.hash: path for path, state in files.items()}
-    for path in {one.path for one in annotations} - files.keys():
-        with suppress(OSError, ValueError):
-            if os.path.isfile(os_path(path)) and os.path.getsize(os_path(path)) in sizes:
-                copies[path] = holders.get(content_hash(path), path)
-    return [replace(one, path=copies.get(one.path, one.path)) for one in annotations]
+def _said_of(files: Mapping[str, str]) -> list[str]:
+    """What is said of the first of some files, and how many more there are."""
+    more = [f"and {counted(len(files) - _NAMED, 'file')} more"] if len(files) > _NAMED else []
+    return [*(f"{path}: {what}" for path, what in list(files.items())[:_NAMED]), *more]
 
 
 def _said(one: Annotation, sound: str) -> tuple[object, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.scan import FilesLeftOut
-from soundloom.library.storage.table_schema import Failure, FileNotice
+from soundloom.library.storage.table_schema import Failure, FileNotice, FileState
 from soundloom.library.tags.tag_table import FileTags
 
 __all__ = ["AddReport", "AddTally", "FileProgress"]
@@ -64,6 +65,8 @@ class AddReport:
         ambiguous: rows of the table of tags that fit several files, and were left out.
         unmatched: rows of the table of tags that fit no file.
         tagged_failures: files that rows of the table of tags name, and that could not be indexed.
+        lost_annotations: where contents were last that are gone since this update: path -> how many annotations.
+        gone_annotations: annotations of contents that were gone before.
     """
 
     new: int = 0
@@ -96,12 +99,33 @@ class AddReport:
     ambiguous: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
     tagged_failures: list[str] = field(default_factory=list)
+    lost_annotations: dict[str, int] = field(default_factory=dict)
+    gone_annotations: int = 0
 
     def count_tags(self, table: FileTags) -> None:
         """Count what a table changed of the tags."""
         files = {path for path, _ in table.given | table.removed}
         self.tags_given, self.tags_removed = len(table.given), len(table.removed)
         self.tagged_files, self.tagged_copies = len(files), sorted(files - table.tags.keys())
+
+    def count_annotations(
+        self, log: AnnotationLog, before: Mapping[str, FileState], after: Callable[[], Mapping[str, FileState]]
+    ) -> None:
+        """Count the annotations of contents that are gone.
+
+        Args:
+            log: the library's.
+            before: its files before the update.
+            after: gives those after it.
+        """
+        lost = log.lost(after)
+        contents = {state.hash for state in before.values()} if lost else set()
+        for content, places in sorted(lost.items()):
+            if content in contents:
+                for path, count in places.items():
+                    self.lost_annotations[path] = self.lost_annotations.get(path, 0) + count
+            else:
+                self.gone_annotations += places.total()
 
 
 class AddTally:

@@ -122,6 +122,7 @@ class Synchroniser:
         self._library.update_facts(self._store)
         report.tagged_failures = sorted(table.tags.keys() & failed.keys())
         report.count_tags(table)
+        report.count_annotations(self._annotations, known, self._store.files)
         named = set(roots)
         report.failed_before = sorted(
             path for path, reason in failed.items() if failed_before.get(path) == reason and path not in named

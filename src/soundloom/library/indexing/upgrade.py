@@ -83,7 +83,8 @@ class Upgrade:
         self._tag_editor.reconcile()
         self._library.registry.finish_pending(self._store)
         known = self._store.files()
-        AnnotationLog(self._folder).note_places(known)
+        annotations = AnnotationLog(self._folder)
+        annotations.note_places(known)
         listed, exclude = list(roots), read_exclusions(self._folder)
         lookup = RootLookup(listed)
         # Files of earlier versions may lie outside of all registered roots.
@@ -99,6 +100,7 @@ class Upgrade:
         contents = {state.hash for state in after.values()}
         self._refuse_losses(known, after.keys(), contents)
         report.deleted = len(self._lost(known, after.keys(), contents))
+        report.count_annotations(annotations, known, lambda: after)
         new.compact()
         changes = [
             ContentChange(path, known[path].hash, state.hash)

@@ -1,1 +1,1 @@
-"""Durable state of a library: settings, tables, creation and opening, in the files of `soundloom.library.library_files`."""
+"""Durable state of a library: settings, tables, creation and opening; see also `soundloom.library.library_files`."""

@@ -1,10 +1,11 @@
-"""Note of an indexing that has not come to its end, in ``indexing.json`` beside a library's rows.
+"""Note of an indexing or a merge that has not come to its end, in ``indexing.json`` beside a library's rows.
 
-    [{"roots": ["/sounds"], "files": 120, "since": "2026-05-01T17:05:00+00:00", "tags": false}]
+    [{"roots": ["/sounds"], "files": 120, "since": "2026-05-01T17:05:00+00:00", "tags": false, "merging": []}]
 
-A run notes the roots that it indexes, how many files are left once that is known, and when it last committed some; at
-its end it takes its note away. A note that is there while no process adds files is of a run that was killed or that
-failed. A run below other roots leaves it, and it counts as long as one of its roots is the library's.
+A run notes the roots that it indexes, or the libraries that it merges, how many files are left once that is known, and
+when it last committed some; at its end it takes its note away. A note that is there while no process adds files is of a
+run that was killed or that failed. A run below other roots leaves it, and so does one of the other kind. That of an
+indexing counts as long as one of its roots is the library's.
 """
 
 from __future__ import annotations
@@ -41,22 +42,24 @@ class _Run:
     since: str
     files: int | None = None
     tags: bool = False
+    merging: tuple[str, ...] = ()
 
 
 class IndexingNote:
-    """The note of one run of indexing. The caller holds the lock of adding.
+    """The note of one run. The caller holds the lock of adding whenever it is written.
 
     Args:
         folder: the library's.
         roots: what is indexed.
         tags: whether the files get tags from a table.
+        merging: instead of roots, the libraries that are merged into this one, the first of them now.
     """
 
-    def __init__(self, folder: Path, roots: Sequence[str], *, tags: bool) -> None:
+    def __init__(
+        self, folder: Path, roots: Sequence[str] = (), *, tags: bool = False, merging: Sequence[str] = ()
+    ) -> None:
         self._file = folder / INDEXING_FILE
-        indexed = RootLookup(roots)
-        self._others = [run for run in _runs(folder) if any(indexed.root_of(root) is None for root in run.roots)]
-        self._run = _Run(tuple(roots), _now(), tags=tags)
+        self._run = _Run(tuple(roots), _now(), tags=tags, merging=tuple(merging))
 
     @contextmanager
     def kept(self) -> Iterator[IndexingNote]:
@@ -65,25 +68,42 @@ class IndexingNote:
         Raises:
             ResourceError: it cannot be written.
         """
-        self._write([*self._others, self._run])
+        self.begin()
         yield self
-        self._write(self._others)
+        self.end()
+
+    def begin(self) -> None:
+        """Note that the run has begun; raises as `kept`."""
+        self._write([self._run])
 
     def left(self, files: int) -> None:
         """Note that so many files are left; what was done before is committed."""
         self._run = replace(self._run, files=files, since=_now())
-        self._write([*self._others, self._run])
+        self._write([self._run])
 
-    def _write(self, runs: Sequence[_Run]) -> None:
+    def end(self) -> None:
+        """Note that the run is done; of a merge, that the first of its libraries is."""
+        rest = self._run.merging[1:]
+        self._write([replace(self._run, files=None, merging=rest)] if rest else [])
+
+    def _write(self, mine: Sequence[_Run]) -> None:
+        runs = [*(run for run in _runs(self._file.parent) if not self._covers(run)), *mine]
         with one_line_errors(self._file.parent):
             if runs:
                 write_atomically(self._file, json.dumps([asdict(run) for run in runs]))
             else:
                 self._file.unlink(missing_ok=True)
 
+    def _covers(self, run: _Run) -> bool:
+        """Whether this run does what a noted one has left."""
+        if run.merging or self._run.merging:
+            return not set(run.merging).isdisjoint(self._run.merging)
+        indexed = RootLookup(self._run.roots)
+        return all(indexed.root_of(root) is not None for root in run.roots)
+
 
 def unfinished_indexing(folder: Path) -> str:
-    """What is to be known of a library that is not indexed to the end, in a line; empty if it is.
+    """What is to be known of a library that is not indexed or merged to the end, in a line; empty if it is.
 
     Args:
         folder: the library's.
@@ -91,27 +111,49 @@ def unfinished_indexing(folder: Path) -> str:
     runs = _runs(folder)
     if not runs:
         return ""
-    known = [run.files for run in runs if run.files is not None]
-    files = f", {counted(sum(known), 'file')} left" if sum(known) else ""
     if AddLock(folder).is_held():
-        return f"the library is being indexed now{files}"
-    since = max(run.since for run in runs)[:16].replace("T", " ")
-    tags = " (give --tags to it once more)" if any(run.tags for run in runs) else ""
-    return (
-        f"the library is not indexed to the end: it was interrupted at {since} UTC{files}; to go on: "
-        f"soundloom index -l {quote(shown(folder))}{tags}"
-    )
+        return f"the library is being {'merged' if any(run.merging for run in runs) else 'indexed'} now{_left(runs)}"
+    merges, others = [run for run in runs if run.merging], [run for run in runs if not run.merging]
+    library, said = quote(shown(folder)), []
+    if others:
+        tags = " (give --tags to it once more)" if any(run.tags for run in others) else ""
+        said.append(
+            f"the library is not indexed to the end: it was interrupted at {_last(others)} UTC{_left(others)}; to go "
+            f"on: soundloom index -l {library}{tags}"
+        )
+    if merges:
+        names = " ".join(quote(name) for run in merges for name in run.merging)
+        said.append(
+            f"the library is not merged to the end: that was begun or interrupted at {_last(merges)} "
+            f"UTC{_left(merges)}; to go on: soundloom merge {names} -l {library}; to leave it so: delete "
+            f"{quote(str(folder / INDEXING_FILE))}"
+        )
+    return "; ".join(said)
+
+
+def _left(runs: Sequence[_Run]) -> str:
+    """How many files some runs have left, as a message goes on with it."""
+    files = sum(run.files or 0 for run in runs)
+    return f", {counted(files, 'file')} left" if files else ""
+
+
+def _last(runs: Sequence[_Run]) -> str:
+    """When the last of some runs committed something."""
+    return max(run.since for run in runs)[:16].replace("T", " ")
 
 
 def _runs(folder: Path) -> list[_Run]:
-    """The runs that are noted and of which the library still has a root; a damaged note stops nobody from searching."""
+    """The runs that are noted, those of indexing whose roots are the library's; a damaged note stops no search."""
     try:
         text = (folder / INDEXING_FILE).read_text(encoding="utf-8")
-        runs = [_Run(**{**run, "roots": tuple(run["roots"])}) for run in json.loads(text)]
+        runs = [
+            _Run(**{**run, "roots": tuple(run["roots"]), "merging": tuple(run.get("merging", ()))})
+            for run in json.loads(text)
+        ]
         roots = RootLookup(RootRegistry(folder).paths())
-    except (OSError, ValueError, TypeError, KeyError, LibraryError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, LibraryError):
         return []
-    return [run for run in runs if any(roots.root_of(root) is not None for root in run.roots)]
+    return [run for run in runs if run.merging or any(roots.root_of(root) is not None for root in run.roots)]
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Path, Query, Request, UploadFile
 from starlette.responses import Response
 
-from soundloom.annotations import Annotation
+from soundloom.annotations import FORMATS, Annotation
 from soundloom.library import hour_counts
 from soundloom.server.field.entries import RegionEntries
 from soundloom.server.field.field_schemas import (
@@ -23,7 +23,7 @@ from soundloom.server.field.field_schemas import (
     LabelList,
     MarkedRegions,
 )
-from soundloom.server.http.error_responses import ApiError, documented
+from soundloom.server.http.error_responses import documented
 from soundloom.server.http.range_response import file_response
 from soundloom.server.schemas import Identity
 from soundloom.server.segment_export import export_annotations
@@ -93,10 +93,15 @@ async def counts(service: ServiceDep, query: Where) -> HourCounts:
     responses={**documented(409, 416), 200: _FILE},
 )
 async def export(service: ServiceDep, request: Request, query: Annotated[_Exported, Query()]) -> Response:
-    """Annotations as a table in the format of a program, or as label tracks in a zip."""
+    """Annotations as a table in the format of a program, or as label tracks in a zip.
+
+    CSV, JSON and parquet say of which content each is; the others leave out those whose content is gone.
+    """
 
     def written() -> Response:
-        file, ending = export_annotations(service.library.annotations.all(query.asked()), query.format)
+        any_columns = query.format in FORMATS and FORMATS[query.format].any_columns
+        found, _ = service.library.annotations.to_write(query.asked(), any_columns=any_columns)
+        file, ending = export_annotations(found, query.format)
         headers = {"Content-Disposition": f'attachment; filename="annotations{ending}"'}
         return file_response(file, request, "application/octet-stream", headers)
 
@@ -142,14 +147,6 @@ async def add(service: ServiceDep, identity: Id, asked: MarkedRegions) -> Annota
     """Keep annotations of the segment's file. What is known already is not kept twice."""
     segment = await service.segment(identity)
     regions = [Annotation(segment.path, duration=segment.duration, **one.model_dump()) for one in asked.annotations]
-    beyond = [one for one in regions if one.start >= segment.duration or one.end > segment.duration + 0.05]
-    if beyond:
-        raise ApiError(
-            422,
-            "bad_query",
-            f"the file lasts {segment.duration:g} s: a region of it ends by then, got {beyond[0].start:g} to "
-            f"{beyond[0].end:g} s",
-        )
     added = await service.run("write", service.library.annotations.add, regions)
     found = await service.run("search", _of_file, service, segment.path)
     return AnnotationsAdded(added=added, annotations=found.annotations)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
 
+from soundloom.counted import counted
 from soundloom.file_names import os_path
 from soundloom.library import FileProgress
 from soundloom.remote import absolute_location, is_address
@@ -38,10 +39,12 @@ async def index(service: ServiceDep, request: Request, asked: IndexRequest) -> J
         job.reached(0, 0, "looking for what is new")
         report = service.library.add(folders, progress=report_progress)
         service.library.index()
+        lost = sum(report.lost_annotations.values())
+        gone = f"; {counted(lost, 'annotation')} of content that is gone now" if lost else ""
         absent = f"; not there: {', '.join(report.absent)}" if report.absent else ""
         return (
             f"{report.new} new, {report.changed} changed, {report.moved} moved, {report.deleted} deleted, "
-            f"{report.unchanged} unchanged, {len(report.failed)} failed{absent}"
+            f"{report.unchanged} unchanged, {len(report.failed)} failed{gone}{absent}"
         )
 
     return JobStarted(job=service.jobs.start("index", work).id)
