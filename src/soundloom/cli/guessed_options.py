@@ -42,7 +42,7 @@ _REMARKS = {
     "recursive": "Folders are searched with their subfolders.",
     "resume": "What was stopped goes on by itself.",
     "continue": "What was stopped goes on by itself.",
-    "saved": "Searches are saved in the page, soundloom serve; soundloom info lists them.",
+    "saved": "Searches are saved in the page, soundloom serve, and asked by their names: soundloom search --saved NAME",
     "exclude": "By what the model takes it for: --not WORD; by its name or folder: --where \"path NOT LIKE '%/old/%'\"",
     "version": "Write: soundloom --version",
     "debug": "It stands before the command: soundloom --debug ...",

@@ -78,7 +78,11 @@ class SavedSearches:
         """
         saved = self.all()
         if name not in saved:
-            there = f"there are {', '.join(map(repr, saved))}" if saved else "none is saved: save one in the page"
+            there = (
+                f"there are {', '.join(map(repr, saved))}"
+                if saved
+                else "none is saved: save one in the page, soundloom serve"
+            )
             raise QueryError(f"there is no saved search {name!r}: {there}")
         return saved[name]
 
