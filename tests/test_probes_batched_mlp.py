@@ -23,10 +23,12 @@ from soundloom.evaluation import (
     linear_probe,
     mlp_probe,
 )
-from soundloom.evaluation.probes.batched_mlp import predict, threads_that_pay, train
+from soundloom.evaluation.probes.batched_mlp import Perceptron, predict, threads_that_pay, train
 from soundloom.evaluation.probes.common import standardise_split, train_early_stopped
 from soundloom.evaluation.probes.linear import fit
 from soundloom.evaluation.standardisation import moments, standardise
+
+LINEAR = Perceptron(classes=5, loss="softmax")
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +103,8 @@ def test_training_all_candidates_at_once_is_training_each_alone(hidden, loss):
     data = parts(multi=loss != "softmax")
     rates, seeds = [3e-3, 0.3], [5, 6, 7]
     settings = ProbeTraining(epochs=40, patience=4, batch_size=16)
-    networks = train(*data, classes=5, hidden=hidden, loss=loss, rates=rates, seeds=seeds, settings=settings)
+    network = Perceptron(classes=5, hidden=hidden, loss=loss)
+    networks = train(*data, network, rates=rates, seeds=seeds, settings=settings)
     outputs = predict(networks.parameters, data[2])
     assert len(networks.epochs.unique()) > 1, "all stop together: the test would not see a candidate leave"
     for run, seed in enumerate(seeds):
@@ -116,22 +119,14 @@ def test_training_all_candidates_at_once_is_training_each_alone(hidden, loss):
 
 def test_the_best_epoch_is_put_back():
     data = parts()
-    networks = train(
-        *data,
-        classes=5,
-        hidden=(),
-        loss="softmax",
-        rates=[1.0],
-        seeds=[0],
-        settings=ProbeTraining(epochs=30, patience=5),
-    )
+    networks = train(*data, LINEAR, rates=[1.0], seeds=[0], settings=ProbeTraining(epochs=30, patience=5))
     loss = functional.cross_entropy(predict(networks.parameters, data[2])[0, 0], data[3])
     assert loss == pytest.approx(networks.loss.item(), rel=1e-5)
 
 
 def test_training_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    train(*parts(), classes=5, hidden=(4,), loss="softmax", rates=[1e-2], seeds=[0], settings=QUICK)
+    train(*parts(), replace(LINEAR, hidden=(4,)), rates=[1e-2], seeds=[0], settings=QUICK)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -209,8 +204,8 @@ def test_where_the_best_rate_is_far_from_the_usual_one_the_search_goes_there():
 def test_halving_drops_the_worse_rates_and_leaves_the_others_as_they_were():
     rates = [1e-4, 1e-3, 1e-2, 1e-1]
     data, settings = parts(), ProbeTraining(epochs=9, patience=9, batch_size=16)
-    common = {"classes": 5, "hidden": (), "loss": "softmax", "rates": rates, "seeds": [3], "settings": settings}
-    every, halved = train(*data, **common), train(*data, halving_epoch=2, **common)
+    search = partial(train, *data, LINEAR, rates=rates, seeds=[3], settings=settings)
+    every, halved = search(), search(halving_epoch=2)
     assert sorted(halved.epochs[0].tolist()) == [2, 2, 4, 9]
     last = halved.epochs[0].argmax()
     assert last == halved.loss[0].argmin()

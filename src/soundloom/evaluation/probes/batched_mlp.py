@@ -2,7 +2,7 @@
 
 What: perceptrons with no, one or several hidden layers (ReLU between), trained by Adam in shuffled
 minibatches, each stopped early by the validation part and put back to its best epoch. The probes of
-`linear`, `mlp`, `shallow` and `chunks` are settings of this one trainer.
+`linear`, `mlp`, `frame_classifier` and `chunk_classifier` are settings of this one trainer.
 
 A *run* is a seed: it fixes the initial weights and the order of the batches. A *candidate* is a run at
 a learning rate. All candidates of a call live in one tensor a layer, ``[runs, rates, out, in]``, so that
@@ -36,7 +36,7 @@ from torch.optim.adam import adam
 
 from soundloom.errors import InvalidArgumentError
 
-__all__ = ["BatchedTrainer", "Loss", "Networks", "ProbeTraining", "predict", "train", "train_for"]
+__all__ = ["BatchedTrainer", "Loss", "Networks", "Perceptron", "ProbeTraining", "predict", "train", "train_for"]
 
 Loss = Literal["softmax", "logistic", "huber"]
 
@@ -65,6 +65,21 @@ class ProbeTraining:
         for name in ("epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptron:
+    """What every candidate of a call is: a perceptron and its loss.
+
+    Attributes:
+        classes: width of the output.
+        hidden: widths of the hidden layers; none gives a linear classifier.
+        loss: cross entropy of a softmax; of independent logistic outputs; or Huber's with delta 1.
+    """
+
+    classes: int
+    hidden: tuple[int, ...] = ()
+    loss: Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +112,7 @@ class BatchedTrainer:
     Args:
         features: standardised embeddings to fit, ``[clips, dim]``.
         targets: for softmax the class of each clip, int64 ``[clips]``; else zeros and ones ``[clips, classes]``.
-        classes: width of the output.
-        hidden: widths of the hidden layers; none gives a linear classifier.
-        loss: cross entropy of a softmax; of independent logistic outputs; or Huber's with delta 1.
+        network: what is trained.
         rates: learning rates of Adam.
         seeds: one a run.
         batch_size: clips a step.
@@ -109,18 +122,17 @@ class BatchedTrainer:
         self,
         features: Float[Tensor, "clips dim"],
         targets: Shaped[Tensor, "clips ..."],
+        network: Perceptron,
         *,
-        classes: int,
-        hidden: Sequence[int],
-        loss: Loss,
         rates: Sequence[float],
         seeds: Sequence[int],
         batch_size: int,
     ) -> None:
-        self.features, self.targets, self.loss, self.batch_size = features, targets, loss, batch_size
+        self.features, self.targets, self.loss, self.batch_size = features, targets, network.loss, batch_size
         self.rates = rates
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        parameters = initialise([features.shape[1], *hidden, classes], self.generators, len(rates))
+        sizes = [features.shape[1], *network.hidden, network.classes]
+        parameters = initialise(sizes, self.generators, len(rates))
         self.state = [parameters, [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]]
         self.steps = 0
         # Indices, among all seeds and rates, of those still in the tensors of `state`.
@@ -170,10 +182,8 @@ def train(
     targets: Shaped[Tensor, "clips ..."],
     valid_features: Float[Tensor, "validated dim"],
     valid_targets: Shaped[Tensor, "validated ..."],
+    network: Perceptron,
     *,
-    classes: int,
-    hidden: Sequence[int],
-    loss: Loss,
     rates: Sequence[float],
     seeds: Sequence[int],
     settings: ProbeTraining,
@@ -189,9 +199,7 @@ def train(
         targets: as for `BatchedTrainer`.
         valid_features: standardised embeddings that stop the training, ``[validated, dim]``.
         valid_targets: their targets.
-        classes: as for `BatchedTrainer`.
-        hidden: as for `BatchedTrainer`.
-        loss: as for `BatchedTrainer`.
+        network: what is trained.
         rates: learning rates of Adam.
         seeds: one a run.
         settings: epochs, patience and batch size.
@@ -199,16 +207,7 @@ def train(
             doubled, the half of the rates with the higher losses so far stops, until one is left. None:
             all rates train to their end.
     """
-    candidates = BatchedTrainer(
-        features,
-        targets,
-        classes=classes,
-        hidden=hidden,
-        loss=loss,
-        rates=rates,
-        seeds=seeds,
-        batch_size=settings.batch_size,
-    )
+    candidates = BatchedTrainer(features, targets, network, rates=rates, seeds=seeds, batch_size=settings.batch_size)
     best = _empty_networks(candidates)
     for epoch in range(1, settings.epochs + 1):
         candidates.epoch()
@@ -250,25 +249,14 @@ def train_for(
     epochs: int,
     features: Float[Tensor, "clips dim"],
     targets: Shaped[Tensor, "clips ..."],
+    network: Perceptron,
     *,
-    classes: int,
-    hidden: Sequence[int],
-    loss: Loss,
     rate: float,
     seeds: Sequence[int],
     batch_size: int,
 ) -> list[Tensor]:
     """Train every run at one rate for so many epochs; weights and biases ``[runs, 1, ...]``, as of `Networks`."""
-    candidates = BatchedTrainer(
-        features,
-        targets,
-        classes=classes,
-        hidden=hidden,
-        loss=loss,
-        rates=[rate],
-        seeds=seeds,
-        batch_size=batch_size,
-    )
+    candidates = BatchedTrainer(features, targets, network, rates=[rate], seeds=seeds, batch_size=batch_size)
     for _ in range(epochs):
         candidates.epoch()
     return candidates.parameters

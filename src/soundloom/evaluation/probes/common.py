@@ -23,7 +23,15 @@ from torch import Tensor
 
 from soundloom.evaluation import scores, validation
 from soundloom.evaluation import splits as cuts
-from soundloom.evaluation.probes.batched_mlp import Loss, Networks, ProbeTraining, predict, train, train_for
+from soundloom.evaluation.probes.batched_mlp import (
+    Loss,
+    Networks,
+    Perceptron,
+    ProbeTraining,
+    predict,
+    train,
+    train_for,
+)
 from soundloom.evaluation.scores import Details, Score
 from soundloom.evaluation.splits import Split
 from soundloom.evaluation.standardisation import moments, standardise
@@ -65,6 +73,10 @@ class StandardisedSplit:
     classes: int
     loss: Loss
     whole: tuple[Tensor, Tensor] | None = None
+
+    def perceptron(self, hidden: Sequence[int]) -> Perceptron:
+        """A perceptron for these targets, with hidden layers of these widths."""
+        return Perceptron(classes=self.classes, hidden=tuple(hidden), loss=self.loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +168,7 @@ def train_early_stopped(
         data.train_targets,
         data.valid,
         data.valid_targets,
-        classes=data.classes,
-        hidden=hidden,
-        loss=data.loss,
+        data.perceptron(hidden),
         rates=rates,
         seeds=seeds,
         settings=settings,
@@ -196,9 +206,7 @@ def fit_runs(
         parameters = train_for(
             count,
             *data.whole,
-            classes=data.classes,
-            hidden=hidden,
-            loss=data.loss,
+            data.perceptron(hidden),
             rate=rate,
             seeds=seeds,
             batch_size=settings.batch_size,

@@ -17,7 +17,7 @@ from torch import Tensor
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import splits as cuts
 from soundloom.evaluation import validation
-from soundloom.evaluation.probes.batched_mlp import Loss, ProbeTraining, predict, train, train_for
+from soundloom.evaluation.probes.batched_mlp import Loss, Perceptron, ProbeTraining, predict, train, train_for
 from soundloom.evaluation.splits import Split
 from soundloom.evaluation.standardisation import moments, standardise
 
@@ -94,17 +94,9 @@ def fit_frames(
     rows = [rows_of(clips, part) for part in (split.train, split.valid, split.test)]
     mean, scale = moments(features[rows[0]])
     fitted, watched, tested = (standardise(features[part], mean, scale) for part in rows)
+    network = Perceptron(classes=validation.class_count(labels), hidden=tuple(hidden), loss=loss)
     networks = train(
-        fitted,
-        targets[rows[0]],
-        watched,
-        targets[rows[1]],
-        classes=validation.class_count(labels),
-        hidden=hidden,
-        loss=loss,
-        rates=[rate],
-        seeds=seeds,
-        settings=training,
+        fitted, targets[rows[0]], watched, targets[rows[1]], network, rates=[rate], seeds=seeds, settings=training
     )
     if not (refit and split.carved):
         return predict(networks.parameters, tested)[:, 0], rows[2]
@@ -113,16 +105,7 @@ def fit_frames(
     known, tested = (standardise(features[part], mean, scale) for part in (both, rows[2]))
     outputs = []
     for run, seed in enumerate(seeds):
-        parameters = train_for(
-            int(networks.best_epoch[run, 0]),
-            known,
-            targets[both],
-            classes=validation.class_count(labels),
-            hidden=hidden,
-            loss=loss,
-            rate=rate,
-            seeds=[seed],
-            batch_size=training.batch_size,
-        )
+        epochs, size = int(networks.best_epoch[run, 0]), training.batch_size
+        parameters = train_for(epochs, known, targets[both], network, rate=rate, seeds=[seed], batch_size=size)
         outputs.append(predict(parameters, tested)[:, 0])
     return torch.cat(outputs), rows[2]
