@@ -36,6 +36,7 @@ from soundloom.recipes.labels import LabelRecipe
 from soundloom.recipes.linear import LinearSettings, embed_windows
 from soundloom.recipes.normalisation import standardise
 from soundloom.recipes.triplet import TripletRecipe
+from soundloom.reproduce.reporter import Reporter
 from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingError, TrainingProgress, TrainingSettings
@@ -306,7 +307,7 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
 def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
     small = replace(TINY, streams=("pitch", "timbre"))
     told: list[str] = []
-    found = reproduce(corpus, tmp_path, small, folds=slice(1, 2), report=told.append)
+    found = reproduce(corpus, small, tmp_path, Reporter(say=told.append), folds=slice(1, 2))
     assert told == ["tones, fold-2: 6 clips to learn from, 6 to test"]
     assert found.folds == ("fold-2",)
     text = write(found, tmp_path)
@@ -318,18 +319,18 @@ def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Co
     assert (tmp_path / "subsets.png").stat().st_size > 1000
     kept = sorted(tmp_path.glob("*/outputs-*.npz"))
     stamps = [path.stat().st_mtime_ns for path in kept]
-    again = reproduce(corpus, tmp_path, small, folds=slice(1, 2))
+    again = reproduce(corpus, small, tmp_path, folds=slice(1, 2))
     assert markdown(again) == text
     assert [path.stat().st_mtime_ns for path in kept] == stamps
 
 
 def test_a_corpus_without_a_test_part_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="tones has neither folds nor a train and a test part"):
-        reproduce(corpus.filter(fold=1), tmp_path, TINY)
+        reproduce(corpus.filter(fold=1), TINY, tmp_path)
     refused = CliRunner().invoke(reproduce_command, ["--on", "a", "--on", "b", "--out", str(tmp_path)])
     assert "one corpus at a time, got 2" in refused.output
     with pytest.raises(CorpusError, match="tones has 2 test parts, which are none of those asked for"):
-        reproduce(corpus, tmp_path, TINY, folds=slice(2, 3))
+        reproduce(corpus, TINY, tmp_path, folds=slice(2, 3))
 
 
 @pytest.mark.parametrize(("text", "meant"), [("3", slice(0, 3)), ("3-5", slice(2, 5)), ("2-2", slice(1, 2))])

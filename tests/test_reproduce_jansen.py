@@ -23,7 +23,8 @@ from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.triplet import PRESETS, TripletRecipe
 from soundloom.reproduce import jansen
 from soundloom.reproduce import jansen_tables as tables
-from soundloom.reproduce.jansen import JansenResult, JansenSettings, Reporter, reproduce
+from soundloom.reproduce.jansen import JansenResult, JansenSettings, reproduce
+from soundloom.reproduce.reporter import Reporter
 from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.window_embeddings import embedded, log_mel
 
@@ -62,7 +63,7 @@ def test_markdown_has_a_line_a_row_and_the_paper_s_numbers() -> None:
     assert "| network from scratch | 0.072 (0.072) |" in text
 
 
-def test_the_ledger_measures_once_what_depends_on_the_same(tmp_path: Path) -> None:
+def test_the_cache_measures_once_what_depends_on_the_same(tmp_path: Path) -> None:
     calls = []
 
     def measure() -> float:
@@ -155,7 +156,7 @@ def test_windows_are_the_aligned_ones_each_embedded_alone(sounds: Path) -> None:
 def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path, tmp_path: Path) -> None:
     corpus, told = folded(sounds), []
     settings = JansenSettings(splits=1, epochs=2, segments=2, draws=1, scratch_steps=2)
-    arguments = (corpus, corpora.load(sounds), small(2), settings, tmp_path, Reporter(began=told.append))
+    arguments = (corpus, corpora.load(sounds), small(2), settings, tmp_path, Reporter(say=told.append))
     found = reproduce(*arguments)  # type: ignore[arg-type]
     assert isinstance(found, JansenResult)
     assert found.splits == ("1",)
@@ -184,7 +185,7 @@ def test_learned_embeddings_are_measured_at_unit_length_if_asked(
 
     monkeypatch.setattr(jansen, "shallow_classifier", spy)
     settings = JansenSettings(splits=1, epochs=1, segments=0, unit_length=True)
-    reproduce(folded(sounds), corpora.load(sounds), small(1), settings, tmp_path, Reporter())  # type: ignore[arg-type]
+    reproduce(folded(sounds), corpora.load(sounds), small(1), settings, tmp_path)  # type: ignore[arg-type]
     unit = [np.allclose(row, 1, atol=1e-5) for row in lengths]
     assert unit == [False] * 2 + [True] * (len(unit) - 2)  # log-mel, by two classifiers, then all that learned
 
@@ -203,7 +204,7 @@ def test_the_topline_never_hears_the_clips_it_is_tested_on(
     monkeypatch.setattr(TripletRecipe, "run", spy)
     corpus = folded(sounds)
     settings = JansenSettings(epochs=1, segments=0)
-    reproduce(corpus, corpora.load(sounds), small(1), settings, tmp_path, Reporter())  # type: ignore[arg-type]
+    reproduce(corpus, corpora.load(sounds), small(1), settings, tmp_path)  # type: ignore[arg-type]
     toplines = {name: (recipe, known) for recipe, known, name in learned if name.startswith("topline")}
     assert toplines.keys() == {"topline-tones-1", "topline-tones-2"}
     for name, (recipe, known) in toplines.items():

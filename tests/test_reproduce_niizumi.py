@@ -26,6 +26,7 @@ from soundloom.evaluation.training_clips import TrainingClips
 from soundloom.frontends import LogMel
 from soundloom.models import save_pretrained
 from soundloom.reproduce import niizumi
+from soundloom.reproduce.reporter import Reporter
 
 RATE = 16000
 QUICK = LinearProbeSettings(runs=1, rates=(1e-2, 1e-1), training=ProbeTraining(epochs=30, patience=30, batch_size=16))
@@ -75,7 +76,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
 def test_the_layers_that_know_a_task_are_fused(model: Stream, tasks: list[Corpus], tmp_path: Path) -> None:
     lines: list[str] = []
     (study,) = niizumi.reproduce(
-        {"split": model}, tasks, tmp_path / "out", settings=QUICK, cache=tmp_path / "cache", report=lines.append
+        {"split": model}, tasks, tmp_path / "out", Reporter(say=lines.append), settings=QUICK, cache=tmp_path / "cache"
     )
     choice = study.choice
     assert (choice.middle_tasks, choice.late_tasks) == (("low",), ("high",))
@@ -105,7 +106,8 @@ def test_what_was_measured_is_not_measured_again(
     arguments = {"settings": QUICK, "cache": tmp_path / "cache", "layers": (2, 3)}
     first = niizumi.reproduce({"split": model}, tasks[:1], tmp_path / "out", **arguments)  # type: ignore[arg-type]
     lines: list[str] = []
-    both = niizumi.reproduce({"split": model}, tasks, tmp_path / "out", report=lines.append, **arguments)  # type: ignore[arg-type]
+    reporter = Reporter(say=lines.append)
+    both = niizumi.reproduce({"split": model}, tasks, tmp_path / "out", reporter, **arguments)  # type: ignore[arg-type]
     assert sum("linear: accuracy" in line for line in lines) == 2 + 3  # the new task, and the old one's new fusion
     assert both[0].layers[:2] == first[0].layers
     monkeypatch.setattr(niizumi, "evaluate_features", None)

@@ -10,7 +10,6 @@ import click
 
 from soundloom.cli import common_options, evaluate_options, reproduce_options
 from soundloom.cli.console import echo, print_json
-from soundloom.cli.progress_bars import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.coala import CoalaRecipe
@@ -74,16 +73,12 @@ def command(
       soundloom reproduce coala --on urbansound8k=/data/US8K --on gtzan=/data/GTZAN --train-on fsd50k=/data/FSD50K
     """
     from soundloom.reproduce.coala import CoalaSettings, reproduce
-    from soundloom.reproduce.jansen import Reporter
 
     (sounds,) = evaluate_options.load_corpora([tagged])
     corpora = evaluate_options.load_corpora(where)
     recipe = _recipe(preset, config, {**flags, "seed": seed})
     settings = CoalaSettings(runs=runs, components=components, seed=seed)
-    with followed() as (preparing, training):
-        reporter = Reporter(
-            began=lambda text: evaluate_options.report(text, quiet=json_wanted), preparing=preparing, training=training
-        )
+    with reproduce_options.reporting(quiet=json_wanted) as reporter:
         found = reproduce(corpora, sounds, recipe, settings, out, reporter)
     results = _results(asdict(found), recipe, asdict(settings), sounds.name)
     _keep(out, results)
@@ -97,12 +92,10 @@ def command(
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRecipe:
     """The preset, changed by a file, and that by flags."""
     from soundloom.recipes.coala import PRESETS
-    from soundloom.training.flat_config import read_yaml, resolve
+    from soundloom.training.flat_config import resolve
 
-    recipe = PRESETS[preset]
-    if config is not None:
-        recipe = resolve(recipe, read_yaml(config), str(config))
-    return resolve(recipe, {name: value for name, value in flags.items() if value is not None}, "reproduce coala")
+    recipe = reproduce_options.configured(PRESETS[preset], config)
+    return resolve(recipe, reproduce_options.given(flags), "reproduce coala")
 
 
 def _results(found: dict[str, Any], recipe: CoalaRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:

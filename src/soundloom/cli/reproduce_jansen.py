@@ -10,7 +10,6 @@ import click
 
 from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import cell, echo, print_json, table_console
-from soundloom.cli.progress_bars import followed
 
 if TYPE_CHECKING:
     from soundloom.recipes.triplet import TripletRecipe
@@ -87,7 +86,7 @@ def command(
       soundloom reproduce jansen --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
       soundloom reproduce jansen --on fsd50k=/data/FSD50K --train-on ~/sounds --stream resnet18 --steps 20000
     """
-    from soundloom.reproduce.jansen import JansenSettings, Reporter, reproduce
+    from soundloom.reproduce.jansen import JansenSettings, reproduce
 
     (sounds,) = evaluate_options.load_corpora([unlabelled])
     corpora = evaluate_options.load_corpora(where)
@@ -104,12 +103,7 @@ def command(
     )
     found = []
     for corpus in corpora:
-        with followed() as (preparing, training):
-            reporter = Reporter(
-                began=lambda text: evaluate_options.report(text, quiet=json_wanted),
-                preparing=preparing,
-                training=training,
-            )
+        with reproduce_options.reporting(quiet=json_wanted) as reporter:
             found.append(reproduce(corpus, sounds, recipe, settings, out, reporter))
         # After every corpus, so that a long reproduction that is stopped keeps what it has.
         results = _results(found, recipe, asdict(settings), sounds.name)
@@ -125,12 +119,10 @@ def command(
 def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletRecipe:
     """The preset, changed by a file, and that by flags."""
     from soundloom.recipes.triplet import PRESETS
-    from soundloom.training.flat_config import read_yaml, resolve
+    from soundloom.training.flat_config import resolve
 
-    recipe = PRESETS[preset]
-    if config is not None:
-        recipe = resolve(recipe, read_yaml(config), str(config))
-    changes = {name: value for name, value in flags.items() if value is not None}
+    recipe = reproduce_options.configured(PRESETS[preset], config)
+    changes = reproduce_options.given(flags)
     if "steps" in changes:
         changes["warmup"] = min(recipe.training.warmup, changes["steps"] // 2)
     return resolve(recipe, changes, "reproduce jansen")

@@ -52,6 +52,7 @@ def command(
     """
     from soundloom.evaluation.probes.linear import LinearProbeSettings
     from soundloom.reproduce.niizumi import reproduce, write
+    from soundloom.reproduce.reporter import Reporter
 
     names = models or ("yamnet",)
     corpora = evaluate_options.load_corpora(where)
@@ -65,13 +66,12 @@ def command(
             loaded,
             corpora,
             out,
+            Reporter(say=lambda line: echo(line, err=True), embedding=progress),
             layers=layers,
             settings=LinearProbeSettings(runs=runs),
             seed=seed,
             cache=cache,
             workers=workers,
-            progress=progress,
-            report=lambda line: echo(line, err=True),
         )
     echo(write(found, out))
     echo(f"results.json, tables.md, report.html and figures are in {out}", err=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from soundloom.cli import common_options
+from soundloom.cli import common_options, evaluate_options
+from soundloom.cli.progress_bars import followed
 
-__all__ = ["config", "out", "preset"]
+if TYPE_CHECKING:
+    from soundloom.reproduce.reporter import Reporter
+
+__all__ = ["config", "configured", "given", "out", "preset", "reporting"]
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+R = TypeVar("R")
 
 
 def preset(recipe: str) -> Option:
@@ -46,3 +53,30 @@ def out(paper: str, holds: str) -> Option:
         metavar="FOLDER",
         help=holds,
     )
+
+
+def configured(preset: R, config: Path | None) -> R:
+    """A recipe, changed by the settings in a file, if one is given.
+
+    Raises:
+        TrainingError: the file cannot be read, or has no such settings.
+    """
+    from soundloom.training.flat_config import read_yaml, resolve
+
+    return preset if config is None else resolve(preset, read_yaml(config), str(config))
+
+
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+@contextmanager
+def reporting(*, quiet: bool = False) -> Iterator[Reporter]:
+    """Progress on standard error: bars of clips and steps, and a line for each stage unless quiet is wanted."""
+    from soundloom.reproduce.reporter import Reporter
+
+    with followed() as (preparing, training):
+        yield Reporter(
+            say=lambda line: evaluate_options.report(line, quiet=quiet), preparing=preparing, training=training
+        )

@@ -51,26 +51,14 @@ def command(where: tuple[str, ...], out: Path, folds: slice, preset: str, config
       soundloom reproduce verma --on esc50=/data/ESC-50-master --folds 3-5 --out runs/verma-rest
       soundloom reproduce verma --on fsd50k=/data/FSD50K --out runs/verma-fsd50k
     """
-    from soundloom.cli.progress_bars import followed
     from soundloom.recipes.diverse import PRESETS
     from soundloom.reproduce.verma import reproduce, write
-    from soundloom.training.flat_config import read_yaml, resolve
 
     if len(where) > 1:
         raise click.UsageError(f"one corpus at a time, got {len(where)}: give each a folder of its own")
-    recipe = PRESETS[preset]
-    if config is not None:
-        recipe = resolve(recipe, read_yaml(config), str(config))
+    recipe = reproduce_options.configured(PRESETS[preset], config)
     (corpus,) = evaluate_options.load_corpora(where)
-    with followed() as (preparing, progress):
-        found = reproduce(
-            corpus,
-            out,
-            recipe,
-            folds=folds,
-            progress=progress,
-            preparing=preparing,
-            report=lambda line: echo(line, err=True),
-        )
+    with reproduce_options.reporting() as reporter:
+        found = reproduce(corpus, recipe, out, reporter, folds=folds)
     echo(write(found, out))
     echo(f"results.json, tables.md and subsets.png are in {out}", err=True)

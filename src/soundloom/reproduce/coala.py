@@ -41,10 +41,10 @@ from soundloom.evaluation.runner import default_cache, evaluate
 from soundloom.evaluation.scores import average_precisions
 from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
-from soundloom.recipes import RunOptions, coala
+from soundloom.recipes import coala
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.validation_split import train_valid_split
-from soundloom.reproduce.jansen import Reporter
+from soundloom.reproduce.reporter import SILENT, Reporter
 from soundloom.tags import AlignedTags
 
 __all__ = ["CASES", "CoalaResult", "CoalaSettings", "as_a_library", "reproduce"]
@@ -114,7 +114,7 @@ def reproduce(
     recipe: CoalaRecipe,
     settings: CoalaSettings,
     out: Path,
-    reporter: Reporter,
+    reporter: Reporter = SILENT,
 ) -> CoalaResult:
     """Train the three cases and measure them.
 
@@ -133,9 +133,9 @@ def reproduce(
     """
     models: dict[str, Embedder] = {}
     for case in CASES:
-        reporter.began(f"training {case}")
+        reporter.say(f"training {case}")
         folder = out / case
-        _case(recipe, case).run(sounds, folder, RunOptions(progress=reporter.training, preparing=reporter.preparing))
+        _case(recipe, case).run(sounds, folder, reporter.run_options)
         models[case] = from_pretrained(folder)
     known, vocabulary = coala.tagged(sounds, recipe)
     learned, apart = train_valid_split(known, recipe.validation, recipe.training.seed, by_class=True)
@@ -143,7 +143,7 @@ def reproduce(
     tasks, spreads, correlations = _measured(corpora, {**models, "mfcc": load("mfcc")}, settings, reporter)
     found = _Apart(retrieval={}, suggestions={}, ranked=0)
     if len(apart):
-        reporter.began("ranking sounds by tags")
+        reporter.say("ranking sounds by tags")
         taught = known.label_matrix()[learned].sum(axis=0)
         held_out = known.filter(mask=np.isin(np.arange(len(known)), apart))
         sides = {case: AlignedTags.load(out / case) for case in CASES}
@@ -177,12 +177,12 @@ def _measured(
     chosen = {"mlp": MLPSettings(runs=settings.runs)}
     for corpus in corpora:
         for row, model in models.items():
-            reporter.began(f"measuring {row} on {corpus.name}")
+            reporter.say(f"measuring {row} on {corpus.name}")
             score = evaluate(model, corpus, "mlp", settings=chosen, seed=settings.seed).scores["mlp"]
             tasks.setdefault(corpus.name, {})[row] = score.mean
             spreads.setdefault(corpus.name, {})[row] = score.interval or 0.0
             if row in CASES and len(corpus) > 2 * settings.components + 40:
-                reporter.began(f"correlating {row} on {corpus.name}")
+                reporter.say(f"correlating {row} on {corpus.name}")
                 correlations.setdefault(corpus.name, {})[row] = _correlated(model, corpus, settings.components)
     return tasks, spreads, correlations
 

@@ -37,20 +37,19 @@ from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.results import corpus_digest
 from soundloom.evaluation.retrieval.query_by_example import query_by_example
 from soundloom.evaluation.splits import Split
-from soundloom.feature_cache import CacheProgress, form_of, prepare
+from soundloom.feature_cache import form_of, prepare
 from soundloom.objectives import only
-from soundloom.recipes import RunOptions
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.linear import WindowEmbeddings
 from soundloom.recipes.triplet import TripletRecipe
 from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
+from soundloom.reproduce.reporter import SILENT, Reporter
 from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.train_from_scratch import from_scratch
 from soundloom.reproduce.window_embeddings import embedded, log_mel
-from soundloom.training import TrainingProgress
 
-__all__ = ["JansenResult", "JansenSettings", "Reporter", "reproduce"]
+__all__ = ["JansenResult", "JansenSettings", "reproduce"]
 
 SAMPLERS = {name: (name,) for name in ("noise", "translation", "mixing", "proximity")}
 UNLABELLED: Mapping[str, tuple[str, ...]] = {**SAMPLERS, "joint": tuple(SAMPLERS)}
@@ -126,23 +125,13 @@ class JansenResult:
         return {row: float(np.mean(found["few"])) for row, found in self.by_split.items() if row.startswith("few")}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reporter:
-    """Takes the progress of a reproduction; see `soundloom.cli.progress_bars`.
-
-    Attributes:
-        began: that something begins, in words.
-        preparing: clips that are prepared.
-        training: steps of training.
-    """
-
-    began: Callable[[str], None] = lambda _: None
-    preparing: Callable[[CacheProgress], None] | None = None
-    training: Callable[[TrainingProgress], None] | None = None
-
-
 def reproduce(
-    corpus: Corpus, unlabelled: Corpus, recipe: TripletRecipe, settings: JansenSettings, out: Path, reporter: Reporter
+    corpus: Corpus,
+    unlabelled: Corpus,
+    recipe: TripletRecipe,
+    settings: JansenSettings,
+    out: Path,
+    reporter: Reporter = SILENT,
 ) -> JansenResult:
     """Train and measure every row.
 
@@ -209,10 +198,9 @@ class _Reproduction:
 
     def learned(self, run: str, samplers: Sequence[str], corpus: Corpus) -> _Representation:
         """What triplets of these samplers teach; the run goes on where it was stopped."""
-        self.reporter.began(f"{run}: learning from {corpus.name}")
+        self.reporter.say(f"{run}: learning from {corpus.name}")
         recipe = replace(self.recipe, objective=replace(self.recipe.objective, **only(*samplers)))
-        options = RunOptions(progress=self.reporter.training, preparing=self.reporter.preparing)
-        (stream,) = streams_of(recipe.run(corpus, self.out / "runs" / run, options).model())
+        (stream,) = streams_of(recipe.run(corpus, self.out / "runs" / run, self.reporter.run_options).model())
         windows = embedded(stream, self.dataset)
         if not self.settings.unit_length:
             return _Representation(stream.fingerprint(), windows)
@@ -236,7 +224,7 @@ class _Reproduction:
             representation = (
                 representation_of if isinstance(representation_of, _Representation) else representation_of(split)
             )
-            self.reporter.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            self.reporter.say(f"{row}: measuring split {split.name} of {self.corpus.name}")
             for column, measure in self.measures(representation, split).items():
                 decides = [representation.identity, self.settings.runs, self.settings.epochs]
                 columns[column].append(self._measured(f"{row}, {column}", split, decides, measure))
@@ -283,7 +271,7 @@ class _Reproduction:
         windows = representation.windows
 
         def measure(split: Split) -> float:
-            self.reporter.began(f"{row}: measuring split {split.name} of {self.corpus.name}")
+            self.reporter.say(f"{row}: measuring split {split.name} of {self.corpus.name}")
             return few_shot(
                 windows.vectors, windows.clips, self.labels, [split], settings=settings, seed=self.settings.seed
             ).mean
@@ -304,7 +292,7 @@ class _Reproduction:
         def measure(split: Split) -> float:
             values = []
             for draw in range(settings.draws):
-                self.reporter.began(f"few scratch: draw {draw + 1} in split {split.name} of {self.corpus.name}")
+                self.reporter.say(f"few scratch: draw {draw + 1} in split {split.name} of {self.corpus.name}")
                 clips = draw_few(split.train, self.labels, settings.segments, seed=(settings.seed, 0, draw))
                 folder = self.out / "runs" / f"scratch-{self.corpus.name}-{split.name}-{draw + 1}"
                 values.append(

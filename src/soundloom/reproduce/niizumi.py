@@ -25,7 +25,7 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.analysis.layers import Choice, all_layers, choose, curves, single_layers
-from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features, clip_extractor
+from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor
 from soundloom.evaluation.extraction import extract_features as extract_from
 from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.report import svg
@@ -36,6 +36,7 @@ from soundloom.evaluation.results import write as write_results
 from soundloom.evaluation.runner import default_cache, evaluate_features
 from soundloom.evaluation.task_statistics import with_task_statistics
 from soundloom.evaluation.training_clips import find_training_clips
+from soundloom.reproduce.reporter import SILENT, Reporter
 
 __all__ = ["Study", "markdown", "reproduce", "write"]
 
@@ -95,7 +96,7 @@ class _Measurer:
     kept: _Kept
     settings: LinearProbeSettings
     seed: int
-    report: Callable[[str], None]
+    reporter: Reporter
     trained_on: int = 0
 
     def columns(self, model: Stream, features: Callable[[], Features], columns: np.ndarray) -> Result:
@@ -110,7 +111,7 @@ class _Measurer:
         def measure() -> Result:
             settings = {_PROTOCOL: self.settings}
             result = evaluate_features(model, self.corpus, [_PROTOCOL], extract, settings=settings, seed=self.seed)
-            self.report(f"  {model.name:>16}  {result.scores[_PROTOCOL]}")
+            self.reporter.say(f"  {model.name:>16}  {result.scores[_PROTOCOL]}")
             return replace(result, trained_on=self.trained_on)
 
         return self.kept.get_or_measure((model.name, model.fingerprint(), corpus_digest(self.corpus)), measure)
@@ -120,28 +121,26 @@ def reproduce(
     models: Mapping[str, Embedder],
     corpora: Sequence[Corpus],
     out: Path,
+    reporter: Reporter = SILENT,
     *,
     layers: Sequence[int] = (),
     settings: LinearProbeSettings | None = None,
     seed: int = 0,
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Callable[[ExtractionProgress], None] | None = None,
-    report: Callable[[str], None] = lambda _: None,
 ) -> list[Study]:
     """Measure models on corpora.
 
     Args:
         models: name -> the model, without layers named; its encoder must have several.
         corpora: the tasks; two or more, of different kinds, make a choice of layers.
-        out: where results are kept.
+        out: a folder for results; a stopped reproduction goes on from there.
+        reporter: takes the progress.
         layers: those that are measured, by number; all of each encoder if not given.
         settings: of the linear protocol.
         seed: as for `evaluate`.
         cache: where embeddings are kept.
         workers: how many files are embedded at a time.
-        progress: called after every clip that is embedded.
-        report: called with a line for each stage and score.
 
     Raises:
         EvaluationError: a model is woven, or has a single layer; or as for `evaluate`.
@@ -160,16 +159,16 @@ def reproduce(
                 corpus,
                 cache=cache or default_cache(),
                 workers=workers or os.cpu_count() or 1,
-                progress=progress,
+                progress=reporter.embedding,
             ),
             kept=kept,
             settings=chosen,
             seed=seed,
-            report=report,
+            reporter=reporter,
         )
         for corpus in corpora
     ]
-    return [_study(name, model, layers, measurers, report) for name, model in models.items()]
+    return [_study(name, model, layers, measurers, reporter) for name, model in models.items()]
 
 
 def _study(
@@ -177,7 +176,7 @@ def _study(
     model: Embedder,
     wanted: Sequence[int],
     measurers: Sequence[_Measurer],
-    report: Callable[[str], None],
+    reporter: Reporter,
 ) -> Study:
     encoder = all_layers(model).encoder
     numbers = [layer for layer in encoder.available if not wanted or layer in wanted]
@@ -187,7 +186,7 @@ def _study(
     layers: list[Result] = []
     fitted: list[tuple[Embedder, Stream]] = []
     for measurer in measurers:
-        report(f"{name} on {measurer.corpus.name}: layers {', '.join(map(str, numbers))}")
+        reporter.say(f"{name} on {measurer.corpus.name}: layers {', '.join(map(str, numbers))}")
         own = with_task_statistics(model, measurer.extract)
         stream = all_layers(own)
         features = _once(partial(measurer.extract, clip_extractor(stream)))
@@ -199,7 +198,9 @@ def _study(
     pair = sorted({layer for layer in (choice.middle, choice.late) if layer is not None})
     compared: list[Result] = []
     for measurer, (own, stream) in zip(measurers, fitted, strict=True):
-        report(f"{name} on {measurer.corpus.name}: its embedding, and layers {' and '.join(map(str, pair))} fused")
+        reporter.say(
+            f"{name} on {measurer.corpus.name}: its embedding, and layers {' and '.join(map(str, pair))} fused"
+        )
         features = _once(partial(measurer.extract, clip_extractor(stream)))
         single = single_layers(stream)
         fused = stream.with_layers(pair, stream.pooling)

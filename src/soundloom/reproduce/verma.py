@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,13 @@ from soundloom.embedder import Embedder
 from soundloom.evaluation.analysis.contributions import Contributions, contributions, mean_of, plot
 from soundloom.evaluation.analysis.shapley import Subset, subsets_of
 from soundloom.evaluation.results import write_whole
-from soundloom.feature_cache import CacheProgress
 from soundloom.objectives.labels import SCORES, LabelHead
-from soundloom.recipes import RunOptions, diverse
+from soundloom.recipes import diverse
 from soundloom.recipes.diverse import DiverseRecipe
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.linear import WindowEmbeddings, embed_windows, train_head
 from soundloom.recipes.validation_split import train_valid_split
-from soundloom.training import TrainingProgress
+from soundloom.reproduce.reporter import SILENT, Reporter
 from soundloom.training.flat_config import flatten
 
 __all__ = ["PAPER_MAP", "PAPER_TOP", "Reproduction", "markdown", "reproduce", "write"]
@@ -86,39 +85,34 @@ class Reproduction:
 
 def reproduce(
     corpus: Corpus,
-    out: Path,
     recipe: DiverseRecipe,
+    out: Path,
+    reporter: Reporter = SILENT,
     *,
     folds: slice = slice(None),
-    progress: Callable[[TrainingProgress], None] | None = None,
-    preparing: Callable[[CacheProgress], None] | None = None,
-    report: Callable[[str], None] | None = None,
 ) -> Reproduction:
     """Train and measure.
 
     Args:
         corpus: labelled sounds with folds or an official test part.
-        out: where runs and results are kept.
         recipe: of the streams and the linear model.
+        out: a folder for runs and results; a stopped reproduction goes on from there.
+        reporter: takes the progress.
         folds: which of the folds to test, in their order: ``slice(3)`` the first three, ``slice(2, 5)`` the third to
             the fifth.
-        progress: called after every step of training.
-        preparing: called after every clip that is decoded.
-        report: called with a line for each stage.
 
     Raises:
         CorpusError: the corpus has neither folds nor a test part.
         TrainingError: a stream cannot be trained.
     """
     found, names, parameters = [], [], {}
-    partings = _partings(corpus)
-    if not partings[folds]:
-        raise CorpusError(f"{corpus.name} has {len(partings)} test parts, which are none of those asked for")
-    for name, learned, tested in partings[folds]:
-        if report is not None:
-            report(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
+    splits = _train_test_splits(corpus)
+    if not splits[folds]:
+        raise CorpusError(f"{corpus.name} has {len(splits)} test parts, which are none of those asked for")
+    for name, learned, tested in splits[folds]:
+        reporter.say(f"{corpus.name}, {name}: {len(learned)} clips to learn from, {len(tested)} to test")
         folder = out / name
-        recipe.run(learned, folder, RunOptions(progress=progress, preparing=preparing))
+        recipe.run(learned, folder, reporter.run_options)
         model = diverse.model_of(folder, recipe.streams)
         outputs, windows = _outputs(model, learned, tested, recipe, folder)
         clips, owners = np.unique(windows.clips, return_inverse=True)
@@ -176,14 +170,14 @@ def markdown(found: Reproduction) -> str:
     here = f"{found.corpus}, {', '.join(found.folds)}"
     lines = ["## Table 1: top-5 accuracy of 1 s, %", "", f"| feature set | paper, FSD50K | {here} |", "|---|---|---|"]
     for subset in [*((name,) for name in parts), parts]:
-        lines.append(f"| {'+'.join(subset)} | {_paper(PAPER_TOP, subset)} | {_told(found.column(subset, 'top'))} |")
+        lines.append(f"| {'+'.join(subset)} | {_paper(PAPER_TOP, subset)} | {_cell(found, subset, 'top')} |")
     lines += ["", "## Table 2: mAP of clips, %", "", f"| feature set | paper, FSD50K | {here} |", "|---|---|---|"]
     for subset in [("waveform",), parts] if "waveform" in parts else [parts]:
-        cell = _told(found.column(subset, "precision"))
+        cell = _cell(found, subset, "precision")
         lines.append(f"| {'+'.join(subset)} | {_paper(PAPER_MAP, subset)} | {cell} |")
     lines += ["", "## Every subset, %", "", "| streams | top-5 at 1 s | mAP of clips |", "|---|---|---|"]
     lines += [
-        f"| {'+'.join(subset)} | {_told(found.column(subset, 'top'))} | {_told(found.column(subset, 'precision'))} |"
+        f"| {'+'.join(subset)} | {_cell(found, subset, 'top')} | {_cell(found, subset, 'precision')} |"
         for subset in every.measured
     ]
     lines += ["", "## What each stream adds, points", ""]
@@ -204,7 +198,7 @@ def markdown(found: Reproduction) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _partings(corpus: Corpus) -> list[tuple[str, Corpus, Corpus]]:
+def _train_test_splits(corpus: Corpus) -> list[tuple[str, Corpus, Corpus]]:
     """Name, clips to learn from and clips to test, of every fold or of the official split."""
     folds = sorted({fold for fold in corpus.column("fold") if fold is not None})
     if len(folds) > 1:
@@ -215,7 +209,7 @@ def _partings(corpus: Corpus) -> list[tuple[str, Corpus, Corpus]]:
     splits = set(corpus.column("split"))
     if "test" not in splits or not splits & {"train", "valid"}:
         raise CorpusError(
-            f"{corpus.name} has neither folds nor a train and a test part: list them in a CSV, or part it by group "
+            f"{corpus.name} has neither folds nor a train and a test part: list them in a CSV, or split it by group "
             "(Corpus.with_grouped_splits)"
         )
     return [("test", corpus.filter(split=splits & {"train", "valid"}), corpus.filter(split="test"))]
@@ -275,7 +269,8 @@ def _paper(table: Mapping[Subset, float], subset: Subset) -> str:
     return f"{100 * table[subset]:.1f}" if subset in table else "-"
 
 
-def _told(values: Sequence[float]) -> str:
-    """The mean, and the lowest and highest fold."""
+def _cell(found: Reproduction, subset: Subset, metric: str) -> str:
+    """A subset's metric in percent: the mean, and the lowest and highest fold."""
+    values = found.column(subset, metric)
     mean = f"{100 * float(np.mean(values)):.1f}"
     return mean if len(values) == 1 else f"{mean} ({100 * min(values):.1f} to {100 * max(values):.1f})"
