@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.base import Batch
+from soundloom.objectives.shuffled_epochs import check_epochs, windows_of_step
 
 __all__ = ["DistillationSampler", "MixtureWindows", "draw_mixtures", "plain_windows"]
 
@@ -132,7 +131,7 @@ def _distinct(groups: int, count: int, generator: np.random.Generator) -> Int[np
 
 
 class DistillationSampler:
-    """Batches of windows with their targets; every window once an epoch, epochs following each other without a gap.
+    """Batches of windows with their targets, in shuffled epochs (`shuffled_epochs`).
 
     Args:
         windows: what is drawn from; parts of one dataset, one after another.
@@ -147,10 +146,7 @@ class DistillationSampler:
     def __init__(
         self, windows: Sequence[MixtureWindows], targets: dict[str, list[np.ndarray]], batch: int, seed: int
     ) -> None:
-        if not sum(map(len, windows)):
-            raise InvalidArgumentError("no windows to draw from: was none of the clips decoded? See dataset.failures")
-        if batch < 1:
-            raise InvalidArgumentError(f"batch must be at least 1, got {batch}")
+        check_epochs(sum(map(len, windows)), batch)
         self._windows, self._targets = tuple(windows), targets
         self.dataset, self.size = windows[0].dataset, windows[0].rows
         self.clips = np.concatenate([part.clips[:, 0] for part in windows])
@@ -164,11 +160,7 @@ class DistillationSampler:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step: ``waveforms`` and the targets, by name."""
-        places = np.arange(step * self._batch, (step + 1) * self._batch)
-        epochs, within = np.divmod(places, len(self))
-        chosen = np.concatenate(
-            [_shuffle(len(self), self._seed, int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
-        )
+        chosen = windows_of_step(step, len(self), self._batch, self._seed)
         parts = np.searchsorted(self._ends, chosen, side="right")
         order = np.argsort(parts, kind="stable")
         begins = self._ends - [len(part) for part in self._windows]
@@ -179,9 +171,3 @@ class DistillationSampler:
             for name, tables in self._targets.items():
                 pieces[name].append(torch.from_numpy(tables[part][mine].astype(np.float32)))
         return {name: torch.cat(values) for name, values in pieces.items()}
-
-
-@lru_cache(maxsize=4)
-def _shuffle(count: int, seed: int, epoch: int) -> Int[np.ndarray, " {count}"]:
-    """The order of an epoch; a step asks for one or two, and the next step for the same."""
-    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -28,6 +27,7 @@ from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset, Form
 from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
+from soundloom.objectives.shuffled_epochs import check_epochs, windows_of_step
 
 __all__ = [
     "LOSSES",
@@ -190,10 +190,7 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelBatchSampler:
-    """Batches of labelled windows; every window once an epoch, epochs following each other without a gap.
-
-    Step s takes places s x batch, s x batch + 1 ... of an endless row in which a fresh shuffle of all windows
-    follows the last. So every batch is full, and which windows it has is decided by the seed and s alone.
+    """Batches of labelled windows, in shuffled epochs (`shuffled_epochs`).
 
     Attributes:
         dataset: where the windows' rows are.
@@ -216,10 +213,7 @@ class LabelBatchSampler:
     room: Int[np.ndarray, " windows"] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.clips):
-            raise InvalidArgumentError("no windows to draw from: was none of the clips decoded? See dataset.failures")
-        if self.batch < 1:
-            raise InvalidArgumentError(f"batch must be at least 1, got {self.batch}")
+        check_epochs(len(self.clips), self.batch)
 
     def __len__(self) -> int:
         """Windows in an epoch."""
@@ -227,11 +221,7 @@ class LabelBatchSampler:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step: ``windows`` as they are kept, and ``targets``."""
-        places = np.arange(step * self.batch, (step + 1) * self.batch)
-        epochs, within = np.divmod(places, len(self))
-        chosen = np.concatenate(
-            [_shuffle(len(self), self.seed, int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
-        )
+        chosen = windows_of_step(step, len(self), self.batch, self.seed)
         clips = self.clips[chosen]
         starts = self.starts[chosen]
         if self.room is not None:
@@ -288,9 +278,3 @@ def window_sampler(
     """
     targets, size = data.corpus.label_matrix(), data.window
     return label_sampler(data.dataset, targets, clips, size=size, hop=size, batch=batch, seed=seed)
-
-
-@lru_cache(maxsize=4)
-def _shuffle(count: int, seed: int, epoch: int) -> Int[np.ndarray, " {count}"]:
-    """The order of an epoch; a step asks for one or two, and the next step for the same."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
