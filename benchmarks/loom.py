@@ -12,7 +12,6 @@ alone should find the same notes, one by timbre alone the same instrument.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,6 @@ from soundloom.evaluation import extraction
 from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.retrieval.query_by_example import LeaveOneOutSettings, leave_one_out
-from soundloom.evaluation.runner import default_cache
 from soundloom.evaluation.scores import average_precisions
 from soundloom.evaluation.standardisation import moments, standardise
 from soundloom.models import load
@@ -62,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", type=Path, required=True, help="folder of the test collections")
     parser.add_argument("--model", default="loom", help="the model; its parts are rows")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="where embeddings are kept")
+    parser.add_argument("--cache", type=Path, help="where embeddings are kept")
     parser.add_argument("--json", type=Path, help="also write the results here")
     asked = parser.parse_args()
     tasks = {name: corpora.load(name, asked.audio / folder) for name, folder in TASKS.items()}
@@ -71,9 +69,7 @@ def main() -> None:
     for name in (*BASELINES, asked.model):
         model = load(name)
         for task, corpus in tasks.items():
-            heard = extraction.extract_features(
-                corpus, extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
-            )
+            heard = extraction.extract_features(corpus, extraction.clip_extractor(model), cache=asked.cache)
             for row, vectors in _rows(name, model, heard.vectors).items():
                 linear.setdefault(row, {})[task] = (
                     PROTOCOLS["linear"]
@@ -84,9 +80,7 @@ def main() -> None:
                 retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
     _show("linear probe, accuracy in percent", linear)
     _show(f"retrieval as a library ranks, precision at {PLACES} in percent", retrieval)
-    heard = extraction.extract_features(
-        tasks["esc50"], extraction.clip_extractor(model), cache=asked.cache, workers=os.cpu_count() or 1
-    )
+    heard = extraction.extract_features(tasks["esc50"], extraction.clip_extractor(model), cache=asked.cache)
     words, unknown = _words(asked.model, model, heard)
     if words:
         found = ", ".join(f"{word} {100 * precision:.0f}" for word, precision in words.items())

@@ -24,7 +24,7 @@ from soundloom.evaluation import (
 )
 from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.results import EvaluationError
-from soundloom.evaluation.runner import default_cache, evaluate, protocol_choices, protocol_names
+from soundloom.evaluation.runner import evaluate, protocol_choices, protocol_names
 from soundloom.models import load
 
 
@@ -70,9 +70,7 @@ def test_a_score_is_the_protocols_own_on_the_models_own_embeddings(folder, run):
 
 def test_protocols_on_frames_hear_windows_of_their_length(sounds, run, extracted_lengths):
     corpus, model = corpora.load(sounds), load("logmel")
-    heard = extraction.extract_features(
-        corpus, extraction.window_extractor(model, 0.96), cache=default_cache(), workers=1
-    )
+    heard = extraction.extract_features(corpus, extraction.window_extractor(model, 0.96), workers=1)
     assert max(extracted_lengths) <= 1.25 * 0.96 * 16000
     for row in (0, 31):
         samples = audio.read(corpus.column("path")[row], 16000)

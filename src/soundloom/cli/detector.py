@@ -281,15 +281,12 @@ def make_background(corpus: str, name: str | None, out: Path | None, workers: in
     from soundloom.cli.evaluate_options import load_corpora
     from soundloom.detectors.background import Background
     from soundloom.evaluation.extraction import clip_extractor, extract_features
-    from soundloom.evaluation.runner import default_cache
     from soundloom.models import DEFAULT
     from soundloom.models.saved_model import BACKGROUND, PACKAGED
 
     (clips,) = load_corpora([corpus])
     model = load(name or DEFAULT)
-    found = extract_features(
-        clips, clip_extractor(model), cache=default_cache(), workers=workers or os.cpu_count() or 1
-    )
+    found = extract_features(clips, clip_extractor(model), workers=workers)
     labels = [" ".join(labels) for labels in found.corpus.column("labels")]
     made = Background.fit(found.vectors, labels, model.parts, model.balance)
     beside = Path(name) if name and os.path.isdir(name) else PACKAGED / (name or DEFAULT)

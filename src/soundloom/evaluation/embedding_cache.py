@@ -29,9 +29,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from soundloom.atomic_file import replacing
+from soundloom.cache_folder import cache_home
 from soundloom.errors import EmbeddingCacheError
 
-__all__ = ["EmbeddingCacheError", "Shards", "Writer", "key_of"]
+__all__ = ["EmbeddingCacheError", "Shards", "Writer", "default_cache", "key_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +41,18 @@ _SHARD_BYTES = 64 << 20
 _WAIT_SECONDS = 60.0
 
 
+def default_cache() -> Path:
+    """The folder in which embeddings are kept unless another is given."""
+    return cache_home() / "evaluation"
+
+
 def key_of(content: bytes, start: float | None, end: float | None) -> bytes:
     """The key of a region of a file, from the hash of the file's content."""
     return hashlib.blake2b(content + repr((start, end)).encode(), digest_size=_DIGEST).digest()
 
 
 class Shards:
-    """What one extractor features.
+    """The cached rows of one extractor.
 
     Args:
         folder: the folder of the shards; made when something is written.

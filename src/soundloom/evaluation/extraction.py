@@ -8,6 +8,7 @@ that comes back with the features holds the others, in their order.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from soundloom.evaluation.acoustic_features import (
     acoustic_statistics,
     published_acoustic_features,
 )
-from soundloom.evaluation.embedding_cache import Shards, Writer, key_of
+from soundloom.evaluation.embedding_cache import Shards, Writer, default_cache, key_of
 from soundloom.file_pool import Failed, process
 
 __all__ = [
@@ -177,8 +178,8 @@ def extract_features(
     corpus: Corpus,
     extractor: FeatureExtractor,
     *,
-    cache: Path,
-    workers: int,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
     progress: Callable[[ExtractionProgress], None] | None = None,
 ) -> Features:
     """The features of every clip of a corpus.
@@ -186,8 +187,8 @@ def extract_features(
     Args:
         corpus: the clips.
         extractor: what computes them.
-        cache: the folder in which vectors are kept.
-        workers: how many files at a time.
+        cache: the folder in which vectors are kept; `default_cache` if not given.
+        workers: how many files at a time; as many as there are processors if not given.
         progress: called after every clip that is computed.
 
     Raises:
@@ -196,17 +197,19 @@ def extract_features(
     began = time.monotonic()
     regions = zip(*(corpus.column(name) for name in ("path", "start", "end")), strict=True)
     clips = [Clip(*region) for region in regions]
-    keys, broken = _keys(clips, workers)
+    several = workers or os.cpu_count() or 1
+    keys, broken = _keys(clips, several)
     # A corpus of one's own may be called anything.
     folder = re.sub(r"[^\w.-]", "_", corpus.name)
-    shards = Shards(cache / "embeddings" / folder / extractor.identity, extractor.dim)
+    place = default_cache() if cache is None else Path(cache)
+    shards = Shards(place / "embeddings" / folder / extractor.identity, extractor.dim)
     found = shards.read({key for key in keys if key is not None})
     # Clips of the same bytes are computed once.
     missing = {key: clip for key, clip in zip(keys, clips, strict=True) if key is not None and key not in found}
     failed: dict[bytes, str] = {}
     seconds = 0.0
     with Writer(shards) as writer:
-        outcomes = process(missing.values(), _finite(extractor), workers=workers)
+        outcomes = process(missing.values(), _finite(extractor), workers=several)
         for done, (key, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
             if isinstance(outcome, Failed):
                 failed[key] = outcome.reason

@@ -22,11 +22,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from soundloom import corpora
-from soundloom.cache_folder import cache_home
 from soundloom.components import from_plain, is_object_name
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.embedder import Embedder
@@ -44,7 +42,6 @@ from soundloom.models import load
 
 __all__ = [
     "GROUPS",
-    "default_cache",
     "environment",
     "evaluate",
     "evaluate_features",
@@ -78,11 +75,6 @@ def protocol_names(protocol: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(each for name in asked for each in GROUPS.get(name, (name,))))
 
 
-def default_cache() -> Path:
-    """The folder in which embeddings are kept unless another is given."""
-    return cache_home() / "evaluation"
-
-
 def evaluate(
     model: str | Embedder,
     corpus: str | os.PathLike[str] | Corpus,
@@ -107,7 +99,7 @@ def evaluate(
             ``{"knn": {"k": 3}}``, or of the class `Protocol.settings` of the protocol, which documents them:
             `find_protocol("knn").settings` is `soundloom.evaluation.probes.knn.KNNSettings`.
         seed: what weights, batches, draws and drawn splits come from.
-        cache: where embeddings are kept; see `default_cache`.
+        cache: where embeddings are kept; see `soundloom.evaluation.embedding_cache.default_cache`.
         workers: how many files are embedded at a time; as many as there are processors if not given.
         projection: also place the embeddings in a plane, for a picture.
         trained_on: the clips that a loaded model was trained on; of one that is given by its name they are found.
@@ -130,11 +122,7 @@ def evaluate(
     def extract(extractor: FeatureExtractor) -> Features:
         if extractor.identity not in features:
             features[extractor.identity] = extraction.extract_features(
-                corpus,
-                extractor,
-                cache=Path(cache) if cache is not None else default_cache(),
-                workers=workers or os.cpu_count() or 1,
-                progress=progress,
+                corpus, extractor, cache=cache, workers=workers, progress=progress
             )
         return features[extractor.identity]
 

@@ -21,7 +21,6 @@ general part; of teachers without classes, a tag encoder is aligned with the fro
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +38,6 @@ from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity
 from soundloom.evaluation import extraction
-from soundloom.evaluation.runner import default_cache
 from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress
 from soundloom.frontends import CentredFrontend, Texture
@@ -331,5 +329,4 @@ def _features(model: Embedder, corpus: Corpus, progress: Callable[[CacheProgress
         if progress is not None:
             progress(CacheProgress(reached.done, reached.total, reached.path))
 
-    extractor, workers = extraction.clip_extractor(model), os.cpu_count() or 1
-    return extraction.extract_features(corpus, extractor, cache=default_cache(), workers=workers, progress=report)
+    return extraction.extract_features(corpus, extraction.clip_extractor(model), progress=report)

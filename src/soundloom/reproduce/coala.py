@@ -20,7 +20,6 @@ suggested by how probable they are (`soundloom.tags.suggestions`), and by the ta
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.correlation import canonical_correlations
 from soundloom.evaluation.probes.mlp import MLPSettings
 from soundloom.evaluation.results import EvaluationError
-from soundloom.evaluation.runner import default_cache, evaluate
+from soundloom.evaluation.runner import evaluate
 from soundloom.evaluation.scores import average_precisions
 from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
@@ -189,8 +188,8 @@ def _measured(
 
 def _correlated(model: Embedder, corpus: Corpus, components: int) -> dict[str, dict[str, float]]:
     """Feature -> statistic -> mean canonical correlation with the embeddings' first principal components."""
-    mine = _features(corpus, extraction.clip_extractor(model))
-    theirs = _features(corpus, extraction.acoustic_extractor(published=True))
+    mine = extraction.extract_features(corpus, extraction.clip_extractor(model))
+    theirs = extraction.extract_features(corpus, extraction.acoustic_extractor(published=True))
     _, places, others = np.intersect1d(mine.positions, theirs.positions, return_indices=True)
     reduced = principal_components(mine.vectors[places], components)
     table = extraction.named_statistics(theirs.vectors[others])
@@ -251,7 +250,7 @@ def _apart(
     words: dict[str, np.ndarray] = {}
     truth = held_out.label_matrix()
     for case, model in models.items():
-        features, side = _features(held_out, extraction.clip_extractor(model)), sides[case]
+        features, side = extraction.extract_features(held_out, extraction.clip_extractor(model)), sides[case]
         truth = features.corpus.label_matrix()
         vectors = torch.from_numpy(features.vectors)
         sounds[case] = side.scores(vectors).numpy()
@@ -299,7 +298,3 @@ def as_a_library(
 
 def _mean_precision(scores: Float[np.ndarray, "rows columns"], truth: Bool[np.ndarray, "rows columns"]) -> float:
     return float(average_precisions(np.ascontiguousarray(scores), np.ascontiguousarray(truth)).mean())
-
-
-def _features(corpus: Corpus, extractor: extraction.FeatureExtractor) -> extraction.Features:
-    return extraction.extract_features(corpus, extractor, cache=default_cache(), workers=os.cpu_count() or 1)

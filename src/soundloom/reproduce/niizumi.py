@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -33,7 +32,7 @@ from soundloom.evaluation.report.html import write_page
 from soundloom.evaluation.report.tables import cautions, percent, table_of
 from soundloom.evaluation.results import Result, corpus_digest, read, write_whole
 from soundloom.evaluation.results import write as write_results
-from soundloom.evaluation.runner import default_cache, evaluate_features
+from soundloom.evaluation.runner import evaluate_features
 from soundloom.evaluation.task_statistics import with_task_statistics
 from soundloom.evaluation.training_clips import find_training_clips
 from soundloom.reproduce.reporter import SILENT, Reporter
@@ -154,13 +153,7 @@ def reproduce(
     measurers = [
         _Measurer(
             corpus=corpus,
-            extract=partial(
-                extract_from,
-                corpus,
-                cache=cache or default_cache(),
-                workers=workers or os.cpu_count() or 1,
-                progress=reporter.embedding,
-            ),
+            extract=partial(extract_from, corpus, cache=cache, workers=workers, progress=reporter.embedding),
             kept=kept,
             settings=chosen,
             seed=seed,

@@ -23,7 +23,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from soundloom.evaluation import extraction
 from soundloom.evaluation.extraction import ExtractionProgress, FeatureExtractor, Features
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.results import EvaluationError, Result
-from soundloom.evaluation.runner import default_cache, evaluate_features
+from soundloom.evaluation.runner import evaluate_features
 from soundloom.evaluation.scores import Score
 from soundloom.evaluation.task_statistics import with_task_statistics
 
@@ -166,13 +165,7 @@ def evaluate_layers(
     clipwise = [name for name, row in PROTOCOLS.items() if row.clipwise]
     if protocol not in clipwise:
         raise EvaluationError(f"layers are compared by a protocol on clips, of {', '.join(clipwise)}, got {protocol!r}")
-    extract = partial(
-        extraction.extract_features,
-        corpus,
-        cache=Path(cache) if cache is not None else default_cache(),
-        workers=workers or os.cpu_count() or 1,
-        progress=progress,
-    )
+    extract = partial(extraction.extract_features, corpus, cache=cache, workers=workers, progress=progress)
     model = with_task_statistics(model, extract)
     singles = single_layers(model)
     features = extract(extraction.clip_extractor(model))
