@@ -27,6 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("columns", "protocol", "why"),
     [
         ("path", "leave-one-out", "leave-one-out on .*: its clips have no labels"),
+        ("path,label", "leave-one-out", "leave-one-out on .*a class of two clips or more, and a clip outside it"),
+        ("path,label", "query-by-example", "query-by-example on .*a class of two clips or more, and a clip outside it"),
         ("path,label,fold", "linear", "linear on .*a classifier needs at least 2"),
         ("path,label,fold", "few-shot", "few-shot on .*a classifier needs at least 2"),
         ("path,label,fold", "knn", "there are only 4 clips to ask"),
@@ -37,3 +39,10 @@ def test_before_a_sound_is_embedded(folder: Path, columns: str, protocol: str, w
     (folder / "clips.csv").write_text("\n".join([columns, *map(",".join, rows)]))
     with pytest.raises(EvaluationError, match=why):
         evaluate("logmel", corpora.load(folder / "clips.csv"), [protocol], cache=folder / "cache")
+
+
+def test_fewer_clips_than_a_ranking_looks_at(folder: Path) -> None:
+    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
+    (folder / "clips.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.raises(EvaluationError, match="k is 10, but a clip has only 7 others"):
+        evaluate("logmel", corpora.load(folder / "clips.csv"), "leave-one-out", cache=folder / "cache")

@@ -27,7 +27,7 @@ from jaxtyping import Int, Shaped
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import validation
 
-__all__ = ["Split", "carve", "from_folds", "from_parts", "validate"]
+__all__ = ["Split", "carve", "check_every_split", "from_folds", "from_parts", "validate"]
 
 PARTS = ("train", "valid", "test")
 
@@ -77,6 +77,16 @@ def validate(splits: Sequence[Split], clips: int) -> None:
             )
         if len(np.unique(together)) != len(together):
             raise InvalidArgumentError(f"split {split.name!r} has clips in two of its parts")
+
+
+def check_every_split(labels: np.ndarray, splits: Sequence[Split] | None, settings: object = None) -> None:  # noqa: ARG001
+    """Refuse splits if a classifier cannot learn one of them; `soundloom.evaluation.protocols.Protocol.admits`.
+
+    Raises:
+        InvalidArgumentError: what `validation.check_trainable` refuses.
+    """
+    for split in splits or ():
+        validation.check_trainable(labels, split.train, split.test, split.name)
 
 
 def from_folds(

@@ -7,7 +7,6 @@ each clip, integers ``[clips]`` counted from 0, or all its classes, zeros and on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +14,9 @@ from torch import Tensor
 
 from soundloom.errors import InvalidArgumentError
 
-if TYPE_CHECKING:
-    from soundloom.evaluation.splits import Split
-
 __all__ = [
     "as_float32",
     "check_embeddings",
-    "check_every_split",
     "check_labels",
     "check_trainable",
     "class_count",
@@ -94,16 +89,6 @@ def check_trainable(labels: np.ndarray, train: np.ndarray, test: np.ndarray, nam
         )
     if not (tested & trained).any():
         raise InvalidArgumentError(f"split {name!r} tests none of the classes it trains on: were the labels mixed up?")
-
-
-def check_every_split(labels: np.ndarray, splits: Sequence[Split] | None, settings: object = None) -> None:  # noqa: ARG001
-    """Refuse splits of which a classifier can learn none; `soundloom.evaluation.protocols.Protocol.admits`.
-
-    Raises:
-        InvalidArgumentError: what `check_trainable` refuses.
-    """
-    for split in splits or ():
-        check_trainable(labels, split.train, split.test, split.name)
 
 
 def class_count(labels: np.ndarray) -> int:

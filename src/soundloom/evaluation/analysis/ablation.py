@@ -30,8 +30,7 @@ from soundloom.evaluation.probes.linear import LinearProbeSettings, linear_probe
 from soundloom.evaluation.protocol_inputs import splits_of, targets_of
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score, summarise
-from soundloom.evaluation.splits import Split
-from soundloom.evaluation.validation import check_every_split
+from soundloom.evaluation.splits import Split, check_every_split
 
 __all__ = ["Ablation", "AblationDetails", "Contribution", "ablate", "ablation_analysis", "validate"]
 

@@ -29,8 +29,7 @@ from soundloom.evaluation.probes.frame_data import clip_means, fit_frames
 from soundloom.evaluation.probes.frame_data import validate as validate_frames
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score
-from soundloom.evaluation.splits import Split
-from soundloom.evaluation.validation import check_every_split
+from soundloom.evaluation.splits import Split, check_every_split
 
 __all__ = ["ChunkDetails", "ChunkSettings", "chunk_probe", "validate"]
 

@@ -127,8 +127,7 @@ def validate(embeddings: np.ndarray, labels: np.ndarray, splits: Sequence[Split]
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
     cuts.validate(splits, len(embeddings))
-    for split in splits:
-        validation.check_trainable(labels, split.train, split.test, split.name)
+    cuts.check_every_split(labels, splits)
 
 
 def standardise_split(embeddings: np.ndarray, labels: np.ndarray, split: Split) -> StandardisedSplit:

@@ -28,8 +28,7 @@ from soundloom.evaluation.probes.common import class_means, run_seeds
 from soundloom.evaluation.probes.frame_data import clip_means, fit_frames, validate
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Details, Score
-from soundloom.evaluation.splits import Split, carve
-from soundloom.evaluation.validation import check_every_split
+from soundloom.evaluation.splits import Split, carve, check_every_split
 
 __all__ = [
     "FewShotDetails",

@@ -45,8 +45,8 @@ def validate(frames: np.ndarray, clips: np.ndarray, labels: np.ndarray, splits: 
         )
     framed = np.zeros(len(labels), bool)
     framed[clips] = True
+    cuts.check_every_split(labels, splits)
     for split in splits:
-        validation.check_trainable(labels, split.train, split.test, split.name)
         silent = [clip for clip in (*split.train, *split.valid, *split.test) if not framed[clip]]
         if silent:
             raise InvalidArgumentError(

@@ -33,8 +33,7 @@ from soundloom.evaluation.probes.common import (
 )
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
-from soundloom.evaluation.splits import Split
-from soundloom.evaluation.validation import check_every_split
+from soundloom.evaluation.splits import Split, check_every_split
 
 __all__ = ["MLPSettings", "mlp_probe", "validate"]
 

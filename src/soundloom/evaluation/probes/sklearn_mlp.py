@@ -23,8 +23,7 @@ from soundloom.errors import InvalidArgumentError, MissingExtraError
 from soundloom.evaluation.probes.common import Fitted, ProbeDetails, StandardisedSplit, probe
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.scores import Score
-from soundloom.evaluation.splits import Split
-from soundloom.evaluation.validation import check_every_split
+from soundloom.evaluation.splits import Split, check_every_split
 
 __all__ = ["SklearnMLPSettings", "sklearn_mlp_probe"]
 

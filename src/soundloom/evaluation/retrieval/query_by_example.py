@@ -21,6 +21,7 @@ labels are seen); the details say which. When not: to compare k-NN classifiers; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,8 @@ from soundloom.evaluation import validation
 from soundloom.evaluation.protocols import PROTOCOLS, Protocol
 from soundloom.evaluation.retrieval.average_precision import average_precision, tie_ends
 from soundloom.evaluation.scores import Details, Score, summarise
+from soundloom.evaluation.splits import Split
 from soundloom.evaluation.standardisation import moments, standardise
-from soundloom.evaluation.validation import check_every_split
 
 __all__ = [
     "ByExampleDetails",
@@ -124,15 +125,37 @@ def validate(embeddings: np.ndarray, labels: np.ndarray) -> None:
     """Refuse what cannot be searched.
 
     Raises:
-        InvalidArgumentError: what `validation` refuses, or no class with both two clips and a clip without it.
+        InvalidArgumentError: what `validation` and `check_classes` refuse.
     """
     validation.check_embeddings(embeddings)
     validation.check_labels(labels, len(embeddings))
+    check_classes(labels)
+
+
+def check_classes(labels: np.ndarray, splits: Sequence[Split] | None = None, settings: object = None) -> None:  # noqa: ARG001
+    """Refuse labels by which nothing can be ranked; `soundloom.evaluation.protocols.Protocol.admits`.
+
+    Raises:
+        InvalidArgumentError: there is no class with both two clips and a clip without it.
+    """
     present = validation.presence(labels).sum(axis=0)
     if not ((present >= 2) & (present < len(labels))).any():
         raise InvalidArgumentError(
             f"{len(labels)} clips of {int((present > 0).sum())} class(es): "
             "retrieval needs a class of two clips or more, and a clip outside it"
+        )
+
+
+def check_rankings(labels: np.ndarray, splits: Sequence[Split] | None, settings: LeaveOneOutSettings) -> None:
+    """Refuse labels by which nothing can be ranked, and fewer clips than are looked at.
+
+    Raises:
+        InvalidArgumentError: what `check_classes` refuses, or fewer than k other clips.
+    """
+    check_classes(labels, splits)
+    if len(labels) <= settings.k:
+        raise InvalidArgumentError(
+            f"k is {settings.k}, but a clip has only {len(labels) - 1} others: choose a smaller k"
         )
 
 
@@ -193,7 +216,7 @@ PROTOCOLS.register(
         paper="Jansen 2017, 4.2",
         each="draw",
         splits=False,
-        admits=check_every_split,
+        admits=check_classes,
     ),
     definition=query_by_example,
 )
@@ -216,9 +239,8 @@ def leave_one_out(
     """
     validate(embeddings, labels)
     settings = settings or LeaveOneOutSettings()
+    check_rankings(labels, None, settings)
     clips = len(embeddings)
-    if clips <= settings.k:
-        raise InvalidArgumentError(f"k is {settings.k}, but a clip has only {clips - 1} others: choose a smaller k")
     units = directions(embeddings, standardised=settings.standardised)
     present = torch.from_numpy(validation.presence(labels))
     classes = present.float()
@@ -260,7 +282,7 @@ PROTOCOLS.register(
         paper="nearest clips",
         each="",
         splits=False,
-        admits=check_every_split,
+        admits=check_rankings,
     ),
     definition=leave_one_out,
 )
