@@ -18,18 +18,16 @@ from torch import Tensor
 import soundloom
 from soundloom import corpora
 from soundloom.cli import main
-from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Stream
-from soundloom.errors import UnknownModelError
-from soundloom.feature_cache import Form, MelEnergies, form_of, prepare
+from soundloom.feature_cache import Form, MelEnergies, prepare
 from soundloom.frontends import LogMel
 from soundloom.objectives.base import OBJECTIVES, Batch, Objective, ObjectiveComponent, TrainingData, WindowSampler
 from soundloom.objectives.labels import window_sampler
-from soundloom.recipes import RECIPES, STREAMS
+from soundloom.recipes import RECIPES
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.initial_stream import initial_stream, streams_of
-from soundloom.recipes.validation_split import fingerprint, train_valid_split
-from soundloom.training.flat_config import flatten, resolve, settings_of
+from soundloom.recipes.validation_split import fingerprint
+from soundloom.training.flat_config import ALIASES, flatten, resolve, settings_of
 
 CLASSES = ("hum", "hiss")
 TINY = (
@@ -78,45 +76,6 @@ def told(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_every_stream_is_built_and_hears_its_window(name: str) -> None:
-    stream = STREAMS[name].build(0).eval()
-    form = form_of(stream)
-    rows = form.window_rows(stream.window)
-    assert form.restore(torch.zeros(1, rows, *form.shape)).isfinite().all()
-    most = None if stream.window is None else stream.window.frames
-    window = stream.frontend(torch.zeros(1, stream.sample_rate * (3 if name == "coala" else 1)))[..., :most]
-    with torch.no_grad():
-        assert stream.embed_window(window).shape == (1, stream.dim)
-
-
-@pytest.mark.parametrize("name", ["resnet-small", "transformer", "pitch"])
-def test_a_stream_is_its_seeds(name: str) -> None:
-    one, same, other = (list(STREAMS[name].build(seed).parameters()) for seed in (0, 0, 1))
-    assert all(map(torch.equal, one, same))
-    assert not all(map(torch.equal, one, other))
-
-
-def test_silence_fills_the_last_window_of_log_mel_streams() -> None:
-    """Half a window of sound, filled by the stream, is that sound and digital silence."""
-    stream = build_stream("transformer", 0, "mine").eval()
-    half = torch.randn(1, 160 * 50, generator=torch.Generator().manual_seed(0)) / 10
-    heard = stream.frontend(half)
-    silence = stream.frontend(torch.zeros(1, 16_000))[..., : 96 - heard.shape[-1]]
-    with torch.no_grad():
-        whole = stream.embed_window(torch.cat([heard, silence], dim=-1))
-        assert torch.allclose(stream(half), whole, atol=1e-5)
-
-
-def test_a_stream_is_called_after_its_run() -> None:
-    stream = build_stream("transformer", 0, "mine")
-    assert (stream.name, stream.parts) == ("mine", {"mine": slice(0, 64)})
-    with pytest.raises(
-        UnknownModelError, match=r"no stream 'resnet': did you mean .*There are resnet50-hershey, resnet50,"
-    ):
-        build_stream("resnet", 0, "mine")
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None:
     presets = RECIPES[name].presets
@@ -128,6 +87,15 @@ def test_every_preset_resolves_and_every_setting_is_explained(name: str) -> None
     assert not [setting.name for setting in settings.values() if not setting.help]
 
 
+def test_names_of_other_trainers_are_understood_in_every_recipe_and_name_no_setting() -> None:
+    aliases = {alias for names in ALIASES.values() for alias in names}
+    assert not [name for name, row in RECIPES.items() if aliases & settings_of(row.kind).keys()]
+    loom = RECIPES["loom"].presets["loom"]
+    changes = {"validation_split": "0.2", "num_threads": "2", "gpus": "1", "random_seed": "3"}
+    values = flatten(resolve(loom, changes, "loom"))
+    assert (values["validation"], values["threads"], values["devices"], values["seed"]) == (0.2, 2, 1, 3)
+
+
 def test_the_papers_values_are_the_defaults() -> None:
     from soundloom.recipes.triplet import PRESETS
 
@@ -137,36 +105,6 @@ def test_the_papers_values_are_the_defaults() -> None:
     assert (stream.dim, stream.window.frames, stream.frontend.bins) == (128, 96, 64)
     # Hershey 2017: the first convolution has no stride, so that the last stage is 4 x 6 and not 2 x 3.
     assert stream.encoder.layers(torch.zeros(1, 1, 64, 96), [4])[0].shape == (1, 2048, 4, 6)
-
-
-def corpus_of(groups: list[str | None], labels: list[str]) -> Corpus:
-    table = clip_table([f"/nowhere/{n}.wav" for n in range(len(groups))], labels, groups=groups)
-    return Corpus(name="made", root=Path(), task="single-label", classes=tuple(sorted(set(labels))), table=table)
-
-
-def test_no_group_is_learned_from_and_validated_on() -> None:
-    groups = [f"g{n // 3}" if n < 60 else None for n in range(100)]
-    corpus = corpus_of(groups, [("a", "b")[n % 2] for n in range(100)])
-    for by_class in (False, True):
-        learned, validated = train_valid_split(corpus, 0.1, 3, by_class=by_class)
-        assert sorted([*learned, *validated]) == list(range(100))
-        assert 5 <= len(validated) <= 15
-        of = [{groups[clip] for clip in clips} - {None} for clips in (learned, validated)]
-        assert not of[0] & of[1]
-        again = train_valid_split(corpus, 0.1, 3, by_class=by_class)
-        assert np.array_equal(validated, again[1])
-        assert not np.array_equal(validated, train_valid_split(corpus, 0.1, 4, by_class=by_class)[1])
-    assert len(train_valid_split(corpus, 0.0, 3, by_class=True)[1]) == 0
-    with pytest.raises(CorpusError, match="set validation to 0"):
-        train_valid_split(corpus_of(["one"] * 4, ["a"] * 4), 0.1, 0, by_class=False)
-
-
-def test_parting_does_not_look_at_labels_unless_asked() -> None:
-    groups = [None] * 40
-    one, other = corpus_of(groups, ["a"] * 40), corpus_of(groups, ["a", "b"] * 20)
-    assert np.array_equal(
-        train_valid_split(one, 0.2, 0, by_class=False)[1], train_valid_split(other, 0.2, 0, by_class=False)[1]
-    )
 
 
 def test_a_corpus_is_known_by_its_clips(sounds: Path) -> None:

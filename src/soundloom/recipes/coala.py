@@ -72,7 +72,7 @@ class CoalaRecipe(StreamRecipe):
     tag_file: str | None = None
     loudness: Loudness = "logarithm"
     shift: int = 0
-    epochs: int = field(default=200, metadata={"resumable": True, "aliases": ("num_epochs", "max_epochs")})
+    epochs: int = field(default=200, metadata={"resumable": True})
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
     objective: AlignmentSettings = field(default_factory=AlignmentSettings)
     training: TrainingSettings = field(default_factory=lambda: _PAPER)

@@ -36,7 +36,7 @@ class DistilRecipe(StreamRecipe):
     stream: str = "resnet-student"
     apart_from: tuple[str, ...] = field(default=(), metadata={"since": (), "resumable": True})
     objective: DistillationSettings = field(default_factory=DistillationSettings)
-    epochs: int = field(default=6, metadata={"resumable": True, "since": 0, "aliases": ("num_epochs", "max_epochs")})
+    epochs: int = field(default=6, metadata={"resumable": True, "since": 0})
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
             steps=5000, batch=256, optimiser="adamw", rate=2e-3, final_rate=1e-5, schedule="cosine", warmup=150,

@@ -88,8 +88,8 @@ class DiverseRecipe(Recipe):
     streams: tuple[str, ...] = DIVERSE
     objective: str = "labels"
     validation: float = 0.1
-    init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
-    epochs: int = field(default=300, metadata={"aliases": ("num_epochs", "max_epochs")})
+    init: str | None = None
+    epochs: int = 300
     network_epochs: int = 300
     jobs: int = 0
     head: LabelSettings = field(default_factory=LabelSettings)

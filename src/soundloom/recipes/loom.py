@@ -95,7 +95,7 @@ class LoomRecipe(Recipe):
     general_steps: int = 2600
     timbre_steps: int = 1200
     pitch_steps: int = 2000
-    init: str | None = field(default=None, metadata={"aliases": ("pretrained",)})
+    init: str | None = None
     layers: tuple[int, ...] = (2, 3, 4)
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     apart_from: tuple[str, ...] = ()

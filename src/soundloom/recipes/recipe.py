@@ -117,9 +117,9 @@ class StreamRecipe(Recipe):
     """
 
     stream: str = "resnet-small"
-    validation: float = field(default=0.1, metadata={"aliases": ("validation_split", "val_split")})
-    init: str | None = field(default=None, metadata={"since": None, "aliases": ("pretrained",)})
-    epochs: int = field(default=0, metadata={"resumable": True, "since": 0, "aliases": ("num_epochs", "max_epochs")})
+    validation: float = 0.1
+    init: str | None = field(default=None, metadata={"since": None})
+    epochs: int = field(default=0, metadata={"resumable": True, "since": 0})
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     kind: ClassVar[type[Objective]]

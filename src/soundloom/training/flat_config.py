@@ -15,16 +15,37 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from soundloom.components import from_plain
 from soundloom.errors import InvalidArgumentError, MissingExtraError, SoundloomError
 from soundloom.training.settings import TrainingError
 
-__all__ = ["Setting", "canonical", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]
+__all__ = ["ALIASES", "Setting", "canonical", "flatten", "read_yaml", "resolve", "settings_of", "write_yaml"]
 
 T = TypeVar("T")
+
+ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "batch": ("batch_size",),
+        "clip": ("grad_clip", "clip_grad"),
+        "devices": ("gpus",),
+        "epochs": ("num_epochs", "max_epochs"),
+        "final_rate": ("final_lr", "min_lr"),
+        "init": ("pretrained",),
+        "optimiser": ("optimizer",),
+        "rate": ("lr", "learning_rate"),
+        "schedule": ("scheduler", "lr_schedule"),
+        "seed": ("random_seed",),
+        "steps": ("max_steps", "num_steps"),
+        "threads": ("num_threads",),
+        "validation": ("validation_split", "val_split"),
+        "warmup": ("warmup_steps",),
+        "weight_decay": ("wd",),
+    }
+)
+"""Setting -> its names in other trainers, which are understood in flags and files of every recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +58,9 @@ class Setting:
         kind: its type, as annotated.
         section: what the docstring of its class begins with.
         help: what the docstring of its class says of it.
-        metadata: of its field: ``aliases``, other names that are understood; ``resumable``, it may change when a run is
-            resumed; ``length``, it may change when a finished run goes on for more steps; ``since``, the value for runs
-            that were trained before the setting existed.
+        metadata: of its field: ``resumable``, it may change when a run is resumed; ``length``, it may change when a
+            finished run goes on for more steps; ``since``, the value for runs that were trained before the setting
+            existed.
     """
 
     name: str
@@ -52,7 +73,7 @@ class Setting:
     @property
     def aliases(self) -> tuple[str, ...]:
         """Other names that are understood."""
-        return tuple(self.metadata.get("aliases", ()))
+        return ALIASES.get(self.name, ())
 
 
 def settings_of(recipe: type) -> dict[str, Setting]:
@@ -113,7 +134,7 @@ def resolve(preset: T, changes: Mapping[str, object], where: str) -> T:
 
 
 def canonical(recipe: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by flat name, of values by flat name or alias."""
+    """Values by flat name, of values by flat name or alias (`ALIASES`)."""
     aliases = _aliases(recipe)
     return {aliases.get(name, name): value for name, value in values.items()}
 

@@ -48,26 +48,26 @@ class TrainingSettings:
         tensorboard: log for TensorBoard, too.
     """
 
-    steps: int = field(default=100_000, metadata={"length": True, "aliases": ("max_steps", "num_steps")})
-    batch: int = field(default=128, metadata={"aliases": ("batch_size",)})
-    optimiser: Optimiser = field(default="adam", metadata={"aliases": ("optimizer",)})
-    rate: float = field(default=1e-4, metadata={"aliases": ("lr", "learning_rate")})
-    final_rate: float = field(default=0.0, metadata={"aliases": ("final_lr", "min_lr")})
-    schedule: Schedule = field(default="constant", metadata={"aliases": ("scheduler", "lr_schedule")})
-    warmup: int = field(default=0, metadata={"length": True, "aliases": ("warmup_steps",)})
-    weight_decay: float = field(default=0.0, metadata={"aliases": ("wd",)})
+    steps: int = field(default=100_000, metadata={"length": True})
+    batch: int = 128
+    optimiser: Optimiser = "adam"
+    rate: float = 1e-4
+    final_rate: float = 0.0
+    schedule: Schedule = "constant"
+    warmup: int = field(default=0, metadata={"length": True})
+    weight_decay: float = 0.0
     momentum: float = 0.9
-    clip: float = field(default=0.0, metadata={"aliases": ("grad_clip", "clip_grad")})
+    clip: float = 0.0
     validate_every: int = 500
     patience: int = 0
     keep: Keep = "best"
     log_every: int = 50
     checkpoint_minutes: float = field(default=2.0, metadata={"resumable": True})
-    seed: int = field(default=0, metadata={"aliases": ("random_seed",)})
+    seed: int = 0
     device: Device = "auto"
-    devices: int = field(default=1, metadata={"aliases": ("gpus",)})
+    devices: int = 1
     nodes: int = 1
-    threads: int = field(default=0, metadata={"since": 0, "aliases": ("num_threads",)})
+    threads: int = field(default=0, metadata={"since": 0})
     precision: Precision = "32"
     channels_last: bool = True
     compile: bool = False
