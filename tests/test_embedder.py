@@ -186,7 +186,7 @@ def test_fixed_windows_are_cut_filled_and_weighted_by_duration(fill: float | Non
 def test_a_rest_is_heard_at_its_length_unless_too_short(frames: int, windows: list[int]) -> None:
     model = windowed(Window(frames=48, fixed=False), Identity(), min_samples=400 + 9 * 160)
     sound = torch.from_numpy(noise((400 + (frames - 1) * 160) / 16000))[None]
-    cut = [(first, piece.shape[1] * [piece.shape[-1]]) for first, piece in model._windows(sound, frames)]
+    cut = [(first, piece.shape[1] * [piece.shape[-1]]) for first, piece in model.windows(sound, frames)]
     assert [size for _, sizes in cut for size in sizes] == windows
     heard = model.frames(sound)
     torch.testing.assert_close(heard.values, model.frontend(sound)[:, 0])

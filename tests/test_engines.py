@@ -242,7 +242,7 @@ class Stranger(Embedder):
     def settings(self) -> dict[str, object]:
         return {}
 
-    def _embed_equal(self, waveforms: Tensor) -> Tensor:
+    def embed_equal(self, waveforms: Tensor) -> Tensor:
         raise NotImplementedError
 
 

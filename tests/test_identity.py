@@ -133,7 +133,7 @@ def test_an_embedder_of_ones_own_is_known_by_its_attributes() -> None:
         def settings(self) -> dict[str, Any]:
             return {}
 
-        def _embed_equal(self, waveforms: Tensor) -> Tensor:
+        def embed_equal(self, waveforms: Tensor) -> Tensor:
             return waveforms.pow(self.power).mean(1, keepdim=True)
 
     assert Mean(2).fingerprint() == Mean(2).fingerprint() != Mean(3).fingerprint()

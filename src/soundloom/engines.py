@@ -181,8 +181,8 @@ class Accelerated(Embedder):
         return super().train(False)
 
     @torch.no_grad()
-    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
-        return self.inner._embed_equal(waveforms)
+    def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        return self.inner.embed_equal(waveforms)
 
 
 def _accelerated(model: Embedder, engine: str, *, half: bool) -> Accelerated:
@@ -303,7 +303,7 @@ def _device_of(model: Embedder) -> torch.device:
 def _example(stream: Stream) -> Tensor:
     """The shortest representation that the encoder is given, of two sounds; noise, for in silence all engines agree."""
     noise = torch.randn(2, stream.min_samples, generator=torch.Generator().manual_seed(0)) / 10
-    _, windows = next(stream._windows(noise.to(_device_of(stream)), stream.frontend.frames(stream.min_samples)))
+    _, windows = next(stream.windows(noise.to(_device_of(stream)), stream.frontend.frames(stream.min_samples)))
     return windows.flatten(0, 1)
 
 

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from soundloom.audio.decoders.base import LARGEST_PEAK
 from soundloom.embedder import BLOCK, Embedder
+from soundloom.embedder.resampler import resampler
 from soundloom.errors import ModelError
 from soundloom.models import DEFAULT, MODELS, load
 from soundloom.models.saved_model import CONFIG, WEIGHTS
@@ -64,11 +65,7 @@ class HearModel(nn.Module):
         self.embedder = embedder.eval()
         rate = embedder.sample_rate
         self.sample_rate = next((legal for legal in SAMPLE_RATES if legal >= rate), SAMPLE_RATES[-1])
-        self._resampler: nn.Module = nn.Identity()
-        if self.sample_rate != rate:
-            import julius
-
-            self._resampler = julius.ResampleFrac(self.sample_rate, rate, zeros=64)
+        self._resampler = resampler(self.sample_rate, rate)
         self.context = None if _is_fine(embedder) else _context(embedder)
         self.scene_embedding_size = embedder.dim
         self.timestamp_embedding_size = embedder.frame_dim if self.context is None else embedder.dim

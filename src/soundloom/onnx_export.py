@@ -189,7 +189,7 @@ class _Embedding(nn.Module):
 
 
 def _embed(model: Embedder, waveforms: Tensor) -> Tensor:
-    return model._embed_equal(waveforms)
+    return model.embed_equal(waveforms)
 
 
 def _difference(model: Embedder, session: onnx_graph.Session, lengths: _Range) -> float:
@@ -290,7 +290,7 @@ def _longest_piece(stream: Stream) -> int:
     """A window's samples, or the few less that are not cut."""
     assert stream.window is not None
     samples = round(stream.window.frames * stream.frontend.hop * stream.sample_rate)
-    while len(list(stream._windows(torch.zeros(1, samples), stream.frontend.frames(samples)))) > 1:
+    while len(list(stream.windows(torch.zeros(1, samples), stream.frontend.frames(samples)))) > 1:
         samples -= 1
     return samples
 

@@ -100,8 +100,7 @@ class WindowTrack:
         rate = self._model.sample_rate
         frames = [_between(some, start / rate, end / rate) for some in zip(*self._blocks, strict=True)]
         with alone(self._model):
-            window = self._model._padded(self._model._row(samples))
-            return np.asarray(self._model.pool_shared(frames, window)[0].cpu().numpy())
+            return np.asarray(self._model.pool_shared(frames, self._model.batch_of(samples))[0].cpu().numpy())
 
     def _compute(self, end: int) -> None:
         """Add the frames of the block from `end` on to a sample."""
@@ -109,7 +108,7 @@ class WindowTrack:
         first = max(self._first, self.end - round(LEAD * rate))
         samples = self._samples[first - self._first : end + round(MARGIN * rate) - self._first]
         with alone(model):
-            every = model.shared_frames(model._padded(model._row(samples)), (self.end - first) / rate)
+            every = model.shared_frames(model.batch_of(samples), (self.end - first) / rate)
         self._starts.append(self.end)
         self._blocks.append(tuple(one and _block_of(one, self.end / rate, (end - self.end) / rate) for one in every))
         self.end = end

@@ -60,7 +60,7 @@ class Embedder(nn.Module, EmbeddingModel):
         """Vectors over time of equally long waveforms."""
 
     @abstractmethod
-    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+    def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         """Embeddings of equally long waveforms, not shorter than ``min_samples``."""
 
     @property
@@ -114,7 +114,7 @@ class Embedder(nn.Module, EmbeddingModel):
             frames: of every part; a part without frames embeds the waveforms.
             waveforms: of the window, not shorter than ``min_samples``.
         """
-        return self._embed_equal(waveforms)
+        return self.embed_equal(waveforms)
 
     def with_layers(self, layers: Sequence[int], pooling: str | None = None) -> Stream:  # noqa: ARG002
         """Other layers of the same weights; see `Stream.with_layers`.
@@ -150,7 +150,7 @@ class Embedder(nn.Module, EmbeddingModel):
             )
         if lengths is None:
             self._warn_of_padding(waveforms.shape[1])
-            return self._embed_equal(self._padded(waveforms))
+            return self.embed_equal(self.padded(waveforms))
         if lengths.shape != waveforms.shape[:1] or int(lengths.min()) < 1 or int(lengths.max()) > waveforms.shape[1]:
             raise ModelError(
                 f"lengths must be {waveforms.shape[0]} numbers from 1 to {waveforms.shape[1]}, got {lengths.tolist()}"
@@ -159,20 +159,20 @@ class Embedder(nn.Module, EmbeddingModel):
         out = waveforms.new_empty(waveforms.shape[0], self.dim)
         for length in sorted(set(lengths.tolist())):
             rows = torch.nonzero(lengths == length).squeeze(1).to(waveforms.device)
-            out = out.index_copy(0, rows, self._embed_equal(self._padded(waveforms[rows, :length])))
+            out = out.index_copy(0, rows, self.embed_equal(self.padded(waveforms[rows, :length])))
         return out
 
     def embed_samples(self, samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
         """Embed one waveform, in one piece, alone and on one thread: what libraries store."""
         with alone(self):
-            return self._embed_equal(self._padded(self._row(samples)))[0].cpu().numpy()
+            return self.embed_equal(self.batch_of(samples))[0].cpu().numpy()
 
     def embed_frames_of(
         self, samples: Float[np.ndarray, " samples"]
     ) -> tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]:
         """Embed one waveform over time, as `embed_samples`; with the seconds at which the vectors are centred."""
         with alone(self):
-            frames = self.frames(self._padded(self._row(samples)))
+            frames = self.frames(self.batch_of(samples))
         return frames.values[0].T.cpu().numpy(), frames.times.cpu().numpy()
 
     def fingerprints(self) -> tuple[str, ...]:
@@ -213,14 +213,20 @@ class Embedder(nn.Module, EmbeddingModel):
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def _row(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 samples"]:
+    def batch_of(self, samples: Float[np.ndarray, " samples"]) -> Float[Tensor, "1 _samples"]:
+        """One waveform as a batch on the model's device, at least ``min_samples`` long.
+
+        Raises:
+            ModelError: the model's numbers are not float32.
+        """
         # Buffers first: every front-end has them, and walking a whole model takes as long as a short sound.
         tensors = (tensor for tensor in chain(self.buffers(), self.parameters()) if tensor.is_floating_point())
         held = next(tensors, torch.zeros(0))
         if held.dtype != torch.float32:
             raise ModelError(f"{self.name!r} was made {held.dtype}: embeddings are of float32, use model.float()")
-        return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(held.device)
+        return self.padded(torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(held.device))
 
-    def _padded(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch _samples"]:
+    def padded(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch _samples"]:
+        """Waveforms, followed by silence up to ``min_samples``."""
         missing = self.min_samples - waveforms.shape[1]
         return nn.functional.pad(waveforms, (0, missing)) if missing > 0 else waveforms

@@ -157,13 +157,13 @@ class Stream(Embedder):
         """The embedding of a window, from its fused frames, if it has any, or its waveform."""
         (own,) = frames
         if own is None:
-            return self._embed_equal(waveforms)
+            return self.embed_equal(waveforms)
         encoder = self._local_encoder or self.encoder
         return self._pooled(encoder.finish(own.values), own.weights)
 
     def _fused(self, waveforms: Float[Tensor, "batch samples"]) -> Frames:
         frames = self.frontend.frames(waveforms.shape[1])
-        pieces = [self._frames_of(windows, first, frames) for first, windows in self._windows(waveforms, frames)]
+        pieces = [self._frames_of(windows, first, frames) for first, windows in self.windows(waveforms, frames)]
         if len(pieces) == 1:
             return pieces[0]
         return Frames(
@@ -224,7 +224,7 @@ class Stream(Embedder):
             "window": repr(self.window),
         }
 
-    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+    def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         frames = self._fused(waveforms)
         return self._pooled(frames.values, frames.weights)
 
@@ -232,8 +232,10 @@ class Stream(Embedder):
         pooled = fusion.pool(frames, weights, self.pooling)
         return pooled if self.reduction is None else self.reduction(pooled)
 
-    def _windows(self, waveforms: Tensor, frames: int) -> Iterator[tuple[int, Tensor]]:
-        """The representation in windows of equal length, ``[batch, windows, channel, frequency, time]``.
+    def windows(
+        self, waveforms: Float[Tensor, "batch samples"], frames: int
+    ) -> Iterator[tuple[int, Float[Tensor, "batch windows channel frequency time"]]]:
+        """The representation in windows of equal length.
 
         Each comes with the number of its first frame. There is one group, or two: the whole windows and
         a shorter rest. A rest too short for the encoder stays with the last whole window.
@@ -371,7 +373,7 @@ class Stream(Embedder):
         """The numbers of a fused frame, found by embedding the shortest silence that the stream accepts."""
         training = self.training
         self.eval()
-        _, windows = next(self._windows(torch.zeros(1, self.min_samples), self.frontend.frames(self.min_samples)))
+        _, windows = next(self.windows(torch.zeros(1, self.min_samples), self.frontend.frames(self.min_samples)))
         dim = self._encoded(windows.flatten(0, 1)).shape[1]
         self.train(training)
         return dim

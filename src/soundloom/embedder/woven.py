@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.embedder.base import Embedder, Frames
+from soundloom.embedder.resampler import resampler
 from soundloom.errors import ModelError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Woven(Embedder):
         self.name = name or "+".join(names)
         self.sample_rate = max(embedder.sample_rate for embedder in flat)
         self._modules_of_parts = nn.ModuleList(flat)
-        self._resamplers = nn.ModuleList(_resampler(self.sample_rate, embedder.sample_rate) for embedder in flat)
+        self._resamplers = nn.ModuleList(resampler(self.sample_rate, embedder.sample_rate) for embedder in flat)
         self.min_samples = max(
             ceil(embedder.min_samples * self.sample_rate / embedder.sample_rate) for embedder in flat
         )
@@ -108,8 +109,8 @@ class Woven(Embedder):
         every = zip(self.embedders, self._resamplers, frames, strict=True)
         pooled = [
             # What its frames are known of is not resampled again.
-            part.pool_shared((own,), waveforms if own is not None else _resampled(part, resampler, waveforms))
-            for part, resampler, own in every
+            part.pool_shared((own,), waveforms if own is not None else part.padded(resample(waveforms)))
+            for part, resample, own in every
         ]
         return torch.cat(pooled, dim=1)
 
@@ -129,27 +130,10 @@ class Woven(Embedder):
         """The settings of every part, in order."""
         return {"parts": [[embedder.name, embedder.settings()] for embedder in self.embedders]}
 
-    def _embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
-        return torch.cat([embedder._embed_equal(resampled) for embedder, resampled in self._each(waveforms)], dim=1)
+    def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        return torch.cat([embedder.embed_equal(resampled) for embedder, resampled in self._each(waveforms)], dim=1)
 
     def _each(self, waveforms: Tensor) -> Iterator[tuple[Embedder, Tensor]]:
         """Every part with the waveforms at its own rate, at least as long as it needs."""
-        for embedder, resampler in zip(self.embedders, self._resamplers, strict=True):
-            yield embedder, _resampled(embedder, resampler, waveforms)
-
-
-def _resampled(embedder: Embedder, resampler: nn.Module, waveforms: Tensor) -> Tensor:
-    """Waveforms at the rate of a part, at least as long as it needs."""
-    resampled: Tensor = resampler(waveforms)
-    missing = embedder.min_samples - resampled.shape[1]
-    return nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled
-
-
-def _resampler(old: int, new: int) -> nn.Module:
-    if old == new:
-        return nn.Identity()
-    import julius
-
-    # Longer filters than its default: the error falls from 1.6e-5 to 1e-6 of full scale, for little time.
-    resampler: nn.Module = julius.ResampleFrac(old, new, zeros=64)
-    return resampler
+        for embedder, resample in zip(self.embedders, self._resamplers, strict=True):
+            yield embedder, embedder.padded(resample(waveforms))

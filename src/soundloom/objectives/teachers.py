@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from soundloom.embedder import Embedder
+from soundloom.embedder.resampler import resampler
 from soundloom.errors import InvalidArgumentError
 from soundloom.models import load
 
@@ -51,7 +52,7 @@ class Teacher:
         self._fingerprint = model.fingerprint()
         # Convolutions over channels that lie side by side are faster; weights are the same.
         self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._resampler = _resampler(sample_rate, model.sample_rate)
+        self._resampler = resampler(sample_rate, model.sample_rate)
         self._class_layer, self.classes = model.class_layer, model.classes
 
     @property
@@ -62,12 +63,7 @@ class Teacher:
     @torch.inference_mode()
     def targets(self, waveforms: Float[Tensor, "batch samples"]) -> Targets:
         """Embeddings and class scores of waveforms."""
-        resampled = self._resampler(waveforms)
-        missing = self._model.min_samples - resampled.shape[1]
-        return self._of(nn.functional.pad(resampled, (0, missing)) if missing > 0 else resampled)
-
-    def _of(self, waveforms: Tensor) -> Targets:
-        frames = self._model.frames(waveforms)
+        frames = self._model.frames(self._model.padded(self._resampler(waveforms)))
         weights = frames.weights / frames.weights.sum()
         embeddings = frames.values @ weights
         if self._class_layer is None:
@@ -96,12 +92,3 @@ def load_teachers(names: Sequence[str], weights: Sequence[str], sample_rate: int
         )
     sources = weights or ["published"] * len(names)
     return [Teacher(load(name, weights=source), sample_rate) for name, source in zip(names, sources, strict=True)]
-
-
-def _resampler(old: int, new: int) -> nn.Module:
-    if old == new:
-        return nn.Identity()
-    import julius
-
-    resampler: nn.Module = julius.ResampleFrac(old, new, zeros=64)
-    return resampler
