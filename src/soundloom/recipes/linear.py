@@ -30,7 +30,7 @@ from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.validation_split import train_valid_split
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingSettings
-from soundloom.training.schedule import rate_at
+from soundloom.training.schedule import set_rate
 from soundloom.training.seeds import seeded, set_seed
 
 __all__ = ["LinearSettings", "WindowEmbeddings", "embed_windows", "learn_classes", "train_head"]
@@ -97,7 +97,7 @@ def learn_classes(
         validation: share of the clips to choose the epoch by; see `validation_split`.
         head: loss and units.
         settings: epochs and rates.
-        seed: of the parting, the weights and the shuffles.
+        seed: of the split, the weights and the shuffles.
 
     Raises:
         ModelError: as for `embed_windows` and `train_head`.
@@ -193,8 +193,7 @@ def _fit(
     for epoch in range(settings.linear_epochs):
         set_seed(seed, epoch)
         for number, rows in enumerate(torch.split(torch.randperm(len(inputs)), settings.linear_batch)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate_at(rates, epoch * steps + number)
+            set_rate(optimiser, rates, epoch * steps + number)
             optimiser.zero_grad()
             torch.autograd.backward(loss(network(inputs.index_select(0, rows)), targets.index_select(0, rows)))
             optimiser.step()

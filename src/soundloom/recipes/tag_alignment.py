@@ -21,7 +21,7 @@ from soundloom.objectives.alignment import AlignmentSettings, contrast, same_tag
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.training import TrainingProgress, TrainingSettings
 from soundloom.training.progress import Throughput
-from soundloom.training.schedule import rate_at
+from soundloom.training.schedule import set_rate
 from soundloom.training.seeds import seeded
 
 __all__ = ["AligningSettings", "align"]
@@ -76,22 +76,15 @@ def align(
         for step in range(settings.tag_steps):
             rows = torch.from_numpy(_batch(len(vectors), settings.tag_batch, seed, step))
             tags_of_batch = targets[rows]
-            for group in optimiser.param_groups:
-                group["lr"] = rate_at(rates, step)
+            set_rate(optimiser, rates, step)
             optimiser.zero_grad()
             projected = torch.nn.functional.dropout(audio_map(vectors[rows]), 0.25)
             loss = contrast(projected, encoder.align(encoder(tags_of_batch)), form, same_tags(tags_of_batch))
             torch.autograd.backward(loss)
             optimiser.step()
             if progress is not None:
-                done, steps, batch = step + 1, settings.tag_steps, len(rows)
-                pace.step(done, float(loss.detach()))
-                progress(
-                    TrainingProgress(
-                        step=done, steps=steps, loss=pace.loss, validation=None, rate=batch * pace.rate,
-                        left=pace.left(steps - done),
-                    )
-                )  # fmt: skip
+                pace.step(step + 1, float(loss.detach()))
+                progress(pace.progress(step + 1, settings.tag_steps, batch=len(rows)))
     aligned = AlignedTags(part, vectors.shape[1], vocabulary, encoder=encoder, audio_map=audio_map)
     aligned.centre.copy_(aligned.common(vectors))
     return aligned

@@ -4,13 +4,13 @@
     flat_config nested settings <-> flat names: flags, YAML
     optimiser   Adam, AdamW, SGD
     schedule    the learning rate of a step
-    seeding     the random seed of a step
+    seeds       the random seed of a step
     prefetch    batches, drawn in the background
-    state       progress of a run as plain data
+    state       state of a run as plain data
     checkpoints the state of a run in a file
     metrics_log metrics.csv, TensorBoard
     curves      a plot of the metrics
-    run         a run's folder
+    run_folder  a run's folder
     progress    steps, throughput, time left
     devices     processors and GPUs
     loop        fit

@@ -68,6 +68,5 @@ def _draw(panel: Axes, rows: Sequence[Row], name: str) -> None:
     panel.grid(alpha=0.25, linewidth=0.6)
     panel.tick_params(labelsize=8)
     if any(VALIDATION + name in row for row in rows):
-        panel.legend(
-            frameon=False, prop=font(8), loc="upper right"
-        )  # where it is best takes a second on a busy machine
+        # Finding the best place takes a second on a busy machine.
+        panel.legend(frameon=False, prop=font(8), loc="upper right")

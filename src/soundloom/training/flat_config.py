@@ -80,7 +80,7 @@ def settings_of(recipe: type) -> dict[str, Setting]:
     """Every setting of a recipe by its flat name, in the order of the fields.
 
     Raises:
-        TypeError: two sections have a setting of one name.
+        InvalidArgumentError: two sections have a setting of one name.
     """
     found: dict[str, Setting] = {}
     for setting in _walk(recipe, ()):

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from soundloom.training.optimiser import optimiser_of
 from soundloom.training.prefetch import prefetch, shard
 from soundloom.training.progress import Throughput, TrainingProgress
 from soundloom.training.run_folder import Run, prepare_folder
-from soundloom.training.schedule import rate_at
+from soundloom.training.schedule import rate_at, set_rate
 from soundloom.training.seeds import set_seed
 from soundloom.training.settings import TrainingError, TrainingSettings
 from soundloom.training.state import TrainState
@@ -229,9 +229,7 @@ class _Loop:
     def _step(self, batch: Batch) -> None:
         """One step of the optimiser."""
         settings, number = self.settings, self.state.step
-        rate = rate_at(settings, number)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, settings, number)
         set_seed(settings.seed, _TRAINING, number, self.fabric.global_rank)
         values = self._forward(batch, f"step {number}")
         self.fabric.backward(values["loss"])
@@ -345,14 +343,5 @@ class _Loop:
             return
         state, settings, throughput = self.state, self.settings, self.throughput
         throughput.step(state.step, self.latest_loss)
-        self.progress(
-            TrainingProgress(
-                step=state.step,
-                steps=settings.steps,
-                loss=throughput.loss,
-                validation=self.validation_loss,
-                rate=throughput.rate * settings.batch,
-                left=throughput.left(settings.steps - state.step),
-                validated=validated,
-            )
-        )
+        reached = throughput.progress(state.step, settings.steps, batch=settings.batch)
+        self.progress(replace(reached, validation=self.validation_loss, validated=validated))

@@ -63,3 +63,14 @@ class Throughput:
     def left(self, steps: int) -> float:
         """Seconds that so many steps take."""
         return steps / self.rate if self.rate else math.inf
+
+    def progress(self, step: int, steps: int, *, batch: int) -> TrainingProgress:
+        """How far a run has come.
+
+        Args:
+            step: steps done.
+            steps: steps to do.
+            batch: examples a step.
+        """
+        rate, left = batch * self.rate, self.left(steps - step)
+        return TrainingProgress(step=step, steps=steps, loss=self.loss, validation=None, rate=rate, left=left)

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from soundloom.training.settings import TrainingSettings
 
-__all__ = ["rate_at"]
+__all__ = ["rate_at", "set_rate"]
 
 
 def rate_at(settings: TrainingSettings, step: int) -> float:
@@ -36,3 +38,10 @@ def rate_at(settings: TrainingSettings, step: int) -> float:
     if settings.schedule == "exponential":
         return float(rate * (final / rate) ** share)
     return rate
+
+
+def set_rate(optimiser: torch.optim.Optimizer, settings: TrainingSettings, step: int) -> None:
+    """Give an optimiser the learning rate of a step."""
+    rate = rate_at(settings, step)
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -1,4 +1,4 @@
-"""Progress of a run as plain data: everything of a checkpoint but its tensors."""
+"""State of a run as plain data: everything of a checkpoint but its tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TrainState"]
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Progress of a run.
+    """Where a run stands.
 
     Attributes:
         step: steps done.
