@@ -182,6 +182,7 @@ class Accelerated(Embedder):
 
     @torch.no_grad()
     def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        """Those of the model within."""
         return self.inner.embed_equal(waveforms)
 
 

@@ -225,6 +225,7 @@ class Stream(Embedder):
         }
 
     def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        """Fused frames, pooled and reduced."""
         frames = self._fused(waveforms)
         return self._pooled(frames.values, frames.weights)
 

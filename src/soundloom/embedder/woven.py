@@ -131,6 +131,7 @@ class Woven(Embedder):
         return {"parts": [[embedder.name, embedder.settings()] for embedder in self.embedders]}
 
     def embed_equal(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
+        """The embeddings of the parts, side by side."""
         return torch.cat([embedder.embed_equal(resampled) for embedder, resampled in self._each(waveforms)], dim=1)
 
     def _each(self, waveforms: Tensor) -> Iterator[tuple[Embedder, Tensor]]:
