@@ -7,15 +7,14 @@ its maximum over time: 512 numbers a patch of 100 frames. Keys are the published
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from soundloom.encoders.base import Encoder, register_encoder
-from soundloom.encoders.init import he_normal
-from soundloom.encoders.layer_collection import check_shape, collect_layers
+from soundloom.encoders.base import register_encoder
+from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 
 __all__ = ["AiSFX"]
 
@@ -24,7 +23,7 @@ _WIDTHS = (64, 128, 256, 512)
 
 
 @register_encoder("aiSFX", presets={"aisfx": lambda: AiSFX()})
-class AiSFX(Encoder):
+class AiSFX(ConvolutionalEncoder):
     """Patches of 96 bands in, block outputs out.
 
     Attributes:
@@ -42,28 +41,14 @@ class AiSFX(Encoder):
             inputs = width
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw He's normal weights, biases zero."""
-        he_normal(self)
-
-    def layers(
-        self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
-    ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """The wanted block outputs, after pooling.
-
-        Raises:
-            InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
-                96 bands and at least 8 frames.
-        """
-        self.check_wanted(wanted)
+    def _check_input(self, representation: Tensor) -> None:
         check_shape(self, representation, channels=1, bins=_BINS, min_frames=self.stride)
-        return collect_layers(self._walk(representation), wanted)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
     ) -> Float[Tensor, "batch _dim _frames"]:
         """The published embedding of a patch: [B, 512, 1]."""
-        return self.layers(representation, [4])[0].mean(dim=2).amax(dim=2, keepdim=True)
+        return self.layers(representation, self.available[-1:])[0].mean(dim=2).amax(dim=2, keepdim=True)
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
         x = representation.transpose(2, 3)  # published layout [B, C, T, F]

@@ -20,7 +20,7 @@ from soundloom.encoders import AiSFX
 from soundloom.encoders.init import state_shapes
 from soundloom.errors import ModelError
 from soundloom.frontends import PeakLogMel
-from soundloom.models.model_registry import register_model
+from soundloom.models.model_registry import published_stream, register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.download import PublishedFile
 from soundloom.models.weights.published_checkpoints import Checkpoint, State
@@ -90,11 +90,5 @@ def aisfx(part: PartName, source: WeightSource) -> Stream:
     """aiSFX; fused layers join the patches along time before equation 3 of Niizumi 2022."""
     encoder = AiSFX()
     source.fill(part.word, encoder, "aisfx")
-    return Stream(
-        str(part),
-        PeakLogMel(),
-        encoder,
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean",
-        window=Window(frames=100, hop=50, fixed=True, fill=0.0, drop=True),
-    )
+    window = Window(frames=100, hop=50, fixed=True, fill=0.0, drop=True)
+    return published_stream(part, PeakLogMel(), encoder, window)

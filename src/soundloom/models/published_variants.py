@@ -27,7 +27,7 @@ from __future__ import annotations
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import AST, CNN14, ASTSettings, CNN14Settings, COALAAudioEncoder, Identity, VGGish
 from soundloom.frontends import MFCC, Fbank, FbankSettings, LogMel, PaddedFrontend
-from soundloom.models.model_registry import register_model
+from soundloom.models.model_registry import published_stream, register_model
 from soundloom.models.names import PartName
 from soundloom.models.weights.weight_source import WeightSource
 from soundloom.models.zoo import cnn14_stream, coala_encoder
@@ -57,8 +57,7 @@ def vggish_niizumi(part: PartName, source: WeightSource) -> Stream:
     encoder = VGGish()
     source.fill(part.word, encoder, "vggish")
     window = Window(frames=96, fixed=True, drop=True)
-    layers = part.layers or None
-    return Stream(str(part), LogMel.vggish(), encoder, layers=layers, pooling="mean+max", window=window)
+    return published_stream(part, LogMel.vggish(), encoder, window, pooling="mean+max")
 
 
 @register_model(
@@ -87,8 +86,7 @@ def ast_niizumi(part: PartName, source: WeightSource) -> Stream:
     source.fill(part.word, encoder, "ast")
     framing = frontend.framing.settings
     shortest = framing.win_length + (settings.patch - 1) * framing.hop_length
-    layers = part.layers or None
-    return Stream(str(part), frontend, encoder, layers=layers, pooling="mean", min_samples=shortest)
+    return published_stream(part, frontend, encoder, None, min_samples=shortest)
 
 
 @register_model(
@@ -117,9 +115,7 @@ def coala_evar(part: PartName, source: WeightSource) -> Stream:
 
 def _coala(part: PartName, source: WeightSource, pooling: str) -> Stream:
     frontend, encoder = PaddedFrontend.favory(), coala_encoder(part, source)
-    window = Window(frames=96, fixed=True, drop=True)
-    layers = part.layers or None
-    return Stream(str(part), frontend, encoder, layers=layers, pooling="mean+max" if layers else pooling, window=window)
+    return published_stream(part, frontend, encoder, Window(frames=96, fixed=True, drop=True), pooling=pooling)
 
 
 @register_model(

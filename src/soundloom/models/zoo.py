@@ -137,14 +137,7 @@ def ast(part: PartName, source: WeightSource) -> Stream:
 )
 def coala(part: PartName, source: WeightSource) -> Stream:
     """COALA's audio encoder (Favory 2020), without the random noise that its published code adds."""
-    return Stream(
-        str(part),
-        LogMel.coala(),
-        coala_encoder(part, source),
-        layers=part.layers or None,
-        pooling="mean+max" if part.layers else "mean",
-        window=Window(frames=96, fixed=True),
-    )
+    return published_stream(part, LogMel.coala(), coala_encoder(part, source), Window(frames=96, fixed=True))
 
 
 def coala_encoder(part: PartName, source: WeightSource) -> COALAAudioEncoder:
