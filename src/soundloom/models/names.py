@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from soundloom.errors import UnknownModelError
 
-__all__ = ["WORD", "PartName", "SavedName", "parse"]
+__all__ = ["WORD", "PartName", "SavedName", "parse", "word_of"]
 
 WORD = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a registered name looks like."""
@@ -84,3 +84,12 @@ def parse(name: str) -> tuple[PartName, ...]:
     if len(set(parts)) < len(parts):
         raise UnknownModelError(f"{name!r} names the same part twice")
     return tuple(parts)
+
+
+def word_of(text: str) -> str:
+    """A word for a model whose file, folder or repository is called so.
+
+    >>> word_of("my model (2).v1")
+    'my-model--2-.v1'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]|^[^A-Za-z0-9]+", "-", text).lstrip("-_.") or "model"

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ import torch
 from soundloom.components import from_plain
 from soundloom.embedder import Stream, Window
 from soundloom.encoders.onnx_encoder import OnnxFile, OnnxFileSettings, open_session
+from soundloom.encoders.shortest_input import noise, shortest_input
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
+from soundloom.models.names import word_of
 
 __all__ = ["Sidecar", "is_onnx", "load_onnx", "path_of", "read_sidecar"]
 
@@ -115,13 +117,13 @@ def load_onnx(path: Path) -> Stream:
     any_length = settings.samples == 0
     window = settings.samples or round((sidecar.window or _WINDOW) * settings.sample_rate)
     return Stream(
-        re.sub(r"[^A-Za-z0-9_.-]|^[^A-Za-z0-9]+", "-", path.stem).lstrip("-_.") or "model",
+        word_of(path.stem),
         WaveformPatches(PatchSettings(sample_rate=settings.sample_rate, length=1)),
         encoder,
         layers=None,
         pooling="mean",
         window=Window(frames=window, fixed=not any_length),
-        min_samples=_shortest(encoder) if any_length else None,
+        min_samples=shortest_input(partial(_takes, encoder), settings.sample_rate) if any_length else None,
     )
 
 
@@ -188,19 +190,13 @@ def _stride(encoder: OnnxFile) -> int:
     return max(1, round(apart / (long - short))) if long > short else 0
 
 
-def _shortest(encoder: OnnxFile) -> int:
-    """The fewest samples, up to a second, that the graph runs on."""
-    low, high = 0, encoder.settings.sample_rate
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            enough = all(layer.numel() and bool(layer.isfinite().all()) for layer in _layers(encoder, middle))
-        except ModelError:
-            enough = False
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+def _takes(encoder: OnnxFile, samples: int) -> bool:
+    """Whether the graph runs on so many samples, and gives numbers."""
+    try:
+        return all(layer.numel() and bool(layer.isfinite().all()) for layer in _layers(encoder, samples))
+    except ModelError:
+        return False
 
 
 def _layers(encoder: OnnxFile, samples: int) -> list[torch.Tensor]:
-    noise = 0.1 * torch.randn(1, 1, 1, samples, generator=torch.Generator().manual_seed(0))
-    return encoder.layers(noise, encoder.available)
+    return encoder.layers(noise(samples), encoder.available)

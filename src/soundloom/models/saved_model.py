@@ -1,8 +1,8 @@
 """Saved models: ``save_pretrained`` and ``from_pretrained``, a folder of JSON and safetensors.
 
-    FOLDER/config.json          what the model is made of, with the hash of its weights (configs.py)
+    FOLDER/config.json          what the model is made of, with the hash of its weights (`model_config`)
     FOLDER/model.safetensors    the weights, keys ``parts.NUMBER.frontend.*`` and ``parts.NUMBER.encoder.*``
-    FOLDER/README.md            the model card (cards.py)
+    FOLDER/README.md            the model card (`model_card`)
 
 What else soundloom keeps beside a model, the tags that it knows (`soundloom.tags`) and its tagger
 (`soundloom.tagger`), goes to the hub and comes from it along with the model.

@@ -12,11 +12,11 @@ a fixed window take that, others 30 s at most; nothing is cropped at random.
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ from torch import Tensor, nn
 
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import TransformersAudio, TransformersAudioSettings
+from soundloom.encoders.shortest_input import noise, shortest_input
 from soundloom.encoders.transformers_audio import audio_tower, transformers_library
 from soundloom.errors import ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
+from soundloom.models.names import word_of
 
-__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder", "quiet", "stream_name"]
+__all__ = ["EXTRACTORS", "TOKENISERS", "is_transformers", "load_folder", "quiet"]
 
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 """Files that may hold the feature extractor's settings."""
@@ -41,8 +43,11 @@ TOKENISERS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.jso
 _WINDOW = 30.0
 """Seconds that a model without a window of its own takes at once."""
 
-_LEFT_OUT = ("_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype", "torch_dtype")
-_LEFT_OUT_TOO = ("transformers_version", "id2label", "label2id", "processor_class", "_processor_class")
+_LEFT_OUT = {
+    "_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype", "torch_dtype",
+    "transformers_version", "id2label", "label2id", "processor_class", "_processor_class",
+}  # fmt: skip
+"""Settings that no output depends on."""
 
 _PLUGIN = "write it as a plug-in of your own, which can run any code: docs/extending.md"
 
@@ -89,19 +94,14 @@ def load_folder(folder: Path, config: Mapping[str, Any], name: str) -> Stream:
     settings = _measured(tower, extractor)
     encoder = TransformersAudio(settings, tower).eval().requires_grad_(False)
     return Stream(
-        stream_name(name),
+        word_of(name),
         WaveformPatches(PatchSettings(sample_rate=encoder.sample_rate, length=1)),
         encoder,
         layers=None,
         pooling="mean",
         window=Window(frames=round(settings.window * encoder.sample_rate), fixed=False),
-        min_samples=_shortest(encoder),
+        min_samples=shortest_input(partial(_takes, encoder), encoder.sample_rate),
     )
-
-
-def stream_name(name: str) -> str:
-    """What a folder's stream is called: the name of the folder, or on the hub, in the letters of a model's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]|^[^A-Za-z0-9]+", "-", name).lstrip("-_.") or "model"
 
 
 def _check_known(transformers: Any, config: Mapping[str, Any], folder: Path) -> None:
@@ -156,44 +156,34 @@ def _measured(tower: nn.Module, extractor: Any) -> TransformersAudioSettings:
     return replace(settings, stride=max(1, round(apart / max(1, long - short))))
 
 
-def _shortest(encoder: TransformersAudio) -> int:
-    """The fewest samples that give every layer a step; where the window is filled, that the extractor takes."""
-    low, high = 0, encoder.sample_rate
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            enough = _enough(encoder, middle)
-        except (ValueError, RuntimeError, IndexError, ArithmeticError, AssertionError, RuntimeWarning):
-            enough = False
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+def _takes(encoder: TransformersAudio, samples: int) -> bool:
+    """Whether so many samples give every layer a step; where the window is filled, whether the extractor takes them."""
+    try:
+        return _gives_steps(encoder, noise(samples))
+    except (ValueError, RuntimeError, IndexError, ArithmeticError, AssertionError, RuntimeWarning):
+        return False
 
 
-def _enough(encoder: TransformersAudio, samples: int) -> bool:
-    noise = _noise(samples)
+def _gives_steps(encoder: TransformersAudio, sound: Tensor) -> bool:
     with warnings.catch_warnings(), np.errstate(all="ignore"), torch.inference_mode():
         # Such as the variance of a single frame.
         warnings.simplefilter("error", RuntimeWarning)
-        if not all(bool(value.isfinite().all()) for value in encoder.extract(noise).values()):
+        if not all(bool(value.isfinite().all()) for value in encoder.extract(sound).values()):
             return False
         if encoder.settings.filled:
             return True
-        layers = encoder.layers(noise, encoder.available)
+        layers = encoder.layers(sound, encoder.available)
     return all(layer.shape[-1] > 0 and bool(layer.isfinite().all()) for layer in layers)
 
 
 def _steps(encoder: TransformersAudio, samples: int) -> int:
     with torch.inference_mode():
-        return min(layer.shape[-1] for layer in encoder.layers(_noise(samples), encoder.available))
-
-
-def _noise(samples: int) -> Tensor:
-    return 0.1 * torch.randn(1, 1, 1, samples, generator=torch.Generator().manual_seed(0))
+        return min(layer.shape[-1] for layer in encoder.layers(noise(samples), encoder.available))
 
 
 def _text(data: Mapping[str, Any]) -> str:
     """Settings of the library as canonical JSON, without what no output depends on."""
-    kept = {key: value for key, value in data.items() if key not in (*_LEFT_OUT, *_LEFT_OUT_TOO)}
+    kept = {key: value for key, value in data.items() if key not in _LEFT_OUT}
     return json.dumps(kept, sort_keys=True)
 
 

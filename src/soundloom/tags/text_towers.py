@@ -29,8 +29,9 @@ from soundloom.encoders.transformers_audio import transformers_library
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models import MODELS
 from soundloom.models.hub import is_address, name_of
+from soundloom.models.names import word_of
 from soundloom.models.saved_model import CONFIG, check_there, folder_of, is_saved
-from soundloom.models.transformers_folder import quiet, stream_name
+from soundloom.models.transformers_folder import quiet
 
 __all__ = ["TextTower", "clap_folder", "text_tower", "tower_of_model"]
 
@@ -158,7 +159,7 @@ def tower_of_model(name: str, *, offline: bool = False) -> tuple[str, TextTower]
     for part in parts:
         folder = clap_folder(part, offline=offline)
         if folder is not None:
-            return stream_name(name_of(part) if is_address(part) else folder.resolve().name), text_tower(folder)
+            return word_of(name_of(part) if is_address(part) else folder.resolve().name), text_tower(folder)
     return None
 
 
