@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from helpers.tagged_corpus import beeps_and_hisses
 from soundloom.cli import main
+from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.one_thread import one_thread
-from soundloom.reproduce.coala import CASES, CoalaSettings, principal_components
+from soundloom.reproduce.coala import CASES, CoalaSettings
 from soundloom.reproduce.coala_tables import CELLS, PAPER_CORRELATIONS, PAPER_TASKS, TITLES, markdown
 
 

@@ -34,6 +34,7 @@ from soundloom.embedder import Embedder
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.correlation import canonical_correlations
+from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.evaluation.probes.mlp import MLPSettings
 from soundloom.evaluation.results import EvaluationError
 from soundloom.evaluation.runner import evaluate
@@ -202,17 +203,6 @@ def _correlated(model: Embedder, corpus: Corpus, components: int) -> dict[str, d
         }
     except ValueError as error:
         raise EvaluationError(f"correlation on {corpus.name}: {error}") from None
-
-
-def principal_components(vectors: Float[np.ndarray, "clips dim"], count: int) -> Float[np.ndarray, "clips _components"]:
-    """The first principal components of standardised vectors, fewer where they do not vary in so many directions."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    deviations = centred.std(axis=0)
-    standard = centred[:, deviations > 0] / deviations[deviations > 0]
-    left, values, _ = np.linalg.svd(standard, full_matrices=False)
-    varying = values > values.max(initial=0.0) * max(standard.shape) * np.finfo(np.float32).eps
-    kept = min(count, int(varying.sum()))
-    return np.asarray(left[:, :kept] * values[:kept])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,8 @@ def project(features: Features, *, seed: int) -> Projection | None:
         return None
     drawn = np.random.default_rng(seed).permutation(len(labelled))[:SHOWN]
     rows, labels = zip(*(labelled[place] for place in np.sort(drawn)), strict=True)
-    components = principal_components(features.vectors[list(rows)], COMPONENTS)
+    components = principal_components(features.vectors[list(rows)], COMPONENTS).astype(np.float32)
+    components = np.pad(components, ((0, 0), (0, max(0, 2 - components.shape[1]))))
     if importlib.util.find_spec("sklearn") is None:
         method, points = "PCA", components[:, :2]
     else:
@@ -60,14 +61,14 @@ def project(features: Features, *, seed: int) -> Projection | None:
 
 
 def principal_components(vectors: Float[np.ndarray, "clips dim"], count: int) -> Float[np.ndarray, "clips _components"]:
-    """The clips along the directions in which the standardised embeddings vary most; two directions at least."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
+    """The first principal components of standardised vectors, fewer where they do not vary in so many directions."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     deviations = centred.std(axis=0)
-    scaled = centred / np.where(deviations > 0, deviations, 1.0)
-    left, values, _ = np.linalg.svd(scaled, full_matrices=False)
-    components = left[:, :count] * values[:count]
-    missing = max(0, 2 - components.shape[1])
-    return np.pad(components, ((0, 0), (0, missing))).astype(np.float32)
+    standard = centred[:, deviations > 0] / deviations[deviations > 0]
+    left, values, _ = np.linalg.svd(standard, full_matrices=False)
+    varying = values > values.max(initial=0.0) * max(standard.shape) * np.finfo(np.float32).eps
+    kept = min(count, int(varying.sum()))
+    return np.asarray(left[:, :kept] * values[:kept])
 
 
 def _start(components: Float[np.ndarray, "clips _components"]) -> Float[np.ndarray, "clips 2"]:
