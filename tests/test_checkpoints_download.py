@@ -18,7 +18,7 @@ import pytest
 
 from checkpoints_server import Shelf, serving
 from soundloom.errors import ModelError
-from soundloom.models.weights.download import Announcement, PublishedFile, cache_home, is_offline, known, obtain
+from soundloom.models.weights.download import Announcement, PublishedFile, is_offline, known, obtain
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
 
 CONTENT = random.Random(0).randbytes(50_000)
@@ -356,28 +356,6 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match=r"cannot write to the cache .*file.*SOUNDLOOM_HOME"):
         obtain(source("https://here/"), tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    ("platform", "environment", "expected"),
-    [
-        ("linux", {"SOUNDLOOM_HOME": "/chosen", "XDG_CACHE_HOME": "/xdg"}, "/chosen"),
-        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/soundloom"),
-        ("linux", {}, "/home/me/.cache/soundloom"),
-        ("darwin", {}, "/home/me/Library/Caches/soundloom"),
-        ("win32", {}, "/home/me/AppData/Local/soundloom"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/soundloom"),
-    ],
-)
-def test_the_cache_is_where_the_platform_keeps_such_things(
-    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: str
-) -> None:
-    for name in ("SOUNDLOOM_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "/home/me", **environment}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "platform", platform)
-    assert cache_home() == Path(expected)
 
 
 @pytest.mark.parametrize(("value", "offline"), [("1", True), ("YES", True), ("0", False), ("", False)])

@@ -19,12 +19,13 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from soundloom.cache_folder import cache_home
 from soundloom.doctor import Finding
 from soundloom.embedder import Embedder
 from soundloom.errors import ModelError, SoundloomError, UnknownModelError
 from soundloom.frontends import LogMel
 from soundloom.models import MODELS, load
-from soundloom.models.weights.download import cache_home, file_hashes
+from soundloom.models.weights.download import file_hashes
 from soundloom.models.weights.published_checkpoints import CHECKPOINTS, Checkpoint, mel_difference
 from soundloom.models.weights.weight_store import fetch
 from soundloom.tagger import Tagger

@@ -74,7 +74,7 @@ class Encoder(nn.Module, ABC):
         """Embeddings where they are compared with another modality, such as tags.
 
         Raises:
-            ValueError: this architecture has no such map (``has_alignment`` is false).
+            InvalidArgumentError: this architecture has no such map (``has_alignment`` is false).
         """
         raise InvalidArgumentError(f"{type(self).__name__} has no map to align its embeddings by")
 
@@ -101,7 +101,11 @@ class Encoder(nn.Module, ABC):
         return None
 
     def check_wanted(self, wanted: Sequence[int]) -> None:
-        """Refuse layers that this encoder does not have."""
+        """Refuse layers that this encoder does not have.
+
+        Raises:
+            InvalidArgumentError: names them, and those that it has.
+        """
         unknown = [layer for layer in wanted if layer not in self.available]
         if unknown or not wanted:
             fault = f"there is no layer {_listed(unknown)}" if unknown else "no layer is asked for"

@@ -85,7 +85,7 @@ class FeatureDataset:
 
     def __repr__(self) -> str:
         return (
-            f"Prepared({len(self)} clips, {int(self.lengths.sum()):,} rows of {list(self.form.shape)} "
+            f"{type(self).__name__}({len(self)} clips, {int(self.lengths.sum()):,} rows of {list(self.form.shape)} "
             f"{self.form.dtype}, {len(self.failures)} not decoded)"
         )
 

@@ -266,8 +266,8 @@ class Represented(Form):
         kept: list[NDArray[np.float16]] = []
         for chunk, last in overlapping(blocks, size=self.size, step=self.step, enough=self.size):
             # Of the rest only sound that no chunk holds counts, and only if it is half a chunk or more.
-            unheard = len(chunk) > max(0, self.size - self.step)
-            if not last or not kept or (unheard and 2 * len(chunk) >= self.size):
+            uncovered = len(chunk) > max(0, self.size - self.step)
+            if not last or not kept or (uncovered and 2 * len(chunk) >= self.size):
                 kept.append(self._represent(chunk))
         return np.stack(kept)
 

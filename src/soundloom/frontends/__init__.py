@@ -1,18 +1,18 @@
 """Front-ends: waveforms in, time-frequency representations out.
 
-    LogMel           log-mel spectrograms, in the variants published models were trained on
-    Fbank            Kaldi's filter bank, for the Audio Spectrogram Transformer
-    MFCC             timbre: cepstral coefficients
-    ConstantQ        magnitudes on a pitch scale
-    Texture          texture: statistics of a log-mel in windows of a second
-    PeakMap          pitch: where the constant-Q transform has peaks
-    PeakLogMel       log-mel of waveforms scaled to their peaks, for aiSFX
-    WaveformPatches  the waveform in pieces of 25 ms
-    FramedWaveform           the waveform in pieces of 100 ms
-    NormalisedFrontend           another front-end, its bins scaled by learned ranges
-    CentredFrontend   another front-end on waveforms without their offset
-    PaddedFrontend    another front-end on waveforms filled to a fixed length
-    PerSecond         another front-end on each second alone
+    LogMel              log-mel spectrograms, in the variants published models were trained on
+    Fbank               Kaldi's filter bank, for the Audio Spectrogram Transformer
+    MFCC                timbre: cepstral coefficients
+    ConstantQ           magnitudes on a pitch scale
+    Texture             texture: statistics of a log-mel in windows of a second
+    PeakMap             pitch: where the constant-Q transform has peaks
+    PeakLogMel          log-mel of waveforms scaled to their peaks, for aiSFX
+    WaveformPatches     the waveform in pieces of 25 ms
+    FramedWaveform      the waveform in pieces of 100 ms
+    NormalisedFrontend  another front-end, its bins scaled by learned ranges
+    CentredFrontend     another front-end on waveforms without their offset
+    PaddedFrontend      another front-end on waveforms filled to a fixed length
+    PerSecond           another front-end on each second alone
 
 All keep the contract of ``Frontend``; ``FRONTENDS`` is the registry of them, which each joins beside its definition.
 """

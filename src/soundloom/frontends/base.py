@@ -129,7 +129,11 @@ class Frontend(nn.Module, ABC):
         return repr(getattr(self, "settings", ""))
 
     def check_length(self, waveforms: Tensor) -> None:
-        """Refuse waveforms too short to give a single frame, and a batch of none."""
+        """Refuse waveforms too short to give a single frame, and a batch of none.
+
+        Raises:
+            InvalidArgumentError: says how many samples are needed.
+        """
         batch, samples = waveforms.shape
         if batch == 0:
             raise InvalidArgumentError(
@@ -203,7 +207,7 @@ class EnergyFrontend(Frontend):
         """Energies (or magnitudes) of every bin, before the compression.
 
         Raises:
-            ValueError: the waveforms are shorter than ``min_samples``.
+            InvalidArgumentError: the waveforms are shorter than ``min_samples``.
         """
 
     @abstractmethod

@@ -280,11 +280,11 @@ class AlignmentObjective(ClassObjective):
             return phi
         return stream.encoder.align(z)
 
-    def _contrast(self, audio: Tensor, said: Tensor, tags: Tensor) -> Tensor:
+    def _contrast(self, audio: Tensor, words: Tensor, tags: Tensor) -> Tensor:
         alike = None
         if not self.settings.same_tags_repel:
             alike = same_tags(all_gather(tags))
-        return contrast(all_gather(audio), all_gather(said), self.settings, alike)
+        return contrast(all_gather(audio), all_gather(words), self.settings, alike)
 
     @classmethod
     def create(cls, settings: AlignmentSettings, stream: Stream, data: TrainingData) -> Self:

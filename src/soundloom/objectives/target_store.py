@@ -20,7 +20,7 @@ import torch
 from filelock import FileLock
 from jaxtyping import Bool, Int
 
-from soundloom.models.weights.download import cache_home
+from soundloom.cache_folder import cache_home
 from soundloom.objectives.distillation_windows import MixtureWindows
 from soundloom.objectives.teachers import Targets, Teacher
 from soundloom.one_thread import one_thread

@@ -33,7 +33,7 @@ def apply(network: nn.Module, stream: Stream, dataset: FeatureDataset) -> Window
     """What a network makes of the stream's representation of every window [B, 1, F, T], one vector each.
 
     Raises:
-        ValueError: the dataset is not in a form for the stream's front-end.
+        InvalidArgumentError: the dataset is not in a form for the stream's front-end.
     """
     size, form = dataset.form.window_rows(stream.window), dataset.form
     clips, starts = dataset.windows(size, size)

@@ -26,7 +26,6 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from soundloom.cache_folder import cache_home
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.models.weights.http_transfer import (
     ELSEWHERE,
@@ -42,7 +41,8 @@ __all__ = [
     "Announcement",
     "Obtained",
     "PublishedFile",
-    "cache_home",
+    "cached_weights",
+    "converted_path",
     "file_hashes",
     "is_offline",
     "known",

@@ -27,7 +27,7 @@ from soundloom.models.weights.ast_original import from_original
 from soundloom.models.weights.checkpoint_layouts import Shapes
 from soundloom.models.weights.download import PublishedFile
 
-__all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "find", "register_checkpoint"]
+__all__ = ["CHECKPOINTS", "Checkpoint", "State", "check_mel", "check_state", "extract", "register_checkpoint"]
 
 State = dict[str, Tensor]
 
@@ -320,15 +320,6 @@ def mel_difference(state: Mapping[str, Tensor], filters: Float[Tensor, "bins ban
     if stored.shape != filters.shape:
         raise ModelError(f"mel filters of shape {tuple(filters.shape)}, the checkpoint has {tuple(stored.shape)}")
     return float((stored.to(torch.float64) - filters.to(torch.float64)).abs().max())
-
-
-def find(name: str) -> Checkpoint:
-    """The row of that name.
-
-    Raises:
-        UnknownModelError: there is none.
-    """
-    return CHECKPOINTS.find(name)
 
 
 def _renamed(key: str, renames: Iterable[tuple[str, str]]) -> str:

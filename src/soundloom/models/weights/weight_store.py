@@ -26,10 +26,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soundloom.atomic_file import replacing
+from soundloom.cache_folder import cache_home
 from soundloom.errors import ModelError
-from soundloom.models.weights.download import Announcement, cache_home, converted_path, known, obtain, sha256_of
+from soundloom.models.weights.download import Announcement, converted_path, known, obtain, sha256_of
 from soundloom.models.weights.http_transfer import Patience, TransferProgress
-from soundloom.models.weights.published_checkpoints import Checkpoint, State, extract, find
+from soundloom.models.weights.published_checkpoints import CHECKPOINTS, Checkpoint, State, extract
 from soundloom.models.weights.unpickle import GET_AGAIN, load_scaler, load_torch
 
 __all__ = ["fetch", "fetch_vocabulary"]
@@ -64,7 +65,7 @@ def fetch(
         UnknownModelError: no checkpoint of that name.
         ModelError: the file cannot be had or read, or holds other weights; says what to do.
     """
-    row = find(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    row = CHECKPOINTS.find(checkpoint) if isinstance(checkpoint, str) else checkpoint
     if row.format == "vocabulary":
         raise ModelError(f"{row.name} holds tags, not weights: read it with fetch_vocabulary")
     folder = cache_home() / "checkpoints" / row.name
@@ -103,7 +104,7 @@ def fetch_vocabulary(
         UnknownModelError: no checkpoint of that name.
         ModelError: the file cannot be had, or is not a vocabulary.
     """
-    row = find(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    row = CHECKPOINTS.find(checkpoint) if isinstance(checkpoint, str) else checkpoint
     if path is None:
         folder = cache_home() / "checkpoints" / row.name
         file = obtain(row.source, folder, offline=offline, announce=announce, patience=patience).path
