@@ -86,7 +86,7 @@ class TestPrepare:
         def unexpected(path: str, _: object) -> bytes:
             raise AssertionError(f"{path} was read")
 
-        monkeypatch.setattr("soundloom.feature_cache.file_probe._digest", unexpected)
+        monkeypatch.setattr("soundloom.feature_cache.content_hashes._digest", unexpected)
         assert same(prepare(corpus, mel, folder=home), first)
 
     def test_forms_do_not_mix(self, tmp_path: Path, home: Path, mel: MelEnergies) -> None:

@@ -25,7 +25,7 @@ from soundloom.atomic_file import replacing
 from soundloom.cache_folder import cache_home
 from soundloom.corpora import Corpus
 from soundloom.errors import ModelError
-from soundloom.feature_cache.file_probe import content_hashes
+from soundloom.feature_cache.content_hashes import content_hashes
 from soundloom.feature_cache.row_store import as_cache_error
 from soundloom.file_pool import Failed
 from soundloom.models.model_registry import model_parts

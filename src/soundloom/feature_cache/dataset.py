@@ -33,7 +33,7 @@ from soundloom import audio
 from soundloom.cache_folder import cache_home
 from soundloom.corpora import Corpus
 from soundloom.errors import FeatureCacheError, InvalidArgumentError
-from soundloom.feature_cache.file_probe import content_hashes
+from soundloom.feature_cache.content_hashes import content_hashes
 from soundloom.feature_cache.formats import Form
 from soundloom.feature_cache.row_store import CachedClip, Rows, as_cache_error
 from soundloom.file_pool import Failed, process
