@@ -20,14 +20,13 @@ from soundloom.models.weights.published_checkpoints import (
     check_mel,
     check_state,
     extract,
-    find,
 )
 from soundloom.models.weights.weight_store import fetch
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_every_row_says_where_from_and_under_which_licence(name: str) -> None:
-    row = find(name)
+    row = CHECKPOINTS[name]
     assert row.name == name
     assert row.source.address.startswith("https://")
     assert row.title

@@ -151,13 +151,14 @@ def _confusions(corpus: str, several: Sequence[Labelled]) -> Iterator[str]:
                 title = f"{model} on {corpus}, {protocol}: classes (rows) and what they were taken for (columns)"
                 yield (
                     f"<details{opened}><summary>What {escape(model)} takes for what ({escape(protocol)})</summary>"
-                    f"<figure>{svg.confusion(matrix, classes, title)}</figure>{_most_confused(matrix, classes)}</details>"
+                    f"<figure>{svg.confusion(matrix, classes, title)}</figure>{_confused(matrix, classes)}</details>"
                 )
                 opened = ""
                 break
 
 
-def _most_confused(matrix: Int[np.ndarray, "classes classes"], classes: Sequence[str]) -> str:
+def _confused(matrix: Int[np.ndarray, "classes classes"], classes: Sequence[str]) -> str:
+    """The most frequent confusions, in words."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0.0)
     places = np.argsort(-shares, axis=None, kind="stable")[:CONFUSIONS]
