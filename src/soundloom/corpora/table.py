@@ -275,6 +275,11 @@ class Corpus:
         table = self.table.set_column(place, "split", pa.array(splits, pa.string()))
         return replace(self, table=table, split_origin="drawn", seed=seed)
 
+    def split_groups(self) -> list[tuple[str, str]]:
+        """What each clip must not be separated from when clips are split: its ``group``, or its file if it has none."""
+        named = zip(self.column("group"), self.column("path"), strict=True)
+        return [("path", path) if group is None else ("group", group) for group, path in named]
+
     def _group_codes(self) -> Int64[np.ndarray, " clips"]:
         """Each clip's group as a number; a clip without a group gets a number of its own."""
         numbers: dict[object, int] = {}

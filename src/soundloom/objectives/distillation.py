@@ -161,9 +161,7 @@ class DistillationObjective(Objective):
         windows = [everything.of(mine)]
         count = round(settings.mixtures * len(windows[0]))
         if count:
-            named = zip(data.corpus.column("group"), data.corpus.column("path"), strict=True)
-            groups = [path if group is None else group for group, path in named]
-            windows.append(draw_mixtures(windows[0], groups, count, seed))
+            windows.append(draw_mixtures(windows[0], data.corpus.split_groups(), count, seed))
         targets: dict[str, list[np.ndarray]] = {}
         for number, teacher in enumerate(_teachers(settings, data)):
             tables = [targets_of(everything, teacher).of(mine), *(targets_of(part, teacher) for part in windows[1:])]

@@ -43,7 +43,6 @@ from soundloom.objectives.base import Objective, TrainingData, WindowSampler
 from soundloom.objectives.labels import LabelBatchSampler, window_sampler
 from soundloom.recipes.max_energy_patches import Loudness, band_ranges, loudest_starts, shifted
 from soundloom.recipes.recipe import StreamRecipe, register_recipe
-from soundloom.recipes.validation_split import groups_of
 from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
 from soundloom.training import Run, TrainingError, TrainingSettings, Validation
 
@@ -225,7 +224,7 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
             f"{corpus.name} has no tags in {', '.join(recipe.tag_sources)}: take them from elsewhere with tag_sources "
             "(tags, labels, names, embedded, published) or tag_file"
         )
-    vocabulary = Vocabulary.build(words, recipe.vocabulary, groups=groups_of(corpus))
+    vocabulary = Vocabulary.build(words, recipe.vocabulary, groups=corpus.split_groups())
     known = frozenset(vocabulary.tags)
     kept = [[word for word in each if word in known] for each in words]
     table = corpus.table.set_column(

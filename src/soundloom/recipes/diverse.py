@@ -131,7 +131,7 @@ class DiverseRecipe(Recipe):
         """The one that the streams begin with, if any."""
         return () if self.init is None else (self.init,)
 
-    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
+    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
         """Train the streams, weave them, and train the linear model over them; see `Recipe.run`.
 
         Raises:

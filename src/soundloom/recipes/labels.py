@@ -51,7 +51,7 @@ class LabelRecipe(StreamRecipe):
         summary = f"An audio embedding ({self.stream}), learned from labels by the loss {self.objective.loss}."
         return self.card(data, summary=summary, tags=("classification",))
 
-    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
+    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
         """Train the stream, then the tagger, which is saved beside the model; see `Recipe.run`."""
         run = super().run(corpus, out, options)
         if rank_and_world_size()[0] == 0:

@@ -114,7 +114,7 @@ class LoomRecipe(Recipe):
 
     name = "loom"
 
-    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:  # noqa: B008
+    def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
         """Train the streams, reduce, weave, and learn the words; see `Recipe.run`.
 
         Args:

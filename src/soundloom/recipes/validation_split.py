@@ -23,7 +23,7 @@ from soundloom.corpora.splits import draw_splits
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 
-__all__ = ["check_share", "fingerprint", "groups_of", "recordings_of", "train_valid_split", "without_recordings"]
+__all__ = ["check_share", "fingerprint", "recordings_of", "train_valid_split", "without_recordings"]
 
 _ADDRESS = re.compile(r"freesound\.org/(?:people/[^/\s]+/sounds/|s/)(\d+)")
 
@@ -56,19 +56,13 @@ def train_valid_split(
     if share == 0:
         return everything, everything[:0]
     numbers: dict[tuple[str, str], int] = {}
-    groups = np.array([numbers.setdefault(key, len(numbers)) for key in groups_of(corpus)], dtype=np.int64)
+    groups = np.array([numbers.setdefault(key, len(numbers)) for key in corpus.split_groups()], dtype=np.int64)
     owners, classes = label_pairs(corpus.table, corpus.classes) if by_class else (everything[:0], everything[:0])
     try:
         splits = draw_splits(groups, owners, classes, (1 - share, share, 0.0), seed=seed)
     except ValueError as error:
         raise CorpusError(f"{corpus.name}: {error}; set validation to 0 to do without one") from None
     return np.flatnonzero(splits == 0), np.flatnonzero(splits == 1)
-
-
-def groups_of(corpus: Corpus) -> list[tuple[str, str]]:
-    """The split group of each clip: its `group`, or its file if it has none."""
-    named = zip(corpus.column("group"), corpus.column("path"), strict=True)
-    return [("path", path) if group is None else ("group", group) for group, path in named]
 
 
 def fingerprint(corpus: Corpus, dataset: FeatureDataset) -> str:

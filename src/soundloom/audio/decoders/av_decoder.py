@@ -74,7 +74,7 @@ class AvDecoder:
     name: Literal["pyav"] = "pyav"
     frames: int | None = None  # Containers count packets or milliseconds, seldom samples.
 
-    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice], part: Part = Part()) -> None:  # noqa: B008
+    def __init__(self, path: str, options: DecodeOptions, notices: list[Notice], part: Part = Part()) -> None:
         self._path, self._options, self._notices, self._part = path, options, notices, part
         self._container = open_container(path, part.view)
         try:
