@@ -172,15 +172,7 @@ class DiverseRecipe(Recipe):
             (out / left).unlink(missing_ok=True)
         if labelled:
             learn_classes(model, corpus, self.validation, self.head, self.linear, self.training.seed).save(out)
-        return Run(
-            folder=out,
-            steps=sum(run.steps for run in runs),
-            early=any(run.early for run in runs),
-            loss=None,
-            best_step=None,
-            seconds=time.monotonic() - started,
-            trained=sum(run.trained for run in runs),
-        )
+        return Run.of_parts(out, runs, time.monotonic() - started)
 
     def at_a_time(self) -> int:
         """How many streams are trained side by side."""

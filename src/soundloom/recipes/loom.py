@@ -152,15 +152,7 @@ class LoomRecipe(Recipe):
         learned = [*(str(run.folder) for run in runs), *filter(None, [self.keep])]
         keep_training_clips(out, features.corpus, learned, options.workers)
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
-        return Run(
-            folder=out,
-            steps=sum(run.steps for run in runs),
-            early=False,
-            loss=None,
-            best_step=None,
-            seconds=time.monotonic() - started,
-            trained=sum(run.trained for run in runs),
-        )
+        return Run.of_parts(out, runs, time.monotonic() - started)
 
     def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Embedder]:
         """Pitch, timbre and texture, reduced over the corpus."""

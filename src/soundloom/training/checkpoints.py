@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 
+from soundloom.atomic_file import replacing
 from soundloom.training.settings import TrainingError
 
 __all__ = ["FORMAT", "Checkpoints"]
@@ -48,27 +48,21 @@ class Checkpoints:
             TrainingError: it cannot be written; the one before is still there.
         """
         path = self.folder / f"{name}.pt"
-        # One name, so that what a killed process leaves is written over.
-        fresh = path.with_name(f"{path.name}.new")
         # By way of memory, because torch's own writer does not say why it failed.
         packed = BytesIO()
         torch.save({"format": FORMAT, **state}, packed)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with fresh.open("wb") as file:
+            with replacing(path) as fresh, fresh.open("wb") as file:
                 file.write(packed.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(fresh, path)
         except OSError as error:
             size = packed.getbuffer().nbytes / 2**20
             raise TrainingError(
                 f"cannot write the checkpoint {path} ({size:.0f} MB): {error.strerror or error}. Free space or mend "
                 "the folder, and run the same command again: it goes on from the checkpoint before"
             ) from None
-        finally:
-            with suppress(OSError):
-                fresh.unlink()
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A checkpoint, on the CPU; None where there is none.

@@ -10,7 +10,7 @@ FOLDER/config.json, model.safetensors, README.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,19 @@ class Run:
     best_step: int | None
     seconds: float
     trained: int = field(compare=False)
+
+    @classmethod
+    def of_parts(cls, folder: Path, parts: Sequence[Run], seconds: float) -> Run:
+        """A run of several in folders of their own, whose losses are not comparable."""
+        return cls(
+            folder=folder,
+            steps=sum(part.steps for part in parts),
+            early=any(part.early for part in parts),
+            loss=None,
+            best_step=None,
+            seconds=seconds,
+            trained=sum(part.trained for part in parts),
+        )
 
     def model(self) -> Embedder:
         """The trained model, ready to embed."""
