@@ -186,7 +186,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_the_last_checkpoint_kept(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     with pytest.raises(Killed):
         toy_training.learn(tmp_path / "run", progress=killed_after(7))
-    fresh = tmp_path / "run" / "checkpoints" / "last.pt.new"
+    fresh = tmp_path / "run" / "checkpoints" / "last.pt.writing"
     fresh.symlink_to("/dev/full")
     with pytest.raises(TrainingError, match=r"cannot write the checkpoint .* No space left on device"):
         toy_training.learn(tmp_path / "run")
