@@ -1,27 +1,22 @@
-"""The recipe of diverse embeddings, its linear model, its tagger and its tables, in miniature."""
+"""The recipe of diverse embeddings, its linear model and its tagger, in miniature."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
 
 import soundloom
+from helpers.diverse_tones import CLASSES, TINY, two_folds_of_tones
 from soundloom import corpora
-from soundloom.cli.reproduce_verma import command as reproduce_command
-from soundloom.cli.reproduce_verma import fold_range
 from soundloom.cli.tag_predictions import tag_files, write_tags
 from soundloom.corpora import Corpus, CorpusError
-from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Woven
 from soundloom.encoders import Neuralogram
 from soundloom.errors import InvalidArgumentError, ModelError
@@ -33,28 +28,12 @@ from soundloom.recipes import RunOptions
 from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.diverse import DIVERSE, PRESETS, DiverseRecipe
 from soundloom.recipes.labels import LabelRecipe
-from soundloom.recipes.linear import LinearSettings, embed_windows
+from soundloom.recipes.linear import embed_windows
 from soundloom.recipes.normalisation import standardise
 from soundloom.recipes.triplet import TripletRecipe
-from soundloom.reproduce.reporter import Reporter
-from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 from soundloom.tagger import Tagger
 from soundloom.training import TrainingError, TrainingProgress, TrainingSettings
 from soundloom.training.flat_config import flatten, resolve
-
-CLASSES = tuple("abc")
-
-TINY = DiverseRecipe(
-    epochs=1,
-    network_epochs=0,
-    validation=0.25,
-    head=LabelSettings(loss="bce", hidden=0),
-    linear=LinearSettings(linear_epochs=3, linear_rate=1e-2, linear_final_rate=1e-3, linear_batch=8),
-    jobs=1,
-    training=TrainingSettings(
-        steps=2, batch=8, rate=1e-3, validate_every=1, device="cpu", log_every=1, checkpoint_minutes=0.0, threads=1
-    ),
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,21 +43,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def corpus_of(folder: Path) -> Corpus:
-    """Two folds of 1.5 s tones in three classes, two of each in a fold."""
-    time = np.arange(24000) / 16000
-    paths, labels, folds = [], [], []
-    for number in range(12):
-        path = folder / f"{number}.wav"
-        tone = np.sin(2 * np.pi * 150 * 4 ** (number % 3) * time + number)
-        soundfile.write(path, 0.2 * tone + 0.01 * np.random.default_rng(number).normal(size=24000), 16000)
-        paths.append(str(path))
-        labels.append(CLASSES[number % 3])
-        folds.append(1 + number // 6)
-    table = clip_table(paths, labels, folds=folds)
-    return Corpus(name="tones", root=folder, task="single-label", classes=CLASSES, table=table, split_origin="official")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def corpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return corpus_of(tmp_path_factory.mktemp("tones"))
+    return two_folds_of_tones(tmp_path_factory.mktemp("tones"))
 
 
 @pytest.fixture(scope="module")
@@ -301,51 +265,6 @@ def test_tags_are_written_in_every_form(run: Path, corpus: Corpus, tmp_path: Pat
     assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["0.wav.txt", "1.wav.txt"]
     with pytest.raises(InvalidArgumentError, match=r"end it in \.csv, .*, or name a folder"):
         write_tags(report.rows, tmp_path / "tags.xml")
-
-
-@pytest.mark.slow
-def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
-    small = replace(TINY, streams=("pitch", "timbre"))
-    told: list[str] = []
-    found = reproduce(corpus, small, tmp_path, Reporter(say=told.append), folds=slice(1, 2))
-    assert told == ["tones, fold-2: 6 clips to learn from, 6 to test"]
-    assert found.folds == ("fold-2",)
-    text = write(found, tmp_path)
-    assert "| pitch | 27.2 | " in text
-    assert "| pitch+timbre | - | " in text
-    data = json.loads((tmp_path / "results.json").read_text())
-    assert [subset["parts"] for subset in data["subsets"]] == [["pitch"], ["timbre"], ["pitch", "timbre"]]
-    assert len(data["shares of each test clip's output"]["pitch"]) == 6
-    assert (tmp_path / "subsets.png").stat().st_size > 1000
-    kept = sorted(tmp_path.glob("*/outputs-*.npz"))
-    stamps = [path.stat().st_mtime_ns for path in kept]
-    again = reproduce(corpus, small, tmp_path, folds=slice(1, 2))
-    assert markdown(again) == text
-    assert [path.stat().st_mtime_ns for path in kept] == stamps
-
-
-def test_a_corpus_without_a_test_part_is_refused(corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="tones has neither folds nor a train and a test part"):
-        reproduce(corpus.filter(fold=1), TINY, tmp_path)
-    refused = CliRunner().invoke(reproduce_command, ["--on", "a", "--on", "b", "--out", str(tmp_path)])
-    assert "one corpus at a time, got 2" in refused.output
-    with pytest.raises(CorpusError, match="tones has 2 test parts, which are none of those asked for"):
-        reproduce(corpus, TINY, tmp_path, folds=slice(2, 3))
-
-
-@pytest.mark.parametrize(("text", "meant"), [("3", slice(0, 3)), ("3-5", slice(2, 5)), ("2-2", slice(1, 2))])
-def test_folds_are_the_first_ones_or_a_range(text: str, meant: slice) -> None:
-    assert fold_range(text) == meant
-
-
-@pytest.mark.parametrize("text", ["0", "5-3", "-3", "3-", "a", "1.5", "0-2", ""])
-def test_what_is_no_range_of_folds_is_refused(text: str) -> None:
-    with pytest.raises(click.UsageError, match="are no folds: give 3 for the first three, or 3-5"):
-        fold_range(text)
-
-
-def test_the_papers_numbers_are_of_its_streams() -> None:
-    assert set(PAPER_TOP) == {*((name,) for name in DIVERSE), DIVERSE}
 
 
 def test_the_logarithm_on_the_filters_maxima_is_a_choice_of_stream() -> None:
