@@ -46,12 +46,6 @@ TINY = (
 )
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of our own."""
-    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path_factory.getbasetemp() / "home"))
-
-
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes of eight recordings of 2.5 s."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,25 +36,8 @@ from soundloom.training import TrainingError, TrainingProgress, TrainingSettings
 from soundloom.training.flat_config import flatten, resolve
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two would wait for each other longer than such small steps take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("home")
-        patch.setenv("SOUNDLOOM_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def corpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return two_folds_of_tones(tmp_path_factory.mktemp("tones"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,16 +95,6 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
             noisy = 0.2 * tone + generator.normal(0, 0.05, len(times))
             soundfile.write(folder / name / f"{clip}.wav", noisy.astype(np.float32), 16000)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of their own, and one thread: two would wait for each other longer than such small steps take."""
-    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path_factory.getbasetemp() / "cache-of-jansen"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def folded(folder: Path) -> Corpus:

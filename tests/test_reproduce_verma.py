@@ -20,11 +20,9 @@ from soundloom.reproduce.verma import PAPER_TOP, markdown, reproduce, write
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """The tones, and a cache of their own."""
-    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
-    (tmp_path / "tones").mkdir()
-    return two_folds_of_tones(tmp_path / "tones")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The tones."""
+    return two_folds_of_tones(tmp_path_factory.mktemp("tones"))
 
 
 @pytest.mark.slow
