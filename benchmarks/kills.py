@@ -22,6 +22,7 @@ import argparse
 import ctypes
 import faulthandler
 import hashlib
+import io
 import json
 import os
 import random
@@ -186,9 +187,9 @@ class Round:
 
     def _new(self, path: Path | None = None) -> None:
         samples = 0.1 * np.random.default_rng(self.random.randrange(2**40)).normal(size=_RATE // 5)
-        aside = self.folder / "new.wav"
-        soundfile.write(aside, samples, _RATE, subtype="PCM_16")
-        aside.replace(path or self._name())
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, _RATE, subtype="PCM_16", format="WAV")
+        self._write(sound.getvalue(), path or self._name())
 
     def _write(self, data: bytes, path: Path) -> None:
         aside = self.folder / "new.wav"
@@ -247,27 +248,24 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
     # then, and a change of these during the run could give a library two models.
     list(MODELS)
     with TemporaryDirectory() as name:
-        folder, disk = Path(name) / "work", Path(name) / "disk"
-        for number in with_progress(range(kills), kills, "kills"):
-            folder.mkdir(exist_ok=True)
-            reason, fault = _killed_round(folder, folder / "l.loom", seed + number, dice)
+        work, beside, disk = (Path(name) / folder for folder in ("work", "full", "disk"))
+
+        def count(what: str, folder: Path, number: int, outcome: tuple[str, str]) -> None:
+            reason, fault = outcome
             ended[reason] += 1
             if fault:
-                faults.append(f"round {number}: {fault}")
+                faults.append(f"{what} {number}: {fault}")
                 print(faults[-1], flush=True)
                 shutil.rmtree(folder)
-        folder = Path(name) / "full"
-        folder.mkdir()
+
+        for number in with_progress(range(kills), kills, "kills"):
+            work.mkdir(exist_ok=True)
+            count("round", work, number, _killed_round(work, work / "l.loom", seed + number, dice))
         disk.mkdir()
         mounted = full and _mount(disk)
         for number in with_progress(range(full), full, "full disks") if mounted else ():
-            folder.mkdir(exist_ok=True)
-            reason, fault = _full_round(folder, disk, seed + number, dice)
-            ended[reason] += 1
-            if fault:
-                faults.append(f"full disk {number}: {fault}")
-                print(faults[-1], flush=True)
-                shutil.rmtree(folder)
+            beside.mkdir(exist_ok=True)
+            count("full disk", beside, number, _full_round(beside, disk, seed + number, dice))
         if mounted:
             _unmount(disk)
     return {"ended": dict(ended), "faults": faults}
@@ -276,7 +274,7 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
 def _killed_round(folder: Path, library: Path, seed: int, dice: random.Random) -> tuple[str, str]:
     """A round that a signal ends. Returns what ended it, and the fault that its check found."""
     read, write = os.pipe()
-    child = _fork(read, write, lambda: Round(folder, library, seed), forever=True)
+    child = _fork(read, write, lambda: Round(folder, library, seed))
     fault = _checked(read, child)
     sent = dice.choice(_SIGNALS)
     if not fault:
@@ -296,7 +294,7 @@ def _full_round(folder: Path, disk: Path, seed: int, dice: random.Random) -> tup
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         filler.write_bytes(bytes(max(0, free - dice.randrange(4096, 150_000))))
 
-    child = _fork(read, write, lambda: Round(folder, disk / "l.loom", seed), forever=True, before_work=fill)
+    child = _fork(read, write, lambda: Round(folder, disk / "l.loom", seed), fill)
     fault = _checked(read, child) or _reap(child)
     if fault or sum(file.stat().st_size for file in (disk / "l.loom").rglob("*") if file.is_file()) > 10_000_000:
         shutil.rmtree(disk / "l.loom", ignore_errors=True)  # old versions of rows fill the disk after some rounds
@@ -304,9 +302,7 @@ def _full_round(folder: Path, disk: Path, seed: int, dice: random.Random) -> tup
     return "full disk", fault
 
 
-def _fork(
-    read: int, write: int, make: Callable[[], Round], *, forever: bool, before_work: Callable[[], None] = lambda: None
-) -> int:
+def _fork(read: int, write: int, make: Callable[[], Round], before_work: Callable[[], None] = lambda: None) -> int:
     """Run a round in a process of its own, which writes to the pipe how its check ended."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lancedb warns of forking; the parent never uses it
@@ -329,8 +325,7 @@ def _fork(
             os._exit(0)
         os.close(write)
         before_work()
-        if forever:
-            one.work()
+        one.work()
     except (KeyboardInterrupt, OSError, SoundloomError):
         pass  # an interrupt, or the full disk
     except BaseException as error:
