@@ -130,10 +130,8 @@ class Round:
                 allowed = {tuple(key.split()): {value} for key, value in entry["settled"].items()}
                 continue
             key = entry["hash"], entry["tag"]
-            if entry["state"] == "begun":
-                allowed[key] = allowed.get(key, {False, True}) | {entry["wanted"]}
-            else:
-                allowed[key] = {entry["wanted"]}
+            before = allowed.get(key, {False, True}) if entry["state"] == "begun" else set()
+            allowed[key] = before | {entry["wanted"]}
         return allowed
 
     def _note(self, entry: dict[str, object]) -> None:
@@ -197,8 +195,7 @@ class Round:
         aside.replace(path)
 
     def _tag(self) -> None:
-        rows = self.library.rows(["path", "hash"]).to_pylist()
-        row = self.random.choice(rows)
+        row = self.random.choice(self.library.rows(["path", "hash"]).to_pylist())
         tag, wanted = self.random.choice(_TAGS), self.random.random() < 0.6
         entry = {"hash": row["hash"], "tag": tag, "wanted": wanted}
         before = self._acknowledged().get((row["hash"], tag), set())
@@ -262,31 +259,28 @@ def run_rounds(kills: int, full: int, seed: int = 0) -> dict[str, object]:
             work.mkdir(exist_ok=True)
             count("round", work, number, _killed_round(work, work / "l.loom", seed + number, dice))
         disk.mkdir()
-        mounted = full and _mount(disk)
-        for number in with_progress(range(full), full, "full disks") if mounted else ():
-            beside.mkdir(exist_ok=True)
-            count("full disk", beside, number, _full_round(beside, disk, seed + number, dice))
-        if mounted:
+        if full and _mount(disk):
+            for number in with_progress(range(full), full, "full disks"):
+                beside.mkdir(exist_ok=True)
+                count("full disk", beside, number, _full_round(beside, disk, seed + number, dice))
             _unmount(disk)
     return {"ended": dict(ended), "faults": faults}
 
 
 def _killed_round(folder: Path, library: Path, seed: int, dice: random.Random) -> tuple[str, str]:
     """A round that a signal ends. Returns what ended it, and the fault that its check found."""
-    read, write = os.pipe()
-    child = _fork(read, write, lambda: Round(folder, library, seed))
-    fault = _checked(read, child)
+    child, check = _fork(lambda: Round(folder, library, seed))
+    fault = _checked(check, child)
     sent = dice.choice(_SIGNALS)
     if not fault:
         time.sleep(dice.random() ** 2 * 1.5)
         os.kill(child, sent)
-    fault = fault or _reap(child, sent)
+        fault = _reap(child, sent)
     return sent.name, fault
 
 
 def _full_round(folder: Path, disk: Path, seed: int, dice: random.Random) -> tuple[str, str]:
     """A round that a full disk ends."""
-    read, write = os.pipe()
     filler = disk / "filler"
     filler.unlink(missing_ok=True)
 
@@ -294,22 +288,23 @@ def _full_round(folder: Path, disk: Path, seed: int, dice: random.Random) -> tup
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         filler.write_bytes(bytes(max(0, free - dice.randrange(4096, 150_000))))
 
-    child = _fork(read, write, lambda: Round(folder, disk / "l.loom", seed), fill)
-    fault = _checked(read, child) or _reap(child)
+    child, check = _fork(lambda: Round(folder, disk / "l.loom", seed), fill)
+    fault = _checked(check, child) or _reap(child)
     if fault or sum(file.stat().st_size for file in (disk / "l.loom").rglob("*") if file.is_file()) > 10_000_000:
         shutil.rmtree(disk / "l.loom", ignore_errors=True)  # old versions of rows fill the disk after some rounds
         (folder / "journal.jsonl").unlink(missing_ok=True)
     return "full disk", fault
 
 
-def _fork(read: int, write: int, make: Callable[[], Round], before_work: Callable[[], None] = lambda: None) -> int:
-    """Run a round in a process of its own, which writes to the pipe how its check ended."""
+def _fork(make: Callable[[], Round], before_work: Callable[[], None] = lambda: None) -> tuple[int, int]:
+    """Run a round in a process of its own. Returns its id, and the end of a pipe that says how its check ended."""
+    read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lancedb warns of forking; the parent never uses it
         child = os.fork()
     if child:
         os.close(write)
-        return child
+        return child, read
     os.close(read)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.enable()
@@ -329,17 +324,16 @@ def _fork(read: int, write: int, make: Callable[[], Round], before_work: Callabl
     except (KeyboardInterrupt, OSError, SoundloomError):
         pass  # an interrupt, or the full disk
     except BaseException as error:
-        text = str(error)
-        code = 0 if "No space" in text or "os error 28" in text else 3
-        if code:
+        if "No space" not in str(error) and "os error 28" not in str(error):
             traceback.print_exc()
+            code = 3
     finally:
         os._exit(code)
 
 
-def _checked(read: int, child: int) -> str:
+def _checked(check: int, child: int) -> str:
     """Wait for the check of a round. Returns the fault."""
-    with os.fdopen(read, "rb") as pipe:
+    with os.fdopen(check, "rb") as pipe:
         if not select.select([pipe], [], [], _PATIENCE)[0]:
             return _put_down(child)
         text = pipe.read().decode()
@@ -375,9 +369,8 @@ def _put_down(child: int) -> str:
 
 
 def _mount(folder: Path) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    options = b"size=16m"
-    return sys.platform == "linux" and libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) == 0
+    mount = ctypes.CDLL(None).mount
+    return sys.platform == "linux" and mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=16m") == 0
 
 
 def _unmount(folder: Path) -> None:
