@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +71,7 @@ def command(
       soundloom reproduce coala --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
       soundloom reproduce coala --on urbansound8k=/data/US8K --on gtzan=/data/GTZAN --train-on fsd50k=/data/FSD50K
     """
-    from soundloom.reproduce.coala import CoalaSettings, reproduce
+    from soundloom.reproduce.coala import CoalaSettings, reproduce, tables, write
 
     (sounds,) = evaluate_options.load_corpora([tagged])
     corpora = evaluate_options.load_corpora(where)
@@ -80,12 +79,11 @@ def command(
     settings = CoalaSettings(runs=runs, components=components, seed=seed)
     with reproduce_options.reporting(quiet=json_wanted) as reporter:
         found = reproduce(corpora, sounds, recipe, settings, out, reporter)
-    results = _results(asdict(found), recipe, asdict(settings), sounds.name)
-    _keep(out, results)
+    results = write(found, out)
     if json_wanted:
         print_json(results)
     else:
-        echo(_page(results))
+        echo(tables(found))
         echo(f"results.json and tables.md are in {out}", err=True)
 
 
@@ -96,40 +94,3 @@ def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> CoalaRec
 
     recipe = reproduce_options.configured(PRESETS[preset], config)
     return resolve(recipe, reproduce_options.given(flags), "reproduce coala")
-
-
-def _results(found: dict[str, Any], recipe: CoalaRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
-    """Everything measured, as plain data."""
-    from soundloom.evaluation.runner import environment
-    from soundloom.training.flat_config import flatten
-
-    return {
-        "paper": "Favory 2020",
-        "learned from": sounds,
-        "recipe": flatten(recipe),
-        "settings": settings,
-        "environment": environment(),
-        **found,
-    }
-
-
-def _keep(out: Path, results: dict[str, Any]) -> None:
-    import json
-
-    from soundloom.evaluation.results import write_whole
-
-    write_whole(out / "results.json", json.dumps(results, indent=1))
-    write_whole(out / "tables.md", _page(results))
-
-
-def _page(results: dict[str, Any]) -> str:
-    from soundloom.reproduce.coala_tables import markdown
-
-    settings = results["settings"]
-    about = (
-        f"Learned from {results['learned']} sounds of {results['learned from']} with {results['tags']} tags. "
-        f"Accuracies in percent are means of {settings['runs']} runs, in brackets the paper's; correlations are with "
-        f"{settings['components']} principal components; {results['apart']} sounds were kept apart and ranked for "
-        f"{results['ranked']} tags."
-    )
-    return markdown(results["tasks"], results["correlations"], results["retrieval"], results["suggestions"], about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ def command(
       soundloom reproduce jansen --on esc50=/data/ESC-50-master --train-on pool=/data/audio --preset small
       soundloom reproduce jansen --on fsd50k=/data/FSD50K --train-on ~/sounds --stream resnet18 --steps 20000
     """
-    from soundloom.reproduce.jansen import JansenSettings, reproduce
+    from soundloom.reproduce.jansen import JansenSettings, reproduce, write
 
     (sounds,) = evaluate_options.load_corpora([unlabelled])
     corpora = evaluate_options.load_corpora(where)
@@ -106,8 +105,7 @@ def command(
         with reproduce_options.reporting(quiet=json_wanted) as reporter:
             found.append(reproduce(corpus, sounds, recipe, settings, out, reporter))
         # After every corpus, so that a long reproduction that is stopped keeps what it has.
-        results = _results(found, recipe, asdict(settings), sounds.name)
-        _keep(out, found, results)
+        results = write(found, out)
     if json_wanted:
         print_json(results)
     else:
@@ -126,34 +124,6 @@ def _recipe(preset: str, config: Path | None, flags: dict[str, Any]) -> TripletR
     if "steps" in changes:
         changes["warmup"] = min(recipe.training.warmup, changes["steps"] // 2)
     return resolve(recipe, changes, "reproduce jansen")
-
-
-def _results(found: list[JansenResult], recipe: TripletRecipe, settings: dict[str, Any], sounds: str) -> dict[str, Any]:
-    """Everything measured, as plain data."""
-    from soundloom.evaluation.runner import environment
-    from soundloom.reproduce.jansen_tables import cells
-    from soundloom.training.flat_config import flatten
-
-    return {
-        "paper": "Jansen 2017",
-        "learned from": sounds,
-        "recipe": flatten(recipe),
-        "settings": settings,
-        "environment": environment(),
-        "corpora": [{**asdict(each), "table 1": cells(each.table), "table 2": each.few} for each in found],
-    }
-
-
-def _keep(out: Path, found: list[JansenResult], results: dict[str, Any]) -> None:
-    import json
-
-    from soundloom.evaluation.results import write_whole
-    from soundloom.reproduce.jansen_tables import draw_bars, markdown
-
-    write_whole(out / "results.json", json.dumps(results, indent=1, default=asdict))
-    write_whole(out / "tables.md", "\n".join(markdown(each.corpus, each.table, each.whole, each.few) for each in found))
-    for each in found:
-        draw_bars(each.corpus, each.table, each.few, out / f"{each.corpus}.png")
 
 
 def _print(found: JansenResult) -> None:

@@ -20,8 +20,9 @@ suggested by how probable they are (`soundloom.tags.suggestions`), and by the ta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,20 @@ from soundloom.evaluation import extraction
 from soundloom.evaluation.analysis.correlation import canonical_correlations
 from soundloom.evaluation.analysis.projection import principal_components
 from soundloom.evaluation.probes.mlp import MLPSettings
-from soundloom.evaluation.results import EvaluationError
-from soundloom.evaluation.runner import evaluate
+from soundloom.evaluation.results import EvaluationError, write_whole
+from soundloom.evaluation.runner import environment, evaluate
 from soundloom.evaluation.scores import average_precisions
 from soundloom.models import from_pretrained, load
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.recipes import coala
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.validation_split import train_valid_split
+from soundloom.reproduce.coala_tables import markdown
 from soundloom.reproduce.reporter import SILENT, Reporter
 from soundloom.tags import AlignedTags
+from soundloom.training.flat_config import flatten
 
-__all__ = ["CASES", "CoalaResult", "CoalaSettings", "as_a_library", "reproduce"]
+__all__ = ["CASES", "CoalaResult", "CoalaSettings", "as_a_library", "reproduce", "tables", "write"]
 
 CASES: Mapping[str, Callable[[], AlignmentSettings]] = {
     "ae-c": AlignmentSettings,
@@ -95,6 +98,9 @@ class CoalaResult:
         apart: sounds kept apart.
         tags: words of the vocabulary.
         ranked: those that were ranked for.
+        learned_from: name of the collection of these sounds.
+        recipe: what was trained.
+        settings: what was measured.
     """
 
     tasks: Mapping[str, Mapping[str, float]]
@@ -106,6 +112,9 @@ class CoalaResult:
     apart: int
     tags: int
     ranked: int
+    learned_from: str
+    recipe: CoalaRecipe
+    settings: CoalaSettings
 
 
 def reproduce(
@@ -158,7 +167,30 @@ def reproduce(
         apart=len(apart),
         tags=len(vocabulary),
         ranked=found.ranked,
+        learned_from=sounds.name,
+        recipe=recipe,
+        settings=settings,
     )
+
+
+def write(found: CoalaResult, out: Path) -> dict[str, Any]:
+    """Write results.json and tables.md; returns everything measured as plain data."""
+    results = asdict(found) | {"paper": "Favory 2020", "recipe": flatten(found.recipe), "environment": environment()}
+    results["learned from"] = results.pop("learned_from")
+    write_whole(out / "results.json", json.dumps(results, indent=1))
+    write_whole(out / "tables.md", tables(found))
+    return results
+
+
+def tables(found: CoalaResult) -> str:
+    """Both tables in Markdown, under a line on what was learned and measured."""
+    about = (
+        f"Learned from {found.learned} sounds of {found.learned_from} with {found.tags} tags. Accuracies in percent "
+        f"are means of {found.settings.runs} runs, in brackets the paper's; correlations are with "
+        f"{found.settings.components} principal components; {found.apart} sounds were kept apart and ranked for "
+        f"{found.ranked} tags."
+    )
+    return markdown(found.tasks, found.correlations, found.retrieval, found.suggestions, about)
 
 
 def _case(recipe: CoalaRecipe, case: str) -> CoalaRecipe:

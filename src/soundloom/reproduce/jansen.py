@@ -15,6 +15,7 @@ measured too, for all but the topline, of which there is one a split.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -34,8 +35,9 @@ from soundloom.evaluation.probes.frame_classifier import (
     shallow_classifier,
 )
 from soundloom.evaluation.protocol_inputs import splits_of, targets_of
-from soundloom.evaluation.results import corpus_digest
+from soundloom.evaluation.results import corpus_digest, write_whole
 from soundloom.evaluation.retrieval.query_by_example import query_by_example
+from soundloom.evaluation.runner import environment
 from soundloom.evaluation.splits import Split
 from soundloom.feature_cache import form_of, prepare
 from soundloom.objectives import only
@@ -43,13 +45,14 @@ from soundloom.recipes.architectures import build_stream
 from soundloom.recipes.initial_stream import streams_of
 from soundloom.recipes.linear import WindowEmbeddings
 from soundloom.recipes.triplet import TripletRecipe
-from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE
+from soundloom.reproduce.jansen_tables import BASELINE, COLUMNS, TITLES, TOPLINE, cells, draw_bars, markdown
 from soundloom.reproduce.reporter import SILENT, Reporter
 from soundloom.reproduce.result_cache import ResultCache
 from soundloom.reproduce.train_from_scratch import from_scratch
 from soundloom.reproduce.window_embeddings import embedded, log_mel
+from soundloom.training.flat_config import flatten
 
-__all__ = ["JansenResult", "JansenSettings", "reproduce"]
+__all__ = ["JansenResult", "JansenSettings", "reproduce", "write"]
 
 SAMPLERS = {name: (name,) for name in ("noise", "translation", "mixing", "proximity")}
 UNLABELLED: Mapping[str, tuple[str, ...]] = {**SAMPLERS, "joint": tuple(SAMPLERS)}
@@ -103,12 +106,18 @@ class JansenResult:
         splits: names of the splits measured on.
         by_split: row -> column -> mAP in each split; the rows of table 2 have one column, "few".
         whole: row -> retrieval mAP among all clips.
+        learned_from: name of the collection that was learned from without labels.
+        recipe: what was trained.
+        settings: what was measured.
     """
 
     corpus: str
     splits: tuple[str, ...]
     by_split: Mapping[str, Mapping[str, tuple[float, ...]]]
     whole: Mapping[str, float]
+    learned_from: str
+    recipe: TripletRecipe
+    settings: JansenSettings
 
     @property
     def table(self) -> dict[str, dict[str, float]]:
@@ -148,6 +157,31 @@ def reproduce(
         TrainingError: a run cannot begin, go on, or be kept.
     """
     return _Reproduction(corpus, recipe, settings, out, reporter).over(unlabelled)
+
+
+def write(found: Sequence[JansenResult], out: Path) -> dict[str, Any]:
+    """Write results.json, tables.md and a picture for each corpus; returns everything measured as plain data."""
+    one = found[0]
+    results = {
+        "paper": "Jansen 2017",
+        "learned from": one.learned_from,
+        "recipe": flatten(one.recipe),
+        "settings": asdict(one.settings),
+        "environment": environment(),
+        "corpora": [
+            {
+                **{name: getattr(each, name) for name in ("corpus", "splits", "by_split", "whole")},
+                "table 1": cells(each.table),
+                "table 2": each.few,
+            }
+            for each in found
+        ],
+    }
+    write_whole(out / "results.json", json.dumps(results, indent=1, default=asdict))
+    write_whole(out / "tables.md", "\n".join(markdown(each.corpus, each.table, each.whole, each.few) for each in found))
+    for each in found:
+        draw_bars(each.corpus, each.table, each.few, out / f"{each.corpus}.png")
+    return results
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +228,9 @@ class _Reproduction:
             splits=tuple(split.name for split in self.splits),
             by_split={row: found[row] for row in TITLES if row in found},
             whole=whole,
+            learned_from=unlabelled.name,
+            recipe=self.recipe,
+            settings=self.settings,
         )
 
     def learned(self, run: str, samplers: Sequence[str], corpus: Corpus) -> _Representation:
@@ -300,12 +337,11 @@ class _Reproduction:
                         self.recipe.stream,
                         self.corpus,
                         self.dataset,
-                        self.labels,
                         clips,
                         split,
-                        training,
-                        folder,
-                        self.reporter.training,
+                        settings=training,
+                        folder=folder,
+                        progress=self.reporter.training,
                     )
                 )
             return float(np.mean(values))

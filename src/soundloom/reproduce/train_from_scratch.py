@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from soundloom.corpora import Corpus
 from soundloom.embedder import Stream
 from soundloom.evaluation import scores
 from soundloom.evaluation.probes.frame_data import clip_means
+from soundloom.evaluation.protocol_inputs import targets_of
 from soundloom.evaluation.splits import Split
 from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.labels import LabelObjective, LabelSettings, label_sampler
@@ -34,9 +35,9 @@ def from_scratch(
     kind: str,
     corpus: Corpus,
     dataset: FeatureDataset,
-    labels: Shaped[np.ndarray, "clips ..."],
     few: Int[np.ndarray, " few"],
     split: Split,
+    *,
     settings: TrainingSettings,
     folder: Path,
     progress: Callable[[TrainingProgress], None] | None = None,
@@ -47,7 +48,6 @@ def from_scratch(
         kind: the stream; see `recipes.STREAMS`.
         corpus: the labelled clips.
         dataset: the same, as mel energies.
-        labels: classes of the clips, of either kind.
         few: the clips to learn from.
         split: whose test clips are scored.
         settings: the trainer; the last weights are taken.
@@ -77,7 +77,7 @@ def from_scratch(
     )
     windows = apply(_Classifier(stream, objective.head), stream, dataset)
     tested = clip_means(windows.vectors, windows.clips, split.test)
-    return scores.macro_map(tested, labels[split.test])
+    return scores.macro_map(tested, targets_of(corpus)[split.test])
 
 
 @dataclass(frozen=True, kw_only=True)
