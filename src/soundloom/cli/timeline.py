@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,7 @@ __all__ = ["command"]
 @click.pass_context
 def command(
     context: click.Context, /, sound: Path, out: Path | None, tables: tuple[Path, ...], detector: str | None,
-    above: float, folder: Path | None,
-    like: str | None, seconds: float | None, indices: Path | None,
+    above: float, folder: Path | None, like: str | None, seconds: float | None, indices: Path | None,
 ) -> None:  # fmt: skip
     """Draw hours of a recording: spectrogram, long-term average spectrum, false colours, detections, similarity.
 
@@ -81,23 +81,13 @@ def command(
     facts = read_facts(text_path(sound))
     recorded = None if facts.recorded_by in ("", "file") else facts.recorded
     out = out or Path(f"{sound.name}.timeline.png")
-    from datetime import datetime
-
     timeline_picture(
         spectrum, out, title=printable(sound.name), regions=regions, similarity=similarity,
         recorded=None if recorded is None else datetime.fromisoformat(recorded),
     )  # fmt: skip
     echo(f"written to {out}, in columns of {spectrum.seconds:.3g} s", err=True)
     if indices is not None:
-        import csv
-
-        from soundloom.atomic_file import replacing
-
-        rows = list(spectrum.records())
-        with replacing(indices) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        spectrum.write_records(indices)
         echo(f"indices written to {indices}", err=True)
 
 

@@ -14,6 +14,7 @@ The last three, as red, green and blue, are a false-colour spectrogram: insects,
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
+from soundloom.atomic_file import replacing
 from soundloom.errors import AudioError, InvalidArgumentError
 
 __all__ = ["FRAME", "LongSpectrum", "long_spectrum"]
@@ -92,6 +94,18 @@ class LongSpectrum:
                 "spectral_entropy": round(float(spectral[column]), 4),
                 "events_per_second": round(float(self.events[column].mean()), 4),
             }
+
+    def write_records(self, path: str | os.PathLike[str]) -> None:
+        """Write the indices of every column to a CSV.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        rows = list(self.records())
+        with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def long_spectrum(
