@@ -72,7 +72,7 @@ def test_a_background_lies_beside_its_model(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_background_is_made_of_a_labelled_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("soundloom.detectors.background.PACKAGED", tmp_path / "models")
     model = soundloom.load(MODEL)
     rng = np.random.default_rng(0)
     lines = ["path,label"]
@@ -80,10 +80,13 @@ def test_a_background_is_made_of_a_labelled_collection(tmp_path: Path, monkeypat
         soundfile.write(tmp_path / f"{number}.wav", rng.normal(0, 0.1, RATE // 4), RATE)
         lines.append(f"{number}.wav,{'ab'[number % 2]}")
     (tmp_path / "sounds.csv").write_text("\n".join(lines))
-    out = tmp_path / BACKGROUND
-    words = ["detector", "background", str(tmp_path / "sounds.csv"), "-m", MODEL, "-o", str(out), "-j", "1"]
+    words = ["detector", "background", str(tmp_path / "sounds.csv"), "-m", MODEL, "-j", "1"]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    found = Background.read(out, model)
+    found = find_background(MODEL, model)
     assert found is not None
     assert found.within.shape == (model.dim, model.dim)
+    beside = (tmp_path / "models" / MODEL / BACKGROUND).read_bytes()
+    result = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "named")], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "named").read_bytes() == beside

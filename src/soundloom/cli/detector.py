@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -279,18 +278,18 @@ def make_background(corpus: str, name: str | None, out: Path | None, workers: in
     """
     from soundloom import load
     from soundloom.cli.evaluate_options import load_corpora
-    from soundloom.detectors.background import Background
+    from soundloom.detectors.background import Background, background_file
     from soundloom.evaluation.extraction import clip_extractor, extract_features
     from soundloom.models import DEFAULT
-    from soundloom.models.saved_model import BACKGROUND, PACKAGED
 
     (clips,) = load_corpora([corpus])
     model = load(name or DEFAULT)
+    file = out or background_file(name or DEFAULT)
+    if file is None:
+        raise click.UsageError(f"{name} has no folder to keep a background in: name a file with --out")
     found = extract_features(clips, clip_extractor(model), workers=workers)
     labels = [" ".join(labels) for labels in found.corpus.column("labels")]
     made = Background.fit(found.vectors, labels, model.parts, model.balance)
-    beside = Path(name) if name and os.path.isdir(name) else PACKAGED / (name or DEFAULT)
-    file = out or beside / BACKGROUND
     made.write(file, model)
     echo(f"{counted(len(labels), 'sound')}, {counted(len(set(labels)), 'label')}: written to {file}", err=True)
 

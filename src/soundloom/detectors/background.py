@@ -29,7 +29,7 @@ from soundloom.models import MODELS
 from soundloom.models.saved_model import BACKGROUND, PACKAGED, folder_of, is_saved
 from soundloom.one_thread import one_thread
 
-__all__ = ["Background", "find_background", "standardised", "unit_length"]
+__all__ = ["Background", "background_file", "find_background", "standardised", "unit_length"]
 
 _SOUNDS = 100
 _FREEDOM = 2.0
@@ -128,6 +128,7 @@ class Background:
             "deviation": deviation.astype(np.float32), "correlation": correlation.astype(np.float16),
             "sounds": self.sounds.astype(np.float16),
         }  # fmt: skip
+        file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
             save_file(arrays, temporary, {"fingerprint": model.fingerprint()})
 
@@ -145,6 +146,19 @@ class Background:
         return np.asarray((directions * shrunk**-0.5) @ directions.T)
 
 
+def background_file(name: str) -> Path | None:
+    """Where the background lies that a model's detectors use: beside its weights; None for one without a folder.
+
+    Args:
+        name: the model's, as `soundloom.load` takes it; one of the hub is on this machine already.
+    """
+    if name in MODELS:
+        return PACKAGED / name / BACKGROUND
+    if is_saved(name) and os.path.isdir(folder := folder_of(name, offline=True)):
+        return folder / BACKGROUND
+    return None
+
+
 def find_background(name: str, model: Embedder) -> Background | None:
     """The background that lies beside a model's weights; None where there is none.
 
@@ -155,13 +169,8 @@ def find_background(name: str, model: Embedder) -> Background | None:
     Raises:
         DetectorError: it is damaged.
     """
-    if name in MODELS:
-        file = PACKAGED / name / BACKGROUND
-    elif is_saved(name) and os.path.isdir(folder := folder_of(name, offline=True)):
-        file = folder / BACKGROUND
-    else:
-        return None
-    return Background.read(file, model) if file.is_file() else None
+    file = background_file(name)
+    return Background.read(file, model) if file is not None and file.is_file() else None
 
 
 def standardised(
