@@ -30,7 +30,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from benchmarks.retrieval import labelled_sounds, labels_of
 from benchmarks.timing import write_json
@@ -154,7 +154,7 @@ def stage(net: YAMNet, name: str, x: Tensor, prepare: Callable[[Tensor], Tensor]
     strided = layer == "layer1" or (convolution == "depthwise_conv" and module.strided)
     normalise = getattr(module, "conv_bn" if convolution == "conv" else convolution.replace("conv", "bn"))
     x = pad_same(prepare(x)) if strided else prepare(x)
-    return F.relu(normalise(getattr(module, convolution)(x)))
+    return functional.relu(normalise(getattr(module, convolution)(x)))
 
 
 @contextmanager

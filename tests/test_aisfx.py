@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 import soundloom
 from soundloom.embedder import Stream
@@ -60,11 +60,11 @@ def published(wheel: Path, samples: np.ndarray) -> np.ndarray:
     state = read_weights(wheel)
     for block in range(1, 5):
         for half in (1, 2):
-            x = F.conv2d(x, state[f"conv_block{block}.conv{half}.weight"], padding=1)
+            x = functional.conv2d(x, state[f"conv_block{block}.conv{half}.weight"], padding=1)
             key = f"conv_block{block}.bn{half}"
             names = ("running_mean", "running_var", "weight", "bias")
-            x = F.relu(F.batch_norm(x, *(state[f"{key}.{name}"] for name in names), training=False))
-        x = F.max_pool2d(x, 2) if block < 4 else x
+            x = functional.relu(functional.batch_norm(x, *(state[f"{key}.{name}"] for name in names), training=False))
+        x = functional.max_pool2d(x, 2) if block < 4 else x
     return np.asarray(x.mean(dim=3).amax(dim=2))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders import AST, ASTSettings
 from soundloom.errors import ModelError
@@ -101,7 +101,7 @@ def test_a_shorter_window_takes_the_middle_positions(small: AST, frames: int, co
 def test_a_longer_window_stretches_the_positions(small: AST) -> None:
     frames = 16 + 10 * 14
     representation = noise(2, 1, SMALL.bins, frames)
-    stretched = F.interpolate(grid(small)[None], size=(3, 15), mode="bilinear")[0]
+    stretched = functional.interpolate(grid(small)[None], size=(3, 15), mode="bilinear")[0]
     expected = with_positions(small, stretched, frames).baseline(representation)
     torch.testing.assert_close(small.baseline(representation), expected, rtol=0, atol=1e-5)
 
@@ -193,12 +193,14 @@ def authors_layers(state: dict[str, Tensor], representation: Tensor) -> list[Ten
     width = weights["norm.weight"].shape[0]
 
     def norm(name: str, x: Tensor) -> Tensor:
-        return F.layer_norm(x, (width,), weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
+        return functional.layer_norm(x, (width,), weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
 
     def linear(name: str, x: Tensor) -> Tensor:
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    patches = F.conv2d(representation, weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=10)
+    patches = functional.conv2d(
+        representation, weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=10
+    )
     special = torch.cat([weights["cls_token"], weights["dist_token"]], dim=1).expand(len(representation), -1, -1)
     x = torch.cat([special, patches.flatten(2).transpose(1, 2)], dim=1) + weights["pos_embed"]
     batch, tokens, heads = len(x), x.shape[1], SMALL.heads
@@ -208,7 +210,7 @@ def authors_layers(state: dict[str, Tensor], representation: Tensor) -> list[Ten
         query, key, value = joint.reshape(batch, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
         shares = ((query @ key.transpose(-2, -1)) * (width // heads) ** -0.5).softmax(dim=-1)
         x = x + linear(f"{block}.attn.proj", (shares @ value).transpose(1, 2).reshape(batch, tokens, width))
-        x = x + linear(f"{block}.mlp.fc2", F.gelu(linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x))))
+        x = x + linear(f"{block}.mlp.fc2", functional.gelu(linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x))))
         layers.append(norm("norm", x)[:, :2])
     return layers
 
@@ -233,8 +235,8 @@ def test_the_authors_own_file_gives_what_their_code_computes(tmp_path: Path, mon
         mean = expected[-1].mean(dim=1)
         torch.testing.assert_close(encoder.baseline(representation)[..., 0], mean, rtol=0, atol=1e-5)
         scale, shift = (state[f"module.mlp_head.0.{name}"] for name in ("weight", "bias"))
-        logits = F.linear(
-            F.layer_norm(mean, (SMALL.width,), scale, shift, 1e-5),
+        logits = functional.linear(
+            functional.layer_norm(mean, (SMALL.width,), scale, shift, 1e-5),
             state["module.mlp_head.1.weight"],
             state["module.mlp_head.1.bias"],
         )

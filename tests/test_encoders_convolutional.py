@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders import CNN14, COALAAudioEncoder, COALASettings, COALATagEncoder, VGGish
 
@@ -86,9 +86,11 @@ def test_vggish_is_table_one(vggish: tuple[VGGish, dict[str, Tensor]]) -> None:
         x = examples.transpose(2, 3)
         expected = []
         for index, pooled in [(0, True), (3, True), (6, False), (8, True), (11, False), (13, True)]:
-            x = F.conv2d(x, state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1).clamp(min=0)
+            x = functional.conv2d(
+                x, state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1
+            ).clamp(min=0)
             expected.append(x.transpose(2, 3))
-            x = F.max_pool2d(x, 2) if pooled else x
+            x = functional.max_pool2d(x, 2) if pooled else x
         # In the order time, frequency, channel.
         x = torch.stack([x[:, :, time, bin_] for time in range(6) for bin_ in range(4)], dim=1).reshape(2, 12288)
         for index in (0, 2, 4):
@@ -148,9 +150,9 @@ def test_cnn14_is_table_two(cnn14: tuple[CNN14, dict[str, Tensor]]) -> None:
         expected = []
         for block in range(1, 7):
             for half in (1, 2):
-                x = F.conv2d(x, state[f"conv_block{block}.conv{half}.weight"], padding=1)
+                x = functional.conv2d(x, state[f"conv_block{block}.conv{half}.weight"], padding=1)
                 x = normalise(state, f"conv_block{block}.bn{half}", x).clamp(min=0)
-            x = F.avg_pool2d(x, 2) if block < 6 else x
+            x = functional.avg_pool2d(x, 2) if block < 6 else x
             expected.append(x.transpose(2, 3))
         x = x.mean(dim=3)
         x = x.max(dim=2).values + x.mean(dim=2)
@@ -201,7 +203,7 @@ def test_coala_is_the_published_network(published: bool) -> None:
         *maps, z = encoder.layers(patches, encoder.available)
         x = order(patches * ranges["frame_scale"] + ranges["frame_shift"] if published else patches)
         for key, layer in zip((0, 4, 8, 12, 16), maps, strict=True):
-            x = F.conv2d(x, state[f"audio_encoder.{key}.weight"], state[f"audio_encoder.{key}.bias"], 2, 1)
+            x = functional.conv2d(x, state[f"audio_encoder.{key}.weight"], state[f"audio_encoder.{key}.bias"], 2, 1)
             x = normalise(state, f"audio_encoder.{key + 1}", x).clamp(min=0)
             assert_near(layer, order(x))
         assert_near(z[:, :, 0, 0], x.reshape(2, 1152))

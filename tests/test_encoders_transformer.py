@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders import Transformer, TransformerSettings
 from soundloom.encoders.transformer import sinusoids
@@ -146,7 +146,7 @@ def test_a_gradient_step_lowers_the_loss() -> None:
     optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-3)
     losses = []
     for _ in range(5):
-        loss = F.mse_loss(encoder.baseline(representation), target)
+        loss = functional.mse_loss(encoder.baseline(representation), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 import soundloom
 from soundloom.corpora import load as load_corpus
@@ -76,14 +76,16 @@ def vggish_layers(state: State, example: np.ndarray) -> dict[int, Tensor]:
     pools, convolutions, number = (2, 5, 10, 15), (0, 3, 6, 8, 11, 13), 0
     for index in range(16):
         if index in convolutions:
-            x = F.conv2d(x, state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1)
+            x = functional.conv2d(x, state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1)
             continue
-        x = F.max_pool2d(x, 2) if index in pools else F.relu(x)
+        x = functional.max_pool2d(x, 2) if index in pools else functional.relu(x)
         number = index + 1
         found[number] = x[0]
     x = x.permute(0, 2, 3, 1).flatten(1)
     for index, number in ((0, 18), (2, 20), (4, 22)):
-        x = F.relu(F.linear(x, state[f"embeddings.{index}.weight"], state[f"embeddings.{index}.bias"]))
+        x = functional.relu(
+            functional.linear(x, state[f"embeddings.{index}.weight"], state[f"embeddings.{index}.bias"])
+        )
         found[number] = x[0]
     return found
 
@@ -102,7 +104,7 @@ def test_vggish_pools_whole_examples_by_mean_plus_maximum() -> None:
     frames = []
     for each in layers:
         # 24 and 12 time steps to 6.
-        pooled = (F.max_pool2d(each[layer][None], (kernel, 1))[0] for layer, kernel in ((10, 4), (15, 2)))
+        pooled = (functional.max_pool2d(each[layer][None], (kernel, 1))[0] for layer, kernel in ((10, 4), (15, 2)))
         aligned = [layer.transpose(1, 2).flatten(0, 1) for layer in pooled]  # [C F, T]
         frames.append(torch.cat(aligned))
     joined = torch.cat(frames, dim=1).numpy()
@@ -127,16 +129,16 @@ def cnn14_layers(state: State, log_mel: Tensor) -> dict[int, Tensor]:
 
     def normalised(x: Tensor, key: str) -> Tensor:
         stored = (state[f"{key}.{name}"] for name in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(x, *stored, training=False)
+        return functional.batch_norm(x, *stored, training=False)
 
     x = normalised(log_mel.T[None, :, :, None].transpose(1, 2), "bn0").transpose(1, 3)  # [1, 1, T, F]
     found = {}
     for number, kernel in ((1, 16), (2, 8), (3, 4), (4, 2), (5, 1), (6, 1)):
         for half in (1, 2):
-            x = F.conv2d(x, state[f"conv_block{number}.conv{half}.weight"], padding=1)
-            x = F.relu(normalised(x, f"conv_block{number}.bn{half}"))
-        x = F.avg_pool2d(x, 2) if number < 6 else x
-        found[number] = F.max_pool2d(x, (kernel, 1))[0]
+            x = functional.conv2d(x, state[f"conv_block{number}.conv{half}.weight"], padding=1)
+            x = functional.relu(normalised(x, f"conv_block{number}.bn{half}"))
+        x = functional.avg_pool2d(x, 2) if number < 6 else x
+        found[number] = functional.max_pool2d(x, (kernel, 1))[0]
     return found
 
 
@@ -156,7 +158,9 @@ def test_cnn14_takes_a_clip_at_once_and_pools_by_fixed_kernels(seconds: float) -
     plain = Stream("cnn14", frontend, encoder, layers=None, pooling="mean", min_samples=4960).eval()
     frames = layers[6].mean(dim=2)
     state = encoder.state_dict()
-    clip = F.relu(F.linear(frames.amax(dim=1) + frames.mean(dim=1), state["fc1.weight"], state["fc1.bias"]))
+    clip = functional.relu(
+        functional.linear(frames.amax(dim=1) + frames.mean(dim=1), state["fc1.weight"], state["fc1.bias"])
+    )
     assert difference(plain.embed(waveform, RATE), clip.numpy()) < 1e-5
 
 
@@ -186,18 +190,18 @@ def ast_layers(state: State, features: Tensor) -> list[Tensor]:
         return x @ stored[f"{key}.weight"].T + stored[f"{key}.bias"]
 
     def norm(x: Tensor, key: str) -> Tensor:
-        return F.layer_norm(x, (16,), stored[f"{key}.weight"], stored[f"{key}.bias"], 1e-12)
+        return functional.layer_norm(x, (16,), stored[f"{key}.weight"], stored[f"{key}.bias"], 1e-12)
 
     columns = (len(features) - 16) // 10 + 1
     weight, bias = (stored[f"embeddings.patch_embeddings.projection.{name}"] for name in ("weight", "bias"))
-    patches = F.conv2d(features.T.double()[None, None], weight, bias, stride=10)[0]  # [D, 12, T']
+    patches = functional.conv2d(features.T.double()[None, None], weight, bias, stride=10)[0]  # [D, 12, T']
     positions = stored["embeddings.position_embeddings"][0]
     grid = positions[2:].T.reshape(16, 12, 101)
     if columns <= 101:
         first = 101 // 2 - columns // 2
         grid = grid[:, :, first : first + columns]
     else:
-        grid = F.interpolate(grid[None], size=(12, columns), mode="bilinear")[0]
+        grid = functional.interpolate(grid[None], size=(12, columns), mode="bilinear")[0]
     special = torch.stack([stored["embeddings.cls_token"][0, 0], stored["embeddings.distillation_token"][0, 0]])
     x = torch.cat([special + positions[:2], (patches + grid).flatten(1).T])
     found = []
@@ -209,7 +213,7 @@ def ast_layers(state: State, features: Tensor) -> list[Tensor]:
             some = slice(8 * head, 8 * head + 8)
             mixed.append((query[:, some] @ key[:, some].T / 8**0.5).softmax(dim=1) @ value[:, some])
         x = x + dense(torch.cat(mixed, dim=1), f"{at}.attention.output.dense")
-        hidden = F.gelu(dense(norm(x, f"{at}.layernorm_after"), f"{at}.intermediate.dense"))
+        hidden = functional.gelu(dense(norm(x, f"{at}.layernorm_after"), f"{at}.intermediate.dense"))
         x = x + dense(hidden, f"{at}.output.dense")
         found.append(norm(x, "layernorm")[:2].mean(dim=0))
     return found

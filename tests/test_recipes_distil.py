@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 from click.testing import CliRunner
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 import soundloom
 from soundloom import corpora
@@ -194,7 +194,7 @@ def test_the_loss_by_hand() -> None:
     share = batch["scores0"]
     entropy = -(share * logits.sigmoid().log() + (1 - share) * (1 - logits.sigmoid()).log()).sum(dim=1).mean()
     pairs = [vectors - vectors.mean(dim=0) for vectors in (embedded, targets)]
-    cosines = [F.cosine_similarity(one[:, None], one[None], dim=2) for one in pairs]
+    cosines = [functional.cosine_similarity(one[:, None], one[None], dim=2) for one in pairs]
     relations = (cosines[0] - cosines[1]).square().mean()
     assert float(values["loss"]) == pytest.approx(
         float(2 * squares + 3 * angle + 0.5 * entropy + 7 * relations), rel=1e-4

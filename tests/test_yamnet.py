@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 import soundloom
 from soundloom.embedder import Window
@@ -43,15 +43,17 @@ def in_tensorflow(net: YAMNet, patches: torch.Tensor) -> list[torch.Tensor]:
     """Layer outputs by TensorFlow's axes, images [batch, 1, time, frequency], with its padding "same"."""
     strides = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
     turned = {key: value.transpose(2, 3) for key, value in net.state_dict().items() if value.ndim == 4}
-    x = F.pad(patches, (0, 1, 0, 1))
-    x = norm(F.conv2d(x, turned["layer1.conv.weight"], stride=2), net.get_submodule("layer1.conv_bn"))
+    x = functional.pad(patches, (0, 1, 0, 1))
+    x = norm(functional.conv2d(x, turned["layer1.conv.weight"], stride=2), net.get_submodule("layer1.conv_bn"))
     outputs = [x]
     for number, stride in enumerate(strides, start=2):
         name = f"layer{number}"
-        x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
-        x = F.conv2d(x, turned[f"{name}.depthwise_conv.weight"], stride=stride, groups=x.shape[1])
+        x = functional.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
+        x = functional.conv2d(x, turned[f"{name}.depthwise_conv.weight"], stride=stride, groups=x.shape[1])
         x = norm(x, net.get_submodule(f"{name}.depthwise_bn"))
-        x = norm(F.conv2d(x, turned[f"{name}.pointwise_conv.weight"]), net.get_submodule(f"{name}.pointwise_bn"))
+        x = norm(
+            functional.conv2d(x, turned[f"{name}.pointwise_conv.weight"]), net.get_submodule(f"{name}.pointwise_bn")
+        )
         outputs.append(x)
     return outputs
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name everybody knows it by)
+from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
 
@@ -41,7 +41,7 @@ def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> 
             f"a layer of {time} time steps cannot be pooled to {frames} frames: fewer frames are needed"
         )
     stride = time // frames
-    return F.max_pool1d(flat, stride, stride)[..., :frames]
+    return functional.max_pool1d(flat, stride, stride)[..., :frames]
 
 
 def frames_of(layers: Sequence[Float[Tensor, "batch _channel _frequency _time"]], most: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders.base import register_encoder
 from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
@@ -69,6 +69,6 @@ class _Block(nn.Module):
         self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu_(self.bn1(self.conv1(x)))
-        x = F.relu_(self.bn2(self.conv2(x)))
-        return F.max_pool2d(x, self.pool) if self.pool > 1 else x
+        x = functional.relu_(self.bn1(self.conv1(x)))
+        x = functional.relu_(self.bn2(self.conv2(x)))
+        return functional.max_pool2d(x, self.pool) if self.pool > 1 else x

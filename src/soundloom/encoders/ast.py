@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.layer_collection import check_shape, collect_layers
@@ -189,7 +189,7 @@ def _fit(positions: Tensor, length: int) -> Tensor:
     if length <= available:
         start = available // 2 - length // 2
         return positions[..., start : start + length]
-    return F.interpolate(positions, size=(positions.shape[2], length), mode="bilinear")
+    return functional.interpolate(positions, size=(positions.shape[2], length), mode="bilinear")
 
 
 class _Block(nn.Module):
@@ -208,7 +208,7 @@ class _Block(nn.Module):
         """The first ``kept`` tokens after this block: [B, N, D] -> [B, kept, D]."""
         tokens = tokens[:, :kept] + self.attention(self.layernorm_before(tokens), kept)
         hidden: Tensor = self.intermediate["dense"](self.layernorm_after(tokens))
-        change: Tensor = self.output["dense"](F.gelu(hidden))
+        change: Tensor = self.output["dense"](functional.gelu(hidden))
         return tokens + change
 
 
@@ -225,6 +225,6 @@ class _Attention(nn.Module):
         query, key, value = (
             self.attention[name](x).unflatten(2, (self.heads, -1)).transpose(1, 2) for name, x in inputs.items()
         )
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         out: Tensor = self.output["dense"](mixed)
         return out

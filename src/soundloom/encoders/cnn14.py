@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders.base import register_encoder
 from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
@@ -95,17 +95,17 @@ class CNN14(ConvolutionalEncoder):
 
     def tags(self, representation: Float[Tensor, "batch channel frequency time"]) -> Float[Tensor, "batch 527"]:
         """The probability of each of AudioSet's 527 tags in each clip."""
-        embedding = F.dropout(self._embedding(representation), 0.5, self.training)
+        embedding = functional.dropout(self._embedding(representation), 0.5, self.training)
         logits: Tensor = self.fc_audioset(embedding)
         return logits.sigmoid()
 
     def _embedding(self, representation: Tensor) -> Tensor:
         (last,) = self.layers(representation, [6])
         if self.training:
-            last = F.dropout(last, 0.2)
+            last = functional.dropout(last, 0.2)
         frames = last.mean(dim=2)
         clip = frames.amax(dim=2) + frames.mean(dim=2)
-        embedding: Tensor = self.fc1(F.dropout(clip, 0.5, self.training))
+        embedding: Tensor = self.fc1(functional.dropout(clip, 0.5, self.training))
         return embedding.relu()
 
     def _walk(self, representation: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -123,8 +123,8 @@ class CNN14(ConvolutionalEncoder):
             x = block(x)
             layer = x.transpose(2, 3)
             kernel = self.stride >> number if self.settings.common_rate else 1
-            yield number, F.max_pool2d(layer, (1, kernel)) if kernel > 1 else layer
-            x = F.dropout(x, 0.2, self.training)
+            yield number, functional.max_pool2d(layer, (1, kernel)) if kernel > 1 else layer
+            x = functional.dropout(x, 0.2, self.training)
 
 
 class _ConvBlock(nn.Module):
@@ -141,4 +141,4 @@ class _ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.conv1(x)).relu_()
         x = self.bn2(self.conv2(x)).relu_()
-        return F.avg_pool2d(x, self.pool) if self.pool > 1 else x
+        return functional.avg_pool2d(x, self.pool) if self.pool > 1 else x

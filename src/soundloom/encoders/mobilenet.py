@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders.base import register_encoder
 from soundloom.encoders.layer_collection import ConvolutionalEncoder
@@ -39,7 +39,7 @@ _EPSILON = 1e-3
 def pad_same(x: Tensor) -> Tensor:
     """TensorFlow's "same" padding for 3 taps at stride 2: an even axis gets one sample at its end, an odd one two."""
     bins, frames = x.shape[2:]
-    return F.pad(x, (frames % 2, 1, bins % 2, 1))
+    return functional.pad(x, (frames % 2, 1, bins % 2, 1))
 
 
 @register_encoder("MobileNetV1", presets={"mobilenet": lambda: MobileNetV1()})
@@ -94,4 +94,4 @@ class _Convolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.strided:
             x = pad_same(x)
-        return F.relu6(self.normalization(self.convolution(x)), inplace=True)
+        return functional.relu6(self.normalization(self.convolution(x)), inplace=True)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.encoders.base import register_encoder
 from soundloom.encoders.fast_dropout import fast_dropout
@@ -111,7 +111,7 @@ class Transformer(WalkedEncoder):
         for number, block in enumerate(self.blocks, start=1):
             tokens = block(tokens)
             if number in self.settings.pool_after:
-                tokens = F.max_pool1d(tokens.transpose(1, 2), 2).transpose(1, 2)
+                tokens = functional.max_pool1d(tokens.transpose(1, 2), 2).transpose(1, 2)
             yield number, self.norm(tokens).transpose(1, 2)[:, :, None]
 
 
@@ -154,7 +154,7 @@ class _Block(nn.Module):
             shares = (queries @ keys.mT * queries.shape[3] ** -0.5).softmax(dim=3)
             seen = fast_dropout(shares, dropped) @ values
         else:
-            seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
+            seen = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         mixed: Tensor = self.mix(seen.transpose(1, 2).flatten(2))
         return mixed
 

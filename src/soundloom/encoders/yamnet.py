@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from soundloom.audioset import yamnet_classes
 from soundloom.encoders.base import register_encoder
@@ -86,7 +86,7 @@ class _Stem(nn.Module):
         self.conv_bn = nn.BatchNorm2d(STEM, eps=_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.conv_bn(self.conv(pad_same(x))), inplace=True)
+        return functional.relu(self.conv_bn(self.conv(pad_same(x))), inplace=True)
 
 
 class _Separable(nn.Module):
@@ -104,5 +104,5 @@ class _Separable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.strided:
             x = pad_same(x)
-        x = F.relu(self.depthwise_bn(self.depthwise_conv(x)), inplace=True)
-        return F.relu(self.pointwise_bn(self.pointwise_conv(x)), inplace=True)
+        x = functional.relu(self.depthwise_bn(self.depthwise_conv(x)), inplace=True)
+        return functional.relu(self.pointwise_bn(self.pointwise_conv(x)), inplace=True)
