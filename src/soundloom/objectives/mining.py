@@ -55,9 +55,11 @@ class Known:
 
     def partners(self) -> Int[Tensor, " batch"]:
         """For each anchor another at random that is unlike it: what to mix in, and perhaps its negative as well."""
-        anchors = len(self.by_label)
-        allowed = self._unlike(self.recordings[:anchors], None if self.labels is None else self.labels[:anchors])
-        return random_one(allowed)
+        return random_one(self._unlike_anchors())
+
+    def have_negatives(self) -> bool:
+        """Whether for every anchor another is unlike it."""
+        return bool(self._unlike_anchors().any(dim=1).all())
 
     def mixed(self, rows: Bool[Tensor, " batch"], partners: Int[Tensor, " batch"]) -> Self:
         """The same when into the positives of these rows their anchor's partner was mixed."""
@@ -68,6 +70,11 @@ class Known:
         if labels is not None:
             labels = torch.cat([labels[:count], labels[count:] | (labels[partners] & rows[:, None])])
         return replace(self, recordings=torch.stack([own, other], dim=1), labels=labels)
+
+    def _unlike_anchors(self) -> Tensor:
+        """Whether an anchor may be another's negative."""
+        anchors = len(self.by_label)
+        return self._unlike(self.recordings[:anchors], None if self.labels is None else self.labels[:anchors])
 
     def _unlike(self, recordings: Tensor, labels: Tensor | None) -> Tensor:
         anchors = len(self.by_label)

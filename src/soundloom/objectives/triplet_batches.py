@@ -37,7 +37,7 @@ from soundloom.corpora import CorpusError
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset
 from soundloom.objectives.base import Batch
-from soundloom.objectives.mining import MINING
+from soundloom.objectives.mining import MINING, Known
 from soundloom.objectives.samplers import SAMPLERS
 from soundloom.objectives.triplet_pairs import Classmates, Neighbours, Recordings, WindowIndex, pick
 
@@ -182,7 +182,8 @@ class TripletBatchSampler:
         generator = np.random.default_rng([self.seed, step])
         for attempt in range(ATTEMPTS):
             sampler, anchors, positives = self._pairs(generator, evenly=attempt > 0)
-            if self._told_apart(sampler, anchors):
+            known = self._known(sampler, anchors, positives)
+            if Known.of(known).have_negatives():
                 break
         else:
             raise CorpusError(
@@ -193,18 +194,11 @@ class TripletBatchSampler:
         starts = windows.starts[anchors], windows.starts[positives]
         if self.settings.grid == "anywhere":
             starts = windows.moved(anchors, positives, generator)
-        batch = {
+        return {
             "anchor": self.dataset.take(windows.clips[anchors], starts[0], windows.frames),
             "positive": self.dataset.take(windows.clips[positives], starts[1], windows.frames),
-            "sampler": torch.from_numpy(sampler),
-            "recordings": torch.from_numpy(
-                np.stack([windows.recordings[anchors], windows.recordings[positives]], axis=1)
-            ),
+            **known,
         }
-        if self.labels is not None:
-            pairs = np.stack([windows.clips[anchors], windows.clips[positives]], axis=1)
-            batch["labels"] = torch.from_numpy(self.labels[pairs])
-        return batch
 
     def _pairs(self, generator: np.random.Generator, *, evenly: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The sampler of each anchor, the anchors and their second windows, by their places among the windows."""
@@ -219,15 +213,16 @@ class TripletBatchSampler:
             anchors[rows], positives[rows] = self.classes.sample(len(rows), generator)
         return sampler, anchors, positives
 
-    def _told_apart(self, sampler: np.ndarray, anchors: np.ndarray) -> bool:
-        """Whether every anchor has another that is not known to be like it; see `mining`."""
-        recordings = self.windows.recordings[anchors]
-        like = recordings[:, None] == recordings
+    def _known(self, sampler: np.ndarray, anchors: np.ndarray, positives: np.ndarray) -> Batch:
+        """What a batch says of its windows: samplers, recordings and labels."""
+        pairs = np.stack([anchors, positives], axis=1)
+        known = {
+            "sampler": torch.from_numpy(sampler),
+            "recordings": torch.from_numpy(self.windows.recordings[pairs]),
+        }
         if self.labels is not None:
-            classes = self.labels[self.windows.clips[anchors]].astype(np.float32)
-            by_label = sampler == SAMPLERS.index("labelled")
-            like = (classes @ classes.T > 0) | (like & ~by_label[:, None])
-        return not bool(like.all(axis=1).any())
+            known["labels"] = torch.from_numpy(self.labels[self.windows.clips[pairs]])
+        return known
 
 
 def triplet_sampler(
