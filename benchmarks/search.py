@@ -55,7 +55,7 @@ _TEXTS = itertools.count()
 
 
 class TwoParts(Embedder):
-    """A model of two equal parts that nobody ever asks to hear anything."""
+    """A model of two equal parts that embeds nothing."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -71,7 +71,8 @@ class TwoParts(Embedder):
         """Nothing but the size."""
         return {"dim": self.dim}
 
-    def _embed_equal(self, waveforms: Tensor) -> Tensor:
+    def embed_equal(self, waveforms: Tensor) -> Tensor:
+        """Never called."""
         raise NotImplementedError
 
 
