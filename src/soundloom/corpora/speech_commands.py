@@ -17,9 +17,9 @@ def _read(copy: Copy) -> Corpus:
     named = dict.fromkeys(copy.lines("validation_list.txt"), "valid")
     named |= dict.fromkeys(copy.lines("testing_list.txt"), "test")
     spoken = dict(copy.matching(r"(?P<word>[a-z]+)/(?P<speaker>[0-9a-f]+)_nohash_\d+\.wav"))
-    # A file that only the lists know is missing, and has to be reported as such.
-    unspoken = sorted(set(named) - set(spoken))
-    files = [*spoken, *unspoken]
+    # A file that only the lists know has to be reported as missing.
+    missing = sorted(set(named) - set(spoken))
+    files = [*spoken, *missing]
     return copy.corpus(
         files,
         [file.split("/")[0] for file in files],
