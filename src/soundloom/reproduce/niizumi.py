@@ -11,11 +11,11 @@ goes on. As a fused embedding is its layers side by side, the fusion needs no fu
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,7 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder, Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation.analysis.layers import Choice, all_layers, choose, curves, single_layers
-from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor
-from soundloom.evaluation.extraction import extract_features as extract_from
+from soundloom.evaluation.extraction import FeatureExtractor, Features, clip_extractor, extract_features
 from soundloom.evaluation.probes.linear import LinearProbeSettings
 from soundloom.evaluation.report import svg
 from soundloom.evaluation.report.html import write_page
@@ -153,7 +152,9 @@ def reproduce(
     measurers = [
         _Measurer(
             corpus=corpus,
-            extract=partial(extract_from, corpus, cache=cache, workers=workers, progress=reporter.embedding),
+            extract=functools.partial(
+                extract_features, corpus, cache=cache, workers=workers, progress=reporter.embedding
+            ),
             kept=kept,
             settings=chosen,
             seed=seed,
@@ -182,7 +183,8 @@ def _study(
         reporter.say(f"{name} on {measurer.corpus.name}: layers {', '.join(map(str, numbers))}")
         own = with_task_statistics(model, measurer.extract)
         stream = all_layers(own)
-        features = _once(partial(measurer.extract, clip_extractor(stream)))
+        # When they are first asked for: results that are kept ask for none.
+        features = functools.cache(functools.partial(measurer.extract, clip_extractor(stream)))
         single = single_layers(stream)
         layers += [measurer.columns(single[layer][0], features, single[layer][1]) for layer in numbers]
         fitted.append((own, stream))
@@ -194,7 +196,7 @@ def _study(
         reporter.say(
             f"{name} on {measurer.corpus.name}: its embedding, and layers {' and '.join(map(str, pair))} fused"
         )
-        features = _once(partial(measurer.extract, clip_extractor(stream)))
+        features = functools.cache(functools.partial(measurer.extract, clip_extractor(stream)))
         single = single_layers(stream)
         fused = stream.with_layers(pair, stream.pooling)
         compared.append(measurer.whole(own))
@@ -206,18 +208,6 @@ def _study(
         layers=tuple(layers),
         compared=tuple(compared),
     )
-
-
-def _once(extract: Callable[[], Features]) -> Callable[[], Features]:
-    """Features when they are first asked for; results that are kept ask for none."""
-    found: list[Features] = []
-
-    def features() -> Features:
-        if not found:
-            found.append(extract())
-        return found[0]
-
-    return features
 
 
 def write(studies: Sequence[Study], out: Path) -> str:
