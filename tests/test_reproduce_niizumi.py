@@ -111,7 +111,7 @@ def test_what_was_measured_is_not_measured_again(
     assert sum("linear: accuracy" in line for line in lines) == 2 + 3  # the new task, and the old one's new fusion
     assert both[0].layers[:2] == first[0].layers
     monkeypatch.setattr(niizumi, "evaluate_features", None)
-    monkeypatch.setattr(niizumi, "extract_from", lambda *_, **__: pytest.fail("embedded again"))
+    monkeypatch.setattr(niizumi, "extract_features", lambda *_, **__: pytest.fail("embedded again"))
     again = niizumi.reproduce({"split": model}, tasks, tmp_path / "out", **arguments)  # type: ignore[arg-type]
     assert niizumi.markdown(again) == niizumi.markdown(both)
     assert "\nsplit, split#2#3 on low: trained on 40 of these 60 clips.\n" in niizumi.markdown(again)
