@@ -22,7 +22,7 @@ from soundloom import audio
 from soundloom.annotations import Annotation, read_annotations, write_annotations
 from soundloom.cli import main
 from soundloom.detectors import Aim, Calibration, Detector, detection, frame_windows
-from soundloom.detectors.label_detector import _average_precision
+from soundloom.detectors.label_detector import average_precision_interval
 from soundloom.detectors.next_examples import windows_to_mark
 from soundloom.detectors.training_windows import TrainingWindow, embed_windows
 from soundloom.errors import InvalidArgumentError
@@ -318,7 +318,7 @@ def test_a_label_whose_recordings_are_not_there_is_refused(marked: list[Annotati
 
 def test_calls_that_are_all_found_leave_room_for_one_that_is_not() -> None:
     others = np.linspace(0, 1, 500)
-    few, many = (_average_precision(np.full(count, 2.0), others) for count in (5, 50))
+    few, many = (average_precision_interval(np.full(count, 2.0), others) for count in (5, 50))
     assert (few.value, few.high) == (many.value, many.high) == (1.0, 1.0)
     assert few.low < 0.7 < many.low < 0.95
     others = np.random.default_rng(0).normal(size=500)

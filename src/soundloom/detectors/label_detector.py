@@ -16,7 +16,7 @@ from soundloom.detectors.training_windows import WindowVectors
 from soundloom.embedder import Embedder
 from soundloom.library.tags.logistic_regression import average_precision, wilson_interval
 
-__all__ = ["BLOCKS", "LabelDetector", "Quality", "learn_labels"]
+__all__ = ["BLOCKS", "LabelDetector", "Quality", "average_precision_interval", "learn_labels"]
 
 BLOCKS = (60.0, 30.0, 15.0, 7.5)
 """Seconds of the blocks of time that are held out in turn where all examples are of one recording: the longest that
@@ -126,7 +126,7 @@ def learn_labels(
         marked = Marked(known[positive], np.append(known[others], np.zeros(len(general), np.bool_)), drawn)
         calibration = Calibration.fit(score.positive, score.negative, score.unlabelled, marked=marked)
         counts = int(positive.sum()), int(others.sum()), int(unlabelled.sum())
-        precision = _average_precision(score.positive, np.concatenate([score.negative, score.unlabelled]))
+        precision = average_precision_interval(score.positive, np.concatenate([score.negative, score.unlabelled]))
         quality = Quality(precision if score.held_out else None, held_out if score.held_out else "nothing", *counts)
         results.append(
             LabelDetector(label, seconds, space, score.weights, score.bias, score.blend, calibration, quality)
@@ -146,7 +146,9 @@ def _groups(found: WindowVectors, positive: Bool[np.ndarray, " windows"]) -> tup
     return np.unique(blocks, return_inverse=True)[1].astype(np.int64), "blocks of time"
 
 
-def _average_precision(positive: Float[np.ndarray, " positive"], others: Float[np.ndarray, " others"]) -> Interval:
+def average_precision_interval(
+    positive: Float[np.ndarray, " positive"], others: Float[np.ndarray, " others"]
+) -> Interval:
     """Average precision of held-out scores, with an interval: of a bootstrap, but no narrower than that of a share.
 
     A bootstrap of positives that all come first would say that no other is ever missed (Wilson's interval does not).
