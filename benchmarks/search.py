@@ -29,9 +29,8 @@ from torch import Tensor
 from benchmarks.timing import machine, write_json
 from soundloom.embedder import Embedder, Frames
 from soundloom.library import Hit, Library
-from soundloom.library.search.search_index import NearestRows
-from soundloom.library.storage.store import segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.search.matches import NearestRows
+from soundloom.library.storage.table_schema import FileState, segment_rows
 
 K = 10
 VARIANTS = 10
@@ -186,7 +185,7 @@ def filled(folder: Path, embeddings: np.ndarray) -> Library:
         # Odd files last two seconds longer, which is what the first filter asks for.
         ends = [*starts[1:], starts[-1] + (12 if file % 2 else 10)]
         state = FileState(f"/sounds/{file % 100:02d}/{file:06d}.wav", 10**6, 0, f"{file:032x}")
-        tables.append(segment_rows(state, starts, ends, some, [f"tag-{file % 10}"]))
+        tables.append(segment_rows(state, starts, ends, some, [[f"tag-{file % 10}"]] * len(some)))
         if len(tables) == 400:
             store.append(pa.concat_tables(tables))
             tables = []

@@ -19,8 +19,8 @@ from soundloom.library.search.vector_index.list_builder import build_lists, pack
 from soundloom.library.search.vector_index.part_lists import open_lists
 from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.storage.block_checksums import CheckedFile, FileChecksum
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState, whole_column
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, segment_rows, whole_column
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 
@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, embeddings: np.ndarray) -> S
     order = np.random.default_rng(1).permutation(len(embeddings))
     for some in np.array_split(order, 3):
         tables = [
-            segment_rows(FileState(f"/{row:05d}.wav", row, 0, ""), [0.0], [row / 100], embeddings[row : row + 1], ["t"])
+            segment_rows(FileState(f"/{row:05d}.wav", row, 0, ""), [0.0], [row / 100], embeddings[[row]], [["t"]])
             for row in some.tolist()
         ]
         store.append(pa.concat_tables(tables))
@@ -248,7 +248,7 @@ def test_codes_are_packed_as_faiss_packs_them() -> None:
 
 def sounds(numbers: range, embeddings: np.ndarray) -> list[pa.Table]:
     return [
-        segment_rows(FileState(f"/{n:05d}.wav", n, 0, ""), [0.0, 1.0], [1.0, 2.0], embeddings[[n, n + 1]], ["t"])
+        segment_rows(FileState(f"/{n:05d}.wav", n, 0, ""), [0.0, 1.0], [1.0, 2.0], embeddings[[n, n + 1]], [["t"]] * 2)
         for n in numbers
     ]
 
@@ -326,7 +326,7 @@ def test_an_index_of_another_store_is_stale(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name, 16) for name in ("one", "two")]
     for number, store in enumerate(stores):
         file = FileState(f"/{number}.wav", 1, 0, "")
-        store.append(segment_rows(file, [0.0], [1.0], np.ones((1, 16), np.float32), []))
+        store.append(segment_rows(file, [0.0], [1.0], np.ones((1, 16), np.float32), [[]]))
     one, two = stores
     assert one.version == two.version
     SearchIndex.build(tmp_path / "index", one, PARTS)

@@ -22,8 +22,8 @@ from soundloom.library import Library
 from soundloom.library.row_log.change_log import CHANGES
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index import index_builder, index_extension, row_vectors
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, segment_rows
 
 PARTS = {name: slice(*columns) for name, columns in COLUMNS.items()}
 WEIGHTS = [({"left": 1, "right": 1}, 0.995), ({"left": 0, "right": 2}, 0.995), ({"left": 3, "right": -1}, 0.85)]
@@ -52,7 +52,7 @@ def path(number: int) -> str:
 
 def rows(numbers: range | list[int], offset: int = 0) -> pa.Table:
     return pa.concat_tables(
-        segment_rows(FileState(path(number), 1, 0, f"{number}-{offset}"), [0.0], [1.0], vectors[None], ["t"])
+        segment_rows(FileState(path(number), 1, 0, f"{number}-{offset}"), [0.0], [1.0], vectors[None], [["t"]])
         for number, vectors in zip(numbers, VECTORS[[number + offset for number in numbers]], strict=True)
     )
 

@@ -287,7 +287,7 @@ def test_ids_are_kept_when_only_tags_change(library: Library) -> None:
 
 
 def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(editor, "_PIECES", 5)
+    monkeypatch.setattr(editor, "_FRAGMENTS", 5)
     index = library.index()
     monkeypatch.setattr(SearchIndex, "build", None)  # tags alone never need it
     expected = tags(library)
@@ -297,7 +297,7 @@ def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monke
         edits.append(library.tags.add(f"t{number}", [one]))
         place = (one.path, one.start)
         expected[place] = tuple(sorted({*expected.get(place, ()), f"t{number}"}))
-        assert library._store.pieces <= 6
+        assert library._store.small_fragments <= 6
         assert tags(library) == expected
     assert library.index().version == library._store.version
     assert np.array_equal(library.index().vectors, index.vectors)
@@ -307,14 +307,14 @@ def test_many_edits_leave_few_pieces_and_the_index_stays(library: Library, monke
 
 
 def test_pieces_are_left_to_who_adds_files(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(editor, "_PIECES", 0)
+    monkeypatch.setattr(editor, "_FRAGMENTS", 0)
     library.index()
     with FileLock(library.folder / "add.lock"):
         library.tags.add("x", [PATHS[1]])
-        pieces = library._store.pieces
-        assert pieces > 1
+        fragments = library._store.small_fragments
+        assert fragments > 1
     library.tags.add("y", [PATHS[1]])
-    assert library._store.pieces < pieces
+    assert library._store.small_fragments < fragments
     assert library.tags.counts() == {"old": 4, "x": 4, "y": 4}
 
 

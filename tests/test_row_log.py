@@ -16,8 +16,8 @@ from soundloom.library.row_log.table_fragments import deleted_row_ids, read_frag
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index import index_extension
 from soundloom.library.search.vector_index.index_extension import sorted_rows
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, segment_rows
 
 PARTS = {"left": slice(0, 6), "right": slice(6, 16)}
 COLUMNS = ["path", "start", "end", "tags", "_rowid", "_content"]
@@ -29,7 +29,7 @@ def vector(number: int) -> np.ndarray:
 
 def rows_of(number: int, copy: int = 0) -> pa.Table:
     state = FileState(f"/{number:04d}.wav", 1, 0, f"hash-{number // 3}-{copy}")
-    return segment_rows(state, [0.0, 1.0], [1.0, 2.0], vector(number + 1000 * copy), ["t"])
+    return segment_rows(state, [0.0, 1.0], [1.0, 2.0], vector(number + 1000 * copy), [["t"]] * 2)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from soundloom.library import Library, LibrarySettings
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, segment_rows
 
 PARTS = {"left": (0, 6), "right": (6, 16)}
 DIM = 16
@@ -56,7 +56,7 @@ def append(
             [float(start) for start in range(segments)],
             [float(start + 1) for start in range(segments)],
             embeddings[number * segments : (number + 1) * segments],
-            (tags or {}).get(path, ()),
+            [(tags or {}).get(path, ())] * segments,
         )
         for number, path in enumerate(paths)
     ]

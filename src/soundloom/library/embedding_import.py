@@ -32,8 +32,8 @@ from soundloom.errors import InvalidArgumentError, LibraryError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.library_settings import LibrarySettings
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileState, content_hash
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileState, content_hash, segment_rows
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location
 from soundloom.safe_text import csv_text
@@ -52,7 +52,7 @@ class _Embeddings:
     paths: list[str]
     starts: Float[np.ndarray, " rows"] | None
     ends: Float[np.ndarray, " rows"] | None
-    tags: list[list[str]] | None
+    tags: list[list[str]]
     vectors: Float32[np.ndarray, "rows dim"]
     about: Mapping[str, Any]
 
@@ -118,21 +118,16 @@ def _fill(store: Store, found: _Embeddings) -> int:
         rows_of.setdefault(path, []).append(row)
     waiting: list[pa.Table] = []
     for path, rows in sorted(rows_of.items()):
+        if found.starts is not None:
+            rows.sort(key=found.starts.__getitem__)
         starts = [0.0] * len(rows) if found.starts is None else found.starts[rows].tolist()
         ends = [_duration(path)] * len(rows) if found.ends is None else found.ends[rows].tolist()
-        order = sorted(range(len(rows)), key=starts.__getitem__)
-        vectors = found.vectors[[rows[place] for place in order]]
-        ordered = [starts[place] for place in order], [ends[place] for place in order]
         if len(set(starts)) < len(starts):
             raise LibraryError(
                 f"{len(rows)} rows are of {path!r}, and some begin at the same second: give each a start"
             )
-        table = segment_rows(_state(path), *ordered, vectors, ())
-        if found.tags is not None:
-            place = table.schema.get_field_index("tags")
-            tags = [sorted(set(found.tags[rows[one]])) for one in order]
-            table = table.set_column(place, table.schema.field(place), pa.array(tags, table.schema.field(place).type))
-        waiting.append(table)
+        tags = [sorted(set(found.tags[row])) for row in rows]
+        waiting.append(segment_rows(_state(path), starts, ends, found.vectors[rows], tags))
         if sum(table.num_rows for table in waiting) >= _COMMIT_ROWS:
             store.append(pa.concat_tables(waiting).combine_chunks())
             waiting.clear()
@@ -169,7 +164,7 @@ def _read(file: Path) -> _Embeddings:
         paths = [absolute_location(str(path)) for path in columns["path"]]
         if vectors.ndim != 2 or len(vectors) != len(paths):
             raise LibraryError(f"{str(file)!r} has embeddings of shape {vectors.shape} for {len(paths)} paths")
-        tags = [_tag_list(one) for one in columns["tags"]] if "tags" in columns else None
+        tags = [_tag_list(one) for one in columns["tags"]] if "tags" in columns else [[]] * len(paths)
         return _Embeddings(paths, start if end is not None else None, end, tags, vectors, json.loads(about or "{}"))
     except KeyError:
         raise LibraryError(

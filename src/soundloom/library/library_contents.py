@@ -79,7 +79,7 @@ class LibraryContents(SegmentTables):
         with self._add_lock.held():
             if roots:
                 self._registry.remember(roots)
-            _ = self._store.version  # takes in what other processes have committed
+            self._store.refresh()
             yield self._indexed(self.settings, workers)
 
     @property
@@ -95,7 +95,7 @@ class LibraryContents(SegmentTables):
     def _current(self) -> Store:
         """The store; of a library at an address as it is there now."""
         if refresh(self.folder):
-            _ = self._store.version
+            self._store.refresh()
         return self._store
 
     @property

@@ -24,8 +24,8 @@ from soundloom.file_pool import Failed, process
 from soundloom.library.indexing.add_report import AddReport, AddTally
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.diff import FileOnDisk
-from soundloom.library.storage.store import Store, segment_rows
-from soundloom.library.storage.table_schema import FileNotice, FileState, content_hash
+from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import FileNotice, FileState, content_hash, segment_rows
 from soundloom.library.tags.edit_log import ContentChange
 from soundloom.library.tags.editor import TagEditor
 from soundloom.library.tags.tag_table import FileTags
@@ -277,10 +277,9 @@ class RowWriter:
         """The rows of files, with their tags."""
         import pyarrow as pa
 
-        tables, tags = [], []
+        tables = []
         for result in results:
-            state = result.state
-            tables.append(segment_rows(state, result.starts, result.ends, result.embeddings, (), result.notices))
+            state, tags = result.state, []
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
             for start in result.starts:
@@ -291,6 +290,5 @@ class RowWriter:
                 )
                 self._table.record(state.path, without, given)
                 tags.append(sorted(given))
-        rows = pa.concat_tables(tables)
-        place = rows.schema.get_field_index("tags")
-        return rows.set_column(place, rows.schema.field(place), pa.array(tags, rows.schema.field(place).type))
+            tables.append(segment_rows(state, result.starts, result.ends, result.embeddings, tags, result.notices))
+        return pa.concat_tables(tables)

@@ -164,7 +164,7 @@ class Roots:
         if not check_location(target):
             raise LibraryError(f"there is no folder or file {target!r}: give the path where {source!r} is now")
         with self._add_lock.held():
-            _ = self._store.version  # takes in what other processes have committed
+            self._store.refresh()
             relocate_root(self._store, self._registry, self._tag_editor, source, target)
         return next(root for root in self.all() if is_below(target, [root.path]))
 
@@ -184,7 +184,7 @@ class Roots:
         """
         name = absolute_location(path)
         with self._add_lock.held():
-            _ = self._store.version
+            self._store.refresh()
             roots = [root.path for root in self.all()]
             inner = RootLookup([name, *(root for root in roots if is_below(root, [name]))])
             files = sum(inner.root_of(file) == name for file in self._store.files())

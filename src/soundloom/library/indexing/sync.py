@@ -84,7 +84,7 @@ class Synchroniser:
 
     def _run(self, roots: Sequence[str], tags: TagTable | None, note: IndexingNote) -> AddReport:
         report, failed = self._tally.report, self._tally.failed
-        _ = self._store.version  # takes in what other processes have committed
+        self._store.refresh()
         self._store.add_missing_columns()
         self._registry.finish_pending(self._store)
         known = self._store.files()

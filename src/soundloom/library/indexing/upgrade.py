@@ -79,7 +79,7 @@ class Upgrade:
         Raises:
             LibraryError: too many of the library's files are not there, or could not be embedded.
         """
-        _ = self._store.version  # takes in what other processes have committed
+        self._store.refresh()
         self._tag_editor.reconcile()
         self._library.registry.finish_pending(self._store)
         known = self._store.files()

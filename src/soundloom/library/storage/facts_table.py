@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from soundloom.atomic_file import replacing, write_atomically
 from soundloom.errors import CacheDamagedError
 from soundloom.library.library_files import COLUMNS_FILE, DEPLOYMENTS_FILE, FACTS_FILE
+from soundloom.library.storage.table_schema import with_column
 from soundloom.remote import is_there
 from soundloom.system_errors import first_line, one_line_errors
 
@@ -332,7 +333,7 @@ def move_facts(folder: Path, moved: Callable[[str], str]) -> None:
             continue
         stays = {path for path, same in zip(before, after, strict=True) if path == same}
         kept = [row for row, path in enumerate(after) if path == before[row] or path not in stays]
-        renamed = table.set_column(table.schema.get_field_index("path"), "path", pa.array(after, pa.string()))
+        renamed = with_column(table, "path", after)
         order = sorted(kept, key=lambda row: after[row])
         _write(folder / name, renamed.take(pa.array(order, pa.int64())))
 

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,19 @@ from soundloom.library.storage.table_schema import (
     failure_table,
     notice_lines,
     read_notices,
-    segment_rows,
     segment_schema,
+    with_column,
 )
 from soundloom.system_errors import first_line, one_line_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Store", "segment_rows", "store_damages"]
+__all__ = ["Store", "store_damages"]
 
-_SEGMENTS, _FAILURES, _CHUNK = "segments", "failures", 500  # files named in one SQL expression
-_FEW = 64  # segments that are named in one
+_SEGMENTS, _FAILURES = "segments", "failures"
+_CHUNK, _FEW = 500, 64
+"""Files, and segments, that one SQL expression names."""
 _BATCH_ROWS, _BATCH_FLOATS = 2**16, 2**22
 """What a batch of a scan holds at most: one costs a third of a millisecond, and LanceDB's own are of 1024 rows."""
 
@@ -88,6 +89,10 @@ class Store:
         """A number that changes with every change of the segments."""
         with one_line_errors(self.folder, from_engine=True):
             return self._tables.version(_SEGMENTS)
+
+    def refresh(self) -> None:
+        """Take in what other processes have committed, as reading `version` does."""
+        _ = self.version
 
     @property
     def identity(self) -> str:
@@ -131,17 +136,15 @@ class Store:
             return int(self._segments.count_rows())
 
     @property
-    def pieces(self) -> int:
-        """Of how many small pieces the table consists; every commit adds some, and `compact` joins them."""
+    def small_fragments(self) -> int:
+        """Of how many small fragments the table consists; every commit adds some, and `compact` joins them."""
         return int(self._segments.stats()["fragment_stats"]["num_small_fragments"])
 
     def files(self) -> dict[str, FileState]:
         """Every indexed file, by path."""
-        columns = ["path", "size", "mtime_ns", "hash"]
         known: dict[str, FileState] = {}
-        for batch in self.scan(columns):
-            for path, size, mtime_ns, digest in zip(*(batch[name].to_pylist() for name in columns), strict=True):
-                known.setdefault(path, FileState(path, size, mtime_ns, digest))
+        for path, size, mtime_ns, digest in self.values(["path", "size", "mtime_ns", "hash"]):
+            known.setdefault(path, FileState(path, size, mtime_ns, digest))
         return known
 
     def scan(
@@ -173,6 +176,11 @@ class Store:
             names = ", ".join(name for name in self.columns if name != "embedding")
             reason = first_line(error.__cause__ or error)
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
+
+    def values(self, columns: Sequence[str], where: str | None = None) -> Iterator[tuple[Any, ...]]:
+        """The values of some columns, a tuple for each row; as `scan`."""
+        for batch in self.scan(columns, where):
+            yield from zip(*(batch[name].to_pylist() for name in columns), strict=True)
 
     def row_ids(self, first: int, stop: int) -> NDArray[np.uint64]:
         """The row ids of this version of the table from ``first`` up to ``stop``, in no particular order."""
@@ -255,9 +263,7 @@ class Store:
         taken = [states[files[taker]] for _, taker in pairs]
         rows = rows.take(pa.array([row for row, _ in pairs], pa.int64()))
         for name in ("path", "size", "mtime_ns", "hash"):
-            place = rows.schema.get_field_index(name)
-            column = pa.array([getattr(state, name) for state in taken], rows.schema.field(name).type)
-            rows = rows.set_column(place, rows.schema.field(name), column)
+            rows = with_column(rows, name, [getattr(state, name) for state in taken])
         self.replace(rows, sorted({*files, *vacated}))
 
     def rename_folder(self, old: str, new: str) -> None:
@@ -278,17 +284,13 @@ class Store:
         """The tags of the segments of some files: path -> start second -> tags."""
         found: dict[str, dict[float, frozenset[str]]] = {path: {} for path in paths}
         for some in _chunks(sorted(paths)):
-            for batch in self.scan(["path", "start", "tags"], path_is_in(some)):
-                for path, start, tags in zip(*batch.to_pydict().values(), strict=True):
-                    found[path][start] = frozenset(tags or ())
+            for path, start, tags in self.values(["path", "start", "tags"], path_is_in(some)):
+                found[path][start] = frozenset(tags or ())
         return found
 
     def durations(self) -> dict[str, float]:
         """The length of every indexed file in seconds, by path."""
-        durations: dict[str, float] = {}
-        for batch in self.scan(["path", "duration"]):
-            durations.update(zip(batch["path"].to_pylist(), batch["duration"].to_pylist(), strict=True))
-        return durations
+        return dict(self.values(["path", "duration"]))
 
     def decoded_before(self, version: int) -> dict[str, tuple[int, float]]:
         """The files that an earlier version of decoding decoded: path -> that version, and seconds.
@@ -297,20 +299,14 @@ class Store:
         """
         if "decoder" not in self.columns:
             return {path: (1, seconds) for path, seconds in self.durations().items()}
-        found: dict[str, tuple[int, float]] = {}
-        for batch in self.scan(["path", "decoder", "duration"], f"decoder IS NULL OR decoder < {int(version)}"):
-            for path, decoder, seconds in zip(*batch.to_pydict().values(), strict=True):
-                found[path] = decoder or 1, seconds
-        return found
+        earlier = self.values(["path", "decoder", "duration"], f"decoder IS NULL OR decoder < {int(version)}")
+        return {path: (decoder or 1, seconds) for path, decoder, seconds in earlier}
 
     def notices(self) -> list[FileNotice]:
         """What was noticed of the files when they were decoded, by path."""
         if "notices" not in self.columns:
             return []
-        found: dict[str, str] = {}
-        for batch in self.scan(["path", "notices"], "notices IS NOT NULL"):
-            found.update(zip(batch["path"].to_pylist(), batch["notices"].to_pylist(), strict=True))
-        return read_notices(found)
+        return read_notices(dict(self.values(["path", "notices"], "notices IS NOT NULL")))
 
     def write_decoding(self, notices: Mapping[str, Sequence[Notice]], version: int) -> None:
         """Record of known files, whose embeddings stay, the version of decoding and what it noticed, in one commit."""
@@ -384,7 +380,7 @@ class Store:
             self.set_failures([Failure(path, after[path]) for path in sorted(after)])
 
     def compact(self) -> None:
-        """Join the many small pieces that many small commits leave, and drop versions older than a day."""
+        """Join the small fragments that many small commits leave, and drop versions older than a day."""
         self._tables.check_changed()
         with self._tables.committing(removed=True):
             self._segments.optimize(cleanup_older_than=timedelta(days=1))

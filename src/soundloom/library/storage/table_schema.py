@@ -38,6 +38,7 @@ __all__ = [
     "segment_rows",
     "segment_schema",
     "whole_column",
+    "with_column",
 ]
 
 ADDED_COLUMNS = {"decoder": "int", "notices": "string"}
@@ -128,7 +129,7 @@ def segment_rows(
     starts: Sequence[float],
     ends: Sequence[float],
     embeddings: NDArray[np.float32],
-    tags: Sequence[str],
+    tags: Sequence[Sequence[str]],
     notices: Sequence[Notice] = (),
 ) -> pa.Table:
     """The rows of one file, as the segment table takes them.
@@ -138,7 +139,7 @@ def segment_rows(
         starts: where its segments begin, in seconds.
         ends: where they end.
         embeddings: ``[segments, dim]``.
-        tags: the file's tags.
+        tags: those of each segment.
         notices: what was noticed when it was decoded.
     """
     import pyarrow as pa
@@ -154,7 +155,7 @@ def segment_rows(
         [state.size] * count,
         [state.mtime_ns] * count,
         [state.hash] * count,
-        [list(tags)] * count,
+        list(map(list, tags)),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), dim),
         [DECODER_VERSION] * count,
         [notice_lines(notices)] * count,
@@ -165,6 +166,15 @@ def segment_rows(
 def content_checksum(digest: str) -> int:
     """A number of 31 bits for the hash of a content, by which rows that may have it are found."""
     return zlib.crc32(digest.encode()) >> 1
+
+
+def with_column(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
+    """A table with other values in one of its columns."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index(name)
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.array(values, field.type))
 
 
 def whole_column(table: pa.Table, name: str) -> pa.Array:

@@ -34,14 +34,13 @@ def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decisi
     tagged = _tagged_files(old)
     donors = _donors(old, new)
     changes: dict[tuple[str, float], list[str]] = {}
-    for batch in new.scan(["path", "start", "hash", "tags"]):
-        for path, start, digest, before in zip(*batch.to_pydict().values(), strict=True):
-            donor = tagged.get(donors.get(path, ""), {})
-            if donor or before or decisions.concern(path, digest):
-                common = frozenset.intersection(*donor.values()) if donor else Tags()
-                tags = decisions.apply(donor.get(start, common), path, digest, start)
-                if tags != frozenset(before or ()):
-                    changes[path, start] = sorted(tags)
+    for path, start, digest, before in new.values(["path", "start", "hash", "tags"]):
+        donor = tagged.get(donors.get(path, ""), {})
+        if donor or before or decisions.concern(path, digest):
+            common = frozenset.intersection(*donor.values()) if donor else Tags()
+            tags = decisions.apply(donor.get(start, common), path, digest, start)
+            if tags != frozenset(before or ()):
+                changes[path, start] = sorted(tags)
     keys = sorted(changes)
     for first in range(0, len(keys), _COMMIT_ROWS):
         new.write_tags({key: changes[key] for key in keys[first : first + _COMMIT_ROWS]})
@@ -50,13 +49,7 @@ def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decisi
 
 def _tagged_files(store: Store) -> dict[str, dict[float, Tags]]:
     """The tags of all segments of the files that have tags: path -> start second -> tags."""
-    paths = {
-        path
-        for batch in store.scan(["path", "tags"])
-        for path, tags in zip(*batch.to_pydict().values(), strict=True)
-        if tags
-    }
-    return store.tags(sorted(paths))
+    return store.tags(sorted({path for path, tags in store.values(["path", "tags"]) if tags}))
 
 
 def _donors(old: Store, new: Store) -> dict[str, str]:

@@ -42,8 +42,8 @@ _FEW = 500
 _COMMIT_ROWS = 2**16
 """Rows whose tags one commit changes while a library is brought up to date."""
 
-_PIECES = 64
-"""Pieces of the store that edits may leave: each slows down every scan, and takes disk space until it is joined."""
+_FRAGMENTS = 64
+"""Fragments of the store that edits may leave: each slows down every scan, and takes disk space until it is joined."""
 _LONGEST = 200
 
 Tags = frozenset[str]
@@ -258,7 +258,7 @@ class TagEditor:
     def _locked(self) -> Iterator[None]:
         """Hold the lock of edits, and see what other processes have committed."""
         with library_lock(self._folder, TAGS_LOCK):
-            _ = self._store.version
+            self._store.refresh()
             yield
 
     def _rows(self, paths: Iterable[str]) -> list[_Row]:
@@ -303,16 +303,16 @@ class TagEditor:
             raise
         self._log.mark_applied()
         if changes and self._store.version == before + 1:
-            self._join_pieces(before + 1)
+            self._join_fragments(before + 1)
             self._index.refresh_tags(before)
         return number
 
-    def _join_pieces(self, version: int) -> None:
-        """Join the pieces that many small edits have left, while the store is still of this version."""
-        if self._store.pieces <= _PIECES:
+    def _join_fragments(self, version: int) -> None:
+        """Join the fragments that many small edits have left, while the store is still of this version."""
+        if self._store.small_fragments <= _FRAGMENTS:
             return
         # With the lock of adding no other process writes rows: the index still shows what the store holds. A process
-        # that is adding files joins the pieces in the end.
+        # that is adding files joins the fragments in the end.
         with self._add_lock.if_free() as free:
             if free and self._store.version == version:
                 self._store.compact()
