@@ -75,9 +75,7 @@ def read_map(file: Path) -> KeptMap:
         if kept.coordinates.dtype != np.float32 or not np.isfinite(kept.coordinates).all():
             raise CacheDamagedError("its points are not finite")
         return kept
-    except FileNotFoundError:
-        raise
-    except MemoryError:
+    except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:
         raise CacheDamagedError(f"{str(file)!r} is damaged ({first_line(error)})") from error

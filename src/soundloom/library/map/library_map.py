@@ -203,17 +203,14 @@ class Maps:
         found = self._read(every)
         if found is None:
             return None
-        coordinates, clusters, numbers = found.coordinates, found.clusters, found.numbers
-        known, places = _aligned(index.segments, numbers)
-        placed, gone = int((~known).sum()), len(numbers) - int(known.sum())
+        known, places = _aligned(index.segments, found.numbers)
+        placed, gone = int((~known).sum()), len(found.numbers) - int(known.sum())
+        if placed and not known.any():
+            return None
+        places[~known] = 0
+        coordinates, clusters = found.coordinates[places], found.clusters[places]
         if placed:
-            if not known.any():
-                return None
-            places[~known] = 0
-            coordinates, clusters = coordinates[places], clusters[places]
             self._place_new(index, every, known, coordinates, clusters)
-        else:
-            coordinates, clusters = coordinates[places], clusters[places]
         return Map(
             coordinates,
             clusters,

@@ -153,7 +153,7 @@ class MergedRows:
             new = log.places[np.minimum(number, len(log.places) - 1)] == slots
         number[new] += len(self.base)
         inserted = slots >= len(self.base)
-        number[inserted] = len(self.base) + len(log.places) + slots[inserted] - len(self.base)
+        number[inserted] = len(log.places) + slots[inserted]
         changed = new | inserted
         number[~changed] = slots[~changed]
         logged = pa.concat_tables([log.replaced.select(names), log.inserted.select(names)])

@@ -25,13 +25,13 @@ from soundloom.library.search.library_query import (
     match_names,
     rows_of_text,
 )
-from soundloom.library.search.matches import Match, Matches, best_of_each_file, merge_overlapping
+from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.remote import is_there
 
 if TYPE_CHECKING:
-    from soundloom.library.search.search_index import NearestRows, SearchIndex
+    from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.lifecycle import LibraryModel

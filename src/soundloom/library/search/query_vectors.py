@@ -26,8 +26,8 @@ from soundloom import audio
 from soundloom.embedding_model import sound_blocks
 from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
+from soundloom.library.search.matches import NearestRows
 from soundloom.library.search.query import refuse_embedding
-from soundloom.library.search.search_index import NearestRows
 from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ from soundloom.library.storage.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NearestRows", "SearchIndex"]
+__all__ = ["SearchIndex"]
 
 
 class SearchIndex:

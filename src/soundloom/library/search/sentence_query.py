@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from soundloom.errors import MissingExtraError, ModelError
-from soundloom.library.search.search_index import NearestRows, SearchIndex
+from soundloom.library.search.matches import NearestRows
+from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index.cells import top_rows
 from soundloom.packaged import is_packaged
 

@@ -22,7 +22,7 @@ from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.storage.block_checksums import CheckedFile
 from soundloom.system_errors import one_line_errors
 
-__all__ = ["Codes", "build_codes"]
+__all__ = ["Codes", "build_codes", "even_columns"]
 
 _FEWEST_ROWS = 1000
 _TRAINED_ON = 16384
@@ -105,9 +105,9 @@ def build_codes(vectors: Float32[np.ndarray, "rows dim"], sample: RecallSample, 
     index = faiss.IndexPQFastScan(dim + dim % 2, (dim + 1) // 2, 4, faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.seed = 0
     some = np.random.default_rng(0).choice(count, min(count, _TRAINED_ON), replace=False)
-    index.train(_even(vectors[np.sort(some)]))
+    index.train(even_columns(vectors[np.sort(some)]))
     for first in range(0, count, _BATCH):
-        index.add(_even(vectors[first : first + _BATCH]))
+        index.add(even_columns(vectors[first : first + _BATCH]))
     candidates = _FEWEST
     while not sample.is_reached(partial(_found, index, candidates=candidates)):
         candidates *= 2
@@ -124,10 +124,10 @@ def _found(index: Any, query: Float32[np.ndarray, " dim"], k: int, *, candidates
 
 
 def _search(index: Any, query: Float32[np.ndarray, " dim"], count: int) -> Int[np.ndarray, " n"]:
-    _, rows = index.search(_even(query[None]), count)
+    _, rows = index.search(even_columns(query[None]), count)
     return np.asarray(rows[0][rows[0] >= 0])
 
 
-def _even(vectors: Float32[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows _dim"]:
+def even_columns(vectors: Float32[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows _dim"]:
     """Vectors with a column of zeros where the number of columns is odd."""
     return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, vectors.shape[1] % 2))))

@@ -18,14 +18,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
+from soundloom.library.search.vector_index.codes import even_columns
 from soundloom.library.search.vector_index.part_cells import PartCells, cell_count
-from soundloom.library.search.vector_index.part_lists import (
-    BLOCK_ROWS,
-    NEIGHBOURS,
-    PartLists,
-    empty_index,
-    even_columns,
-)
+from soundloom.library.search.vector_index.part_lists import BLOCK_ROWS, NEIGHBOURS, PartLists, empty_index
 from soundloom.library.search.vector_index.recall import nearest, sample_queries
 from soundloom.system_errors import one_line_errors
 

@@ -29,10 +29,11 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.search.vector_index.codes import even_columns
 from soundloom.library.search.vector_index.part_cells import PartCells
 from soundloom.library.storage.block_checksums import CheckedFile
 
-__all__ = ["BLOCK_ROWS", "NEIGHBOURS", "ListFile", "PartLists", "empty_index", "even_columns", "open_lists"]
+__all__ = ["BLOCK_ROWS", "NEIGHBOURS", "ListFile", "PartLists", "empty_index", "open_lists"]
 
 NEIGHBOURS = (10, 100, 1000)
 """Numbers of neighbours for which is measured how many rows a search has to scan."""
@@ -221,11 +222,6 @@ def empty_index(dim: int, lists: int = 1) -> Any:
     index.by_residual = False
     index.is_trained = True
     return index
-
-
-def even_columns(vectors: Float32[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows _dim"]:
-    """Vectors with a column of zeros where the number of columns is odd."""
-    return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, vectors.shape[1] % 2))))
 
 
 def _mapped(sizes: Float[np.ndarray, " cells"], codewords: Float32[np.ndarray, " n"], file: Path) -> Any:
