@@ -29,7 +29,7 @@ from benchmarks.timing import write_json
 from soundloom import audio, synth
 from soundloom.cli.evaluate_options import weights_for
 from soundloom.library import Library
-from soundloom.library.search.query import apply_balance
+from soundloom.part_weights import apply_balance
 
 MODELS = ("logmel", "mfcc", "logmel+mfcc", "logmel+mfcc+peaks")
 K = 10

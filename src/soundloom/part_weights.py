@@ -1,12 +1,14 @@
-"""Weights of the parts of a model, written as text: part and number in pairs."""
+"""Weights of the parts of a model: as text, completed, and times the model's own balance."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from numbers import Real
 
 from soundloom.errors import QueryError
 
-__all__ = ["parse_weights"]
+__all__ = ["apply_balance", "complete_weights", "parse_weights"]
 
 
 def parse_weights(text: str, between: str) -> dict[str, float]:
@@ -40,3 +42,29 @@ def parse_weights(text: str, between: str) -> dict[str, float]:
             raise QueryError(f"the weight of {name!r} is given twice: give it once")
         weights[name] = weight
     return weights
+
+
+def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) -> dict[str, float]:
+    """A weight for every part: 1 for those not named.
+
+    Raises:
+        QueryError: unknown part, a weight that is not finite, or all of them zero.
+    """
+    every = dict.fromkeys(parts, 1.0)
+    if not isinstance(weights, Mapping | None):
+        example = {next(iter(every)): 2}
+        raise QueryError(f"weights are parts and how much they count, such as {example}; got {weights!r}")
+    for name, weight in (weights or {}).items():
+        if name not in every:
+            raise QueryError(f"no part {name!r} in this library: its parts are {', '.join(every)}")
+        if not isinstance(weight, Real) or not math.isfinite(weight):
+            raise QueryError(f"the weight of {name!r} must be a finite number, got {weight!r}")
+        every[name] = float(weight)
+    if not any(every.values()):
+        raise QueryError("every part has weight 0: at least one must count")
+    return every
+
+
+def apply_balance(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
+    """A caller's weights times the model's own balance of its parts; 1 for parts without one."""
+    return {name: weight * balance.get(name, 1.0) for name, weight in weights.items()}

@@ -327,9 +327,9 @@ class _Search:
         check_library(self._folder)
         convert_without_pandas()
         query = self._query
-        if query.weights:  # imported here: these need torch
-            from soundloom.library.search.query import complete_weights
+        if query.weights:
             from soundloom.library.storage.library_settings import LibrarySettings
+            from soundloom.part_weights import complete_weights
 
             complete_weights(LibrarySettings.read(self._folder).parts, query.weights)
         fields = None if query.is_compared else current_fields(self._folder)

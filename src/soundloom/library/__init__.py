@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from soundloom.library.search.fields.facets import Facets
     from soundloom.library.search.fields.recording_filter import RecordingFilter, parse_hours
     from soundloom.library.search.filters import Filter
-    from soundloom.library.search.library_query import LibraryQuery, QuerySound
+    from soundloom.library.search.library_query import LibraryQuery
     from soundloom.library.search.matches import Match
+    from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.search.query_vectors import embed_pieces, mean_of_pieces, silence_error
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.search.terms.query_terms import misread
@@ -127,7 +128,7 @@ _HOMES = {
     "MapProgress": "map.library_map",
     "Maps": "map.library_map",
     "Match": "search.matches",
-    "QuerySound": "search.library_query",
+    "QuerySound": "search.query_sound",
     "Root": "indexing.library_roots",
     "Roots": "indexing.library_roots",
     "RowFilter": "search.row_filter",

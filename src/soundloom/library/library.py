@@ -31,15 +31,8 @@ from soundloom.library.search.finder import Finder
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.library_query import LibraryQuery
 from soundloom.library.search.matches import Match, Matches
-from soundloom.library.search.query import (
-    apply_balance,
-    as_embedding,
-    check_count,
-    check_sound,
-    check_where,
-    complete_weights,
-    query_region,
-)
+from soundloom.library.search.query_checks import as_embedding, check_count, check_sound, check_where
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.query_vectors import embed_pieces, hits_of_pieces, mean_of_pieces
 from soundloom.library.search.row_filter import RowFilter
 from soundloom.library.search.tag_query import TagQueries
@@ -279,8 +272,9 @@ class Library(LibraryContents):
         """
         check_count(k)
         check_sound(query, k, sample_rate)
-        pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding, notices)
-        exclude = None if include_query else query_region(query, start, end)
+        sound = QuerySound(query, start=start, end=end, sample_rate=sample_rate)
+        pieces = embed_pieces(self.model, self.settings, sound, decoding, notices)
+        exclude = None if include_query else sound.region
         return self.search_embedding(pieces, k, weights=weights, where=where, exclude=exclude)
 
     def search_tags(  # noqa: D417  (the other arguments are those of `search`)
@@ -317,14 +311,15 @@ class Library(LibraryContents):
             ModelError: the tags of the model cannot be read.
         """
         tags, not_ = ((given,) if isinstance(given, str) else given for given in (tags, not_))
-        embedded = None
+        embedded = exclude = None
         if sound is not None:
-            pieces = embed_pieces(self.model, self.settings, sound, sample_rate, start, end, decoding, notices)
+            beside = QuerySound(sound, start=start, end=end, sample_rate=sample_rate)
+            pieces = embed_pieces(self.model, self.settings, beside, decoding, notices)
             embedded = mean_of_pieces(self.index(), pieces)
+            exclude = None if include_query else beside.region
         embedding, weights = self._tag_queries.query(
             tags, not_, sound=embedded, share=share, weights=weights, offline=offline
         )
-        exclude = None if include_query else query_region(sound, start, end)
         return self.search_embedding(embedding, k, weights=weights, where=where, exclude=exclude)
 
     def search_embedding(  # noqa: D417  (the other arguments are those of `search`)
@@ -348,8 +343,8 @@ class Library(LibraryContents):
         embedding = as_embedding(self.settings, embedding)
         check_count(k)
         check_where(where)
-        every = apply_balance(complete_weights(self.settings.parts, weights), self.settings.balance)
-        return self._index_cache.use(lambda index: hits_of_pieces(index, embedding, k, every, where, exclude))
+        balanced = self.settings.balanced_weights(weights)
+        return self._index_cache.use(lambda index: hits_of_pieces(index, embedding, k, balanced, where, exclude))
 
     def find(
         self,
@@ -396,5 +391,6 @@ class Library(LibraryContents):
         Raises:
             AudioError: the query cannot be read, or the region lies outside it.
         """
-        pieces = embed_pieces(self.model, self.settings, query, sample_rate, start, end, decoding)
+        sound = QuerySound(query, start=start, end=end, sample_rate=sample_rate)
+        pieces = embed_pieces(self.model, self.settings, sound, decoding)
         return self._index_cache.use(lambda index: index.explain(mean_of_pieces(index, pieces), hits))

@@ -21,7 +21,8 @@ from soundloom.library.saved_searches import SavedSearches, read_saved
 from soundloom.library.search.current_rows import StoredTables
 from soundloom.library.search.fields.facets import Facets
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.library_query import LibraryQuery, QuerySound, facets, select
+from soundloom.library.search.library_query import LibraryQuery, facets, select
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.terms.query_terms import QueryTerms
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.library.segment_table import SegmentTables

@@ -24,7 +24,8 @@ from soundloom.library.mirror import changing
 from soundloom.library.storage.library_lock import require_library
 
 if TYPE_CHECKING:
-    from soundloom.library.search.library_query import LibraryQuery, QuerySound
+    from soundloom.library.search.library_query import LibraryQuery
+    from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.search.row_filter import RowFilter
 
 __all__ = ["SavedSearches", "read_saved"]

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,15 +75,11 @@ class Search:
         """
         start, end = query.start or 0.0, query.end
         if query.upload is not None:
-            upload = self._uploads.get(query.upload)
-            # The samples are decoded already, by the library's options: its speed too.
-            first, last = start / upload.speed, None if end is None else end / upload.speed
+            uploaded = self._uploaded(query.upload, start, end)
             try:
-                return self._embeddings.get(
-                    (query.upload, start, end), lambda: self._embedded(upload.samples, None, first, last)
-                )
+                return self._embeddings.get((query.upload, start, end), lambda: self._embedded(uploaded))
             except AudioError as error:  # names the file as the person does, not the server's copy
-                raise AudioError(upload.name, error.reason) from None
+                raise AudioError(self._uploads.get(query.upload).name, error.reason) from None
         catalogue = self._catalogue()
         segment = catalogue.segment(query.like or "")
         start, end = _region(query, segment)
@@ -95,8 +90,7 @@ class Search:
             if len(rows) >= _STORED_ROWS:
                 embeddings = index.embeddings([segment])
                 return np.stack([embeddings[one.path, one.start] for one in index.segments.at(rows)])
-            rate = self._library.model.sample_rate
-            return self._embedded(self._files.samples(segment, start, end, rate), rate)
+            return self._embedded(self._sound(segment, start, end))
 
         return self._embeddings.get((catalogue.version, segment.id, start, end), embed)
 
@@ -269,12 +263,9 @@ class Search:
         key = catalogue.version, segment.id
         return self._embeddings.get(key, lambda: self._library.index().embedding(segment.id)[None])
 
-    def _embedded(
-        self, samples: Embedding | Path, sample_rate: float | None, start: float = 0.0, end: float | None = None
-    ) -> Embedding:
-        """The embeddings of the pieces of samples that are decoded already, at the library's speed."""
-        model, settings = self._library.model, self._library.settings
-        return embed_pieces(model, settings, samples, sample_rate, start, end, DecodeOptions())
+    def _embedded(self, sound: QuerySound) -> Embedding:
+        """The embeddings of the pieces of a sound that is decoded already, at the library's speed."""
+        return embed_pieces(self._library.model, self._library.settings, sound, DecodeOptions())
 
 
 def _plain(value: Any) -> Any:

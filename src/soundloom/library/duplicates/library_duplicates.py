@@ -22,7 +22,6 @@ from soundloom.library.duplicates.fingerprint_cache import read_fingerprints, wr
 from soundloom.library.duplicates.fingerprint_matches import matching_pairs
 from soundloom.library.duplicates.similar_files import similar_files
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.store import Store
@@ -115,8 +114,8 @@ class Duplicates:
         matches: dict[tuple[str, str], float] = {}
         if similar is not None:
             content_of = {path: content for content, some in paths.items() for path in some}
-            every = apply_balance(complete_weights(self._settings.parts, None), self._settings.balance)
-            pairs = self._index.use(lambda index: similar_files(index, every, similar, coverage))
+            weights = self._settings.balanced_weights()
+            pairs = self._index.use(lambda index: similar_files(index, weights, similar, coverage))
             found_by = {
                 (content_of[one], content_of[other]): value
                 for (one, other), value in pairs.items()

@@ -21,7 +21,6 @@ from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError, QueryError
 from soundloom.library.library import Library
 from soundloom.library.search.library_query import LibraryQuery
-from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.library.search.vector_index.pairwise import nearest_pairs
 from soundloom.local_path import local_path
 from soundloom.safe_text import csv_cell
@@ -80,7 +79,7 @@ def write_distances(
     if nearest is not None and nearest < 1:
         raise QueryError(f"the number of neighbours must be at least 1, got {nearest}")
     asked = LibraryQuery.of(query)
-    every = apply_balance(complete_weights(library.settings.parts, weights), library.settings.balance)
+    every = library.settings.balanced_weights(weights)
     index = library.index()
     rows = np.arange(len(index))
     if asked.text or asked.filter or asked.where:

@@ -38,8 +38,8 @@ from soundloom.library.map.umap_layout import (
     umap_points,
 )
 from soundloom.library.search.index_cache import IndexCache
-from soundloom.library.search.query import apply_balance, complete_weights
 from soundloom.library.storage.store import Store
+from soundloom.part_weights import apply_balance, complete_weights
 from soundloom.system_errors import is_unwritable
 
 if TYPE_CHECKING:

@@ -17,17 +17,13 @@ from jaxtyping import Bool, Float, Int
 from soundloom import audio
 from soundloom.counted import counted
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, NothingFoundError
-from soundloom.library.search import query as queries
 from soundloom.library.search.explanation import share_below
-from soundloom.library.search.library_query import (
-    LibraryQuery,
-    QuerySound,
-    match_names,
-    rows_of_text,
-)
+from soundloom.library.search.library_query import LibraryQuery, match_names, rows_of_text
 from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
 from soundloom.library.search.terms.sound_names import failed_file
+from soundloom.part_weights import complete_weights
 from soundloom.remote import is_there
 
 if TYPE_CHECKING:
@@ -87,7 +83,7 @@ class Finder:
     def find(self, index: SearchIndex, query: LibraryQuery, k: int) -> Matches:
         """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
-        queries.complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
+        complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
         matches = self._find(index, query, k)
         return Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches)
 
@@ -186,9 +182,8 @@ class Finder:
     def _by_embedding(
         self, index: SearchIndex, query: LibraryQuery, allowed: Bool[np.ndarray, " rows"] | None, k: int
     ) -> list[Match]:
-        settings = self._settings
         vectors, weights, found_by = self._vectors(index, query)
-        every = queries.apply_balance(queries.complete_weights(settings.parts, weights), settings.balance)
+        balanced = self._settings.balanced_weights(weights)
         hidden = np.zeros(0, np.int64) if query.include_query else _own_rows(index, query)
         if allowed is None:
             allowed = np.ones(len(index), np.bool_) if len(hidden) else None
@@ -199,8 +194,8 @@ class Finder:
         matches = _best_matches(
             index,
             query,
-            lambda wanted: nearest_rows(index, vectors, wanted, every, allowed),
-            sample_similarity(index, vectors, every),
+            lambda wanted: nearest_rows(index, vectors, wanted, balanced, allowed),
+            sample_similarity(index, vectors, balanced),
             found_by,
             total,
             k,
@@ -283,8 +278,7 @@ class Finder:
             absent = isinstance(error, AudioError)
             if absent and (not audio.is_file(sound.source) or is_there(sound.source)):
                 raise
-            region = queries.query_region(sound.source, sound.start, sound.end)
-            rows = np.zeros(0, np.int64) if region is None else index.rows_in_region(*region)
+            rows = np.zeros(0, np.int64) if sound.region is None else index.rows_in_region(*sound.region)
             if not len(rows):
                 raise
             why = f"the model cannot be loaded ({error})"
@@ -300,16 +294,7 @@ class Finder:
     def _embedded(self, sound: QuerySound, query: LibraryQuery) -> Embeddings:
         """The embedding of a sound, or of the pieces that the library would cut it into."""
         found: list[audio.Notice] = []
-        pieces = embed_pieces(
-            self._model.get(),
-            self._settings,
-            sound.source,
-            sound.sample_rate,
-            sound.start,
-            sound.end,
-            query.decoding,
-            found,
-        )
+        pieces = embed_pieces(self._model.get(), self._settings, sound, query.decoding, found)
         if self._notices is not None:
             self._notices += [replace(notice, text=_about(sound, query) + notice.text) for notice in found]
         return pieces
@@ -326,8 +311,8 @@ def _about(sound: QuerySound, query: LibraryQuery) -> str:
 
 def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:
     """The rows of the query's own sounds, which it must not find."""
-    regions = (queries.query_region(sound.source, sound.start, sound.end) for sound in (*query.like, *query.unlike))
-    rows = [index.rows_in_region(*region) for region in regions if region is not None]
+    sounds = (*query.like, *query.unlike)
+    rows = [index.rows_in_region(*sound.region) for sound in sounds if sound.region is not None]
     return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
 
 

@@ -20,20 +20,19 @@ from soundloom.library.search.fields.conditions import condition_mask
 from soundloom.library.search.fields.facets import Facets, count_facets
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.matches import Match
-from soundloom.library.search.query import check_count, check_where
+from soundloom.library.search.query_checks import check_count, check_where
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.row_filter import RowFilter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.audio import DecodeOptions
-    from soundloom.embedding_model import Source
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.segments import SegmentRef
 
 __all__ = [
     "LibraryQuery",
-    "QuerySound",
     "facets",
     "match_names",
     "rows_of_text",
@@ -43,25 +42,6 @@ __all__ = [
 
 StoreMask = Callable[[str], NDArray[np.bool_]]
 """Evaluates a condition that only the store can, such as `SearchIndex.mask`."""
-
-
-@dataclass(frozen=True)
-class QuerySound:
-    """A sound that hits are like, or unlike.
-
-    Attributes:
-        source: a file, or a mono waveform, as `EmbeddingModel.embed` takes them.
-        start: where to begin, in seconds.
-        end: where to stop; its end if not given.
-        sample_rate: of a waveform, in hertz; that of the model if not given.
-        weight: how much it counts beside other examples of its kind.
-    """
-
-    source: Source
-    start: float = field(default=0.0, kw_only=True)
-    end: float | None = field(default=None, kw_only=True)
-    sample_rate: float | None = field(default=None, kw_only=True)
-    weight: float = field(default=1.0, kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,12 @@ from soundloom.embedding_model import sound_blocks
 from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
 from soundloom.library.search.matches import NearestRows
-from soundloom.library.search.query import refuse_embedding
+from soundloom.library.search.query_checks import refuse_embedding
 from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
-    from soundloom.embedding_model import EmbeddingModel, Source
+    from soundloom.embedding_model import EmbeddingModel
+    from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
@@ -92,10 +93,7 @@ def mean_of_pieces(index: SearchIndex, pieces: Float[np.ndarray, "pieces dim"]) 
 def embed_pieces(
     model: EmbeddingModel,
     settings: LibrarySettings,
-    sound: Source,
-    sample_rate: float | None = None,
-    start: float = 0.0,
-    end: float | None = None,
+    sound: QuerySound,
     decoding: audio.DecodeOptions | None = None,
     notices: list[audio.Notice] | None = None,
 ) -> Float[np.ndarray, "pieces dim"]:
@@ -104,10 +102,7 @@ def embed_pieces(
     Args:
         model: the library's.
         settings: the library's: its window and hop.
-        sound: a file or a waveform, as for `EmbeddingModel.embed`, which takes the arguments below.
-        sample_rate: of a waveform, in hertz.
-        start: where to begin, in seconds.
-        end: where to stop.
+        sound: a file or a waveform, or a region of one.
         decoding: how a file is decoded, if not as the library's.
         notices: a list to which is added what is noticed of the sound.
 
@@ -115,10 +110,10 @@ def embed_pieces(
         AudioError: the sound cannot be read, has no such region, or nothing to search by, such as silence.
         QueryError: an embedding instead of a sound.
     """
-    refuse_embedding(settings, sound, sample_rate)
+    refuse_embedding(settings, sound)
     found: list[audio.Notice] = []
-    pieces = _pieces(model, settings, sound, sample_rate, start, end, decoding or settings.decoding, found)
-    name = os.fspath(sound) if audio.is_file(sound) else audio.WAVEFORM
+    pieces = _pieces(model, settings, sound, decoding or settings.decoding, found)
+    name = os.fspath(sound.source) if audio.is_file(sound.source) else audio.WAVEFORM
     if silence := next((notice.text for notice in found if notice.code == "silent"), ""):
         raise silence_error(name, silence)
     if not (np.isfinite(pieces).all() and pieces.any()):
@@ -145,22 +140,20 @@ def silence_error(name: str, silence: str = "digital silence: every sample is 0"
 def _pieces(
     model: EmbeddingModel,
     settings: LibrarySettings,
-    sound: Source,
-    sample_rate: float | None,
-    start: float,
-    end: float | None,
+    sound: QuerySound,
     options: audio.DecodeOptions,
     found: list[audio.Notice],
 ) -> Float[np.ndarray, "pieces dim"]:
     """The embeddings of `embed_pieces`; what is noticed of the sound is added to a list."""
+    source, rate, start, end = sound.source, sound.sample_rate, sound.start, sound.end
     if settings.window is not None:
-        blocks = sound_blocks(sound, model.sample_rate, sample_rate, start, end, options, notices=found)
+        blocks = sound_blocks(source, model.sample_rate, rate, start, end, options, notices=found)
         segments = audio.segments(blocks, model.sample_rate, settings.window, settings.hop)
         first, second = next(segments, None), next(segments, None)
         if first is not None and second is not None:
             return np.stack([model.embed_samples(segment.samples) for segment in chain((first, second), segments)])
         found.clear()  # the sound is within the window, and decoded once more
-    embedding = model.embed(sound, sample_rate, start=start, end=end, options=options, notices=found)
+    embedding = model.embed(source, rate, start=start, end=end, options=options, notices=found)
     return embedding[None]
 
 

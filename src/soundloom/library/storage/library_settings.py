@@ -22,6 +22,7 @@ from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchEr
 from soundloom.library.library_files import SETTINGS_FILE
 from soundloom.library.mirror import shown
 from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
+from soundloom.part_weights import apply_balance, complete_weights
 
 __all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
 
@@ -76,6 +77,14 @@ class LibrarySettings:
             return "every file whole"
         window, hop = (seconds * self.decoding.speed for seconds in (self.window, self.hop))
         return f"segments of {window:g} s every {hop:g} s"
+
+    def balanced_weights(self, weights: Mapping[str, float] | None = None) -> dict[str, float]:
+        """How much every part counts in a search: a caller's weights, 1 if not named, times the model's own balance.
+
+        Raises:
+            QueryError: as for `soundloom.part_weights.complete_weights`.
+        """
+        return apply_balance(complete_weights(self.parts, weights), self.balance)
 
     @classmethod
     def of(

@@ -16,10 +16,10 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from soundloom.errors import QueryError
 from soundloom.library.library_files import is_library
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.terms.sound_names import SoundNames
 from soundloom.local_path import local_path
 from soundloom.remote import is_address
@@ -30,9 +30,6 @@ from soundloom.term_syntax import (
     split_region,
     split_weight,
 )
-
-if TYPE_CHECKING:
-    from soundloom.library.search.library_query import QuerySound
 
 __all__ = ["QueryTerms", "misread"]
 
@@ -157,8 +154,6 @@ class QueryTerms:
 
 
 def _query_sound(source: Path | str, start: float = 0.0, end: float | None = None, weight: float = 1.0) -> QuerySound:
-    from soundloom.library.search.library_query import QuerySound  # imports NumPy, which no mistake waits for
-
     return QuerySound(source, start=start, end=end, weight=weight)
 
 

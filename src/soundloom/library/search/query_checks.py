@@ -1,9 +1,8 @@
-"""Query of a search: weights of the parts, and the region of a file that a query is and must not find."""
+"""Checks of what a search is given, before anything is decoded or compared."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.row_filter import RowFilter
-from soundloom.remote import absolute_location
 
 if TYPE_CHECKING:
     from soundloom.embedding_model import Source
+    from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.storage.library_settings import LibrarySettings
 
 __all__ = [
-    "apply_balance",
     "as_embedding",
     "check_count",
     "check_sound",
     "check_where",
-    "complete_weights",
-    "query_region",
     "refuse_embedding",
 ]
 
@@ -91,47 +87,16 @@ def check_sound(query: Source, k: int, sample_rate: float | None) -> None:
         )
 
 
-def refuse_embedding(settings: LibrarySettings, sound: Source, sample_rate: float | None) -> None:
+def refuse_embedding(settings: LibrarySettings, sound: QuerySound) -> None:
     """Refuse an embedding in the place of a waveform, as which it would find something else.
 
     Raises:
         QueryError: an array without a sample rate, as long as the library's embeddings.
     """
-    if sample_rate is None and not isinstance(sound, str | os.PathLike) and np.shape(sound)[-1:] == (settings.dim,):
+    if isinstance(sound.source, str | os.PathLike) or sound.sample_rate is not None:
+        return
+    if np.shape(sound.source)[-1:] == (settings.dim,):
         raise QueryError(
             f"{settings.dim} numbers are an embedding of {settings.model!r}, and a waveform is searched by here: "
             "give it to search_embedding; of a waveform of so many samples name the sample_rate"
         )
-
-
-def apply_balance(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
-    """A caller's weights times the model's own balance of its parts; 1 for parts without one."""
-    return {name: weight * balance.get(name, 1.0) for name, weight in weights.items()}
-
-
-def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) -> dict[str, float]:
-    """A weight for every part: 1 for those not named.
-
-    Raises:
-        QueryError: unknown part, a weight that is not finite, or all of them zero.
-    """
-    every = dict.fromkeys(parts, 1.0)
-    if not isinstance(weights, Mapping | None):
-        example = {next(iter(every)): 2}
-        raise QueryError(f"weights are parts and how much they count, such as {example}; got {weights!r}")
-    for name, weight in (weights or {}).items():
-        if name not in every:
-            raise QueryError(f"no part {name!r} in this library: its parts are {', '.join(every)}")
-        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
-            raise QueryError(f"the weight of {name!r} must be a finite number, got {weight!r}")
-        every[name] = float(weight)
-    if not any(every.values()):
-        raise QueryError("every part has weight 0: at least one must count")
-    return every
-
-
-def query_region(sound: Source | None, start: float, end: float | None) -> tuple[str, float, float] | None:
-    """The file and the seconds of it that a query is, which it must not find; None for a waveform."""
-    if not isinstance(sound, str | os.PathLike):
-        return None
-    return absolute_location(sound), start, float("inf") if end is None else end
