@@ -163,9 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _standardised(raw: np.ndarray) -> np.ndarray:
-    from soundloom.library.search.vector_index.standardisation import standardised
+    from soundloom.library.search.vector_index.standardisation import Standardisation
 
-    return standardised(raw, raw.mean(axis=0, dtype=np.float64), 1 / raw.std(axis=0, dtype=np.float64), PARTS)
+    mean, deviation = raw.mean(axis=0, dtype=np.float64), raw.std(axis=0, dtype=np.float64)
+    return Standardisation(mean, 1 / deviation, PARTS).apply(raw)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from benchmarks.hierarchical_embeddings import PARTS
 from benchmarks.large_library import fill, more_recordings, new_rows
 from benchmarks.timing import machine, write_json
 from soundloom.library import Library
-from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised
+from soundloom.library.storage.table_schema import embedding_matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,8 +119,8 @@ def true_rows(folder: Path, queries: np.ndarray, where: str | None) -> dict[str,
     library = Library.open(folder)
     index = library.index()
     mask = None if where is None else index.mask(where)
-    mean, scale = index.scaling
-    asked = standardised(queries, mean, scale, PARTS)
+    standardisation = index.standardisation
+    asked = standardisation.apply(queries)
     weighted = {
         name: np.concatenate([asked[:, columns] * weights[part] for part, columns in PARTS.items()], axis=1)
         for name, weights in WEIGHTINGS.items()
@@ -132,7 +132,7 @@ def true_rows(folder: Path, queries: np.ndarray, where: str | None) -> dict[str,
         some = np.arange(len(places)) if mask is None else np.flatnonzero(mask[places])
         if not len(some):
             continue
-        compared = standardised(embedding_matrix(batch, len(mean))[some], mean, scale, PARTS)
+        compared = standardisation.apply(embedding_matrix(batch, standardisation.dim)[some])
         for name, query in weighted.items():
             both = np.concatenate([best[name], query @ compared.T], axis=1)
             numbers = np.concatenate([rows[name], np.broadcast_to(places[some], (len(queries), len(some)))], axis=1)

@@ -156,13 +156,13 @@ def test_when_one_row_in_twenty_came_or_went_the_index_is_built_anew(store: Stor
     store.remove([path(number) for number in range(60)])
     second = opened(store, first)
     assert second.base is first.base
-    assert second.scaling[0] is first.scaling[0]
+    assert second.standardisation is first.standardisation
     store.append(rows([BUILT + 90]))
     third = opened(store, second)
     assert (third.base is first.base) == (kind == "lists")  # a gigabyte of vectors
     if kind != "lists":
         raw = np.stack(store.sorted_rows(["embedding"])["embedding"].to_numpy())
-        np.testing.assert_allclose(third.scaling[0], raw.mean(axis=0, dtype=np.float64))
+        np.testing.assert_allclose(third.standardisation.mean, raw.mean(axis=0, dtype=np.float64))
     finds_the_best(third, store, [100, BUILT + 80])
 
 
@@ -174,7 +174,7 @@ def test_the_log_is_missed_where_rows_would_be(store: Store, monkeypatch: pytest
     store.write_tags({(path(number), 0.0): ["new"] for number in range(30)})
     index = opened(store, first)
     assert index.base is not first.base
-    assert np.array_equal(index.scaling[0], first.scaling[0])
+    assert np.array_equal(index.standardisation.mean, first.standardisation.mean)
     finds_the_best(index, store, [3, BUILT])
     (store.folder.parent / "index" / CHANGES).unlink()
     with pytest.raises(CacheDamagedError, match=r"changes\.npz.* is missing"):
@@ -200,7 +200,7 @@ def test_a_replica_shows_what_came_and_went(tmp_path: Path, kind: str) -> None:
     copied()
     hit = replica.search_embedding(VECTORS[BUILT], 1)[0]
     assert (hit.path, hit.tags, hit.similarity) == (path(BUILT), ("new",), pytest.approx(1, abs=1e-3))
-    assert np.array_equal(replica.index().base.mean, base.mean)
+    assert np.array_equal(replica.index().base.standardisation.mean, base.standardisation.mean)
     # A copy that ended before it had the log.
     library._store.remove([path(BUILT)])
     library.index()

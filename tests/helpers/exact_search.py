@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from soundloom.library.search.search_index import SearchIndex
-from soundloom.library.search.vector_index.standardisation import standardised
 from soundloom.library.storage.store import Store
 
 __all__ = ["finds_the_best_rows"]
@@ -30,7 +29,7 @@ def finds_the_best_rows(
         weightings: weights of the parts, and the recall that is expected with them, without a filter and with two.
     """
     table, queries = store.sorted_rows(["path", "tags", "embedding"]), list(queries)
-    compared = standardised(np.stack(table["embedding"].to_numpy()), *index.scaling, index.parts)
+    compared = index.standardisation.apply(np.stack(table["embedding"].to_numpy()))
     assert index.rows["path"].to_pylist() == table["path"].to_pylist()
     assert index.rows["tags"].to_pylist() == table["tags"].to_pylist()
     np.testing.assert_allclose(index.vectors, compared, atol=1e-3 if index.has_lists else 1e-6)
@@ -38,7 +37,7 @@ def finds_the_best_rows(
     for weights, recall in weightings:
         total, hits = sum(map(abs, weights.values())), 0
         for query in queries:
-            standard = standardised(query[None], *index.scaling, index.parts)[0]
+            standard = index.standardisation.apply(query[None])[0]
             weighted = np.concatenate([standard[some] * weights[name] / total for name, some in index.parts.items()])
             for mask in masks:
                 products = compared @ weighted if mask is None else np.where(mask, compared @ weighted, -np.inf)

@@ -28,7 +28,6 @@ from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
 from soundloom.library.search.matches import NearestRows
 from soundloom.library.search.query_checks import refuse_embedding
-from soundloom.library.search.vector_index.standardisation import standardised
 
 if TYPE_CHECKING:
     from soundloom.embedding_model import EmbeddingModel
@@ -73,15 +72,14 @@ def combine_examples(
         like_weights: how much each of `like` counts beside the others of them; all the same if not given.
         unlike_weights: the same of `unlike`.
     """
-    mean, scale = index.scaling
-    standard = np.zeros_like(mean)
+    standardisation = index.standardisation
+    standard = np.zeros(standardisation.dim)
     kinds = ((like, like_weights, 1.0), (unlike, unlike_weights, -_UNLIKE if like else -1.0))
     for examples, weights, together in kinds:
         counts = np.ones(len(examples)) if weights is None else np.asarray(weights, np.float64)
         for pieces, count in zip(examples, together * counts / max(1e-12, counts.sum()), strict=True):
-            standard += count * standardised(pieces, mean, scale, index.parts).mean(axis=0)
-    deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    embedding: Float[np.ndarray, " dim"] = mean + deviation * standard
+            standard += count * standardisation.apply(pieces).mean(axis=0)
+    embedding: Float[np.ndarray, " dim"] = standardisation.mean + standardisation.deviation * standard
     return embedding
 
 

@@ -39,11 +39,12 @@ from soundloom.library.search.vector_index.index_builder import build_index
 from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
 from soundloom.library.search.vector_index.row_search import RowQuery, RowSearch
 from soundloom.library.search.vector_index.row_vectors import RowVectors
-from soundloom.library.search.vector_index.standardisation import embedding_matrix, restored, standardised
+from soundloom.library.search.vector_index.standardisation import Standardisation
 from soundloom.library.segments import Hit, Segment, Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
+from soundloom.library.storage.table_schema import embedding_matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,7 @@ class SearchIndex:
         self.base = base
         self._store = store
         self.version = files.state.version
-        self.parts, self.sample, self._mean, self._scale = base.parts, base.sample, base.mean, base.scale
+        self.parts, self.sample = base.parts, base.sample
         self._rows = base.follow(files)
         self.segments = Segments(self._rows, self.version, presence)
         self._masks = FieldMasks(self._rows, store, facts)
@@ -175,21 +176,21 @@ class SearchIndex:
         self.base.check()
 
     @property
-    def scaling(self) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
-        """Mean and inverse deviation of every column, by which embeddings are standardised; 0 for a constant one."""
-        return self._mean, self._scale
+    def standardisation(self) -> Standardisation:
+        """How the embeddings are standardised, and queries with them."""
+        return self.base.standardisation
 
     def sample_similarities(self, query: Float[np.ndarray, " dim"]) -> dict[str, Float[np.ndarray, " sampled"]]:
         """The cosines of the sampled rows to a raw embedding, by part."""
-        standard = standardised(query[None], self._mean, self._scale, self.parts)[0]
-        sampled = standardised(self.sample, self._mean, self._scale, self.parts)
+        standard = self.standardisation.apply(query[None])[0]
+        sampled = self.standardisation.apply(self.sample)
         return {name: sampled[:, columns] @ standard[columns] for name, columns in self.parts.items()}
 
     def cosines(
         self, queries: Float[np.ndarray, "queries dim"], rows: Int[np.ndarray, " n"]
     ) -> dict[str, Float[np.ndarray, "queries n"]]:
         """The cosines of some rows to raw embeddings, by part."""
-        standard = standardised(queries.astype(np.float32), self._mean, self._scale, self.parts)
+        standard = self.standardisation.apply(queries.astype(np.float32))
         vectors = self._vectors.at(rows)
         return {name: standard[:, columns] @ vectors[:, columns].T for name, columns in self.parts.items()}
 
@@ -265,14 +266,14 @@ class SearchIndex:
         rows = np.concatenate([np.zeros(0, np.int64), *(self.rows_of_file(path) for path in files)])
         if (norms := self._vectors.norms_at(rows)) is None:
             return self.embeddings(segments)
-        raw = restored(self._vectors.at(rows), norms, self._mean, self._scale, self.parts)
+        raw = self.standardisation.restore(self._vectors.at(rows), norms)
         keys = self._rows.at(rows, ["path", "start"]).to_pydict().values()
         return dict(zip(zip(*keys, strict=True), raw, strict=True))
 
     def stored_embeddings(self) -> Iterator[tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n dim"]]]:
         """The raw embeddings of all rows from the store, batch by batch, with their positions in the index."""
         for batch in self._store.scan(["embedding"], row_ids=True):
-            embeddings = embedding_matrix(batch, len(self._mean))
+            embeddings = embedding_matrix(batch, self.standardisation.dim)
             rows = self._rows.rows_of_ids(batch["_rowid"].to_numpy())
             yield rows[rows >= 0], embeddings[rows >= 0]
 
@@ -338,7 +339,7 @@ class SearchIndex:
         Raises:
             CacheDamagedError: the index is not as it was written.
         """
-        standard = standardised(query[None].astype(np.float32), self._mean, self._scale, self.parts)[0]
+        standard = self.standardisation.apply(query[None].astype(np.float32))[0]
         total = sum(abs(weight) for weight in weights.values())
         weighted = np.zeros_like(standard)
         for name, columns in self.parts.items():

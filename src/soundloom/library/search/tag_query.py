@@ -219,14 +219,12 @@ def tag_embedding(
     if not 0 <= share <= 1:
         raise QueryError(f"the tags' share beside a sound must be from 0 to 1, got {share}")
     columns = _columns(aligned, settings)
-    mean, scale = index.scaling
-    # A constant column carries no information, and the index leaves it out.
-    deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    mean, deviation = index.standardisation.mean, index.standardisation.deviation
     direction = aligned.query_direction(index.sample[:, columns], tags, not_)
     standard = np.zeros_like(mean)
     standard[columns] = _unit(direction * deviation[columns])
     if sound is not None:
-        mixed = (sound - mean) * scale
+        mixed = (sound - mean) * index.standardisation.scale
         mixed[columns] = (1 - share) * _unit(mixed[columns]) + share * standard[columns]
         standard = mixed
     embedding: Float[np.ndarray, " dim"] = mean + deviation * standard

@@ -31,6 +31,7 @@ from soundloom.library.storage.table_schema import (
     Failure,
     FileNotice,
     FileState,
+    embedding_matrix,
     failure_schema,
     failure_table,
     notice_lines,
@@ -223,8 +224,7 @@ class Store:
         for chunk in _chunks(sorted(set(paths))):
             for batch in self.scan(["path", "start", "embedding"], path_is_in(chunk)):
                 keys = zip(batch["path"].to_pylist(), batch["start"].to_pylist(), strict=True)
-                rows = np.asarray(batch["embedding"].flatten(), np.float32).reshape(-1, self._dim)
-                found.update(zip(keys, rows, strict=True))
+                found.update(zip(keys, embedding_matrix(batch, self._dim), strict=True))
         return found
 
     def append(self, rows: pa.Table) -> None:

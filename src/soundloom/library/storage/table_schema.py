@@ -31,6 +31,7 @@ __all__ = [
     "FileState",
     "content_checksum",
     "content_hash",
+    "embedding_matrix",
     "failure_schema",
     "failure_table",
     "notice_lines",
@@ -166,6 +167,11 @@ def segment_rows(
 def content_checksum(digest: str) -> int:
     """A number of 31 bits for the hash of a content, by which rows that may have it are found."""
     return zlib.crc32(digest.encode()) >> 1
+
+
+def embedding_matrix(batch: pa.RecordBatch, dim: int) -> NDArray[np.float32]:
+    """The embedding column of a batch of segments as ``[rows, dim]``, without a copy."""
+    return np.asarray(batch["embedding"].flatten().to_numpy(zero_copy_only=True)).reshape(-1, dim)
 
 
 def with_column(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:

@@ -5,8 +5,6 @@ A process that has it open goes on using it while the log of changes grows (`sou
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
@@ -16,6 +14,7 @@ from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
 from soundloom.library.search.vector_index.codes import Codes
 from soundloom.library.search.vector_index.index_files import ROWS_FILE, IndexFiles
 from soundloom.library.search.vector_index.part_lists import PartLists, open_lists
+from soundloom.library.search.vector_index.standardisation import Standardisation
 
 __all__ = ["IndexBase"]
 
@@ -30,8 +29,7 @@ class IndexBase:
         files: as given.
         parts: part name -> its columns.
         rows: path, start, end, duration, tags, notices and row id of every row, ordered by path and start.
-        mean: of every column.
-        scale: inverse deviation of every column, 0 for a constant one.
+        standardisation: of the embeddings.
         sample: raw embeddings of every n-th row.
         vectors: standardised embeddings.
         norms: lengths of their parts before these had unit length, if they are known.
@@ -49,9 +47,8 @@ class IndexBase:
         self.files = files
         self.parts = {name: slice(*columns) for name, columns in manifest["parts"].items()}
         self.rows = FixedRows(files.table(ROWS_FILE))
-        scaling: Any = files.arrays("scaling.npz")
-        self.mean: Float[np.ndarray, " dim"] = scaling["mean"]
-        self.scale: Float[np.ndarray, " dim"] = scaling["scale"]
+        scaling = files.arrays("scaling.npz")
+        self.standardisation = Standardisation(scaling["mean"], scaling["scale"], self.parts)
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
         self.vectors = CheckedMatrix(files.open("vectors.npy"))
         self.norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None

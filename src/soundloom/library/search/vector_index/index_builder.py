@@ -19,13 +19,8 @@ from soundloom.library.search.vector_index.index_extension import extended, repl
 from soundloom.library.search.vector_index.index_files import ROWS_FILE, create_vectors, write_manifest, write_table
 from soundloom.library.search.vector_index.list_builder import build_lists
 from soundloom.library.search.vector_index.recall import RecallSample
-from soundloom.library.search.vector_index.standardisation import (
-    column_scaling,
-    embedding_matrix,
-    sampled_scaling,
-    standardised_with_norms,
-)
-from soundloom.library.storage.table_schema import failure_table, whole_column
+from soundloom.library.search.vector_index.standardisation import Standardisation
+from soundloom.library.storage.table_schema import embedding_matrix, failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,18 +121,17 @@ def _write_vectors(
 ) -> np.ndarray:
     """Write the scaling of the columns, the vectors, which are returned, the norms of their parts, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
-    dim = max(columns.stop for columns in parts.values())
-    mean, scale = sampled_scaling(store, row_ids, dim) if large else column_scaling(store, dim, len(row_ids))
-    np.savez(folder / "scaling.npz", mean=mean, scale=scale)
+    scaling = (Standardisation.of_sample if large else Standardisation.of_rows)(store, parts, row_ids)
+    np.savez(folder / "scaling.npz", mean=scaling.mean, scale=scaling.scale)
     order = np.argsort(row_ids)
-    vectors = create_vectors(folder, rows.num_rows, len(mean), np.float16 if large else np.float32)
+    vectors = create_vectors(folder, rows.num_rows, scaling.dim, np.float16 if large else np.float32)
     norms = np.zeros((rows.num_rows, len(parts)), np.float32)
     step = max(1, rows.num_rows // _SAMPLE_ROWS)
-    sample = np.zeros((len(range(0, rows.num_rows, step)), len(mean)), np.float32)
+    sample = np.zeros((len(range(0, rows.num_rows, step)), scaling.dim), np.float32)
     for batch in store.scan(["embedding"], row_ids=True):
         positions = order[np.searchsorted(row_ids, batch["_rowid"].to_numpy(), sorter=order)]
-        raw = embedding_matrix(batch, len(mean))
-        vectors[positions], norms[positions] = standardised_with_norms(raw, mean, scale, parts)
+        raw = embedding_matrix(batch, scaling.dim)
+        vectors[positions], norms[positions] = scaling.apply_with_norms(raw)
         chosen = positions % step == 0
         sample[positions[chosen] // step] = raw[chosen]
     if not large:

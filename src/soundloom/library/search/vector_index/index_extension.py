@@ -37,8 +37,7 @@ from soundloom.library.search.vector_index.index_files import (
     write_table,
 )
 from soundloom.library.search.vector_index.row_vectors import RowVectors
-from soundloom.library.search.vector_index.standardisation import embedding_matrix, standardised_with_norms
-from soundloom.library.storage.table_schema import content_checksum, failure_table, whole_column
+from soundloom.library.storage.table_schema import content_checksum, embedding_matrix, failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,7 +211,7 @@ class _Changes:
         names = [name for name in schema.names if not name.startswith("_")]
         earlier = _keys(rows.at(gone)) if len(gone) else pa.array([], pa.string())
         moved, kept, added = [], [np.zeros(0, np.int64)], []
-        found = [np.zeros((0, len(base.mean)), base.vectors.mapped.dtype)]
+        found = [np.zeros((0, base.standardisation.dim), base.vectors.mapped.dtype)]
         lengths = [np.zeros((0, parts), np.float32)]
         for first in range(0, len(new), _BATCH):
             columns = [*names, "hash", *([] if vectors_stay else ["embedding"])]
@@ -247,8 +246,8 @@ def _standard_vectors(base: IndexBase, rows: pa.Table) -> tuple[np.ndarray, np.n
     """The embeddings of rows as the index has them, and the norms of their parts; None where they were not read."""
     if "embedding" not in rows.column_names:
         return None
-    raw = [embedding_matrix(batch, len(base.mean)) for batch in rows.to_batches()]
-    return standardised_with_norms(np.concatenate(raw), base.mean, base.scale, base.parts)
+    raw = [embedding_matrix(batch, base.standardisation.dim) for batch in rows.to_batches()]
+    return base.standardisation.apply_with_norms(np.concatenate(raw))
 
 
 def _keys(rows: pa.Table) -> pa.Array:

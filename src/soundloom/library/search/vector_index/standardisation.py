@@ -8,24 +8,18 @@ brought to unit length.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from jaxtyping import Float, Float32, Integer
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from soundloom.library.storage.table_schema import embedding_matrix
 
+if TYPE_CHECKING:
     from soundloom.library.storage.store import Store
 
-__all__ = [
-    "column_scaling",
-    "embedding_matrix",
-    "restored",
-    "sampled_scaling",
-    "standardised",
-    "standardised_with_norms",
-]
+__all__ = ["Standardisation"]
 
 _MIN_ROWS = 20
 """With fewer rows than this the columns' deviations say nothing, and embeddings stay as they are."""
@@ -33,107 +27,103 @@ _SAMPLED, _BATCH = 2**17, 2**15
 """Rows of a large library from which deviations are computed, to half a percent, and how many are read at a time."""
 
 
-def embedding_matrix(batch: pa.RecordBatch, dim: int) -> Float32[np.ndarray, "rows dim"]:
-    """The embedding column of a batch of the store, without a copy."""
-    return np.asarray(batch["embedding"].flatten().to_numpy(zero_copy_only=True)).reshape(-1, dim)
+@dataclass(frozen=True, eq=False)
+class Standardisation:
+    """How the embeddings of one library are made comparable.
 
-
-def column_scaling(store: Store, dim: int, count: int) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
-    """Mean and inverse deviation of every column, in two passes; 0 and 1 where there are too few rows.
-
-    Args:
-        store: the library's rows.
-        dim: size of an embedding.
-        count: number of rows.
+    Attributes:
+        mean: of every column.
+        scale: inverse deviation of every column, 0 for a constant one.
+        parts: part name -> its columns.
     """
-    if count < _MIN_ROWS:
-        return np.zeros(dim), np.ones(dim)
-    mean, deviations = np.zeros(dim), np.zeros(dim)
-    for batch in store.scan(["embedding"]):
-        mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
-    for batch in store.scan(["embedding"]):
-        deviations += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
-    return _inverse(mean, np.sqrt(deviations))
+
+    mean: Float[np.ndarray, " dim"]
+    scale: Float[np.ndarray, " dim"]
+    parts: Mapping[str, slice]
+
+    @classmethod
+    def of_rows(cls, store: Store, parts: Mapping[str, slice], row_ids: Integer[np.ndarray, " rows"]) -> Self:
+        """Means and deviations of all rows, in two passes; 0 and 1 where there are too few rows.
+
+        Args:
+            store: the library's rows.
+            parts: part name -> its columns.
+            row_ids: of all rows.
+        """
+        count, dim = len(row_ids), _dim(parts)
+        mean, squares = np.zeros(dim), np.zeros(dim)
+        if count < _MIN_ROWS:
+            return cls(mean, np.ones(dim), parts)
+        for batch in store.scan(["embedding"]):
+            mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
+        for batch in store.scan(["embedding"]):
+            squares += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
+        return cls(mean, _inverse(mean, np.sqrt(squares)), parts)
+
+    @classmethod
+    def of_sample(cls, store: Store, parts: Mapping[str, slice], row_ids: Integer[np.ndarray, " rows"]) -> Self:
+        """The same from some rows of a large library, ten gigabytes of which need not be read for it.
+
+        Args:
+            store: the library's rows.
+            parts: part name -> its columns.
+            row_ids: of all rows, in a fixed order.
+        """
+        some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
+        read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
+        rows = np.concatenate([embedding_matrix(batch, _dim(parts)) for table in read for batch in table.to_batches()])
+        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        return cls(mean, _inverse(mean, deviation), parts)
+
+    @property
+    def dim(self) -> int:
+        """The size of an embedding."""
+        return len(self.mean)
+
+    @property
+    def deviation(self) -> Float[np.ndarray, " dim"]:
+        """Of every column; 0 for a constant one, which says nothing and is left out."""
+        return np.asarray(np.divide(1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0))
+
+    def apply(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows dim"]:
+        """Raw embeddings with columns centred and scaled and every part at unit length; a part of zeros stays zeros."""
+        return self.apply_with_norms(embeddings)[0]
+
+    def apply_with_norms(
+        self, embeddings: Float[np.ndarray, "rows dim"]
+    ) -> tuple[Float32[np.ndarray, "rows dim"], Float32[np.ndarray, "rows parts"]]:
+        """As `apply`, and the length that every part had, by which `restore` gives the embeddings again."""
+        # In double precision: a column may vary little about a large mean.
+        standard = (embeddings - self.mean) * self.scale
+        norms = np.zeros((len(standard), len(self.parts)), np.float32)
+        for number, columns in enumerate(self.parts.values()):
+            part = standard[:, columns]
+            norm = np.linalg.norm(part, axis=1, keepdims=True)
+            np.divide(part, norm, out=part, where=norm > 0)
+            norms[:, number] = norm[:, 0]
+        return np.asarray(standard, np.float32), norms
+
+    def restore(
+        self, vectors: Float32[np.ndarray, "rows dim"], norms: Float32[np.ndarray, "rows parts"]
+    ) -> Float32[np.ndarray, "rows dim"]:
+        """Raw embeddings from standardised ones, to the precision of these; a constant column is its mean.
+
+        Args:
+            vectors: standardised.
+            norms: of their parts before they had unit length.
+        """
+        raw = vectors * self.deviation
+        for number, columns in enumerate(self.parts.values()):
+            raw[:, columns] *= norms[:, number : number + 1]
+        return np.asarray(raw + self.mean, np.float32)
 
 
-def sampled_scaling(
-    store: Store, row_ids: Integer[np.ndarray, " rows"], dim: int
-) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
-    """The same from some rows of a large library, ten gigabytes of which need not be read for it.
-
-    Args:
-        store: the library's rows.
-        row_ids: of all rows, in a fixed order.
-        dim: size of an embedding.
-    """
-    some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
-    read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
-    rows = np.concatenate([embedding_matrix(batch, dim) for table in read for batch in table.to_batches()])
-    return _inverse(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
+def _dim(parts: Mapping[str, slice]) -> int:
+    return int(max(columns.stop for columns in parts.values()))
 
 
-def _inverse(
-    mean: Float[np.ndarray, " dim"], deviations: Float[np.ndarray, " dim"]
-) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
-    """The mean and the inverse deviation of every column, 0 for one that is constant."""
+def _inverse(mean: Float[np.ndarray, " dim"], deviation: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:
+    """The inverse deviation of every column, 0 for one that is constant."""
     # A column that is the same for every sound carries no information; dividing by its deviation would amplify noise.
-    informative = deviations > 1e-5 * np.maximum(1e-3, np.abs(mean))
-    return mean, np.divide(1.0, deviations, out=np.zeros(len(mean)), where=informative)
-
-
-def standardised(
-    embeddings: Float[np.ndarray, "rows dim"],
-    mean: Float[np.ndarray, " dim"],
-    scale: Float[np.ndarray, " dim"],
-    parts: Mapping[str, slice],
-) -> Float32[np.ndarray, "rows dim"]:
-    """Embeddings with columns centred and scaled and every part at unit length; a part of zeros stays zeros.
-
-    Args:
-        embeddings: raw, as the model gives them.
-        mean: of every column.
-        scale: inverse deviation of every column, 0 for a constant one.
-        parts: part name -> its columns.
-    """
-    return standardised_with_norms(embeddings, mean, scale, parts)[0]
-
-
-def standardised_with_norms(
-    embeddings: Float[np.ndarray, "rows dim"],
-    mean: Float[np.ndarray, " dim"],
-    scale: Float[np.ndarray, " dim"],
-    parts: Mapping[str, slice],
-) -> tuple[Float32[np.ndarray, "rows dim"], Float32[np.ndarray, "rows parts"]]:
-    """As `standardised`, and the length that every part had, by which `restored` has the embeddings again."""
-    # In double precision: a column may vary little about a large mean.
-    standard = (embeddings - mean) * scale
-    norms = np.zeros((len(standard), len(parts)), np.float32)
-    for number, columns in enumerate(parts.values()):
-        part = standard[:, columns]
-        norm = np.linalg.norm(part, axis=1, keepdims=True)
-        np.divide(part, norm, out=part, where=norm > 0)
-        norms[:, number] = norm[:, 0]
-    return np.asarray(standard, np.float32), norms
-
-
-def restored(
-    vectors: Float32[np.ndarray, "rows dim"],
-    norms: Float32[np.ndarray, "rows parts"],
-    mean: Float[np.ndarray, " dim"],
-    scale: Float[np.ndarray, " dim"],
-    parts: Mapping[str, slice],
-) -> Float32[np.ndarray, "rows dim"]:
-    """Raw embeddings from standardised ones, to the precision of these; a constant column is its mean.
-
-    Args:
-        vectors: standardised.
-        norms: of their parts before they had unit length.
-        mean: of every column.
-        scale: inverse deviation of every column, 0 for a constant one.
-        parts: part name -> its columns.
-    """
-    deviation = np.divide(1.0, scale, out=np.zeros(len(scale)), where=scale > 0)
-    raw = vectors * deviation
-    for number, columns in enumerate(parts.values()):
-        raw[:, columns] *= norms[:, number : number + 1]
-    return np.asarray(raw + mean, np.float32)
+    informative = deviation > 1e-5 * np.maximum(1e-3, np.abs(mean))
+    return np.asarray(np.divide(1.0, deviation, out=np.zeros(len(mean)), where=informative))
