@@ -12,10 +12,10 @@ import pytest
 from soundloom.errors import CacheDamagedError
 from soundloom.library.row_log.change_log import CHANGES
 from soundloom.library.row_log.merged_order import MergedOrder
+from soundloom.library.row_log.stored_rows import sorted_rows
 from soundloom.library.row_log.table_fragments import deleted_row_ids, read_fragments
 from soundloom.library.search.search_index import SearchIndex
 from soundloom.library.search.vector_index import index_extension
-from soundloom.library.search.vector_index.index_extension import sorted_rows
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState, segment_rows
 

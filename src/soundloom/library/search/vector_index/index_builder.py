@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soundloom.library.row_log.stored_rows import sorted_rows, store_state
 from soundloom.library.search.vector_index.cells import build_cells
 from soundloom.library.search.vector_index.codes import build_codes
 from soundloom.library.search.vector_index.index_base import IndexBase
-from soundloom.library.search.vector_index.index_extension import extended, replacing, sorted_rows, store_state
-from soundloom.library.search.vector_index.index_files import ROWS_FILE, create_vectors, write_manifest, write_table
+from soundloom.library.search.vector_index.index_extension import extended
+from soundloom.library.search.vector_index.index_files import (
+    ROWS_FILE,
+    create_vectors,
+    new_index,
+    write_manifest,
+    write_table,
+)
 from soundloom.library.search.vector_index.list_builder import build_lists
 from soundloom.library.search.vector_index.recall import RecallSample
 from soundloom.library.search.vector_index.standardisation import Standardisation
@@ -71,7 +78,7 @@ def build_index(
     store.check_files()
     state = store_state(store)
     dim = max(columns.stop for columns in parts.values())
-    with replacing(folder) as temporary:
+    with new_index(folder) as temporary:
         rows = sorted_rows(store)
         write_table(temporary / ROWS_FILE, rows)
         write_table(temporary / "failures.arrow", failure_table(store.failures()))

@@ -14,40 +14,37 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Integer
-from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.row_log.change_log import ChangeLog, StoreState
 from soundloom.library.row_log.merged_rows import MergedRows
-from soundloom.library.row_log.table_fragments import PLACES, Fragment, deleted_row_ids, read_fragments
+from soundloom.library.row_log.stored_rows import different_rows, store_state, with_contents
 from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_files import (
     ROWS_FILE,
     IndexFiles,
+    new_index,
     open_index,
     write_manifest,
     write_table,
 )
 from soundloom.library.search.vector_index.row_vectors import RowVectors
-from soundloom.library.storage.table_schema import content_checksum, embedding_matrix, failure_table, whole_column
+from soundloom.library.storage.table_schema import embedding_matrix, failure_table, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from soundloom.library.storage.store import Store
 
-__all__ = ["extended", "link_or_copy", "replacing", "sorted_rows", "store_state"]
+__all__ = ["extended"]
 
-_COLUMNS = ["path", "start", "end", "duration", "tags", "hash"]
-_TABLE = "segments.lance"
 _FEWEST_LOGGED, _SHARE_LOGGED = 2**14, 200
 """Changed rows that the log holds: so many at least, or one in so many where that is more."""
 _SHARE_FOLLOWED = 20
@@ -89,7 +86,7 @@ def extended(
         base = IndexBase.of(files, base)
         rows = base.follow(files)
         state = store_state(store)
-        different = _different_rows(rows, files.state.fragments, state.fragments, store)
+        different = different_rows(rows, files.state.fragments, state.fragments, store)
         if different is None:
             return False
         gone, new = different
@@ -122,54 +119,6 @@ def _is_outgrown(base: IndexBase, inserted: int, removed: int) -> bool:
     if base.lists is None and (inserted + removed) * _SHARE_FOLLOWED > len(base.rows):
         return True
     return inserted > _most_logged(base) or 2 * removed > len(base.rows)
-
-
-def store_state(store: Store) -> StoreState:
-    """The state of a store as it is now."""
-    version = store.version
-    fragments = read_fragments(store.folder / _TABLE, version)
-    return StoreState(version, store.identity, store.failures_identity, fragments)
-
-
-def _different_rows(
-    rows: MergedRows, known: Mapping[int, Fragment] | None, now: Mapping[int, Fragment] | None, store: Store
-) -> tuple[NDArray[np.int64], NDArray[np.uint64]] | None:
-    """The rows of an index that the store has no longer under their row ids, and the row ids that the index has not.
-
-    None where fragments do not show them.
-    """
-    if known is None or now is None:
-        return None
-    gone, new = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
-    for number in sorted(known.keys() | now.keys()):
-        before, after = known.get(number), now.get(number)
-        if before == after:
-            continue
-        # Columns that are added later are in further files.
-        if before is None or after is None or not after.files.startswith(before.files):
-            if before is not None:
-                gone.append(rows.rows_of_fragment(number))
-            if after is not None:
-                new.append(_row_ids(store, number, after))
-        elif after.deleted < before.deleted:
-            return None
-        else:
-            deleted = deleted_row_ids(store.folder / _TABLE, number, after)
-            if deleted is not None:
-                found = rows.rows_of_ids(deleted)
-                gone.append(found[found >= 0])
-            else:
-                there = rows.rows_of_ids(_row_ids(store, number, after))
-                gone.append(np.setdiff1d(rows.rows_of_fragment(number), there))
-    return np.sort(np.concatenate(gone)), np.concatenate(new)
-
-
-def _row_ids(store: Store, number: int, fragment: Fragment) -> NDArray[np.uint64]:
-    """The row ids of the rows of a fragment that are not deleted."""
-    deleted = deleted_row_ids(store.folder / _TABLE, number, fragment)
-    if deleted is None:
-        return np.sort(store.row_ids(number * PLACES, (number + 1) * PLACES))
-    return np.setdiff1d(number * PLACES + np.arange(fragment.rows, dtype=np.uint64), deleted)
 
 
 @dataclass(frozen=True)
@@ -217,7 +166,7 @@ class _Changes:
             columns = [*names, "hash", *([] if vectors_stay else ["embedding"])]
             read = store.rows_by_id(new[first : first + _BATCH], columns)
             standard = _standard_vectors(base, read)
-            read = _with_contents(read).select(schema.names).cast(schema)
+            read = with_contents(read).select(schema.names).cast(schema)
             place = pc.fill_null(pc.index_in(_keys(read), value_set=earlier), -1).to_numpy()
             same = np.flatnonzero(place >= 0)
             if standard is not None:
@@ -312,10 +261,10 @@ def _write_table_anew(folder: Path, files: IndexFiles, rows: MergedRows, log: Ch
     nothing = np.zeros(0, np.int64)
     none = {"inserted": log.inserted.slice(0, 0), "vectors": log.vectors[:0], "norms": log.norms[:0]}
     only = replace(log, removed=nothing, before=nothing, **none)
-    with replacing(folder) as temporary:
+    with new_index(folder) as temporary:
         for name in files.manifest["files"]:
             if name != ROWS_FILE:
-                link_or_copy(folder / name, temporary / name)
+                _link_or_copy(folder / name, temporary / name)
         write_table(temporary / ROWS_FILE, MergedRows(rows.base, only).table)
         known = {name: checksums for name, checksums in files.manifest["files"].items() if name != ROWS_FILE}
         facts: dict[str, Any] = {
@@ -325,52 +274,7 @@ def _write_table_anew(folder: Path, files: IndexFiles, rows: MergedRows, log: Ch
         replace(log, base=base, places=nothing, replaced=log.replaced.slice(0, 0)).write(temporary)
 
 
-def _with_contents(rows: pa.Table) -> pa.Table:
-    """Rows with a checksum instead of the hash of each one's file."""
-    import pyarrow as pa
-
-    digests = whole_column(rows, "hash").dictionary_encode()
-    known = pa.array([content_checksum(digest) for digest in digests.dictionary.to_pylist()], pa.uint32())
-    return rows.drop_columns(["hash"]).append_column("_content", known.take(digests.indices))
-
-
-def sorted_rows(store: Store) -> pa.Table:
-    """The rows without their embeddings, ordered by path and start, so that ties do not depend on the writing order."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    batches = list(store.scan(_COLUMNS + [name for name in ("notices",) if name in store.columns], row_ids=True))
-    if not batches:
-        names = {"path": pa.string(), "start": pa.float64(), "end": pa.float64(), "duration": pa.float64()}
-        return pa.schema(
-            {
-                **names,
-                "tags": pa.list_(pa.string()),
-                "notices": pa.string(),
-                "_rowid": pa.uint64(),
-                "_content": pa.uint32(),
-            }
-        ).empty_table()
-    rows = _with_contents(pa.Table.from_batches(batches))
-    return rows.take(pc.sort_indices(rows, sort_keys=[("path", "ascending"), ("start", "ascending")]))
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of another when the block ends, and goes when it fails."""
-    temporary = folder.with_name(folder.name + ".building")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def link_or_copy(file: Path, target: Path) -> None:
+def _link_or_copy(file: Path, target: Path) -> None:
     """The same file under another path, without its bytes twice where the file system can do that."""
     try:
         os.link(file, target)

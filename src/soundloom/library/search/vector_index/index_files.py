@@ -27,7 +27,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +51,7 @@ __all__ = [
     "IndexFiles",
     "check_index",
     "create_vectors",
+    "new_index",
     "open_index",
     "read_manifest",
     "write_manifest",
@@ -175,6 +179,21 @@ def check_index(folder: Path) -> None:
     if files is not None:
         for name in files.manifest["files"]:
             files.open(name).check_all()
+
+
+@contextmanager
+def new_index(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of the index in another when the block ends, and goes when it fails."""
+    temporary = folder.with_name(folder.name + ".building")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any] | None = None) -> str:
