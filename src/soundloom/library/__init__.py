@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from soundloom.library.search.fields.deployments import Deployment, Deployments
     from soundloom.library.search.fields.facets import Facets
     from soundloom.library.search.fields.recording_filter import RecordingFilter, parse_hours
-    from soundloom.library.search.filters import Filter
     from soundloom.library.search.library_query import LibraryQuery
     from soundloom.library.search.matches import Match
     from soundloom.library.search.query_sound import QuerySound
@@ -61,7 +60,6 @@ __all__ = [
     "Failure",
     "FileNotice",
     "FileProgress",
-    "Filter",
     "Hit",
     "Hits",
     "Library",
@@ -117,7 +115,6 @@ _HOMES = {
     "Failure": "storage.table_schema",
     "FileNotice": "storage.table_schema",
     "FileProgress": "indexing.add_report",
-    "Filter": "search.filters",
     "Hit": "segments",
     "Hits": "hits",
     "Library": "library",

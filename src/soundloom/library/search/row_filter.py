@@ -1,6 +1,6 @@
 """Filters of rows by given tags, folders, lengths, facts of the files, sites and times, evaluated with Arrow.
 
-Unlike the conditions of `soundloom.library.search.filters`, they say what is there where nothing fits.
+Unlike SQL conditions (`soundloom.library.search.fields.conditions`), they say what is there where nothing fits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,7 @@ __all__ = ["RowFilter"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowFilter:
+class RowFilter(RecordingFilter):
     """Which segments may be found; every condition that is given must hold.
 
     Attributes:
@@ -58,16 +57,6 @@ class RowFilter:
     longer: float | None = None
     shorter: float | None = None
     sample_rate: int | None = None
-    site: str | None = None
-    hours: tuple[float, float] | None = None
-    after: date | None = None
-    before: date | None = None
-
-    def __post_init__(self) -> None:
-        RecordingFilter(hours=self.hours)
-
-    def __bool__(self) -> bool:
-        return self != RowFilter()
 
     def mask(self, fields: FileFields) -> NDArray[np.bool_]:
         """Which segments of a library satisfy the filter.
@@ -91,7 +80,7 @@ class RowFilter:
         if self.sample_rate is not None:
             files &= _at_rate(fields, self.sample_rate)
         mask = fields.of_rows(files)
-        if self.after is not None or self.before is not None or self.hours is not None:
+        if self.is_timed:
             mask &= self._by_time(fields)
         for tag in self.tags:
             mask &= _has_tag(fields, tag)

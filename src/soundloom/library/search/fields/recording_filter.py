@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from soundloom.errors import InvalidArgumentError, QueryError
@@ -41,7 +41,7 @@ class RecordingFilter:
             raise InvalidArgumentError(f"hours are from 0 to 24, got {self.hours}")
 
     def __bool__(self) -> bool:
-        return any(getattr(self, one.name) is not None for one in fields(self))
+        return self != type(self)()
 
     @property
     def is_timed(self) -> bool:
