@@ -117,7 +117,7 @@ def test_what_was_asked_before_changes_nothing(
         query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}
         fresh = SimilarityCache(index._vectors, PARTS).weighted_similarity(query, weights)
         assert np.array_equal(steered.weighted_similarity(query, weights), fresh)
-        assert len(steered._entries) <= 2
+        assert len(steered._of_query) <= 2
     for row, weight in asked:
         weights = {"left": weight, "right": 1.0}
         found, again = (index.search(embeddings[row], 10, weights) for _ in range(2))

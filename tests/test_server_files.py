@@ -21,10 +21,10 @@ from helpers.malformed_files import HOSTILE, Hostile
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import AudioError
 from soundloom.library import Library
+from soundloom.lru_cache import LruCache
 from soundloom.server.http.error_responses import ApiError
 from soundloom.server.http.range_response import parse_range
 from soundloom.server.jobs import Jobs
-from soundloom.server.lru_cache import LruCache
 from soundloom.server.media import file_cache
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.media.file_cache import FileCache

@@ -25,11 +25,11 @@ from soundloom.library import (
     misread,
     silence_error,
 )
+from soundloom.lru_cache import LruCache
 from soundloom.option_hints import hints_for_page
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.find_schemas import FacetCounts, FacetValue, FoundFile, FoundFiles
 from soundloom.server.http.error_responses import ApiError
-from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.sound_files import SoundFiles
 from soundloom.server.media.upload_store import UploadStore
 from soundloom.server.queries import FacetQuery, FileQuery, Query, parse_weights

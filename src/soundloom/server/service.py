@@ -13,9 +13,9 @@ from fastapi import Depends, Request
 
 from soundloom.cache_folder import cache_home
 from soundloom.library import Library, Map, Segment
+from soundloom.lru_cache import LruCache
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.jobs import Jobs
-from soundloom.server.lru_cache import LruCache
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.sound_files import SoundFiles

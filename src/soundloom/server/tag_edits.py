@@ -1,12 +1,8 @@
-"""Changes of tags that can be undone, and the export of tags."""
+"""Changes of tags that can be undone."""
 
 from __future__ import annotations
 
-import zipfile
 from collections import OrderedDict
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 from soundloom.library import Edit, Library
 from soundloom.server.http.error_responses import ApiError
@@ -43,20 +39,6 @@ class TagEdits:
         if edit is None:
             raise ApiError(404, "no_edit", f"there is no edit {identity!r}: edits are forgotten when the server stops")
         return self._remember(edit.revert())
-
-    def export(self, format: str) -> BinaryIO:
-        """All tags, as a CSV table or as a zip of label tracks for Audacity, in a file that is unlinked already."""
-        with TemporaryDirectory(prefix="soundloom-export-", ignore_cleanup_errors=True) as temporary:
-            folder = Path(temporary)
-            if format == "csv":
-                self._library.tags.export(folder / "tags.csv")
-                return open(folder / "tags.csv", "rb")  # (the response closes it)
-            labels = folder / "labels"
-            self._library.tags.export(labels)
-            with zipfile.ZipFile(folder / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-                for file in sorted(labels.rglob("*.txt")):
-                    archive.write(file, file.relative_to(labels))
-            return open(folder / "labels.zip", "rb")
 
     def _remember(self, edit: Edit) -> TagEdited:
         self._edits[edit.id] = edit

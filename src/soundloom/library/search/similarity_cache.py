@@ -8,14 +8,13 @@ on earlier searches.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
 
 import numpy as np
 from jaxtyping import Float
 
 from soundloom.library.search.vector_index.row_vectors import RowVectors
+from soundloom.lru_cache import LruCache
 
 __all__ = ["SimilarityCache"]
 
@@ -34,9 +33,8 @@ class SimilarityCache:
     def __init__(self, vectors: RowVectors, parts: Mapping[str, slice]) -> None:
         self._vectors = vectors
         self._parts = parts
-        self._capacity = max(1, _BYTES // max(1, 4 * len(vectors) * len(parts)))
-        self._entries: OrderedDict[bytes, Float[np.ndarray, "parts rows"]] = OrderedDict()
-        self._lock = Lock()
+        kept = max(1, _BYTES // max(1, 4 * len(vectors) * len(parts)))
+        self._of_query: LruCache[Float[np.ndarray, "parts rows"]] = LruCache(kept)
 
     def weighted_similarity(
         self, query: Float[np.ndarray, " dim"], weights: Mapping[str, float]
@@ -47,17 +45,8 @@ class SimilarityCache:
             query: standardised, as the rows are.
             weights: part name -> weight, for every part.
         """
-        return np.asarray(np.array([weights[name] for name in self._parts], np.float32) @ self._cosines(query))
+        cosines = self._of_query.get(query.tobytes(), lambda: self._cosines(query))
+        return np.asarray(np.array([weights[name] for name in self._parts], np.float32) @ cosines)
 
     def _cosines(self, query: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "parts rows"]:
-        key = query.tobytes()
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        cosines = np.stack([self._vectors.products(query[columns], columns) for columns in self._parts.values()])
-        with self._lock:
-            self._entries[key] = cosines
-            while len(self._entries) > self._capacity:
-                self._entries.popitem(last=False)
-        return cosines
+        return np.stack([self._vectors.products(query[columns], columns) for columns in self._parts.values()])

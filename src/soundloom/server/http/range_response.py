@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from anyio import CancelScope, to_thread
 from fastapi import HTTPException
@@ -20,7 +21,9 @@ from starlette.responses import Response, StreamingResponse
 from soundloom.remote import RangedFile
 from soundloom.server.http.head_requests import only_headers
 
-__all__ = ["file_response", "parse_range"]
+__all__ = ["BYTES", "binary", "file_response", "parse_range", "saved_as"]
+
+BYTES = "application/octet-stream"
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
@@ -53,8 +56,19 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     return first, last
 
 
+def binary(*media_types: str) -> dict[str, Any]:
+    """The OpenAPI entry of an answer that is no JSON, of one of some media types; of any bytes if none is given."""
+    return {"content": {one: {"schema": {"type": "string", "format": "binary"}} for one in media_types or (BYTES,)}}
+
+
+def saved_as(name: str) -> dict[str, str]:
+    """The header by which browsers save an answer under a name (RFC 6266)."""
+    plain = f'filename="{name}"' if quote(name) == name else f"filename*=UTF-8''{quote(name)}"
+    return {"Content-Disposition": f"attachment; {plain}"}
+
+
 def file_response(
-    file: BinaryIO, request: Request, media_type: str, headers: Mapping[str, str] | None = None
+    file: BinaryIO, request: Request, media_type: str = BYTES, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A response of a file, which is closed when it was sent.
 

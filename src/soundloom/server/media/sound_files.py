@@ -11,10 +11,7 @@ import io
 import json
 import os
 import stat
-import threading
 import zlib
-from collections import OrderedDict
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,8 +24,10 @@ from soundloom import pictures
 from soundloom.errors import AudioError, RemoteFileError
 from soundloom.file_names import os_path
 from soundloom.library import Segment
+from soundloom.lru_cache import LruCache
 from soundloom.remote import RangedFile, is_address, open_binary
 from soundloom.server.http.error_responses import ApiError
+from soundloom.server.http.range_response import BYTES
 from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import TRANSCODED, playable
@@ -60,8 +59,7 @@ class SoundFiles:
     def __init__(self, pool: DecodePool, cache: FileCache) -> None:
         self._pool = pool
         self._cache = cache
-        self._codecs: OrderedDict[tuple[Any, ...], str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._forms: LruCache[dict[str, Any]] = LruCache(_REMEMBERED)
 
     def whole(self, segment: Segment) -> Playable:
         """The segment's file: itself where browsers play it, else transcoded.
@@ -76,15 +74,14 @@ class SoundFiles:
         """A file as browsers play it; the path must come from a row or from an upload."""
         file = open_sound(path)
         try:
-            identity = self._look(path)
-            media_type = playable(self._codec(path, identity))
+            media_type = playable(str(self._form(path)["codec"]))
             if media_type is not None:
                 return Playable(file, media_type)
         except BaseException:
             file.close()
             raise
         file.close()
-        return Playable(self._transcoded(path, identity, 0.0, None, "FLAC"), TRANSCODED)
+        return Playable(self._transcoded(path, 0.0, None, "FLAC"), TRANSCODED)
 
     def original(self, segment: Segment) -> Playable:
         """The segment's file as it is, to be kept.
@@ -92,7 +89,7 @@ class SoundFiles:
         Raises:
             ApiError: the file is gone.
         """
-        return Playable(open_sound(segment.path), "application/octet-stream")
+        return Playable(open_sound(segment.path), BYTES)
 
     def part(self, segment: Segment) -> Playable:
         """The segment alone, as WAV.
@@ -101,25 +98,18 @@ class SoundFiles:
             ApiError: the file is gone.
             AudioError: it is no sound any more, or shorter than it was.
         """
-        identity = self._look(segment.path)
-        return Playable(self._transcoded(segment.path, identity, segment.start, segment.end, "WAV"), "audio/wav")
+        return self.region(segment, segment.start, segment.end)
+
+    def region(self, segment: Segment, start: float, end: float) -> Playable:
+        """A region of the segment's file, as WAV; errors as for `part`."""
+        return Playable(self._transcoded(segment.path, start, end, "WAV"), "audio/wav")
 
     def thumbnail(self, segment: Segment, sample_rate: int, width: int, height: int, theme: str) -> BinaryIO:
         """The segment's spectrogram as a WebP picture, up to half the sample rate; errors as for `part`."""
-        details = {
-            "start": segment.start,
-            "end": segment.end,
-            "sample_rate": sample_rate,
-            "width": width,
-            "height": height,
-            "theme": theme,
-        }
-        key = ["thumbnail", *self._look(segment.path), details, self._pool.options.to_data()]
-
-        def draw(out: str) -> None:
-            self._pool.do("picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
-
-        return self._cache.open(key, draw)
+        return self._made(
+            "picture", segment.path, start=segment.start, end=segment.end,
+            sample_rate=sample_rate, width=width, height=height, theme=theme,
+        )  # fmt: skip
 
     def region_picture(self, segment: Segment, start: float, end: float, *, excerpts: int, **details: Any) -> BinaryIO:
         """A tile of a viewer of the segment's file, as a PNG; errors as for `part`.
@@ -131,25 +121,15 @@ class SoundFiles:
             excerpts: how many are drawn of a tile that is too long to be read whole.
             details: as for `soundloom.server.media.region_picture.spectrogram`.
         """
-        details |= {"start": start, "end": end}
-        sampled = end - start > WHOLE_SECONDS
-        key = ["tile", *self._look(segment.path), details, sampled and excerpts, self._pool.options.to_data()]
+        task, path, details = "region_picture", segment.path, details | {"start": start, "end": end}
+        if end - start <= WHOLE_SECONDS:
+            return self._made(task, path, **details)
 
         def draw(out: str) -> None:
-            with self._excerpts(segment, start, end, excerpts) if sampled else nullcontext() as decoded:
-                details["decoded"] = None if decoded is None else decoded.name
-                self._pool.do("region_picture", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
+            with self._excerpts(segment, start, end, excerpts) as decoded:
+                self._pool.do(task, path, timeout=_DRAWING_SECONDS, out=out, decoded=decoded.name, **details)
 
-        return self._cache.open(key, draw)
-
-    def _excerpts(self, segment: Segment, start: float, end: float, excerpts: int) -> BinaryIO:
-        """Excerpts of a long stretch of the segment's file, decoded once for every look of its picture."""
-        details = {"start": start, "end": end, "excerpts": excerpts}
-
-        def decode(out: str) -> None:
-            self._pool.do("excerpts", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
-
-        return self._cache.open(["excerpts", *self._look(segment.path), details, self._pool.options.to_data()], decode)
+        return self._cache.open(self._key(task, path, details | {"excerpts": excerpts}), draw)
 
     def region_outline(
         self, segment: Segment, start: float, end: float, *, points: int, excerpts: int
@@ -167,74 +147,54 @@ class SoundFiles:
             with self._excerpts(segment, start, end, excerpts) as decoded:
                 least, greatest = outline_of_stretches(read_stretches(decoded.name))
             return {"least": least, "greatest": greatest}
-        details = {"start": start, "end": end, "points": points}
-
-        def compute(out: str) -> None:
-            outline = self._pool.do("region_outline", segment.path, timeout=_DRAWING_SECONDS, **details)
-            with open(out, "w", encoding="utf-8") as file:
-                json.dump(outline, file)
-
-        key = ["outline", *self._look(segment.path), details, self._pool.options.to_data()]
-        with self._cache.open(key, compute) as file:
-            outline: dict[str, Any] = json.load(file)
-            return outline
+        return self._answer("region_outline", segment.path, start=start, end=end, points=points)
 
     def form(self, segment: Segment) -> dict[str, Any]:
         """The codec, sample rate and channels of the segment's file; errors as for `part`."""
-        self._look(segment.path)
-        return self._pool.do("codec", segment.path, timeout=_DRAWING_SECONDS)
-
-    def region(self, segment: Segment, start: float, end: float) -> Playable:
-        """A region of the segment's file, as WAV; errors as for `part`."""
-        identity = self._look(segment.path)
-        return Playable(self._transcoded(segment.path, identity, start, end, "WAV"), "audio/wav")
+        return self._form(segment.path)
 
     def peaks(self, segment: Segment, points: int) -> dict[str, Any]:
         """The outline of the segment's file, and its seconds; errors as for `part`."""
-
-        def compute(out: str) -> None:
-            outline = self._pool.do("peaks", segment.path, timeout=_TRANSCODING_SECONDS, points=points)
-            with open(out, "w", encoding="utf-8") as file:
-                json.dump(outline, file)
-
-        key = ["peaks", *self._look(segment.path), points, self._pool.options.to_data()]
-        with self._cache.open(key, compute) as file:
-            peaks: dict[str, Any] = json.load(file)
-            return peaks
+        return self._answer("peaks", segment.path, _TRANSCODING_SECONDS, points=points)
 
     def samples(self, segment: Segment, start: float, end: float | None, sample_rate: int) -> NDArray[np.float32]:
         """A region of the segment's file at the model's rate, to be embedded; errors as for `part`."""
-        details = {"start": start, "end": end, "sample_rate": sample_rate}
-
-        def listen(out: str) -> None:
-            self._pool.do("samples", segment.path, timeout=_DRAWING_SECONDS, out=out, **details)
-
-        key = ["samples", *self._look(segment.path), details, self._pool.options.to_data()]
-        with self._cache.open(key, listen) as file:
+        with self._made("samples", segment.path, start=start, end=end, sample_rate=sample_rate) as file:
             return np.fromfile(file, np.float32)
 
-    def _transcoded(
-        self, path: str, identity: tuple[Any, ...], start: float, end: float | None, container: str
-    ) -> BinaryIO:
-        details = {"start": start, "end": end, "container": container}
+    def _excerpts(self, segment: Segment, start: float, end: float, excerpts: int) -> BinaryIO:
+        """Excerpts of a long stretch of the segment's file, decoded once for every look of its picture."""
+        return self._made("excerpts", segment.path, start=start, end=end, excerpts=excerpts)
 
-        def transcode(out: str) -> None:
-            self._pool.do("transcode", path, timeout=_TRANSCODING_SECONDS, out=out, **details)
+    def _transcoded(self, path: str, start: float, end: float | None, container: str) -> BinaryIO:
+        return self._made("transcode", path, _TRANSCODING_SECONDS, start=start, end=end, container=container)
 
-        return self._cache.open(["transcoded", *identity, details, self._pool.options.to_data()], transcode)
-
-    def _codec(self, path: str, identity: tuple[Any, ...]) -> str:
+    def _form(self, path: str) -> dict[str, Any]:
         """What is in a file, remembered while it stays the same."""
-        with self._lock:
-            if identity in self._codecs:
-                self._codecs.move_to_end(identity)
-                return self._codecs[identity]
-        codec = str(self._pool.do("codec", path, timeout=_DRAWING_SECONDS)["codec"])
-        with self._lock:
-            self._codecs[identity] = codec
-            while len(self._codecs) > _REMEMBERED:
-                self._codecs.popitem(last=False)
-        return codec
+        return self._forms.get(self._look(path), lambda: self._pool.do("codec", path, timeout=_DRAWING_SECONDS))
+
+    def _made(self, task: str, path: str, timeout: float = _DRAWING_SECONDS, **details: Any) -> BinaryIO:
+        """The file that a task of `soundloom.server.media.decode_worker` makes of a sound, kept."""
+
+        def make(out: str) -> None:
+            self._pool.do(task, path, timeout=timeout, out=out, **details)
+
+        return self._cache.open(self._key(task, path, details), make)
+
+    def _answer(self, task: str, path: str, timeout: float = _DRAWING_SECONDS, **details: Any) -> dict[str, Any]:
+        """What a task of `soundloom.server.media.decode_worker` answers, kept as JSON."""
+
+        def make(out: str) -> None:
+            answer = self._pool.do(task, path, timeout=timeout, **details)
+            Path(out).write_text(json.dumps(answer), encoding="utf-8")
+
+        with self._cache.open(self._key(task, path, details), make) as file:
+            answer: dict[str, Any] = json.load(file)
+            return answer
+
+    def _key(self, task: str, path: str, details: dict[str, Any]) -> list[Any]:
+        """What decides the content of what a task makes of a file."""
+        return [task, *self._look(path), details, self._pool.options.to_data()]
 
     def _look(self, path: str) -> tuple[Any, ...]:
         with open_sound(path) as file:

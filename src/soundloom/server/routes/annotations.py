@@ -24,7 +24,7 @@ from soundloom.server.field.field_schemas import (
     MarkedRegions,
 )
 from soundloom.server.http.error_responses import documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import binary, file_response, saved_as
 from soundloom.server.schemas import Identity
 from soundloom.server.segment_export import export_annotations
 from soundloom.server.service import Service, ServiceDep
@@ -38,7 +38,6 @@ _NAMED = 100
 
 Id = Annotated[Identity, Path(alias="id", description="A segment's id; its whole file is meant.")]
 Where = Annotated[AnnotationQuery, Query()]
-_FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 class _Listed(AnnotationQuery):
@@ -90,7 +89,7 @@ async def counts(service: ServiceDep, query: Where) -> HourCounts:
     "/annotations/export",
     operation_id="exportAnnotations",
     response_class=Response,
-    responses={**documented(409, 416), 200: _FILE},
+    responses={**documented(409, 416), 200: binary()},
 )
 async def export(service: ServiceDep, request: Request, query: Annotated[_Exported, Query()]) -> Response:
     """Annotations as a table in the format of a program, or as label tracks in a zip.
@@ -102,8 +101,7 @@ async def export(service: ServiceDep, request: Request, query: Annotated[_Export
         any_columns = query.format in FORMATS and FORMATS[query.format].any_columns
         found, _ = service.library.annotations.to_write(query.asked(), any_columns=any_columns)
         file, ending = export_annotations(found, query.format)
-        headers = {"Content-Disposition": f'attachment; filename="annotations{ending}"'}
-        return file_response(file, request, "application/octet-stream", headers)
+        return file_response(file, request, headers=saved_as(f"annotations{ending}"))
 
     return await service.run("write", written)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import ApiError, documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import binary, file_response, saved_as
 from soundloom.server.schemas import ExportFormats, ExportRequest
 from soundloom.server.segment_export import SOUNDS, export_sounds, export_table, formats
 from soundloom.server.service import ServiceDep
@@ -15,8 +15,6 @@ __all__ = ["routes"]
 
 routes = APIRouter(prefix="/export", tags=["export"])
 
-_FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-
 
 @routes.get("", operation_id="listExportFormats", responses=documented())
 async def listed() -> ExportFormats:
@@ -24,7 +22,9 @@ async def listed() -> ExportFormats:
     return ExportFormats(formats=formats())
 
 
-@routes.post("", operation_id="exportSegments", response_class=Response, responses={**documented(404, 422), 200: _FILE})
+@routes.post(
+    "", operation_id="exportSegments", response_class=Response, responses={**documented(404, 422), 200: binary()}
+)
 async def export(service: ServiceDep, request: Request, asked: ExportRequest) -> Response:
     """Segments as a table in the format of a program, as label tracks, or as sounds in a zip."""
     if asked.scores and len(asked.scores) != len(asked.ids):
@@ -37,5 +37,4 @@ async def export(service: ServiceDep, request: Request, asked: ExportRequest) ->
     else:
         file, ending = await service.run("write", export_table, segments, scores, asked.format)
     name = {"sounds": "sounds.zip", "tracks": "labels.zip"}.get(asked.format, f"soundloom{ending}")
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return file_response(file, request, "application/octet-stream", headers)
+    return file_response(file, request, headers=saved_as(name))

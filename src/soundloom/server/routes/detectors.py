@@ -31,7 +31,7 @@ from soundloom.server.field.field_schemas import (
     TrainRequest,
 )
 from soundloom.server.http.error_responses import ApiError, documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import binary, file_response, saved_as
 from soundloom.server.routes.jobs import Id as JobId
 from soundloom.server.schemas import JobStarted
 from soundloom.server.segment_export import export_annotations
@@ -47,7 +47,6 @@ routes = APIRouter(tags=["detectors"])
 
 Result = TypeVar("Result", FoundEvents, MarkingSample)
 Name = Annotated[str, Path(alias="id", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$", description="A detector's name.")]
-_FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 @routes.get("/detectors", operation_id="listDetectors", responses=documented(409))
@@ -125,7 +124,7 @@ async def detections(service: ServiceDep, identity: JobId) -> Detections:
     "/jobs/{id}/detections/export",
     operation_id="exportDetections",
     response_class=Response,
-    responses={**documented(404, 409, 416), 200: _FILE},
+    responses={**documented(404, 409, 416), 200: binary()},
 )
 async def export(
     service: ServiceDep,
@@ -136,8 +135,7 @@ async def export(
     """What a detection found as a table in the format of a program, or as label tracks in a zip."""
     found = service.jobs.result(identity, FoundEvents)
     file, ending = await service.run("write", export_annotations, found.report.events, format)
-    headers = {"Content-Disposition": f'attachment; filename="{found.detector}{ending}"'}
-    return file_response(file, request, "application/octet-stream", headers)
+    return file_response(file, request, headers=saved_as(f"{found.detector}{ending}"))
 
 
 @routes.get(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from soundloom.counted import counted
 from soundloom.library import DuplicateFile, DuplicateReport
@@ -12,14 +10,13 @@ from soundloom.option_hints import hints_for_page
 from soundloom.server.find_schemas import DuplicateCopy, DuplicateGroups, DuplicateRequest
 from soundloom.server.http.error_responses import documented
 from soundloom.server.jobs import BackgroundJob
+from soundloom.server.routes.jobs import Id as JobId
 from soundloom.server.schemas import FailedFile, JobStarted
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["duplicates"])
-
-JobId = Annotated[str, Path(alias="id", pattern="^j_[A-Za-z0-9_-]{1,40}$", description="Of the job that looked.")]
 
 
 @routes.post("/duplicates", operation_id="findDuplicates", status_code=202, responses=documented(409))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from soundloom.counted import counted
 from soundloom.server import map_data
 from soundloom.server.http.error_responses import ApiError, documented
+from soundloom.server.http.range_response import BYTES, binary
 from soundloom.server.jobs import BackgroundJob
 from soundloom.server.queries import parse_weights
 from soundloom.server.schemas import (
@@ -32,11 +33,10 @@ routes = APIRouter(prefix="/map", tags=["map"])
 
 Weights = Annotated[str, Query(max_length=2000, description="PART:NUMBER,...; the plain map if not given.")]
 
-_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 _STEPS = 1000
 
 
-@routes.get("", operation_id="getMap", response_class=Response, responses={**documented(404), 200: _BYTES})
+@routes.get("", operation_id="getMap", response_class=Response, responses={**documented(404), 200: binary()})
 async def points(service: ServiceDep, request: Request, weights: Weights = "") -> Response:
     """Every segment's place: "SLM1", uint32 n, float32 x[n] and y[n] in [-1, 1], uint16 folder[n] and cluster[n].
 
@@ -63,7 +63,9 @@ async def ids(
     return Ids(ids=await service.run("search", catalogue.segments.ids, slice(first, first + count)))
 
 
-@routes.get("/colour", operation_id="getMapColour", response_class=Response, responses={**documented(404), 200: _BYTES})
+@routes.get(
+    "/colour", operation_id="getMapColour", response_class=Response, responses={**documented(404), 200: binary()}
+)
 async def colour(
     service: ServiceDep,
     request: Request,
@@ -117,4 +119,4 @@ def _bytes(request: Request, content: bytes) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/octet-stream", headers=headers)
+    return Response(content, media_type=BYTES, headers=headers)

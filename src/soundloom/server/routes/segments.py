@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import ApiError, documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import BYTES, binary, file_response, saved_as
 from soundloom.server.http.security import from_this_machine
 from soundloom.server.media.reveal import reveal
 from soundloom.server.media.sound_files import saved_name
 from soundloom.server.queries import Tile
-from soundloom.server.schemas import FileEntry, Outline, Peaks, SegmentEntry
+from soundloom.server.schemas import FileEntry, Identity, Outline, Peaks, SegmentEntry
 from soundloom.server.service import ServiceDep
 
 __all__ = ["routes"]
 
 routes = APIRouter(prefix="/segments/{id}", tags=["sounds"])
 
-Id = Annotated[str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="A segment's id.")]
+Id = Annotated[Identity, Path(alias="id")]
 
-# An original file of a kind without a registered type is bytes.
-_KINDS = ("audio/*", "application/octet-stream")
-_SOUND = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _KINDS}}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PNG, _WEBP = {"content": {"image/png": _BINARY}}, {"content": {"image/webp": _BINARY}}
+_SOUND = binary("audio/*", BYTES)
+"""An original file of a kind without a registered type is bytes."""
 
 
 @routes.get("", operation_id="getSegment", response_model_exclude_none=True, responses=documented(404))
@@ -66,15 +62,14 @@ async def audio(
         played = await service.run("decode", make, one)
     start, end = (start, end) if part == "region" else (one.start, one.end)
     name = saved_name(one.path, None if part in ("file", "original") else (start, end), played.media_type)
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"} if download else {}
-    return file_response(played.file, request, played.media_type, headers)
+    return file_response(played.file, request, played.media_type, saved_as(name) if download else None)
 
 
 @routes.get(
     "/thumbnail.webp",
     operation_id="getSegmentThumbnail",
     response_class=Response,
-    responses={**documented(404), 200: _WEBP},
+    responses={**documented(404), 200: binary("image/webp")},
 )
 async def thumbnail(
     service: ServiceDep,
@@ -115,7 +110,7 @@ async def file(service: ServiceDep, identity: Id) -> FileEntry:
     "/spectrogram.png",
     operation_id="getSpectrogram",
     response_class=Response,
-    responses={**documented(404, 422), 200: _PNG},
+    responses={**documented(404, 422), 200: binary("image/png")},
 )
 async def spectrogram(service: ServiceDep, request: Request, identity: Id, tile: Annotated[Tile, Query()]) -> Response:
     """A stretch of the segment's file over time and frequency; levels are below full scale, so that tiles fit."""

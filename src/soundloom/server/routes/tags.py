@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import binary, file_response, saved_as
 from soundloom.server.schemas import (
     ExamplesRequest,
     Ranking,
@@ -20,6 +20,7 @@ from soundloom.server.schemas import (
     TagList,
     UndoRequest,
 )
+from soundloom.server.segment_export import export_tags
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]
@@ -28,8 +29,6 @@ routes = APIRouter(tags=["tags"])
 
 _COUNTED = 10_000
 """Segments that are counted by their probability, however few of them are sent."""
-
-_FILE = {"schema": {"type": "string", "format": "binary"}}
 
 
 @routes.get("/tags", operation_id="listTags", responses=documented())
@@ -58,13 +57,13 @@ async def undo(service: ServiceDep, asked: UndoRequest) -> TagEdited:
     "/tags/export",
     operation_id="exportTags",
     response_class=Response,
-    responses={**documented(409, 416), 200: {"content": {"text/csv": _FILE, "application/zip": _FILE}}},
+    responses={**documented(409, 416), 200: binary("text/csv", "application/zip")},
 )
 async def export(service: ServiceDep, request: Request, format: Literal["csv", "audacity"] = "csv") -> Response:
     """All tags as a table, or as label tracks for Audacity, one a file, in a zip."""
-    file = await service.run("write", service.tag_edits.export, format)
+    file = await service.run("write", export_tags, service.library.tags, format)
     name, kind = ("tags.csv", "text/csv") if format == "csv" else ("labels.zip", "application/zip")
-    return file_response(file, request, kind, {"Content-Disposition": f'attachment; filename="{name}"'})
+    return file_response(file, request, kind, saved_as(name))
 
 
 @routes.post("/examples", operation_id="rankByExamples", response_model_exclude_none=True, responses=documented(409))

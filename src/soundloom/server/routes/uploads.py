@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Path, Request, UploadFile
 from starlette.responses import Response
 
 from soundloom.server.http.error_responses import documented
-from soundloom.server.http.range_response import file_response
+from soundloom.server.http.range_response import binary, file_response
 from soundloom.server.schemas import Uploaded
 from soundloom.server.service import ServiceDep
 
@@ -18,7 +18,7 @@ routes = APIRouter(prefix="/uploads", tags=["uploads"])
 
 Id = Annotated[str, Path(alias="id", pattern="^u_[A-Za-z0-9_-]{1,60}$", description="An upload's id.")]
 
-_SOUND = {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}}}
+_SOUND = binary("audio/*")
 
 
 @routes.post("", operation_id="upload", status_code=201, responses=documented(415))

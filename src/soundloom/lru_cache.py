@@ -25,6 +25,9 @@ class LruCache(Generic[Value]):
         self._making: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of a key."""
         with self._lock:
