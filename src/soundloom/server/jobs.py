@@ -12,8 +12,9 @@ from typing import Literal, TypeVar
 
 from soundloom.errors import MissingExtraError, SoundloomError
 from soundloom.server.http.error_responses import ApiError
+from soundloom.server.job_schemas import JobKind
 
-__all__ = ["BackgroundJob", "Jobs", "Kind"]
+__all__ = ["BackgroundJob", "Jobs"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,9 +22,7 @@ _REMEMBERED = 50
 
 Result = TypeVar("Result")
 
-Kind = Literal["index", "map", "train", "detect", "sample", "duplicates"]
-
-_WORK: dict[Kind, str] = {
+_WORK: dict[JobKind, str] = {
     "index": "indexing",
     "map": "the computing of the map",
     "train": "the training of a detector",
@@ -51,7 +50,7 @@ class BackgroundJob:
         result: what came of it, of a job whose result is asked for; set by the work.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: JobKind) -> None:
         self.id = "j_" + secrets.token_urlsafe(9)
         self.kind = kind
         self.state: Literal["running", "done", "failed"] = "running"
@@ -93,7 +92,7 @@ class Jobs:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def start(self, kind: Kind, work: Callable[[BackgroundJob], str]) -> BackgroundJob:
+    def start(self, kind: JobKind, work: Callable[[BackgroundJob], str]) -> BackgroundJob:
         """Begin a job in a thread of its own.
 
         Args:
@@ -120,7 +119,7 @@ class Jobs:
     def latest(self) -> list[BackgroundJob]:
         """The last job of each kind, the newest first: the running one, if one is, and those that have ended."""
         with self._lock:
-            newest: dict[Kind, BackgroundJob] = {}
+            newest: dict[JobKind, BackgroundJob] = {}
             for job in reversed(self._jobs.values()):
                 newest.setdefault(job.kind, job)
         return list(newest.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,9 +13,9 @@ from soundloom.audio import DecodeOptions
 from soundloom.library import LibraryQuery, QuerySound, RowFilter, Segment, parse_hours
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.http.error_responses import ApiError
-from soundloom.server.schemas import Identity, Tag
+from soundloom.server.schemas import Identity, RequestModel, Tag
 
-__all__ = ["Excerpts", "FacetQuery", "FileFilter", "FileQuery", "Query", "Tile", "parse_weights"]
+__all__ = ["Excerpts", "FacetQuery", "FileFilter", "FileQuery", "Query", "RecordedQuery", "Tile", "parse_weights"]
 
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -36,10 +36,30 @@ _TERMS = 20
 """Terms of a query, at most."""
 
 
-class Query(BaseModel):
-    """What to search by and among what; with neither, every segment in the order of its path."""
+class RecordedQuery(BaseModel):
+    """Where and when something was recorded; named as by ``soundloom search``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    site: Annotated[str | None, Field(max_length=200, description="Only what was recorded at this site.")] = None
+    hours: Annotated[
+        str | None, Field(max_length=20, description="Only of these hours of the day, FROM-TO.", examples=["22-4"])
+    ] = None
+    after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
+    before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
+
+    def recorded(self) -> dict[str, Any]:
+        """These conditions, as the library's filters take them.
+
+        Raises:
+            QueryError: hours that the day does not have.
+        """
+        hours = None if self.hours is None else parse_hours(self.hours)
+        return {"site": self.site, "hours": hours, "after": self.after, "before": self.before}
+
+
+class Query(RecordedQuery):
+    """What to search by and among what; with neither, every segment in the order of its path."""
 
     like: Identity | None = None
     upload: Annotated[str | None, Field(max_length=64, description="An upload's id, instead of like.")] = None
@@ -53,12 +73,6 @@ class Query(BaseModel):
     has_tag: Annotated[list[Tag], Field(max_length=20, description="Only with all of these tags.")] = []
     min_duration: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
     max_duration: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
-    site: Annotated[str | None, Field(max_length=200, description="Only what was recorded at this site.")] = None
-    hours: Annotated[
-        str | None, Field(max_length=20, description="Only of these hours of the day, FROM-TO.", examples=["22-4"])
-    ] = None
-    after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
-    before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
     sort: _Sort = []
     column: _Columns = []
     k: Annotated[int, Field(ge=1, le=2000)] = 50
@@ -67,23 +81,15 @@ class Query(BaseModel):
         bool, Field(description="Add, for each hit, the parts in which it is unusually similar to the sound.")
     ] = False
 
-    def where(self, catalogue: Catalogue) -> RowFilter | None:
-        """The filters, as the library takes them; None if there are none.
-
-        Raises:
-            QueryError: hours that the day does not have.
-        """
-        chosen = RowFilter(
+    def row_filter(self, catalogue: Catalogue) -> RowFilter:
+        """The filters, as the library takes them; raises as `recorded`."""
+        return RowFilter(
             folder=None if self.folder is None else catalogue.folder(self.folder),
             tags=tuple(self.has_tag),
             longer=self.min_duration,
             shorter=self.max_duration,
-            site=self.site,
-            hours=None if self.hours is None else parse_hours(self.hours),
-            after=self.after,
-            before=self.before,
+            **self.recorded(),
         )
-        return chosen or None
 
     def check(self) -> None:
         """Refuse what contradicts itself.
@@ -102,10 +108,8 @@ class Query(BaseModel):
             raise ApiError(422, "bad_query", f"the region must end after it begins, got {self.start} to {self.end} s")
 
 
-class Tile(BaseModel):
+class Tile(RequestModel):
     """A stretch of a file over time and frequency, and the size of its picture."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     start: Annotated[float, Field(ge=0, lt=1e9, description="Seconds.")]
     end: Annotated[float, Field(gt=0, lt=1e9, description="Seconds.")]
@@ -119,10 +123,8 @@ class Tile(BaseModel):
     theme: Literal["dark", "light"] = "dark"
 
 
-class FileFilter(BaseModel):
+class FileFilter(RecordedQuery):
     """Among which files, by text and filters; named as by ``soundloom search``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text: Annotated[str, Field(max_length=1000, examples=["dog barking"])] = ""
     folder: Annotated[str | None, Field(max_length=4096, description="Only below this folder of the library.")] = None
@@ -130,29 +132,24 @@ class FileFilter(BaseModel):
     longer: Annotated[_Seconds | None, Field(description="Only files of at least so many seconds.")] = None
     shorter: Annotated[_Seconds | None, Field(description="Only files of at most so many seconds.")] = None
     rate: Annotated[int | None, Field(ge=1, le=10**7, description="Only files of this sample rate, in hertz.")] = None
-    site: Annotated[str | None, Field(max_length=200, description="Only what was recorded at this site.")] = None
-    hours: Annotated[
-        str | None, Field(max_length=20, description="Only of these hours of the day, FROM-TO.", examples=["22-4"])
-    ] = None
-    after: Annotated[date | None, Field(description="Only what was recorded on this day or later.")] = None
-    before: Annotated[date | None, Field(description="Only what was recorded before this day.")] = None
     where: Annotated[
         str | None, Field(max_length=2000, description="An SQL condition on fields.", examples=["bits = 24"])
     ] = None
 
     def row_filter(self, catalogue: Catalogue) -> RowFilter:
-        """The filters other than text and ``where``, as the library takes them."""
+        """The filters other than text and ``where``, as the library takes them; raises as `recorded`."""
         return RowFilter(
             tags=tuple(self.has_tag),
             folder=None if self.folder is None else catalogue.folder(self.folder),
             longer=self.longer,
             shorter=self.shorter,
             sample_rate=self.rate,
-            site=self.site,
-            hours=None if self.hours is None else parse_hours(self.hours),
-            after=self.after,
-            before=self.before,
+            **self.recorded(),
         )
+
+    def admitted(self, catalogue: Catalogue) -> LibraryQuery:
+        """The query of all files that text and filters admit, as the library takes it."""
+        return LibraryQuery(text=self.text.strip(), filter=self.row_filter(catalogue), where=self.where)
 
 
 class FacetQuery(FileFilter):
@@ -162,10 +159,6 @@ class FacetQuery(FileFilter):
         list[_Name],
         Field(max_length=20, description="Such as folder, tags, codec, hour; the usual ones if none.", alias="field"),
     ] = []
-
-    def asked(self, catalogue: Catalogue) -> LibraryQuery:
-        """The files, as the library takes them."""
-        return LibraryQuery(text=self.text.strip(), filter=self.row_filter(catalogue), where=self.where)
 
 
 class FileQuery(FileFilter):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,12 +18,7 @@ __all__ = [
     "Folder",
     "Identity",
     "Ids",
-    "IndexRequest",
     "Indices",
-    "JobList",
-    "JobStarted",
-    "JobStatus",
-    "KnownJob",
     "LibraryInfo",
     "LibraryPart",
     "MapInfo",
@@ -330,46 +325,6 @@ class MapRequest(RequestModel):
     """By which parts the map is to be arranged."""
 
     weights: Annotated[dict[str, float], Field(max_length=100)] = {}
-
-
-class IndexRequest(RequestModel):
-    """What is to be brought up to date."""
-
-    folders: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=100)] | None = (
-        Field(
-            default=None,
-            description="Folders; those that the library knows if not given. New ones only from this machine.",
-        )
-    )
-
-
-class JobStarted(ResponseModel):
-    """A job that runs now."""
-
-    job: str
-
-
-class JobStatus(ResponseModel):
-    """How far a job is."""
-
-    kind: Literal["index", "map", "train", "detect", "sample", "duplicates"]
-    state: Literal["running", "done", "failed"]
-    done: int
-    total: int = Field(description="0 while it is not known.")
-    message: str
-    seconds_left: float | None = None
-
-
-class KnownJob(JobStatus):
-    """How far a job is, or how it ended."""
-
-    id: str
-
-
-class JobList(ResponseModel):
-    """The last job of each kind, the newest first: only the first can be running."""
-
-    jobs: list[KnownJob]
 
 
 class FailedFile(ResponseModel):

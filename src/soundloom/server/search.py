@@ -107,7 +107,7 @@ class Search:
             QueryError: weights, words or filters that the library does not know.
         """
         catalogue = self._catalogue()
-        where = query.where(catalogue)
+        where = query.row_filter(catalogue) or None
         weights: Mapping[str, float] | None = parse_weights(query.weights)
         exclude = None
         if query.like is not None:
@@ -209,7 +209,7 @@ class Search:
         """
         began = time.perf_counter()
         try:
-            found = self._library.facets(query.fields, query.asked(self._catalogue()))
+            found = self._library.facets(query.fields, query.admitted(self._catalogue()))
         except NothingFoundError:
             return FacetCounts(files=0, facets={}, milliseconds=_since(began))
         counts = {

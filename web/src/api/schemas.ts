@@ -98,6 +98,14 @@ export interface DensityRequest {
 
 /** Where to detect, and by which threshold: one of three aims, a probability of one half if none is given. */
 export interface DetectRequest {
+  /** Only what was recorded at this site. */
+  site?: string | null;
+  /** Only of these hours of the day, FROM-TO. */
+  hours?: string | null;
+  /** Only what was recorded on this day or later. */
+  after?: string | null;
+  /** Only what was recorded before this day. */
+  before?: string | null;
   text: string;
   /** Only below this folder of the library. */
   folder?: string | null;
@@ -109,14 +117,6 @@ export interface DetectRequest {
   shorter?: number | null;
   /** Only files of this sample rate, in hertz. */
   rate?: number | null;
-  /** Only what was recorded at this site. */
-  site?: string | null;
-  /** Only of these hours of the day, FROM-TO. */
-  hours?: string | null;
-  /** Only what was recorded on this day or later. */
-  after?: string | null;
-  /** Only what was recorded before this day. */
-  before?: string | null;
   /** An SQL condition on fields. */
   where?: string | null;
   /** Segments whose files are meant. */
@@ -570,6 +570,14 @@ export interface RankingQuality {
 
 /** Windows to choose for somebody to mark. */
 export interface SampleRequest {
+  /** Only what was recorded at this site. */
+  site?: string | null;
+  /** Only of these hours of the day, FROM-TO. */
+  hours?: string | null;
+  /** Only what was recorded on this day or later. */
+  after?: string | null;
+  /** Only what was recorded before this day. */
+  before?: string | null;
   text: string;
   /** Only below this folder of the library. */
   folder?: string | null;
@@ -581,14 +589,6 @@ export interface SampleRequest {
   shorter?: number | null;
   /** Only files of this sample rate, in hertz. */
   rate?: number | null;
-  /** Only what was recorded at this site. */
-  site?: string | null;
-  /** Only of these hours of the day, FROM-TO. */
-  hours?: string | null;
-  /** Only what was recorded on this day or later. */
-  after?: string | null;
-  /** Only what was recorded before this day. */
-  before?: string | null;
   /** An SQL condition on fields. */
   where?: string | null;
   /** Segments whose files are meant. */
@@ -765,14 +765,14 @@ export const limits = {
   AnnotationIds: { ids: 10000 },
   CheckedWindow: { share: 1, expected: 1 },
   DensityRequest: { windows: 10000 },
-  DetectRequest: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, ids: 1000, precision: 1, recall: 1, probability: 1 },
+  DetectRequest: { site: 200, hours: 20, text: 1000, folder: 4096, has_tag: 20, rate: 10000000, where: 2000, ids: 1000, precision: 1, recall: 1, probability: 1 },
   ExamplesRequest: { tag: 200, yes: 5000, no: 5000, k: 10000 },
   ExportRequest: { ids: 10000, scores: 10000, format: 40 },
   IndexRequest: { folders: 100 },
   MarkedRegion: { label: 200, annotator: 200 },
   MarkedRegions: { annotations: 10000 },
   PointIndices: { indices: 500 },
-  SampleRequest: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, ids: 1000, label: 200, count: 1000 },
+  SampleRequest: { site: 200, hours: 20, text: 1000, folder: 4096, has_tag: 20, rate: 10000000, where: 2000, ids: 1000, label: 200, count: 1000 },
   SearchToSave: { name: 200, query: 20000 },
   SegmentEntry: { probability: 1 },
   SegmentIds: { ids: 200000 },
@@ -780,11 +780,11 @@ export const limits = {
   TrainRequest: { labels: 50, other: 100, window: 600, hop: 600 },
   UndoRequest: { edit: 100 },
   complete: { text: 200, limit: 50 },
-  countAnnotations: { label: 200, annotator: 200, site: 200, hours: 20 },
-  exportAnnotations: { label: 200, annotator: 200, site: 200, hours: 20, format: 40 },
+  countAnnotations: { site: 200, hours: 20, label: 200, annotator: 200 },
+  exportAnnotations: { site: 200, hours: 20, label: 200, annotator: 200, format: 40 },
   exportDetections: { format: 40 },
-  find: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, like: 20, unlike: 20, upload: 20, word: 20, not: 20, share: 1, weights: 2000, sort: 5, column: 50, k: 500, offset: 10000 },
-  getFacets: { text: 1000, folder: 4096, has_tag: 20, rate: 10000000, site: 200, hours: 20, where: 2000, field: 20 },
+  find: { site: 200, hours: 20, text: 1000, folder: 4096, has_tag: 20, rate: 10000000, where: 2000, like: 20, unlike: 20, upload: 20, word: 20, not: 20, share: 1, weights: 2000, sort: 5, column: 50, k: 500, offset: 10000 },
+  getFacets: { site: 200, hours: 20, text: 1000, folder: 4096, has_tag: 20, rate: 10000000, where: 2000, field: 20 },
   getMap: { weights: 2000 },
   getMapAbout: { weights: 2000 },
   getMapColour: { value: 200 },
@@ -794,8 +794,8 @@ export const limits = {
   getSegmentThumbnail: { width: 1024, height: 512 },
   getSpectrogram: { width: 2048, height: 1024, excerpts: 512, gain: 120 },
   importAnnotations: { format: 40 },
-  listAnnotations: { label: 200, annotator: 200, site: 200, hours: 20, limit: 5000 },
+  listAnnotations: { site: 200, hours: 20, label: 200, annotator: 200, limit: 5000 },
   listTags: { prefix: 200, limit: 1000 },
   removeSearch: { name: 200 },
-  search: { upload: 64, tag: 20, not: 20, share: 1, weights: 2000, folder: 4096, has_tag: 20, site: 200, hours: 20, sort: 5, column: 50, k: 2000, offset: 10000 },
+  search: { site: 200, hours: 20, upload: 64, tag: 20, not: 20, share: 1, weights: 2000, folder: 4096, has_tag: 20, sort: 5, column: 50, k: 2000, offset: 10000 },
 } as const;

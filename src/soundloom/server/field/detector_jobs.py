@@ -11,7 +11,7 @@ from soundloom.cache_folder import cache_home
 from soundloom.counted import counted
 from soundloom.detectors.calibration import Aim
 from soundloom.file_names import text_path
-from soundloom.library import Library, LibraryQuery, RecordingFilter, Segment, SegmentRef, parse_hours
+from soundloom.library import Library, RecordingFilter, Segment, SegmentRef, parse_hours
 from soundloom.server.catalogue import Catalogue
 from soundloom.server.field.field_schemas import DetectRequest, FileChoice, SampleRequest, TrainRequest
 from soundloom.server.http.error_responses import ApiError
@@ -75,7 +75,7 @@ def chosen_files(library: Library, catalogue: Catalogue, asked: FileChoice) -> l
         ApiError: there is no such segment, or no file is chosen.
         QueryError: the filter names what is not there.
     """
-    query = LibraryQuery(text=asked.text.strip(), filter=asked.row_filter(catalogue), where=asked.where)
+    query = asked.admitted(catalogue)
     paths = {catalogue.segment(one).path for one in asked.ids} if asked.ids else set(library.files())
     if query.text or query.filter or query.where:
         paths &= {_path_of(one) for one in library.select(query)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from soundloom.library import AnnotationFilter, parse_hours
-from soundloom.server.queries import FileFilter
+from soundloom.library import AnnotationFilter
+from soundloom.server.http.validation_messages import DETECTOR_NAME
+from soundloom.server.queries import FileFilter, RecordedQuery
 from soundloom.server.schemas import Identity, RequestModel, ResponseModel
 
 __all__ = [
@@ -83,34 +83,15 @@ class AnnotationList(ResponseModel):
     total: int = Field(description="How many there are, listed or not.")
 
 
-class AnnotationQuery(BaseModel):
+class AnnotationQuery(RecordedQuery):
     """Which annotations are meant; named as by ``soundloom annotations list``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label: Label | None = None
     annotator: Annotated[str | None, Field(max_length=200)] = None
-    site: Annotated[str | None, Field(max_length=200, description="Where the file was recorded.")] = None
-    hours: Annotated[
-        str | None, Field(max_length=20, description="Hours of the day, FROM-TO.", examples=["4-8", "22-4"])
-    ] = None
-    after: Annotated[date | None, Field(description="Recorded on this day or later.")] = None
-    before: Annotated[date | None, Field(description="Recorded before this day.")] = None
 
-    def asked(self) -> AnnotationFilter:
-        """The filter, as the library takes it.
-
-        Raises:
-            QueryError: hours that the day does not have.
-        """
-        return AnnotationFilter(
-            label=self.label,
-            annotator=self.annotator,
-            site=self.site,
-            hours=None if self.hours is None else parse_hours(self.hours),
-            after=self.after,
-            before=self.before,
-        )
+    def annotation_filter(self) -> AnnotationFilter:
+        """The filter, as the library takes it; raises as `recorded`."""
+        return AnnotationFilter(label=self.label, annotator=self.annotator, **self.recorded())
 
 
 class MarkedRegion(RequestModel):
@@ -214,7 +195,7 @@ class DetectorList(ResponseModel):
 class TrainRequest(RequestModel):
     """A detector to train from the library's annotations or tags."""
 
-    name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$", examples=["crow"])]
+    name: Annotated[str, Field(pattern=DETECTOR_NAME, examples=["crow"])]
     labels: Annotated[list[_Name], Field(min_length=1, max_length=50)]
     source: Literal["annotations", "tags"] = "annotations"
     other: list[_Name] = Field(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["describe"]
+__all__ = ["DETECTOR_NAME", "describe"]
+
+DETECTOR_NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$"
 
 _SHOWN = 60
 """Characters of a wrong value that are repeated."""
@@ -42,7 +44,7 @@ _SENTENCES = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "dict_attributes_type"), _OBJECT),
 }
 
-_PATTERNS = {"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$": "must be up to 60 letters, digits, - and _, the first no - or _"}
+_PATTERNS = {DETECTOR_NAME: "must be up to 60 letters, digits, - and _, the first no - or _"}
 """Patterns of names that people give; others are of ids."""
 
 

@@ -97,7 +97,7 @@ class UploadStore:
         folder = self._folder / identity
         folder.mkdir()
         try:
-            upload = self._heard(file, name[-_NAME:], sample_rate, identity, folder)
+            upload = self._decoded(file, name[-_NAME:], sample_rate, identity, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -139,7 +139,7 @@ class UploadStore:
         """Throw all away."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _heard(self, file: BinaryIO, name: str, sample_rate: int, identity: str, folder: Path) -> Upload:
+    def _decoded(self, file: BinaryIO, name: str, sample_rate: int, identity: str, folder: Path) -> Upload:
         longest, patience = self.longest, self._settings.decode_wait
         original, samples = folder / "original", folder / "samples.wav"
         with open(original, "wb") as out:

@@ -58,7 +58,7 @@ async def listed(service: ServiceDep, query: Annotated[_Listed, Query()]) -> Ann
     """Annotations by path and start, with the site and the recording time of each."""
 
     def found() -> AnnotationList:
-        every = service.library.annotations.with_ids(query.asked())
+        every = service.library.annotations.with_ids(query.annotation_filter())
         entries = RegionEntries(service.library, service.catalogue())
         page = every[query.offset : query.offset + query.limit]
         return AnnotationList(annotations=[entries.annotation(one, key) for key, one in page], total=len(every))
@@ -79,7 +79,8 @@ async def counts(service: ServiceDep, query: Where) -> HourCounts:
 
     def counted() -> HourCounts:
         annotations = service.library.annotations
-        sites, unknown = hour_counts(annotations.all(query.asked()), annotations.deployments(), annotations.recorded())
+        found = annotations.all(query.annotation_filter())
+        sites, unknown = hour_counts(found, annotations.deployments(), annotations.recorded())
         return HourCounts(sites=sites, time_unknown=unknown)
 
     return await service.run("search", counted)
@@ -99,7 +100,7 @@ async def export(service: ServiceDep, request: Request, query: Annotated[_Export
 
     def written() -> Response:
         any_columns = query.format in FORMATS and FORMATS[query.format].any_columns
-        found, _ = service.library.annotations.to_write(query.asked(), any_columns=any_columns)
+        found, _ = service.library.annotations.to_write(query.annotation_filter(), any_columns=any_columns)
         file, ending = export_annotations(found, query.format)
         return file_response(file, request, headers=saved_as(f"annotations{ending}"))
 

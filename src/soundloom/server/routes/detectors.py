@@ -32,8 +32,9 @@ from soundloom.server.field.field_schemas import (
 )
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.range_response import binary, file_response, saved_as
+from soundloom.server.http.validation_messages import DETECTOR_NAME
+from soundloom.server.job_schemas import JobStarted
 from soundloom.server.routes.jobs import Id as JobId
-from soundloom.server.schemas import JobStarted
 from soundloom.server.segment_export import export_annotations
 from soundloom.server.service import Service, ServiceDep
 
@@ -46,7 +47,7 @@ __all__ = ["routes"]
 routes = APIRouter(tags=["detectors"])
 
 Result = TypeVar("Result", FoundEvents, MarkingSample)
-Name = Annotated[str, Path(alias="id", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$", description="A detector's name.")]
+Name = Annotated[str, Path(alias="id", pattern=DETECTOR_NAME, description="A detector's name.")]
 
 
 @routes.get("/detectors", operation_id="listDetectors", responses=documented(409))

@@ -9,9 +9,10 @@ from soundloom.library import DuplicateFile, DuplicateReport
 from soundloom.option_hints import hints_for_page
 from soundloom.server.find_schemas import DuplicateCopy, DuplicateGroups, DuplicateRequest
 from soundloom.server.http.error_responses import documented
+from soundloom.server.job_schemas import JobStarted
 from soundloom.server.jobs import BackgroundJob
 from soundloom.server.routes.jobs import Id as JobId
-from soundloom.server.schemas import FailedFile, JobStarted
+from soundloom.server.schemas import FailedFile
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]

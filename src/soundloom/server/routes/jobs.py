@@ -15,8 +15,8 @@ from soundloom.remote import absolute_location, is_address
 from soundloom.remote.locations import inside
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.security import from_this_machine
+from soundloom.server.job_schemas import IndexRequest, JobList, JobStarted, JobStatus, KnownJob
 from soundloom.server.jobs import BackgroundJob
-from soundloom.server.schemas import IndexRequest, JobList, JobStarted, JobStatus, KnownJob
 from soundloom.server.service import Service, ServiceDep
 
 __all__ = ["routes"]

@@ -12,13 +12,13 @@ from soundloom.counted import counted
 from soundloom.server import map_data
 from soundloom.server.http.error_responses import ApiError, documented
 from soundloom.server.http.range_response import BYTES, binary
+from soundloom.server.job_schemas import JobStarted
 from soundloom.server.jobs import BackgroundJob
 from soundloom.server.queries import parse_weights
 from soundloom.server.schemas import (
     Identity,
     Ids,
     Indices,
-    JobStarted,
     MapInfo,
     MapRequest,
     PointIndices,
