@@ -37,7 +37,7 @@ from soundloom.library import Library
 from soundloom.library.storage.facts_table import read_facts_table
 from soundloom.plans import Plan
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import FinishedShard, finished_shards, shard_key
+from soundloom.plans.plan_file import FinishedShard, marked_shards, shard_key
 from soundloom.remote.object_storage import ObjectStorage, open_storage
 
 __all__ = ["equal_libraries", "local_s3", "main", "make_sounds", "run_kills"]
@@ -221,10 +221,10 @@ def _kill_at_random(
             for process in running:
                 process.restart_if_ended()
             # Half of the plan stays to be done, so that kills meet workers at work; now and then one shard more.
-            beyond_half = len(finished_shards(storage)) - len(plan.file.shards) // 2
+            beyond_half = len(marked_shards(storage, "done")) - len(plan.file.shards) // 2
             issued += _issue_again(storage, rng, max(beyond_half, int(rng.random() < 0.3)))
             # A worker is killed at work, after it has done a shard: how long it takes to start is the machine's affair.
-            done = finished_shards(storage)
+            done = marked_shards(storage, "done")
             holders |= _holders(storage, done - holders.keys())
             leased = leases.held(plan.file.shards.keys() - done).values()
             held = {lease.holder for lease in leased} & set(holders.values())
@@ -260,7 +260,7 @@ def _holders(storage: ObjectStorage, shards: Collection[str]) -> dict[str, str]:
 
 def _issue_again(storage: ObjectStorage, rng: random.Random, count: int) -> int:
     """Forget of so many shards, or all if fewer are done, that they are done and committed; how many these were."""
-    done = sorted(finished_shards(storage))
+    done = sorted(marked_shards(storage, "done"))
     chosen = rng.sample(done, min(count, len(done)))
     for shard, kind in itertools.product(chosen, ("done", "committed")):
         storage.delete(shard_key(kind, shard))

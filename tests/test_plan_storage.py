@@ -17,7 +17,7 @@ from soundloom.errors import (
 from soundloom.library import Library
 from soundloom.plans import Plan
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import finished_shards
+from soundloom.plans.plan_file import marked_shards
 from soundloom.remote.object_storage import FolderStorage, ObjectStorage, open_storage
 
 pytestmark = pytest.mark.usefixtures("embedding_in_threads")
@@ -74,7 +74,7 @@ def test_a_bucket_is_a_storage_and_a_plan_in_it_is_committed(plan: Plan, indexed
         for path in sorted(path for path in local.rglob("*") if path.is_file()):
             storage.put(path.relative_to(local).as_posix(), path.read_bytes())
         second = Plan.open(storage.address)
-        shard = min(finished_shards(storage))
+        shard = min(marked_shards(storage, "done"))
         lease = Leases(storage, 60, "me").acquire(shard)
         assert lease is not None
         assert lease.number == 1

@@ -22,7 +22,7 @@ from soundloom.errors import (
 from soundloom.library import Library
 from soundloom.plans import Plan
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import FinishedShard, finished_shards
+from soundloom.plans.plan_file import FinishedShard, marked_shards
 from soundloom.plans.shard_process import ModelSource
 from soundloom.remote.object_storage import FolderStorage, open_storage
 
@@ -63,7 +63,7 @@ def test_damaged_notes_of_a_plan_are_named_or_void(plan: Plan, content: str) -> 
 
 def test_a_worker_says_whom_it_waits_for(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soundloom.plans.worker._SOON", 0.1)
-    shard = next(iter(finished_shards(open_storage(plan.address))))
+    shard = next(iter(marked_shards(open_storage(plan.address), "done")))
     (Path(plan.address) / "done" / f"{shard}.json").unlink()
     killed = Leases(open_storage(plan.address), 1.5, "killed")
     assert killed.acquire(shard) is not None

@@ -23,7 +23,6 @@ from soundloom.library.mirror import library_path
 from soundloom.library.storage.facts_table import take_over_facts
 from soundloom.library.storage.indexing_note import IndexingNote
 from soundloom.library.storage.library_lock import AddLock
-from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import RootRegistry
 from soundloom.library.storage.sql import path_is_in
 from soundloom.library.storage.store import Store
@@ -136,15 +135,8 @@ def _made_alike(folder: Path, source: Library) -> Library:
 def _check_alike(target: Library, source: Library) -> None:
     if target.folder == source.folder:
         raise LibraryError(f"{str(target.folder)!r} cannot be merged into itself: name two libraries")
-
-    def comparable(settings: LibrarySettings) -> LibrarySettings:
-        # Where the model lies, and how its rounding differs, changes no similarity that anyone would notice.
-        return replace(settings, source=None, weights="published", engine="", checksums=True)
-
-    mine, theirs = comparable(target.settings), comparable(source.settings)
-    names = ("model", "fingerprint", "dim", "parts", "window", "hop", "balance", "decoding", "format")
-    different = [name for name in names if getattr(mine, name) != getattr(theirs, name)]
-    if different:
+    mine, theirs = target.settings, source.settings
+    if different := mine.differing(theirs):
         name = different[0]
         raise LibraryError(
             f"the libraries differ in their {', '.join(different)} ({name}: {getattr(mine, name)!r} and "

@@ -9,7 +9,6 @@ library's lock of adding, as `soundloom index` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.library import Library
@@ -23,7 +22,7 @@ from soundloom.library.storage.facts_table import FileFacts, update_facts
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.tag_table import FileTags
 from soundloom.plans.fragment import FileResult, decode_fragment, digest_of
-from soundloom.plans.plan_file import FinishedShard, PlanFile, differences, finished_shards, shard_key
+from soundloom.plans.plan_file import FinishedShard, PlanFile, differences, marked_shards, shard_key
 from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["commit_fragments"]
@@ -79,8 +78,8 @@ class _Committer:
             self._store, self._library.tag_editor, self._library.guard, known, FileTags(), self._tally.report,
             shortest=self._plan.shortest, reused=missing,
         )  # fmt: skip
-        done = finished_shards(self._storage) & self._plan.shards.keys()
-        waiting = sorted(done - {Path(key).stem for key in self._storage.keys("committed/")})
+        done = marked_shards(self._storage, "done") & self._plan.shards.keys()
+        waiting = sorted(done - marked_shards(self._storage, "committed"))
         for first in range(0, len(waiting), _SHARDS_AT_ONCE):
             self._commit(waiting[first : first + _SHARDS_AT_ONCE], writer, known, waiting)
         if done == self._plan.shards.keys():

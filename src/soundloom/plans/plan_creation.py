@@ -19,7 +19,7 @@ from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_
 from soundloom.library.indexing.scan import FilesLeftOut, files_below, roots_of
 from soundloom.library.mirror import shown
 from soundloom.library.storage.exclusions import remember_exclusions
-from soundloom.plans.plan_file import PlanFile, Shard, identity_of
+from soundloom.plans.plan_file import PLAN, PlanFile, Shard, identity_of
 from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["PlanReport", "create_plan", "require_empty"]
@@ -107,7 +107,7 @@ def require_empty(storage: ObjectStorage) -> None:
     Raises:
         LibraryError: there is a plan, or anything else.
     """
-    if storage.get("plan.json") is None:
+    if storage.get(PLAN) is None:
         if other := next((key for key in storage.keys("") if not key.startswith("shards/")), None):
             raise LibraryError(f"{storage.address!r} is not empty, it holds {other!r}: give a plan a place of its own")
     else:

@@ -22,23 +22,24 @@ from typing import Any, Self
 from soundloom.audio import DECODER_VERSION
 from soundloom.errors import LibraryError
 from soundloom.library.indexing.diff import FileOnDisk
-from soundloom.library.storage.library_settings import LibrarySettings
+from soundloom.library.storage.library_settings import COMPARED, LibrarySettings
 from soundloom.remote.object_storage import ObjectStorage, get_many
 
 __all__ = [
+    "PLAN",
     "FinishedShard",
     "PlanFile",
     "Shard",
     "differences",
-    "finished_shards",
     "identity_of",
+    "marked_shards",
     "shard_key",
 ]
 
-_PLAN = "plan.json"
+PLAN = "plan.json"
 _FORMAT = 1
 
-_IDENTITY = ("model", "fingerprint", "engine", "dim", "parts", "window", "hop", "balance", "decoding", "format")
+_IDENTITY = (*COMPARED, "engine")
 """What of a library's settings decides the bits of its rows."""
 
 
@@ -108,7 +109,7 @@ class PlanFile:
     def write(self, storage: ObjectStorage) -> bool:
         """Write the plan, unless there is one; whether it was written."""
         data = {"format": _FORMAT, "decoder": DECODER_VERSION, **asdict(self)}
-        return storage.create(_PLAN, json.dumps(data, indent=1).encode())
+        return storage.create(PLAN, json.dumps(data, indent=1).encode())
 
     @classmethod
     def read(cls, storage: ObjectStorage) -> PlanFile:
@@ -117,11 +118,11 @@ class PlanFile:
         Raises:
             LibraryError: there is none, it is damaged, or it was made by a version that decodes otherwise.
         """
-        if storage.get(_PLAN) is None:
+        if storage.get(PLAN) is None:
             raise LibraryError(
                 f"no plan at {storage.address!r}: make one with: soundloom plan SOUNDS -l LIBRARY -o {storage.address}"
             )
-        data = _read_json(storage, _PLAN)
+        data = _read_json(storage, PLAN)
         try:
             version, decoder = data.pop("format"), data.pop("decoder")
             if (version, decoder) != (_FORMAT, DECODER_VERSION):
@@ -190,9 +191,9 @@ def shard_key(kind: str, shard: str) -> str:
     return f"{kind}/{shard}.json"
 
 
-def finished_shards(storage: ObjectStorage) -> set[str]:
-    """The ids of the shards that are done."""
-    return {key.removeprefix("done/").removesuffix(".json") for key in storage.keys("done/")}
+def marked_shards(storage: ObjectStorage, kind: str) -> set[str]:
+    """The ids of the shards that have a JSON of some kind: those that are done, or committed."""
+    return {key.removeprefix(f"{kind}/").removesuffix(".json") for key in storage.keys(f"{kind}/")}
 
 
 def identity_of(settings: LibrarySettings) -> str:
@@ -204,11 +205,8 @@ def identity_of(settings: LibrarySettings) -> str:
 
 def differences(one: LibrarySettings, other: LibrarySettings) -> str:
     """In what two settings differ that decides the bits of a row, in words; empty if in nothing."""
-    return "; ".join(
-        f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}"
-        for name in _IDENTITY
-        if getattr(one, name) != getattr(other, name)
-    )
+    different = one.differing(other, _IDENTITY)
+    return "; ".join(f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}" for name in different)
 
 
 def _read_json(storage: ObjectStorage, key: str) -> Any:

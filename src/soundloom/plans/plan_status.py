@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from soundloom.library.storage.table_schema import Failure
 from soundloom.plans.lease import Leases
-from soundloom.plans.plan_file import FinishedShard, PlanFile
+from soundloom.plans.plan_file import FinishedShard, PlanFile, marked_shards
 from soundloom.remote.object_storage import ObjectStorage
 
 __all__ = ["PlanStatus", "plan_status"]
@@ -53,7 +52,7 @@ def plan_status(storage: ObjectStorage, plan: PlanFile) -> PlanStatus:
     """The status of a plan; see `soundloom.plans.Plan.status`."""
     found = FinishedShard.read(storage, plan.shards)
     done = list(found.values())
-    committed = {Path(key).stem for key in storage.keys("committed/")} & plan.shards.keys()
+    committed = marked_shards(storage, "committed") & plan.shards.keys()
     left = [shard for shard in plan.shards if shard not in found]
     leases = Leases(storage, plan.lease_seconds, "status")
     held = leases.held(set(left)).values()

@@ -21,7 +21,7 @@ from soundloom.library.indexing.add_report import FileProgress
 from soundloom.plans.embedding_process import EmbeddingProcess
 from soundloom.plans.fragment import FileResult, digest_of, encode_fragment
 from soundloom.plans.lease import HeldLease, Lease, Leases, deadly_files, record_death
-from soundloom.plans.plan_file import FinishedShard, PlanFile, Shard, finished_shards, shard_key
+from soundloom.plans.plan_file import FinishedShard, PlanFile, Shard, marked_shards, shard_key
 from soundloom.plans.shard_process import ModelSource
 from soundloom.remote.object_storage import ObjectStorage
 
@@ -102,7 +102,7 @@ class Worker:
             ModelError, ModelMismatchError: the model cannot be loaded here, or is another one than the plan's.
             ResourceError: the plan cannot be read or written, or processes end before they begin a file.
         """
-        done = finished_shards(self._storage)
+        done = marked_shards(self._storage, "done")
         self._total = sum(files for shard, files in self._plan.shards.items() if shard not in done)
         with ThreadPoolExecutor(len(self._processes), thread_name_prefix="soundloom-shards") as pool:
             try:
@@ -144,7 +144,7 @@ class Worker:
                         return lease
                     if lease is not None:
                         lease.release()
-                left = self._plan.shards.keys() - finished_shards(self._storage)
+                left = self._plan.shards.keys() - marked_shards(self._storage, "done")
                 if not left - self._held.keys():
                     return None
                 leased = self._leases.held(left)

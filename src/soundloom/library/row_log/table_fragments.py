@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.errors import CacheDamagedError
+from soundloom.library.storage.integrity.manifests import manifest_of
 
 __all__ = ["PLACES", "Fragment", "deleted_row_ids", "read_fragments"]
 
@@ -53,15 +54,11 @@ def read_fragments(table: Path, version: int) -> dict[int, Fragment] | None:
         table: the table's folder.
         version: of the table.
     """
-    for name in (f"{2**64 - 1 - version:020d}.manifest", f"{version}.manifest"):
-        try:
-            content = (table / "_versions" / name).read_bytes()
-            return dict(_fragments(content))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error, CacheDamagedError):
-            return None
-    return None
+    manifest = manifest_of(table, version)
+    try:
+        return None if manifest is None else dict(_fragments(manifest.read_bytes()))
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error, CacheDamagedError):
+        return None
 
 
 def deleted_row_ids(table: Path, number: int, fragment: Fragment) -> NDArray[np.uint64] | None:

@@ -6,7 +6,6 @@ checksum of the manifest that it was built from. LanceDB takes a second to impor
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from soundloom.errors import CacheDamagedError
 from soundloom.library.library_files import INDEX_FOLDER
 from soundloom.library.search.vector_index.index_files import IndexFiles, open_index
-from soundloom.library.storage.contents import latest_manifest
+from soundloom.library.storage.integrity.manifests import latest_manifest, manifest_checksum
 from soundloom.library.storage.store_folders import store_folder
 from soundloom.library.storage.table_schema import Failure, FileNotice, read_notices
 
@@ -76,7 +75,7 @@ def current_failures(folder: Path) -> list[Failure] | None:
     """
     try:
         latest = latest_manifest(store_folder(folder) / "failures.lance")
-        return None if latest is None else _failures(_current_index(folder), _checksum(latest[1]))
+        return None if latest is None else _failures(_current_index(folder), manifest_checksum(latest[1]))
     except OSError:
         return None
 
@@ -115,13 +114,9 @@ def _current_index(folder: Path) -> IndexFiles | None:
         if latest is None or index is None:
             return None
         version, file = latest
-        return index if (index.state.version, index.state.store) == (version, _checksum(file)) else None
+        return index if (index.state.version, index.state.store) == (version, manifest_checksum(file)) else None
     except (OSError, ValueError, CacheDamagedError):
         return None
-
-
-def _checksum(manifest: Path) -> str:
-    return f"{zlib.crc32(manifest.read_bytes()):08x}"
 
 
 def _failures(index: IndexFiles | None, identity: str) -> list[Failure] | None:

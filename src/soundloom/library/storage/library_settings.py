@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,17 @@ from soundloom.embedding_model import PLAIN, EmbeddingModel
 from soundloom.errors import InvalidArgumentError, LibraryError, ModelMismatchError
 from soundloom.library.library_files import SETTINGS_FILE
 from soundloom.library.mirror import shown
+from soundloom.library.storage.integrity.json_checksum import json_checksum
 from soundloom.library.storage.store_folders import FIRST_STORE, is_store_name
 from soundloom.part_weights import apply_balance, complete_weights
 
-__all__ = ["FORMAT", "UNFINISHED", "LibrarySettings"]
+__all__ = ["COMPARED", "FORMAT", "UNFINISHED", "LibrarySettings"]
 
 FORMAT = 1
 """Version of the folder's layout; a library of another version is refused."""
+
+COMPARED = ("model", "fingerprint", "dim", "parts", "window", "hop", "balance", "decoding", "format")
+"""What decides whether the embeddings of two libraries compare. Their last bits depend on the engine as well."""
 
 UNFINISHED = f"{SETTINGS_FILE}.writing"
 """What a process leaves that is killed while it makes a library: nothing of value."""
@@ -143,7 +146,7 @@ class LibrarySettings:
                     "index the sounds again into a new library"
                 )
             checksum = data.pop("checksum", None)  # earlier versions wrote none
-            if checksum is not None and checksum != _checksum(data):
+            if checksum is not None and checksum != json_checksum(data):
                 raise InvalidArgumentError("they differ from what was written")
             return cls.from_data(data)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -171,7 +174,7 @@ class LibrarySettings:
     def write(self, folder: Path) -> None:
         """Write the settings, whole or not at all."""
         data = json.loads(json.dumps(asdict(self)))
-        write_atomically(folder / SETTINGS_FILE, _text({**data, "checksum": _checksum(data)}))
+        write_atomically(folder / SETTINGS_FILE, _text({**data, "checksum": json_checksum(data)}))
 
     @staticmethod
     def are_as_written(folder: Path) -> bool:
@@ -179,6 +182,10 @@ class LibrarySettings:
         text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
         data = json.loads(text)
         return "checksum" not in data or text == _text(data)
+
+    def differing(self, other: LibrarySettings, names: Iterable[str] = COMPARED) -> list[str]:
+        """Those of some settings that are not the same as another library's."""
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def check_model(self, model: EmbeddingModel) -> None:
         """Refuse a model other than the one that filled the library.
@@ -203,8 +210,3 @@ class LibrarySettings:
 
 def _text(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2) + "\n"
-
-
-def _checksum(data: Mapping[str, Any]) -> str:
-    """CRC-32 of settings as plain data."""
-    return f"{zlib.crc32(json.dumps(data, sort_keys=True).encode()):08x}"

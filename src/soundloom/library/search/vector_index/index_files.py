@@ -28,7 +28,6 @@ import io
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +40,7 @@ from soundloom.errors import CacheDamagedError
 from soundloom.library.row_log.change_log import CHANGES, ChangeLog, StoreState
 from soundloom.library.row_log.merged_rows import FixedRows, MergedRows
 from soundloom.library.storage.block_checksums import BLOCK_BYTES, CheckedFile, FileChecksum
+from soundloom.library.storage.integrity.json_checksum import json_checksum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,7 +164,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         checksum = manifest.pop("checksum")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, CacheDamagedError) as error:
         raise CacheDamagedError(f"{str(file)!r} cannot be read ({error})") from None
-    if checksum != _checksum(manifest):
+    if checksum != json_checksum(manifest):
         raise CacheDamagedError(f"{str(file)!r} is not as it was written")
     return {**manifest, "checksum": checksum}
 
@@ -212,7 +212,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any], known: dict[str, Any]
     }
     whole = {**manifest, "format": FORMAT, "files": files}
     whole.pop("checksum", None)
-    checksum = _checksum(whole)
+    checksum = json_checksum(whole)
     with open(folder / MANIFEST, "w", encoding="utf-8") as file:
         file.write(json.dumps({**whole, "checksum": checksum}))
     return checksum
@@ -273,7 +273,3 @@ def _stamp(folder: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _checksum(manifest: dict[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}"

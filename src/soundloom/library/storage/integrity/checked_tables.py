@@ -7,7 +7,6 @@ of complete files. Reading needs neither the lock nor permission to write.
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from filelock import FileLock
 
 from soundloom.errors import LibraryAbsentError, LibraryDamagedError
 from soundloom.library.mirror import refresh
-from soundloom.library.storage.contents import latest_manifest
+from soundloom.library.storage.integrity.manifests import latest_manifest, manifest_checksum, manifest_of
 from soundloom.library.storage.integrity.store_checksums import Damage, StoreChecksums
 from soundloom.system_errors import first_line, one_line_errors, translated
 
@@ -129,16 +128,10 @@ class CheckedTables:
     def identity(self, name: str) -> str:
         """Checksum of the manifest of a table's current version, which names all files of that version."""
         if self._opened is None and (latest := self._manifest(name)) is not None:
-            return f"{zlib.crc32(latest[1].read_bytes()):08x}"
+            return manifest_checksum(latest[1])
         self._tables[name].checkout_latest()
-        version = int(self._tables[name].version)
-        versions = self._folder / f"{name}.lance" / "_versions"
-        for file in (f"{2**64 - 1 - version:020d}.manifest", f"{version}.manifest"):
-            try:
-                return f"{zlib.crc32((versions / file).read_bytes()):08x}"
-            except FileNotFoundError:
-                continue
-        return "unknown"
+        manifest = manifest_of(self._folder / f"{name}.lance", int(self._tables[name].version))
+        return "unknown" if manifest is None else manifest_checksum(manifest)
 
     def check_present(self) -> None:
         """Check that the tables' folder is still there.

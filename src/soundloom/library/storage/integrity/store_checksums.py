@@ -28,6 +28,7 @@ from typing import Any
 
 from soundloom.errors import CacheDamagedError
 from soundloom.library.storage.contents import inventory
+from soundloom.library.storage.integrity.json_checksum import json_checksum
 
 __all__ = ["Damage", "StoreChecksums"]
 
@@ -98,7 +99,7 @@ class StoreChecksums:
             if self._stamp == (status.st_ino, status.st_mtime_ns):
                 return
             data = json.loads(self.file.read_bytes())
-            if data.pop("checksum") != _checksum(data):
+            if data.pop("checksum") != json_checksum(data):
                 raise CacheDamagedError("it is not as it was written")
             self.versions = {str(name): int(version) for name, version in data["versions"].items()}
             self._noted = {str(name): _Noted(*map(int, values)) for name, values in data["files"].items()}
@@ -216,7 +217,7 @@ class StoreChecksums:
         temporary = self.file.with_name(f"{self.file.name}.writing")
         try:
             with open(temporary, "w", encoding="utf-8") as file:
-                json.dump({**data, "checksum": _checksum(data)}, file, separators=(",", ":"))
+                json.dump({**data, "checksum": json_checksum(data)}, file, separators=(",", ":"))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.file)
@@ -234,7 +235,3 @@ def _crc32(path: Path) -> int:
         while chunk := file.read(_CHUNK_BYTES):
             value = zlib.crc32(chunk, value)
     return value
-
-
-def _checksum(data: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(data, sort_keys=True).encode()):08x}"
