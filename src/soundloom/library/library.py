@@ -367,8 +367,10 @@ class Library(LibraryContents):
         Raises:
             QueryError: text that nothing here has, and that the model does not know; and as for `search_tags`.
         """
-        parts = (self.settings, self._library_model, self._tag_queries)
-        finder = Finder(*parts, offline=offline, notices=notices, remarks=remarks, failures=self.failures)
+        finder = Finder(
+            self.settings, self._library_model, self._tag_queries,
+            offline=offline, notices=notices, remarks=remarks, failures=self.failures,
+        )  # fmt: skip
         asked = self._query(query, remarks)
         return self._index_cache.use(lambda index: finder.find(index, asked, k))
 

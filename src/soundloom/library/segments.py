@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from soundloom.errors import QueryError
 from soundloom.file_names import os_path, text_path
 from soundloom.library.row_log.merged_rows import MergedRows, SortedColumn
-from soundloom.library.storage.table_schema import whole_column
+from soundloom.library.storage.table_schema import as_mask, whole_column
 from soundloom.remote import is_address
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Segments:
         tagged = np.zeros(len(self), np.bool_)
         if len(tags):
             wanted = tag.encode(errors="backslashreplace").decode()  # no tag has bytes that are not UTF-8
-            equal = pc.equal(pc.list_flatten(tags), wanted).to_numpy(zero_copy_only=False).astype(np.bool_)
+            equal = as_mask(pc.equal(pc.list_flatten(tags), wanted))
             tagged[pc.list_parent_indices(tags).to_numpy()[equal]] = True
         return tagged
 

@@ -74,10 +74,8 @@ class _Committer:
         known = self._store.files()
         annotations = AnnotationLog(self._library.folder)
         annotations.note_places(known)
-        writer = RowWriter(
-            self._store, self._library.tag_editor, self._library.guard, known, FileTags(), self._tally.report,
-            shortest=self._plan.shortest, reused=missing,
-        )  # fmt: skip
+        shortest, report = self._plan.shortest, self._tally.report
+        writer = self._library.row_writer(self._store, shortest, known, FileTags(), report, missing)
         done = marked_shards(self._storage, "done") & self._plan.shards.keys()
         waiting = sorted(done - marked_shards(self._storage, "committed"))
         for first in range(0, len(waiting), _SHARDS_AT_ONCE):
@@ -89,7 +87,7 @@ class _Committer:
         self._library.tag_editor.reconcile()
         if writer.commits:
             self._store.compact()
-        self._tally.report.count_annotations(annotations, known, self._store.files)
+        report.count_annotations(annotations, known, self._store.files)
         return self._tally.finished()
 
     def _commit(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library import Library
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
+from soundloom.library.indexing.file_rows import shortest_input
 from soundloom.library.indexing.scan import FilesLeftOut, files_below, roots_of
 from soundloom.library.mirror import shown
 from soundloom.library.storage.exclusions import remember_exclusions
@@ -88,7 +89,7 @@ def create_plan(
     plan = PlanFile(
         library=shown(library.folder),
         settings=settings,
-        shortest=model.min_samples / model.sample_rate * settings.decoding.speed,
+        shortest=shortest_input(model, settings.decoding),
         roots=roots,
         shards={shard.id: len(shard.files) for shard in shards},
         failed=report.failed,

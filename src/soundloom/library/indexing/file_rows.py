@@ -34,7 +34,7 @@ from soundloom.row_journal import RowJournal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FLUSH_ROWS", "Embedded", "RowWriter", "embed_files", "segment_embedder"]
+__all__ = ["FLUSH_ROWS", "Embedded", "RowWriter", "embed_files", "segment_embedder", "shortest_input"]
 
 FLUSH_ROWS = 4096
 """Rows that one commit is worth."""
@@ -116,6 +116,11 @@ def segment_embedder(
         return Embedded(state, starts, ends, np.stack(vectors), middles, notices, energy.decibels)
 
     return embed
+
+
+def shortest_input(model: EmbeddingModel, decoding: audio.DecodeOptions) -> float:
+    """How many seconds of a file the model needs at least; shorter ones get silence behind them."""
+    return model.min_samples / model.sample_rate * decoding.speed
 
 
 def _of_file(second: float, speed: float) -> float:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from soundloom.embedding_model import EmbeddingModel
 from soundloom.library.indexing.add_report import AddReport
 from soundloom.library.indexing.commit_guard import CommitGuard
 from soundloom.library.indexing.file_facts import read_facts
@@ -58,14 +57,13 @@ class IndexedLibrary:
     def row_writer(
         self,
         store: Store,
-        model: EmbeddingModel,
+        shortest: float,
         known: Mapping[str, FileState],
         table: FileTags,
         report: AddReport,
         reused: Collection[str],
     ) -> RowWriter:
-        """A writer of the rows of files that a model embeds; see `RowWriter`."""
-        shortest = model.min_samples / model.sample_rate * self.settings.decoding.speed
+        """A writer of the rows of files that were embedded; see `RowWriter`."""
         writer = RowWriter(store, self.tag_editor, self.guard, known, table, report, shortest=shortest, reused=reused)
         self._writers.append(writer)
         return writer

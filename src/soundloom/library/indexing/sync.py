@@ -21,7 +21,7 @@ from soundloom.embedding_model import EmbeddingModel
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, are_copies, hash_known_sizes
-from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder, shortest_input
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.moves import Move, paths_losing_content, plan_moves
@@ -153,7 +153,8 @@ class Synchroniser:
         note.left(len(files))
         model, settings, workers = self._model(), self._library.settings, self._library.workers
         reused = {path for entry in self._registry.entries() for path in entry.missing}
-        writer = self._library.row_writer(self._store, model, after, table, self._tally.report, reused)
+        shortest = shortest_input(model, settings.decoding)
+        writer = self._library.row_writer(self._store, shortest, after, table, self._tally.report, reused)
         redecode_files(outdated, after, model, settings, writer, self._tally, workers)
         journal = self._library.folder / UNFINISHED_FOLDER
         embed = segment_embedder(model, settings.window, settings.hop, hashes, settings.decoding, journal)

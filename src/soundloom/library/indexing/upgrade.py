@@ -22,7 +22,7 @@ from soundloom.errors import LibraryDamagedError, LibraryError
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.add_report import AddReport, AddTally, FileProgress
 from soundloom.library.indexing.diff import FileOnDisk, LibraryDiff, hash_known_sizes
-from soundloom.library.indexing.file_rows import embed_files, segment_embedder
+from soundloom.library.indexing.file_rows import embed_files, segment_embedder, shortest_input
 from soundloom.library.indexing.indexed_library import IndexedLibrary
 from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import files_below
@@ -147,7 +147,8 @@ class Upgrade:
         diff = LibraryDiff(found, done, roots)
         new.remove(sorted(done.keys() - diff.present))
         settings, report = self._settings, self._tally.report
-        writer = self._library.row_writer(new, self._model, done, FileTags(), report, diff.present)
+        shortest = shortest_input(self._model, settings.decoding)
+        writer = self._library.row_writer(new, shortest, done, FileTags(), report, diff.present)
         journal = self._library.folder / UNFINISHED_FOLDER
         embed = segment_embedder(self._model, settings.window, settings.hop, hashes, settings.decoding, journal)
         embed_files(diff.candidates, embed, writer, self._tally, roots, self._library.workers)

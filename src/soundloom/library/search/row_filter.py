@@ -20,12 +20,11 @@ from soundloom.errors import NothingFoundError, QueryError
 from soundloom.letter_case import folded
 from soundloom.library.search.fields.recording_filter import RecordingFilter, moment_of
 from soundloom.library.search.terms.query_words import fold
+from soundloom.library.storage.table_schema import as_mask
 from soundloom.remote import absolute_location
 from soundloom.remote.locations import inside
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from soundloom.library.search.fields.file_fields import FileFields
 
 __all__ = ["RowFilter"]
@@ -114,18 +113,12 @@ def _check_facts(fields: FileFields) -> None:
         raise QueryError("nothing is known yet of the files' rates and recording times: run soundloom index once")
 
 
-def _filled(mask: pa.Array) -> NDArray[np.bool_]:
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
-
-
 def _at_rate(fields: FileFields, rate: int) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     _check_facts(fields)
     rates = fields.column("sample_rate")
-    mask = _filled(pc.equal(rates, rate))
+    mask = as_mask(pc.equal(rates, rate))
     if len(mask) and not mask.any():
         known = sorted(int(other) for other in rates.unique().to_pylist() if other)
         raise QueryError(
@@ -144,7 +137,7 @@ def _at_site(fields: FileFields, site: str) -> NDArray[np.bool_]:
         near = _nearest(site, known)
         names = f"did you mean {near}?" if near else f"there are {', '.join(map(repr, sorted(known)[:10]))}"
         raise QueryError(f"no sound of this library was recorded at a site {site!r}: {names}")
-    return _filled(pa.array(meant, pa.bool_()).take(sites.indices))
+    return as_mask(pa.array(meant, pa.bool_()).take(sites.indices))
 
 
 def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.library.search.terms.query_words import query_words, runs, same_words, spellings, words_to_index
+from soundloom.library.storage.table_schema import as_mask
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,7 +147,7 @@ class _Texts:
         # A word that a text holds twice counts once.
         self._word_of_pair, self._text_of_pair = np.unique(pairs, axis=1) if pairs.size else pairs.astype(np.int64)
         self._words: pa.Array = words.dictionary
-        self._counted = ~_filled(pc.or_(pc.utf8_is_digit(self._words), pc.equal(self._words, "")))
+        self._counted = ~as_mask(pc.or_(pc.utf8_is_digit(self._words), pc.equal(self._words, "")))
 
     def scores(self, word: frozenset[str]) -> NDArray[np.float64]:
         """How well each text holds a word in one of its spellings; 0 if it does not."""
@@ -160,14 +161,14 @@ class _Texts:
         beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in word]
         whole = pc.is_in(self._words, value_set=pa.array(forms, pa.string()))
         for held, merit in (*beginnings, (whole, _WHOLE)):
-            scores[self._text_of_pair[_filled(held)[self._word_of_pair]]] = merit
+            scores[self._text_of_pair[as_mask(held)[self._word_of_pair]]] = merit
         return np.asarray(scores[self._text_of])
 
     def _hold_inside(self, spelling: str) -> NDArray[np.bool_]:
         """Which texts hold a word at the end of another, or across several."""
         import pyarrow.compute as pc
 
-        held = _filled(pc.match_substring(self._joined, spelling))
+        held = as_mask(pc.match_substring(self._joined, spelling))
         if not spelling.isascii():
             return held
         within = self._of_texts(pc.match_substring(self._words, spelling))
@@ -176,7 +177,7 @@ class _Texts:
     def _of_texts(self, words: pa.Array) -> NDArray[np.bool_]:
         """Which texts have one of some words."""
         found = np.zeros(len(self._joined), np.bool_)
-        found[self._text_of_pair[_filled(words)[self._word_of_pair]]] = True
+        found[self._text_of_pair[as_mask(words)[self._word_of_pair]]] = True
         return found
 
     def words_besides(self, words: list[str]) -> NDArray[np.int64]:
@@ -184,13 +185,9 @@ class _Texts:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        others = self._counted & ~_filled(pc.is_in(self._words, value_set=pa.array(words, pa.string())))
+        others = self._counted & ~as_mask(pc.is_in(self._words, value_set=pa.array(words, pa.string())))
         pairs = self._text_of_pair[others[self._word_of_pair]]
         return np.asarray(np.bincount(pairs, minlength=len(self._joined))[self._text_of])
-
-
-def _filled(mask: pa.Array) -> NDArray[np.bool_]:
-    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _words_apart(texts: pa.Array) -> pa.Array:
@@ -202,8 +199,8 @@ def _words_apart(texts: pa.Array) -> pa.Array:
     if not pc.all(plain, min_count=0).as_py():
         others = pa.array([words_to_index(text) for text in texts.filter(pc.invert(plain)).to_pylist()], pa.string())
         ascii_only = _words_apart(texts.filter(plain))
-        place = np.where(_filled(plain), np.cumsum(_filled(plain)) - 1, len(ascii_only))
-        place[~_filled(plain)] += np.arange(len(others))
+        place = np.where(as_mask(plain), np.cumsum(as_mask(plain)) - 1, len(ascii_only))
+        place[~as_mask(plain)] += np.arange(len(others))
         return pa.concat_arrays([ascii_only, others]).take(pa.array(place))
     for pattern, written in (("([a-z])([A-Z])", r"\1 \2"), ("[^A-Za-z0-9]+", " "), ("([A-Za-z]+|[0-9]+)", r"\1 ")):
         texts = pc.replace_substring_regex(texts, pattern, written)
@@ -230,8 +227,8 @@ def may_hold(fields: FileFields, text: str) -> NDArray[np.bool_]:
         for spelling in written[word]:
             beginning = os.path.commonprefix(sorted(same_words(spelling)))  # noqa: RUF071 (letters, not folders)
             for some in texts:
-                held |= _filled(pc.match_substring(some, beginning))
-            held[tagged_file[_filled(pc.match_substring(tags, beginning))[tag_of]]] = True
+                held |= as_mask(pc.match_substring(some, beginning))
+            held[tagged_file[as_mask(pc.match_substring(tags, beginning))[tag_of]]] = True
         possible &= held
     return possible
 

@@ -29,6 +29,7 @@ __all__ = [
     "Failure",
     "FileNotice",
     "FileState",
+    "as_mask",
     "content_checksum",
     "content_hash",
     "embedding_matrix",
@@ -167,6 +168,13 @@ def segment_rows(
 def content_checksum(digest: str) -> int:
     """A number of 31 bits for the hash of a content, by which rows that may have it are found."""
     return zlib.crc32(digest.encode()) >> 1
+
+
+def as_mask(mask: pa.Array) -> NDArray[np.bool_]:
+    """A mask of Arrow in NumPy; what is not known does not hold."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def embedding_matrix(batch: pa.RecordBatch, dim: int) -> NDArray[np.float32]:

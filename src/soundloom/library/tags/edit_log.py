@@ -128,13 +128,13 @@ class DecisionLog:
         ]
         return self._append({"decisions": plain})
 
-    def undo(self, number: str, restorations: Iterable[Restoration]) -> str:
+    def undo(self, identity: str, restorations: Iterable[Restoration]) -> str:
         """Write that an edit, or an undoing, was taken back, and what that does to which rows. Returns its id."""
         restore = [
             {"hash": one.hash, "starts": sorted(one.starts), "add": sorted(one.add), "remove": sorted(one.remove)}
             for one in restorations
         ]
-        return self._append({"undoes": number, "restore": restore})
+        return self._append({"undoes": identity, "restore": restore})
 
     def hand_on(self, changes: Iterable[ContentChange]) -> None:
         """Write that files were edited in place: decisions about the old content now hold for the new one."""
@@ -236,16 +236,16 @@ class DecisionLog:
         self._edits()
 
     def _append(self, edit: dict[str, Any]) -> str:
-        number = uuid4().hex
+        identity = uuid4().hex
         whole = len(self._read())  # also refuses a damaged log
-        line = json.dumps({"id": number, **edit}, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps({"id": identity, **edit}, ensure_ascii=False).encode() + b"\n"
         try:
             if not self._file.exists() and not self._sum.exists():
                 self.mark_applied()  # from its first line on it is no log of an earlier version
             append_durably(self._file, line, after=whole)
         except OSError as error:
             raise LibraryError(f"cannot write the tags to {str(self._file)!r}: {error.strerror}") from None
-        return number
+        return identity
 
     def _applied(self) -> tuple[int, str] | None:
         """How many bytes the rows show, and their checksum; None for a log of an earlier version: all of it."""

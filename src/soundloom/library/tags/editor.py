@@ -229,12 +229,12 @@ class TagEditor:
             changes = {
                 row: tags for row in rows if (tags := latest.apply(row.tags, row.path, row.hash, row.start)) != row.tags
             }
-            number = self._commit(lambda: self._log.append(decisions), changes)
+            identity = self._commit(lambda: self._log.append(decisions), changes)
         copies = {row.path for row in changes} - {decision.path for decision in decisions}
-        return self._edit(number, changes, [row for row in rows if row not in changes], copies)
+        return self._edit(identity, changes, [row for row in rows if row not in changes], copies)
 
     def _edit(
-        self, number: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], copies: Collection[str]
+        self, identity: str, changes: Mapping[_Row, Tags], unchanged: Iterable[_Row], copies: Collection[str]
     ) -> Edit:
         done = _RowChanges(changes, unchanged)
 
@@ -249,10 +249,10 @@ class TagEditor:
                     given, taken = done.of(row, origins.get(row.hash, set()))
                     if (tags := (row.tags - given) | taken) != row.tags:
                         back[row] = tags
-                undone = self._commit(lambda: self._log.undo(number, _restorations(back)), back)
+                undone = self._commit(lambda: self._log.undo(identity, _restorations(back)), back)
             return self._edit(undone, back, [row for row in rows if row not in back], copies)
 
-        return Edit(number, len(changes), tuple(sorted(copies)), sum(row.path in copies for row in changes), revert)
+        return Edit(identity, len(changes), tuple(sorted(copies)), sum(row.path in copies for row in changes), revert)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -294,7 +294,7 @@ class TagEditor:
     def _commit(self, write_log: Callable[[], str], changes: Mapping[_Row, Tags]) -> str:
         """Write to the log, then to the store. Returns the edit's id."""
         before, size = self._store.version, self._log.size
-        number = write_log()
+        identity = write_log()
         try:
             self._write(changes)
         except Exception:
@@ -305,7 +305,7 @@ class TagEditor:
         if changes and self._store.version == before + 1:
             self._join_fragments(before + 1)
             self._index.refresh_tags(before)
-        return number
+        return identity
 
     def _join_fragments(self, version: int) -> None:
         """Join the fragments that many small edits have left, while the store is still of this version."""

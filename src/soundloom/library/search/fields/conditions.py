@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.storage.sql import check_condition
-from soundloom.library.storage.table_schema import whole_column
+from soundloom.library.storage.table_schema import as_mask, whole_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +48,8 @@ _COMPARISONS = {
     "=": "equal", "==": "equal", "!=": "not_equal", "<>": "not_equal",
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
 }  # fmt: skip
+_NEAREST = 4
+"""Values that are named where a field has another."""
 _FUNCTIONS = ("array_has", "starts_with", "ends_with", "contains", "lower", "upper")
 
 
@@ -74,7 +76,6 @@ def condition_mask(
             where that is why the condition holds for nothing.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     try:
         parser = _Parser(check_condition(where), fields, stored)
@@ -84,14 +85,10 @@ def condition_mask(
     except (pa.ArrowException, TypeError, _MistakeError) as error:
         reason = str(error).partition("\n")[0]
         raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}") from None
-    found = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), np.bool_)
+    found = as_mask(mask)
     if parser.unheld and not found.any():
         raise QueryError(f"the filter {where!r} holds for nothing: {'; '.join(parser.unheld)}")
     return found if len(found) == fields.rows.num_rows else fields.of_rows(found)
-
-
-_NEAREST = 4
-"""Values that are named where a field has another."""
 
 
 class _Parser:
@@ -302,7 +299,7 @@ class _Parser:
         if len(values) == self._fields.rows.num_rows:
             return values
         if pa.types.is_boolean(values.type) and not values.null_count:
-            return pa.array(self._fields.of_rows(values.to_numpy(zero_copy_only=False)))
+            return pa.array(self._fields.of_rows(as_mask(values)))
         return values.take(self._fields.file_of_row)
 
     def _whole(self, mask: Any) -> pa.Array:

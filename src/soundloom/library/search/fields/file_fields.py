@@ -27,7 +27,7 @@ from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold
 from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
-from soundloom.library.storage.table_schema import whole_column
+from soundloom.library.storage.table_schema import as_mask, whole_column
 from soundloom.remote.locations import common_folder
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class FileFields:
             column = self.column(key.removeprefix("-")).take(ordered)
             if pa.types.is_list(column.type):
                 column = pc.binary_join(column, " ")
-            unknown = pc.is_null(column).to_numpy(zero_copy_only=False)
+            unknown = as_mask(pc.is_null(column))
             ranks = pc.rank(column, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
             ordered = ordered[np.lexsort((-ranks if key.startswith("-") else ranks, unknown))]
         return ordered
@@ -243,7 +243,7 @@ class FileFields:
 
         moments = self._recorded().cast(pa.timestamp("ms")).to_numpy(zero_copy_only=False)
         by = pa.nulls(len(self.paths), pa.string()) if self.facts is None else self._fact("recorded_by")
-        stated = pc.fill_null(pc.not_equal(by, "file"), False).to_numpy(zero_copy_only=False)
+        stated = as_mask(pc.not_equal(by, "file"))
         return moments, ~np.isnat(moments) & stated
 
     @cached_property

@@ -165,11 +165,6 @@ class CheckedTables:
         self._refuse(self._checksums.damages(everything=True, trusted=True))
         self._checked = True
 
-    @property
-    def have_checksums(self) -> bool:
-        """Whether there are checksums to compare with; libraries of earlier versions have none until they change."""
-        return self._checksums.known
-
     def note_contents(self) -> None:
         """Take the inventory of the library's folder; where that cannot be written, nothing but it is lost."""
         try:
