@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from starlette.testclient import TestClient
 import soundloom.library.map.library_map
 from helpers.server import API, by_name, refused, search, served, write_sound
 from soundloom.library import Library
+from soundloom.server.http.error_responses import ApiError
+from soundloom.server.jobs import Jobs
 
 
 @pytest.fixture
@@ -330,3 +333,25 @@ def test_wrong_bodies_are_explained_in_plain_sentences(client: TestClient) -> No
     assert message(b"[]") == "the body of the request must be a JSON object"
     assert message(b'{"add": 3}') == "tag is missing; add must be a list, got 3"
     assert message(b'{"tag": "x", "add": ["y", 4]}').startswith("add is not an id that this server gives")
+
+
+def test_jobs_are_forgotten_but_never_a_running_one() -> None:
+    jobs, go = Jobs(), threading.Event()
+    first = jobs.start("index", lambda _: "done")
+    while first.state == "running":
+        time.sleep(0.01)
+    second = jobs.start("map", lambda _: "went" if go.wait(10) else "stuck")
+    with pytest.raises(ApiError, match="409"):
+        jobs.start("index", lambda _: "")
+    assert second.seconds_left is None
+    go.set()
+    jobs.close()
+    assert (first.message, second.state, second.message, second.cancelled) == ("done", "done", "went", True)
+
+
+def test_a_defect_in_a_job_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs()
+    job = jobs.start("index", lambda _: str(1 // 0))
+    jobs.close()
+    assert (job.state, "ZeroDivisionError" in job.message) == ("failed", True)
+    assert "division" in caplog.text

@@ -1,12 +1,10 @@
-"""What comes in and what is made of files: uploads, the processes that decode, the cache."""
+"""What comes in and what is made of files: uploads, the processes that decode, ranges of an answer."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,8 @@ from helpers.malformed_files import HOSTILE, Hostile
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import AudioError
 from soundloom.library import Library
-from soundloom.lru_cache import LruCache
-from soundloom.server.http.error_responses import ApiError
 from soundloom.server.http.range_response import parse_range
-from soundloom.server.jobs import Jobs
-from soundloom.server.media import file_cache
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
-from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import playable
 from sounds import tone, write_with_av
 
@@ -92,7 +85,7 @@ def test_an_upload_is_embedded_once_for_each_region(
     assert len(embedded) == 2
 
 
-def test_an_upload_is_heard_again_and_forgotten(client: TestClient, tmp_path: Path) -> None:
+def test_an_upload_is_played_and_forgotten(client: TestClient, tmp_path: Path) -> None:
     content = write_sound(tmp_path / "a.wav", 300).read_bytes()
     one = upload(client, content).json()["upload"]
     answer = client.get(f"{API}/uploads/{one}/audio", headers={"Range": "bytes=0-9"})
@@ -111,7 +104,7 @@ BYTES = [one for one in HOSTILE if one.make is not os.mkfifo and one.outcome != 
 
 
 @pytest.mark.parametrize("hostile", BYTES, ids=[ascii(one.told)[:40] for one in BYTES])
-def test_every_hostile_file_is_heard_or_refused(client: TestClient, tmp_path: Path, hostile: Hostile) -> None:
+def test_every_hostile_file_is_taken_or_refused(client: TestClient, tmp_path: Path, hostile: Hostile) -> None:
     if "leads" in hostile.told:
         pytest.skip("a link is no content")
     path = hostile.path(tmp_path)
@@ -271,97 +264,6 @@ def test_the_outline_of_a_long_segment_is_sampled(tmp_path: Path) -> None:
     assert (tmp_path / "o").read_bytes()[8:12] == b"WEBP"
 
 
-def test_the_cache_stays_within_its_bound_and_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
-    cache = FileCache(tmp_path, 100_000)
-
-    def entry(number: int) -> bytes:
-        with cache.open(["entry", number], lambda out: Path(out).write_bytes(bytes([number]) * 5000)) as file:
-            return file.read()
-
-    for number in range(60):
-        assert entry(number) == bytes([number]) * 5000
-        entry(0)
-        time.sleep(0.002)
-    kept = list(tmp_path.glob("??/*"))
-    assert sum(path.stat().st_size for path in kept) <= 100_000
-    assert {path.read_bytes()[0] for path in kept} >= {0, 59}
-    assert not list(tmp_path.glob("*.making"))
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "append"])
-def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    content, made = bytes(range(256)) * 40, []
-
-    def entry(cache: FileCache) -> bytes:
-        with cache.open("key", lambda out: made.append(Path(out).write_bytes(content))) as file:
-            return file.read()
-
-    assert entry(FileCache(tmp_path, 10**6)) == content
-    (path,) = tmp_path.glob("??/*")
-    status = path.stat()
-    odd = {"flip": b"\x01" + content[1:], "cut": content[:-1], "append": content + b"x"}[damage]
-    path.write_bytes(odd)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    cache = FileCache(tmp_path, 10**6)
-    assert entry(cache) == content
-    assert "damaged" in caplog.text
-    assert entry(cache) == content
-    assert len(made) == 2
-
-
-def test_an_entry_is_read_once_to_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, checked = FileCache(tmp_path, 10**6), []
-    monkeypatch.setattr(file_cache, "_length_and_checksum", lambda path: checked.append(path) or "7.00000000")
-    for _ in range(3):
-        cache.open("key", lambda out: Path(out).write_bytes(b"content")).close()
-    assert len(checked) == 2, "when it is made, and when it is first opened"
-
-
-def test_an_entry_is_made_once_and_not_kept_when_making_it_fails(tmp_path: Path) -> None:
-    cache, made = FileCache(tmp_path, 10_000), []
-
-    def make(out: str) -> None:
-        made.append(out)
-        time.sleep(0.1)
-        Path(out).write_bytes(b"content")
-
-    answers: list[bytes] = []
-
-    def ask() -> None:
-        with cache.open("key", make) as file:
-            answers.append(file.read())
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(made), answers) == (1, [b"content"] * 8)
-
-    def fail(out: str) -> None:
-        Path(out).write_bytes(b"half")
-        raise OSError("no room")
-
-    with pytest.raises(OSError, match="no room"):
-        cache.open("other", fail)
-    assert len(list(tmp_path.glob("**/*.making"))) == 0
-    with cache.open("other", lambda out: Path(out).write_bytes(b"whole")) as file:
-        assert file.read() == b"whole"
-
-
-def test_recent_values_are_made_once_and_forgotten_in_turn() -> None:
-    recent: LruCache[int] = LruCache(2)
-    made: list[str] = []
-
-    def value(key: str) -> int:
-        return recent.get(key, lambda: made.append(key) or len(made))
-
-    assert [value(key) for key in "ababcab"] == [1, 2, 1, 2, 3, 4, 5]
-    with pytest.raises(ZeroDivisionError):
-        recent.get("x", lambda: 1 // 0)
-    assert recent.get("x", lambda: 7) == 7
-
-
 def test_ranges_agree_with_slices() -> None:
     content = bytes(range(20))
     for first in range(25):
@@ -382,25 +284,3 @@ def test_only_what_every_browser_plays_is_sent_as_it_is() -> None:
     assert playable("MP3 MPEG_LAYER_III") == "audio/mpeg"
     for other in ("WAV PCM_32", "WAV ALAW", "AIFF PCM_16", "mov,mp4,m4a,3gp,3g2,mj2 aac", "matroska,webm opus", ""):
         assert playable(other) is None
-
-
-def test_jobs_are_forgotten_but_never_a_running_one() -> None:
-    jobs, go = Jobs(), threading.Event()
-    first = jobs.start("index", lambda _: "done")
-    while first.state == "running":
-        time.sleep(0.01)
-    second = jobs.start("map", lambda _: "went" if go.wait(10) else "stuck")
-    with pytest.raises(ApiError, match="409"):
-        jobs.start("index", lambda _: "")
-    assert second.seconds_left is None
-    go.set()
-    jobs.close()
-    assert (first.message, second.state, second.message, second.cancelled) == ("done", "done", "went", True)
-
-
-def test_a_defect_in_a_job_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    jobs = Jobs()
-    job = jobs.start("index", lambda _: str(1 // 0))
-    jobs.close()
-    assert (job.state, "ZeroDivisionError" in job.message) == ("failed", True)
-    assert "division" in caplog.text
