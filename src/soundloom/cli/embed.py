@@ -17,13 +17,13 @@ from soundloom.counted import counted
 from soundloom.errors import InvalidArgumentError, LibraryError
 
 if TYPE_CHECKING:
-    from soundloom.library.embedding_export import ExportReport
+    from soundloom.library.exports.embedding_export import ExportReport
 
 __all__ = ["command"]
 
 
 def _embedding_file(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
-    from soundloom.library.embedding_export import check_embedding_file
+    from soundloom.library.exports.embedding_export import check_embedding_file
 
     try:
         check_embedding_file(Path(out))
@@ -79,7 +79,7 @@ def command(
     decoding = common_options.decode_options(context)
     window, hop = segment_seconds(context, window, hop, decoding.speed)
     from soundloom.engine_choice import accelerating
-    from soundloom.library.embedding_export import export
+    from soundloom.library.exports.embedding_export import export
     from soundloom.packaged import NAME
 
     load = model_loader(offline=offline)

@@ -113,21 +113,24 @@ class Duplicates:
         failed: list[Failure] = []
         matches: dict[tuple[str, str], float] = {}
         if similar is not None:
-            content_of = {path: content for content, some in paths.items() for path in some}
-            weights = self._settings.balanced_weights()
-            pairs = self._index.use(lambda index: similar_files(index, weights, similar, coverage))
-            found_by = {
-                (content_of[one], content_of[other]): value
-                for (one, other), value in pairs.items()
-                if one in content_of and other in content_of
-            }
-            matches = {pair: value for pair, value in found_by.items() if pair[0] != pair[1]}
+            matches = self._similar(paths, similar, coverage)
         elif not exact:
             prints = self._fingerprints(paths, failed, workers or os.cpu_count() or 1, progress)
             hashes = sorted(prints)
             found = matching_pairs([prints[one] for one in hashes], coverage=coverage)
             matches = {(hashes[one.first], hashes[one.second]): one.agreement for one in found}
         return DuplicateReport(self._groups(paths, matches), failed)
+
+    def _similar(
+        self, paths: Mapping[str, Sequence[str]], limit: float, coverage: float
+    ) -> dict[tuple[str, str], float]:
+        """Pairs of contents whose embeddings are nearly equal, and how similar they are."""
+        content_of = {path: content for content, some in paths.items() for path in some}
+        weights = self._settings.balanced_weights()
+        pairs = self._index.use(lambda index: similar_files(index, weights, limit, coverage))
+        known = {pair: value for pair, value in pairs.items() if content_of.keys() >= set(pair)}
+        found = {(content_of[one], content_of[other]): value for (one, other), value in known.items()}
+        return {(one, other): value for (one, other), value in found.items() if one != other}
 
     def _fingerprints(
         self,

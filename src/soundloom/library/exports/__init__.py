@@ -1,1 +1,1 @@
-"""Files that are written of a library: its embeddings, the distances between them, and copies of its sounds."""
+"""Files that are written of embeddings and of a library: embeddings, distances between them, and copies of sounds."""

@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import LibraryError, ModelError, ModelMismatchError
-from soundloom.library.embedding_export import CsvRows
+from soundloom.library.exports.embedding_export import CsvRows, describe_embeddings
 from soundloom.library.library import Library
 from soundloom.library.storage.sql import path_is_in
 from soundloom.local_path import local_path
@@ -67,24 +67,11 @@ def export_library(library: Library, out: str | os.PathLike[str]) -> tuple[int, 
 
 def _about(library: Library) -> str:
     """What the embeddings are, as JSON; the model is loaded for its sample rate, where it can be."""
-    settings = library.settings
     try:
         rate = library.model.sample_rate
     except (ModelError, ModelMismatchError):
         rate = None
-    facts = {
-        "model": settings.source or settings.model,
-        "fingerprint": settings.fingerprint,
-        "engine": settings.engine,
-        "sample_rate": rate,
-        "parts": settings.parts,
-        "balance": settings.balance,
-        "decoding": settings.decoding.to_data(),
-        "frames": False,
-        "window": settings.window,
-        "hop": settings.hop,
-    }
-    return json.dumps(facts)
+    return describe_embeddings(library.settings, rate)
 
 
 def _tables(library: Library, files: list[str]) -> Iterator[pa.Table]:

@@ -38,13 +38,14 @@ from soundloom.library.indexing.add_report import FileProgress
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.indexing.file_rows import Embedded, segment_embedder
 from soundloom.library.indexing.scan import FilesLeftOut, find_files
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.table_schema import Failure, FileNotice
 from soundloom.local_path import check_output_folder, local_path
 from soundloom.remote.locations import common_folder, relative_name
 from soundloom.safe_text import csv_cell
 from soundloom.system_errors import reason_of
 
-__all__ = ["CsvRows", "ExportReport", "check_embedding_file", "export"]
+__all__ = ["CsvRows", "ExportReport", "check_embedding_file", "describe_embeddings", "export"]
 
 _ENDINGS = (".parquet", ".csv", ".npz")
 
@@ -94,14 +95,15 @@ def export(
         progress: called after every file.
 
     Raises:
-        LibraryError: an ending that is not known, or a place that cannot be written.
+        LibraryError: an ending that is not known, a place that cannot be written, or window and hop make no sense.
     """
     out = local_path(out)
     report = ExportReport()
     failed: dict[str, str] = {}
     files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     work = _frame_embedder(model, decoding) if frames else segment_embedder(model, window, hop, decoding=decoding)
-    about = _about(model, decoding, frames, window, hop)
+    settings = LibrarySettings.of(model, window, hop, decoding)
+    about = describe_embeddings(settings, model.sample_rate, frames=frames)
     with suppress(_NothingEmbeddedError), _sink(out, model.frame_dim if frames else model.dim, files, about) as write:
         results = process(files, work, workers=workers or os.cpu_count() or 1)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
@@ -121,21 +123,25 @@ def export(
     return report
 
 
-def _about(
-    model: EmbeddingModel, decoding: DecodeOptions, frames: bool, window: float | None, hop: float | None
-) -> str:
-    """What the embeddings are, as JSON."""
+def describe_embeddings(settings: LibrarySettings, sample_rate: int | None, *, frames: bool = False) -> str:
+    """What made some embeddings, as JSON, of which `embedding_import` makes settings again.
+
+    Args:
+        settings: of a library that holds them, or would.
+        sample_rate: the model's, in hertz; None if it is not known.
+        frames: whether a row is a frame of the model instead of a segment.
+    """
     facts = {
-        "model": model.name,
-        "fingerprint": model.fingerprint(),
-        "engine": model.engine,
-        "sample_rate": model.sample_rate,
-        "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
-        "balance": dict(model.balance),
-        "decoding": decoding.to_data(),
+        "model": settings.source or settings.model,
+        "fingerprint": settings.fingerprint,
+        "engine": settings.engine,
+        "sample_rate": sample_rate,
+        "parts": settings.parts,
+        "balance": settings.balance,
+        "decoding": settings.decoding.to_data(),
         "frames": frames,
-        "window": None if frames else window,
-        "hop": None if frames else hop or window,
+        "window": None if frames else settings.window,
+        "hop": None if frames else settings.hop,
     }
     return json.dumps(facts)
 
