@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Float32
 
-from soundloom.audio import DecodeOptions
+from soundloom import audio
 from soundloom.embedding_model import PLAIN
-from soundloom.errors import InvalidArgumentError, LibraryError, ResourceError
+from soundloom.errors import AudioError, InvalidArgumentError, LibraryError, ResourceError
 from soundloom.file_names import os_path
 from soundloom.library.indexing.diff import FileOnDisk
 from soundloom.library.storage.library_settings import LibrarySettings
@@ -91,7 +91,7 @@ def import_embeddings(
         hop=about.get("hop"),
         balance=about.get("balance", {}),
         engine=about.get("engine", PLAIN),
-        decoding=DecodeOptions.from_data(about.get("decoding", {})),
+        decoding=audio.DecodeOptions.from_data(about.get("decoding", {})),
         checksums=True,
     )
     # Under another name until it is whole: an import that is interrupted leaves no library with some of the rows.
@@ -145,9 +145,6 @@ def _state(path: str) -> FileState:
 
 
 def _duration(path: str) -> float:
-    from soundloom import audio
-    from soundloom.errors import AudioError
-
     try:
         return audio.info(os_path(path)).duration or 1.0
     except AudioError:

@@ -22,13 +22,13 @@ from soundloom.library.search.library_query import LibraryQuery, match_names, ro
 from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
+from soundloom.library.search.tag_query import TagQueries, find_known_words, nothing_found
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.part_weights import complete_weights
 from soundloom.remote import is_there
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
-    from soundloom.library.search.tag_query import TagQueries
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.lifecycle import LibraryModel
     from soundloom.library.storage.table_schema import Failure
@@ -109,8 +109,6 @@ class Finder:
         Raises:
             NothingFoundError: the model does not know it.
         """
-        from soundloom.library.search.tag_query import find_known_words
-
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [query.text])
         if unknown:
@@ -160,9 +158,6 @@ class Finder:
 
     def _by_words(self, index: SearchIndex, query: LibraryQuery, found: list[Match], k: int) -> list[Match]:
         """What text found, and after it what the model finds by those of its words that it knows."""
-        # Where text finds enough by itself, the words are not needed.
-        from soundloom.library.search.tag_query import find_known_words, nothing_found
-
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         unusable = "" if vocabulary is not None else self._tag_queries.unusable(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [])
