@@ -64,11 +64,12 @@ def command(out: Path, sounds: Path | None, query: Path | None) -> None:
         members = [[path for path in known if Path(path).parent.name == family] for family in _QUERIES]
         queries = [paths[len(paths) // 2] for paths in members if paths] or known[:1]
     for number, path in enumerate(queries):
-        hits = library.find(LibraryQuery(like=(QuerySound(path),)), 8)
+        sound = QuerySound(path)
+        hits = library.find(LibraryQuery(like=(sound,)), 8)
         echo()
         print_matches(hits, f"most like {path}")
         if number == 0 and hits:
             picture = out / "hits.png"
-            draw_hits(picture, path, 0.0, None, hits, library.model.sample_rate)
+            draw_hits(picture, sound, hits, library.model.sample_rate)
             echo(f"drawn to {picture}", err=True)
     echo(f"\nGo on with:  soundloom search SOUND -l {folder}")

@@ -11,7 +11,7 @@ from soundloom.cli.console import echo, print_failures
 from soundloom.cli.match_table import written_region
 from soundloom.cli.roots import absent_root
 from soundloom.counted import counted
-from soundloom.errors import AudioError, QueryError
+from soundloom.errors import AudioError
 from soundloom.file_names import text_path
 
 if TYPE_CHECKING:
@@ -95,13 +95,11 @@ def draw_matches(
     """
     from soundloom.library.hits_picture import draw_hits
 
-    if not isinstance(sound.source, Path):
-        raise QueryError("a picture is of a file")
     there = [match for match in matches if not match.absent]
     absent = [os.path.basename(match.path) for match in matches if match.absent]
     if not there:
         echo("no picture is drawn: all hits are absent", err=True)
         return
-    draw_hits(picture, sound.source, sound.start, sound.end, there, sample_rate, decoding, hits_decoding)
+    draw_hits(picture, sound, there, sample_rate, decoding, hits_decoding)
     left_out = f", without what is absent: {', '.join(absent)}" if absent else ""
     echo(f"drawn to {picture}{left_out}", err=True)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soundloom import audio
+from soundloom.errors import QueryError
 from soundloom.library.search.matches import Match
-from soundloom.library.segments import Hit
+from soundloom.library.search.query_sound import QuerySound
 from soundloom.pictures import Excerpt, hits_picture
 
 __all__ = ["draw_hits"]
@@ -16,21 +17,17 @@ __all__ = ["draw_hits"]
 
 def draw_hits(
     out: str | os.PathLike[str],
-    query: str | os.PathLike[str],
-    start: float,
-    end: float | None,
-    hits: Sequence[Hit | Match],
+    sound: QuerySound,
+    hits: Sequence[Match],
     sample_rate: int,
     decoding: audio.DecodeOptions = audio.DEFAULT_OPTIONS,
     hits_decoding: audio.DecodeOptions | None = None,
 ) -> None:
-    """Draw a query and its hits to a PNG.
+    """Draw a file that was searched by, or a region of it, and its hits to a PNG.
 
     Args:
         out: the picture.
-        query: the file that was searched by.
-        start: where in it the query began, in seconds.
-        end: where it ended; None for its end.
+        sound: what was searched by.
         hits: what was found, best first.
         sample_rate: the model's rate, in hertz; the spectrograms reach to its half, or as far as that is in the file
             where files are taken at another speed.
@@ -38,17 +35,20 @@ def draw_hits(
         hits_decoding: how the library decodes its files; as the query if not given.
 
     Raises:
-        AudioError: the query or a hit can no longer be read.
+        QueryError: the sound is no file.
+        AudioError: it or a hit can no longer be read.
     """
+    if not audio.is_file(sound.source):
+        raise QueryError("a picture is of a file")
     library_decoding = hits_decoding or decoding
     rate = round(sample_rate / library_decoding.speed)
-    samples = audio.read(query, sample_rate, start=start, end=end, options=decoding)
+    samples = audio.read(sound.source, sample_rate, start=sound.start, end=sound.end, options=decoding)
     asked = Excerpt(
-        title=Path(query).name,
+        title=Path(sound.source).name,
         samples=samples,
         sample_rate=rate,
-        start=start,
-        end=start + len(samples) / rate,
+        start=sound.start,
+        end=sound.start + len(samples) / rate,
         similarity=None,
         parts={},
     )
