@@ -16,8 +16,9 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.library_factory import clustered, filled
 from soundloom.atomic_file import replacing
 from soundloom.cli import main
@@ -34,10 +35,6 @@ PATHS = [f"/s/{number:02d}.wav" for number in range(30)]
 
 class PanicException(BaseException):
     """As Rust code raises through Python."""
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import soundloom
+from helpers.command_line import run
 from soundloom import tagger_choice
-from soundloom.cli import main, progress_bars
+from soundloom.cli import progress_bars
 from soundloom.cli.match_table import written_region
 from soundloom.library import FileProgress, Match
 from soundloom.objectives.labels import LabelHead, LabelSettings
@@ -29,7 +30,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def embed(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["embed", "-m", "mfcc", "-j", "1", *arguments])
+    return run("embed", "-m", "mfcc", "-j", "1", *arguments)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
@@ -74,7 +75,7 @@ def test_a_speed_that_is_none_is_refused(speed: str) -> None:
                                        ("search", "tone", "-o", "no/s.csv"), ("search", "tone", "--copy-to", "no/f"),
                                        ("map", "--out", "no/m.png"), ("export", "mfcc", "no/m.onnx")])  # fmt: skip
 def test_a_folder_that_does_not_exist_is_refused(arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert (result.exit_code, Path("no").exists()) == (2, False)
     assert "there is no folder 'no': make it first" in result.stderr
 
@@ -83,7 +84,7 @@ def test_a_folder_that_does_not_exist_is_refused(arguments: tuple[str, ...]) -> 
                                        ("search", "tone", "-o", "-"), ("tags", "-o", "-"),
                                        ("tag", "--tag", "x", "--yes", "a", "-o", "-")])  # fmt: skip
 def test_no_folder_called_a_hyphen_is_made(arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert (result.exit_code, Path("-").exists()) == (2, False)
     assert "standard output is not written to: name a file, such as out.csv" in result.stderr
 
@@ -94,7 +95,7 @@ def test_no_folder_called_a_hyphen_is_made(arguments: tuple[str, ...]) -> None:
      ("2024-13-01", False), ("20240601", False)],
 )  # fmt: skip
 def test_a_day_is_written_as_in_the_example(day: str, accepted: bool) -> None:
-    result = CliRunner().invoke(main, ["search", "tone", "--after", day, "-l", "none.loom"])
+    result = run("search", "tone", "--after", day, "-l", "none.loom")
     assert ("such as 2024-05-31 or 2024-05-31T04:30" in result.stderr) is not accepted
     assert "%Y" not in result.stderr
     assert result.exit_code == (1 if accepted else 2)
@@ -107,7 +108,7 @@ def test_notices_and_failures_of_tagged_files_are_printed(monkeypatch: pytest.Mo
     monkeypatch.setattr(tagger_choice, "load_tagger", lambda *_, **__: tagger)
     left = 0.1 * np.sin(np.arange(RATE) / 20)
     soundfile.write("stereo.wav", np.stack([left, -left], axis=1), RATE)
-    result = CliRunner().invoke(main, ["tag", "stereo.wav", "tone.wav", "nan.wav", "-j", "1"])
+    result = run("tag", "stereo.wav", "tone.wav", "nan.wav", "-j", "1")
     assert "1 file could not be tagged:\n  failed" in result.stderr
     assert "noticed" in result.stderr
     assert f"{Path('stereo.wav').resolve()}" in result.stderr
@@ -116,7 +117,7 @@ def test_notices_and_failures_of_tagged_files_are_printed(monkeypatch: pytest.Mo
 
 
 def test_an_empty_library_name_is_refused() -> None:
-    result = CliRunner().invoke(main, ["search", "tone", "-l", ""])
+    result = run("search", "tone", "-l", "")
     assert (result.exit_code, "the path is empty" in result.stderr) == (2, True)
 
 

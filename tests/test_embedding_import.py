@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from soundloom.cli import main
+from helpers.command_line import run
 from soundloom.errors import LibraryError
 from soundloom.library import Library, LibraryQuery, QuerySound, embedding_import
 from soundloom.library.embedding_import import import_embeddings
@@ -28,10 +27,6 @@ def sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in "abcd":
         soundfile.write(tmp_path / "sounds" / f"{name}.wav", 0.1 * rng.normal(size=16000), 16000)
     return tmp_path / "sounds"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, list(map(str, arguments)))
 
 
 def test_how_sounds_were_decoded_comes_along(sounds: Path) -> None:

@@ -8,10 +8,9 @@ import re
 import click
 import pytest
 import soundfile
-from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.parsed_page import Page
-from soundloom.cli import main
 from soundloom.cli.evaluate_options import load_corpora, weights_for
 from soundloom.corpora import CORPORA
 from soundloom.evaluation.results import read
@@ -32,10 +31,6 @@ def sounds(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_evaluate_prints_a_table_and_keeps_a_report(sounds, tmp_path):

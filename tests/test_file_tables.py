@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from helpers.command_line import run
 from soundloom import corpora
 from soundloom.annotations import Annotation, write_annotations
-from soundloom.cli import main
 from soundloom.corpora import CorpusError
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, decode_text, read_csv
@@ -192,7 +192,7 @@ def test_a_tag_reaches_no_file_of_the_same_name(sounds: Path, tmp_path: Path) ->
         "--tags",
         str(tmp_path / "tags.csv"),
     ]
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert result.exit_code == 1, result.output
     assert f"'x.wav' (line 3) fits 2 files: '{sounds}/a/x.wav', '{sounds}/b/x.wav'" in result.stderr
     assert "1 row of the table of tags without a sound that fits:\n  nothing.wav" in result.stderr
@@ -200,7 +200,7 @@ def test_a_tag_reaches_no_file_of_the_same_name(sounds: Path, tmp_path: Path) ->
     assert [(Path(path).name[0], some or []) for path, some in zip(*rows.values(), strict=True)] == [
         ("x", ["dog"]), ("K", ["cage"]), ("x", []),
     ]  # fmt: skip
-    told = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    told = json.loads(run(*arguments, "--json").stdout)
     assert (told["unmatched"], len(told["ambiguous"])) == (["nothing.wav"], 1)
 
 
@@ -216,7 +216,7 @@ def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def loom(*arguments: str) -> Result:
-    return CliRunner().invoke(main, [*arguments, "-l", "l.loom"])
+    return run(*arguments, "-l", "l.loom")
 
 
 def index_table(text: str, *options: str) -> Result:
@@ -295,9 +295,9 @@ def test_rows_that_name_files_that_cannot_be_decoded_are_reported(tmp_path: Path
     (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
     (tmp_path / "tags.csv").write_text("path,tags\ngood.wav,dog\nbroken.wav,cat\n")
     arguments = ["index", tmp_path, "-l", tmp_path / "l.loom", "-m", "logmel", "--tags", tmp_path / "tags.csv"]
-    result = CliRunner().invoke(main, list(map(str, arguments)))
+    result = run(*arguments)
     assert f"tags.csv gives tags to 1 file that could not be indexed:\n  {tmp_path}/broken.wav" in result.stderr
-    told = json.loads(CliRunner().invoke(main, [*map(str, arguments), "--json"]).stdout)
+    told = json.loads(run(*arguments, "--json").stdout)
     assert (told["tagged_failures"], told["unmatched"]) == ([str(tmp_path / "broken.wav")], [])
 
 

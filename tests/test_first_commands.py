@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
-from soundloom.cli import main
+from helpers.command_line import run
 from soundloom.library import Library
 
 COMMANDS = (
@@ -271,7 +270,7 @@ def test_a_command_does_it_or_says_how(
     if changed:
         shutil.copytree("sounds.loom", "before.loom")
     try:
-        result = CliRunner().invoke(main, shlex.split(line))
+        result = run(*shlex.split(line))
     finally:
         if changed:
             shutil.rmtree("sounds.loom")

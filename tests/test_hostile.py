@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.malformed_files import GOOD, HOSTILE, Hostile, write_folder
-from soundloom.cli import main
 from soundloom.errors import AudioError
 from soundloom.library import Library
 
@@ -51,7 +50,7 @@ def outcome(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pyte
         library = Library.create(place, "logmel+mfcc")
         return Outcome(folder, library, {item.path: item.reason for item in library.add(folder, workers=2).failed})
     arguments = ["index", str(folder), "-l", str(place), "-m", "logmel+mfcc", "-j", "2", "--json"]
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert result.exit_code == 1, result.output
     failed = {item["path"]: item["reason"] for item in json.loads(result.stdout)["failed"]}
     return Outcome(folder, Library.open(place), failed)

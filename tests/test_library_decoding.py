@@ -9,22 +9,17 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 
 import soundloom
+from helpers.command_line import run
 from soundloom import Library
 from soundloom.audio import DecodeOptions
-from soundloom.cli import main
 from soundloom.errors import AudioError, LibraryError
 from soundloom.library import hits_picture
 from soundloom.pictures import Excerpt
 from sounds import tone
 
 RATE = 16000
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def noise(seconds: float, seed: int) -> np.ndarray:

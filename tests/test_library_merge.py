@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.library_factory import clustered, filled
 from helpers.server import write_sound
-from soundloom.cli import main
 from soundloom.errors import LibraryError
 from soundloom.library import Library, verify_library
 from soundloom.library.library_merge import MergeReport, merge_libraries
@@ -51,7 +50,7 @@ def test_rows_and_tags_are_taken_over(pair: tuple[Library, Library]) -> None:
 
 def test_a_library_that_does_not_exist_is_made_like_the_first(pair: tuple[Library, Library], tmp_path: Path) -> None:
     one, two = pair
-    done = CliRunner().invoke(main, ["merge", str(one.folder), str(two.folder), "-l", str(tmp_path / "all.loom")])
+    done = run("merge", one.folder, two.folder, "-l", tmp_path / "all.loom")
     assert done.exit_code == 0, done.stderr
     merged = Library.open(tmp_path / "all.loom")
     assert merged.files() == ["/s/a.wav", "/s/b.wav", "/t/c.wav", "/t/d.wav"]
@@ -101,11 +100,11 @@ def test_what_differs_is_refused(pair: tuple[Library, Library]) -> None:
 
 def test_the_command_says_what_it_did(pair: tuple[Library, Library]) -> None:
     one, two = pair
-    done = CliRunner().invoke(main, ["merge", str(two.folder), "-l", str(one.folder)])
+    done = run("merge", two.folder, "-l", one.folder)
     assert done.exit_code == 0, done.stderr
     assert f"2 files, 4 segments taken over into {one.folder}, 1 held already." in done.stdout
     for wrong, said in (([], "-l is the one that takes them"), ([str(one.folder.parent)], "soundloom index ")):
-        refused = CliRunner().invoke(main, ["merge", *wrong, "-l", str(one.folder)])
+        refused = run("merge", *wrong, "-l", one.folder)
         assert refused.exit_code
         assert said in refused.stderr
 
@@ -116,6 +115,6 @@ def test_one_that_differs_among_several_is_refused_before_anything_is_made(
     one, two = pair
     replace(two.settings, window=3.0, hop=3.0).write(two.folder)
     merged = tmp_path / "merged.loom"
-    done = CliRunner().invoke(main, ["merge", str(one.folder), str(two.folder), "-l", str(merged)])
+    done = run("merge", one.folder, two.folder, "-l", merged)
     assert (done.exit_code, "differ in their window, hop" in done.stderr) == (1, True)
     assert not merged.exists()

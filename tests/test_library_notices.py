@@ -9,20 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 
+from helpers.command_line import run
 from helpers.server import served
 from soundloom import Library
 from soundloom.audio import DECODER_VERSION, Notice, read
-from soundloom.cli import main
 from soundloom.errors import AudioError
 from soundloom.library import AddReport, LibraryQuery, QuerySound
 
 RATE = 16000
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def noise(seed: int, level: float = 0.5, seconds: float = 1.0) -> np.ndarray:

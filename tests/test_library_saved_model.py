@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import soundloom
+from helpers.command_line import run
 from helpers.custom_stream import custom, noise
-from soundloom.cli import main
 from soundloom.embedder import Stream
 from soundloom.errors import (
     LibraryError,
@@ -98,10 +96,6 @@ def test_libraries_from_before_weights_were_written_down(sounds: Path, tmp_path:
 
 
 # Commands.
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_commands_take_saved_models(saved: Path, sounds: Path, tmp_path: Path) -> None:

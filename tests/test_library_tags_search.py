@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from torch import nn
 
 import soundloom
+from helpers.command_line import run
 from helpers.tagged_corpus import copy_trained
-from soundloom.cli import main
 from soundloom.encoders import COALAAudioEncoder, COALATagEncoder, initialise
 from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
@@ -136,21 +135,21 @@ def test_few_sounds_are_not_standardised(place: Path, tmp_path: Path) -> None:
 
 def test_on_the_command_line(place: Path) -> None:
     folder = str(place / "tags.loom")
-    told = CliRunner().invoke(main, ["search", "--word", "beep", "--not", "noise", "-l", folder, "-k", "5", "--json"])
+    told = run("search", "--word", "beep", "--not", "noise", "-l", folder, "-k", "5", "--json")
     assert told.exit_code == 0, told.output
     hits = json.loads(told.stdout)
     assert len(hits) == 5
     assert is_beep(hits[0]["path"])
-    told = CliRunner().invoke(main, ["search", "--word", "beep", "-l", folder])
+    told = run("search", "--word", "beep", "-l", folder)
     assert "most beep" in told.output
     query = str(place / "sounds" / "hiss_01.wav")
-    told = CliRunner().invoke(main, ["search", query, "--word", "beep", "--share", "0.9", "-l", folder])
+    told = run("search", query, "--word", "beep", "--share", "0.9", "-l", folder)
     assert told.exit_code == 0, told.output
     assert "hiss_01.wav and beep" in told.output
-    told = CliRunner().invoke(main, ["search", "--word", "bee", "-l", folder])
+    told = run("search", "--word", "bee", "-l", folder)
     assert told.exit_code == 1
     assert "did you mean 'beep'" in told.output
-    told = CliRunner().invoke(main, ["search", "-l", folder])
+    told = run("search", "-l", folder)
     assert told.exit_code == 0, told.output
     assert "10 of 24 files" in told.output  # without a query, all files are listed
 

@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
 from torch import Tensor
 
 import soundloom
 from checkpoints_server import Shelf, serving
-from soundloom.cli import main
+from helpers.command_line import run
 from soundloom.components import presets
 from soundloom.embedder import Stream
 from soundloom.encoders import ENCODERS, COALAAudioEncoder, Encoder, initialise
@@ -277,10 +276,6 @@ def test_every_part_has_weights_of_its_own(shop: Shop, coala: Stream) -> None:
 
 
 # Commands.
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.range_server import FileServer, serving_files
 from soundloom import audio
-from soundloom.cli import main
 from soundloom.errors import AudioError
 from soundloom.library import Library
 from soundloom.remote import file_status, http_ranges, open_binary, remote_files
@@ -156,9 +155,9 @@ def test_a_library_is_searched_by_a_region_at_an_address(server: FileServer, tmp
     library.add([tmp_path / "hiss.wav", tmp_path / "tone.wav"])
     server.files["tone.flac"] = encoded(0.1 * np.sin(np.arange(60 * RATE) * 2.0), "FLAC")
     arguments = ["search", f"{server.address}/tone.flac@50-54", "-l", str(library.folder), "--json"]
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert result.exit_code == 0, result.output
     assert Path(json.loads(result.stdout)[0]["path"]).name == "tone.wav"
-    result = CliRunner().invoke(main, ["search", f"{server.address}/none.flac", "-l", str(library.folder)])
+    result = run("search", f"{server.address}/none.flac", "-l", library.folder)
     assert result.exit_code == 1
     assert "no such file on the server: check the address" in result.stderr

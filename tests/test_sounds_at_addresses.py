@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
+from helpers.command_line import run
 from helpers.plan_targets import threads_for_processes
 from helpers.range_server import serving_files
 from helpers.server import API, by_name, refused, served
-from soundloom.cli import main
 from soundloom.errors import LibraryError
 from soundloom.library import Library
 from soundloom.library.indexing.scan import files_below
@@ -205,12 +204,12 @@ def test_hits_are_filtered_left_out_of_themselves_and_copied(field: Prefix, fold
     query = f"{field.address}/dogs/a.wav"
     assert {hit.path for hit in library.search(query, 20)} == {f"{field.address}/{name}" for name in NAMES[1:]}
     arguments = ["search", query, "-l", str(library.folder), "--folder", f"{field.address}/owls", "--json"]
-    result = CliRunner().invoke(main, [*arguments, "-k", "20"])
+    result = run(*arguments, "-k", "20")
     assert result.exit_code == 0, result.output
     assert {hit["path"] for hit in json.loads(result.stdout)} == {f"{field.address}/{name}" for name in NAMES[2:]}
     assert not any(hit["absent"] for hit in json.loads(result.stdout))
     whole, cut = [
-        CliRunner().invoke(main, ["search", query, "-l", str(library.folder), "-k", "20", "--copy-to", *options])
+        run("search", query, "-l", library.folder, "-k", "20", "--copy-to", *options)
         for options in ([str(tmp_path / "whole")], [str(tmp_path / "cut"), "--cut"])
     ]
     assert (whole.exit_code, cut.exit_code) == (0, 0), whole.output + cut.output
@@ -255,14 +254,14 @@ def test_lists_of_addresses_are_indexed(field: Prefix, folder: Path, tmp_path: P
         (tmp_path / "list.txt").write_text("\n".join(sounds))
         library = tmp_path / "library.loom"
         arguments = ["index", "-l", str(library), "-m", "mfcc", "--engine", "torch", "--window", "1"]
-        result = CliRunner().invoke(main, [*arguments, "--files", str(tmp_path / "list.txt")])
+        result = run(*arguments, "--files", tmp_path / "list.txt")
         assert result.exit_code == 0, result.output
         assert "2 new" in result.stdout
         assert "none.wav" in result.stderr
         assert set(Library.open(library).files()) == set(sounds[:2])
-        result = CliRunner().invoke(main, ["index", (folder / "dogs").as_uri(), "-l", str(library), "--json"])
+        result = run("index", (folder / "dogs").as_uri(), "-l", library, "--json")
         assert [json.loads(result.stdout)[name] for name in ("new", "copied")] == [2, 1]
         for wrong in (f"{server.address}/none.wav", f"{field.address}/nothing"):
-            result = CliRunner().invoke(main, ["index", wrong, "-l", str(library)])
+            result = run("index", wrong, "-l", library)
             assert result.exit_code == 1
             assert "there is nothing at" in result.stderr

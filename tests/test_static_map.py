@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 import soundloom.library.map.library_map
 from helpers.browser import CHROMIUM
-from soundloom.cli import main
+from helpers.command_line import run
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.integrations.static_map import export_map
 from soundloom.library import Library, Map
@@ -95,7 +94,7 @@ def test_the_command_writes_it(library: Library, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(
         soundloom.library.map.library_map, "umap_points", lambda vectors, *_args, **_options: vectors[:, :2]
     )
-    result = CliRunner().invoke(main, ["map", "-l", str(library.folder), "--page", str(tmp_path / "mapped")])
+    result = run("map", "-l", library.folder, "--page", tmp_path / "mapped")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "mapped" / "index.html").is_file()
     assert "written to" in result.stderr

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 
 import soundloom
+from helpers.command_line import run
 from soundloom import corpora
-from soundloom.cli import main
 from soundloom.corpora import Corpus, clip_table
 from soundloom.errors import ModelError
 from soundloom.evaluation import KNNSettings
@@ -23,10 +22,6 @@ from soundloom.models.saved_model import TRAINING_CLIPS, save_pretrained
 
 RATE = 16_000
 SMALL = ("--steps", 2, "--batch", 4, "--stream", "transformer", "--warmup", 0, "--validation", 0.25)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def write(folder: Path, seeds: range) -> Path:

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 import soundloom
-from soundloom.cli import main
+from helpers.command_line import run
 from soundloom.embedder import Stream
 from soundloom.encoders import VGGish, YAMNet
 from soundloom.errors import UnknownModelError
@@ -137,7 +136,7 @@ def test_vggish_before_its_last_relu(tmp_path: Path) -> None:
 
 
 def test_command(good: Path) -> None:
-    done = CliRunner().invoke(main, ["doctor", "--weights", f"yamnet={good}", "--json"])
+    done = run("doctor", "--weights", f"yamnet={good}", "--json")
     assert done.exit_code == 1  # the file is not the published one
     findings = json.loads(done.stdout)
     assert [finding["good"] for finding in findings] == [False, True, True]

@@ -8,4 +8,5 @@ from soundloom.cli import main
 
 
 def run(*arguments: object) -> Result:
+    """The outcome of a command, such as ``run("search", path)``."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
