@@ -14,19 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from helpers.command_line import run
 from helpers.library_factory import clustered, filled
+from helpers.quick_map import without_umap
 from soundloom.atomic_file import replacing
 from soundloom.cli import main
 from soundloom.cli.error_door import Terminated, show_notices
 from soundloom.errors import LibraryDamagedError, QueryError, ResourceError
 from soundloom.file_pool import Failed, process
 from soundloom.library import Library
-from soundloom.library.map import library_map
 from soundloom.local_path import local_path
 from soundloom.system_errors import is_unwritable, one_line_errors, translated
 
@@ -232,7 +231,7 @@ def test_errors_of_the_system_are_translated_where_they_happen(tmp_path: Path) -
 
 
 def test_verify_names_every_damage_and_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
+    without_umap(monkeypatch)
     library = filled(tmp_path / "l.loom", PATHS, clustered(3, 10))
     library.search_embedding(clustered(3, 10)[0])
     library.maps.get()

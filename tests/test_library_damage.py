@@ -11,15 +11,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from helpers.damage import library_files
 from helpers.damaged_library import DAMAGES, PATHS, VECTORS, flip, library_to_damage, search
 from helpers.library_factory import append, clustered, filled
+from helpers.quick_map import without_umap
 from soundloom.errors import LibraryError, ResourceError
 from soundloom.library import Library
-from soundloom.library.map import library_map
 from soundloom.library.row_log.change_log import CHANGES
 from soundloom.library.search.vector_index import index_builder
 from soundloom.library.storage.facts_table import FileFacts, read_facts_table, update_facts
@@ -85,7 +84,7 @@ def test_edits_of_tags_keep_the_index_checked(library: Library) -> None:
 
 
 def test_every_deleted_file_is_named(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
+    without_umap(monkeypatch)
     library._registry.remember(["/s"])
     library.tags.add("cat", [PATHS[6]])
     update_facts(library.folder, {__file__: "1"}, lambda _: FACTS)  # of any file that is there
@@ -135,7 +134,7 @@ def test_every_damage_of_the_facts_is_found_and_mended(
 
 @pytest.mark.parametrize("name", ["index", "map", "store", "store/segments.lance"])
 def test_a_deleted_folder_is_named(library: Library, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_map, "umap_points", lambda points, _report: points[:, :2].astype(np.float32))
+    without_umap(monkeypatch)
     library.maps.get()
     shutil.rmtree(library.folder / name)
     found = verify_library(library.folder)

@@ -14,8 +14,8 @@ from benchmarks.page_tasks.sounds import served_libraries
 from benchmarks.page_tasks.walk import BROWSER, TASKS, USERS, looking
 from playwright.sync_api import Browser, sync_playwright
 
-import soundloom.library.map.library_map
-from helpers.browser import CHROMIUM, NEEDS_CHROMIUM, arrange
+from helpers.browser import CHROMIUM, NEEDS_CHROMIUM
+from helpers.quick_map import without_umap
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page over synthetic sounds is served."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
+        without_umap(patch)
         with served_libraries(tmp_path_factory.mktemp("walk")) as address:
             yield address
 

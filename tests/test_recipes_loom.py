@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import soundloom
-import soundloom.library.map.library_map
+from helpers.quick_map import without_umap
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Woven
 from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, YAMNet, initialise
@@ -202,11 +201,7 @@ def test_half_the_bytes_keep_the_order(tmp_path: Path) -> None:
 def test_a_balance_steers_searches_and_maps_as_weights_do(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
-        report("arranging", 1.0)
-        return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
-
-    monkeypatch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
+    without_umap(monkeypatch)
     parts = [soundloom.load("logmel"), soundloom.load("mfcc")]
     plain = Library.create(tmp_path / "plain.loom", Woven(parts))
     biased = Library.create(tmp_path / "biased.loom", Woven(parts, balance={"mfcc": 0.25}))

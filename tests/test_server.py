@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-import soundloom.library.map.library_map
+from helpers.quick_map import without_umap
 from helpers.server import API, by_name, refused, search, served, write_sound
 from soundloom.library import Library
 from soundloom.server.http.error_responses import ApiError
@@ -57,13 +57,7 @@ def test_failures_are_told_with_their_reasons(client: TestClient) -> None:
 
 @pytest.fixture
 def quick_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    """UMAP takes seconds to start; how it arranges is tested with the library."""
-
-    def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
-        report("arranging", 1.0)
-        return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
-
-    monkeypatch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
+    without_umap(monkeypatch)
 
 
 @pytest.mark.usefixtures("quick_map")

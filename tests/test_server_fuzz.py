@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-import soundloom.library.map.library_map
+from helpers.quick_map import without_umap
 from helpers.server import API, by_name, made_library, served
 from test_server import OPERATIONS
 
@@ -37,10 +36,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict
     folder = tmp_path_factory.mktemp("fuzzed")
     library = made_library(folder)
     patch = pytest.MonkeyPatch()
-    # How UMAP arranges is not asked here, and it takes seconds to start.
-    patch.setattr(
-        soundloom.library.map.library_map, "umap_points", lambda reduced, _: reduced[:, :2].astype(np.float32)
-    )
+    without_umap(patch)
     with served(library, folder / "cache", allowed_hosts=("testserver",), upload_seconds=5) as client:
         one = by_name(client, "low-0.wav")
         with open(one["path"], "rb") as file:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-import soundloom.library.map.library_map
 from helpers.browser import CHROMIUM
 from helpers.command_line import run
+from helpers.quick_map import without_umap
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.integrations.static_map import export_map
 from soundloom.library import Library, Map
@@ -91,9 +91,7 @@ def test_other_files_are_not_touched_and_lost_sounds_are_named(library: Library,
 
 
 def test_the_command_writes_it(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        soundloom.library.map.library_map, "umap_points", lambda vectors, *_args, **_options: vectors[:, :2]
-    )
+    without_umap(monkeypatch)
     result = run("map", "-l", library.folder, "--page", tmp_path / "mapped")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "mapped" / "index.html").is_file()

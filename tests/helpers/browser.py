@@ -13,12 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import uvicorn
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-import soundloom.library.map.library_map
+from helpers.quick_map import without_umap
 from soundloom.library import Library
 from soundloom.server import ServerSettings, create_app
 from soundloom.synth import write_set
@@ -38,12 +37,6 @@ SHOWN = """wanted => JSON.stringify(wanted) === JSON.stringify(
     [...document.querySelectorAll('[data-card]')].map((card) => card.dataset.card))"""
 
 
-def arrange(reduced: np.ndarray, report: Any) -> np.ndarray:
-    """Instead of UMAP, which takes seconds to start; how that arranges is tested with the library."""
-    report("arranging", 1.0)
-    return np.ascontiguousarray(reduced[:, :2], dtype=np.float32)
-
-
 @contextmanager
 def serving(folder: Path, beside: Sequence[Library] = ()) -> Iterator[str]:
     """The address of the page over a library of forty-eight sounds, and over others beside it."""
@@ -51,7 +44,7 @@ def serving(folder: Path, beside: Sequence[Library] = ()) -> Iterator[str]:
     library = Library.create(folder / "page.loom")
     library.add(folder / "sounds")
     with socket.socket() as listening, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soundloom.library.map.library_map, "umap_points", arrange)
+        without_umap(patch)
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         application = create_app(library, ServerSettings(port=port, cache=folder / "cache"), beside=beside)
