@@ -1,4 +1,4 @@
-"""Weights of the parts of a model: as text, completed, and times the model's own balance."""
+"""Weights of the parts of a model: as text, completed, times the model's own balance, and as shares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numbers import Real
 
 from soundloom.errors import QueryError
 
-__all__ = ["apply_balance", "complete_weights", "parse_weights"]
+__all__ = ["apply_balance", "complete_weights", "parse_weights", "weight_shares"]
 
 
 def parse_weights(text: str, between: str) -> dict[str, float]:
@@ -68,3 +68,13 @@ def complete_weights(parts: Iterable[str], weights: Mapping[str, float] | None) 
 def apply_balance(weights: Mapping[str, float], balance: Mapping[str, float]) -> dict[str, float]:
     """A caller's weights times the model's own balance of its parts; 1 for parts without one."""
     return {name: weight * balance.get(name, 1.0) for name, weight in weights.items()}
+
+
+def weight_shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights as shares of a whole; of those below 0, the size counts.
+
+    >>> weight_shares({"mfcc": 1.0, "chroma": -3.0})
+    {'mfcc': 0.25, 'chroma': -0.75}
+    """
+    total = sum(abs(weight) for weight in weights.values())
+    return {name: weight / total for name, weight in weights.items()}

@@ -39,7 +39,7 @@ from soundloom.library.map.umap_layout import (
 )
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.storage.store import Store
-from soundloom.part_weights import apply_balance, complete_weights
+from soundloom.part_weights import apply_balance, complete_weights, weight_shares
 from soundloom.system_errors import is_unwritable
 
 if TYPE_CHECKING:
@@ -307,8 +307,8 @@ class Maps:
 
 def _column_scale(index: SearchIndex, weights: dict[str, float]) -> Float[np.ndarray, " dim"]:
     scale = np.zeros(index.vectors.shape[1])
-    for name, columns in index.parts.items():
-        scale[columns] = np.sqrt(weights[name] / sum(weights.values()))
+    for name, share in weight_shares(weights).items():
+        scale[index.parts[name]] = np.sqrt(share)
     return scale
 
 

@@ -28,6 +28,7 @@ from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
 from soundloom.library.search.matches import NearestRows
 from soundloom.library.search.query_checks import refuse_embedding
+from soundloom.part_weights import weight_shares
 
 if TYPE_CHECKING:
     from soundloom.embedding_model import EmbeddingModel
@@ -208,8 +209,7 @@ def _blended(
     cosines: Cosines, weights: Mapping[str, float]
 ) -> tuple[Float[np.ndarray, " rows"], dict[str, Float[np.ndarray, " rows"]]]:
     """Half the best and half the mean over the pieces: of the similarity, and of each part's cosine."""
-    total = sum(abs(weights[name]) for name in cosines)
-    pieces = np.sum([values * (weights[name] / total) for name, values in cosines.items()], axis=0)
+    pieces = np.sum([cosines[name] * share for name, share in weight_shares(weights).items()], axis=0)
     best = np.argmax(pieces, axis=0)[None]
     parts = {
         name: (np.take_along_axis(values, best, axis=0)[0] + values.mean(axis=0)) / 2

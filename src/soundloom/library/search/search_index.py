@@ -45,6 +45,7 @@ from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import embedding_matrix
+from soundloom.part_weights import weight_shares
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -340,10 +341,9 @@ class SearchIndex:
             CacheDamagedError: the index is not as it was written.
         """
         standard = self.standardisation.apply(query[None].astype(np.float32))[0]
-        total = sum(abs(weight) for weight in weights.values())
         weighted = np.zeros_like(standard)
-        for name, columns in self.parts.items():
-            weighted[columns] = standard[columns] * np.float32(weights[name] / total)
+        for name, share in weight_shares(weights).items():
+            weighted[self.parts[name]] = standard[self.parts[name]] * np.float32(share)
         rows = self._search.best(RowQuery(standard, weights, weighted, k), mask)
         near = self._vectors.at(rows)
         parts = {name: near[:, columns] @ standard[columns] for name, columns in self.parts.items()}

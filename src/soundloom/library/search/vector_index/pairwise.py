@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float32, Int
 
+from soundloom.part_weights import weight_shares
+
 __all__ = ["nearest_pairs", "pairs_above"]
 
 _BLOCK = 2**24
@@ -77,10 +79,9 @@ def _blocks(
     rows: Int[np.ndarray, " n"],
 ) -> Iterator[tuple[int, Float32[np.ndarray, "block n"]]]:
     """Similarities of some rows to all of them: the first of each block, and the block."""
-    total = sum(abs(weight) for weight in weights.values())
     scale = np.zeros(vectors.shape[1], np.float32)
-    for name, columns in parts.items():
-        scale[columns] = weights[name] / total
+    for name, share in weight_shares(weights).items():
+        scale[parts[name]] = share
     step = max(1, _BLOCK // max(1, len(rows)))
     every = vectors if len(rows) == len(vectors) else vectors[rows]
     for first in range(0, len(rows), step):
