@@ -98,7 +98,7 @@ def test_a_root_in_a_forgotten_folder_stays_when_the_one_around_is_indexed(libra
     library.roots.forget(parent / "other")
     library.add(parent / "other" / "deep")
     report = library.add(parent)
-    assert (report.excluded, report.deleted) == (0, 0)
+    assert (report.excluded, report.deleted, report.absent) == (0, 0, [])
     assert _names(library, parent) == ["4.wav", "kid/0.wav", "kid/1.wav", "other/deep/3.wav"]
 
 

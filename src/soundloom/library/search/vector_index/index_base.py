@@ -12,7 +12,7 @@ from soundloom.library.row_log.merged_rows import FixedRows, MergedRows
 from soundloom.library.search.vector_index.cells import Cells
 from soundloom.library.search.vector_index.checked_matrix import CheckedMatrix
 from soundloom.library.search.vector_index.codes import Codes
-from soundloom.library.search.vector_index.index_files import ROWS_FILE, IndexFiles
+from soundloom.library.search.vector_index.index_files import NORMS_FILE, ROWS_FILE, VECTORS_FILE, IndexFiles
 from soundloom.library.search.vector_index.part_lists import PartLists, open_lists
 from soundloom.library.search.vector_index.standardisation import Standardisation
 
@@ -50,8 +50,8 @@ class IndexBase:
         scaling = files.arrays("scaling.npz")
         self.standardisation = Standardisation(scaling["mean"], scaling["scale"], self.parts)
         self.sample: Float[np.ndarray, "sampled dim"] = files.arrays("sample.npy")
-        self.vectors = CheckedMatrix(files.open("vectors.npy"))
-        self.norms = CheckedMatrix(files.open("norms.npy")) if "norms.npy" in manifest["files"] else None
+        self.vectors = CheckedMatrix(files.open(VECTORS_FILE))
+        self.norms = CheckedMatrix(files.open(NORMS_FILE)) if NORMS_FILE in manifest["files"] else None
         self.cells: Cells | None = None
         if manifest["cells"] is not None:
             self.cells = Cells(files.open("cells.faiss"), *manifest["cells"])

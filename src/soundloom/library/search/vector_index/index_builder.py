@@ -18,6 +18,7 @@ from soundloom.library.search.vector_index.codes import build_codes
 from soundloom.library.search.vector_index.index_base import IndexBase
 from soundloom.library.search.vector_index.index_extension import extended
 from soundloom.library.search.vector_index.index_files import (
+    NORMS_FILE,
     ROWS_FILE,
     create_vectors,
     new_index,
@@ -142,7 +143,7 @@ def _write_vectors(
         chosen = positions % step == 0
         sample[positions[chosen] // step] = raw[chosen]
     if not large:
-        np.save(folder / "norms.npy", norms)
+        np.save(folder / NORMS_FILE, norms)
     np.save(folder / "sample.npy", sample)
     if isinstance(vectors, np.memmap):
         vectors.flush()

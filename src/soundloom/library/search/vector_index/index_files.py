@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "NORMS_FILE",
     "ROWS_FILE",
+    "VECTORS_FILE",
     "IndexFiles",
     "check_index",
     "create_vectors",
@@ -62,7 +64,7 @@ FORMAT = 5
 """Version of the folder's layout; an index of another version is rebuilt."""
 
 MANIFEST = "index.json"
-ROWS_FILE = "rows.arrow"
+ROWS_FILE, VECTORS_FILE, NORMS_FILE = "rows.arrow", "vectors.npy", "norms.npy"
 
 _ROW_BLOCK = 4096
 """Bytes of a checked block of vectors in half precision, of which a search reads a thousand anywhere."""
@@ -234,7 +236,7 @@ def create_vectors(
     Raises:
         OSError: the disk is full. Without the allocation, a write to the map would kill the process.
     """
-    path = folder / "vectors.npy"
+    path = folder / VECTORS_FILE
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
             file,
@@ -250,7 +252,7 @@ def create_vectors(
 
 def _is_half(file: Path) -> bool:
     """Whether a file is a matrix in half precision."""
-    if file.name != "vectors.npy":
+    if file.name != VECTORS_FILE:
         return False
     return bool(np.load(file, mmap_mode="r").dtype == np.float16)
 
