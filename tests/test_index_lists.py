@@ -136,6 +136,18 @@ def test_what_is_named_outright_stays_in_every_run(sounds: Path) -> None:
     assert sorted(held()) == [".e", "a", "b", "c", "d", "f"]
 
 
+def test_what_is_named_outright_moves_with_the_folder_around_it(sounds: Path) -> None:
+    index("sounds", "--exclude", "*_draft.wav")
+    index("sounds/a_draft.wav")
+    sounds.rename("moved")
+    moved = CliRunner().invoke(main, ["roots", "relocate", "sounds", "moved"])
+    assert moved.exit_code == 0, moved.stderr
+    assert "excluded" not in index().stdout
+    assert sorted(held()) == ["a", "a_draft", "b", "c", "d"]
+    roots = [root.path for root in Library.open("sounds.loom").roots.all()]
+    assert roots == [str(sounds.with_name("moved")), str(sounds.with_name("moved") / "a_draft.wav")]
+
+
 def test_lists_of_files_are_indexed(sounds: Path) -> None:
     Path("list.txt").write_text("sounds/a.wav\nsounds/lost.wav\nsounds/b.wav\n")
     done = index("--files", "list.txt")

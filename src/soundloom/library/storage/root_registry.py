@@ -196,7 +196,8 @@ class RootRegistry:
                 moved = [renamed(path, old, new) for path in entry.missing]
                 forgotten = tuple(renamed(path, old, new) for path in forgotten)
                 # The relocated root takes the place of one that was registered under its new path.
-                at_new = [] if is_below(new, [one.path for one in others if one.path != new]) else [new]
+                paths = {new, *(one.path for one in others)}
+                at_new = [] if new in _nested(paths, forgotten, self._exclusions()) else [new]
                 entries = (
                     *(one for one in others if not is_below(one.path, [new])),
                     *(replace(entry, path=path, missing=tuple(moved), pending=None) for path in at_new),
