@@ -27,15 +27,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from soundloom.errors import InvalidArgumentError, ModelError
-from soundloom.models.weights.http_transfer import (
-    ELSEWHERE,
-    Patience,
-    RefusedError,
-    TransferProgress,
-    complete,
-    discard,
-    held,
-)
+from soundloom.models.weights.http_transfer import ELSEWHERE, PartialFile, Patience, RefusedError, TransferProgress
 
 __all__ = [
     "Announcement",
@@ -219,7 +211,14 @@ def obtain(
         # Whoever held the lock may just have brought the file.
         if path.exists():
             return known(source, folder) or _accept(source, path)
-        return _download(source, path, announce, progress, patience or Patience())
+        part = PartialFile(
+            path=path.with_name(f"{path.name}.part"),
+            size=source.bytes,
+            verifiable=source.sha256 is not None or source.md5 is not None,
+            progress=progress,
+            patience=patience or Patience(),
+        )
+        return _download(source, path, part, announce)
     except OSError as error:
         raise ModelError(f"cannot use the cache {folder}: {error}. {ELSEWHERE}") from error
     finally:
@@ -249,54 +248,42 @@ def file_hashes(source: PublishedFile, path: Path) -> tuple[str, str]:
 
 
 def _download(
-    source: PublishedFile,
-    path: Path,
-    announce: Callable[[Announcement], None] | None,
-    progress: Callable[[TransferProgress], None] | None,
-    patience: Patience,
+    source: PublishedFile, path: Path, part: PartialFile, announce: Callable[[Announcement], None] | None
 ) -> Obtained:
-    part = path.with_name(f"{path.name}.part")
     failures = []
     for address in (source.address, *source.mirrors):
         if announce is not None:
-            announce(Announcement(source=source, address=address, path=path, held=held(part)))
+            announce(Announcement(source=source, address=address, path=path, held=part.held))
         try:
-            sha256, md5 = _fetch_verified(address, source, part, progress, patience)
+            sha256, md5 = _fetch_verified(address, source, part)
         except RefusedError as refused:
             failures.append(f"  {address}: {refused}")
             continue
-        os.replace(part, path)
-        discard(part)
+        os.replace(part.path, path)
+        part.discard()
         _write_receipt(path, sha256, md5, address)
         return Obtained(path=path, sha256=sha256, address=address)
-    kept = f"{held(part):,} bytes are kept in {part}: the next try goes on from there.\n" if held(part) else ""
+    kept = f"{part.held:,} bytes are kept in {part.path}: the next try goes on from there.\n" if part.held else ""
     raise ModelError(
         f"cannot fetch {source.filename}:\n" + "\n".join(failures) + f"\n{kept}Try again later; or get the file by "
         f"other means ({source.size}, {source.digest}) and put it at {path} or name it with --weights FILE"
     )
 
 
-def _fetch_verified(
-    address: str,
-    source: PublishedFile,
-    part: Path,
-    progress: Callable[[TransferProgress], None] | None,
-    patience: Patience,
-) -> tuple[str, str]:
+def _fetch_verified(address: str, source: PublishedFile, part: PartialFile) -> tuple[str, str]:
     """Complete the part from one address; returns its sha256 and md5."""
     # What an earlier run or another address left may not fit its continuation: should the hash disagree,
     # those bytes are suspected before the server is, and one download from scratch decides.
-    pieced = held(part) > 0
-    verifiable = source.sha256 is not None or source.md5 is not None
+    pieced = part.held > 0
     while True:
-        complete(address, part, size=source.bytes, verifiable=verifiable, progress=progress, patience=patience)
-        hashes = file_hashes(source, part)
+        part.complete(address)
+        hashes = file_hashes(source, part.path)
         if source.accepts(*hashes):
             return hashes
-        with part.open("rb") as file:
+        with part.path.open("rb") as file:
             page = file.read(512).lstrip().startswith(b"<")
-        size = held(part)
-        discard(part)
+        size = part.held
+        part.discard()
         if not pieced:
             break
         pieced = False
@@ -309,7 +296,7 @@ def _accept(source: PublishedFile, path: Path) -> Obtained:
     hashes = file_hashes(source, path)
     if not source.accepts(*hashes):
         raise ModelError(
-            f"{path} is not the published file: {_mismatch(source, hashes)}, {held(path):,} bytes. "
+            f"{path} is not the published file: {_mismatch(source, hashes)}, {path.stat().st_size:,} bytes. "
             "Delete it to have it fetched, or use it all the same with --weights FILE"
         )
     # Where the cache is read-only, each call verifies anew.
