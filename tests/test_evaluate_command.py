@@ -11,9 +11,11 @@ import soundfile
 
 from helpers.command_line import run
 from helpers.parsed_page import Page
+from soundloom.cli.evaluate import command as evaluate
 from soundloom.cli.evaluate_options import load_corpora, weights_for
 from soundloom.corpora import CORPORA
 from soundloom.evaluation.results import read
+from soundloom.evaluation.runner import protocol_choices
 from soundloom.synth import render
 
 
@@ -50,6 +52,11 @@ def test_evaluate_prints_a_table_and_keeps_a_report(sounds, tmp_path):
     assert kept["embedded"] == 0
     assert kept["measurements"]["knn"]["score"]["metric"] == "accuracy"
     assert again.stderr == ""
+
+
+def test_the_help_names_every_protocol():
+    (said,) = (option.help for option in evaluate.params if option.name == "protocols")
+    assert {name for name in protocol_choices() if name not in said} == set()
 
 
 def test_results_are_joined(sounds, tmp_path):

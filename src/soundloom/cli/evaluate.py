@@ -30,8 +30,7 @@ __all__ = ["command"]
     show_default=True,
     metavar="NAME,...",
     help="linear, mlp, knn, retrieval (query-by-example and leave-one-out), shallow, few-shot, few-shot-5, clips "
-    "(chunks of 1 s), sklearn-mlp, "
-    "correlation, ablation.",
+    "(chunks of 1 s), sklearn-mlp, correlation, ablation.",
 )
 @click.option("--join", is_flag=True, help="Report results of earlier runs together: MODEL... are results.json files.")
 @evaluate_options.out
