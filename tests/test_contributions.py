@@ -120,6 +120,6 @@ def test_a_missing_subset_is_told() -> None:
         contributions({("a",): np.zeros((len(owners), CLASSES))}, owners, labels, ["a", "b"])
 
 
-def test_the_plot_is_written(tmp_path: Path) -> None:
-    plot(example(), tmp_path / "subsets.png", "three parts")
+def test_the_plot_is_written_whatever_the_collection_is_called(tmp_path: Path) -> None:
+    plot(example(), tmp_path / "subsets.png", "no formula: $\\frac$, no letter of any font: \U0010fffd")
     assert (tmp_path / "subsets.png").read_bytes().startswith(b"\x89PNG")

@@ -30,6 +30,7 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import scores
 from soundloom.evaluation.analysis.shapley import Subset, shapley_values, subsets_of
 from soundloom.evaluation.probes.frame_data import clip_means
+from soundloom.pictures.typography import DPI, FAINT, fitted, font, text
 
 __all__ = ["Contributions", "Measured", "contributions", "mean_of", "measure", "plot"]
 
@@ -152,29 +153,27 @@ def mean_of(every: Sequence[Contributions]) -> Contributions:
 
 
 def plot(found: Contributions, path: Path, title: str) -> None:
-    """Draw every subset's top-5 and mAP as bars, and what they gain over the best of their parts alone."""
-    import matplotlib
+    """Draw every subset's top-5 and mAP as bars, with chance as a dotted line, in a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "soundloom"}):
-        from matplotlib.figure import Figure
-
-        names = ["+".join(subset) for subset in found.measured]
-        figure = Figure(figsize=(11, 1.2 + 0.36 * len(names)), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for panel, metric, heading in zip(
-            panels, ("top", "precision"), ("top-5 of 1 s chunks, %", "mAP of clips, %"), strict=True
-        ):
-            values = [100 * getattr(one, metric) for one in found.measured.values()]
-            sizes = [len(subset) for subset in found.measured]
-            panel.barh(names, values, color=[f"C{size - 1}" for size in sizes])
-            for place, value in enumerate(values):
-                panel.text(value, place, f" {value:.1f}", va="center", fontsize=8)
-            panel.axvline(100 * getattr(found.chance, metric), color="grey", linestyle=":", linewidth=1)
-            panel.set_xlim(0, 1.12 * max(values))
-            panel.set_xlabel(heading)
-        panels[0].invert_yaxis()
-        figure.suptitle(title)
-        figure.savefig(path)
+    sizes = [len(subset) for subset in found.measured]
+    figure = Figure(figsize=(11, 1.2 + 0.36 * len(sizes)), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(fitted(title, font(12), 10), **text(12))
+    panels = figure.subplots(1, 2, sharey=True)
+    headings = {"top": "top-5 of 1 s chunks, %", "precision": "mAP of clips, %"}
+    for panel, (metric, heading) in zip(panels, headings.items(), strict=True):
+        values = [100 * getattr(one, metric) for one in found.measured.values()]
+        panel.barh(range(len(sizes)), values, color=[f"C{size - 1}" for size in sizes])
+        for place, value in enumerate(values):
+            panel.text(value, place, f" {value:.1f}", va="center", **text(8))
+        panel.axvline(100 * getattr(found.chance, metric), color=FAINT, linestyle=":", linewidth=1)
+        panel.set_xlim(0, 1.12 * max(values))
+        panel.set_xlabel(heading, **text(10))
+    panels[0].set_yticks(range(len(sizes)), ["+".join(subset) for subset in found.measured], **text(10))
+    panels[0].invert_yaxis()
+    figure.savefig(path, format="png", dpi=DPI, facecolor="white")
 
 
 def _shared(parts: tuple[str, ...], measured: Mapping[Subset, Measured], chance: Measured) -> Contributions:
