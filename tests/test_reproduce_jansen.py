@@ -62,6 +62,12 @@ def test_markdown_has_a_line_a_row_and_the_paper_s_numbers() -> None:
     assert "| network from scratch | 0.072 (0.072) |" in text
 
 
+def test_bars_are_drawn_whatever_the_collection_is_called(tmp_path: Path) -> None:
+    name = "no formula: $\\frac$, no letter of any font: \U0010fffd"
+    tables.draw_bars(name, tables.PAPER, tables.PAPER_FEW, tmp_path / "bars.png")
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_cache_measures_once_what_depends_on_the_same(tmp_path: Path) -> None:
     calls = []
 

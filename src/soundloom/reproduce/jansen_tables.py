@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundloom.errors import SoundloomError
-from soundloom.pictures.typography import DPI, FAINT, INK, font, text
+from soundloom.pictures.typography import DPI, FAINT, fitted, font, text
 
 __all__ = [
     "BASELINE",
@@ -145,17 +145,18 @@ def draw_bars(corpus: str, table: Table, few: Mapping[str, float], path: Path) -
         rows, paper = {**rows, "a few clips a class": dict(few)}, [*paper, dict(PAPER_FEW)]
     figure = Figure(figsize=(13, 1.2 + 0.42 * len(table) * ((len(rows) + 1) // 2)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"Jansen 2017 on {corpus}: mean average precision", **text(13, color=INK, weight="bold"))
+    title = fitted(f"Jansen 2017 on {corpus}: mean average precision", font(13, "bold"), 12)
+    figure.suptitle(title, **text(13, "bold"))
     axes = figure.subplots((len(rows) + 1) // 2, 2, squeeze=False).ravel()
     for panel, (title, values), theirs in zip(axes, rows.items(), paper, strict=False):
         places = range(len(values))
-        panel.barh([place - 0.2 for place in places], list(values.values()), 0.38, color="#0072b2", label=corpus)
+        panel.barh([place - 0.2 for place in places], list(values.values()), 0.38, color="#0072b2", label="measured")
         panel.barh(
             [place + 0.2 for place in places], [theirs[row] for row in values], 0.38, color="#c9ced6", label="paper"
         )
         for place, value in zip(places, values.values(), strict=True):
-            panel.text(value, place - 0.2, f" {value:.3f}", va="center", **text(8, color=INK))
-        panel.set_yticks(list(places), [TITLES[row] for row in values], **text(8, color=INK))
+            panel.text(value, place - 0.2, f" {value:.3f}", va="center", **text(8))
+        panel.set_yticks(list(places), [TITLES[row] for row in values], **text(8))
         panel.invert_yaxis()
         panel.set_xlim(0, 1)
         panel.set_title(title, loc="left", **text(10, color=FAINT, weight="bold"))
