@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import shape_checking
+
 if TYPE_CHECKING:
     import numpy as np
     from playwright.sync_api import BrowserContext, Page
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 # Several processes test at a time: one thread each, before numpy and torch start theirs.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
+
+shape_checking.install()
 
 # Seconds: for a slow test, in place of `timeout` in pyproject.toml; for the interpreter to end after the last test.
 SLOW_TIMEOUT = 300.0

@@ -225,6 +225,10 @@ def test_a_changed_library_is_counted_anew(page: Page) -> None:
 def test_the_first_view_is_small_and_compressed(page: Page) -> None:
     page.context.new_cdp_session(page).send("Network.clearBrowserCache")  # as one who comes for the first time
     page.goto("/", wait_until="networkidle")
+    until(
+        page,
+        "() => [...document.querySelectorAll('[data-card] img')].filter((image) => image.naturalWidth).length >= 12",
+    )
     sent = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
         .map(({ name, transferSize }) => [name, transferSize])"""
     first = dict(page.evaluate(sent))

@@ -48,7 +48,11 @@ def serving(folder: Path, beside: Sequence[Library] = ()) -> Iterator[str]:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         application = create_app(library, ServerSettings(port=port, cache=folder / "cache"), beside=beside)
-        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
+        # An idle connection stays open: a request that meets its end is reset.
+        config = uvicorn.Config(
+            application, log_level="warning", timeout_keep_alive=24 * 3600, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started and thread.is_alive():
