@@ -25,7 +25,8 @@ _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PACKAGE = "soundloom"
 _RESOLVED = re.compile("^<class '|jaxtyping\\.|collections\\.abc\\.|typing\\.")
-_ARRAYS = ("Float[", "Float32[", "Float64[", "Int[", "Int64[", "Bool[", "Complex[", "Shaped[", "UInt8[", "Real[")
+_DTYPES = ("Bool", "Complex", "Float", "Int", "Integer", "Num", "Real", "Shaped", "UInt")
+_ARRAYS = tuple(f"{dtype}{bits}[" for dtype in _DTYPES for bits in ("", "8", "16", "32", "64", "128"))
 
 
 def install() -> None:

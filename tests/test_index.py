@@ -114,7 +114,7 @@ def test_what_was_asked_before_changes_nothing(
     monkeypatch.setattr(similarity_cache, "_BYTES", 2 * index.vectors.shape[0] * len(PARTS) * 4)
     steered = SimilarityCache(index._vectors, PARTS)
     for row, weight in asked:
-        query, weights = np.array(index.vectors[row]), {"left": weight, "right": 1.0}
+        query, weights = np.array(index.vectors[row], np.float32), {"left": weight, "right": 1.0}
         fresh = SimilarityCache(index._vectors, PARTS).weighted_similarity(query, weights)
         assert np.array_equal(steered.weighted_similarity(query, weights), fresh)
         assert len(steered._of_query) <= 2

@@ -20,7 +20,7 @@ from soundloom.errors import InvalidArgumentError
 __all__ = ["POOLINGS", "align", "frames_of", "fuse", "pool", "pooled_size"]
 
 
-def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> Float[Tensor, "batch dim {frames}"]:
+def align(layer: Float[Tensor, "batch channel frequency time"], frames: int) -> Float[Tensor, "batch dim _frames"]:
     """Equation 1: max-pool time to so many frames, flatten channel and frequency into one axis.
 
     Kernel and stride are ``time // frames``; a remainder of frames at the end is left out, as the

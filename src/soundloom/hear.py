@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from soundloom.audio.decoders.base import LARGEST_PEAK
@@ -71,7 +71,7 @@ class HearModel(nn.Module):
         self.timestamp_embedding_size = embedder.frame_dim if self.context is None else embedder.dim
 
     @torch.no_grad()
-    def scenes(self, audio: Float[Tensor, "sounds samples"]) -> Float[Tensor, "sounds dim"]:
+    def scenes(self, audio: Shaped[Tensor, "sounds samples"]) -> Float[Tensor, "sounds dim"]:
         """One embedding a sound."""
         waveforms = self._heard(audio)
         total = waveforms.new_zeros(len(waveforms), self.embedder.dim, dtype=torch.float64)
@@ -81,7 +81,7 @@ class HearModel(nn.Module):
 
     @torch.no_grad()
     def timestamps(
-        self, audio: Float[Tensor, "sounds samples"]
+        self, audio: Shaped[Tensor, "sounds samples"]
     ) -> tuple[Float[Tensor, "sounds times dim"], Float[Tensor, "sounds times"]]:
         """Embeddings over time and the milliseconds that they stand for."""
         waveforms = self._heard(audio)
@@ -184,7 +184,7 @@ def load_model(model_file_path: str = "") -> HearModel:
     return HearModel(load(name, weights=file) if separator else load(model_file_path or DEFAULT))
 
 
-def get_scene_embeddings(audio: Float[Tensor, "sounds samples"], model: HearModel) -> Float[Tensor, "sounds dim"]:
+def get_scene_embeddings(audio: Shaped[Tensor, "sounds samples"], model: HearModel) -> Float[Tensor, "sounds dim"]:
     """One embedding a sound.
 
     Args:
@@ -198,7 +198,7 @@ def get_scene_embeddings(audio: Float[Tensor, "sounds samples"], model: HearMode
 
 
 def get_timestamp_embeddings(
-    audio: Float[Tensor, "sounds samples"], model: HearModel
+    audio: Shaped[Tensor, "sounds samples"], model: HearModel
 ) -> tuple[Float[Tensor, "sounds times dim"], Float[Tensor, "sounds times"]]:
     """Embeddings over time.
 

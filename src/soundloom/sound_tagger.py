@@ -98,7 +98,7 @@ class SoundTagger(ABC):
     def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:
         """Scores in [0, 1] of embeddings of stretches of sound."""
 
-    def embed_pieces(self, pieces: Sequence[Float[np.ndarray, " samples"]]) -> Float[np.ndarray, "pieces dim"]:
+    def embed_pieces(self, pieces: Sequence[Float[np.ndarray, " _samples"]]) -> Float[np.ndarray, "pieces dim"]:
         """Embeddings of stretches of sound."""
         return np.stack([self.model.embed_samples(piece) for piece in pieces])
 

@@ -9,7 +9,7 @@ share frames, the mean is that of the second around each sample, so that no even
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,7 +49,7 @@ class _LocallyCentred(WrappingFrontend):
         return representation
 
 
-def _moving_sum(values: Float[Tensor, "batch samples"], half: int) -> Float[Tensor, "batch samples"]:
+def _moving_sum(values: Shaped[Tensor, "batch samples"], half: int) -> Float[Tensor, "batch samples"]:
     """Sums over up to ``half`` samples before each one, itself, and up to ``half`` after it, in double precision."""
     running = functional.pad(values.double(), (half + 1, half)).cumsum(1)
     return running[:, 2 * half + 1 :] - running[:, : -2 * half - 1]

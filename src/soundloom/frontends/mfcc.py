@@ -147,9 +147,7 @@ class MFCC(Frontend):
         self.check_length(waveforms)
         return self.cepstrum(self.mel.energies(waveforms), self.frames(waveforms.shape[-1])).unsqueeze(1)
 
-    def cepstrum(
-        self, energies: Float[Tensor, "batch bands time"], frames: int
-    ) -> Float[Tensor, "batch bins {frames}"]:
+    def cepstrum(self, energies: Float[Tensor, "batch bands time"], frames: int) -> Float[Tensor, "batch bins _frames"]:
         """Coefficients of the first so many frames of a waveform, from the mel energies of all."""
         decibels = self.mel.compress(energies)
         # librosa cuts against all frames, the one that whole_hops drops among them.

@@ -36,7 +36,7 @@ class Octave(NamedTuple):
 
 def octave_power(
     waveforms: Float[Tensor, "batch samples"], octaves: list[Octave], frames: int
-) -> Float[Tensor, "batch bins {frames}"]:
+) -> Float[Tensor, "batch bins _frames"]:
     """Squared magnitudes of centred frames, lowest bin first."""
     parts: list[Tensor] = []
     hop = octaves[0].hop

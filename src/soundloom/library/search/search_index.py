@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, UInt64
 
 from soundloom.errors import CacheDamagedError, QueryError
 from soundloom.file_names import os_path, text_path
@@ -195,7 +195,7 @@ class SearchIndex:
         vectors = self._vectors.at(rows)
         return {name: standard[:, columns] @ vectors[:, columns].T for name, columns in self.parts.items()}
 
-    def positions(self, row_ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " _found"]:
+    def positions(self, row_ids: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " _found"]:
         """The positions in the index of rows of the store, by row id; unknown row ids are left out."""
         rows = self._rows.rows_of_ids(row_ids)
         return np.asarray(rows[rows >= 0])
@@ -204,7 +204,7 @@ class SearchIndex:
         """The positions of a file's rows, which follow each other because rows are ordered by path."""
         return self._rows.rows_of_file(path)
 
-    def stored_ids(self, column: str, values: Iterable[str]) -> Int[np.ndarray, " n"]:
+    def stored_ids(self, column: str, values: Iterable[str]) -> UInt64[np.ndarray, " n"]:
         """The row ids in the store of rows with some paths or hashes, and perhaps of a few others.
 
         Args:
