@@ -83,7 +83,7 @@ def _band_energies(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, 
     )
 
 
-def _signs(energies: Float[np.ndarray, "frames bands"]) -> UInt32[np.ndarray, " frames"]:
+def _signs(energies: Float[np.ndarray, "frames bands"]) -> UInt32[np.ndarray, " prints"]:
     total = energies.sum(axis=1)
     loud = total > _QUIET * total.max(initial=0.0)
     slopes = -np.diff(np.log(energies + _FLOOR), axis=1)
