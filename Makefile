@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Tests in one process more than there are cores, because some wait; each holds torch, so in no more than eight.
-PROCESSES := $(shell $(PYTHON) -c "import os; print(min(8, (os.cpu_count() or 1) + 1))")
-PARALLEL  ?= -n $(PROCESSES) --dist worksteal
+# Tests in as many processes as there are cores; each holds torch, so no more than eight.
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # The user's own folder of sounds, a query in it, and where the demonstration writes.
 SOUNDS ?=
@@ -15,7 +14,7 @@ DEMO   ?= demo
 # The browser that looks at the documentation site, if there is one.
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 
-.PHONY: demo test test-slow test-all test-lowest check web-check lint bench container page wheel size audit docs notebooks clean
+.PHONY: demo test test-slow test-long test-arrays test-all test-lowest check web-check lint bench container page wheel size audit docs notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -26,11 +25,19 @@ test: check
 
 # The others: browser, generated requests, papers' tables in miniature, long sweeps.
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not long"
 
-# All of them in one run, which starts once and keeps every core busy to its end.
+# Whole recipes, kills and papers in miniature, which take a minute each: every night and before a release.
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m long
+
+# The fast tests with shapes and types of arrays checked at every call.
+test-arrays: $(VENV)/.installed-dev
+	SOUNDLOOM_CHECK_ARRAYS=1 $(PYTEST) -m "not slow"
+
+# Fast and slow ones in one run, which starts once and keeps every core busy to its end.
 test-all: check
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 	$(if $(shell command -v npm),$(MAKE) web-check,@echo "no npm here: the page's sources were not checked" >&2)
 
 # The lowest versions that pyproject.toml allows, torch apart, in an environment of their own.

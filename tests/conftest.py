@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
-shape_checking.install()
+if os.environ.get("SOUNDLOOM_CHECK_ARRAYS"):  # a third of the time of a run: `make test-arrays`
+    shape_checking.install()
 
 # Seconds: for a slow test, in place of `timeout` in pyproject.toml; for the interpreter to end after the last test.
 SLOW_TIMEOUT = 300.0

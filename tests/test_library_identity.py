@@ -308,6 +308,7 @@ def test_random_sequences_leave_every_tag_on_its_sound(first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and killed")
 def test_kills_and_interrupts_lose_nothing() -> None:
     script = "from benchmarks.kills import run_rounds; result = run_rounds(20, 0, seed=5); print(result['faults'])"

@@ -266,6 +266,7 @@ def test_words_that_name_no_source_are_given_only_where_no_other_fits() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) -> None:
     pytest.importorskip("onnxscript")
     from soundloom.packaged_graph import record

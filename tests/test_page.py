@@ -213,8 +213,7 @@ def test_health_indexes_again(page: Page) -> None:
     expect(page.get_by_text("The library is up to date").first).to_be_visible(timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("theme", "width"), [("dark", 1280), ("light", 390)])
 def test_no_view_has_an_accessibility_violation(page: Page, theme: str, width: int) -> None:
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})

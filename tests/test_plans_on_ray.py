@@ -21,6 +21,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_two_actors_make_the_rows_of_a_plain_index(plan: Plan, tmp_path: Path) -> None:
     pytest.importorskip("ray")

@@ -89,6 +89,7 @@ def weights_of(folder: Path, streams: Sequence[str] = FEW) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_side_by_side_stopped_and_resumed_gives_the_same_bytes(run: Path, corpus: Corpus, tmp_path: Path) -> None:
     told: list[str] = []
 

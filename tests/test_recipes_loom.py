@@ -129,6 +129,7 @@ SMALL = loom.LoomRecipe(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     out = tmp_path / "loom"
     SMALL.run(corpus, out)
@@ -144,6 +145,7 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Corpus, tmp_path: Path) -> None:
     teacher = DistillationSettings(teachers=("yamnet",), weights=("random",), mixtures=0.0)
     replace(SMALL, keep="loom", distillation=teacher).run(corpus, tmp_path / "loom")

@@ -58,6 +58,7 @@ def test_settings_say_what_is_wrong() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDLOOM_HOME", str(tmp_path / "home"))
     beeps_and_hisses(tmp_path / "learned", 12)

@@ -148,6 +148,7 @@ def test_windows_are_the_aligned_ones_each_embedded_alone(sounds: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path, tmp_path: Path) -> None:
     corpus, told = folded(sounds), []
     settings = JansenSettings(splits=1, epochs=2, segments=2, draws=1, scratch_steps=2)
@@ -211,6 +212,7 @@ def test_the_topline_never_hears_the_clips_it_is_tested_on(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_prints_and_keeps_the_tables(sounds: Path, tmp_path: Path) -> None:
     flags = ["--preset", "small", "--steps", "1", "--batch", "8", "--segments", "2", "--draws", "1", "--epochs", "1"]
     flags += ["--scratch-steps", "1", "--folds", "1", "--device", "cpu", "-o", str(tmp_path / "out")]
