@@ -297,7 +297,7 @@ def test_only_what_was_learned_from_stays_among_the_examples_wherever_they_are_r
     code, said = train("--from", str(tmp_path / "bad.csv"))
     assert code == 1
     assert "Learned from 4 marked regions" in said
-    assert said.index("(1 left out, 1 cut)") < said.index("kept in")
+    assert said.index("('chirp' at 59.5 to 62 s cut, 'chirp' at 70 to 71 s left out)") < said.index("kept in")
     examples = Detector.load(tmp_path / "chirp.detector").examples
     path = str(recordings / "0.wav")
     assert [(one.path, one.start, one.end) for one in examples] == [
