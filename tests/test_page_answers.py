@@ -17,11 +17,7 @@ from helpers.browser import NEEDS_CHROMIUM, SHOWN, asked, cards, drop, first, se
 from soundloom.synth import render
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
-
-
 LONG = "recorder-07-site-marsh-north-channel-left.wav"
-
-
 SCROLLED = "() => document.querySelector('main').scrollTop"
 
 

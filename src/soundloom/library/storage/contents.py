@@ -24,7 +24,7 @@ from soundloom.library.library_files import (
 
 __all__ = ["CACHES", "inventory"]
 
-_DURABLE = (*(SETTINGS_FILE, ROOTS_FILE, TAGS_FILE, TAGS_SUM_FILE, COLUMNS_FILE, ANNOTATIONS_FILE, DEPLOYMENTS_FILE),)
+_DURABLE = (SETTINGS_FILE, ROOTS_FILE, TAGS_FILE, TAGS_SUM_FILE, COLUMNS_FILE, ANNOTATIONS_FILE, DEPLOYMENTS_FILE)
 CACHES = (INDEX_FOLDER, MAP_FOLDER, FACTS_FILE)
 """Folders and a file whose content is computed again when it is missing."""
 
