@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,30 @@ def asked(address: str, **headers: str) -> Any:
         return json.load(answer)
 
 
+def _wait(until: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Wait until something holds, which a process that runs is to bring about."""
+    for _ in range(300):
+        assert process.poll() is None
+        if until():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited for half a minute")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _in_progress(port: int) -> float:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return samples(answer.read().decode())["soundloom_http_requests_in_progress"]
+
+
 @pytest.mark.slow
 def test_it_logs_lines_of_json_and_ends_by_sigterm_after_its_answers(library: Library, tmp_path: Path) -> None:
     log = tmp_path / "log"
@@ -153,16 +177,18 @@ def test_it_logs_lines_of_json_and_ends_by_sigterm_after_its_answers(library: Li
     ):
         asked(f"http://127.0.0.1:{port}/health?token={TOKEN}", **{"X-Request-Id": "r1"})
         # A request of which half has arrived when the signal comes is answered.
-        body = json.dumps({"note": "x" * 1000}).encode()
-        connection.putrequest("POST", f"{API}/nothing")
+        body = json.dumps({"ids": ["0" * 16] * 50}).encode()
+        connection.putrequest("POST", f"{API}/map/where")
         connection.putheader("Authorization", f"Bearer {TOKEN}")
+        connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body[:100])
-        time.sleep(3.0)  # until the server has read it, also beside other work
+        _wait(lambda: _in_progress(port) == 2, process)  # it, and the question itself
         os.kill(process.pid, signal.SIGTERM)
-        time.sleep(0.5)
+        _wait(lambda: not _listens(port), process)
         connection.send(body[100:])
-        assert connection.getresponse().status == 404
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)) == (200, {"indices": [-1] * 50})
         assert process.wait(timeout=60) == 0
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     first = next(entry for entry in entries if entry["event"] == "request")
@@ -199,25 +225,13 @@ def test_behind_nginx_as_documented(library: Library, tmp_path: Path) -> None:
         assert NGINX is not None
         proxy = subprocess.Popen([NGINX, "-c", str(configuration), "-e", str(tmp_path / "error")])
         try:
-            _wait_for(front, proxy)
+            _wait(lambda: _listens(front), proxy)
             through_proxy(front)
         finally:
             proxy.terminate()
             proxy.wait(timeout=30)
     requests = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert {entry["x_forwarded_for"] for entry in requests if entry["path"] == f"{API}/library"} == {"127.0.0.1"}
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("nginx does not listen")
 
 
 def through_proxy(port: int) -> None:
