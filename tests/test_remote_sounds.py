@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -145,6 +146,14 @@ def test_addresses_without_a_sound_are_named(server: FileServer) -> None:
         audio.read("ftp://127.0.0.1/a.wav", RATE)
     with pytest.raises(AudioError, match="the server gives no answer"):
         audio.read("http://127.0.0.1:9/a.wav", RATE)
+
+
+def test_refused_requests_leave_no_connection_open(server: FileServer) -> None:
+    for name, failures in (("none.wav", 0), ("t.wav", 1000)):
+        server.failures = failures
+        with pytest.raises(AudioError):
+            audio.info(f"{server.address}/{name}")
+    gc.collect()  # one that is open would be told of here, which fails this test
 
 
 def test_a_library_is_searched_by_a_region_at_an_address(server: FileServer, tmp_path: Path) -> None:

@@ -246,8 +246,9 @@ def through_proxy(port: int) -> None:
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert (answer.status, len(answer.read())) == (206, 100)
-    with pytest.raises(urllib.error.HTTPError, match="421"):
+    with pytest.raises(urllib.error.HTTPError, match="421") as refused:
         asked(f"{address}{API}/library", Host="elsewhere.example")
+    refused.value.close()
     # Many at once through the proxy's own connections.
     failed = []
 

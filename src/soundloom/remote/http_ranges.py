@@ -83,6 +83,7 @@ class HttpRanges:
             try:
                 return urllib.request.urlopen(urllib.request.Request(self._address, headers=headers), timeout=_TIMEOUT)
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code in (404, 410):
                     raise RemoteFileError("no such file on the server: check the address", missing=True) from None
                 if error.code == 416 and begin == 0:  # an empty file has no ranges
