@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Sources are compiled once, not by every process that tests start, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests in as many processes as there are cores; each holds torch, so no more than eight.
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
@@ -14,7 +16,7 @@ DEMO   ?= demo
 # The browser that looks at the documentation site, if there is one.
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 
-.PHONY: demo test test-slow test-long test-arrays test-all test-lowest check web-check lint bench container page wheel size audit docs notebooks clean
+.PHONY: demo test test-slow test-long test-arrays test-all test-fast-and-slow test-lowest check check-all web-check lint bench container page wheel size audit docs notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/soundloom demo --out "$(DEMO)" $(if $(SOUNDS),--sounds "$(SOUNDS)") $(if $(QUERY),--query "$(QUERY)")
@@ -35,9 +37,14 @@ test-long: $(VENV)/.installed-dev
 test-arrays: $(VENV)/.installed-dev
 	SOUNDLOOM_CHECK_ARRAYS=1 $(PYTEST) -m "not slow"
 
-# Fast and slow ones in one run, which starts once and keeps every core busy to its end.
-test-all: check
+# Fast and slow ones in one run, and beside them all checks, which use what tests leave idle while they wait.
+test-all: $(VENV)/.installed-dev
+	$(MAKE) --jobs=2 check-all test-fast-and-slow
+
+test-fast-and-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m "not long"
+
+check-all: check
 	$(if $(shell command -v npm),$(MAKE) web-check,@echo "no npm here: the page's sources were not checked" >&2)
 
 # The lowest versions that pyproject.toml allows, torch apart, in an environment of their own.
@@ -73,8 +80,7 @@ web-check: $(VENV)/.installed-dev
 	npm --prefix web ci --no-audit --no-fund
 	npm --prefix web run lint
 	npm --prefix web test
-	rm -rf build/page && mkdir -p build && cp -r src/soundloom/server/page build/page
-	npm --prefix web run build
+	npm --prefix web run build -- --outDir ../build/page
 	diff -r build/page src/soundloom/server/page
 
 # The benchmarks that fit in half an hour, compared with the last kept results of this machine; fails on a regression.
@@ -114,9 +120,9 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
-	touch $@
+	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-dev
 	$(PIP) -e '.[docs]'

@@ -7,7 +7,7 @@ const page = new URL('../src/soundloom/server/page/', import.meta.url).pathname;
 const api = process.env['SOUNDLOOM_API'] ?? 'http://127.0.0.1:8765';
 
 export default defineConfig({
-  plugins: [withoutInjectedStyle(), svelte(), stamp(page)],
+  plugins: [withoutInjectedStyle(), svelte(), stamp()],
   build: {
     outDir: page,
     emptyOutDir: true,

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import type { Plugin } from 'vite';
 
 const WEB = new URL('..', import.meta.url).pathname;
@@ -31,10 +31,14 @@ function digest(folder: string, skipped?: string): { sha256: string; files: stri
   return { sha256: hash.digest('hex'), files: named.map(([name]) => name) };
 }
 
-export function stamp(page: string): Plugin {
+export function stamp(): Plugin {
+  let page: string;
   return {
     name: 'soundloom-stamp',
     apply: 'build',
+    configResolved(config) {
+      page = resolve(config.root, config.build.outDir);
+    },
     closeBundle() {
       const said = { sources: digest(WEB), assets: digest(page, 'build.json') };
       writeFileSync(join(page, 'build.json'), `${JSON.stringify(said, null, 2)}\n`);
