@@ -63,6 +63,7 @@ def agree(path: Path, model: Embedder, waveforms: Tensor) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_front_ends_take_any_length(tmp_path: Path) -> None:
     model = soundloom.load("logmel+mfcc")
     exported = export(model, tmp_path / "model.onnx")
@@ -90,6 +91,7 @@ def test_a_fixed_window_is_the_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_given_length_is_cut_and_filled_as_the_library_does(tmp_path: Path) -> None:
     model = soundloom.load("coala#2#5", weights="random")
     exported = export(model, tmp_path / "model.onnx", seconds=5)
@@ -98,6 +100,7 @@ def test_a_given_length_is_cut_and_filled_as_the_library_does(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_fused_layers_of_cnn14(tmp_path: Path) -> None:
     model = soundloom.load("cnn14#1#2", weights="random")
     exported = export(model, tmp_path / "model.onnx", seconds=0.6)
@@ -123,6 +126,7 @@ def test_fused_layers_without_a_window_need_a_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_transformer_and_resampled_parts(tmp_path: Path) -> None:
     encoder = AST(ASTSettings(depth=2, width=32, hidden=64, heads=2, frames=64))
     initialise(encoder, 0)
@@ -176,6 +180,7 @@ def test_what_cannot_be_exported_is_refused_before_weights_are_fetched_or_read(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_constant_q_and_texture(tmp_path: Path) -> None:
     streams = [
         Stream("pitch", ConstantQ.verma(), Identity(), layers=(1,), pooling="mean"),

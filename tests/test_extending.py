@@ -147,6 +147,8 @@ save_file({"other": state["blocks.0.bias"]}, "wrong.safetensors")
     assert "these are not the weights of stack-v1" in refused
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_trains_and_is_trained(place: Path) -> None:
     script = """
         few = ("--steps", "2", "--batch", "4", "--validation", "0")
@@ -177,6 +179,7 @@ def test_trains_and_is_trained(place: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_encoder_of_ones_own_is_exported(place: Path) -> None:
     pytest.importorskip("onnxruntime")
     script = """

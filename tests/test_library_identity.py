@@ -299,7 +299,7 @@ def test_no_move_overwrites_rows_that_a_later_one_reads() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [1000, 1010])
+@pytest.mark.parametrize("first", [1000, pytest.param(1010, marks=pytest.mark.long)])
 def test_random_sequences_leave_every_tag_on_its_sound(first: int) -> None:
     from benchmarks.identity import run_sequence
 

@@ -169,6 +169,7 @@ def test_both_tables_are_measured_and_a_second_run_measures_nothing(sounds: Path
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_learned_embeddings_are_measured_at_unit_length_if_asked(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

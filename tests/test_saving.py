@@ -56,7 +56,10 @@ def saved(model: Stream, tmp_path: Path) -> Path:
 FULL_SIZE = ("ast", "ast-niizumi", "cnn14", "cnn14-32k", "cnn14-niizumi", "vggish", "vggish-niizumi")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in FULL_SIZE else n for n in MODELS])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow, pytest.mark.long]) if n in FULL_SIZE else n for n in MODELS],
+)
 def test_every_model_of_the_table(name: str, tmp_path: Path) -> None:
     model = soundloom.load(name, weights="random", seed=1)
     save_pretrained(model, tmp_path / "saved")

@@ -33,6 +33,7 @@ def test_neighbour():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="without SIGALRM a time-out ends the whole process")
 @pytest.mark.parametrize("processes", ["0", "1"])
 def test_a_hanging_test_fails_alone(processes: str, tmp_path: Path) -> None:

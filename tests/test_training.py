@@ -182,6 +182,7 @@ def test_shares_of_a_batch_make_the_batch() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     """Distributed data-parallel over two CPU processes, against one process with the whole batch."""
     script = tmp_path / "two.py"

@@ -59,6 +59,7 @@ def test_killed_far_from_a_checkpoint_and_more_than_once(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_by_the_system(tmp_path: Path, whole: tuple[Run, dict[str, Tensor]]) -> None:
     """As users have it: SIGKILL, at whatever moment, and the same command again."""
     script = (

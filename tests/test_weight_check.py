@@ -110,6 +110,8 @@ def test_mel_filters_are_compared_with_those_in_the_file() -> None:
     assert mel_difference(stored, filters) == pytest.approx(0.25)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_vggish_before_its_last_relu(tmp_path: Path) -> None:
     """Scaled so that the published deviation comes out, the check passes; twice as large, it fails."""
     model = soundloom.load("vggish", weights="random", seed=1)
