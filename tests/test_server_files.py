@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from helpers.malformed_files import HOSTILE, Hostile
 from helpers.server import API, RATE, by_name, made_library, refused, served, write_sound
 from soundloom.errors import AudioError
 from soundloom.library import Library
+from soundloom.server import ServerSettings, create_app
 from soundloom.server.http.range_response import parse_range
 from soundloom.server.media.decode_pool import DecodePool, DecodeTimeout
 from soundloom.server.media.media_types import playable
@@ -154,6 +156,14 @@ def test_uploads_are_bounded_in_size_time_and_number(library: Library, tmp_path:
     with served(library, tmp_path / "d", body_bytes=1000) as client:
         refused(client.post(f"{API}/tags/apply", json={"tag": "a", "add": ["0" * 16] * 100}), 413, "too_large")
         refused(client.post(f"{API}/tags/apply", headers={"Content-Length": "-5"}), 413, "too_large")
+
+
+def test_an_application_that_serves_nobody_leaves_no_folder(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    create_app(library, ServerSettings(cache=tmp_path / "cache")).openapi()
+    assert list(tmp_path.glob("soundloom-*")) == []
 
 
 def test_an_upload_that_trickles_in_is_given_up(library: Library, tmp_path: Path) -> None:

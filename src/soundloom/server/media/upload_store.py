@@ -73,7 +73,7 @@ class UploadStore:
     def __init__(self, pool: DecodePool, settings: ServerSettings) -> None:
         self._pool = pool
         self._settings = settings
-        self._folder = Path(tempfile.mkdtemp(prefix="soundloom-uploads-"))
+        self._folder: Path | None = None  # made for the first upload: an application may only be described
         self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -94,7 +94,10 @@ class UploadStore:
             ApiError: it is too large, too long, too slow to decode, or not a sound.
         """
         identity = "u_" + secrets.token_urlsafe(16)
-        folder = self._folder / identity
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="soundloom-uploads-"))
+            folder = self._folder / identity
         folder.mkdir()
         try:
             upload = self._decoded(file, name[-_NAME:], sample_rate, identity, folder)
@@ -137,7 +140,8 @@ class UploadStore:
 
     def close(self) -> None:
         """Throw all away."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _decoded(self, file: BinaryIO, name: str, sample_rate: int, identity: str, folder: Path) -> Upload:
         longest, patience = self.longest, self._settings.decode_wait
