@@ -5,8 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Sources are compiled once, not by every process that tests start, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests in as many processes as there are cores; each holds torch, so no more than eight.
-PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+# Tests in one process more than there are cores, as browsers and servers make them wait; each holds torch, so in no
+# more than eight.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, 1 + len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4))')
+PARALLEL ?= -n $(PROCESSES) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # The user's own folder of sounds, a query in it, and where the demonstration writes.
 SOUNDS ?=

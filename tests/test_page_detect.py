@@ -55,6 +55,7 @@ def test_a_region_is_marked_in_time_and_frequency_and_kept(page: Page) -> None:
     # It is there for whoever opens the file next, and can be taken away.
     page.reload()
     view(page, bell)
+    expect(marked.get_by_role("button", name="Remove the mark")).to_be_visible()
     page.keyboard.press("n")
     expect(viewer.get_by_text("kHz to")).to_be_visible()
     marked.get_by_role("button", name="Remove the mark").click()
