@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 unexport PYTHONDONTWRITEBYTECODE
 # Tests in one process more than there are cores, as browsers and servers make them wait; each holds torch, so in no
 # more than eight.
-PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, 1 + len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4))')
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, 1 + (os.cpu_count() or 1)))')
 PARALLEL ?= -n $(PROCESSES) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # The user's own folder of sounds, a query in it, and where the demonstration writes.
