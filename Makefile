@@ -5,10 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Sources are compiled once, not by every process that tests start, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests in one process more than there are cores, as browsers and servers make them wait; each holds torch, so in no
-# more than eight.
-PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, 1 + (os.cpu_count() or 1)))')
-PARALLEL ?= -n $(PROCESSES) --dist worksteal
+# Tests in as many processes as there are cores; each holds torch, so no more than eight.
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # The user's own folder of sounds, a query in it, and where the demonstration writes.
 SOUNDS ?=

@@ -200,7 +200,7 @@ def test_a_body_that_trickles_is_refused_in_time(library: Library, tmp_path: Pat
                         slow.sendall(b"-")
                         time.sleep(0.05)
                 answer = left(slow)
-                assert time.monotonic() < began + 3
+                assert time.monotonic() < began + 15
                 assert answer.startswith(b"HTTP/1.1 408")
                 assert b"too_slow" in answer
 
@@ -212,7 +212,7 @@ def test_idle_connections_of_the_owner_are_kept_longer_and_not_for_ever(library:
         assert is_open(connection.sock)
         began = time.monotonic()
         assert left(connection.sock) == b""
-        assert time.monotonic() < began + 3
+        assert time.monotonic() < began + 15
 
 
 def test_an_answer_that_is_not_read_is_given_up(tmp_path: Path) -> None:
